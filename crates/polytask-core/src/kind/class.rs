@@ -1,0 +1,16 @@
+//! `class`: one label for a text.
+
+use super::{HeadForm, KindInfo, TargetType};
+
+/// One label for a text: intents, topics.
+pub(super) static INFO: KindInfo = KindInfo {
+    name: "class",
+    about: "One label for a text: intents, topics.",
+    inputs: &["text"],
+    target: "label",
+    synonyms: &[("text", &["sentence", "query", "utterance"]), ("label", &["class", "category", "intent"])],
+    target_type: TargetType::Label,
+    head: HeadForm::Linear,
+    losses: &["cross-entropy"],
+    metrics: &["macro_f1", "accuracy", "micro_f1", "mcc"],
+};

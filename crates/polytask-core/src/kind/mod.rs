@@ -1,0 +1,100 @@
+//! Task kinds: which columns a task has, what its head gives, which losses and metrics fit.
+//!
+//! A kind is data: it combines an input form, a target type and a head form that the other crates know.
+//! A new kind of such parts is one file here and one line in [`KINDS`].
+
+mod class;
+mod multilabel;
+mod pair_class;
+mod regression;
+mod retrieval;
+mod similarity;
+mod tagging;
+
+use serde::Serialize;
+
+/// All kinds, sorted by name.
+pub static KINDS: &[&KindInfo] = &[
+    &class::INFO,
+    &multilabel::INFO,
+    &pair_class::INFO,
+    &regression::INFO,
+    &retrieval::INFO,
+    &similarity::INFO,
+    &tagging::INFO,
+];
+
+/// The kind of this name.
+pub fn find(name: &str) -> Option<&'static KindInfo> {
+    KINDS.iter().copied().find(|kind| kind.name == name)
+}
+
+/// A task kind.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct KindInfo {
+    /// The name in suite files.
+    pub name: &'static str,
+    /// What such a task is, in a sentence.
+    pub about: &'static str,
+    /// Roles of the columns that hold input text; a role's default column has the role's name.
+    pub inputs: &'static [&'static str],
+    /// Role of the column that holds the target.
+    pub target: &'static str,
+    /// Other column names accepted for a role when the suite names none: (role, names).
+    pub synonyms: &'static [(&'static str, &'static [&'static str])],
+    /// How a target cell is read.
+    pub target_type: TargetType,
+    /// What turns trunk states into outputs.
+    pub head: HeadForm,
+    /// Losses that fit; the first is the default.
+    pub losses: &'static [&'static str],
+    /// Metrics that are computed; the first is the default main metric.
+    pub metrics: &'static [&'static str],
+}
+
+/// How a target cell is read, and what a target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetType {
+    /// One label of a set.
+    Label,
+    /// Any number of labels of a set: a JSON list, or words joined by `|`.
+    Labels,
+    /// One real, or several (a JSON list; `null` inside means unknown).
+    Numbers,
+    /// One tag per input word, separated by spaces, or a JSON list.
+    Tags,
+    /// Which passages answer a query.
+    Passages,
+}
+
+/// What turns trunk states into a task's outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeadForm {
+    /// Cosine of two sentence vectors; no parameters.
+    Cosine,
+    /// A linear map of the sentence vector.
+    Linear,
+    /// A linear map of [u, v, |u − v|, u · v] of two sentence vectors.
+    PairLinear,
+    /// A linear map of the state of each word's first token.
+    TokenLinear,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_sorted_unique_and_complete() {
+        assert!(KINDS.windows(2).all(|pair| pair[0].name < pair[1].name));
+        for kind in KINDS {
+            assert!(!kind.inputs.is_empty() && !kind.losses.is_empty() && !kind.metrics.is_empty());
+            assert!(kind.about.ends_with('.'), "{} has no sentence", kind.name);
+            for (role, _) in kind.synonyms {
+                assert!(kind.inputs.contains(role) || *role == kind.target || *role == "negatives");
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! `multilabel`: any number of labels for a text.
+
+use super::{HeadForm, KindInfo, TargetType};
+
+/// Any number of labels for a text.
+pub(super) static INFO: KindInfo = KindInfo {
+    name: "multilabel",
+    about: "Any number of labels for a text.",
+    inputs: &["text"],
+    target: "labels",
+    synonyms: &[("text", &["sentence", "query"]), ("labels", &["label", "classes", "tags"])],
+    target_type: TargetType::Labels,
+    head: HeadForm::Linear,
+    losses: &["bce"],
+    metrics: &["map_macro", "micro_f1", "macro_f1"],
+};

@@ -1,0 +1,20 @@
+//! `pair-class`: one label for two texts.
+
+use super::{HeadForm, KindInfo, TargetType};
+
+/// One label for two texts: entailment, paraphrase.
+pub(super) static INFO: KindInfo = KindInfo {
+    name: "pair-class",
+    about: "One label for two texts: entailment, paraphrase.",
+    inputs: &["a", "b"],
+    target: "label",
+    synonyms: &[
+        ("a", &["sentence1", "premise", "anchor", "sentence_A", "question"]),
+        ("b", &["sentence2", "hypothesis", "positive", "sentence_B", "passage"]),
+        ("label", &["entailment", "gold_label", "class"]),
+    ],
+    target_type: TargetType::Label,
+    head: HeadForm::PairLinear,
+    losses: &["cross-entropy"],
+    metrics: &["accuracy", "macro_f1", "mcc"],
+};

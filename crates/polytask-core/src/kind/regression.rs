@@ -1,0 +1,16 @@
+//! `regression`: one or several numbers for a text.
+
+use super::{HeadForm, KindInfo, TargetType};
+
+/// One or several numbers for a text; targets are standardised on train.
+pub(super) static INFO: KindInfo = KindInfo {
+    name: "regression",
+    about: "One or several numbers for a text; targets are standardised on train.",
+    inputs: &["text"],
+    target: "value",
+    synonyms: &[("text", &["sentence"]), ("value", &["values", "score", "target", "y"])],
+    target_type: TargetType::Numbers,
+    head: HeadForm::Linear,
+    losses: &["huber", "mse"],
+    metrics: &["r2", "rmse", "mae", "pearson", "spearman"],
+};

@@ -1,0 +1,20 @@
+//! `retrieval`: find the passages that answer a query.
+
+use super::{HeadForm, KindInfo, TargetType};
+
+/// Find the passages of a corpus that answer a query.
+pub(super) static INFO: KindInfo = KindInfo {
+    name: "retrieval",
+    about: "Find the passages of a corpus that answer a query.",
+    inputs: &["query"],
+    target: "positives",
+    synonyms: &[
+        ("query", &["query_text", "anchor", "question"]),
+        ("positives", &["pos", "positive", "positive_document_ids", "passage"]),
+        ("negatives", &["neg", "negative", "negative_document_ids"]),
+    ],
+    target_type: TargetType::Passages,
+    head: HeadForm::Cosine,
+    losses: &["info-nce"],
+    metrics: &["ndcg@10", "map@100", "mrr@10", "recall@10", "recall@100"],
+};

@@ -1,0 +1,20 @@
+//! `similarity`: a graded score of how close two texts are.
+
+use super::{HeadForm, KindInfo, TargetType};
+
+/// A graded score of how close two texts are; any scale, mapped to [0, 1] on train.
+pub(super) static INFO: KindInfo = KindInfo {
+    name: "similarity",
+    about: "A graded score of how close two texts are; any scale, mapped to [0, 1] on train.",
+    inputs: &["a", "b"],
+    target: "score",
+    synonyms: &[
+        ("a", &["sentence1", "anchor", "sentence_A"]),
+        ("b", &["sentence2", "positive", "sentence_B"]),
+        ("score", &["scores", "label", "relatedness", "similarity"]),
+    ],
+    target_type: TargetType::Numbers,
+    head: HeadForm::Cosine,
+    losses: &["cosent", "cosine-mse"],
+    metrics: &["spearman", "pearson"],
+};

@@ -1,0 +1,16 @@
+//! `tagging`: one tag per word (BIO entities, slots).
+
+use super::{HeadForm, KindInfo, TargetType};
+
+/// One tag per word: entities, slots; the first token of a word carries its tag.
+pub(super) static INFO: KindInfo = KindInfo {
+    name: "tagging",
+    about: "One tag per word: entities, slots; the first token of a word carries its tag.",
+    inputs: &["tokens"],
+    target: "tags",
+    synonyms: &[("tokens", &["text", "words"]), ("tags", &["labels", "slots", "ner_tags"])],
+    target_type: TargetType::Tags,
+    head: HeadForm::TokenLinear,
+    losses: &["cross-entropy"],
+    metrics: &["entity_f1", "accuracy"],
+};

@@ -1,0 +1,23 @@
+//! Vocabulary of polytask: tasks, suite files, packed batches, seeds, reports as data.
+//!
+//! Nothing here touches a tensor, a network or a terminal. Data's way through the crates reads like a
+//! sentence (suite → tasks → examples → packed batches → trunk → heads → losses → weighting/aggregator →
+//! step → scores → report); this crate holds the nouns of that sentence, so that every other crate can
+//! name them without depending on each other.
+
+pub mod atomic;
+pub mod batch;
+pub mod error;
+pub mod hash;
+pub mod kind;
+pub mod method;
+pub mod report;
+pub mod rng;
+pub mod suite;
+
+pub use batch::PackedBatch;
+pub use error::{Error, Place, Problem, Result};
+pub use kind::{HeadForm, KindInfo, TargetType};
+pub use method::{Family, MethodInfo, ParamInfo};
+pub use rng::{Purpose, Rng};
+pub use suite::{Split, Suite};

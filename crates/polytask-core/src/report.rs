@@ -1,0 +1,206 @@
+//! The report of a run, as data; printing and rendering are others' business.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Version of `report.json`; raised when a field changes its meaning.
+pub const REPORT_VERSION: u32 = 1;
+
+/// A value with its interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// The estimate.
+    pub value: f64,
+    /// Lower end of the 95 % interval.
+    pub low: f64,
+    /// Upper end of the 95 % interval.
+    pub high: f64,
+}
+
+/// A metric of one model on one split of one task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Name of the metric, as `ndcg@10`.
+    pub metric: String,
+    /// Its value with a bootstrap interval over examples.
+    #[serde(flatten)]
+    pub interval: Interval,
+    /// Whether larger is better.
+    pub higher_is_better: bool,
+    /// Number of examples (queries, sentences) scored.
+    pub n: usize,
+}
+
+/// How a task fared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskReport {
+    /// Name of the task.
+    pub task: String,
+    /// Name of its kind.
+    pub kind: String,
+    /// Split the scores are of.
+    pub split: String,
+    /// Joint model, main metric first.
+    pub joint: Vec<Score>,
+    /// Single-task model, the same metrics; empty without baselines.
+    pub single: Vec<Score>,
+    /// Untrained encoder where it can be scored (cosine tasks); empty otherwise.
+    pub untrained: Vec<Score>,
+    /// Joint minus single of the main metric in points of 100, signed so that positive is better; paired interval.
+    pub delta: Option<Interval>,
+    /// Relative change against single in percent, signed likewise.
+    pub relative: Option<f64>,
+    /// Points below single-task that count as regression.
+    pub margin: f64,
+    /// Beyond its margin and the paired interval below zero.
+    pub regressed: bool,
+}
+
+/// One point of a curve.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// Optimiser step, from 1.
+    pub step: u64,
+    /// Value at that step.
+    pub value: f64,
+}
+
+/// Pairwise gradient cosines of the shared parameters.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ConflictReport {
+    /// Task names, the order of rows and columns.
+    pub tasks: Vec<String>,
+    /// Mean cosine over the measurements, `[tasks][tasks]`; `None` where two tasks never met.
+    pub cosine: Vec<Vec<Option<f64>>>,
+    /// Share of measurements in which the inner product was negative, `[tasks][tasks]`.
+    pub conflicting: Vec<Vec<Option<f64>>>,
+    /// Number of measurements.
+    pub n: usize,
+}
+
+/// What the data of a task looks like.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct TaskCard {
+    /// Name of the task.
+    pub task: String,
+    /// Name of its kind.
+    pub kind: String,
+    /// Split → rows.
+    pub rows: BTreeMap<String, usize>,
+    /// Split → rows whose target is known.
+    pub labelled: BTreeMap<String, usize>,
+    /// Label → rows in train (labels, tags); empty for numbers.
+    pub labels: BTreeMap<String, usize>,
+    /// Histogram of numeric targets in train: (lower edge, rows); empty for labels.
+    pub values: Vec<(f64, usize)>,
+    /// Histogram of text lengths in tokens over all splits: (longest length of the bin, texts).
+    pub lengths: Vec<(usize, usize)>,
+    /// Texts cut at the length limit.
+    pub truncated: usize,
+    /// Rows of train that repeat an earlier row of train.
+    pub duplicates: usize,
+    /// Split → rows whose texts also stand in train (leakage between splits).
+    pub leaked: BTreeMap<String, usize>,
+    /// SHA-256 of each file read.
+    pub hashes: BTreeMap<String, String>,
+}
+
+/// Test texts of one task that are train texts of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leak {
+    /// Task whose test (or valid) texts leak.
+    pub task: String,
+    /// Its split.
+    pub split: String,
+    /// Task that trains on them.
+    pub trained_by: String,
+    /// Number of texts.
+    pub texts: usize,
+}
+
+/// The data of a suite.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct DataCard {
+    /// One card per task.
+    pub tasks: Vec<TaskCard>,
+    /// Leakage between tasks.
+    pub leaks: Vec<Leak>,
+    /// Distinct texts and their tokens over all tasks.
+    pub texts: usize,
+    /// Tokens of the distinct texts.
+    pub tokens: usize,
+}
+
+/// Where a run comes from.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Lineage {
+    /// Version of polytask.
+    pub version: String,
+    /// SHA-256 of the merged suite.
+    pub suite: String,
+    /// SHA-256 over all data files.
+    pub data: String,
+    /// SHA-256 of the encoder's weights.
+    pub encoder: String,
+    /// Seed.
+    pub seed: u64,
+    /// Worker threads.
+    pub threads: usize,
+    /// Instruction sets and system, in words.
+    pub machine: String,
+}
+
+/// A task that was taken out because its loss or gradient was not finite.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Isolated {
+    /// Name of the task.
+    pub task: String,
+    /// Step at which it happened first.
+    pub step: u64,
+    /// What was not finite, with the rows of the batch.
+    pub what: String,
+    /// How many steps it was left out of.
+    pub steps: u64,
+}
+
+/// Everything a run found.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RunReport {
+    /// [`REPORT_VERSION`].
+    pub version: u32,
+    /// Name of the suite.
+    pub name: String,
+    /// One entry per task, in suite order.
+    pub tasks: Vec<TaskReport>,
+    /// Mean relative change against single-task models in percent; positive = better.
+    pub delta_m: Option<f64>,
+    /// Task with the lowest delta.
+    pub worst: Option<String>,
+    /// Number of tasks below their baseline.
+    pub below: usize,
+    /// Weighting used.
+    pub weighting: String,
+    /// Steps taken, and the step whose weights were kept.
+    pub steps: u64,
+    /// Step whose weights were kept.
+    pub kept: u64,
+    /// Task → training loss.
+    pub losses: BTreeMap<String, Vec<Point>>,
+    /// Task → training loss of its single-task model.
+    pub single_losses: BTreeMap<String, Vec<Point>>,
+    /// Task → main metric on valid.
+    pub valid: BTreeMap<String, Vec<Point>>,
+    /// Gradient cosines.
+    pub conflict: ConflictReport,
+    /// The data.
+    pub data: DataCard,
+    /// Tasks that were isolated.
+    pub isolated: Vec<Isolated>,
+    /// Where the run comes from.
+    pub lineage: Lineage,
+    /// Seconds per phase (`joint`, `single`, `evaluate`, …).
+    pub seconds: BTreeMap<String, f64>,
+    /// Things a reader should know, in words.
+    pub notes: Vec<String>,
+}

@@ -1,0 +1,296 @@
+//! The suite: what a user writes to describe tasks, model and training.
+//!
+//! Three shapes: the file as written (a `toml_edit` document with the span of every key) → [`Suite`], merged
+//! with defaults (what `polytask show` prints and a run folder keeps) → the suite that [`load`] has
+//! checked against the [`Catalogue`] of named parts, all mistakes reported at once.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::kind::KindInfo;
+use crate::method::{Choice, MethodInfo};
+
+/// A part of a task's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// What the model learns from.
+    Train,
+    /// What choices are made on.
+    Valid,
+    /// What is reported, once.
+    Test,
+}
+
+impl Split {
+    /// All three, in their order.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Valid, Self::Test];
+
+    /// The name in suite files and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Valid => "valid",
+            Self::Test => "test",
+        }
+    }
+
+    /// File stems that mean this split (`dev`, `val`, `validation` mean valid).
+    pub const fn stems(self) -> &'static [&'static str] {
+        match self {
+            Self::Train => &["train"],
+            Self::Valid => &["valid", "dev", "val", "validation"],
+            Self::Test => &["test"],
+        }
+    }
+}
+
+/// A whole suite, every default filled in.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Suite {
+    /// Name of the suite.
+    pub name: String,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// The shared model.
+    pub model: ModelSpec,
+    /// How it is trained.
+    pub train: TrainSpec,
+    /// Where rows come from; tasks without `from` have a source of their own name.
+    #[serde(rename = "source")]
+    pub sources: Vec<SourceSpec>,
+    /// The tasks, in the order written.
+    #[serde(rename = "task")]
+    pub tasks: Vec<TaskSpec>,
+    /// The folder relative paths start at (not written to files).
+    #[serde(skip)]
+    pub folder: PathBuf,
+    /// The file itself, for places in later errors (not written to files).
+    #[serde(skip)]
+    pub file: PathBuf,
+}
+
+/// The shared model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ModelSpec {
+    /// A name `polytask pull` knows, a folder, or `tiny`.
+    pub encoder: String,
+    /// Blocks whose weights stay as they are: `embeddings`, `layer.0-3`, `layer.5`.
+    pub freeze: Vec<String>,
+    /// What is trained: `full` for now.
+    pub tune: String,
+    /// How tasks share the encoder: `hard` for now.
+    pub sharing: String,
+    /// Pooling, when it is not what the encoder's folder says.
+    pub pooling: Option<String>,
+    /// Longest text in tokens, when it is not what the encoder's folder says.
+    pub max_length: Option<usize>,
+    /// `f32` for now.
+    pub precision: String,
+    /// Share of values dropped in training, in trainable layers and before heads; the encoder's own when absent.
+    pub dropout: Option<f64>,
+}
+
+/// How the model is trained.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TrainSpec {
+    /// Passes over the largest source (`joint`) or over all sources (`alternate`).
+    pub epochs: f64,
+    /// Optimiser steps, when given instead of epochs.
+    pub steps: Option<u64>,
+    /// Most tokens of a step, over all tasks of the step.
+    pub batch_tokens: usize,
+    /// Rows per source and step, where the source says nothing.
+    pub batch_rows: Option<usize>,
+    /// Peak learning rate of the trunk.
+    pub lr: f64,
+    /// Heads learn this many times faster than the trunk.
+    pub head_lr_factor: f64,
+    /// Decoupled weight decay of matrices (not of biases and norms).
+    pub weight_decay: f64,
+    /// AdamW's decay rates.
+    pub betas: [f64; 2],
+    /// AdamW's epsilon.
+    pub eps: f64,
+    /// Share of steps in which the rate rises linearly.
+    pub warmup: f64,
+    /// What the rate does afterwards.
+    pub schedule: Schedule,
+    /// Largest norm of the whole gradient; 0 means no clipping.
+    pub clip: f64,
+    /// Whether a step sees all tasks or one source.
+    pub mixing: Mixing,
+    /// How often each source is drawn.
+    pub sampling: Sampling,
+    /// Loss weighting, Gramian weighting or aggregator.
+    pub weighting: Choice,
+    /// Which gradients a weighting sees.
+    pub gradients: GradientSpace,
+    /// Steps between evaluations on valid; 0 means once per epoch.
+    pub eval_every: u64,
+    /// Which weights a run keeps.
+    pub keep: Keep,
+    /// What `best` and early stopping look at: `mean` (of main metrics) or `task` / `task.metric`.
+    pub watch: String,
+    /// Evaluations without improvement before training stops; 0 means never.
+    pub patience: u64,
+    /// Steps between measurements of gradient cosines; 0 means never.
+    pub conflict_every: u64,
+    /// Steps between checkpoints; 0 means at evaluations only.
+    pub checkpoint_every: u64,
+    /// Whether single-task models are trained for comparison.
+    pub baselines: bool,
+    /// Most memory for cached states of the frozen part, in MiB.
+    pub cache_mb: usize,
+    /// Worker threads; 0 means all cores.
+    pub threads: usize,
+}
+
+/// What the learning rate does after warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// Falls linearly to 0.
+    Linear,
+    /// Falls to 0 along half a cosine.
+    Cosine,
+    /// Stays.
+    Constant,
+}
+
+/// Whether a step sees all tasks or one source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mixing {
+    /// Each step has rows of every source.
+    Joint,
+    /// Each step has rows of one source.
+    Alternate,
+}
+
+/// How often each source is drawn, before its `sampling_weight`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "name")]
+pub enum Sampling {
+    /// By number of rows.
+    Proportional,
+    /// Equally.
+    Uniform,
+    /// By the square root of the number of rows.
+    Sqrt,
+    /// By the number of rows to the power 1/t.
+    Temperature {
+        /// The temperature, above 0; 1 is proportional.
+        t: f64,
+    },
+    /// By the number of rows to a power that falls linearly from 1 to 1 − 0.8 over training (Stickland & Murray 2019).
+    Annealed,
+    /// In turn.
+    RoundRobin,
+}
+
+/// Which gradients a weighting sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GradientSpace {
+    /// Of the trunk's parameters.
+    Full,
+    /// Of the trunk's output states.
+    Representation,
+}
+
+/// Which weights a run keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// Those of the best evaluation.
+    Best,
+    /// Those of the last step.
+    Last,
+}
+
+/// Rows that one or several tasks read.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SourceSpec {
+    /// Name of the source.
+    pub name: String,
+    /// The file of each split, relative to the suite's folder.
+    pub files: BTreeMap<Split, PathBuf>,
+    /// Role → column, for the input roles of all its tasks (`a`, `text`, `id`, `weight`, …).
+    pub columns: BTreeMap<String, String>,
+    /// Share of train that becomes valid, by hash, when there is no valid file.
+    pub valid: f64,
+    /// Most rows read per split (by hash, not the first ones); 0 means all.
+    pub limit: usize,
+    /// Rows per step, when given.
+    pub batch_rows: Option<usize>,
+    /// Tokens per step, when given.
+    pub batch_tokens: Option<usize>,
+    /// Factor on how often the source is drawn.
+    pub sampling_weight: f64,
+    /// Passages (retrieval): JSONL or TSV with id, title, text.
+    pub corpus: Option<PathBuf>,
+    /// Queries (retrieval, BEIR), shared by all splits.
+    pub queries: Option<PathBuf>,
+    /// Relevance judgements per split (retrieval, BEIR or TREC).
+    pub qrels: BTreeMap<Split, PathBuf>,
+    /// Line of the suite file where it is declared, for later errors.
+    #[serde(skip)]
+    pub line: usize,
+}
+
+/// A task.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TaskSpec {
+    /// Name of the task.
+    pub name: String,
+    /// Its kind.
+    #[serde(serialize_with = "kind_name")]
+    pub kind: &'static KindInfo,
+    /// Name of its source.
+    pub from: String,
+    /// Role → column for the target role (and `weight`), on top of the source's.
+    pub columns: BTreeMap<String, String>,
+    /// Its loss.
+    pub loss: Choice,
+    /// Metric that decides; one of the kind's.
+    pub metric: String,
+    /// The label set, when it is not what train shows.
+    pub labels: Option<Vec<String>>,
+    /// Points (of 100) below single-task that count as regression.
+    pub margin: f64,
+    /// Factor on its loss.
+    pub loss_weight: f64,
+    /// Its head learns this many times faster than `head_lr_factor` says.
+    pub lr_factor: f64,
+    /// Blocks in which this task's gradient stops, as `model.freeze`.
+    pub freeze: Vec<String>,
+    /// Line of the suite file where it is declared, for later errors.
+    #[serde(skip)]
+    pub line: usize,
+}
+
+fn kind_name<S: serde::Serializer>(kind: &&'static KindInfo, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind.name)
+}
+
+/// The named parts a suite may choose from; each crate brings its own table.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    /// Losses.
+    pub losses: Vec<&'static MethodInfo>,
+    /// Loss weightings, Gramian weightings and aggregators.
+    pub weightings: Vec<&'static MethodInfo>,
+    /// Metrics.
+    pub metrics: Vec<&'static MethodInfo>,
+}
+
+impl Suite {
+    /// The source a task reads.
+    pub fn source_of(&self, task: &TaskSpec) -> &SourceSpec {
+        let found = self.sources.iter().find(|source| source.name == task.from);
+        found.expect("the suite check has seen that every task has a source")
+    }
+}

@@ -1,0 +1,189 @@
+//! What training and scoring read: every text tokenised once, rows that name texts, targets per task.
+
+use std::collections::BTreeMap;
+
+use polytask_core::Split;
+
+/// Index of a text in [`TokenStore`]; equal texts have equal ids.
+pub type TextId = u32;
+
+/// All distinct texts as token ids, end to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenStore {
+    ids: Vec<u32>,
+    starts: Vec<usize>,
+    words: BTreeMap<TextId, Vec<u32>>,
+}
+
+impl Default for TokenStore {
+    fn default() -> Self {
+        Self { ids: Vec::new(), starts: vec![0], words: BTreeMap::new() }
+    }
+}
+
+impl TokenStore {
+    /// Appends a text's tokens and gives its id.
+    pub fn push(&mut self, tokens: &[u32]) -> TextId {
+        self.ids.extend_from_slice(tokens);
+        self.starts.push(self.ids.len());
+        (self.starts.len() - 2) as TextId
+    }
+
+    /// Appends a text of given words: `word_starts[w]` is the position of word `w`'s first token, or
+    /// `u32::MAX` where the word was cut off by the length limit.
+    pub fn push_words(&mut self, tokens: &[u32], word_starts: Vec<u32>) -> TextId {
+        let id = self.push(tokens);
+        self.words.insert(id, word_starts);
+        id
+    }
+
+    /// The tokens of a text.
+    pub fn tokens(&self, text: TextId) -> &[u32] {
+        &self.ids[self.starts[text as usize]..self.starts[text as usize + 1]]
+    }
+
+    /// The positions of the first tokens of a text's words; `None` for a text that was not given as words.
+    pub fn word_starts(&self, text: TextId) -> Option<&[u32]> {
+        self.words.get(&text).map(Vec::as_slice)
+    }
+
+    /// Number of texts.
+    pub fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Whether there are no texts.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of tokens of all texts.
+    pub fn n_tokens(&self) -> usize {
+        self.ids.len()
+    }
+}
+
+/// Rows of one split of one source.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Rows {
+    /// The input texts of each row, `[rows][inputs]` laid end to end.
+    pub texts: Vec<TextId>,
+    /// Number of input texts per row (1 or 2).
+    pub n_inputs: usize,
+    /// Weight of each row, `[rows]`; 1 where none is given.
+    pub weights: Vec<f32>,
+}
+
+impl Rows {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.weights.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.weights.is_empty()
+    }
+
+    /// The input texts of row `i`.
+    pub fn inputs(&self, i: usize) -> &[TextId] {
+        &self.texts[i * self.n_inputs..(i + 1) * self.n_inputs]
+    }
+}
+
+/// Targets of one split of one task, by row of its source. `None` and NaN mean unknown, never zero.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Targets {
+    /// Index of the label.
+    Label(Vec<Option<u32>>),
+    /// Indices of the labels, ascending.
+    Labels(Vec<Option<Vec<u32>>>),
+    /// `[rows][width]` laid end to end; NaN = unknown; as in the file (not scaled).
+    Numbers {
+        /// Numbers per row.
+        width: usize,
+        /// The numbers.
+        values: Vec<f32>,
+    },
+    /// Index of each word's tag; the row's text has word starts.
+    Tags(Vec<Option<Vec<u32>>>),
+    /// What answers each query.
+    Passages(Vec<Relevance>),
+}
+
+/// What answers a query.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Relevance {
+    /// Relevant passages as (index into the task's corpus, grade above 0), ascending; empty = unknown.
+    pub positives: Vec<(u32, f32)>,
+    /// Passages known to be wrong, as indices into the corpus.
+    pub negatives: Vec<u32>,
+}
+
+impl Targets {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Label(rows) => rows.len(),
+            Self::Labels(rows) | Self::Tags(rows) => rows.len(),
+            Self::Numbers { width, values } => values.len() / (*width).max(1),
+            Self::Passages(rows) => rows.len(),
+        }
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether row `i` has a target (for several numbers: at least one).
+    pub fn is_known(&self, i: usize) -> bool {
+        match self {
+            Self::Label(rows) => rows[i].is_some(),
+            Self::Labels(rows) | Self::Tags(rows) => rows[i].is_some(),
+            Self::Numbers { width, values } => {
+                values[i * width..(i + 1) * width].iter().any(|v| !v.is_nan())
+            }
+            Self::Passages(rows) => !rows[i].positives.is_empty(),
+        }
+    }
+}
+
+/// A source's rows by split.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SourceData {
+    /// Name of the source.
+    pub name: String,
+    /// The rows.
+    pub splits: BTreeMap<Split, Rows>,
+}
+
+/// A task's targets by split, and what its outputs mean.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TaskData {
+    /// Name of the task.
+    pub name: String,
+    /// Index of its source.
+    pub source: usize,
+    /// The labels or tags, in the order of output indices; empty for numbers and passages.
+    pub labels: Vec<String>,
+    /// Mean and standard deviation on train of each number (regression), or smallest value and span (similarity).
+    pub scale: Vec<(f32, f32)>,
+    /// Texts of the corpus (retrieval).
+    pub corpus: Vec<TextId>,
+    /// Ids of the corpus's passages as in the files.
+    pub corpus_ids: Vec<String>,
+    /// The targets.
+    pub targets: BTreeMap<Split, Targets>,
+}
+
+/// All data of a suite, read, checked, tokenised.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Dataset {
+    /// The texts.
+    pub texts: TokenStore,
+    /// The sources, in suite order.
+    pub sources: Vec<SourceData>,
+    /// The tasks, in suite order.
+    pub tasks: Vec<TaskData>,
+}

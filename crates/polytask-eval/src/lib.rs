@@ -1,0 +1,1 @@
+//! Judgement of polytask: metrics, intervals, comparison with single-task models, report rendering.

@@ -1,0 +1,14 @@
+//! Networks of polytask: trunk, heads, losses, optimisers, weights on disk.
+//!
+//! The only crate that names the tensor engine. The trunk works on plain flat buffers *outside* the autodiff
+//! graph ([`trunk::Trunk`]); heads and losses are small autodiff graphs on a leaf, the trunk's states. Each
+//! task's backward gives its head gradients and its cotangent dL/dz; one sweep of the trunk turns any number of
+//! cotangents into what the caller asks for (sum, Gramian, Jacobian).
+
+pub mod error;
+pub mod params;
+pub mod trunk;
+
+pub use error::{Error, Result};
+pub use params::{Block, Params, Real, TensorSpec};
+pub use trunk::{BlockGrad, Cotangent, GradSink, Mode, Saved, States, TaskGrad, Trunk};

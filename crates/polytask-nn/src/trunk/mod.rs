@@ -1,0 +1,150 @@
+//! The trunk: one forward, many task gradients.
+//!
+//! A trunk maps packed token rows to states `[rows, d_hidden]` and keeps what its backward needs. [`Trunk::vjp`]
+//! then takes any number of cotangents, each naming the task it belongs to and the sequences it touches, and
+//! feeds a [`GradSink`] block by block, top block first. The sink decides what the sweep becomes:
+//!
+//! | sink | result | memory |
+//! | --- | --- | --- |
+//! | [`sinks::Sum`] | weighted sum of task gradients (the plain step) | parameters |
+//! | [`sinks::Gramian`] | inner products `[tasks, tasks]` | largest block × tasks |
+//! | [`sinks::Rows`] | the Jacobian `[tasks, parameters]` | parameters × tasks |
+//!
+//! Tasks with disjoint sequences cost about one backward in all. Two implementations: packed kernels
+//! (`packed`: CPU, hand-written backward) and composed tensor operations (`composed`: the reference, in f64 for
+//! finite differences). Tests hold one against the other.
+
+use polytask_core::PackedBatch;
+
+use crate::params::{Params, Real};
+use crate::Result;
+
+/// How a forward pass is meant.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Mode {
+    /// Share of values dropped in the trainable part; 0 when not training.
+    pub dropout: f64,
+    /// Run seed; with `step` it keys the masks, so a repeated pass drops the same values.
+    pub seed: u64,
+    /// Optimiser step.
+    pub step: u64,
+    /// Whether [`Trunk::vjp`] will be called: without, nothing is saved.
+    pub save: bool,
+    /// Blocks below this index are frozen: they run without dropout and save nothing.
+    pub lowest: usize,
+}
+
+impl Mode {
+    /// Inference: no dropout, nothing saved.
+    pub const EVAL: Self = Self { dropout: 0.0, seed: 0, step: 0, save: false, lowest: 0 };
+}
+
+/// States of packed rows: `[rows, d_hidden]`, row-major.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct States<T = f32> {
+    /// The values.
+    pub values: Vec<T>,
+    /// Values per row.
+    pub width: usize,
+}
+
+impl<T> States<T> {
+    /// One row.
+    pub fn row(&self, i: usize) -> &[T] {
+        &self.values[i * self.width..(i + 1) * self.width]
+    }
+
+    /// Number of rows.
+    pub fn n_rows(&self) -> usize {
+        if self.width == 0 { 0 } else { self.values.len() / self.width }
+    }
+}
+
+/// What a forward kept for its backward; opaque, and only good for the trunk and parameters that made it.
+pub type Saved = Box<dyn std::any::Any + Send + Sync>;
+
+/// dL/dz of one task at the trunk's output, on the sequences it touches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cotangent<T = f32> {
+    /// Index of the task (row of the Gramian or Jacobian).
+    pub task: usize,
+    /// Sequences of the batch it touches, ascending, each once.
+    pub sequences: Vec<u32>,
+    /// Values for the rows of those sequences laid end to end, `[rows of sequences, d_hidden]`.
+    pub values: Vec<T>,
+    /// Lowest block that gets this task's gradient: the sweep stops above everything lower.
+    pub lowest: usize,
+}
+
+/// The gradient of one block for one task.
+#[derive(Debug, Clone, Copy)]
+pub enum BlockGrad<'a, T = f32> {
+    /// One value per parameter of the block.
+    Dense(&'a [T]),
+    /// A look-up table of which few rows were touched: `values[i]` belongs to row `rows[i]`; rows ascend.
+    Sparse {
+        /// Touched rows of the table.
+        rows: &'a [u32],
+        /// Values per row.
+        width: usize,
+        /// `[rows, width]`.
+        values: &'a [T],
+    },
+}
+
+/// A block's gradient and the task it belongs to.
+#[derive(Debug, Clone, Copy)]
+pub struct TaskGrad<'a, T = f32> {
+    /// Index of the task, as in its [`Cotangent`].
+    pub task: usize,
+    /// The gradient; the slice is only valid during the call.
+    pub grad: BlockGrad<'a, T>,
+}
+
+/// Receives gradients block by block.
+pub trait GradSink<T = f32> {
+    /// Takes the gradients of all tasks that reach `block`, in ascending order of task; each block comes once.
+    fn block(&mut self, block: usize, grads: &[TaskGrad<'_, T>]) -> Result<()>;
+}
+
+/// A shared network over packed rows.
+pub trait Trunk<T: Real = f32>: Send + Sync {
+    /// Values per state.
+    fn d_hidden(&self) -> usize;
+
+    /// Longest sequence it can read, in tokens.
+    fn max_positions(&self) -> usize;
+
+    /// Size of the vocabulary: token ids lie below it.
+    fn vocab_size(&self) -> usize;
+
+    /// Number of parameter blocks; block order is that of [`Params::blocks`], lowest first.
+    fn n_blocks(&self) -> usize;
+
+    /// States of all rows, and what the backward needs when `mode.save`.
+    ///
+    /// # Shapes
+    /// `batch`: `[rows]` ids → states `[rows, d_hidden]`.
+    fn forward(&self, params: &Params<T>, batch: &PackedBatch, mode: Mode) -> Result<(States<T>, Saved)>;
+
+    /// States after the frozen blocks below `lowest`, to be cached and fed to [`Trunk::forward_from`].
+    fn forward_below(&self, params: &Params<T>, batch: &PackedBatch, lowest: usize) -> Result<States<T>>;
+
+    /// As [`Trunk::forward`] from the states [`Trunk::forward_below`] gave for `mode.lowest`; the same result.
+    fn forward_from(
+        &self,
+        params: &Params<T>,
+        batch: &PackedBatch,
+        below: &States<T>,
+        mode: Mode,
+    ) -> Result<(States<T>, Saved)>;
+
+    /// Sends cotangents back and feeds `sink` from the top block to the lowest any cotangent asks for.
+    fn vjp(
+        &self,
+        params: &Params<T>,
+        saved: &Saved,
+        cotangents: &[Cotangent<T>],
+        sink: &mut dyn GradSink<T>,
+    ) -> Result<()>;
+}

@@ -1,0 +1,1 @@
+//! Training of polytask: the loop, conflict methods, joint run with baselines, checkpoints.

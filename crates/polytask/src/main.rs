@@ -1,0 +1,2 @@
+//! The `polytask` command.
+fn main() {}
