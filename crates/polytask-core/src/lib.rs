@@ -10,6 +10,7 @@ pub mod batch;
 pub mod error;
 pub mod hash;
 pub mod kind;
+pub mod length;
 pub mod method;
 pub mod report;
 pub mod rng;

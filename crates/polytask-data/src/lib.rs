@@ -1,5 +1,7 @@
 //! Data of polytask: readers, encoder download, tokenizer, samplers, batches, data card.
 
 pub mod dataset;
+pub mod tokenizer;
 
 pub use dataset::{Dataset, Relevance, Rows, SourceData, Targets, TaskData, TextId, TokenStore};
+pub use tokenizer::{SpecialIds, TINY_VOCAB, Tokenizer};

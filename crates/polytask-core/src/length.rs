@@ -1,0 +1,110 @@
+//! The length limit an encoder's folder states: the tokenizer cuts there and the network allocates for it, so
+//! both read it through this one function.
+
+use std::path::Path;
+
+use crate::error::{Place, Problem};
+use crate::{Error, Result};
+
+/// Length limit of the built-in `tiny` encoder, in tokens.
+pub const TINY_LENGTH: usize = 128;
+
+/// Limits above this are the "no limit" markers of tokenizer files (they write 1e30), not lengths.
+const LARGEST_MEANT: f64 = 1e9;
+
+/// Longest input of the encoder in `folder`, in tokens including special ones.
+///
+/// The first that is stated: `max_seq_length` of `sentence_bert_config.json`, `model_max_length` of
+/// `tokenizer_config.json`, `max_position_embeddings` of `config.json`; never above the last, which is the
+/// number of rows the network has.
+pub fn length_limit(folder: &Path) -> Result<usize> {
+    let positions = number(folder, "config.json", "max_position_embeddings")?;
+    let stated = match number(folder, "sentence_bert_config.json", "max_seq_length")? {
+        Some(length) => Some(length),
+        None => number(folder, "tokenizer_config.json", "model_max_length")?,
+    };
+    stated.into_iter().chain(positions).min().ok_or_else(|| {
+        let what = format!("no length limit is stated in {}", folder.display());
+        Problem::new(what).try_this("`max_position_embeddings` in config.json").into()
+    })
+}
+
+/// A JSON file of a model folder; `None` when there is no such file.
+pub fn read_json(folder: &Path, name: &str) -> Result<Option<serde_json::Value>> {
+    let path = folder.join(name);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("read", &path)(error)),
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+        let what = format!("not valid JSON: {error}");
+        Problem::at(Place::line(&path, error.line()), what).try_this("fetch the file again").into()
+    })
+}
+
+/// A positive whole number under `key`, if the file states one that is meant.
+fn number(folder: &Path, name: &str, key: &str) -> Result<Option<usize>> {
+    let Some(json) = read_json(folder, name)? else { return Ok(None) };
+    match json.get(key) {
+        None | Some(serde_json::Value::Null) => Ok(None),
+        Some(value) => match value.as_f64() {
+            Some(x) if x > LARGEST_MEANT => Ok(None),
+            Some(x) if x >= 1.0 && x.fract() == 0.0 => Ok(Some(x as usize)),
+            _ => {
+                let what = format!("`{key}` is {value}, expected a whole number above 0");
+                Err(Problem::at(Place::file(&folder.join(name)), what).into())
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        folder
+    }
+
+    const CONFIG: (&str, &str) = ("config.json", r#"{"max_position_embeddings": 512}"#);
+
+    #[test]
+    fn the_sentence_transformers_limit_comes_before_the_tokenizers_limit() {
+        let both = [
+            CONFIG,
+            ("sentence_bert_config.json", r#"{"max_seq_length": 256}"#),
+            ("tokenizer_config.json", r#"{"model_max_length": 128}"#),
+        ];
+        assert_eq!(length_limit(folder(&both).path()).unwrap(), 256);
+        let without = [CONFIG, ("sentence_bert_config.json", r#"{"max_seq_length": null}"#), both[2]];
+        assert_eq!(length_limit(folder(&without).path()).unwrap(), 128);
+    }
+
+    #[test]
+    fn absurd_limits_and_limits_beyond_the_network_give_the_networks_limit() {
+        let absurd = [CONFIG, ("tokenizer_config.json", r#"{"model_max_length": 1e30}"#)];
+        assert_eq!(length_limit(folder(&absurd).path()).unwrap(), 512);
+        let beyond = [CONFIG, ("sentence_bert_config.json", r#"{"max_seq_length": 4096}"#)];
+        assert_eq!(length_limit(folder(&beyond).path()).unwrap(), 512);
+    }
+
+    #[test]
+    fn wrong_limits_name_the_file_and_the_key() {
+        for value in ["0", "-3", "1.5", "\"x\"", "[]"] {
+            let text = format!("{{\"max_seq_length\": {value}}}");
+            let folder = folder(&[CONFIG, ("sentence_bert_config.json", &text)]);
+            let error = length_limit(folder.path()).unwrap_err().to_string();
+            assert!(
+                error.contains("sentence_bert_config.json") && error.contains("max_seq_length"),
+                "{error}"
+            );
+        }
+        let error = length_limit(folder(&[("config.json", "{")]).path()).unwrap_err().to_string();
+        assert!(error.contains("config.json:1") && error.contains("not valid JSON"), "{error}");
+    }
+}

@@ -1,0 +1,414 @@
+//! Text to token ids, exactly as sentence-transformers would.
+//!
+//! The folder's `tokenizer.json` is read by the ecosystem's own code. Its truncation and padding settings are
+//! traces of how the file was made (often 128) and are overridden by the folder's length limit. Text is not
+//! stripped first: surrounding whitespace is dropped by the normaliser and pre-tokenizer of every supported
+//! family, and the current sentence-transformers does not strip either.
+
+use std::path::Path;
+
+use polytask_core::error::{Place, Problem};
+use polytask_core::length::{self, TINY_LENGTH, read_json};
+use polytask_core::{Error, Result, atomic};
+use serde_json::{Value, json};
+use tokenizers::normalizers::{Lowercase, Sequence};
+use tokenizers::{Encoding, NormalizerWrapper, TruncationDirection, TruncationParams};
+
+/// Number of tokens of [`Tokenizer::tiny`].
+pub const TINY_VOCAB: usize = TINY_SPECIAL.len() + 68 + 36;
+
+/// Marks a word without a token in [`Tokenizer::encode_words`]: cut off, or nothing left after cleaning.
+pub const NO_TOKEN: u32 = u32::MAX;
+
+/// Special tokens of [`Tokenizer::tiny`], in the order of their ids.
+const TINY_SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+
+/// Files that make up a tokenizer; the first is required.
+const FILES: [&str; 8] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "added_tokens.json",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "unigram.json",
+];
+
+/// Texts encoded between two hand-overs, which bounds the memory of offsets and token strings not kept.
+const BATCH: usize = 1024;
+
+/// Ids of the special tokens; `None` where the tokenizer has none of the kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SpecialIds {
+    /// Padding.
+    pub pad: Option<u32>,
+    /// Unknown token.
+    pub unk: Option<u32>,
+    /// First token of every sequence.
+    pub cls: Option<u32>,
+    /// Last token of every sequence.
+    pub sep: Option<u32>,
+    /// Masked token.
+    pub mask: Option<u32>,
+}
+
+/// Turns text into token ids with special tokens, cut to the length limit.
+#[derive(Debug, Clone)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    max_length: usize,
+    vocab_size: usize,
+    special: SpecialIds,
+    files: Vec<(String, Vec<u8>)>,
+}
+
+impl Tokenizer {
+    /// The tokenizer of a model folder, cutting at `max_length` or else at the folder's own limit
+    /// ([`length::length_limit`]).
+    ///
+    /// # Errors
+    /// When `tokenizer.json` is absent or broken, or `max_length` lies above the folder's number of positions
+    /// or leaves no room beside the special tokens.
+    pub fn load(folder: &Path, max_length: Option<usize>) -> Result<Self> {
+        let files = read_files(folder)?;
+        let limit = match max_length {
+            Some(wanted) => checked_length(folder, wanted)?,
+            None => length::length_limit(folder)?,
+        };
+        let config = read_json(folder, "tokenizer_config.json")?.unwrap_or(Value::Null);
+        let sentence = read_json(folder, "sentence_bert_config.json")?.unwrap_or(Value::Null);
+        let lowercase = sentence.get("do_lower_case").and_then(Value::as_bool).unwrap_or(false);
+        let path = folder.join(FILES[0]);
+        Self::build(files, limit, &config, lowercase)
+            .map_err(|what| Problem::at(Place::file(&path), what).try_this("fetch the folder again").into())
+    }
+
+    /// A small tokenizer built in code, for tests and `encoder = "tiny"`: lower-cased ASCII, one token per
+    /// character; anything else is unknown.
+    pub fn tiny() -> Self {
+        let bytes = serde_json::to_vec_pretty(&tiny_json()).expect("a JSON value can be written");
+        let config = tiny_config();
+        let config_bytes = serde_json::to_vec_pretty(&config).expect("a JSON value can be written");
+        let files = vec![(FILES[0].to_owned(), bytes), (FILES[1].to_owned(), config_bytes)];
+        Self::build(files, TINY_LENGTH, &config, false).expect("the built-in tokenizer is valid")
+    }
+
+    fn build(
+        files: Vec<(String, Vec<u8>)>,
+        max_length: usize,
+        config: &Value,
+        lowercase: bool,
+    ) -> Result<Self, String> {
+        let broken = |error| format!("not a tokenizer this version can read: {error}");
+        let mut inner = tokenizers::Tokenizer::from_bytes(&files[0].1).map_err(broken)?;
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|error| error.to_string())?;
+        if lowercase {
+            lowercase_first(&mut inner)?;
+        }
+        let special = special_ids(&inner, config)?;
+        truncate_to(&mut inner, max_length, config)?;
+        let vocab_size = inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
+        probe(&inner)?;
+        Ok(Self { inner, max_length, vocab_size, special, files })
+    }
+
+    /// Token ids of one text, with special tokens, at most [`Tokenizer::max_length`].
+    ///
+    /// # Errors
+    /// When the tokenizer's own rules refuse the text (a pattern too costly to match, for one).
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        self.inner.encode_fast(text, true).map(ids).map_err(|error| refused(error.as_ref()))
+    }
+
+    /// Token ids of many texts, in their order; the same as one by one, on all threads.
+    pub fn encode_batch<S: AsRef<str>>(&self, texts: &[S]) -> Result<Vec<Vec<u32>>> {
+        let mut all = Vec::with_capacity(texts.len());
+        for chunk in texts.chunks(BATCH) {
+            let texts: Vec<&str> = chunk.iter().map(AsRef::as_ref).collect();
+            let encoded = self.inner.encode_batch_fast(texts, true);
+            all.extend(encoded.map_err(|error| refused(error.as_ref()))?.into_iter().map(ids));
+        }
+        Ok(all)
+    }
+
+    /// Token ids of a text already split into words, and the position of each word's first token, `[words]`.
+    ///
+    /// A word that was cut off or gives no token has position [`NO_TOKEN`].
+    pub fn encode_words<S: AsRef<str>>(&self, words: &[S]) -> Result<(Vec<u32>, Vec<u32>)> {
+        let texts: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+        // The fast variant keeps no word numbers.
+        let encoding = self.inner.encode(texts, true).map_err(|error| refused(error.as_ref()))?;
+        let mut first = vec![NO_TOKEN; words.len()];
+        for (position, word) in encoding.get_word_ids().iter().enumerate().rev() {
+            if let Some(word) = word {
+                first[*word as usize] = position as u32;
+            }
+        }
+        Ok((ids(encoding), first))
+    }
+
+    /// Longest sequence it gives, in tokens including special ones.
+    pub fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// Every id lies below this: the highest id and one.
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    /// Ids of the special tokens.
+    pub fn special(&self) -> SpecialIds {
+        self.special
+    }
+
+    /// The files it was read from, as (name, content): what [`Tokenizer::save_to`] writes.
+    pub fn files(&self) -> &[(String, Vec<u8>)] {
+        &self.files
+    }
+
+    /// Writes the files it was read from into `folder`, unchanged.
+    pub fn save_to(&self, folder: &Path) -> Result<()> {
+        atomic::create_dir(folder)?;
+        self.files.iter().try_for_each(|(name, bytes)| atomic::write(&folder.join(name), bytes))
+    }
+}
+
+fn ids(encoding: Encoding) -> Vec<u32> {
+    encoding.get_ids().to_vec()
+}
+
+/// Texts never go into messages, so only the reason does.
+fn refused(error: &(dyn std::error::Error + Send + Sync)) -> Error {
+    Problem::new(format!("the tokenizer refused a text: {error}")).try_this("another encoder").into()
+}
+
+fn read_files(folder: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut files = Vec::new();
+    for name in FILES {
+        let path = folder.join(name);
+        match std::fs::read(&path) {
+            Ok(bytes) => files.push((name.to_owned(), bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && name != FILES[0] => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(no_tokenizer(folder)),
+            Err(error) => return Err(Error::io("read", &path)(error)),
+        }
+    }
+    Ok(files)
+}
+
+fn no_tokenizer(folder: &Path) -> Error {
+    let what = format!("no tokenizer.json in {}", folder.display());
+    let remedy = "an encoder with a fast tokenizer (save it once with `AutoTokenizer.save_pretrained`)";
+    Problem::new(what).try_this(remedy).into()
+}
+
+/// A length the user asked for, refused above the folder's number of positions.
+fn checked_length(folder: &Path, wanted: usize) -> Result<usize> {
+    let config = read_json(folder, "config.json")?.unwrap_or(Value::Null);
+    match config.get("max_position_embeddings").and_then(Value::as_u64) {
+        Some(positions) if wanted as u64 > positions => {
+            let what = format!("`max_length` is {wanted}, but the encoder has {positions} positions");
+            Err(Problem::new(what).try_this(format!("`max_length = {positions}` or less")).into())
+        }
+        _ => Ok(wanted),
+    }
+}
+
+fn lowercase_first(inner: &mut tokenizers::Tokenizer) -> Result<(), String> {
+    let mut steps = vec![NormalizerWrapper::Lowercase(Lowercase)];
+    steps.extend(inner.get_normalizer().cloned());
+    inner.with_normalizer(Some(Sequence::new(steps))).map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+fn truncate_to(inner: &mut tokenizers::Tokenizer, max_length: usize, config: &Value) -> Result<(), String> {
+    let n_special = inner.encode_fast("", true).map_err(|error| error.to_string())?.len();
+    if max_length <= n_special {
+        return Err(format!(
+            "`max_length` is {max_length}, but the special tokens alone are {n_special}; expected more"
+        ));
+    }
+    let left = config.get("truncation_side").and_then(Value::as_str) == Some("left");
+    let direction = if left { TruncationDirection::Left } else { TruncationDirection::Right };
+    let truncation = TruncationParams { max_length, direction, ..TruncationParams::default() };
+    inner.with_truncation(Some(truncation)).map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+/// Special tokens by the names of `tokenizer_config.json`, BERT's names where it is silent; what stands around
+/// an empty text is what really opens and closes a sequence.
+fn special_ids(inner: &tokenizers::Tokenizer, config: &Value) -> Result<SpecialIds, String> {
+    let named = |key: &str, default: &str| {
+        let entry = config.get(key);
+        let name = entry.and_then(|e| e.as_str().or_else(|| e.get("content")?.as_str()));
+        inner.token_to_id(name.unwrap_or(default))
+    };
+    let empty = inner.encode_fast("", true).map(ids).map_err(|error| error.to_string())?;
+    Ok(SpecialIds {
+        pad: named("pad_token", "[PAD]"),
+        unk: named("unk_token", "[UNK]"),
+        cls: empty.first().copied().or_else(|| named("cls_token", "[CLS]")),
+        sep: empty.last().copied().or_else(|| named("sep_token", "[SEP]")),
+        mask: named("mask_token", "[MASK]"),
+    })
+}
+
+/// Encodes a character no vocabulary holds, so that a tokenizer without an unknown token fails at once and not
+/// on some later text.
+fn probe(inner: &tokenizers::Tokenizer) -> Result<(), String> {
+    inner.encode_fast("a \u{10_FFFD}\u{1_F9FF} b", true).map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// Lower-cased printable ASCII; letters and digits also as continuations, since the pre-tokenizer splits at
+/// every punctuation mark.
+fn tiny_json() -> Value {
+    let characters = || (b'!'..=b'~').filter(|c| !c.is_ascii_uppercase()).map(char::from);
+    let whole = characters().map(String::from);
+    let continued = characters().filter(char::is_ascii_alphanumeric).map(|c| format!("##{c}"));
+    let tokens = TINY_SPECIAL.iter().map(|&s| s.to_owned()).chain(whole).chain(continued);
+    let vocab: serde_json::Map<String, Value> = tokens.zip(0..).map(|(t, id)| (t, json!(id))).collect();
+    let added: Vec<Value> = TINY_SPECIAL.iter().enumerate().map(|(id, name)| added_token(id, name)).collect();
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added,
+        "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+            "strip_accents": null, "lowercase": true},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]},
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100, "vocab": vocab},
+    })
+}
+
+fn added_token(id: usize, content: &str) -> Value {
+    json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+        "normalized": false, "special": true})
+}
+
+fn tiny_config() -> Value {
+    json!({"tokenizer_class": "BertTokenizer", "model_max_length": TINY_LENGTH, "do_lower_case": true,
+        "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]",
+        "mask_token": "[MASK]"})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn saved_tiny(change: impl FnOnce(&mut Value)) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let mut json = tiny_json();
+        change(&mut json);
+        std::fs::write(folder.path().join("tokenizer.json"), json.to_string()).unwrap();
+        let config = r#"{"max_position_embeddings": 32}"#;
+        std::fs::write(folder.path().join("config.json"), config).unwrap();
+        folder
+    }
+
+    #[test]
+    fn the_tiny_tokenizer_gives_one_token_per_ascii_character() {
+        let tiny = Tokenizer::tiny();
+        assert_eq!(tiny.vocab_size(), TINY_VOCAB);
+        let special = tiny.special();
+        assert_eq!((special.pad, special.unk, special.cls), (Some(0), Some(1), Some(2)));
+        assert_eq!((special.sep, special.mask), (Some(3), Some(4)));
+        assert_eq!(tiny.encode("Ab, c").unwrap().len(), 2 + 4);
+        assert_eq!(tiny.encode("AB").unwrap(), tiny.encode(" ab\u{1c}\t").unwrap());
+        let ascii: String = (' '..='~').collect();
+        assert!(!tiny.encode(&ascii).unwrap().contains(&1));
+        assert!(tiny.encode("Ω").unwrap().contains(&1));
+    }
+
+    #[test]
+    fn an_empty_text_is_the_special_tokens_alone() {
+        let tiny = Tokenizer::tiny();
+        for text in ["", " ", "\n\t", "\u{0}\u{200b}"] {
+            assert_eq!(tiny.encode(text).unwrap(), [2, 3], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_cut_and_keeps_its_last_special_token() {
+        let tiny = Tokenizer::tiny();
+        let ids = tiny.encode(&"a ".repeat(10_000)).unwrap();
+        assert_eq!((ids.len(), ids.last()), (TINY_LENGTH, Some(&3)));
+    }
+
+    #[test]
+    fn a_batch_equals_its_texts_one_by_one() {
+        let tiny = Tokenizer::tiny();
+        let texts: Vec<String> = (0..2500).map(|i| format!("text {i} {}", "x".repeat(i % 40))).collect();
+        let batch = tiny.encode_batch(&texts).unwrap();
+        let single: Vec<_> = texts.iter().map(|text| tiny.encode(text).unwrap()).collect();
+        assert_eq!(batch, single);
+    }
+
+    #[test]
+    fn words_point_at_their_first_token() {
+        let tiny = Tokenizer::tiny();
+        let (ids, first) = tiny.encode_words(&["ab", "\u{200b}", "c-d", ""]).unwrap();
+        assert_eq!(ids.len(), 2 + 2 + 3);
+        assert_eq!(first, [1, NO_TOKEN, 3, NO_TOKEN]);
+        let long = vec!["abcd"; 40];
+        let (ids, first) = tiny.encode_words(&long).unwrap();
+        assert_eq!(ids.len(), TINY_LENGTH);
+        assert_eq!((first[31], first[32]), (125, NO_TOKEN));
+        assert_eq!(tiny.encode_words::<&str>(&[]).unwrap(), (vec![2, 3], vec![]));
+    }
+
+    #[test]
+    fn the_files_own_truncation_and_padding_are_ignored() {
+        let folder = saved_tiny(|json| {
+            json["truncation"] =
+                json!({"max_length": 5, "strategy": "LongestFirst", "stride": 0, "direction": "Right"});
+            json["padding"] = json!({"strategy": {"Fixed": 9}, "direction": "Right", "pad_id": 0,
+                "pad_type_id": 0, "pad_token": "[PAD]", "pad_to_multiple_of": null});
+        });
+        let tokenizer = Tokenizer::load(folder.path(), None).unwrap();
+        assert_eq!(tokenizer.encode("abcdefghijkl").unwrap().len(), 14);
+        assert_eq!(tokenizer.encode("a").unwrap().len(), 3);
+        assert_eq!(tokenizer.encode(&"a".repeat(99)).unwrap().len(), 32);
+    }
+
+    #[test]
+    fn a_saved_tokenizer_gives_the_same_ids() {
+        let folder = tempfile::tempdir().unwrap();
+        let tiny = Tokenizer::tiny();
+        tiny.save_to(folder.path()).unwrap();
+        let again = Tokenizer::load(folder.path(), Some(TINY_LENGTH)).unwrap();
+        assert_eq!(again.encode("Hello, world").unwrap(), tiny.encode("Hello, world").unwrap());
+        assert_eq!(again.files(), tiny.files());
+    }
+
+    #[test]
+    fn broken_tokenizers_and_lengths_are_refused_with_the_reason() {
+        let folder = saved_tiny(|_| ());
+        let error = |length| Tokenizer::load(folder.path(), length).unwrap_err().to_string();
+        assert!(error(Some(33)).contains("32 positions"));
+        assert!(error(Some(2)).contains("special tokens alone are 2"));
+        assert!(error(Some(0)).contains("special tokens alone are 2"));
+        let without = saved_tiny(|json| {
+            json["model"]["unk_token"] = json!("[NONE]");
+        });
+        let message = Tokenizer::load(without.path(), None).unwrap_err().to_string();
+        assert!(message.contains("tokenizer.json"), "{message}");
+        std::fs::write(folder.path().join("tokenizer.json"), b"{\"version\":").unwrap();
+        assert!(error(None).contains("not a tokenizer"));
+        std::fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
+        assert!(error(None).contains("no tokenizer.json"));
+    }
+
+    #[test]
+    fn do_lower_case_of_the_sentence_config_is_applied() {
+        let folder = saved_tiny(|json| json["normalizer"] = Value::Null);
+        let plain = Tokenizer::load(folder.path(), None).unwrap();
+        assert!(plain.encode("AB").unwrap().contains(&1));
+        std::fs::write(folder.path().join("sentence_bert_config.json"), r#"{"do_lower_case": true}"#)
+            .unwrap();
+        let lowered = Tokenizer::load(folder.path(), None).unwrap();
+        assert_eq!(lowered.encode("AB").unwrap(), plain.encode("ab").unwrap());
+    }
+}
