@@ -6,8 +6,15 @@
 //! cotangents into what the caller asks for (sum, Gramian, Jacobian).
 
 pub mod error;
+pub mod heads;
+pub mod losses;
+pub mod objective;
+pub mod optim;
 pub mod params;
+pub mod pooling;
+pub mod topk;
 pub mod trunk;
+pub mod weights;
 
 pub use error::{Error, Result};
 pub use params::{Block, Params, Real, TensorSpec};

@@ -1,0 +1,55 @@
+//! Cosine of two vectors: no parameters.
+
+use candle_core::Tensor;
+
+use super::{Head, Pairing, pair};
+use crate::{Block, Result};
+
+/// Squared lengths up to this count as zero; a zero vector has cosine 0 and no gradient.
+const SMALLEST_SQUARE: f64 = 1e-24;
+
+/// Cosine of row i with row i `[rows, 1]`, or of all with all `[queries, passages]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cosine {
+    /// Values per leaf row.
+    pub d_in: usize,
+}
+
+impl Head for Cosine {
+    fn n_inputs(&self) -> usize {
+        2
+    }
+
+    fn d_in(&self) -> usize {
+        self.d_in
+    }
+
+    fn n_outputs(&self) -> usize {
+        1
+    }
+
+    fn shapes(&self) -> Vec<Vec<usize>> {
+        Vec::new()
+    }
+
+    fn block(&self, name: &str, _seed: u64) -> Block {
+        Block::zeros(name, &[])
+    }
+
+    fn output(&self, _weights: &[Tensor], inputs: &[Tensor], pairing: Pairing) -> Result<Tensor> {
+        let (a, b) = pair("cosine head", inputs)?;
+        let (a, b) = (unit(a)?, unit(b)?);
+        match pairing {
+            Pairing::Rows => Ok((a * b)?.sum_keepdim(1)?), // [rows, 1]
+            Pairing::Cross => Ok(a.matmul(&b.t()?)?),      // [queries, passages]
+        }
+    }
+}
+
+/// Rows scaled to length 1; the square root of 0 has no derivative, so zero rows are scaled by 0 instead.
+fn unit(x: &Tensor) -> Result<Tensor> {
+    let square = x.sqr()?.sum_keepdim(1)?; // [rows, 1]
+    let nonzero = square.detach().gt(SMALLEST_SQUARE)?.to_dtype(x.dtype())?;
+    let safe = (&square + (1.0 - &nonzero)?)?;
+    Ok(x.broadcast_mul(&(nonzero / safe.sqrt()?)?)?)
+}

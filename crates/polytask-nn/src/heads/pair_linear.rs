@@ -1,0 +1,49 @@
+//! A linear map of two vectors and how they differ (Conneau et al. 2017, InferSent; with the product).
+
+use candle_core::Tensor;
+
+use super::{Head, Pairing, affine, linear_block, pair, shape};
+use crate::{Block, Result};
+
+/// `W [u, v, |u − v|, u · v] + b`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PairLinear {
+    /// Values per leaf row.
+    pub d_in: usize,
+    /// Outputs per row.
+    pub n_outputs: usize,
+}
+
+impl Head for PairLinear {
+    fn n_inputs(&self) -> usize {
+        2
+    }
+
+    fn d_in(&self) -> usize {
+        self.d_in
+    }
+
+    fn n_outputs(&self) -> usize {
+        self.n_outputs
+    }
+
+    fn shapes(&self) -> Vec<Vec<usize>> {
+        vec![vec![self.n_outputs, 4 * self.d_in], vec![self.n_outputs]]
+    }
+
+    fn block(&self, name: &str, seed: u64) -> Block {
+        linear_block(name, seed, 4 * self.d_in, self.n_outputs)
+    }
+
+    fn output(&self, weights: &[Tensor], inputs: &[Tensor], pairing: Pairing) -> Result<Tensor> {
+        let (u, v) = pair("pair-linear head", inputs)?;
+        if pairing == Pairing::Cross {
+            return Err(shape("pair-linear head", "passage targets", "one target per row"));
+        }
+        let difference = (u - v)?;
+        // The engine's `abs` has slope 1 at 0; equal texts must pull neither way.
+        let distance = (&difference * difference.detach().sign()?)?;
+        let features = Tensor::cat(&[u, v, &distance, &(u * v)?], 1)?; // [rows, 4 · d_in]
+        affine(&features, weights)
+    }
+}

@@ -1,0 +1,110 @@
+//! `info-nce`: the right passage among all passages of the batch (van den Oord et al. 2018).
+//!
+//! `−log softmax(cos / τ)` of each query's positive over its allowed passages. `symmetric` adds the way back,
+//! the query of each positive among the queries, and halves the sum; another query with the same positive, or
+//! one the passage may not be a negative of, is left out.
+
+use candle_core::Tensor;
+use polytask_core::method::{Choice, Family, MethodInfo, ParamInfo, Range};
+
+use super::parts::{expect_shape, known_rows, like, log_sum_exp, select, shares, wrong_target};
+use super::{Loss, LossFn};
+use crate::objective::Target;
+use crate::{Error, Result};
+
+static INFO: MethodInfo = MethodInfo {
+    id: "info-nce",
+    title: "InfoNCE",
+    paper: "van den Oord, Li & Vinyals, 2018",
+    family: Family::Loss,
+    about: "Negative log-likelihood of each query's positive among the passages of the batch.",
+    cost: "",
+    params: &[
+        ParamInfo {
+            name: "temperature",
+            about: "Divisor of cosines; smaller looks more at the hardest negatives.",
+            default: "0.05",
+            range: Range::Positive,
+        },
+        ParamInfo {
+            name: "negatives",
+            about: "Hard negatives per query taken into the batch, where the data names some.",
+            default: "1",
+            range: Range::Integer { min: 0 },
+        },
+        ParamInfo {
+            name: "symmetric",
+            about: "Whether each positive also has to find its query among the queries.",
+            default: "false",
+            range: Range::Bool,
+        },
+    ],
+};
+
+/// The entry of the table.
+pub(super) struct InfoNce;
+
+impl Loss for InfoNce {
+    fn info(&self) -> &'static MethodInfo {
+        &INFO
+    }
+
+    fn make(&self, choice: &Choice, _labels: &[String], _counts: &[usize]) -> Result<Box<dyn LossFn>> {
+        let symmetric = choice.param(&INFO, "symmetric").as_bool().unwrap_or(false);
+        Ok(Box::new(Fixed { temperature: choice.real(&INFO, "temperature"), symmetric }))
+    }
+}
+
+struct Fixed {
+    temperature: f64,
+    symmetric: bool,
+}
+
+impl LossFn for Fixed {
+    fn loss(&self, output: &Tensor, target: &Target, weights: &[f32]) -> Result<Option<Tensor>> {
+        let Target::Passages { positive, allowed } = target else {
+            return Err(wrong_target(INFO.id, target, "passages"));
+        };
+        let n_passages = output.dims2()?.1;
+        expect_shape(INFO.id, output, (positive.len(), n_passages))?;
+        let queries = known_rows(positive, weights);
+        if queries.is_empty() {
+            return Ok(None);
+        }
+        let columns: Vec<usize> = queries.iter().map(|&q| positive[q] as usize).collect();
+        expect_columns(&columns, n_passages)?;
+        let logits = (select(output, &queries, 0)? / self.temperature)?; // [known, passages]
+        let may = |i: usize, p: usize| p == columns[i] || allowed[queries[i] * n_passages + p];
+        let mut losses = pick_loss(&logits, &columns, may)?;
+        if self.symmetric {
+            let back = select(&logits, &columns, 1)?.t()?.contiguous()?; // [positive of i, query j]
+            let may = |i: usize, j: usize| j == i || (columns[j] != columns[i] && may(j, columns[i]));
+            let own: Vec<usize> = (0..queries.len()).collect();
+            losses = ((losses + pick_loss(&back, &own, may)?)? * 0.5)?;
+        }
+        let weights = shares(queries.iter().map(|&q| f64::from(weights[q])).collect());
+        Ok(Some((losses * like(output, weights, &[queries.len(), 1])?)?.sum_all()?))
+    }
+}
+
+/// `log Σ exp` over the entries of a row that `may` stand there, minus the entry `picks` names:
+/// `[rows, n]` → `[rows, 1]`.
+fn pick_loss(logits: &Tensor, picks: &[usize], may: impl Fn(usize, usize) -> bool) -> Result<Tensor> {
+    let (n_rows, n) = logits.dims2()?;
+    let mask = |at: usize| if may(at / n, at % n) { 0.0 } else { f64::NEG_INFINITY };
+    let mask = like(logits, (0..n_rows * n).map(mask).collect(), &[n_rows, n])?;
+    let picks: Vec<u32> = picks.iter().map(|&p| p as u32).collect();
+    let picked = logits.gather(&Tensor::from_vec(picks, (n_rows, 1), logits.device())?, 1)?;
+    Ok((log_sum_exp(&(logits + mask)?)? - picked)?)
+}
+
+fn expect_columns(columns: &[usize], n_passages: usize) -> Result<()> {
+    match columns.iter().find(|&&p| p >= n_passages) {
+        None => Ok(()),
+        Some(p) => Err(Error::Shape {
+            part: format!("loss `{}`", INFO.id),
+            found: format!("positive {p}"),
+            expected: format!("columns below {n_passages}"),
+        }),
+    }
+}

@@ -1,0 +1,102 @@
+//! Losses: from outputs and targets to one number per task.
+//!
+//! One rule of means for all: `Σ w·l / Σ w` over the entries whose target is known and whose weight is above 0.
+//! Where nothing is known there is no graph, and the objective gives loss 0 with zero gradients.
+//!
+//! Adding one = one file here and one line in [`LOSSES`].
+
+mod bce;
+mod cosent;
+mod cosine_mse;
+mod cross_entropy;
+mod huber;
+mod info_nce;
+mod mse;
+mod parts;
+#[cfg(test)]
+mod tests;
+
+use candle_core::Tensor;
+use polytask_core::method::Choice;
+use polytask_core::{MethodInfo, Problem};
+
+use crate::objective::Target;
+use crate::{Error, Result};
+
+/// All losses, sorted by id.
+pub static LOSSES: &[&dyn Loss] = &[
+    &bce::Bce,
+    &cosent::CoSent,
+    &cosine_mse::CosineMse,
+    &cross_entropy::CrossEntropy,
+    &huber::Huber,
+    &info_nce::InfoNce,
+    &mse::Mse,
+];
+
+/// A loss in the table.
+pub trait Loss: Sync {
+    /// What it tells about itself.
+    fn info(&self) -> &'static MethodInfo;
+
+    /// The loss with its parameters fixed; `labels` and the train rows of each (`counts`) are the task's.
+    fn make(&self, choice: &Choice, labels: &[String], counts: &[usize]) -> Result<Box<dyn LossFn>>;
+}
+
+/// A loss with its parameters fixed.
+pub trait LossFn: Send + Sync {
+    /// The loss as a scalar of the outputs' graph; `None` when no target counts.
+    ///
+    /// # Shapes
+    /// `output`: `[rows, n_outputs]` (cosine losses `[rows, 1]`, passages `[queries, passages]`);
+    /// `weights`: `[rows]`.
+    fn loss(&self, output: &Tensor, target: &Target, weights: &[f32]) -> Result<Option<Tensor>>;
+}
+
+/// The loss of this id.
+pub fn find(id: &str) -> Option<&'static dyn Loss> {
+    LOSSES.iter().copied().find(|loss| loss.info().id == id)
+}
+
+/// What all losses tell about themselves, sorted by id.
+pub fn infos() -> Vec<&'static MethodInfo> {
+    LOSSES.iter().map(|loss| loss.info()).collect()
+}
+
+/// The chosen loss with its parameters checked and fixed.
+pub fn make(choice: &Choice, labels: &[String], counts: &[usize]) -> Result<Box<dyn LossFn>> {
+    let Some(loss) = find(&choice.name) else {
+        let known: Vec<_> = infos().iter().map(|info| info.id).collect();
+        let what = format!("unknown loss `{}`, expected one of {}", choice.name, known.join(", "));
+        return Err(invalid(vec![Problem::new(what)]));
+    };
+    let problems = check(loss.info(), choice);
+    if problems.is_empty() { loss.make(choice, labels, counts) } else { Err(invalid(problems)) }
+}
+
+/// Parameters that do not exist or lie outside their range.
+fn check(info: &MethodInfo, choice: &Choice) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (name, value) in &choice.params {
+        let what = match info.params.iter().find(|param| param.name == name) {
+            Some(param) if param.range.contains(value) => continue,
+            Some(param) => format!(
+                "parameter `{name}` of loss `{}` is {value}, expected {}; the default is {}",
+                info.id,
+                param.range.describe(),
+                param.default
+            ),
+            None => {
+                let known: Vec<_> = info.params.iter().map(|param| param.name).collect();
+                let known = if known.is_empty() { "no parameters".into() } else { known.join(", ") };
+                format!("unknown parameter `{name}` of loss `{}`, expected {known}", info.id)
+            }
+        };
+        problems.push(Problem::new(what));
+    }
+    problems
+}
+
+fn invalid(problems: Vec<Problem>) -> Error {
+    Error::Core(polytask_core::Error::Invalid(problems))
+}

@@ -1,0 +1,268 @@
+//! A task's objective: head and loss on the leaf rows `z`, its value and its gradients.
+//!
+//! The autodiff graph begins at `z` and at the head's parameters, so one backward gives both the head's
+//! gradient and dL/dz, from which the trunk's cotangent is made. An unknown target contributes nothing: neither
+//! to the sum nor to the weights it is divided by.
+
+use candle_core::{Device, Tensor, Var};
+
+use crate::heads::{Head, Pairing};
+use crate::losses::LossFn;
+use crate::params::{Block, Real};
+use crate::{Error, Result};
+
+/// The label, or the positive passage, of a row whose target is unknown.
+pub const UNKNOWN: u32 = u32::MAX;
+
+/// What a task reads in a step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskInput<T = f32> {
+    /// Leaf rows `[n, width]`: sentence vectors, or word states for tagging.
+    pub z: Vec<T>,
+    /// Values per leaf row.
+    pub width: usize,
+    /// For each input of the head (text; a and b; queries and passages) the rows of `z` it reads.
+    pub inputs: Vec<Vec<u32>>,
+    /// What the outputs should be.
+    pub target: Target,
+    /// Weight of each row (each query for passages); empty means 1 for all; a row of weight 0 does not count.
+    pub weights: Vec<f32>,
+}
+
+/// What the outputs of the rows of a step should be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// One label per row, [`UNKNOWN`] where it is not known.
+    Label(Vec<u32>),
+    /// Which labels each row has.
+    Labels {
+        /// Number of labels.
+        n_labels: usize,
+        /// `[rows, n_labels]`: 0 or 1, NaN where unknown.
+        values: Vec<f32>,
+    },
+    /// Numbers per row.
+    Numbers {
+        /// Numbers per row.
+        width: usize,
+        /// `[rows, width]`, NaN where unknown.
+        values: Vec<f32>,
+    },
+    /// Which passage answers each query.
+    Passages {
+        /// Column of each query's positive, [`UNKNOWN`] where it is not known.
+        positive: Vec<u32>,
+        /// `[queries, passages]`: whether the passage may stand as negative for the query (or is its positive).
+        allowed: Vec<bool>,
+    },
+}
+
+impl Target {
+    /// Number of rows (queries).
+    pub fn n_rows(&self) -> usize {
+        match self {
+            Self::Label(rows) | Self::Passages { positive: rows, .. } => rows.len(),
+            Self::Labels { n_labels: width, values } | Self::Numbers { width, values } => {
+                values.len() / (*width).max(1)
+            }
+        }
+    }
+
+    /// How the inputs meet for such a target.
+    pub fn pairing(&self) -> Pairing {
+        if matches!(self, Self::Passages { .. }) { Pairing::Cross } else { Pairing::Rows }
+    }
+
+    /// What it is, for errors.
+    pub(crate) fn describe(&self) -> &'static str {
+        match self {
+            Self::Label(_) => "one label per row",
+            Self::Labels { .. } => "several labels per row",
+            Self::Numbers { .. } => "numbers",
+            Self::Passages { .. } => "passages",
+        }
+    }
+}
+
+/// A task's loss and its gradients.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskGradient<T = f32> {
+    /// The loss; 0 when nothing is known.
+    pub loss: f64,
+    /// dL/dz, `[n, width]`.
+    pub d_z: Vec<T>,
+    /// dL/d head parameters, laid out as the head's block.
+    pub d_head: Vec<T>,
+}
+
+/// Loss and gradients with respect to `z` and the head's parameters: one forward, one backward.
+pub fn gradient<T: Real>(
+    head: &dyn Head,
+    block: &Block<T>,
+    loss: &dyn LossFn,
+    input: &TaskInput<T>,
+) -> Result<TaskGradient<T>> {
+    check(head, block, input)?;
+    let z = Var::from_tensor(&leaf(&input.z, input.width)?)?;
+    let tensors = tensors(block)?.iter().map(Var::from_tensor).collect::<Result<Vec<_>, _>>()?;
+    let weights: Vec<Tensor> = tensors.iter().map(|var| var.as_tensor().clone()).collect();
+    let zeros = |n: usize| vec![T::ZERO; n];
+    let Some(value) = graph(head, &weights, loss, z.as_tensor(), input)? else {
+        return Ok(TaskGradient { loss: 0.0, d_z: zeros(input.z.len()), d_head: zeros(block.values.len()) });
+    };
+    let store = value.backward()?;
+    let take = |var: &Var| -> Result<Vec<T>> {
+        match store.get(var.as_tensor()) {
+            Some(grad) => Ok(grad.flatten_all()?.to_vec1()?),
+            None => Ok(zeros(var.elem_count())),
+        }
+    };
+    let mut d_head = zeros(block.values.len());
+    for (spec, var) in block.tensors.iter().zip(&tensors) {
+        d_head[spec.range()].copy_from_slice(&take(var)?);
+    }
+    Ok(TaskGradient { loss: scalar::<T>(&value)?, d_z: take(&z)?, d_head })
+}
+
+/// The loss alone; the same number as [`gradient`] gives.
+pub fn value<T: Real>(
+    head: &dyn Head,
+    block: &Block<T>,
+    loss: &dyn LossFn,
+    input: &TaskInput<T>,
+) -> Result<f64> {
+    check(head, block, input)?;
+    let z = leaf(&input.z, input.width)?;
+    graph(head, &tensors(block)?, loss, &z, input)?.map_or(Ok(0.0), |value| scalar::<T>(&value))
+}
+
+/// The head's outputs, row with row.
+///
+/// # Shapes
+/// `z`: `[n, width]`; each of `inputs` names rows of `z` → `[rows, n_outputs]` (cosine head: `[rows, 1]`).
+pub fn output<T: Real>(
+    head: &dyn Head,
+    block: &Block<T>,
+    z: &[T],
+    width: usize,
+    inputs: &[Vec<u32>],
+) -> Result<Vec<T>> {
+    check_inputs(head, z.len(), width, inputs)?;
+    check_block(head, block)?;
+    let n_rows = inputs[0].len();
+    if inputs.iter().any(|rows| rows.len() != n_rows) {
+        return Err(shape("head", &format!("inputs of {}", lengths(inputs)), "as many rows in each"));
+    }
+    if n_rows == 0 {
+        return Ok(Vec::new());
+    }
+    let inputs = select(&leaf(z, width)?, inputs)?;
+    Ok(head.output(&tensors(block)?, &inputs, Pairing::Rows)?.flatten_all()?.to_vec1()?)
+}
+
+/// The loss as a graph; `None` when no target is known.
+fn graph<T: Real>(
+    head: &dyn Head,
+    weights: &[Tensor],
+    loss: &dyn LossFn,
+    z: &Tensor,
+    input: &TaskInput<T>,
+) -> Result<Option<Tensor>> {
+    if input.inputs.iter().any(Vec::is_empty) {
+        return Ok(None);
+    }
+    let output = head.output(weights, &select(z, &input.inputs)?, input.target.pairing())?;
+    let ones;
+    let row_weights = if input.weights.is_empty() {
+        ones = vec![1.0; input.target.n_rows()];
+        &ones
+    } else {
+        &input.weights
+    };
+    loss.loss(&output, &input.target, row_weights)
+}
+
+/// The rows of `z` each input reads; no copy where an input reads all of them in order.
+fn select(z: &Tensor, inputs: &[Vec<u32>]) -> Result<Vec<Tensor>> {
+    let n = z.dim(0)?;
+    let pick = |rows: &Vec<u32>| {
+        if rows.len() == n && rows.iter().enumerate().all(|(i, &row)| i == row as usize) {
+            return Ok(z.clone());
+        }
+        let rows = Tensor::from_slice(rows, rows.len(), z.device())?;
+        Ok(z.index_select(&rows, 0)?)
+    };
+    inputs.iter().map(pick).collect()
+}
+
+fn leaf<T: Real>(z: &[T], width: usize) -> Result<Tensor> {
+    Ok(Tensor::from_slice(z, (z.len() / width.max(1), width), &Device::Cpu)?)
+}
+
+fn tensors<T: Real>(block: &Block<T>) -> Result<Vec<Tensor>> {
+    let tensor = |(i, spec): (usize, &crate::TensorSpec)| {
+        Ok(Tensor::from_slice(block.tensor(i), spec.shape.as_slice(), &Device::Cpu)?)
+    };
+    block.tensors.iter().enumerate().map(tensor).collect()
+}
+
+fn scalar<T: Real>(value: &Tensor) -> Result<f64> {
+    Ok(crate::params::num_like::Float::f64(value.to_scalar::<T>()?))
+}
+
+/// Refuses inputs whose shapes do not fit together.
+fn check<T: Real>(head: &dyn Head, block: &Block<T>, input: &TaskInput<T>) -> Result<()> {
+    check_inputs(head, input.z.len(), input.width, &input.inputs)?;
+    check_block(head, block)?;
+    let n_rows = input.target.n_rows();
+    let n_weights = input.weights.len();
+    if n_weights != 0 && n_weights != n_rows {
+        return Err(shape("loss", &format!("{n_weights} row weights"), &format!("{n_rows}, one per row")));
+    }
+    let fits = match &input.target {
+        Target::Passages { positive, allowed } => {
+            input.inputs.len() == 2
+                && input.inputs[0].len() == positive.len()
+                && allowed.len() == positive.len() * input.inputs[1].len()
+        }
+        Target::Labels { n_labels: width, values } | Target::Numbers { width, values } => {
+            *width > 0 && values.len() % width == 0 && input.inputs.iter().all(|rows| rows.len() == n_rows)
+        }
+        Target::Label(_) => input.inputs.iter().all(|rows| rows.len() == n_rows),
+    };
+    let found = || format!("inputs of {} rows", lengths(&input.inputs));
+    if fits { Ok(()) } else { Err(shape("loss", &found(), &format!("rows to fit {n_rows} targets"))) }
+}
+
+fn check_inputs(head: &dyn Head, n_values: usize, width: usize, inputs: &[Vec<u32>]) -> Result<()> {
+    if width != head.d_in() || width == 0 || n_values % width != 0 {
+        let found = format!("{n_values} values in rows of {width}");
+        return Err(shape("head", &found, &format!("[rows, {}]", head.d_in())));
+    }
+    if inputs.len() != head.n_inputs() {
+        return Err(shape("head", &format!("{} inputs", inputs.len()), &head.n_inputs().to_string()));
+    }
+    let n_rows = n_values / width;
+    match inputs.iter().flatten().find(|&&row| row as usize >= n_rows) {
+        Some(row) => Err(shape("head", &format!("row {row}"), &format!("rows below {n_rows}"))),
+        None => Ok(()),
+    }
+}
+
+fn check_block<T: Real>(head: &dyn Head, block: &Block<T>) -> Result<()> {
+    let expected = head.shapes();
+    let found: Vec<_> = block.tensors.iter().map(|spec| spec.shape.clone()).collect();
+    let fits = found == expected && block.tensors.last().map_or(0, |spec| spec.range().end) == block.values.len();
+    if fits {
+        return Ok(());
+    }
+    Err(shape(&format!("block `{}`", block.name), &format!("{found:?}"), &format!("{expected:?}")))
+}
+
+fn lengths(inputs: &[Vec<u32>]) -> String {
+    inputs.iter().map(|rows| rows.len().to_string()).collect::<Vec<_>>().join(" and ")
+}
+
+fn shape(part: &str, found: &str, expected: &str) -> Error {
+    Error::Shape { part: part.into(), found: found.into(), expected: expected.into() }
+}

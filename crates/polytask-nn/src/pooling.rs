@@ -1,0 +1,211 @@
+//! Pooling: from the states of a sequence's rows to one vector.
+//!
+//! Works on the trunk's plain buffers, outside the autodiff graph: its backward is a copy or a scaling, and the
+//! cotangent it gives has the layout [`Cotangent`](crate::trunk::Cotangent) asks for. Modes and their
+//! configuration names are those of sentence-transformers' pooling module.
+
+use std::fmt;
+use std::str::FromStr;
+
+use polytask_core::{PackedBatch, Problem};
+use rayon::prelude::*;
+
+use crate::params::Real;
+use crate::trunk::States;
+
+/// How the states `x_1 … x_n` of a sequence become one vector; in the order sentence-transformers concatenates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PoolMode {
+    /// `x_1`.
+    Cls,
+    /// The maximum of each column.
+    Max,
+    /// `Σ x_i / n`.
+    Mean,
+    /// `Σ x_i / √n`.
+    MeanSqrtLen,
+    /// `Σ i x_i / Σ i` (Muennighoff 2022): later tokens, which have read more, count more.
+    WeightedMean,
+    /// `x_n`.
+    LastToken,
+}
+
+impl PoolMode {
+    /// All modes, in order.
+    pub const ALL: [Self; 6] =
+        [Self::Cls, Self::Max, Self::Mean, Self::MeanSqrtLen, Self::WeightedMean, Self::LastToken];
+
+    /// The name in configuration files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cls => "cls",
+            Self::Max => "max",
+            Self::Mean => "mean",
+            Self::MeanSqrtLen => "mean_sqrt_len_tokens",
+            Self::WeightedMean => "weightedmean",
+            Self::LastToken => "lasttoken",
+        }
+    }
+
+    /// The factor of row `i` of `n`, for the modes that are a weighted sum of all rows.
+    fn factor(self, i: usize, n: usize) -> f64 {
+        let n_real = n as f64;
+        match self {
+            Self::MeanSqrtLen => 1.0 / n_real.sqrt(),
+            Self::WeightedMean => (i + 1) as f64 / (n_real * (n_real + 1.0) / 2.0),
+            _ => 1.0 / n_real,
+        }
+    }
+}
+
+impl fmt::Display for PoolMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for PoolMode {
+    type Err = polytask_core::Error;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|mode| mode.name() == name).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            Problem::new(format!("unknown pooling `{name}`, expected one of {names}")).into()
+        })
+    }
+}
+
+/// One or several modes, concatenated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pooling {
+    /// The modes, in the order of their columns.
+    pub modes: Vec<PoolMode>,
+}
+
+impl From<PoolMode> for Pooling {
+    fn from(mode: PoolMode) -> Self {
+        Self { modes: vec![mode] }
+    }
+}
+
+impl fmt::Display for Pooling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.modes.iter().map(|mode| mode.name()).collect::<Vec<_>>().join("+"))
+    }
+}
+
+impl FromStr for Pooling {
+    type Err = polytask_core::Error;
+
+    /// Names joined by `+`: `mean`, `cls+max`.
+    fn from_str(names: &str) -> Result<Self, Self::Err> {
+        let modes = names.split('+').map(|name| name.trim().parse()).collect::<Result<_, _>>()?;
+        Ok(Self { modes })
+    }
+}
+
+impl Pooling {
+    /// Values per pooled vector.
+    pub fn width(&self, d_hidden: usize) -> usize {
+        self.modes.len() * d_hidden
+    }
+
+    /// One vector per sequence; zeros for an empty one.
+    ///
+    /// # Shapes
+    /// `states`: `[rows, d_hidden]` → `[sequences, width]`.
+    pub fn forward<T: Real>(&self, states: &States<T>, batch: &PackedBatch) -> States<T> {
+        let (d, width) = (states.width, self.width(states.width));
+        let mut values = vec![T::ZERO; batch.n_sequences() * width];
+        values.par_chunks_mut(width.max(1)).enumerate().for_each(|(s, pooled)| {
+            let rows = batch.rows(s);
+            let x = &states.values[rows.start * d..rows.end * d];
+            for (mode, out) in self.modes.iter().zip(pooled.chunks_mut(d)) {
+                pool(*mode, x, out);
+            }
+        });
+        States { values, width }
+    }
+
+    /// dL/d states of the rows of `sequences` laid end to end, from dL/d pooled.
+    ///
+    /// # Shapes
+    /// `states`: `[rows, d_hidden]`, `d_pooled`: `[len(sequences), width]` → `[rows of those sequences, d_hidden]`.
+    pub fn vjp<T: Real>(
+        &self,
+        states: &States<T>,
+        batch: &PackedBatch,
+        sequences: &[u32],
+        d_pooled: &[T],
+    ) -> Vec<T> {
+        let (d, width) = (states.width, self.width(states.width));
+        let n_rows: usize = sequences.iter().map(|&s| batch.length(s as usize)).sum();
+        let mut values = vec![T::ZERO; n_rows * d];
+        let mut rest = &mut values[..];
+        for (&s, d_vector) in sequences.iter().zip(d_pooled.chunks(width.max(1))) {
+            let rows = batch.rows(s as usize);
+            let x = &states.values[rows.start * d..rows.end * d];
+            let (dx, behind) = rest.split_at_mut(x.len());
+            for (mode, d_out) in self.modes.iter().zip(d_vector.chunks(d)) {
+                pool_vjp(*mode, x, d_out, dx);
+            }
+            rest = behind;
+        }
+        values
+    }
+}
+
+/// One mode on one sequence: `x` `[n, d]` → `out` `[d]`, which comes as zeros.
+fn pool<T: Real>(mode: PoolMode, x: &[T], out: &mut [T]) {
+    let d = out.len();
+    let n = x.len() / d.max(1);
+    if n == 0 {
+        return;
+    }
+    match mode {
+        PoolMode::Cls => out.copy_from_slice(&x[..d]),
+        PoolMode::LastToken => out.copy_from_slice(&x[(n - 1) * d..]),
+        PoolMode::Max => {
+            for (column, value) in out.iter_mut().enumerate() {
+                *value = x[highest(x, d, column)];
+            }
+        }
+        _ => {
+            for (i, row) in x.chunks(d).enumerate() {
+                let factor = T::of(mode.factor(i, n));
+                out.iter_mut().zip(row).for_each(|(sum, value)| *sum += factor * *value);
+            }
+        }
+    }
+}
+
+/// Adds dL/dx of one mode on one sequence to `dx` `[n, d]`.
+fn pool_vjp<T: Real>(mode: PoolMode, x: &[T], d_out: &[T], dx: &mut [T]) {
+    let d = d_out.len();
+    let n = x.len() / d.max(1);
+    if n == 0 {
+        return;
+    }
+    let add = |row: &mut [T], factor: T| {
+        row.iter_mut().zip(d_out).for_each(|(sum, value)| *sum += factor * *value);
+    };
+    match mode {
+        PoolMode::Cls => add(&mut dx[..d], T::ONE),
+        PoolMode::LastToken => add(&mut dx[(n - 1) * d..], T::ONE),
+        PoolMode::Max => {
+            for (column, value) in d_out.iter().enumerate() {
+                dx[highest(x, d, column)] += *value;
+            }
+        }
+        _ => {
+            for (i, row) in dx.chunks_mut(d).enumerate() {
+                add(row, T::of(mode.factor(i, n)));
+            }
+        }
+    }
+}
+
+/// Index into `x` `[n, d]` of the first largest value of a column.
+fn highest<T: Real>(x: &[T], d: usize, column: usize) -> usize {
+    (column..x.len()).step_by(d).fold(column, |best, i| if x[i] > x[best] { i } else { best })
+}
