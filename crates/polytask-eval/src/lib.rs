@@ -1,1 +1,12 @@
 //! Judgement of polytask: metrics, intervals, comparison with single-task models, report rendering.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod delta;
+pub mod interval;
+pub mod metric;
+pub mod predictions;
+
+pub use delta::{Comparison, Summary, TaskRun, compare, summarise, task_report};
+pub use interval::{interval, paired};
+pub use metric::{METRICS, Metric, Unit, find, higher_is_better, infos, resampled, score};
+pub use predictions::{Predictions, Ranking, n_examples};
