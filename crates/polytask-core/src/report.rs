@@ -10,12 +10,20 @@ pub const REPORT_VERSION: u32 = 1;
 /// A value with its interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
-    /// The estimate.
+    /// The estimate; NaN where the metric is undefined (`null` in JSON).
+    #[serde(deserialize_with = "null_is_nan")]
     pub value: f64,
     /// Lower end of the 95 % interval.
+    #[serde(deserialize_with = "null_is_nan")]
     pub low: f64,
     /// Upper end of the 95 % interval.
+    #[serde(deserialize_with = "null_is_nan")]
     pub high: f64,
+}
+
+/// JSON has no NaN: it is written as `null` and must come back.
+fn null_is_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// A metric of one model on one split of one task.
@@ -62,7 +70,8 @@ pub struct TaskReport {
 pub struct Point {
     /// Optimiser step, from 1.
     pub step: u64,
-    /// Value at that step.
+    /// Value at that step; NaN where it is undefined (`null` in JSON).
+    #[serde(deserialize_with = "null_is_nan")]
     pub value: f64,
 }
 
@@ -203,4 +212,19 @@ pub struct RunReport {
     pub seconds: BTreeMap<String, f64>,
     /// Things a reader should know, in words.
     pub notes: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_undefined_score_survives_the_file() {
+        let interval = Interval { value: f64::NAN, low: f64::NAN, high: 1.0 };
+        let score = Score { metric: "spearman".into(), interval, higher_is_better: true, n: 1 };
+        let back: Score = serde_json::from_str(&serde_json::to_string(&score).unwrap()).unwrap();
+        assert!(back.interval.value.is_nan() && back.interval.high == 1.0);
+        let point: Point = serde_json::from_str(r#"{"step": 3, "value": null}"#).unwrap();
+        assert!(point.value.is_nan());
+    }
 }
