@@ -1,0 +1,63 @@
+//! Equal weights: the sum of the task losses.
+//!
+//! - **What:** every loss has weight 1, so the trunk follows the sum of the task gradients. The reference every
+//!   other method is compared with.
+//! - **Paper:** none (linear scalarisation, "EW", "LS").
+//! - **Rule:** wᵢ = 1.
+//! - **Departures:** a sum, not a mean. A task's share of the step then does not depend on how many other tasks
+//!   are in the batch, its head learns at the single-task rate, and one task is plain training exactly. With m
+//!   tasks the trunk's gradient is m times the mean's; under AdamW, which divides by the gradient's size, the two
+//!   train alike up to clipping. Suite-level preferences stand in `loss_weight` of each task.
+//! - **Cost:** one backward.
+
+use polytask_core::method::Choice;
+use polytask_core::{Family, MethodInfo};
+
+use super::adapt::ByLoss;
+use super::table::{Claim, Entry, Setup};
+use super::{LossWeighting, Method, Needs, Step};
+use crate::Result;
+
+/// What the method says about itself.
+pub(crate) const INFO: MethodInfo = MethodInfo {
+    id: "equal",
+    title: "Equal weights",
+    paper: "",
+    family: Family::LossWeighting,
+    about: "follows the sum of the task losses",
+    cost: "one backward",
+    params: &[],
+};
+
+/// Its line in the table.
+pub(crate) const ENTRY: Entry = Entry {
+    info: &INFO,
+    needs: Needs { weighted_heads: true, ..Needs::NONE },
+    claims: &[Claim::Permutation, Claim::Scaling],
+    make,
+};
+
+struct Equal;
+
+fn make(_choice: &Choice, _setup: &Setup) -> Result<Box<dyn Method>> {
+    Ok(Box::new(ByLoss(Equal)))
+}
+
+impl LossWeighting for Equal {
+    fn weights(&mut self, step: &mut Step) -> Vec<f64> {
+        vec![1.0; step.tasks.len()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::method::testing::{FakeProbe, weights};
+
+    #[test]
+    fn every_task_has_weight_one_in_trunk_and_head() {
+        let mut method = make(&Choice::named("equal"), &Setup::of(&["a", "b", "c"])).unwrap();
+        let mut probe = FakeProbe::random(1, 3, 5);
+        assert_eq!(weights(method.as_mut(), &mut probe), [1.0, 1.0, 1.0]);
+    }
+}

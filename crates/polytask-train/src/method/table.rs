@@ -1,0 +1,181 @@
+//! Every conflict method, in one slice.
+//!
+//! The suite check, the command line, the documentation and the shared tests read this table; nothing else knows
+//! which methods exist.
+
+use polytask_core::method::Choice;
+use polytask_core::{MethodInfo, Problem};
+
+use super::{Method, Needs, constant, equal, mgda, pcgrad, uw};
+use crate::Result;
+
+/// What a method is told about the run when it is made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Setup {
+    /// Names of the suite's tasks, in suite order.
+    pub tasks: Vec<String>,
+    /// Peak learning rate of the trunk.
+    pub lr: f64,
+}
+
+impl Setup {
+    /// A run with these tasks and the rate of a fine-tuning.
+    pub fn of(tasks: &[&str]) -> Self {
+        Self { tasks: tasks.iter().map(ToString::to_string).collect(), lr: 3e-5 }
+    }
+}
+
+/// A property that holds by a method's mathematics; the shared tests check those a method claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// Tasks in another order give the same direction.
+    Permutation,
+    /// Gradients c times as large give a direction c times as large.
+    Scaling,
+}
+
+/// Makes a method from its parameters.
+pub type Make = fn(&Choice, &Setup) -> Result<Box<dyn Method>>;
+
+/// A line of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// What the method says about itself.
+    pub info: &'static MethodInfo,
+    /// What it asks of the loop at its defaults.
+    pub needs: Needs,
+    /// Properties its mathematics has.
+    pub claims: &'static [Claim],
+    /// Makes it.
+    pub make: Make,
+}
+
+/// All methods, by id.
+pub static METHODS: &[Entry] = &[constant::ENTRY, equal::ENTRY, mgda::ENTRY, pcgrad::ENTRY, uw::ENTRY];
+
+/// The line of the method with this id.
+pub fn find(id: &str) -> Option<&'static Entry> {
+    METHODS.iter().find(|entry| entry.info.id == id)
+}
+
+/// What all methods say about themselves, by id.
+pub fn infos() -> Vec<&'static MethodInfo> {
+    METHODS.iter().map(|entry| entry.info).collect()
+}
+
+/// Makes the method a user chose; names the nearest id, parameter or range when something is wrong.
+pub fn make(choice: &Choice, setup: &Setup) -> Result<Box<dyn Method>> {
+    let entry = find(&choice.name).ok_or_else(|| unknown_method(&choice.name))?;
+    check_params(choice, entry.info)?;
+    (entry.make)(choice, setup)
+}
+
+fn unknown_method(name: &str) -> Problem {
+    let ids: Vec<&str> = METHODS.iter().map(|entry| entry.info.id).collect();
+    let problem = Problem::new(format!("unknown weighting `{name}`, expected one of {}", ids.join(", ")));
+    match nearest(name, &ids) {
+        Some(near) => problem.try_this(format!("`weighting = \"{near}\"`")),
+        None => problem,
+    }
+}
+
+/// Checks the given parameters against what the method declares, all mistakes at once.
+fn check_params(choice: &Choice, info: &MethodInfo) -> Result<()> {
+    let wrong =
+        |(name, value): (&String, &serde_json::Value)| match info.params.iter().find(|p| p.name == name) {
+            None => Some(unknown_param(name, info)),
+            Some(param) if param.range.contains(value) => None,
+            Some(param) => Some(
+                Problem::new(format!(
+                    "parameter `{name}` of weighting `{}` is {value}, expected {}",
+                    info.id,
+                    param.range.describe()
+                ))
+                .try_this(format!("the default, {}", param.default)),
+            ),
+        };
+    let problems: Vec<Problem> = choice.params.iter().filter_map(wrong).collect();
+    if problems.is_empty() { Ok(()) } else { Err(polytask_core::Error::Invalid(problems).into()) }
+}
+
+fn unknown_param(name: &str, info: &MethodInfo) -> Problem {
+    let names: Vec<&str> = info.params.iter().map(|p| p.name).collect();
+    let known = if names.is_empty() { "none".to_string() } else { names.join(", ") };
+    let what = format!("weighting `{}` has no parameter `{name}`, expected one of: {known}", info.id);
+    match nearest(name, &names) {
+        Some(near) => Problem::new(what).try_this(format!("`{near}`")),
+        None => Problem::new(what),
+    }
+}
+
+/// The known word nearest to `word`, when one is near enough to be meant.
+pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    // Names are short: a longer word is no slip of one, and comparing it would cost its square.
+    if word.len() > 100 {
+        return None;
+    }
+    let distance = |k: &&str| strsim::osa_distance(&word.to_lowercase(), k);
+    let best = known.iter().min_by_key(|k| distance(k)).copied()?;
+    (distance(&best) <= 2.max(best.len() / 3)).then_some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_sorted_and_legal() {
+        let ids: Vec<&str> = METHODS.iter().map(|entry| entry.info.id).collect();
+        let sorted: Vec<&str> = ids.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        assert_eq!(ids, sorted);
+        assert!(
+            ids.iter()
+                .all(|id| id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'))
+        );
+    }
+
+    #[test]
+    fn every_method_describes_itself_and_its_parameters() {
+        for info in infos() {
+            assert!(!info.title.is_empty() && !info.about.is_empty() && !info.cost.is_empty(), "{}", info.id);
+            for param in info.params {
+                let default: serde_json::Value = serde_json::from_str(param.default).unwrap();
+                assert!(param.range.contains(&default), "{} {} {default}", info.id, param.name);
+                assert!(!param.about.is_empty(), "{} {}", info.id, param.name);
+            }
+        }
+    }
+
+    #[test]
+    fn declared_needs_are_those_of_the_method_made_with_defaults() {
+        for entry in METHODS {
+            let made = make(&Choice::named(entry.info.id), &Setup::of(&["a", "b"])).unwrap();
+            assert_eq!(made.needs(), entry.needs, "{}", entry.info.id);
+        }
+    }
+
+    fn message(choice: &Choice) -> String {
+        make(choice, &Setup::of(&["a", "b"])).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn an_unknown_method_is_refused_with_the_nearest_id() {
+        let message = message(&Choice::named("PCGrd"));
+        assert!(
+            message.contains("`PCGrd`") && message.contains("try: `weighting = \"pcgrad\"`"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn wrong_parameters_are_all_refused_with_range_and_nearest_name() {
+        let mut choice = Choice::named("mgda");
+        choice.params.insert("tolerence".into(), 0.1.into());
+        choice.params.insert("normalise".into(), "l3".into());
+        let message = message(&choice);
+        assert!(message.contains("`tolerence`") && message.contains("try: `tolerance`"), "{message}");
+        assert!(message.contains("is \"l3\", expected one of none, l2, loss, loss+"), "{message}");
+    }
+}
