@@ -21,6 +21,8 @@ pub enum Family {
     Aggregator,
     /// A score of predictions.
     Metric,
+    /// How often each source is drawn.
+    Sampling,
 }
 
 /// A named part as it presents itself.

@@ -4,6 +4,18 @@
 //! with defaults (what `polytask show` prints and a run folder keeps) → the suite that [`load`] has
 //! checked against the [`Catalogue`] of named parts, all mistakes reported at once.
 
+mod check;
+mod files;
+mod keys;
+mod near;
+mod parts;
+mod read;
+mod section;
+#[cfg(test)]
+mod tests;
+mod write;
+mod written;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -11,6 +23,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::kind::KindInfo;
 use crate::method::{Choice, MethodInfo};
+
+pub use files::{COMPRESSIONS, FORMATS};
+pub use keys::{KeyInfo, POOLINGS, Table, ValueType, keys, keys_of};
+pub use parts::SAMPLINGS;
+pub use read::{load, parse};
+pub use write::{hash, to_toml};
 
 /// A part of a task's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

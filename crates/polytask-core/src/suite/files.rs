@@ -1,0 +1,215 @@
+//! Where a source's rows are: folders searched, files checked to exist, near names offered for those that do not.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::Split;
+use super::near;
+use super::section::{Reporter, Section};
+use super::written::Origin;
+
+/// File formats that are read, by extension.
+pub const FORMATS: &[&str] = &["csv", "tsv", "jsonl", "parquet"];
+/// Compressions that are read, by further extension.
+pub const COMPRESSIONS: &[&str] = &["gz", "zst"];
+
+/// What a source's keys lead to.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) files: BTreeMap<Split, PathBuf>,
+    pub(super) corpus: Option<PathBuf>,
+    pub(super) queries: Option<PathBuf>,
+    pub(super) qrels: BTreeMap<Split, PathBuf>,
+    /// Whether something was wrong, so that consequences need no report.
+    pub(super) broken: bool,
+}
+
+/// Resolves the keys `data`, `files`, `corpus`, `queries` and `qrels` of a section.
+pub(super) fn resolve(section: &Section, base: &Path, reporter: &mut Reporter) -> Found {
+    let mut search = Search { base, label: &section.label, reporter, found: Found::default() };
+    match section.path("data") {
+        Some(_) if section.has("files") => {
+            let what = format!("{} has both `data` and `files`, expected one of them", section.label);
+            search.fail(section.place("files"), what, "remove one");
+        }
+        Some(data) => search.data(&data, section.place("data")),
+        None => {}
+    }
+    for (split, path, origin) in section.files("files") {
+        if search.file(&path, &format!("files.{}", split.name()), origin) && search.format(&path, origin) {
+            search.found.files.insert(split, path);
+        }
+    }
+    for (split, path, origin) in section.files("qrels") {
+        if search.file(&path, &format!("qrels.{}", split.name()), origin) {
+            search.found.qrels.insert(split, path);
+        }
+    }
+    for key in ["corpus", "queries"] {
+        let Some(path) = section.path(key) else { continue };
+        if search.file(&path, key, section.place(key)) {
+            let slot = if key == "corpus" { &mut search.found.corpus } else { &mut search.found.queries };
+            *slot = Some(path);
+        }
+    }
+    search.found
+}
+
+struct Search<'a, 'b, 'c> {
+    base: &'a Path,
+    label: &'a str,
+    reporter: &'b mut Reporter<'c>,
+    found: Found,
+}
+
+impl Search<'_, '_, '_> {
+    fn fail(&mut self, origin: &Origin, what: String, remedy: impl Into<String>) {
+        self.found.broken = true;
+        self.reporter.report(origin, what, remedy);
+    }
+
+    /// Whether a file is there.
+    fn file(&mut self, path: &Path, key: &str, origin: &Origin) -> bool {
+        let full = self.base.join(path);
+        if full.is_file() {
+            return true;
+        }
+        let state = if full.is_dir() { "is a folder, expected a file" } else { "does not exist" };
+        let what = format!("`{key}` in {}: `{}` {state}", self.label, path.display());
+        self.fail(origin, what, near_files(self.base, path));
+        false
+    }
+
+    /// Whether a file's format is known by its name.
+    fn format(&mut self, path: &Path, origin: &Origin) -> bool {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if is_readable(&name) {
+            return true;
+        }
+        let what =
+            format!("`{}` in {} has no known format, expected {}", path.display(), self.label, formats());
+        self.fail(origin, what, "convert it, or give it the ending of what it is");
+        false
+    }
+
+    /// One file to train on, a BEIR folder, or a folder with a file per split.
+    fn data(&mut self, path: &Path, origin: &Origin) {
+        let full = self.base.join(path);
+        if full.is_file() {
+            if self.format(path, origin) {
+                self.found.files.insert(Split::Train, path.into());
+            }
+            return;
+        }
+        if !full.is_dir() {
+            let what = format!("`data` in {}: `{}` does not exist", self.label, path.display());
+            self.fail(origin, what, near_files(self.base, path));
+            return;
+        }
+        let names = names_in(&full);
+        match (stem_file(&names, &["corpus"]), stem_file(&names, &["queries"]), full.join("qrels").is_dir()) {
+            (Some(corpus), Some(queries), true) => {
+                self.found.corpus = Some(path.join(corpus));
+                self.found.queries = Some(path.join(queries));
+                let judged = names_in(&full.join("qrels"));
+                self.found.qrels = self.splits(&path.join("qrels"), &judged, origin);
+            }
+            _ => self.found.files = self.splits(path, &names, origin),
+        }
+    }
+
+    /// The file of each split in a folder.
+    fn splits(&mut self, folder: &Path, names: &[String], origin: &Origin) -> BTreeMap<Split, PathBuf> {
+        let mut found = BTreeMap::new();
+        for split in Split::ALL {
+            let candidates: Vec<&String> =
+                names.iter().filter(|name| has_stem(name, split.stems())).collect();
+            if let [first, second, ..] = candidates[..] {
+                let folder = folder.display();
+                let what = format!("folder `{folder}` has both {first} and {second} for {}", split.name());
+                self.fail(origin, what, "name the files one by one with `files`");
+            }
+            if let Some(name) = candidates.first() {
+                found.insert(split, folder.join(name));
+            }
+        }
+        if !found.contains_key(&Split::Train) {
+            let what = format!(
+                "folder `{}` of {} has no train file, expected {}",
+                folder.display(),
+                self.label,
+                train_names()
+            );
+            self.fail(origin, what, holds(&self.base.join(folder), names));
+        }
+        found
+    }
+}
+
+/// Whether a file's name ends in a format that is read.
+pub(super) fn is_readable(name: &str) -> bool {
+    let plain = COMPRESSIONS.iter().find_map(|c| name.strip_suffix(c)?.strip_suffix('.')).unwrap_or(name);
+    plain.rsplit_once('.').is_some_and(|(stem, format)| !stem.is_empty() && FORMATS.contains(&format))
+}
+
+fn has_stem(name: &str, stems: &[&str]) -> bool {
+    is_readable(name) && name.split_once('.').is_some_and(|(stem, _)| stems.contains(&stem))
+}
+
+/// The file with one of these stems.
+pub(super) fn stem_file<'a>(names: &'a [String], stems: &[&str]) -> Option<&'a String> {
+    names.iter().find(|name| has_stem(name, stems))
+}
+
+/// Names in a folder, sorted; none when it cannot be listed.
+pub(super) fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+fn formats() -> String {
+    format!(".{} (.{})", FORMATS.join(", ."), COMPRESSIONS.join(", ."))
+}
+
+fn train_names() -> String {
+    format!("train.{{{}}} (or with .{})", FORMATS.join(","), COMPRESSIONS.join(", ."))
+}
+
+/// What is near a path that does not exist: the nearest name in its folder, else the names there.
+fn near_files(base: &Path, path: &Path) -> String {
+    let (parent, name) = (path.parent().unwrap_or(Path::new("")), path.file_name());
+    let folder = base.join(parent);
+    if !folder.is_dir() {
+        let shown = std::path::absolute(base).unwrap_or_else(|_| base.into());
+        return format!("there is no folder `{}` in {}", parent.display(), shown.display());
+    }
+    let names: Vec<String> = names_in(&folder).into_iter().filter(|name| !name.starts_with('.')).collect();
+    let wanted = name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    match near::nearest(&wanted, &names) {
+        Some(near) => format!("`{}`", parent.join(near).display()),
+        None => holds(&folder, &names),
+    }
+}
+
+/// What a folder holds, at most 8 names.
+fn holds(folder: &Path, names: &[String]) -> String {
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.into());
+    if names.is_empty() {
+        return format!("the folder {} is empty", folder.display());
+    }
+    let more = if names.len() > 8 { ", …" } else { "" };
+    format!("the folder {} holds {}{more}", folder.display(), near::list(&names[..names.len().min(8)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_known_by_name_with_and_without_compression() {
+        assert!(["a.csv", "train.tsv.gz", "x.jsonl.zst", "a.b.parquet"].iter().all(|name| is_readable(name)));
+        assert!(["a", "csv", ".csv", "a.txt", "a.gz", "a.csv.bz2"].iter().all(|name| !is_readable(name)));
+    }
+}

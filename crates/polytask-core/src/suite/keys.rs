@@ -1,0 +1,257 @@
+//! Every key of a suite file, once: where it may stand, what it takes, its default and why, what it means.
+//!
+//! The reader refuses what is not here, fills defaults from here, and the generated reference and
+//! `polytask show` print from here.
+
+use serde::Serialize;
+
+use crate::method::Range;
+
+/// A table of the suite file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Table {
+    /// The top of the file.
+    Root,
+    /// `[model]`.
+    Model,
+    /// `[train]`.
+    Train,
+    /// A `[[source]]`.
+    Source,
+    /// A `[[task]]`.
+    Task,
+}
+
+impl Table {
+    /// All tables, in the order a suite file has them.
+    pub const ALL: [Self; 5] = [Self::Root, Self::Model, Self::Train, Self::Source, Self::Task];
+
+    /// How the table is opened in a file.
+    pub const fn header(self) -> &'static str {
+        match self {
+            Self::Root => "the top of the file",
+            Self::Model => "[model]",
+            Self::Train => "[train]",
+            Self::Source => "[[source]]",
+            Self::Task => "[[task]]",
+        }
+    }
+}
+
+/// What a key takes.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ValueType {
+    /// A number, a switch or one of several words.
+    Scalar(Range),
+    /// One or several of these words, joined by `+`.
+    Joined(&'static [&'static str]),
+    /// A real of at least 0 and below 1.
+    Share,
+    /// A real above 0 and below 1.
+    Fraction,
+    /// Two reals of at least 0 and below 1.
+    Betas,
+    /// Letters, digits, `-` and `_`, so that it can be part of a file name.
+    Name,
+    /// Any text but the empty one.
+    Text,
+    /// A file or folder, relative to the suite file's folder.
+    Path,
+    /// Distinct texts.
+    Texts,
+    /// Names of trunk blocks: `embeddings`, `layer.3`, `layer.0-3`.
+    Blocks,
+    /// Role → column.
+    Columns,
+    /// Split → file.
+    Files,
+    /// A part by name, or a table with its name and parameters.
+    Part,
+    /// A table of its own.
+    Section(Table),
+    /// Any number of tables.
+    Sections(Table),
+}
+
+impl ValueType {
+    /// What is expected, for errors and the reference.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Scalar(range) => return range.describe(),
+            Self::Joined(words) => return format!("one of {} (or several joined by +)", words.join(", ")),
+            Self::Share => "a number of at least 0 and below 1",
+            Self::Fraction => "a number above 0 and below 1",
+            Self::Betas => "a list of two numbers of at least 0 and below 1",
+            Self::Name => "a name of letters, digits, - and _ (at most 64)",
+            Self::Text => "a text",
+            Self::Path => "a path, relative to the suite file's folder",
+            Self::Texts => "a list of distinct texts",
+            Self::Blocks => "a list of `embeddings`, `layer.3` or `layer.0-3`",
+            Self::Columns => "a table from roles to column names",
+            Self::Files => "a table from splits (train, valid, test) to files",
+            Self::Part => "a name, or a table {name = ..., parameters}",
+            Self::Section(_) => "a table",
+            Self::Sections(_) => "a list of tables",
+        }
+        .into()
+    }
+}
+
+/// A key of the suite file.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct KeyInfo {
+    /// The tables it may stand in.
+    pub tables: &'static [Table],
+    /// The key.
+    pub name: &'static str,
+    /// What it takes.
+    pub value: ValueType,
+    /// The default as JSON; empty when the key must be given or is found out.
+    pub default: &'static str,
+    /// What it means, in a sentence.
+    pub about: &'static str,
+    /// Why the default is what it is, or what happens without the key.
+    pub why: &'static str,
+}
+
+/// All keys, table by table, in the order they are written.
+pub const fn keys() -> &'static [KeyInfo] {
+    KEYS
+}
+
+/// The keys of one table, in the order they are written.
+pub fn keys_of(table: Table) -> impl Iterator<Item = &'static KeyInfo> {
+    KEYS.iter().filter(move |key| key.tables.contains(&table))
+}
+
+/// The key of this name in a table.
+pub(super) fn find(table: Table, name: &str) -> Option<&'static KeyInfo> {
+    keys_of(table).find(|key| key.name == name)
+}
+
+const ROOT: &[Table] = &[Table::Root];
+const MODEL: &[Table] = &[Table::Model];
+const TRAIN: &[Table] = &[Table::Train];
+const TASK: &[Table] = &[Table::Task];
+const OWN_DATA: &[Table] = &[Table::Source, Table::Task];
+const NAMED: &[Table] = &[Table::Source, Table::Task];
+
+const AT_LEAST_0: ValueType = ValueType::Scalar(Range::Real { min: 0.0, max: f64::INFINITY });
+const COUNT: ValueType = ValueType::Scalar(Range::Integer { min: 0 });
+const COUNT_FROM_1: ValueType = ValueType::Scalar(Range::Integer { min: 1 });
+const POSITIVE: ValueType = ValueType::Scalar(Range::Positive);
+
+const fn words(words: &'static [&'static str]) -> ValueType {
+    ValueType::Scalar(Range::OneOf(words))
+}
+
+const fn key(
+    tables: &'static [Table],
+    name: &'static str,
+    value: ValueType,
+    default: &'static str,
+    about: &'static str,
+    why: &'static str,
+) -> KeyInfo {
+    KeyInfo { tables, name, value, default, about, why }
+}
+
+/// Ways to make one vector of a text's states; the names are those of sentence-transformers.
+pub const POOLINGS: &[&str] = &["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"];
+
+#[rustfmt::skip]
+static KEYS: &[KeyInfo] = &[
+    key(ROOT, "name", ValueType::Name, r#""suite""#, "Name of the suite.", "only reports show it"),
+    key(ROOT, "seed", COUNT, "13", "Seed of every random choice.", "any number does; the same one gives the same run"),
+    key(ROOT, "model", ValueType::Section(Table::Model), "", "The shared model.", "all its keys have defaults"),
+    key(ROOT, "train", ValueType::Section(Table::Train), "", "How the model is trained.", "all its keys have defaults"),
+    key(ROOT, "source", ValueType::Sections(Table::Source), "", "Rows that several tasks read.", "a task with data of its own needs none"),
+    key(ROOT, "task", ValueType::Sections(Table::Task), "", "The tasks.", "at least one must be given"),
+
+    key(MODEL, "encoder", ValueType::Text, r#""sentence-transformers/all-MiniLM-L6-v2""#,
+        "A name that `polytask pull` knows, a folder, or `tiny` (random, for tests).",
+        "small, free to use, and good enough that a minute on a CPU gives a useful model"),
+    key(MODEL, "freeze", ValueType::Blocks, "[]", "Blocks whose weights stay as they are.", "training everything scores best when data allow it"),
+    key(MODEL, "tune", words(&["full"]), r#""full""#, "What is trained.", "the strongest way, and affordable with a small encoder"),
+    key(MODEL, "sharing", words(&["hard"]), r#""hard""#, "How tasks share the encoder.", "one encoder for all: the baseline of every other way"),
+    key(MODEL, "pooling", ValueType::Joined(POOLINGS), "", "How one vector is made of a text's states.", "what the encoder's folder says"),
+    key(MODEL, "max_length", ValueType::Scalar(Range::Integer { min: 3 }), "", "Longest text in tokens, special ones included.", "what the encoder's folder says"),
+    key(MODEL, "precision", words(&["f32"]), r#""f32""#, "Numbers the model computes in.", "exact enough for every method"),
+    key(MODEL, "dropout", ValueType::Share, "", "Share of values dropped in training, in trainable layers and before heads.", "what the encoder's folder says"),
+
+    key(TRAIN, "epochs", POSITIVE, "1.0", "Passes over the largest source (joint) or over all sources (alternate).", "a pre-trained encoder adapts in one pass; more is for small data"),
+    key(TRAIN, "steps", COUNT_FROM_1, "", "Optimiser steps, instead of epochs.", "epochs decide"),
+    key(TRAIN, "batch_tokens", COUNT_FROM_1, "4096", "Most tokens of a step, over all tasks of the step.", "about 128 sentences: steady gradients, and small enough for a laptop's memory"),
+    key(TRAIN, "batch_rows", COUNT_FROM_1, "", "Rows per source and step, where the source says nothing.", "batch_tokens decides"),
+    key(TRAIN, "lr", POSITIVE, "3e-5", "Peak learning rate of the trunk.", "the middle of the range (2e-5 to 5e-5) in which BERT encoders are fine-tuned"),
+    key(TRAIN, "head_lr_factor", POSITIVE, "10.0", "Heads learn this many times faster than the trunk.", "heads start from random weights and at the trunk's rate would still be untrained after one epoch"),
+    key(TRAIN, "weight_decay", AT_LEAST_0, "0.01", "Decoupled weight decay of matrices (not of biases and norms).", "the value BERT encoders are fine-tuned with"),
+    key(TRAIN, "betas", ValueType::Betas, "[0.9, 0.999]", "AdamW's decay rates.", "those of the paper (Kingma & Ba 2015)"),
+    key(TRAIN, "eps", POSITIVE, "1e-8", "AdamW's epsilon.", "that of the paper (Kingma & Ba 2015)"),
+    key(TRAIN, "warmup", ValueType::Scalar(Range::Real { min: 0.0, max: 1.0 }), "0.1", "Share of steps in which the rate rises linearly.", "AdamW's first steps are its least certain; a tenth is the custom for BERT encoders"),
+    key(TRAIN, "schedule", words(&["linear", "cosine", "constant"]), r#""linear""#, "What the rate does after warm-up.", "falling to 0 is the custom for fine-tuning; linear has nothing to choose"),
+    key(TRAIN, "clip", AT_LEAST_0, "1.0", "Largest norm of the whole gradient; 0 means no clipping.", "one odd batch cannot throw the weights away"),
+    key(TRAIN, "mixing", words(&["joint", "alternate"]), r#""joint""#, "Whether a step sees all tasks or one source.", "weightings and conflict measurements need the tasks side by side"),
+    key(TRAIN, "sampling", ValueType::Part, r#""sqrt""#, "How often each source is drawn.", "between starving small sources (proportional) and repeating them too often (uniform)"),
+    key(TRAIN, "weighting", ValueType::Part, r#""equal""#, "Loss weighting, Gramian weighting or aggregator.", "the plain sum is the bar that every other one has to beat"),
+    key(TRAIN, "gradients", words(&["full", "representation"]), r#""full""#, "Which gradients a weighting sees.", "exact; representation is the cheap bound"),
+    key(TRAIN, "eval_every", COUNT, "0", "Steps between evaluations on valid; 0 means once per epoch.", "evaluation costs time that short runs would rather train"),
+    key(TRAIN, "keep", words(&["best", "last"]), r#""best""#, "Which weights a run keeps.", "the last step may be past the best one"),
+    key(TRAIN, "watch", ValueType::Text, r#""mean""#, "What `best` and early stopping look at: `mean` (of main metrics), a task, or `task.metric`.", "no task is favoured"),
+    key(TRAIN, "patience", COUNT, "0", "Evaluations without improvement before training stops; 0 means never.", "the schedule needs its whole length"),
+    key(TRAIN, "conflict_every", COUNT, "20", "Steps between measurements of gradient cosines; 0 means never.", "costs a few percent and shows who hurts whom"),
+    key(TRAIN, "checkpoint_every", COUNT, "0", "Steps between checkpoints; 0 means at evaluations only.", "short runs are repeated faster than saved"),
+    key(TRAIN, "baselines", ValueType::Scalar(Range::Bool), "true", "Whether single-task models are trained for comparison.", "without them nobody knows which task was hurt"),
+    key(TRAIN, "cache_mb", COUNT, "1024", "Most memory for cached states of the frozen part, in MiB.", "fits beside a small encoder on an 8 GiB machine"),
+    key(TRAIN, "threads", COUNT, "0", "Worker threads; 0 means all cores.", "one run at a time is the common case"),
+
+    key(NAMED, "name", ValueType::Name, "", "Its name in commands, reports and file names.", "must be given"),
+    key(TASK, "kind", ValueType::Text, "", "What the task is; `polytask methods` lists the kinds.", "must be given"),
+    key(TASK, "from", ValueType::Name, "", "The source whose rows it reads.", "the task has data of its own"),
+    key(OWN_DATA, "data", ValueType::Path, "", "A folder with train, valid and test files, a BEIR folder, or one file to train on.", "`files`, `qrels` or (a task) `from` must be given"),
+    key(OWN_DATA, "files", ValueType::Files, "", "The file of each split; dev, val and validation mean valid.", "`data` says where"),
+    key(OWN_DATA, "columns", ValueType::Columns, "{}", "Which column plays which role (text, a, b, query, label, score, weight, ...).", "a column has the name of its role, or a usual synonym"),
+    key(OWN_DATA, "valid", ValueType::Fraction, "0.1", "Share of train that becomes valid, by hash, when there is no valid file.", "enough to choose on, little enough to spare"),
+    key(OWN_DATA, "limit", COUNT, "0", "Most rows read per split (chosen by hash); 0 means all.", "all data are used"),
+    key(OWN_DATA, "batch_rows", COUNT_FROM_1, "", "Rows per step.", "`train.batch_rows` or `train.batch_tokens` decides"),
+    key(OWN_DATA, "batch_tokens", COUNT_FROM_1, "", "Tokens per step.", "`train.batch_tokens` decides"),
+    key(OWN_DATA, "sampling_weight", POSITIVE, "1.0", "Factor on how often the source is drawn.", "`train.sampling` alone decides"),
+    key(OWN_DATA, "corpus", ValueType::Path, "", "Passages (retrieval): JSONL or TSV with id, title, text.", "passages stand in the rows themselves"),
+    key(OWN_DATA, "queries", ValueType::Path, "", "Queries (retrieval), shared by all splits.", "queries stand in the rows themselves"),
+    key(OWN_DATA, "qrels", ValueType::Files, "", "Relevance judgements of each split (retrieval).", "positives stand in the rows themselves"),
+    key(TASK, "loss", ValueType::Part, "", "Its loss.", "the first loss of its kind"),
+    key(TASK, "metric", ValueType::Text, "", "The metric that decides; one of its kind.", "the first metric of its kind"),
+    key(TASK, "labels", ValueType::Texts, "", "The label set, in the order of outputs.", "the labels that train shows, sorted"),
+    key(TASK, "margin", AT_LEAST_0, "1.0", "Points (of 100) below single-task that count as regression.", "about what a user would notice"),
+    key(TASK, "loss_weight", AT_LEAST_0, "1.0", "Factor on its loss.", "weightings start from equal tasks"),
+    key(TASK, "lr_factor", AT_LEAST_0, "1.0", "Its head learns this many times faster than `train.head_lr_factor` says.", "heads learn alike"),
+    key(TASK, "freeze", ValueType::Blocks, "[]", "Blocks in which this task's gradient stops.", "every task shapes the whole trunk"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_unique_per_table_and_documented() {
+        for table in Table::ALL {
+            let names: Vec<_> = keys_of(table).map(|key| key.name).collect();
+            let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+            assert_eq!(names.len(), distinct.len(), "{table:?}");
+        }
+        for key in keys() {
+            assert!(key.about.ends_with('.'), "{} has no sentence", key.name);
+            assert!(!key.why.is_empty() && !key.why.ends_with('.'), "{} has no reason", key.name);
+        }
+    }
+
+    #[test]
+    fn every_default_is_json() {
+        for key in keys().iter().filter(|key| !key.default.is_empty()) {
+            let parsed: Result<serde_json::Value, _> = serde_json::from_str(key.default);
+            assert!(parsed.is_ok(), "{}: {}", key.name, key.default);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The nearest known name to one that is not known.
+
+/// The known name closest to `word`, when it is close enough to be meant.
+pub(super) fn nearest<'a, S: AsRef<str>>(word: &str, known: &'a [S]) -> Option<&'a str> {
+    // Names are short: a longer word is no slip of one, and comparing it would cost its square.
+    if word.len() > 100 {
+        return None;
+    }
+    let lower = word.to_lowercase();
+    let distance = |name: &str| strsim::damerau_levenshtein(&lower, &name.to_lowercase());
+    let scored = known.iter().map(|name| (distance(name.as_ref()), name.as_ref()));
+    // A third of the letters wrong is a slip; more is another word.
+    let meant = |name: &str| name.chars().count().max(word.chars().count()).div_ceil(3);
+    scored.filter(|(d, name)| *d <= meant(name)).min().map(|(_, name)| name)
+}
+
+/// Advice for an unknown name: the nearest known one, else all of them.
+pub(super) fn advice<S: AsRef<str>>(word: &str, known: &[S]) -> String {
+    match nearest(word, known) {
+        Some(name) => format!("`{name}`"),
+        None if known.is_empty() => "remove it".into(),
+        None => format!("one of {}", list(known)),
+    }
+}
+
+/// Names in a row, each in backticks.
+pub(super) fn list<S: AsRef<str>>(names: &[S]) -> String {
+    names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_finds_its_word_and_another_word_finds_the_list() {
+        let known = ["lr", "warmup", "batch_tokens"];
+        assert_eq!(advice("lrr", &known), "`lr`");
+        assert_eq!(advice("Batch_token", &known), "`batch_tokens`");
+        assert_eq!(advice("optimizer", &known), "one of `lr`, `warmup`, `batch_tokens`");
+    }
+}

@@ -1,0 +1,269 @@
+//! From the file to the checked suite: the written tree, overrides, sections, then what must fit together.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::check;
+use super::files;
+use super::keys::Table;
+use super::near;
+use super::parts::{self, SAMPLINGS, Shelf};
+use super::section::{Reporter, Section};
+use super::written::{self, Data, Node, Origin};
+use super::{Catalogue, ModelSpec, Sampling, SourceSpec, Suite, TaskSpec, TrainSpec};
+use crate::error::{Error, Place, Problem, Result};
+use crate::kind::{self, KindInfo};
+
+/// Reads and checks a suite file; `overrides` are the `KEY=VALUE` of `--set`.
+///
+/// # Errors
+/// `Io` when the file cannot be read; `Invalid` with every mistake in it, by line.
+pub fn load(path: &Path, catalogue: &Catalogue, overrides: &[String]) -> Result<Suite> {
+    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    match String::from_utf8(bytes) {
+        Ok(text) => parse(&text, path, catalogue, overrides),
+        Err(error) => Err(not_utf8(path, &error).into()),
+    }
+}
+
+fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Problem {
+    let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+    Problem::at(Place::line(path, line), "bytes that are not UTF-8 text, expected a TOML file in UTF-8")
+        .try_this("save the file as UTF-8")
+}
+
+/// Checks the text of a suite file that stands (or would stand) at `file`.
+///
+/// # Errors
+/// `Invalid` with every mistake, by line.
+pub fn parse(text: &str, file: &Path, catalogue: &Catalogue, overrides: &[String]) -> Result<Suite> {
+    let mut tree = written::read(text, file)?;
+    let mut reporter = Reporter::new(file);
+    written::apply(&mut tree, overrides, &mut reporter);
+    let suite = Reader { file, catalogue, reporter: &mut reporter }.suite(&tree);
+    match reporter.finish() {
+        problems if problems.is_empty() => Ok(suite),
+        problems => Err(Error::Invalid(problems)),
+    }
+}
+
+struct Reader<'a, 'b> {
+    file: &'a Path,
+    catalogue: &'a Catalogue,
+    reporter: &'b mut Reporter<'a>,
+}
+
+/// A task whose own keys have been read; what depends on other sections comes later.
+pub(super) struct Draft<'t> {
+    pub(super) section: Section<'t>,
+    pub(super) name: String,
+    /// `None` when it is missing or unknown, which has been reported.
+    pub(super) kind: Option<&'static KindInfo>,
+}
+
+impl Reader<'_, '_> {
+    fn suite(&mut self, tree: &Node) -> Suite {
+        let empty = Node { origin: Origin::Line(1), data: Data::Table(Vec::new()) };
+        let root = Section::check(Table::Root, "the suite".into(), tree, self.reporter);
+        let table = |key: &str| root.node(key).unwrap_or(&empty);
+        let model = Section::check(Table::Model, "[model]".into(), table("model"), self.reporter);
+        let train = Section::check(Table::Train, "[train]".into(), table("train"), self.reporter);
+        let sources = self.drafts(Table::Source, root.node("source"));
+        let tasks = self.drafts(Table::Task, root.node("task"));
+        if tasks.is_empty() && (root.has("task") || tree.get("task").is_none()) {
+            let example = "a [[task]] with `name`, `kind` and `data`; `polytask init` writes one";
+            self.reporter.report(root.origin, "the suite has no task, expected at least one", example);
+        }
+        check::names(&sources, &tasks, self.reporter);
+        let sources = self.sources(&sources, &tasks);
+        let suite = Suite {
+            name: root.text("name"),
+            seed: root.count("seed"),
+            model: self.model(&model),
+            train: self.train(&train, &tasks),
+            tasks: tasks.iter().map(|draft| self.task(draft)).collect(),
+            sources,
+            folder: self.file.parent().unwrap_or(Path::new("")).to_path_buf(),
+            file: self.file.to_path_buf(),
+        };
+        check::fit(&suite, &train, &tasks, self.reporter);
+        suite
+    }
+
+    /// The sections of a list of tables.
+    fn drafts<'t>(&mut self, table: Table, list: Option<&'t Node>) -> Vec<Draft<'t>> {
+        let nodes = list.map_or(&[][..], Node::items);
+        nodes.iter().enumerate().map(|(i, node)| self.draft(table, i, node)).collect()
+    }
+
+    fn draft<'t>(&mut self, table: Table, i: usize, node: &'t Node) -> Draft<'t> {
+        let noun = if table == Table::Task { "task" } else { "source" };
+        let label = match node.get("name").and_then(Node::text) {
+            Some(name) => format!("{noun} `{}`", written::shorten(name)),
+            None => format!("{} number {}", table.header(), i + 1),
+        };
+        let section = Section::check(table, label, node, self.reporter);
+        if node.get("name").is_none() && matches!(node.data, Data::Table(_)) {
+            let what = format!("{} has no `name`, expected letters, digits, - and _", section.label);
+            self.reporter.report(section.origin, what, format!("name = \"{noun}-{}\"", i + 1));
+        }
+        let kind = if table == Table::Task { self.kind(&section, node) } else { None };
+        let name = section.maybe_text("name").unwrap_or_default();
+        Draft { section, name, kind }
+    }
+
+    fn kind(&mut self, section: &Section, node: &Node) -> Option<&'static KindInfo> {
+        let names: Vec<&str> = kind::KINDS.iter().map(|kind| kind.name).collect();
+        let Some(name) = section.maybe_text("kind") else {
+            if node.get("kind").is_none() && matches!(node.data, Data::Table(_)) {
+                let what = format!("{} has no `kind`, expected one of {}", section.label, near::list(&names));
+                self.reporter.report(section.origin, what, "kind = \"class\"");
+            }
+            return None;
+        };
+        let found = kind::find(&name);
+        if found.is_none() {
+            let what = format!("unknown kind `{}` of {}", written::shorten(&name), section.label);
+            self.reporter.report(section.place("kind"), what, near::advice(&name, &names));
+        }
+        found
+    }
+
+    fn model(&mut self, section: &Section) -> ModelSpec {
+        let encoder = section.text("encoder");
+        let base = self.file.parent().unwrap_or(Path::new(""));
+        check::encoder(&encoder, base, section.place("encoder"), self.reporter);
+        ModelSpec {
+            encoder,
+            freeze: section.texts("freeze"),
+            tune: section.text("tune"),
+            sharing: section.text("sharing"),
+            pooling: section.maybe_text("pooling"),
+            max_length: section.maybe_size("max_length"),
+            precision: section.text("precision"),
+            dropout: section.maybe_real("dropout"),
+        }
+    }
+
+    fn train(&mut self, section: &Section, tasks: &[Draft]) -> TrainSpec {
+        let shelf = Shelf { noun: "weighting", parts: &self.catalogue.weightings };
+        let (weighting, _) = shelf.choice(section, "weighting", &section.part("weighting"), self.reporter);
+        let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
+        parts::check_task_keys(section, &names, self.reporter);
+        TrainSpec {
+            epochs: section.real("epochs"),
+            steps: section.maybe_count("steps"),
+            batch_tokens: section.size("batch_tokens"),
+            batch_rows: section.maybe_size("batch_rows"),
+            lr: section.real("lr"),
+            head_lr_factor: section.real("head_lr_factor"),
+            weight_decay: section.real("weight_decay"),
+            betas: section.word("betas"),
+            eps: section.real("eps"),
+            warmup: section.real("warmup"),
+            schedule: section.word("schedule"),
+            clip: section.real("clip"),
+            mixing: section.word("mixing"),
+            sampling: self.sampling(section),
+            weighting,
+            gradients: section.word("gradients"),
+            eval_every: section.count("eval_every"),
+            keep: section.word("keep"),
+            watch: section.text("watch"),
+            patience: section.count("patience"),
+            conflict_every: section.count("conflict_every"),
+            checkpoint_every: section.count("checkpoint_every"),
+            baselines: section.flag("baselines"),
+            cache_mb: section.size("cache_mb"),
+            threads: section.size("threads"),
+        }
+    }
+
+    fn sampling(&mut self, section: &Section) -> Sampling {
+        let shelf = Shelf { noun: "sampling", parts: SAMPLINGS };
+        let (choice, info) = shelf.choice(section, "sampling", &section.part("sampling"), self.reporter);
+        match (choice.name.as_str(), info) {
+            ("proportional", _) => Sampling::Proportional,
+            ("uniform", _) => Sampling::Uniform,
+            ("annealed", _) => Sampling::Annealed,
+            ("round-robin", _) => Sampling::RoundRobin,
+            ("temperature", Some(info)) => Sampling::Temperature { t: choice.real(info, "t") },
+            _ => Sampling::Sqrt,
+        }
+    }
+
+    /// The sources written, then one for each task with data of its own.
+    fn sources(&mut self, sources: &[Draft], tasks: &[Draft]) -> Vec<SourceSpec> {
+        let shared = sources.iter().map(|draft| {
+            let readers: Vec<&Draft> = tasks.iter().filter(|task| reads(task, &draft.name)).collect();
+            check::readers(draft, &readers, self.reporter);
+            let columns = check::source_columns(&draft.section, &readers, self.reporter);
+            self.source(draft, &readers, columns)
+        });
+        let mut all: Vec<SourceSpec> = shared.collect();
+        for draft in tasks {
+            if draft.section.has("from") {
+                check::shared_task(draft, sources, self.reporter);
+            } else {
+                let columns = check::input_columns(draft);
+                all.push(self.source(draft, &[draft], columns));
+            }
+        }
+        all
+    }
+
+    fn source(&mut self, draft: &Draft, readers: &[&Draft], columns: BTreeMap<String, String>) -> SourceSpec {
+        let section = &draft.section;
+        let base = self.file.parent().unwrap_or(Path::new(""));
+        let found = files::resolve(section, base, self.reporter);
+        check::found(draft, readers, &found, self.reporter);
+        SourceSpec {
+            name: draft.name.clone(),
+            files: found.files,
+            columns,
+            valid: section.real("valid"),
+            limit: section.size("limit"),
+            batch_rows: section.maybe_size("batch_rows"),
+            batch_tokens: section.maybe_size("batch_tokens"),
+            sampling_weight: section.real("sampling_weight"),
+            corpus: found.corpus,
+            queries: found.queries,
+            qrels: found.qrels,
+            line: section.origin.line(),
+        }
+    }
+
+    fn task(&mut self, draft: &Draft) -> TaskSpec {
+        let section = &draft.section;
+        // A placeholder for reading on: a task without a kind has been reported.
+        let kind = draft.kind.unwrap_or(kind::KINDS[0]);
+        let columns = check::target_columns(draft, self.reporter);
+        let shelf = Shelf { noun: "loss", parts: &self.catalogue.losses };
+        let (loss, known) = shelf.choice(section, "loss", kind.losses[0], self.reporter);
+        if draft.kind.is_some() {
+            check::loss(draft, kind, &loss, known.is_some(), self.reporter);
+            check::metric(draft, kind, self.catalogue, self.reporter);
+            check::labels(draft, kind, self.reporter);
+        }
+        TaskSpec {
+            name: draft.name.clone(),
+            kind,
+            from: section.maybe_text("from").unwrap_or_else(|| draft.name.clone()),
+            columns,
+            loss,
+            metric: section.maybe_text("metric").unwrap_or_else(|| kind.metrics[0].into()),
+            labels: section.has("labels").then(|| section.texts("labels")),
+            margin: section.real("margin"),
+            loss_weight: section.real("loss_weight"),
+            lr_factor: section.real("lr_factor"),
+            freeze: section.texts("freeze"),
+            line: section.origin.line(),
+        }
+    }
+}
+
+/// Whether a task reads the source of this name.
+fn reads(task: &Draft, source: &str) -> bool {
+    task.section.maybe_text("from").as_deref() == Some(source)
+}

@@ -1,0 +1,450 @@
+//! The suite file as a user meets it: exact texts of mistakes, defaults, round trips, hostile input.
+
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::error::Error;
+use crate::method::{Family, ParamInfo, Range};
+
+const fn part(id: &'static str, family: Family, params: &'static [ParamInfo]) -> MethodInfo {
+    MethodInfo { id, title: id, paper: "", family, about: "", cost: "", params }
+}
+
+const SCALE: ParamInfo = ParamInfo { name: "scale", about: "", default: "20.0", range: Range::Positive };
+const WEIGHTS: ParamInfo = ParamInfo { name: "weights", about: "", default: "{}", range: Range::Map(&[]) };
+static LOSSES: [MethodInfo; 7] = [
+    part("bce", Family::Loss, &[]),
+    part("cosent", Family::Loss, &[SCALE]),
+    part("cosine-mse", Family::Loss, &[]),
+    part("cross-entropy", Family::Loss, &[]),
+    part("huber", Family::Loss, &[]),
+    part("info-nce", Family::Loss, &[SCALE]),
+    part("mse", Family::Loss, &[]),
+];
+static WEIGHTINGS: [MethodInfo; 3] = [
+    part("constant", Family::LossWeighting, &[WEIGHTS]),
+    part("equal", Family::LossWeighting, &[]),
+    part("uw", Family::LossWeighting, &[]),
+];
+static METRICS: [MethodInfo; 2] =
+    [part("accuracy", Family::Metric, &[]), part("spearman", Family::Metric, &[])];
+
+fn catalogue() -> Catalogue {
+    Catalogue {
+        losses: LOSSES.iter().collect(),
+        weightings: WEIGHTINGS.iter().collect(),
+        metrics: METRICS.iter().collect(),
+    }
+}
+
+/// A folder with the files of the examples, and the suite's path in it.
+fn folder() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let files = [
+        "data/sick-train.tsv",
+        "data/sick-dev.tsv",
+        "data/banking/train.csv.gz",
+        "data/banking/dev.csv",
+        "data/banking/README.md",
+        "data/empty/notes.txt",
+        "data/scifact/corpus.jsonl.gz",
+        "data/scifact/queries.jsonl",
+        "data/scifact/qrels/train.tsv",
+        "data/scifact/qrels/test.tsv",
+    ];
+    for file in files {
+        let path = folder.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    }
+    let suite = folder.path().join("s.toml");
+    (folder, suite)
+}
+
+const GOOD: &str = r#"
+name = "quickstart"
+[model]
+freeze = ["embeddings", "layer.0-3"]
+pooling = "cls+mean"
+[train]
+weighting = { name = "constant", weights = { sts = 1, entail = 0.5 } }
+sampling = { name = "temperature", t = 3 }
+watch = "sts.pearson"
+[[source]]
+name = "sick"
+files = { train = "data/sick-train.tsv", dev = "data/sick-dev.tsv" }
+columns = { a = "sentence_A", b = "sentence_B" }
+[[task]]
+name = "sts"
+kind = "similarity"
+from = "sick"
+columns = { score = "relatedness" }
+loss = { name = "cosent", scale = 10 }
+[[task]]
+name = "entail"
+kind = "pair-class"
+from = "sick"
+columns.label = "entailment"
+labels = ["yes", "no", "it \"depends\""]
+margin = 2
+[[task]]
+name = "intent"
+kind = "class"
+data = "data/banking"
+columns = { text = "query", label = "intent", weight = "w" }
+batch_rows = 64
+sampling_weight = 2.0
+[[task]]
+name = "facts"
+kind = "retrieval"
+data = "data/scifact"
+"#;
+
+fn shown(text: &str, overrides: &[&str]) -> Vec<String> {
+    let (folder, path) = folder();
+    let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
+    match parse(text, &path, &catalogue(), &overrides) {
+        Ok(_) => Vec::new(),
+        Err(Error::Invalid(problems)) => {
+            let root = format!("{}/", folder.path().display());
+            problems.iter().map(|problem| problem.to_string().replace(&root, "")).collect()
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+/// The suite without what depends on where its file is.
+fn unplaced(mut suite: Suite) -> Suite {
+    suite.sources.iter_mut().for_each(|source| source.line = 0);
+    suite.tasks.iter_mut().for_each(|task| task.line = 0);
+    suite.file = PathBuf::new();
+    suite.folder = PathBuf::new();
+    suite
+}
+
+#[test]
+fn a_good_suite_is_read_as_written() {
+    let (_folder, path) = folder();
+    let suite = parse(GOOD, &path, &catalogue(), &[]).unwrap();
+    let names: Vec<&str> = suite.sources.iter().map(|source| source.name.as_str()).collect();
+    assert_eq!(names, ["sick", "intent", "facts"]);
+    assert_eq!(suite.sources[0].files[&Split::Valid], Path::new("data/sick-dev.tsv"));
+    assert_eq!(suite.sources[1].files[&Split::Train], Path::new("data/banking/train.csv.gz"));
+    assert_eq!(suite.sources[1].columns["text"], "query");
+    assert_eq!(suite.sources[1].columns["weight"], "w");
+    assert_eq!(suite.sources[1].batch_rows, Some(64));
+    assert_eq!(suite.sources[2].corpus.as_deref(), Some(Path::new("data/scifact/corpus.jsonl.gz")));
+    assert_eq!(suite.sources[2].qrels[&Split::Test], Path::new("data/scifact/qrels/test.tsv"));
+    assert_eq!(suite.tasks[1].columns["label"], "entailment");
+    assert_eq!(suite.tasks[1].line, 20);
+    assert_eq!(suite.tasks[2].columns.len(), 1);
+    assert_eq!(suite.tasks[0].loss.params["scale"], 10);
+    assert_eq!(suite.train.sampling, Sampling::Temperature { t: 3.0 });
+    assert_eq!(suite.source_of(&suite.tasks[2]).name, "intent");
+}
+
+#[test]
+fn five_mistakes_are_shown_at_once_with_lines_and_remedies() {
+    let text = r#"seed = 7
+[train]
+lrr = 3e-4
+epochs = "two"
+[[task]]
+name = "sts"
+kind = "similarty"
+data = "data/sick-tran.tsv"
+[[task]]
+name = "intent"
+kind = "class"
+data = "data/banking"
+loss = "bce"
+"#;
+    let expected = [
+        "s.toml:3: unknown key `lrr` in [train]\n    try: `lr`",
+        "s.toml:4: `epochs` in [train] is \"two\", expected a number above 0\n    try: the default is 1.0",
+        "s.toml:7: unknown kind `similarty` of task `sts`\n    try: `similarity`",
+        "s.toml:8: `data` in task `sts`: `data/sick-tran.tsv` does not exist\n    try: `data/sick-train.tsv`",
+        "s.toml:13: loss `bce` in task `intent` does not fit the kind `class`\n    try: `cross-entropy`",
+    ];
+    assert_eq!(shown(text, &[]), expected);
+}
+
+#[test]
+fn defaults_are_those_of_the_table() {
+    let (_folder, path) = folder();
+    let text = "[[task]]\nname = 'sts'\nkind = 'similarity'\ndata = 'data/sick-train.tsv'\n";
+    let suite = parse(text, &path, &catalogue(), &[]).unwrap();
+    assert_eq!((suite.name.as_str(), suite.seed), ("suite", 13));
+    assert_eq!(suite.model.encoder, "sentence-transformers/all-MiniLM-L6-v2");
+    assert_eq!((suite.train.epochs, suite.train.lr, suite.train.eps), (1.0, 3e-5, 1e-8));
+    assert_eq!(suite.train.betas, [0.9, 0.999]);
+    assert_eq!((suite.train.schedule, suite.train.keep), (Schedule::Linear, Keep::Best));
+    assert_eq!((suite.train.sampling, suite.train.mixing), (Sampling::Sqrt, Mixing::Joint));
+    assert_eq!(suite.train.weighting, Choice::named("equal"));
+    assert_eq!(suite.tasks[0].loss, Choice::named("cosent"));
+    assert_eq!((suite.tasks[0].metric.as_str(), suite.tasks[0].margin), ("spearman", 1.0));
+    assert_eq!(suite.sources[0].valid, 0.1);
+}
+
+/// Every word of every closed set is read into its type: the table of keys and the types agree.
+#[test]
+fn every_word_of_a_closed_set_is_read() {
+    let (_folder, path) = folder();
+    let task = "[[task]]\nname = 'sts'\nkind = 'similarity'\ndata = 'data/sick-train.tsv'\n";
+    for key in keys() {
+        let ValueType::Scalar(Range::OneOf(words)) = key.value else { continue };
+        for word in words {
+            let table = key.tables[0].header();
+            let text = format!("{table}\n{} = '{word}'\n{task}", key.name);
+            parse(&text, &path, &catalogue(), &[]).unwrap();
+        }
+    }
+    for sampling in SAMPLINGS {
+        let set = format!("train.sampling={}", sampling.id);
+        let suite = parse(task, &path, &catalogue(), &[set]).unwrap();
+        let written = serde_json::to_value(suite.train.sampling).unwrap();
+        assert_eq!(written["name"], sampling.id);
+    }
+}
+
+/// (what is wrong, the file, what is shown).
+const MISTAKES: &[(&str, &str, &[&str])] = &[
+    (
+        "syntax",
+        "seed = 1\n[train\n",
+        &[
+            "s.toml:2: not valid TOML: unclosed table, expected `]`\n    try: write texts in quotes, tables as [train] or [[task]], and each key once per table",
+        ],
+    ),
+    (
+        "an empty file",
+        "",
+        &[
+            "s.toml:1: the suite has no task, expected at least one\n    try: a [[task]] with `name`, `kind` and `data`; `polytask init` writes one",
+        ],
+    ),
+    (
+        "a key of another table",
+        "[model]\nlr = 1\n[[task]]\nname='t'\nkind='similarity'\ndata='data/sick-train.tsv'\n",
+        &["s.toml:2: unknown key `lr` in [model]\n    try: `lr` belongs to [train]"],
+    ),
+    (
+        "two tasks of one name",
+        "[[task]]\nname='t'\nkind='similarity'\ndata='data/sick-train.tsv'\n[[task]]\nname='t'\nkind='similarity'\ndata='data/sick-dev.tsv'\n",
+        &["s.toml:6: two tasks are named `t`, the first in line 1\n    try: name = \"t-2\""],
+    ),
+    (
+        "names that are no file names, a task without kind and data",
+        "[[task]]\nname='a/b'\n",
+        &[
+            "s.toml:1: task `a/b` has no `kind`, expected one of `class`, `multilabel`, `pair-class`, `regression`, `retrieval`, `similarity`, `tagging`\n    try: kind = \"class\"",
+            "s.toml:1: task `a/b` has no data, expected `data`, `files` or a source\n    try: data = \"a folder with train, valid and test files\"",
+            "s.toml:2: `name` in task `a/b` is \"a/b\", expected a name of letters, digits, - and _ (at most 64)\n    try: \"a-b\"",
+        ],
+    ),
+    (
+        "a shared source",
+        "[[source]]\nname='sick'\nfiles.train='data/sick-train.tsv'\n[[task]]\nname='t'\nkind='similarity'\nfrom='sik'\nbatch_rows=3\ndata='data/sick-train.tsv'\n",
+        &[
+            "s.toml:1: source `sick` is read by no task\n    try: from = \"sick\" in a [[task]], or remove the source",
+            "s.toml:7: `from` in task `t` names `sik`, which is no [[source]]\n    try: `sick`",
+            "s.toml:8: `batch_rows` in task `t` is about rows it shares with others through `from`\n    try: move it to the [[source]] `sik`",
+            "s.toml:9: task `t` has both `from` and `data`, expected one of them\n    try: remove one",
+        ],
+    ),
+    (
+        "training settings",
+        "[train]\nepochs=1\nsteps=2\nbetas=[0.9,1.0]\nwarmup=1.5\nbatch_rows=0\nweighting='uww'\nsampling={name='temperature',t=0}\nwatch='t.f1'\nlr=nan\n[[task]]\nname='t'\nkind='similarity'\ndata='data/sick-train.tsv'\nvalid=1.0\nmargin=-1\nfreeze=['layer.3-1']\nmetric='accuracy'\n",
+        &[
+            "s.toml:3: [train] has both `epochs` and `steps`, expected one of them\n    try: remove one",
+            "s.toml:4: `betas` in [train] is a list, expected a list of two numbers of at least 0 and below 1\n    try: the default is [0.9, 0.999]",
+            "s.toml:5: `warmup` in [train] is 1.5, expected a number from 0 to 1\n    try: the default is 0.1",
+            "s.toml:6: `batch_rows` in [train] is 0, expected a whole number of at least 1",
+            "s.toml:7: unknown weighting `uww` in [train]\n    try: `uw`",
+            "s.toml:8: parameter `t` of sampling `temperature` in [train] is 0, expected a number above 0\n    try: the default is 5.0",
+            "s.toml:9: `watch` in [train] names `f1`, which is no metric of task `t`\n    try: one of `spearman`, `pearson`",
+            "s.toml:10: `lr` in [train] is NaN, expected a number above 0\n    try: the default is 3e-5",
+            "s.toml:15: `valid` in task `t` is 1, expected a number above 0 and below 1\n    try: the default is 0.1",
+            "s.toml:16: `margin` in task `t` is -1, expected a number of at least 0\n    try: the default is 1.0",
+            "s.toml:17: `freeze` in task `t` is a list with \"layer.3-1\", expected a list of `embeddings`, `layer.3` or `layer.0-3`\n    try: the default is []",
+            "s.toml:18: metric `accuracy` in task `t` is not of the kind `similarity`\n    try: one of `spearman`, `pearson`",
+        ],
+    ),
+    (
+        "parts",
+        "[train]\nweighting={name='constant',weights={tt=1},x=2}\n[[task]]\nname='t'\nkind='similarity'\ndata='data/sick-train.tsv'\nloss={scale=3}\n",
+        &[
+            "s.toml:2: unknown parameter `x` of weighting `constant` in [train]\n    try: one of `weights`",
+            "s.toml:2: `weights` of the weighting names `tt`, expected names of tasks\n    try: `t`",
+            "s.toml:7: `loss` in task `t` has no `name`, expected {name = ..., parameters}\n    try: loss = { name = \"cosent\" }",
+        ],
+    ),
+    (
+        "retrieval keys elsewhere",
+        "[[task]]\nname='t'\nkind='class'\ndata='data/banking'\ncorpus='data/scifact/corpus.jsonl.gz'\n[[task]]\nname='u'\nkind='class'\ndata='data/scifact'\n",
+        &[
+            "s.toml:5: `corpus` in task `t` is for the kind `retrieval`, found `class`\n    try: kind = \"retrieval\", or remove it",
+            "s.toml:9: `data` in task `u` is a retrieval folder (corpus, queries, qrels), found kind `class`\n    try: kind = \"retrieval\"",
+        ],
+    ),
+    (
+        "columns",
+        "[[source]]\nname='sick'\nfiles.train='data/sick-train.tsv'\ncolumns={score='x',aa='y'}\n[[task]]\nname='t'\nkind='similarity'\nfrom='sick'\ncolumns={a='x',scor='y'}\n",
+        &[
+            "s.toml:4: column `score` in source `sick` is a target, expected roles of inputs\n    try: move it to `columns` of task `t`",
+            "s.toml:4: unknown role `aa` in columns of source `sick`\n    try: `a`",
+            "s.toml:9: column `a` in task `t` is an input of rows it shares through `from`\n    try: move it to `columns` of the [[source]]",
+            "s.toml:9: unknown role `scor` in columns of task `t` (similarity)\n    try: `score`",
+        ],
+    ),
+    (
+        "wrong shapes",
+        "model = 3\n[task]\nname='t'\n",
+        &[
+            "s.toml:1: [model] is 3, expected a table\n    try: open it with [model]",
+            "s.toml:2: `task` in the suite is a table, expected a list of tables\n    try: open each with [[task]]",
+        ],
+    ),
+];
+
+#[test]
+fn each_mistake_has_its_exact_text() {
+    for (about, text, expected) in MISTAKES {
+        assert_eq!(shown(text, &[]), *expected, "{about}");
+    }
+}
+
+#[test]
+fn a_folder_without_a_train_file_says_what_it_holds() {
+    let text = "[[task]]\nname='t'\nkind='class'\ndata='data/empty'\n";
+    let expected = "s.toml:4: folder `data/empty` of task `t` has no train file, expected train.{csv,tsv,jsonl,parquet} \
+                    (or with .gz, .zst)\n    try: the folder data/empty holds `notes.txt`";
+    assert_eq!(shown(text, &[]), [expected]);
+}
+
+#[test]
+fn a_mistake_of_an_override_is_placed_there() {
+    let text = "[train]\nepochs = 3\n[[task]]\nname='t'\nkind='class'\ndata='data/banking'\n";
+    let found = shown(text, &["train.lrr=1", "task.t.margin=low", "train.steps=10"]);
+    assert_eq!(found.len(), 2, "--set train.steps replaces epochs: {found:?}");
+    assert_eq!(
+        found[0],
+        "--set task.t.margin: `margin` in task `t` is \"low\", expected a number of at least 0\n    try: the default is 1.0"
+    );
+    assert_eq!(found[1], "--set train.lrr: unknown key `lrr` in [train]\n    try: `lr`");
+}
+
+#[test]
+fn a_file_that_is_not_utf8_names_the_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.toml");
+    fs::write(&path, b"seed = 1\nname = \"\xff\"\n").unwrap();
+    let error = load(&path, &catalogue(), &[]).unwrap_err().to_string();
+    assert!(error.contains("s.toml:2: bytes that are not UTF-8"), "{error}");
+}
+
+#[test]
+fn the_merged_suite_reads_back_as_itself() {
+    let (folder, path) = folder();
+    let suite = parse(GOOD, &path, &catalogue(), &[]).unwrap();
+    let again = parse(&to_toml(&suite), &path, &catalogue(), &[]).unwrap();
+    assert_eq!(unplaced(again.clone()), unplaced(suite.clone()));
+    assert_eq!(hash(&again), hash(&suite));
+    let absolute = suite.with_absolute_paths();
+    let elsewhere = Path::new("/nowhere/suite.toml");
+    let moved = parse(&to_toml(&absolute), elsewhere, &catalogue(), &[]).unwrap();
+    assert_eq!(unplaced(moved.clone()), unplaced(absolute));
+    assert_eq!(moved.path(&moved.sources[0].files[&Split::Train]), folder.path().join("data/sick-train.tsv"));
+}
+
+#[test]
+fn steps_survive_the_round_trip() {
+    let (_folder, path) = folder();
+    let suite = parse(GOOD, &path, &catalogue(), &["train.steps=5".into()]).unwrap();
+    let again = parse(&to_toml(&suite), &path, &catalogue(), &[]).unwrap();
+    assert_eq!((again.train.steps, unplaced(again)), (Some(5), unplaced(suite)));
+}
+
+/// Every key that a suite is written with is in the table of keys, and every key of the table with a default is
+/// written: nothing is lost between the two.
+#[test]
+fn the_merged_suite_has_every_key_with_a_default() {
+    let (_folder, path) = folder();
+    let written = to_toml(&parse(GOOD, &path, &catalogue(), &[]).unwrap());
+    let lines: Vec<&str> = written.lines().filter_map(|line| line.split(" = ").next()).collect();
+    for key in keys().iter().filter(|key| !key.default.is_empty() && key.default != "{}") {
+        assert!(lines.contains(&key.name), "{} is missing in\n{written}", key.name);
+    }
+}
+
+#[test]
+fn deep_nesting_is_refused_without_overflow() {
+    for text in [
+        format!("a = {}", "[".repeat(100_000)),
+        format!("a{} = 1", ".a".repeat(100_000)),
+        format!("[{}a]", "a.".repeat(100_000)),
+        format!("a = {}1{}", "{ a = ".repeat(100_000), "}".repeat(100_000)),
+    ] {
+        assert!(!shown(&text, &[]).is_empty());
+    }
+    let deep = format!("{}=1", vec!["train"; 100_000].join("."));
+    let nested = format!("seed={}", "[".repeat(100_000));
+    assert!(!shown("", &[&deep, &nested]).is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn no_bytes_make_the_reader_panic(bytes: Vec<u8>) {
+        let _ = parse(&String::from_utf8_lossy(&bytes), Path::new("/nowhere/s.toml"), &catalogue(), &[]);
+    }
+
+    /// Keys of the table with values of every type, in every table: mistakes, but never a panic.
+    #[test]
+    fn no_value_of_any_key_makes_the_reader_panic(
+        picks in proptest::collection::vec((0..keys().len(), 0..VALUES.len()), 0..12),
+        set in ".{0,24}",
+    ) {
+        let mut text = String::from("[[task]]\nname = 't'\n");
+        for (key, value) in picks {
+            let key = &keys()[key];
+            if key.tables[0] != Table::Root {
+                text += &format!("{}\n", key.tables[0].header());
+            }
+            text += &format!("{} = {}\n", key.name, VALUES[value]);
+        }
+        let _ = parse(&text, Path::new("/nowhere/s.toml"), &catalogue(), &[set]);
+    }
+
+    /// A slip in any place of a good suite is an error or still a suite, never a panic.
+    #[test]
+    fn no_slip_in_a_good_suite_makes_the_reader_panic(at in 0..GOOD.len(), length in 0..20_usize, with in "[\\PC\n]{0,5}") {
+        let mut bytes = GOOD.as_bytes().to_vec();
+        let end = (at + length).min(bytes.len());
+        bytes.splice(at..end, with.bytes());
+        let _ = parse(&String::from_utf8_lossy(&bytes), Path::new("/nowhere/s.toml"), &catalogue(), &[]);
+    }
+}
+
+const VALUES: [&str; 16] = [
+    "1",
+    "-1",
+    "0.5",
+    "nan",
+    "inf",
+    "-0.0",
+    "true",
+    "''",
+    "'mean'",
+    "'\\u0000'",
+    "9223372036854775807",
+    "2020-01-01",
+    "[]",
+    "['a', 'a', 1]",
+    "{}",
+    "{ name = 'constant', weights = { t = 1 }, train = 'x' }",
+];
