@@ -3,7 +3,8 @@
 //! They keep what would otherwise be written in every method. Tasks with a non-finite loss or gradient, or a zero
 //! gradient, never reach a solver and get weight 0: min-norm solvers would put all weight on a zero row, and
 //! others divide by its norm. When one task is left there is no conflict: its gradient is the direction, exactly,
-//! and the solver (with its state) is not asked. A solver that answers with something not finite is replaced
+//! and the solver (with its state) is not asked; a step with one task present does not even pay for the Gramian.
+//! A solver that answers with something not finite is replaced
 //! for this step by weights of 1 on the tasks that pull, so that one bad step does not end a run.
 //!
 //! Heads get factor 1, the weights themselves where [`Needs::weighted_heads`] says so, and 0 for a task whose
@@ -85,6 +86,13 @@ impl Present {
     }
 }
 
+/// The step of the only task present: its plain gradient.
+fn alone(probe: &mut dyn Probe) -> Result<Update> {
+    let present = Present::new(probe, None)?;
+    let weights = present.spread(&vec![1.0; present.pulling.len()]);
+    Ok(Update { heads: present.heads(Some(&weights)), trunk: Direction::Weights(weights) })
+}
+
 impl<W: LossWeighting> Method for ByLoss<W> {
     fn needs(&self) -> Needs {
         Needs { weighted_heads: true, ..Needs::NONE }
@@ -111,6 +119,9 @@ impl<W: GramianWeighting> Method for ByGramian<W> {
     }
 
     fn update(&mut self, probe: &mut dyn Probe) -> Result<Update> {
+        if probe.tasks().len() == 1 {
+            return alone(probe);
+        }
         let gramian = probe.gramian(At::default())?;
         let squares: Vec<f64> = (0..gramian.n).map(|i| gramian.get(i, i)).collect();
         let present = Present::new(probe, Some(&squares))?;
@@ -140,6 +151,9 @@ impl<A: Aggregator> Method for ByRows<A> {
     }
 
     fn update(&mut self, probe: &mut dyn Probe) -> Result<Update> {
+        if probe.tasks().len() == 1 {
+            return alone(probe);
+        }
         let rows = probe.rows(At::default())?;
         let squares: Vec<f64> = (0..rows.n).map(|i| super::dot(rows.row(i), rows.row(i))).collect();
         let present = Present::new(probe, Some(&squares))?;
@@ -167,5 +181,87 @@ impl<A: Aggregator> ByRows<A> {
         let vector = present.ask(probe, |step| self.aggregator.direction(step, &kept));
         let sound = vector.len() == rows.width && vector.iter().all(|v| v.is_finite());
         if sound { Direction::Vector(vector) } else { plain }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::method::Gramian;
+    use crate::method::testing::FakeProbe;
+
+    /// Gives these weights, after a look at what it was asked.
+    struct Fixed {
+        weights: Vec<f64>,
+        tasks: Vec<usize>,
+    }
+
+    impl GramianWeighting for Fixed {
+        fn weights(&mut self, step: &mut Step, gramian: &Gramian) -> Vec<f64> {
+            assert_eq!((step.tasks, gramian.n), (self.tasks.as_slice(), self.tasks.len()));
+            assert!((0..gramian.n).all(|i| gramian.get(i, i) > 0.0));
+            self.weights.clone()
+        }
+    }
+
+    impl Aggregator for Fixed {
+        fn direction(&mut self, step: &mut Step, jacobian: &Jacobian) -> Vec<f32> {
+            assert_eq!((step.tasks, jacobian.n), (self.tasks.as_slice(), self.tasks.len()));
+            self.weights.iter().map(|w| *w as f32).collect()
+        }
+    }
+
+    const ROWS: [&[f32]; 4] = [&[1.0, 0.0], &[0.0, 0.0], &[f32::NAN, 1.0], &[0.0, 2.0]];
+
+    fn update(method: &mut dyn Method, rows: &[&[f32]]) -> (Direction, Vec<f64>) {
+        let mut probe = FakeProbe::from_rows(rows).with_tasks(&[4, 5, 6, 7][..rows.len()]);
+        let update = method.update(&mut probe).unwrap();
+        let Heads::Factors(heads) = update.heads else { panic!("expected factors") };
+        (update.trunk, heads)
+    }
+
+    #[test]
+    fn a_solver_sees_only_tasks_that_pull_and_its_weights_go_back_to_their_places() {
+        let fixed = || Fixed { weights: vec![0.25, 3.0], tasks: vec![4, 7] };
+        let mut plain = ByGramian { weighting: fixed(), needs: Needs::NONE };
+        let (trunk, heads) = update(&mut plain, &ROWS);
+        assert_eq!(trunk, Direction::Weights(vec![0.25, 0.0, 0.0, 3.0]));
+        assert_eq!(heads, [1.0, 1.0, 0.0, 1.0]);
+        let needs = Needs { weighted_heads: true, ..Needs::NONE };
+        let (_, heads) = update(&mut ByGramian { weighting: fixed(), needs }, &ROWS);
+        assert_eq!(heads, [0.25, 0.0, 0.0, 3.0]);
+    }
+
+    #[test]
+    fn an_aggregator_sees_only_tasks_that_pull() {
+        let aggregator = Fixed { weights: vec![5.0, 6.0], tasks: vec![4, 7] };
+        let (trunk, heads) = update(&mut ByRows { aggregator, needs: Needs::NONE }, &ROWS);
+        assert_eq!(trunk, Direction::Vector(vec![5.0, 6.0]));
+        assert_eq!(heads, [1.0, 1.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn one_task_left_is_plain_training_without_asking_the_solver() {
+        let fixed = || Fixed { weights: vec![], tasks: vec![usize::MAX] };
+        for rows in [&ROWS[..1], &ROWS[..3]] {
+            let (trunk, _) = update(&mut ByGramian { weighting: fixed(), needs: Needs::NONE }, rows);
+            assert!(
+                matches!(trunk, Direction::Weights(w) if w[0] == 1.0 && w[1..].iter().all(|w| *w == 0.0))
+            );
+            let (trunk, _) = update(&mut ByRows { aggregator: fixed(), needs: Needs::NONE }, rows);
+            assert!(
+                matches!(trunk, Direction::Weights(w) if w[0] == 1.0 && w[1..].iter().all(|w| *w == 0.0))
+            );
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_not_finite_or_of_wrong_length_becomes_plain_weights() {
+        for weights in [vec![f64::NAN, 1.0], vec![1.0]] {
+            let fixed = || Fixed { weights: weights.clone(), tasks: vec![4, 7] };
+            let plain = Direction::Weights(vec![1.0, 0.0, 0.0, 1.0]);
+            assert_eq!(update(&mut ByGramian { weighting: fixed(), needs: Needs::NONE }, &ROWS).0, plain);
+            assert_eq!(update(&mut ByRows { aggregator: fixed(), needs: Needs::NONE }, &ROWS).0, plain);
+        }
     }
 }

@@ -11,6 +11,11 @@
 //!
 //! Adding one = one file here, with its `mod` line below, and one line in [`table::METHODS`].
 
+// Headers name papers, authors and venues in prose, and documentation pages are made from them.
+#![allow(clippy::doc_markdown)]
+// All makers share one signature; most of them cannot fail.
+#![allow(clippy::unnecessary_wraps)]
+
 mod adam;
 pub mod adapt;
 mod constant;
@@ -41,6 +46,8 @@ pub enum Spaces {
 }
 
 /// What a method asks of the loop; shown to users as its cost and used to refuse impossible combinations.
+// Independent wants, each a line of the cost table.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Needs {
     /// Inner products of task gradients.
