@@ -175,6 +175,8 @@ pub struct TaskData {
     pub corpus_ids: Vec<String>,
     /// The targets.
     pub targets: BTreeMap<Split, Targets>,
+    /// The task's own row weights, `[rows]`, where it names a `weight` column; else those of its source's rows.
+    pub weights: BTreeMap<Split, Vec<f32>>,
 }
 
 /// All data of a suite, read, checked, tokenised.
@@ -186,4 +188,31 @@ pub struct Dataset {
     pub sources: Vec<SourceData>,
     /// The tasks, in suite order.
     pub tasks: Vec<TaskData>,
+    /// Texts cut at the length limit, ascending.
+    pub truncated: Vec<TextId>,
+    /// Hash of each text in lower case with its white space folded, `[texts]`: equal for near-equal texts.
+    pub folded: Vec<u64>,
+    /// File as named in the suite → SHA-256 of its content.
+    pub files: BTreeMap<String, String>,
+    /// What a reader of the data should know, in words.
+    pub warnings: Vec<String>,
+}
+
+impl Dataset {
+    /// The rows of a task's source in a split; `None` when there is no such split.
+    pub fn rows(&self, task: usize, split: Split) -> Option<&Rows> {
+        self.sources[self.tasks[task].source].splits.get(&split)
+    }
+
+    /// The row weights of a task in a split, `[rows]`; empty when there is no such split.
+    pub fn weights(&self, task: usize, split: Split) -> &[f32] {
+        let own = self.tasks[task].weights.get(&split).map(Vec::as_slice);
+        own.or_else(|| self.rows(task, split).map(|rows| &rows.weights[..])).unwrap_or(&[])
+    }
+
+    /// The split a task's scores are reported on: test, or valid where there is no test.
+    pub fn report_split(&self, task: usize) -> Split {
+        let has_test = self.rows(task, Split::Test).is_some_and(|rows| !rows.is_empty());
+        if has_test { Split::Test } else { Split::Valid }
+    }
 }

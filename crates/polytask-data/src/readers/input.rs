@@ -1,0 +1,203 @@
+//! The bytes of a data file: from disk or memory, decompressed as they are read, with a bound per row.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use polytask_core::{Error, Place, Problem, Result};
+
+/// Most bytes of one row: a longer one is a broken file (an unclosed quote, a missing line end).
+const MAX_ROW: usize = 1 << 26;
+
+/// What a reader reads, not yet opened as a stream.
+pub struct Input {
+    /// The file's name, for messages.
+    pub(super) file: PathBuf,
+    content: Content,
+}
+
+enum Content {
+    Disk(File),
+    Memory(Vec<u8>),
+}
+
+impl Input {
+    /// The content of a file.
+    pub fn from_file(file: &Path) -> Result<Self> {
+        let content = Content::Disk(File::open(file).map_err(Error::io("read", file))?);
+        Ok(Self { file: file.to_path_buf(), content })
+    }
+
+    /// Bytes in memory under the name of a file.
+    pub fn from_bytes(file: &Path, bytes: Vec<u8>) -> Self {
+        Self { file: file.to_path_buf(), content: Content::Memory(bytes) }
+    }
+
+    fn is_compressed(&self) -> bool {
+        let ending = self.file.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
+        super::COMPRESSIONS.contains(&ending.as_str())
+    }
+
+    /// The decompressed bytes as a stream, without a byte order mark.
+    pub(super) fn stream(self) -> Result<Stream> {
+        let (file, compressed) = (self.file.clone(), self.is_compressed());
+        let ending = file.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
+        let raw: Box<dyn Read + Send> = match self.content {
+            Content::Disk(disk) => Box::new(disk),
+            Content::Memory(bytes) => Box::new(Cursor::new(bytes)),
+        };
+        let plain: Box<dyn Read + Send> = match ending.as_str() {
+            "gz" => Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::new(raw))),
+            "zst" => {
+                let decoder = zstd::stream::read::Decoder::new(raw);
+                Box::new(decoder.map_err(|e| unreadable(&file, 0, true, e))?)
+            }
+            _ => raw,
+        };
+        let inner = BufReader::with_capacity(1 << 16, plain);
+        let mut stream = Stream { inner, left: MAX_ROW, last: b'\n', at_end: false, file, compressed };
+        stream.skip_mark()?;
+        Ok(stream)
+    }
+
+    /// The file itself where random access is possible, else all decompressed bytes.
+    pub(super) fn whole(self) -> Result<Result<File, Vec<u8>>> {
+        if self.is_compressed() {
+            let mut stream = self.stream()?;
+            let mut bytes = Vec::new();
+            let read = stream.inner.read_to_end(&mut bytes);
+            read.map_err(|e| unreadable(&stream.file, 0, true, e))?;
+            return Ok(Err(bytes));
+        }
+        Ok(match self.content {
+            Content::Disk(file) => Ok(file),
+            Content::Memory(bytes) => Err(bytes),
+        })
+    }
+}
+
+/// Decompressed bytes; gives an error when a row is longer than [`MAX_ROW`].
+pub(super) struct Stream {
+    inner: BufReader<Box<dyn Read + Send>>,
+    left: usize,
+    /// The last byte read that is not a line end.
+    pub(super) last: u8,
+    /// Whether a read has met the end.
+    pub(super) at_end: bool,
+    pub(super) file: PathBuf,
+    compressed: bool,
+}
+
+impl Stream {
+    fn skip_mark(&mut self) -> Result<()> {
+        let start = self.inner.fill_buf().map_err(|e| unreadable(&self.file, 0, self.compressed, e))?;
+        if start.starts_with(b"\xef\xbb\xbf") {
+            self.inner.consume(3);
+        }
+        Ok(())
+    }
+
+    /// Says that a new row begins.
+    pub(super) fn new_row(&mut self) {
+        self.left = MAX_ROW;
+    }
+
+    /// The error for a failed read at a line.
+    pub(super) fn error(&self, line: usize, error: io::Error) -> Error {
+        unreadable(&self.file, line, self.compressed, error)
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let available = self.fill_buf()?;
+        let n = available.len().min(buffer.len());
+        buffer[..n].copy_from_slice(&available[..n]);
+        self.consume(n);
+        Ok(n)
+    }
+}
+
+impl BufRead for Stream {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let available = self.inner.fill_buf()?;
+        if self.left == 0 && !available.is_empty() {
+            return Err(io::Error::other(TooLong));
+        }
+        self.at_end |= available.is_empty();
+        Ok(&available[..available.len().min(self.left)])
+    }
+
+    fn consume(&mut self, n: usize) {
+        let consumed = &self.inner.buffer()[..n];
+        if let Some(&byte) = consumed.iter().rev().find(|b| !matches!(**b, b'\n' | b'\r')) {
+            self.last = byte;
+        }
+        self.left -= n;
+        self.inner.consume(n);
+    }
+}
+
+/// A row beyond the bound.
+#[derive(Debug, thiserror::Error)]
+#[error("a row is longer than {} MiB", MAX_ROW >> 20)]
+struct TooLong;
+
+/// A failed read as a user sees it: a broken file is the user's to replace, a broken disk is the system's.
+fn unreadable(file: &Path, line: usize, compressed: bool, error: io::Error) -> Error {
+    if error.get_ref().is_some_and(|inner| inner.is::<TooLong>()) {
+        let remedy = "look for an unclosed quote or missing line ends at that line";
+        return Problem::at(Place::line(file, line), error.to_string()).try_this(remedy).into();
+    }
+    if !compressed {
+        return Error::Io { action: "read", path: file.to_path_buf(), source: error };
+    }
+    let what = format!("compressed file is truncated or damaged: {error}");
+    Problem::at(Place::line(file, line), what).try_this("fetch or compress the file again").into()
+}
+
+/// The lines of a stream as UTF-8, without their line ends, with numbers from 1.
+pub(super) struct Lines {
+    stream: Stream,
+    line: usize,
+    bytes: Vec<u8>,
+    broken: bool,
+}
+
+impl Lines {
+    pub(super) fn new(stream: Stream) -> Self {
+        Self { stream, line: 0, bytes: Vec::new(), broken: false }
+    }
+
+    pub(super) fn file(&self) -> &Path {
+        &self.stream.file
+    }
+
+    /// The next line with its number; after a line that is not UTF-8 the next call goes on.
+    pub(super) fn next(&mut self) -> Option<Result<(usize, &str)>> {
+        if self.broken {
+            return None;
+        }
+        self.bytes.clear();
+        self.stream.new_row();
+        self.line += 1;
+        match self.stream.read_until(b'\n', &mut self.bytes) {
+            Ok(0) => return None,
+            Ok(_) => {}
+            Err(error) => {
+                self.broken = true;
+                return Some(Err(self.stream.error(self.line, error)));
+            }
+        }
+        let end = self.bytes.strip_suffix(b"\n").unwrap_or(&self.bytes);
+        let line = end.strip_suffix(b"\r").unwrap_or(end);
+        let text = std::str::from_utf8(line);
+        Some(text.map(|text| (self.line, text)).map_err(|e| not_utf8(&self.stream.file, self.line, e)))
+    }
+}
+
+/// The error for bytes that are not UTF-8.
+pub(super) fn not_utf8(file: &Path, line: usize, error: std::str::Utf8Error) -> Error {
+    let what = format!("text is not UTF-8: invalid byte after {} bytes", error.valid_up_to());
+    Problem::at(Place::line(file, line), what).try_this("convert the file, as `iconv -t UTF-8` does").into()
+}

@@ -1,0 +1,223 @@
+//! Readers: every data file becomes a stream of [`Record`]s (column → [`Cell`]), whatever its format.
+//!
+//! A format is one file here and one line in [`FORMATS`]; compression is apart, so each format also comes
+//! as `.gz` and `.zst`. Readers stream: memory holds a row, not the file (Parquet: a row group). A mistake
+//! names file and line, and a reader goes on after it where it can, so that many can be shown at once.
+
+mod cell;
+mod csv;
+mod input;
+mod jsonl;
+mod parquet;
+pub mod qrels;
+mod tsv;
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+
+use polytask_core::{Place, Problem, Result};
+
+pub use cell::{Cell, Record};
+pub use input::Input;
+
+/// A file format.
+#[derive(Debug)]
+pub struct Format {
+    /// Name in messages.
+    pub name: &'static str,
+    /// Endings of file names, without the dot and without the compression's ending.
+    pub extensions: &'static [&'static str],
+    /// Starts reading.
+    open: fn(Input) -> Result<Reader>,
+}
+
+/// All formats, sorted by name.
+pub static FORMATS: &[Format] = &[
+    Format { name: "csv", extensions: &["csv"], open: csv::open },
+    Format { name: "jsonl", extensions: &["jsonl", "ndjson", "json"], open: jsonl::open },
+    Format { name: "parquet", extensions: &["parquet"], open: parquet::open },
+    Format { name: "tsv", extensions: &["tsv", "tab"], open: tsv::open },
+];
+
+/// Endings of compressed files.
+pub const COMPRESSIONS: &[&str] = &["gz", "zst"];
+
+/// Records looked at to find the columns of a format without a header.
+const AHEAD: usize = 100;
+
+type Records = Box<dyn Iterator<Item = Result<Record>> + Send>;
+
+/// A stream of records. After an error it goes on with the next row where that is possible.
+pub struct Reader {
+    header: Option<Arc<[String]>>,
+    ahead: VecDeque<Result<Record>>,
+    rest: Records,
+}
+
+impl Reader {
+    fn new(header: Option<Arc<[String]>>, rest: Records) -> Self {
+        Self { header, ahead: VecDeque::new(), rest }
+    }
+
+    /// Whether the file declares its columns, so that no row can have others.
+    pub fn has_header(&self) -> bool {
+        self.header.is_some()
+    }
+
+    /// The columns: those declared, else those of the first records, in the order of first appearance.
+    pub fn columns(&mut self) -> Vec<String> {
+        if let Some(header) = &self.header {
+            return header.to_vec();
+        }
+        let missing = AHEAD.saturating_sub(self.ahead.len());
+        self.ahead.extend(self.rest.by_ref().take(missing));
+        let mut columns: Vec<String> = Vec::new();
+        for record in self.ahead.iter().flatten() {
+            for name in record.columns() {
+                if !columns.contains(name) {
+                    columns.push(name.clone());
+                }
+            }
+        }
+        columns
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.ahead.pop_front().or_else(|| self.rest.next())
+    }
+}
+
+/// The format of a file, by the ending of its name (a compression's ending put aside).
+pub fn format_of(file: &Path) -> Option<&'static Format> {
+    let name = file.file_name()?.to_str()?.to_ascii_lowercase();
+    let stem = COMPRESSIONS.iter().find_map(|c| name.strip_suffix(&format!(".{c}"))).unwrap_or(&name);
+    let (_, ending) = stem.rsplit_once('.')?;
+    FORMATS.iter().find(|format| format.extensions.contains(&ending))
+}
+
+/// Opens a file for reading; its name tells format and compression.
+pub fn open(file: &Path) -> Result<Reader> {
+    let format = format_of(file).ok_or_else(|| unknown_format(file))?;
+    (format.open)(Input::from_file(file)?)
+}
+
+/// Reads bytes as if they were the content of `file`, whose name tells format and compression.
+pub fn open_bytes(file: &str, bytes: Vec<u8>) -> Result<Reader> {
+    let path = Path::new(file);
+    let format = format_of(path).ok_or_else(|| unknown_format(path))?;
+    (format.open)(Input::from_bytes(path, bytes))
+}
+
+/// All records of bytes read as if they were the content of `file`, up to the first mistake.
+pub fn read_bytes(file: &str, bytes: &[u8]) -> Result<Vec<Record>> {
+    open_bytes(file, bytes.to_vec())?.collect()
+}
+
+fn unknown_format(file: &Path) -> polytask_core::Error {
+    let known: Vec<&str> = FORMATS.iter().flat_map(|f| f.extensions).copied().collect();
+    let what =
+        format!("unknown file format, expected a name ending in .{} (and .gz or .zst)", known.join(", ."));
+    Problem::at(Place::file(file), what).try_this("rename the file, or convert it").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn formats_are_sorted_and_no_ending_is_claimed_twice() {
+        assert!(FORMATS.windows(2).all(|pair| pair[0].name < pair[1].name));
+        let mut endings: Vec<_> = FORMATS.iter().flat_map(|f| f.extensions).collect();
+        let n = endings.len();
+        endings.sort_unstable();
+        endings.dedup();
+        assert_eq!(n, endings.len());
+    }
+
+    #[test]
+    fn the_ending_before_the_compression_tells_the_format() {
+        let name = |file: &str| format_of(Path::new(file)).map(|f| f.name);
+        assert_eq!(name("a/train.csv.gz"), Some("csv"));
+        assert_eq!(name("TRAIN.TSV.zst"), Some("tsv"));
+        assert_eq!(name("train-00000-of-00001.parquet"), Some("parquet"));
+        assert_eq!(name("train.xlsx"), None);
+        assert_eq!(name("train"), None);
+    }
+
+    #[test]
+    fn an_unknown_ending_and_a_missing_file_are_explained() {
+        let error = open(Path::new("a.xlsx")).err().unwrap().to_string();
+        assert!(error.contains("a.xlsx") && error.contains(".csv"), "{error}");
+        let error = open(Path::new("/nowhere/a.csv")).err().unwrap().to_string();
+        assert!(error.contains("/nowhere/a.csv") && error.contains("check the path"), "{error}");
+    }
+
+    fn compressed(bytes: &[u8], how: &str) -> Vec<u8> {
+        use std::io::Write;
+        match how {
+            "gz" => {
+                let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                writer.write_all(bytes).unwrap();
+                writer.finish().unwrap()
+            }
+            _ => zstd::encode_all(bytes, 1).unwrap(),
+        }
+    }
+
+    #[test]
+    fn compressed_files_read_as_plain_ones() {
+        let plain = b"text,label\nhello,a\n\"x, y\",b\n";
+        let expected = read_bytes("t.csv", plain).unwrap();
+        assert_eq!(expected.len(), 2);
+        for how in COMPRESSIONS {
+            assert_eq!(read_bytes(&format!("t.csv.{how}"), &compressed(plain, how)).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn truncated_compressed_files_are_errors_not_short_data() {
+        let plain: String = (0..2000).map(|i| format!("{{\"text\":\"row {}\"}}\n", i * 7919)).collect();
+        for how in COMPRESSIONS {
+            let bytes = compressed(plain.as_bytes(), how);
+            let error = read_bytes(&format!("t.jsonl.{how}"), &bytes[..bytes.len() / 2]).unwrap_err().to_string();
+            assert!(error.contains("t.jsonl") && error.contains("truncated"), "{error}");
+        }
+        let error = read_bytes("t.csv.gz", b"not gzip at all").unwrap_err().to_string();
+        assert!(error.contains("t.csv.gz"), "{error}");
+    }
+
+    #[test]
+    fn columns_of_headerless_formats_are_those_of_the_first_records() {
+        let mut reader = open_bytes("t.jsonl", b"{\"a\":1}\n{\"b\":2,\"a\":3}\n".to_vec()).unwrap();
+        assert_eq!(reader.columns(), ["a", "b"]);
+        assert_eq!(reader.count(), 2, "looking ahead loses no record");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn arbitrary_bytes_never_panic_a_reader(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            for file in ["a.csv", "a.tsv", "a.jsonl", "a.csv.gz", "a.tsv.zst", "a.parquet"] {
+                if let Ok(reader) = open_bytes(file, bytes.clone()) {
+                    let _ = reader.take(10_000).count();
+                }
+            }
+            let _ = qrels::read_bytes("q.tsv", &bytes);
+        }
+
+        #[test]
+        fn arbitrary_text_never_panics_a_reader(text in "[\\{\\}\\[\\]\",:\t\n\r aé1NaN]{0,200}") {
+            for file in ["a.csv", "a.tsv", "a.jsonl"] {
+                if let Ok(reader) = open_bytes(file, text.clone().into_bytes()) {
+                    let _ = reader.take(10_000).count();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Parquet by rows, without arrow.
+//!
+//! The format's own decoders may panic on damaged files; such a panic is caught and reported as a damaged
+//! file, because a data file is input.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ::parquet::errors::ParquetError;
+use ::parquet::file::reader::{FileReader, SerializedFileReader};
+use ::parquet::record::reader::RowIter;
+use ::parquet::record::{Field, Row};
+use polytask_core::{Error, Place, Problem, Result};
+
+use super::{Cell, Input, Reader, Record};
+
+/// Starts reading a Parquet file.
+pub(super) fn open(input: Input) -> Result<Reader> {
+    let file = input.file.clone();
+    let whole = input.whole()?;
+    let opened = guard(&file, 0, || -> Result<_, ParquetError> {
+        let reader: Box<dyn FileReader> = match whole {
+            Ok(disk) => Box::new(SerializedFileReader::new(disk)?),
+            Err(bytes) => Box::new(SerializedFileReader::new(bytes::Bytes::from(bytes))?),
+        };
+        let schema = reader.metadata().file_metadata().schema();
+        let columns: Vec<String> = schema.get_fields().iter().map(|f| f.name().to_owned()).collect();
+        Ok((columns, RowIter::from_file_into(reader)))
+    })?;
+    let header = super::csv::check_header(&file, opened.0)?;
+    let rows = Rows { rows: Some(opened.1), header: header.clone(), file, line: 0 };
+    Ok(Reader::new(Some(header), Box::new(rows)))
+}
+
+/// Runs a part of the decoder; its errors and panics become problems of the file.
+fn guard<T>(file: &Path, row: usize, part: impl FnOnce() -> Result<T, ParquetError>) -> Result<T> {
+    let reason = match catch_unwind(AssertUnwindSafe(part)) {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "its structure is inconsistent".to_owned(),
+    };
+    let what = format!("Parquet file is damaged or unsupported: {reason}");
+    let remedy = "write the file again, with snappy, zstd, gzip or no compression";
+    Err(Error::from(Problem::at(Place::line(file, row), what).try_this(remedy)))
+}
+
+struct Rows {
+    rows: Option<RowIter<'static>>,
+    header: Arc<[String]>,
+    file: PathBuf,
+    line: usize,
+}
+
+impl Iterator for Rows {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rows = self.rows.as_mut()?;
+        self.line += 1;
+        match guard(&self.file, self.line, || rows.next().transpose()) {
+            Ok(Some(row)) => Some(Ok(record(self.line, &self.header, row))),
+            Ok(None) => {
+                self.rows = None;
+                None
+            }
+            Err(error) => {
+                self.rows = None;
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+fn record(line: usize, header: &Arc<[String]>, row: Row) -> Record {
+    let mut cells: Vec<Cell> = row.into_columns().into_iter().map(|(_, field)| cell(field)).collect();
+    cells.resize(header.len(), Cell::Null);
+    Record::new(line, header.clone(), cells)
+}
+
+fn cell(field: Field) -> Cell {
+    match field {
+        Field::Null => Cell::Null,
+        Field::Bool(b) => Cell::Bool(b),
+        Field::Str(text) => Cell::Text(text),
+        Field::Byte(i) => Cell::Number(i.into()),
+        Field::Short(i) => Cell::Number(i.into()),
+        Field::Int(i) => Cell::Number(i.into()),
+        Field::UByte(i) => Cell::Number(i.into()),
+        Field::UShort(i) => Cell::Number(i.into()),
+        Field::UInt(i) => Cell::Number(i.into()),
+        Field::Long(i) => Cell::from_json(i.into()),
+        Field::ULong(i) => Cell::from_json(i.into()),
+        Field::Float16(x) => Cell::Number(x.to_f64()),
+        Field::Float(x) => Cell::Number(x.into()),
+        Field::Double(x) => Cell::Number(x),
+        Field::ListInternal(list) => Cell::List(list.elements().iter().cloned().map(cell).collect()),
+        Field::Bytes(bytes) => match bytes.as_utf8() {
+            Ok(text) => Cell::Text(text.to_owned()),
+            Err(_) => Cell::Null,
+        },
+        other => Cell::Text(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Cell, Record, read_bytes};
+    use ::parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
+    use ::parquet::file::properties::WriterProperties;
+    use ::parquet::file::writer::SerializedFileWriter;
+    use ::parquet::schema::parser::parse_message_type;
+    use std::sync::Arc;
+
+    /// Two rows: (text, score, id), the second without a score.
+    fn example() -> Vec<u8> {
+        let schema = "message rows { required binary text (UTF8); optional double score; required int64 id; }";
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let mut bytes = Vec::new();
+        let properties = Arc::new(WriterProperties::builder().build());
+        let mut writer = SerializedFileWriter::new(&mut bytes, schema, properties).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let texts = [ByteArray::from("hello"), ByteArray::from("")];
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&texts, None, None).unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<DoubleType>().write_batch(&[2.5], Some(&[1, 0]), None).unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<Int64Type>().write_batch(&[7, 12_345_678_901_234_567], None, None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        writer.close().unwrap();
+        bytes
+    }
+
+    fn check(rows: &[Record]) {
+        assert_eq!(rows[0].get("text").unwrap(), &Cell::Text("hello".into()));
+        assert_eq!(rows[0].get("score").unwrap(), &Cell::Number(2.5));
+        assert_eq!(rows[1].get("text").unwrap(), &Cell::Text(String::new()));
+        assert_eq!(rows[1].get("score").unwrap(), &Cell::Null);
+        assert_eq!(rows[1].get("id").unwrap(), &Cell::Text("12345678901234567".into()));
+        assert_eq!((rows.len(), rows[1].line), (2, 2));
+    }
+
+    #[test]
+    fn rows_come_with_types_and_nulls_from_memory_disk_and_compressed() {
+        check(&read_bytes("t.parquet", &example()).unwrap());
+        check(&read_bytes("t.parquet.zst", &zstd::encode_all(&example()[..], 1).unwrap()).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("t.parquet");
+        std::fs::write(&file, example()).unwrap();
+        let rows: Vec<Record> = super::super::open(&file).unwrap().map(Result::unwrap).collect();
+        check(&rows);
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_wherever_the_damage_is() {
+        let whole = example();
+        for cut in [0, 3, 8, whole.len() / 2, whole.len() - 1] {
+            let error = read_bytes("t.parquet", &whole[..cut]).unwrap_err().to_string();
+            assert!(error.contains("t.parquet") && error.contains("damaged"), "{error}");
+        }
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0xff;
+            let _ = read_bytes("t.parquet", &bytes);
+        }
+    }
+}
