@@ -1,2 +1,60 @@
-//! Project chores.
-fn main() {}
+//! Project chores, run as `cargo xtask NAME`: what a contributor and CI both call.
+//!
+//! | name | does |
+//! | --- | --- |
+//! | `test [ARGS]` | runs every test of the workspace; arguments go to the test runner |
+//! | `check [--no-tests]` | format, repository rules, lints, documentation, tests: cheapest first |
+//! | `demo-data --data DIR` | makes the data sets under `demo/` from complete ones |
+//! | `peers --python PATH` | times polytask and its peers side by side |
+
+// A chore's output is its terminal.
+#![allow(clippy::print_stdout)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod check;
+mod demo_data;
+mod options;
+mod peers;
+mod process;
+mod repo;
+mod root;
+mod test;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask test [ARGS] | check [--no-tests] | demo-data --data DIR \
+                     | peers --python PATH [--runs N] [--quick]";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let name = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    match dispatch(&name, &rest) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn dispatch(name: &str, rest: &[String]) -> anyhow::Result<ExitCode> {
+    match name {
+        "test" => test::run(rest),
+        "check" => check::run(rest),
+        "demo-data" => demo_data::run(rest),
+        "peers" => peers::run(rest),
+        _ => anyhow::bail!("unknown chore `{name}`\n{USAGE}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_chore_is_refused_with_the_usage() {
+        let error = dispatch("tset", &[]).unwrap_err().to_string();
+        assert!(error.contains("`tset`") && error.contains("usage:"), "{error}");
+    }
+}

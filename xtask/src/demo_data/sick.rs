@@ -1,0 +1,49 @@
+//! Similarity: Sentences Involving Compositional Knowledge.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::read::{Row, tsv};
+use super::sample::{normal, pick, tsv_file, without};
+use super::{Set, note};
+
+const HEADER: &[&str] = &["pair_id", "sentence1", "sentence2", "relatedness", "entailment"];
+
+const TEST: usize = 1500;
+
+/// The cut: the official train and trial parts without pairs of the test part, and a sample of the test part.
+pub(super) fn make(data: &Path) -> Result<Set> {
+    let folder = data.join("sick");
+    let part = |name: &str| tsv(&folder.join(name), HEADER);
+    let official = part("test.tsv.gz")?;
+    let valid = without(part("dev.tsv.gz")?, &official, pair);
+    let train = without(without(part("train.tsv.gz")?, &official, pair), &valid, pair);
+    let test = pick(&official, TEST, pair);
+    let files = vec![
+        tsv_file("train.tsv", "official train part", HEADER, &train),
+        tsv_file("valid.tsv", "official trial part", HEADER, &valid),
+        tsv_file("test.tsv", "official test part", HEADER, &test),
+    ];
+    Ok(Set { folder: "sick", note: NOTE, files })
+}
+
+/// The two sentences, whichever comes first.
+fn pair(row: &Row) -> String {
+    let (a, b) = (normal(&row[1]), normal(&row[2]));
+    if a <= b { format!("{a}\t{b}") } else { format!("{b}\t{a}") }
+}
+
+const NOTE: note::Note = note::Note {
+    title: "SICK",
+    about: "Pairs of sentences with their relatedness from 1 to 5: the demo's task `similar` (kind `similarity`). The column \
+            `entailment` would make a second task on the same rows. **For non-commercial use only.** The sentences were \
+            made from captions of Flickr8k, whose pictures are part of Flickr30k, the source of SNLI's premises, and from \
+            descriptions of videos.",
+    credit: "Marco Marelli, Stefano Menini, Marco Baroni, Luisa Bentivogli, Raffaella Bernardi, Roberto Zamparelli: A SICK \
+             cure for the evaluation of compositional distributional semantic models, LREC 2014.",
+    origin: "`brmson/dataset-sts` at `e1d3375f5b3b`, path `data/sts/sick2014/`",
+    licence: note::CC_BY_NC_SA_3,
+    changes: "Columns renamed; 1,500 of the 4,927 test rows, chosen by a hash of the pair; pairs of the train and trial parts \
+              that are repeated or stand in the test part were dropped. Texts, scores and labels are as in the source.",
+};
