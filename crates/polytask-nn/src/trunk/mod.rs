@@ -14,6 +14,17 @@
 //! (`packed`: CPU, hand-written backward) and composed tensor operations (`composed`: the reference, in f64 for
 //! finite differences). Tests hold one against the other.
 
+pub mod bert;
+mod check;
+mod dropout;
+mod elementwise;
+mod kernels;
+mod packed;
+mod pool;
+
+pub use bert::BertConfig;
+pub use packed::Packed;
+
 use polytask_core::PackedBatch;
 
 use crate::params::{Params, Real};

@@ -1,0 +1,109 @@
+//! What both trunks refuse: parameters of another shape, ids outside the vocabulary, sequences too long,
+//! cotangents that do not fit the batch.
+
+use polytask_core::PackedBatch;
+
+use super::bert::{BertConfig, layout};
+use super::{Cotangent, Mode, States};
+use crate::params::{Params, Real};
+use crate::{Error, Result};
+
+/// An error about shapes.
+pub(crate) fn shape<R>(part: &str, found: impl Into<String>, expected: impl Into<String>) -> Result<R> {
+    Err(Error::Shape { part: part.into(), found: found.into(), expected: expected.into() })
+}
+
+/// The sizes of all blocks of a configuration, computed once per trunk.
+#[derive(Debug, Clone)]
+pub(crate) struct Sizes(Vec<(String, usize)>);
+
+impl Sizes {
+    /// Sizes of the blocks of `config`.
+    pub(crate) fn new(config: &BertConfig) -> Self {
+        let blocks = layout::<f32>(config).blocks;
+        Self(blocks.into_iter().map(|block| (block.name, block.values.len())).collect())
+    }
+
+    /// Refuses parameters of another configuration.
+    pub(crate) fn params<T: Real>(&self, params: &Params<T>) -> Result<()> {
+        if params.blocks.len() != self.0.len() {
+            let (found, expected) = (params.blocks.len(), self.0.len());
+            return shape("trunk", format!("{found} parameter blocks"), format!("{expected} of this configuration"));
+        }
+        for (block, (name, n)) in params.blocks.iter().zip(&self.0) {
+            if block.values.len() != *n {
+                let found = format!("{} values", block.values.len());
+                return shape(&format!("block `{name}`"), found, format!("{n} values of this configuration"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses batches the network cannot read.
+pub(crate) fn batch(config: &BertConfig, batch: &PackedBatch) -> Result<()> {
+    let starts = &batch.starts;
+    let ends_fit = starts.first() == Some(&0) && starts.last().map(|&n| n as usize) == Some(batch.ids.len());
+    if !ends_fit || starts.windows(2).any(|w| w[0] > w[1]) {
+        return shape("packed batch", "starts that do not cover its rows", "ascending starts from 0 to the number of rows");
+    }
+    if let Some(id) = batch.ids.iter().find(|&&id| id as usize >= config.vocab_size) {
+        let expected = format!("ids below {}; does the tokenizer belong to this encoder?", config.vocab_size);
+        return shape("word embedding", format!("token id {id}"), expected);
+    }
+    let max = config.max_position_embeddings;
+    match (0..batch.n_sequences()).find(|&s| batch.length(s) > max) {
+        Some(s) => {
+            let found = format!("sequence {s} of {} tokens", batch.length(s));
+            shape("position embedding", found, format!("at most {max} tokens"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses modes outside the network.
+pub(crate) fn mode(config: &BertConfig, mode: Mode) -> Result<()> {
+    if !(0.0..1.0).contains(&mode.dropout) {
+        return shape("dropout", format!("rate {}", mode.dropout), "a rate in [0, 1)");
+    }
+    lowest(config, mode.lowest)
+}
+
+/// Refuses a lowest block above the number of blocks.
+pub(crate) fn lowest(config: &BertConfig, lowest: usize) -> Result<()> {
+    if lowest > config.n_blocks() {
+        return shape("trunk", format!("lowest block {lowest}"), format!("at most {}", config.n_blocks()));
+    }
+    Ok(())
+}
+
+/// Refuses cached states that do not belong to the batch.
+pub(crate) fn below<T>(config: &BertConfig, batch: &PackedBatch, lowest: usize, below: &States<T>) -> Result<()> {
+    let (rows, d) = (batch.n_rows(), config.hidden_size);
+    if lowest > 0 && below.values.len() != rows * d {
+        let found = format!("{} cached values", below.values.len());
+        return shape("trunk", found, format!("states [rows {rows}, d_hidden {d}]"));
+    }
+    Ok(())
+}
+
+/// Refuses cotangents whose sequences or values do not fit the batch.
+pub(crate) fn cotangents<T>(config: &BertConfig, batch: &PackedBatch, cotangents: &[Cotangent<T>]) -> Result<()> {
+    for cotangent in cotangents {
+        let part = format!("cotangent of task {}", cotangent.task);
+        let sequences = &cotangent.sequences;
+        if sequences.windows(2).any(|w| w[0] >= w[1]) {
+            return shape(&part, "sequences out of order", "ascending sequences, each once");
+        }
+        let n = batch.n_sequences();
+        if let Some(last) = sequences.last().filter(|&&s| s as usize >= n) {
+            return shape(&part, format!("sequence {last}"), format!("sequences below {n}"));
+        }
+        let rows: usize = sequences.iter().map(|&s| batch.length(s as usize)).sum();
+        if cotangent.values.len() != rows * config.hidden_size {
+            let found = format!("{} values", cotangent.values.len());
+            return shape(&part, found, format!("[rows {rows}, d_hidden {}]", config.hidden_size));
+        }
+    }
+    Ok(())
+}
