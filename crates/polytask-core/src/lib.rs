@@ -5,6 +5,8 @@
 //! step → scores → report); this crate holds the nouns of that sentence, so that every other crate can
 //! name them without depending on each other.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod atomic;
 pub mod batch;
 pub mod error;

@@ -11,6 +11,7 @@ mod near;
 mod parts;
 mod read;
 mod section;
+mod template;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -28,6 +29,7 @@ pub use files::{COMPRESSIONS, FORMATS};
 pub use keys::{KeyInfo, POOLINGS, Table, ValueType, keys, keys_of};
 pub use parts::SAMPLINGS;
 pub use read::{load, parse};
+pub use template::template;
 pub use write::{hash, to_toml};
 
 /// A part of a task's data.
@@ -128,9 +130,9 @@ pub struct TrainSpec {
     pub head_lr_factor: f64,
     /// Decoupled weight decay of matrices (not of biases and norms).
     pub weight_decay: f64,
-    /// AdamW's decay rates.
+    /// `AdamW`'s decay rates.
     pub betas: [f64; 2],
-    /// AdamW's epsilon.
+    /// `AdamW`'s epsilon.
     pub eps: f64,
     /// Share of steps in which the rate rises linearly.
     pub warmup: f64,
@@ -290,6 +292,8 @@ pub struct TaskSpec {
     pub line: usize,
 }
 
+// Serde hands fields over by reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
 fn kind_name<S: serde::Serializer>(kind: &&'static KindInfo, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(kind.name)
 }

@@ -27,8 +27,8 @@ pub fn load(path: &Path, catalogue: &Catalogue, overrides: &[String]) -> Result<
 }
 
 fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Problem {
-    let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-    let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+    let line = valid.matches('\n').count() + 1;
     Problem::at(Place::line(path, line), "bytes that are not UTF-8 text, expected a TOML file in UTF-8")
         .try_this("save the file as UTF-8")
 }

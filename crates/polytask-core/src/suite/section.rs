@@ -209,7 +209,7 @@ fn mistake(expected: &ValueType, node: &Node) -> Option<Mistake> {
         ValueType::Joined(words) => {
             let bad =
                 |text: &str| text.split('+').find(|part| !words.contains(&part.trim())).map(str::to_owned);
-            let Some(part) = text.map_or(Some(String::new()), bad) else { return None };
+            let part = text.map_or(Some(String::new()), bad)?;
             let remedy = near::nearest(part.trim(), words).map(|near| format!("{near:?}"));
             return Some(Mistake { remedy, ..wrong(node, node.found(), expected) });
         }
@@ -297,7 +297,7 @@ pub(super) fn is_name(text: &str) -> bool {
 }
 
 /// The nearest usable name.
-fn usable_name(text: &str) -> String {
+pub(super) fn usable_name(text: &str) -> String {
     let legal = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
     let name: String = text.trim().chars().take(64).map(legal).collect();
     if name.is_empty() { "task-1".into() } else { name }

@@ -1,5 +1,6 @@
 //! The suite file as a user meets it: exact texts of mistakes, defaults, round trips, hostile input.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -413,9 +414,9 @@ proptest! {
         for (key, value) in picks {
             let key = &keys()[key];
             if key.tables[0] != Table::Root {
-                text += &format!("{}\n", key.tables[0].header());
+                writeln!(text, "{}", key.tables[0].header()).unwrap();
             }
-            text += &format!("{} = {}\n", key.name, VALUES[value]);
+            writeln!(text, "{} = {}", key.name, VALUES[value]).unwrap();
         }
         let _ = parse(&text, Path::new("/nowhere/s.toml"), &catalogue(), &[set]);
     }
