@@ -252,7 +252,8 @@ fn check_inputs(head: &dyn Head, n_values: usize, width: usize, inputs: &[Vec<u3
 fn check_block<T: Real>(head: &dyn Head, block: &Block<T>) -> Result<()> {
     let expected = head.shapes();
     let found: Vec<_> = block.tensors.iter().map(|spec| spec.shape.clone()).collect();
-    let fits = found == expected && block.tensors.last().map_or(0, |spec| spec.range().end) == block.values.len();
+    let fits =
+        found == expected && block.tensors.last().map_or(0, |spec| spec.range().end) == block.values.len();
     if fits {
         return Ok(());
     }

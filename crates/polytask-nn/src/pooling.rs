@@ -209,3 +209,91 @@ fn pool_vjp<T: Real>(mode: PoolMode, x: &[T], d_out: &[T], dx: &mut [T]) {
 fn highest<T: Real>(x: &[T], d: usize, column: usize) -> usize {
     (column..x.len()).step_by(d).fold(column, |best, i| if x[i] > x[best] { i } else { best })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use polytask_core::{Purpose, Rng};
+    use serde::Deserialize;
+
+    #[derive(Deserialize)]
+    struct Golden {
+        pooling: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        modes: Vec<String>,
+        lengths: Vec<usize>,
+        states: Vec<f64>,
+        pooled: Vec<f64>,
+    }
+
+    fn batch(lengths: &[usize]) -> PackedBatch {
+        PackedBatch::pack(lengths.iter().map(|&n| vec![0; n]))
+    }
+
+    #[test]
+    fn pooled_vectors_equal_sentence_transformers() {
+        // From xtask/parity/heads_losses.py.
+        let golden: Golden = serde_json::from_str(include_str!("golden.json")).unwrap();
+        for case in golden.pooling {
+            let pooling: Pooling = case.modes.join("+").parse().unwrap();
+            let pooled = pooling.forward(&States { values: case.states, width: 4 }, &batch(&case.lengths));
+            assert_eq!(pooled.width, pooling.width(4));
+            for (a, b) in pooled.values.iter().zip(&case.pooled) {
+                assert!((a - b).abs() < 1e-8, "{pooling}: {a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_backward_of_every_mode_equals_finite_differences() {
+        let batch = batch(&[3, 0, 1, 4]);
+        let mut rng = Rng::new(1, Purpose::Bench, &[]);
+        let mut draws = |n: usize| (0..n).map(|_| rng.normal()).collect::<Vec<f64>>();
+        let mut states = States { values: draws(8 * 3), width: 3 };
+        let all = Pooling { modes: PoolMode::ALL.to_vec() };
+        for pooling in PoolMode::ALL.map(Pooling::from).into_iter().chain([all]) {
+            let width = pooling.width(3);
+            // Sequences 1 (empty), 0 and 3, in this order; sequence 2 has no gradient.
+            let touched = [1, 0, 3];
+            let d_pooled = draws(3 * width);
+            let found = pooling.vjp(&states, &batch, &touched, &d_pooled);
+            let mut objective = |row: usize, column: usize, h: f64| {
+                let i = row * 3 + column;
+                states.values[i] += h;
+                let pooled = pooling.forward(&states, &batch);
+                states.values[i] -= h;
+                let of = |(k, &s): (usize, &u32)| -> f64 {
+                    let d = &d_pooled[k * width..(k + 1) * width];
+                    pooled.row(s as usize).iter().zip(d).map(|(a, b)| a * b).sum()
+                };
+                touched.iter().enumerate().map(of).sum::<f64>()
+            };
+            let rows: Vec<usize> = touched.iter().flat_map(|&s| batch.rows(s as usize)).collect();
+            assert_eq!(found.len(), rows.len() * 3);
+            for (k, &row) in rows.iter().enumerate() {
+                for column in 0..3 {
+                    let slope = (objective(row, column, 1e-6) - objective(row, column, -1e-6)) / 2e-6;
+                    let got = found[k * 3 + column];
+                    assert!((got - slope).abs() < 1e-7, "{pooling} row {row}: {got} {slope}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_sequence_pools_to_zeros() {
+        let pooling = Pooling { modes: PoolMode::ALL.to_vec() };
+        let pooled = pooling.forward(&States { values: vec![1.0_f32, 2.0], width: 2 }, &batch(&[0, 1]));
+        assert!(pooled.row(0).iter().all(|&x| x == 0.0));
+        assert_eq!(pooled.row(1), [1.0, 2.0].repeat(6));
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_known_ones() {
+        let error = "median".parse::<Pooling>().unwrap_err().to_string();
+        assert!(error.contains("`median`") && error.contains("mean_sqrt_len_tokens"), "{error}");
+    }
+}

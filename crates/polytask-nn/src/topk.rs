@@ -71,3 +71,62 @@ fn merge(best: &mut Vec<(u32, f32)>, scores: &[f32], first: u32, k: usize) {
     }
     best.sort_unstable_by(rank);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use polytask_core::{Purpose, Rng};
+
+    /// Small integers: exact in f32 in any order of sums, with many ties.
+    fn integers(n: usize, seed: u64) -> Vec<f32> {
+        let mut rng = Rng::new(seed, Purpose::Bench, &[]);
+        (0..n).map(|_| rng.below(5) as f32 - 2.0).collect()
+    }
+
+    fn naive(query: &[f32], corpus: &[f32], k: usize) -> Vec<(u32, f32)> {
+        let score = |row: &[f32]| row.iter().zip(query).map(|(a, b)| a * b).sum();
+        let mut all: Vec<(u32, f32)> =
+            corpus.chunks(query.len()).enumerate().map(|(i, row)| (i as u32, score(row))).collect();
+        all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        all.truncate(k);
+        all
+    }
+
+    #[test]
+    fn found_rows_equal_a_full_sort_across_blocks() {
+        let width = 6;
+        let corpus = integers((2 * ROWS + 77) * width, 1);
+        let queries = integers(5 * width, 2);
+        for k in [1, 10, 5000, 3 * ROWS] {
+            let found = top_k(&queries, &corpus, width, k).unwrap();
+            for (query, found) in queries.chunks(width).zip(&found) {
+                let expected = naive(query, &corpus, k);
+                assert!(*found == expected, "k = {k}");
+            }
+        }
+    }
+
+    #[test]
+    fn queries_are_found_across_blocks_of_queries() {
+        let corpus = [1.0, 0.0, 0.0, 1.0];
+        let queries: Vec<f32> =
+            (0..QUERIES + 3).flat_map(|i| if i % 2 == 0 { [1.0, 0.0] } else { [0.0, 1.0] }).collect();
+        let found = top_k(&queries, &corpus, 2, 1).unwrap();
+        assert!(found.iter().enumerate().all(|(i, best)| best[..] == [((i % 2) as u32, 1.0)]));
+    }
+
+    #[test]
+    fn a_score_that_is_not_a_number_comes_last() {
+        let found = top_k(&[1.0], &[f32::NAN, -3.0, f32::NEG_INFINITY, 2.0], 1, 4).unwrap();
+        let rows: Vec<u32> = found[0].iter().map(|(row, _)| *row).collect();
+        assert_eq!(rows, [3, 1, 2, 0]);
+    }
+
+    #[test]
+    fn empty_queries_corpus_or_k_give_nothing() {
+        assert!(top_k(&[], &[1.0], 1, 3).unwrap().is_empty());
+        assert_eq!(top_k(&[1.0], &[], 1, 3).unwrap(), [vec![]]);
+        assert_eq!(top_k(&[1.0], &[1.0], 1, 0).unwrap(), [vec![]]);
+        assert!(top_k(&[1.0, 2.0, 3.0], &[1.0, 2.0], 2, 1).is_err());
+    }
+}

@@ -64,7 +64,8 @@ const INIT_STD: f64 = 0.02;
 
 /// A weight `[n_outputs, d_in]` drawn from N(0, 0.02²) and a bias `[n_outputs]` of zeros.
 fn linear_block(name: &str, seed: u64, d_in: usize, n_outputs: usize) -> Block {
-    let mut block = Block::zeros(name, &[("weight", &[n_outputs, d_in], true), ("bias", &[n_outputs], false)]);
+    let mut block =
+        Block::zeros(name, &[("weight", &[n_outputs, d_in], true), ("bias", &[n_outputs], false)]);
     let mut rng = Rng::new(seed, Purpose::Init, &[hash::text64(name)]);
     for value in block.tensor_mut(0) {
         *value = (INIT_STD * rng.normal()) as f32;
@@ -90,4 +91,72 @@ fn pair<'a>(part: &str, inputs: &'a [Tensor]) -> Result<(&'a Tensor, &'a Tensor)
 
 fn shape(part: &str, found: &str, expected: &str) -> Error {
     Error::Shape { part: part.into(), found: found.into(), expected: expected.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objective::output;
+
+    #[test]
+    fn fresh_weights_have_their_moments_and_follow_seed_and_name() {
+        let head = build(HeadForm::PairLinear, 100, 20);
+        let block = head.block("head.a", 1);
+        assert_eq!(block, head.block("head.a", 1));
+        assert_ne!(block.values, head.block("head.b", 1).values);
+        assert_ne!(block.values, head.block("head.a", 2).values);
+        let weight = block.tensor(0);
+        let square = weight.iter().map(|x| f64::from(x * x)).sum::<f64>() / weight.len() as f64;
+        assert!((square.sqrt() - INIT_STD).abs() < 1e-3);
+        assert!(block.tensor(1).iter().all(|&x| x == 0.0));
+        assert!(block.tensors[0].decays && !block.tensors[1].decays);
+        assert!(build(HeadForm::Cosine, 8, 1).block("head.c", 1).values.is_empty());
+    }
+
+    #[test]
+    fn blocks_have_the_shapes_their_heads_expect() {
+        for form in [HeadForm::Cosine, HeadForm::Linear, HeadForm::PairLinear, HeadForm::TokenLinear] {
+            let head = build(form, 3, 2);
+            let found: Vec<_> = head.block("h", 1).tensors.iter().map(|spec| spec.shape.clone()).collect();
+            assert_eq!(found, head.shapes());
+        }
+    }
+
+    #[test]
+    fn outputs_are_those_of_the_formulas() {
+        let z = [1.0_f64, 2.0, -1.0, 0.5, 3.0, 4.0];
+        let linear = build(HeadForm::Linear, 2, 1);
+        let mut block = linear.block("h", 1).cast::<f64>();
+        block.values = vec![2.0, -1.0, 0.25];
+        assert_eq!(output(&*linear, &block, &z, 2, &[vec![2, 0]]).unwrap(), [2.25, 0.25]);
+
+        let pair = build(HeadForm::PairLinear, 2, 1);
+        let mut block = pair.block("h", 1).cast::<f64>();
+        block.values = vec![1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 0.5];
+        // u = (1, 2), v = (−1, 0.5): |u − v| = (2, 1.5), u · v = (−1, 1).
+        let expected = 1.0 + 20.0 - 100.0 + 500.0 + 2e4 + 1.5e5 - 1e6 + 1e7 + 0.5;
+        assert_eq!(output(&*pair, &block, &z, 2, &[vec![0], vec![1]]).unwrap(), [expected]);
+
+        let cosine = build(HeadForm::Cosine, 2, 1);
+        let block = cosine.block("h", 1).cast::<f64>();
+        let found = output(&*cosine, &block, &z, 2, &[vec![0, 2], vec![1, 2]]).unwrap();
+        assert!(found[0].abs() < 1e-15 && (found[1] - 1.0).abs() < 1e-15, "{found:?}");
+    }
+
+    #[test]
+    fn equal_vectors_pull_neither_way_through_their_distance() {
+        use crate::objective::{Target, TaskInput, gradient};
+        let head = build(HeadForm::PairLinear, 2, 1);
+        let mut block = head.block("h", 1).cast::<f64>();
+        block.values = vec![0.0, 0.0, 0.0, 0.0, 5.0, 5.0, 0.0, 0.0, 0.0]; // only |u − v| counts
+        let loss = crate::losses::make(&polytask_core::method::Choice::named("mse"), &[], &[]).unwrap();
+        let input = TaskInput {
+            z: vec![1.0, 2.0, 1.0, 2.0],
+            width: 2,
+            inputs: vec![vec![0], vec![1]],
+            target: Target::Numbers { width: 1, values: vec![3.0] },
+            weights: vec![],
+        };
+        assert_eq!(gradient(&*head, &block, &*loss, &input).unwrap().d_z, [0.0; 4]);
+    }
 }

@@ -1,8 +1,8 @@
 //! `cross-entropy`: negative log-likelihood of one label per row, with class weights and label smoothing.
 
 use candle_core::Tensor;
-use polytask_core::method::{Choice, Family, MethodInfo, ParamInfo, Range};
 use polytask_core::Problem;
+use polytask_core::method::{Choice, Family, MethodInfo, ParamInfo, Range};
 use serde_json::{Map, Value};
 
 use super::parts::{expect_shape, known_rows, like, log_sum_exp, select, wrong_target};
@@ -109,7 +109,8 @@ impl Fixed {
         weights: &[f32],
         n_labels: usize,
     ) -> Result<Option<Vec<f64>>> {
-        let of_class = |c: usize| self.class_weights.as_ref().map_or(1.0, |a| a.get(c).copied().unwrap_or(1.0));
+        let of_class =
+            |c: usize| self.class_weights.as_ref().map_or(1.0, |a| a.get(c).copied().unwrap_or(1.0));
         let mut total = 0.0;
         let mut shares = Vec::with_capacity(rows.len() * n_labels);
         for &i in rows {

@@ -137,3 +137,70 @@ fn step_chunk(chunk: Chunk<'_>, f: Factors, keep: f32) {
         *value = keep * *value - f.step_size * *m / (v.sqrt() * f.v_factor + f.eps);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Golden {
+        adamw: Case,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        start: Vec<f32>,
+        grads: Vec<Vec<f32>>,
+        values: Vec<Vec<f32>>,
+        lr: f64,
+        betas: [f64; 2],
+        eps: f64,
+        weight_decay: f64,
+    }
+
+    #[test]
+    fn five_steps_equal_pytorch() {
+        // From xtask/parity/heads_losses.py.
+        let Golden { adamw: case } = serde_json::from_str(include_str!("../golden.json")).unwrap();
+        let mut block = Block::zeros("head.t", &[("weight", &[3, 4], true), ("bias", &[4], false)]);
+        block.values.clone_from(&case.start);
+        let mut moments = Moments::zeros(16);
+        let adamw = AdamW { betas: case.betas, eps: case.eps, weight_decay: case.weight_decay };
+        for (t, (grad, expected)) in case.grads.iter().zip(&case.values).enumerate() {
+            adamw.step(&mut block, grad, &mut moments, t as u64 + 1, case.lr);
+            for (a, b) in block.values.iter().zip(expected) {
+                assert!((a - b).abs() <= 2e-7 * b.abs().max(1.0), "step {t}: {a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_number_of_threads_gives_the_same_bytes() {
+        let shape = [7, 9_001];
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let mut block: Block = Block::zeros("b", &[("w", &shape, true), ("b", &[9_001], false)]);
+            let n = block.values.len();
+            let grad: Vec<f32> = (0..n).map(|i| ((i * 37) % 101) as f32 - 50.0).collect();
+            let mut moments = Moments::zeros(n);
+            pool.install(|| {
+                for t in 1..4 {
+                    AdamW::default().step(&mut block, &grad, &mut moments, t, 1e-3);
+                }
+            });
+            (block, moments, pool.install(|| super::super::norm(&[&grad, &grad[5..]])))
+        };
+        let (one, three) = (run(1), run(3));
+        assert!(one == three);
+        assert!(one.0.values.iter().enumerate().all(|(i, &x)| x != 0.0 || one.1.m[i] == 0.0));
+    }
+
+    #[test]
+    fn a_zero_gradient_only_decays_the_tensors_that_decay() {
+        let mut block = Block::zeros("b", &[("weight", &[2], true), ("bias", &[2], false)]);
+        block.values = vec![1.0; 4];
+        let adamw = AdamW { weight_decay: 0.1, ..AdamW::default() };
+        adamw.step(&mut block, &[0.0; 4], &mut Moments::zeros(4), 1, 0.5);
+        assert_eq!(block.values, [0.95, 0.95, 1.0, 1.0]);
+    }
+}

@@ -40,3 +40,48 @@ pub fn norm(slices: &[&[f32]]) -> f64 {
 pub fn clip_factor(norm: f64, max: f64) -> f64 {
     if max > 0.0 && norm > max { max / norm } else { 1.0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_stand_at_their_points() {
+        let at = |schedule, step| rate(schedule, 2.0, 0.1, 100, step);
+        for schedule in [Schedule::Linear, Schedule::Cosine, Schedule::Constant] {
+            assert_eq!(at(schedule, 1), 0.2);
+            assert_eq!(at(schedule, 5), 1.0);
+            assert_eq!(at(schedule, 10), 2.0);
+        }
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
+        close(at(Schedule::Linear, 55), 2.0 * (1.0 - 45.0 / 91.0));
+        close(at(Schedule::Linear, 100), 2.0 / 91.0);
+        close(at(Schedule::Linear, 101), 0.0);
+        close(at(Schedule::Cosine, 101), 0.0);
+        close(at(Schedule::Cosine, 30), 1.0 + (PI * 20.0 / 91.0).cos());
+        assert_eq!(at(Schedule::Constant, 100), 2.0);
+    }
+
+    #[test]
+    fn every_step_of_any_run_has_a_rate_above_zero_and_at_most_the_peak() {
+        for total in 1..30 {
+            for warmup in [0.0, 0.01, 0.5, 1.0] {
+                for schedule in [Schedule::Linear, Schedule::Cosine, Schedule::Constant] {
+                    for step in 1..=total {
+                        let rate = rate(schedule, 1.0, warmup, total, step);
+                        assert!(rate > 0.0 && rate <= 1.0, "{schedule:?} {warmup} {step}/{total}: {rate}");
+                    }
+                }
+            }
+        }
+        assert_eq!(rate(Schedule::Linear, 1.0, 0.0, 10, 1), 1.0);
+    }
+
+    #[test]
+    fn clipping_brings_a_long_gradient_to_the_limit() {
+        let norm = norm(&[&[3.0], &[], &[0.0, 4.0]]);
+        assert_eq!(norm, 5.0);
+        assert_eq!(norm * clip_factor(norm, 1.0), 1.0);
+        assert_eq!((clip_factor(norm, 6.0), clip_factor(norm, 0.0)), (1.0, 1.0));
+    }
+}
