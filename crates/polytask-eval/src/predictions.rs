@@ -1,9 +1,10 @@
 //! What a model said beside what is true: the one input of every metric.
 
 use polytask_core::{Problem, Result};
+use serde::{Deserialize, Serialize};
 
 /// What one query brought back, and what would have answered it.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Ranking {
     /// Passages found, with their score, in any order and each at most once.
     pub retrieved: Vec<(u32, f32)>,
@@ -12,7 +13,7 @@ pub struct Ranking {
 }
 
 /// Truth and predictions of one split of one task, row by row.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Predictions {
     /// One label per row.
     Labels {
@@ -37,8 +38,10 @@ pub enum Predictions {
         /// Numbers per row.
         width: usize,
         /// The true numbers, `[rows, width]`; NaN = unknown.
+        #[serde(deserialize_with = "nulls_are_nan")]
         truth: Vec<f64>,
         /// The predicted numbers, `[rows, width]`.
+        #[serde(deserialize_with = "nulls_are_nan")]
         predicted: Vec<f64>,
     },
     /// One tag per word, a sentence per row.
@@ -57,6 +60,12 @@ pub enum Predictions {
         /// Ids of the passages by index: equal scores are ordered by id, descending. Empty: by index, descending.
         ids: Vec<String>,
     },
+}
+
+/// JSON has no NaN: it is written as `null` and must come back.
+fn nulls_are_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+    let values = Vec::<Option<f64>>::deserialize(deserializer)?;
+    Ok(values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect())
 }
 
 impl Predictions {

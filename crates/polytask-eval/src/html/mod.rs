@@ -1,0 +1,84 @@
+//! The report of a run as one HTML file: no script, no font, no image from elsewhere.
+//!
+//! This module turns a [`RunReport`] into a page of ready-made words and coordinates; `report.html` holds all
+//! markup and escapes every text.
+
+mod chart;
+mod data;
+mod page;
+
+use std::path::Path;
+
+use minijinja::Environment;
+use minijinja::value::Serde;
+use polytask_core::report::RunReport;
+use polytask_core::{Error, Result, atomic};
+
+/// The report as a self-contained HTML page.
+pub fn html(report: &RunReport) -> Result<String> {
+    let bug = |e: minijinja::Error| Error::Bug(format!("report template: {e:#}"));
+    let mut environment = Environment::new();
+    // The name's ending switches HTML escaping on.
+    environment.add_template("report.html", include_str!("report.html")).map_err(bug)?;
+    let template = environment.get_template("report.html").map_err(bug)?;
+    template.render(Serde(page::Page::new(report))).map_err(bug)
+}
+
+/// Writes the page to `path`.
+pub fn write_html(report: &RunReport, path: &Path) -> Result<()> {
+    atomic::write(path, html(report)?.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::report;
+
+    #[test]
+    fn every_task_stands_in_the_page_and_no_name_is_markup() {
+        let page = html(&report()).unwrap();
+        for task in ["sts", "entail", "intent", "search", "情绪", "&lt;script&gt;alert(1)&lt;"] {
+            assert!(page.contains(task), "{task}");
+        }
+        assert!(!page.contains("<script") && !page.contains("I-<b>"));
+    }
+
+    #[test]
+    fn the_page_needs_nothing_from_elsewhere() {
+        let page = html(&report()).unwrap();
+        for reference in ["http:", "https:", "src=", "href=\"//", "@import", "url("] {
+            assert!(!page.contains(reference), "{reference}");
+        }
+        assert!(page.contains("prefers-color-scheme") && page.contains("viewBox"));
+    }
+
+    #[test]
+    fn the_page_says_what_regressed_and_what_was_isolated() {
+        let page = html(&report()).unwrap();
+        assert!(page.contains("regressed: intent by 2.1 points"));
+        assert!(page.contains("loss is NaN on rows 17, 240"));
+        assert!(page.contains("214"));
+    }
+
+    #[test]
+    fn an_empty_or_undefined_run_is_still_a_page() {
+        assert!(html(&RunReport::default()).unwrap().contains("One model for 0 tasks"));
+        let mut undefined = report();
+        for task in &mut undefined.tasks {
+            task.joint[0].interval.value = f64::NAN;
+            task.delta.as_mut().unwrap().value = f64::NAN;
+        }
+        undefined.losses.values_mut().flatten().for_each(|point| point.value = f64::NAN);
+        undefined.conflict.cosine.clear();
+        let page = html(&undefined).unwrap();
+        assert!(!page.contains("NaN\"") && !page.contains(">NaN"));
+    }
+
+    /// Writes the sample page where a browser can be pointed at it: `SAMPLE_REPORT=x.html cargo test -- --ignored`.
+    #[test]
+    #[ignore = "writes a file for the eye"]
+    fn the_sample_page_can_be_looked_at() {
+        let path = std::env::var("SAMPLE_REPORT").unwrap();
+        write_html(&report(), Path::new(&path)).unwrap();
+    }
+}

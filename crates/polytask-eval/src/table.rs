@@ -1,0 +1,202 @@
+//! The score table the command line prints.
+//!
+//! Columns are aligned by display width; when the terminal is narrow, intervals and then whole columns go, and
+//! below that each task becomes a block of lines. Nothing depends on colour.
+
+use polytask_core::report::{RunReport, Score, TaskReport};
+use unicode_width::UnicodeWidthStr;
+
+use crate::words::{self, Standing, signed, signed_range, value};
+
+/// What a layout shows, widest first.
+#[derive(Clone, Copy)]
+struct Layout {
+    kind: bool,
+    joint_range: bool,
+    single_range: bool,
+    delta_range: bool,
+}
+
+const LAYOUTS: [Layout; 4] = [
+    Layout { kind: true, joint_range: true, single_range: true, delta_range: true },
+    Layout { kind: true, joint_range: true, single_range: false, delta_range: true },
+    Layout { kind: false, joint_range: false, single_range: false, delta_range: true },
+    Layout { kind: false, joint_range: false, single_range: false, delta_range: false },
+];
+
+/// The table of main metrics and the lines below it; no line is wider than `width` columns if that is possible.
+pub fn table(report: &RunReport, width: usize) -> String {
+    let lines = LAYOUTS.iter().map(|&layout| aligned(&cells(report, layout)));
+    let fitting = lines.into_iter().find(|lines| lines.iter().all(|line| line.width() <= width));
+    let mut lines = fitting.unwrap_or_else(|| blocks(report));
+    lines.push(String::new());
+    lines.extend(summary(report).iter().flat_map(|line| wrapped(line, width)));
+    lines.join("\n") + "\n"
+}
+
+fn cells(report: &RunReport, layout: Layout) -> Vec<Vec<String>> {
+    let mut head = vec!["task"];
+    head.extend(layout.kind.then_some("kind"));
+    head.extend(["metric", "joint", "single", "delta", "verdict"]);
+    let mut rows = vec![head.into_iter().map(String::from).collect()];
+    rows.extend(report.tasks.iter().map(|task| row(task, layout)));
+    rows
+}
+
+fn row(task: &TaskReport, layout: Layout) -> Vec<String> {
+    let metric = task.joint.first().map_or("–", |score| score.metric.as_str());
+    let mut row = vec![plain(&task.task)];
+    row.extend(layout.kind.then(|| plain(&task.kind)));
+    row.push(metric.into());
+    row.push(score(task.joint.first(), layout.joint_range));
+    row.push(score(task.single.first(), layout.single_range));
+    row.push(delta(task, layout.delta_range));
+    row.push(Standing::of(task).words().into());
+    row
+}
+
+/// A name without control characters, which would break the lines (or speak to the terminal).
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn score(score: Option<&Score>, with_range: bool) -> String {
+    let Some(score) = score else { return "–".into() };
+    let estimate = value(&score.metric, score.interval.value);
+    if with_range { format!("{estimate} {}", words::range(score)) } else { estimate }
+}
+
+fn delta(task: &TaskReport, with_range: bool) -> String {
+    let Some(delta) = task.delta else { return "–".into() };
+    let unit = if words::delta_unit(task) == "%" { " %" } else { "" };
+    let estimate = format!("{}{unit}", signed(delta.value, 1));
+    if with_range { format!("{estimate} {}", signed_range(delta)) } else { estimate }
+}
+
+/// Rows as lines of equal columns, with a rule under the first.
+fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+    let n = rows.first().map_or(0, Vec::len);
+    let widths: Vec<usize> =
+        (0..n).map(|c| rows.iter().map(|row| row[c].width()).max().unwrap_or(0)).collect();
+    let line = |row: &Vec<String>| {
+        let padded = row.iter().zip(&widths).map(|(cell, &width)| pad(cell, width));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_string()
+    };
+    let mut lines: Vec<String> = rows.iter().map(line).collect();
+    lines.insert(1, widths.iter().map(|&width| "─".repeat(width)).collect::<Vec<_>>().join("  "));
+    lines
+}
+
+fn pad(cell: &str, width: usize) -> String {
+    format!("{cell}{}", " ".repeat(width.saturating_sub(cell.width())))
+}
+
+/// A block of short lines per task, for the narrowest terminals.
+fn blocks(report: &RunReport) -> Vec<String> {
+    let block = |task: &TaskReport| {
+        let metric = task.joint.first().map_or("–", |score| score.metric.as_str());
+        [
+            plain(&task.task),
+            format!("  {metric}  {}", Standing::of(task).words()),
+            format!("  joint  {}", score(task.joint.first(), false)),
+            format!("  single {}", score(task.single.first(), false)),
+            format!("  delta  {}", delta(task, false)),
+        ]
+    };
+    report.tasks.iter().flat_map(block).collect()
+}
+
+fn summary(report: &RunReport) -> Vec<String> {
+    let compared: Vec<&TaskReport> = report.tasks.iter().filter(|task| task.delta.is_some()).collect();
+    let mut lines = vec![words::verdict(report)];
+    let worst = report.worst.as_deref().and_then(|name| compared.iter().find(|task| task.task == name));
+    if let Some((task, delta)) = worst.and_then(|task| Some((task, task.delta?))) {
+        lines.push(format!(
+            "Worst task: {} ({} {}). Below single-task: {} of {}.",
+            plain(&task.task),
+            signed(delta.value, 1),
+            words::delta_unit(task),
+            report.below,
+            compared.len()
+        ));
+    }
+    lines.push("Scores are × 100 with 95 % bootstrap intervals (RMSE and MAE in the target's unit).".into());
+    if !compared.is_empty() {
+        lines.push("Delta: joint minus single, paired interval, positive = better. Δm: mean relative change.".into());
+    }
+    lines
+}
+
+/// A sentence in lines of at most `width` columns, broken between words.
+fn wrapped(line: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in line.split(' ') {
+        let current = lines.last_mut().expect("starts with one line");
+        if current.is_empty() {
+            current.push_str(word);
+        } else if current.width() + 1 + word.width() <= width {
+            current.push(' ');
+            current.push_str(word);
+        } else {
+            lines.push(word.into());
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::report;
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        for width in [200, 140, 120, 100, 80, 72, 60, 40] {
+            let text = table(&report(), width);
+            for line in text.lines() {
+                assert!(line.width() <= width, "{} > {width}: {line}", line.width());
+            }
+            for task in &report().tasks {
+                assert!(text.contains(&plain(&task.task)), "{width}: {}", task.task);
+            }
+            assert!(text.contains("regressed") && text.contains("Δm"));
+        }
+    }
+
+    #[test]
+    fn columns_start_at_the_same_place_for_every_script() {
+        let text = table(&report(), 200);
+        let lines: Vec<&str> = text.lines().take(2 + report().tasks.len()).collect();
+        let rule = lines[1];
+        let starts: Vec<usize> = rule
+            .char_indices()
+            .filter(|&(i, c)| c == '─' && (i == 0 || rule[..i].ends_with(' ')))
+            .map(|(i, _)| rule[..i].width())
+            .collect();
+        for line in &lines[2..] {
+            for &start in &starts {
+                let before = line.char_indices().find(|(i, _)| line[..*i].width() == start);
+                assert!(before.is_some_and(|(i, c)| c != ' ' && (i == 0 || line[..i].ends_with(' '))), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn control_characters_in_names_do_not_reach_the_terminal() {
+        let mut evil = report();
+        evil.tasks[0].task = "a\u{1b}[31m\nb".into();
+        assert!(!table(&evil, 120).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_run_without_tasks_or_baselines_is_still_a_table() {
+        assert!(table(&RunReport::default(), 80).contains("task"));
+        let mut alone = report();
+        for task in &mut alone.tasks {
+            (task.delta, task.relative, task.regressed) = (None, None, false);
+            task.single.clear();
+        }
+        (alone.delta_m, alone.worst) = (None, None);
+        assert!(table(&alone, 120).contains("no baseline"));
+    }
+}

@@ -1,0 +1,175 @@
+//! Numbers and verdicts in words, the same in the printed table, the report and the model card.
+
+use polytask_core::report::{Interval, RunReport, Score, TaskReport};
+
+use crate::metric::{Unit, find};
+
+/// How a task of the joint model compares with its single-task model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Beyond its margin and clearly below.
+    Regressed,
+    /// Clearly below, but within its margin.
+    Within,
+    /// The paired interval holds zero.
+    Unclear,
+    /// Clearly above.
+    Better,
+    /// Nothing to compare with.
+    Alone,
+}
+
+impl Standing {
+    /// The standing of a task.
+    pub fn of(task: &TaskReport) -> Self {
+        match task.delta {
+            _ if task.regressed => Self::Regressed,
+            None => Self::Alone,
+            Some(delta) if delta.high < 0.0 => Self::Within,
+            Some(delta) if delta.low > 0.0 => Self::Better,
+            Some(_) => Self::Unclear,
+        }
+    }
+
+    /// The standing in words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Regressed => "regressed",
+            Self::Within => "within margin",
+            Self::Unclear => "no clear change",
+            Self::Better => "better",
+            Self::Alone => "no baseline",
+        }
+    }
+
+    /// The class of its colour and mark in the report.
+    pub(crate) const fn class(self) -> &'static str {
+        match self {
+            Self::Regressed => "bad",
+            Self::Within => "mild",
+            Self::Unclear | Self::Alone => "even",
+            Self::Better => "good",
+        }
+    }
+}
+
+/// A real with a true minus sign; an en dash where it is undefined.
+pub(crate) fn number(x: f64, digits: usize) -> String {
+    if !x.is_finite() {
+        return "–".into();
+    }
+    let text = format!("{x:.digits$}");
+    match text.strip_prefix('-') {
+        // A value that rounds to zero has no sign.
+        Some(rest) if rest.bytes().all(|b| b == b'0' || b == b'.') => rest.into(),
+        Some(rest) => format!("−{rest}"),
+        None => text,
+    }
+}
+
+/// A real with its sign.
+pub(crate) fn signed(x: f64, digits: usize) -> String {
+    let text = number(x, digits);
+    let zero = text.bytes().all(|b| b == b'0' || b == b'.');
+    if x > 0.0 && x.is_finite() && !zero { format!("+{text}") } else { text }
+}
+
+/// A whole number in groups of three.
+pub(crate) fn count(n: usize) -> String {
+    let digits = n.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    groups.collect::<Vec<_>>().join("\u{202f}")
+}
+
+/// Seconds as a person says them.
+pub(crate) fn duration(seconds: f64) -> String {
+    match seconds {
+        s if !s.is_finite() => "–".into(),
+        s if s < 10.0 => format!("{s:.1} s"),
+        s if s < 120.0 => format!("{s:.0} s"),
+        s if s < 7200.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+/// Whether a metric has the unit of its target, so that it is printed as it is.
+pub(crate) fn in_target_unit(metric: &str) -> bool {
+    find(metric).is_ok_and(|(metric, _)| metric.unit == Unit::Target)
+}
+
+/// A value of a metric: times 100 with one digit, or in the unit of the target with three significant digits.
+pub(crate) fn value(metric: &str, x: f64) -> String {
+    if !in_target_unit(metric) {
+        return number(x * 100.0, 1);
+    }
+    let whole_digits = if x == 0.0 || !x.is_finite() { 1 } else { x.abs().log10().floor() as i32 + 1 };
+    number(x, (3 - whole_digits).clamp(0, 6) as usize)
+}
+
+/// `[low, high]` of a score.
+pub(crate) fn range(score: &Score) -> String {
+    let Interval { low, high, .. } = score.interval;
+    format!("[{}, {}]", value(&score.metric, low), value(&score.metric, high))
+}
+
+/// `[low, high]` of a delta.
+pub(crate) fn signed_range(delta: Interval) -> String {
+    format!("[{}, {}]", signed(delta.low, 1), signed(delta.high, 1))
+}
+
+/// What a delta of this task is measured in.
+pub(crate) fn delta_unit(task: &TaskReport) -> &'static str {
+    if task.joint.first().is_some_and(|score| in_target_unit(&score.metric)) { "%" } else { "points" }
+}
+
+/// `1 task`, `3 tasks`.
+pub(crate) fn plural(n: usize, noun: &str) -> String {
+    format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+/// The run in a sentence: what it cost to share one model.
+pub fn verdict(report: &RunReport) -> String {
+    let compared = report.tasks.iter().filter(|task| task.delta.is_some()).count();
+    let one = format!("One model for {}", plural(report.tasks.len(), "task"));
+    if compared == 0 {
+        return format!("{one}; without single-task baselines, so nothing is said about what sharing costs.");
+    }
+    let mean = report.delta_m.map_or_else(String::new, |x| format!(", Δm {} %", signed(x, 1)));
+    let regressed: Vec<&TaskReport> = report.tasks.iter().filter(|task| task.regressed).collect();
+    if regressed.is_empty() {
+        return format!("{one}{mean} against single-task models; no task regressed.");
+    }
+    let losses: Vec<String> = regressed.iter().map(|task| loss(task)).collect();
+    format!("{one}{mean} against single-task models; regressed: {}.", losses.join("; "))
+}
+
+fn loss(task: &TaskReport) -> String {
+    let delta = task.delta.map_or(f64::NAN, |delta| delta.value);
+    let unit = delta_unit(task);
+    format!("{} by {} {unit} (margin {})", task.task, number(-delta, 1), number(task.margin, 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_with_one_kind_of_minus_and_no_negative_zero() {
+        assert_eq!((number(-1.25, 1).as_str(), number(-0.01, 1).as_str()), ("−1.2", "0.0"));
+        assert_eq!((signed(0.5, 1).as_str(), signed(0.01, 1).as_str()), ("+0.5", "0.0"));
+        assert_eq!((number(f64::NAN, 1).as_str(), signed(f64::INFINITY, 1).as_str()), ("–", "–"));
+        assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
+    }
+
+    #[test]
+    fn errors_keep_their_unit_and_three_digits() {
+        assert_eq!((value("rmse", 0.01234).as_str(), value("rmse", 1234.6).as_str()), ("0.0123", "1235"));
+        assert_eq!((value("rmse", 1.0).as_str(), value("mae", 0.0).as_str()), ("1.00", "0.00"));
+        assert_eq!((value("spearman", 0.8768).as_str(), value("r2", -0.5).as_str()), ("87.7", "−50.0"));
+    }
+
+    #[test]
+    fn durations_are_read_at_a_glance() {
+        assert_eq!([2.04, 61.0, 600.0, 9000.0].map(duration), ["2.0 s", "61 s", "10 min", "2.5 h"]);
+    }
+}
