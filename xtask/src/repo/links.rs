@@ -1,4 +1,5 @@
-//! Links in Markdown lead somewhere: the file is committed, the heading exists. Web addresses are not fetched.
+//! Links in Markdown lead somewhere: the file is committed, the heading exists. So do paths of the repository in code
+//! spans. Web addresses are not fetched.
 
 use super::Tree;
 use crate::root::TextFile;
@@ -12,23 +13,47 @@ pub(super) fn problems(tree: &Tree) -> Vec<String> {
 fn page_problems(tree: &Tree, page: &TextFile) -> Vec<String> {
     let mut found = Vec::new();
     for (number, line) in prose(&page.text) {
+        let gone = spans(&line).filter(|span| is_path(span) && !exists(tree, span.trim_end_matches('/')));
+        found.extend(gone.map(|span| format!("{}:{number}: `{span}` does not exist", page.path)));
+        let line = without_code(&line);
         let broken = targets(&line).into_iter().filter(|target| !resolves(tree, page, target));
         found.extend(broken.map(|target| format!("{}:{number}: link to `{target}`", page.path)));
     }
     found
 }
 
-/// Lines outside fenced blocks with their numbers, code spans taken out.
+/// Lines outside fenced blocks with their numbers.
 fn prose(text: &str) -> Vec<(usize, String)> {
     let (mut lines, mut fenced) = (Vec::new(), false);
     for (number, line) in text.lines().enumerate() {
         if line.trim_start().starts_with("```") {
             fenced = !fenced;
         } else if !fenced {
-            lines.push((number + 1, line.split('`').step_by(2).collect::<Vec<_>>().join("_")));
+            lines.push((number + 1, line.to_owned()));
         }
     }
     lines
+}
+
+/// The code spans of a line.
+fn spans(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
+}
+
+fn without_code(line: &str) -> String {
+    line.split('`').step_by(2).collect::<Vec<_>>().join("_")
+}
+
+/// Whether a code span is a path of the repository, not a pattern (`NAME` stands for any name).
+fn is_path(span: &str) -> bool {
+    let starts = ["crates/", "xtask/", "docs/", "demo/"].iter().any(|start| span.starts_with(start));
+    starts && !span.contains([' ', '*', '<', '{']) && !span.contains("NAME")
+}
+
+/// Whether a file or folder of this path is committed.
+fn exists(tree: &Tree, path: &str) -> bool {
+    let folder = format!("{path}/");
+    tree.files.iter().any(|file| file.path == path || file.path.starts_with(&folder))
 }
 
 /// Targets of `[text](target)` and `[name]: target`.
@@ -45,11 +70,10 @@ fn resolves(tree: &Tree, page: &TextFile, target: &str) -> bool {
     let (path, heading) =
         target.split_once('#').map_or((target, None), |(path, heading)| (path, Some(heading)));
     let path = if path.is_empty() { page.path.clone() } else { join(&page.path, path) };
-    let folder = format!("{}/", path.trim_end_matches('/'));
     match (tree.get(&path), heading) {
         (Some(file), Some(heading)) => headings(&file.text).contains(&heading.to_owned()),
         (Some(_), None) => true,
-        (None, _) => path.is_empty() || tree.files.iter().any(|file| file.path.starts_with(&folder)),
+        (None, _) => path.is_empty() || exists(tree, &path),
     }
 }
 
@@ -105,6 +129,12 @@ mod tests {
         assert_eq!(found("[h](b.md#not-a-heading)").len(), 1);
         assert_eq!(found("[n]: ../c.md").len(), 1);
         assert_eq!(found("[me](#nowhere)").len(), 1);
+    }
+
+    #[test]
+    fn paths_in_code_must_exist() {
+        assert!(found("`demo/` `demo/suite.toml` `docs/NAME.md` `docs/*.md` `demo --quick`").is_empty());
+        assert_eq!(found("x\nsee `docs/gone.md`"), ["docs/a.md:2: `docs/gone.md` does not exist"]);
     }
 
     #[test]
