@@ -1,7 +1,7 @@
-//! The length limit an encoder's folder states: the tokenizer cuts there and the network allocates for it, so
-//! both read it through this one function.
+//! What tokenizer and network must read alike from an encoder's folder: where they lie in it, and the length
+//! limit it states (the tokenizer cuts there, the network has that many positions).
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Place, Problem};
 use crate::{Error, Result};
@@ -27,6 +27,28 @@ pub fn length_limit(folder: &Path) -> Result<usize> {
         let what = format!("no length limit is stated in {}", folder.display());
         Problem::new(what).try_this("`max_position_embeddings` in config.json").into()
     })
+}
+
+/// Where the network and its tokenizer lie in an encoder's folder: the path of the first module of
+/// `modules.json` (`0_Transformer` in the oldest folders), else the folder itself.
+///
+/// # Errors
+/// When that path leads out of the folder.
+pub fn transformer_folder(folder: &Path) -> Result<PathBuf> {
+    let modules = read_json(folder, "modules.json")?;
+    let path = modules.as_ref().and_then(|m| m.get(0)?.get("path")?.as_str()).unwrap_or("");
+    inner_path(folder, path)
+}
+
+/// `path` below `folder`; refused when it could lead elsewhere.
+pub fn inner_path(folder: &Path, path: &str) -> Result<PathBuf> {
+    if Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+        return Ok(if path.is_empty() { folder.to_path_buf() } else { folder.join(path) });
+    }
+    let what = format!("module path `{path}` leads out of the folder");
+    Err(Problem::at(Place::file(&folder.join("modules.json")), what)
+        .try_this("fetch the folder again")
+        .into())
 }
 
 /// A JSON file of a model folder; `None` when there is no such file.
@@ -91,6 +113,20 @@ mod tests {
         assert_eq!(length_limit(folder(&absurd).path()).unwrap(), 512);
         let beyond = [CONFIG, ("sentence_bert_config.json", r#"{"max_seq_length": 4096}"#)];
         assert_eq!(length_limit(folder(&beyond).path()).unwrap(), 512);
+    }
+
+    #[test]
+    fn the_first_modules_path_is_followed_but_not_out_of_the_folder() {
+        let modules = |path: &str| {
+            let text = format!("[{{\"idx\":0,\"path\":\"{path}\",\"type\":\"x.Transformer\"}}]");
+            let folder = folder(&[("modules.json", &text)]);
+            transformer_folder(folder.path()).map(|p| p.strip_prefix(folder.path()).unwrap().to_path_buf())
+        };
+        assert_eq!(modules("").unwrap(), Path::new(""));
+        assert_eq!(modules("0_Transformer").unwrap(), Path::new("0_Transformer"));
+        for path in ["../other", "/etc", "a/../../b"] {
+            assert!(modules(path).unwrap_err().to_string().contains("leads out"), "{path}");
+        }
     }
 
     #[test]

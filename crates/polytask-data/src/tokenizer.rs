@@ -71,6 +71,7 @@ impl Tokenizer {
     /// When `tokenizer.json` is absent or broken, or `max_length` lies above the folder's number of positions
     /// or leaves no room beside the special tokens.
     pub fn load(folder: &Path, max_length: Option<usize>) -> Result<Self> {
+        let folder = &length::transformer_folder(folder)?;
         let files = read_files(folder)?;
         let limit = match max_length {
             Some(wanted) => checked_length(folder, wanted)?,

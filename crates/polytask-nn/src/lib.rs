@@ -5,7 +5,11 @@
 //! task's backward gives its head gradients and its cotangent dL/dz; one sweep of the trunk turns any number of
 //! cotangents into what the caller asks for (sum, Gramian, Jacobian).
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod encoder;
 pub mod error;
+pub mod folder;
 pub mod heads;
 pub mod losses;
 pub mod objective;
@@ -16,6 +20,7 @@ pub mod topk;
 pub mod trunk;
 pub mod weights;
 
+pub use encoder::{Encoder, freeze_blocks};
 pub use error::{Error, Result};
 pub use params::{Block, Params, Real, TensorSpec};
 pub use trunk::{BlockGrad, Cotangent, GradSink, Mode, Saved, States, TaskGrad, Trunk};

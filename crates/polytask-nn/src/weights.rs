@@ -175,7 +175,9 @@ impl Weights {
         let mut report = LoadReport::default();
         let mut by_name: BTreeMap<String, &Entry> = BTreeMap::new();
         for entry in self.entries() {
-            by_name.insert(rename(&entry.name), entry);
+            if let Some(twin) = by_name.insert(rename(&entry.name), entry) {
+                report.unused.push(twin.name.clone());
+            }
         }
         for block in &mut params.blocks {
             for i in 0..block.tensors.len() {
@@ -195,29 +197,29 @@ impl Weights {
                 }
             }
         }
-        report.unused = by_name.into_values().map(|entry| entry.name.clone()).collect();
+        report.unused.extend(by_name.into_values().map(|entry| entry.name.clone()));
         Ok(report)
     }
 }
 
 /// The tensors of `params`, in block order, ready to be written.
 pub fn tensors_of(params: &Params) -> Vec<TensorOut<'_>> {
-    let of_block = |block: &'_ crate::Block| -> Vec<(usize, usize)> {
-        block.tensors.iter().map(|spec| (spec.offset, spec.len())).collect()
-    };
     let mut all = Vec::new();
     for block in &params.blocks {
-        for (spec, (offset, len)) in block.tensors.iter().zip(of_block(block)) {
-            let values = Values::F32(&block.values[offset..offset + len]);
+        for spec in &block.tensors {
+            let values = Values::F32(&block.values[spec.range()]);
             all.push(TensorOut { name: &spec.name, shape: &spec.shape, values });
         }
     }
     all
 }
 
-/// Writes tensors in their order to one safetensors file, atomically, in the format PyTorch's readers expect.
+/// Writes tensors to one safetensors file, atomically, in the format PyTorch's readers expect: in their order,
+/// but wider types first, so that every tensor is aligned.
 pub fn write(path: &Path, tensors: &[TensorOut<'_>], metadata: &[(&str, &str)]) -> Result<()> {
-    let header = header_of(path, tensors, metadata)?;
+    let mut tensors = tensors.to_vec();
+    tensors.sort_by_key(|tensor| std::cmp::Reverse(tensor.values.dtype().bitsize()));
+    let header = header_of(path, &tensors, metadata)?;
     atomic::write_with(path, |out| {
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;

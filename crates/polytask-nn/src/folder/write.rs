@@ -1,0 +1,77 @@
+//! Writes an encoder as a folder every version of sentence-transformers reads.
+
+use std::path::Path;
+
+use polytask_core::atomic::{self, create_dir, write_json};
+use serde_json::{Value, json};
+
+use super::pooling;
+use crate::Result;
+use crate::encoder::Encoder;
+use crate::params::Params;
+use crate::weights::{self, TensorOut, Values};
+
+/// Writes all files; weights last, so that a folder with weights is whole.
+pub(crate) fn write_folder(
+    encoder: &Encoder,
+    params: &Params,
+    folder: &Path,
+    tokenizer: &[(String, Vec<u8>)],
+) -> Result<()> {
+    create_dir(folder)?;
+    for (name, bytes) in tokenizer {
+        atomic::write(&folder.join(name), bytes)?;
+    }
+    let notes = &encoder.notes;
+    write_json(&folder.join("config.json"), &config(&notes.config))?;
+    let limit = json!({"max_seq_length": encoder.max_length, "do_lower_case": notes.lower_case});
+    write_json(&folder.join("sentence_bert_config.json"), &limit)?;
+    write_json(&folder.join("config_sentence_transformers.json"), &notes.sentence)?;
+    write_modules(encoder, folder)?;
+    write_weights(encoder, params, folder)
+}
+
+/// The network's own configuration, telling that weights are stored in f32.
+fn config(original: &Value) -> Value {
+    let mut config = original.clone();
+    config["architectures"] = json!(["BertModel"]);
+    for key in ["torch_dtype", "dtype"] {
+        if config.get(key).is_some() {
+            config[key] = "float32".into();
+        }
+    }
+    config
+}
+
+fn write_modules(encoder: &Encoder, folder: &Path) -> Result<()> {
+    let mut modules = vec![module(0, "", "Transformer"), module(1, "1_Pooling", "Pooling")];
+    create_dir(&folder.join("1_Pooling"))?;
+    let (d, include) = (encoder.config.hidden_size, encoder.notes.include_prompt);
+    write_json(&folder.join("1_Pooling/config.json"), &pooling::to_json(&encoder.pooling, d, include))?;
+    for dense in &encoder.dense {
+        let path = format!("{}_Dense", modules.len());
+        dense.save(&folder.join(&path))?;
+        modules.push(module(modules.len(), &path, "Dense"));
+    }
+    if encoder.normalize {
+        let path = format!("{}_Normalize", modules.len());
+        create_dir(&folder.join(&path))?;
+        modules.push(module(modules.len(), &path, "Normalize"));
+    }
+    Ok(write_json(&folder.join("modules.json"), &modules)?)
+}
+
+fn module(idx: usize, path: &str, kind: &str) -> Value {
+    let name = idx.to_string();
+    json!({"idx": idx, "name": name, "path": path, "type": format!("sentence_transformers.models.{kind}")})
+}
+
+fn write_weights(encoder: &Encoder, params: &Params, folder: &Path) -> Result<()> {
+    let mut tensors = weights::tensors_of(params);
+    tensors.extend(encoder.kept.iter().map(|raw| TensorOut {
+        name: &raw.name,
+        shape: &raw.shape,
+        values: Values::Raw(raw.dtype, &raw.bytes),
+    }));
+    weights::write(&folder.join(weights::FILE), &tensors, &[])
+}
