@@ -1,20 +1,24 @@
 //! Judgement of polytask: metrics, intervals, comparison with single-task models, report rendering.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod card;
 pub mod delta;
 pub mod html;
 pub mod interval;
 pub mod metric;
+pub mod mteb;
 pub mod predictions;
 #[cfg(test)]
 mod sample;
 pub mod table;
 pub mod words;
 
+pub use card::{ModelFacts, card, write_card};
 pub use delta::{Comparison, Summary, TaskRun, compare, summarise, task_report};
 pub use html::{html, write_html};
 pub use interval::{interval, paired};
 pub use metric::{METRICS, Metric, Unit, find, higher_is_better, infos, resampled, score};
+pub use mteb::{MtebRun, write_mteb};
 pub use predictions::{Predictions, Ranking, n_examples};
 pub use table::table;
 pub use words::{Standing, verdict};
