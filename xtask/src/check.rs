@@ -15,7 +15,11 @@ type CargoCheck = (&'static str, &'static [&'static str], &'static [(&'static st
 
 /// All in the release profile: build scripts and macros are then built once for checks, tests and demo.
 const CARGO_CHECKS: &[CargoCheck] = &[
-    ("lints", &["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]),
+    (
+        "lints",
+        &["clippy", "--release", "--workspace", "--all-targets", "--keep-going", "--", "-D", "warnings"],
+        &[],
+    ),
     ("documentation", &["doc", "--release", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
 ];
 
