@@ -6,8 +6,9 @@
 //! an adaptor ([`adapt`]); a method with its own schedule (look-ahead, sharpness, bilevel) implements [`Method`]
 //! itself.
 //!
-//! Two rules hold for every method and are kept by the adaptors, so that no solver sees a degenerate case: a
-//! task whose gradient is zero gets weight 0, and a step in which one task pulls alone is plain training.
+//! Two rules hold for every method that sees gradients and are kept by the adaptors, so that no solver meets a
+//! degenerate case: a task whose gradient is zero gets weight 0, and a step in which one task pulls alone is plain
+//! training.
 //!
 //! Adding one = one file here, with its `mod` line below, and one line in [`table::METHODS`].
 
