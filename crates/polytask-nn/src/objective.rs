@@ -226,7 +226,9 @@ fn check<T: Real>(head: &dyn Head, block: &Block<T>, input: &TaskInput<T>) -> Re
                 && allowed.len() == positive.len() * input.inputs[1].len()
         }
         Target::Labels { n_labels: width, values } | Target::Numbers { width, values } => {
-            *width > 0 && values.len() % width == 0 && input.inputs.iter().all(|rows| rows.len() == n_rows)
+            *width > 0
+                && values.len().is_multiple_of(*width)
+                && input.inputs.iter().all(|rows| rows.len() == n_rows)
         }
         Target::Label(_) => input.inputs.iter().all(|rows| rows.len() == n_rows),
     };
@@ -235,7 +237,7 @@ fn check<T: Real>(head: &dyn Head, block: &Block<T>, input: &TaskInput<T>) -> Re
 }
 
 fn check_inputs(head: &dyn Head, n_values: usize, width: usize, inputs: &[Vec<u32>]) -> Result<()> {
-    if width != head.d_in() || width == 0 || n_values % width != 0 {
+    if width != head.d_in() || width == 0 || !n_values.is_multiple_of(width) {
         let found = format!("{n_values} values in rows of {width}");
         return Err(shape("head", &found, &format!("[rows, {}]", head.d_in())));
     }

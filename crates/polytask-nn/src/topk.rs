@@ -15,6 +15,17 @@ const QUERIES: usize = 1024;
 /// Corpus rows scored at once.
 const ROWS: usize = 4096;
 
+/// Rows of `width` values brought to length 1; rows of zeros stay.
+pub fn normalised(mut values: Vec<f32>, width: usize) -> Vec<f32> {
+    for row in values.chunks_mut(width.max(1)) {
+        let norm = row.iter().map(|v| v * v).sum::<f32>().sqrt();
+        if norm > 0.0 {
+            row.iter_mut().for_each(|v| *v /= norm);
+        }
+    }
+    values
+}
+
 /// The `k` best corpus rows of each query as (row, score): highest score first, equal scores by lower row.
 ///
 /// A score that is not a number ranks below all others.
@@ -22,7 +33,7 @@ const ROWS: usize = 4096;
 /// # Shapes
 /// `queries`: `[queries, width]`, `corpus`: `[rows, width]` → per query min(k, rows) pairs.
 pub fn top_k(queries: &[f32], corpus: &[f32], width: usize, k: usize) -> Result<Vec<Vec<(u32, f32)>>> {
-    if width == 0 || queries.len() % width != 0 || corpus.len() % width != 0 {
+    if width == 0 || !queries.len().is_multiple_of(width) || !corpus.len().is_multiple_of(width) {
         return Err(Error::Shape {
             part: "search".into(),
             found: format!("{} and {} values", queries.len(), corpus.len()),
@@ -52,7 +63,7 @@ fn matrix(values: &[f32], width: usize) -> Result<Tensor> {
 }
 
 /// Higher score first, then lower row; what is not a number last.
-fn rank(a: &(u32, f32), b: &(u32, f32)) -> Ordering {
+fn rank(a: (u32, f32), b: (u32, f32)) -> Ordering {
     let by_score = match (a.1.is_nan(), b.1.is_nan()) {
         (false, false) => b.1.partial_cmp(&a.1).unwrap_or(Ordering::Equal),
         (a_nan, b_nan) => a_nan.cmp(&b_nan),
@@ -63,13 +74,13 @@ fn rank(a: &(u32, f32), b: &(u32, f32)) -> Ordering {
 /// Takes a block's scores into the `k` best so far, kept in order of rank.
 fn merge(best: &mut Vec<(u32, f32)>, scores: &[f32], first: u32, k: usize) {
     let worst = if best.len() == k { best.last().copied() } else { None };
-    let beats = |item: &(u32, f32)| worst.is_none_or(|worst| rank(item, &worst) == Ordering::Less);
+    let beats = |item: &(u32, f32)| worst.is_none_or(|worst| rank(*item, worst) == Ordering::Less);
     best.extend(scores.iter().enumerate().map(|(i, &score)| (first + i as u32, score)).filter(beats));
     if best.len() > k {
-        best.select_nth_unstable_by(k - 1, rank);
+        best.select_nth_unstable_by(k - 1, |a, b| rank(*a, *b));
         best.truncate(k);
     }
-    best.sort_unstable_by(rank);
+    best.sort_unstable_by(|a, b| rank(*a, *b));
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A linear map of two vectors and how they differ (Conneau et al. 2017, InferSent; with the product).
+//! A linear map of two vectors and how they differ (Conneau et al. 2017, with the product).
 
 use candle_core::Tensor;
 

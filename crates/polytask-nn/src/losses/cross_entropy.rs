@@ -129,7 +129,9 @@ impl Fixed {
             };
             shares.extend((0..n_labels).map(share));
         }
-        shares.iter_mut().for_each(|share| *share /= total);
+        for share in &mut shares {
+            *share /= total;
+        }
         Ok((total > 0.0).then_some(shares))
     }
 }

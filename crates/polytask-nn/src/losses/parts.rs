@@ -54,7 +54,9 @@ pub(super) fn known_rows(labels: &[u32], row_weights: &[f32]) -> Vec<usize> {
 /// Weights scaled to sum to 1.
 pub(super) fn shares(mut weights: Vec<f64>) -> Vec<f64> {
     let total: f64 = weights.iter().sum();
-    weights.iter_mut().for_each(|weight| *weight /= total);
+    for weight in &mut weights {
+        *weight /= total;
+    }
     weights
 }
 

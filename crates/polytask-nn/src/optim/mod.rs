@@ -4,4 +4,4 @@ mod adamw;
 pub mod schedule;
 
 pub use adamw::{AdamW, Moments};
-pub use schedule::{clip_factor, norm};
+pub use schedule::{clip_factor, norm, rate};
