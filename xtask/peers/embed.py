@@ -1,68 +1,54 @@
 """Embedding texts of three length mixes with sentence-transformers: the peer of `polytask bench embed`.
 
-    python embed.py --model FOLDER --data DEMO [--threads 2] [--runs 5] [--warmup 1] [--vectors OUT.npy]
+    python embed.py --model FOLDER [--texts 512] [--threads 2] [--runs 5] [--warmup 1] [--keep NAME]
 
-The texts are the demo's own, in file order, so that both sides embed the same ones:
-short: the first 256 rows of banking77/test.csv, cut after 12 words;
-long: the first 256 occupation descriptions of onet/corpus.jsonl, cut after 100 words;
-mixed: the first 128 of each, in turn.
-
-Prints one JSON object with a list `mixes`. `--vectors` keeps the vectors of all three mixes, in this order, for a
-comparison of answers before one of times. Packages: requirements.txt beside this file.
+Both sides embed the same texts (texts.py). Prints one JSON object with a list `mixes`. `--keep NAME` writes the texts as
+NAME.jsonl and their vectors as NAME.npy, so that `polytask embed --input NAME.jsonl` can be held against them: answers
+are proven equal before times are compared. Packages: requirements.txt beside this file.
 """
 
 import argparse
-import csv
 import json
-import pathlib
 
 import numpy
 import sentence_transformers
 
 from measure import measure, set_threads, summary
-
-N_TEXTS = 256
+from texts import MIXES, texts
 
 
 def options():
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", required=True, help="folder of all-MiniLM-L6-v2")
-    parser.add_argument("--data", required=True, type=pathlib.Path, help="the folder demo/")
-    parser.add_argument("--vectors", help="file for the vectors")
-    for name, default in [("threads", 2), ("runs", 5), ("warmup", 1), ("batch", 32)]:
+    parser.add_argument("--keep", help="name of the files for texts and vectors")
+    for name, default in [("texts", 512), ("threads", 2), ("runs", 5), ("warmup", 1), ("batch", 32)]:
         parser.add_argument(f"--{name}", type=int, default=default)
     return parser.parse_args()
 
 
-def cut(text, words):
-    return " ".join(text.split()[:words])
-
-
-def mixes(data):
-    """The texts of each mix."""
-    with open(data / "banking77" / "test.csv", newline="", encoding="utf-8") as file:
-        short = [cut(row["text"], 12) for row in csv.DictReader(file)][:N_TEXTS]
-    with open(data / "onet" / "corpus.jsonl", encoding="utf-8") as file:
-        long = [cut(json.loads(line)["text"], 100) for line in file][:N_TEXTS]
-    mixed = [text for pair in zip(short, long) for text in pair][:N_TEXTS]
-    return {"short": short, "long": long, "mixed": mixed}
+def keep(name, all_texts, vectors):
+    with open(f"{name}.jsonl", "w", encoding="utf-8") as file:
+        file.writelines(json.dumps({"text": text}) + "\n" for text in all_texts)
+    numpy.save(f"{name}.npy", vectors)
 
 
 def main():
     chosen = options()
     set_threads(chosen.threads)
     model = sentence_transformers.SentenceTransformer(chosen.model, device="cpu")
-    results, vectors = [], []
-    for mix, texts in mixes(chosen.data).items():
-        encode = lambda: model.encode(texts, batch_size=chosen.batch, show_progress_bar=False)
-        timed = summary(measure(encode, chosen.runs, chosen.warmup))
-        rate = round(1e3 * len(texts) / timed["median_ms"], 1)
-        results.append({"mix": mix, "texts": len(texts), "texts_per_s": rate} | timed)
-        vectors.append(encode())
-    if chosen.vectors:
-        numpy.save(chosen.vectors, numpy.concatenate(vectors))
+    encode = lambda batch: model.encode(batch, batch_size=chosen.batch, show_progress_bar=False)
+    results, everything = [], []
+    for mix in MIXES:
+        chunk = texts(mix, chosen.texts)
+        timed = summary(measure(lambda: encode(chunk), chosen.runs, chosen.warmup))
+        rate = round(1e3 * len(chunk) / timed["median_ms"], 1)
+        results.append({"mix": mix, "texts": len(chunk), "texts_per_s": rate} | timed)
+        everything += chunk
+    if chosen.keep:
+        keep(chosen.keep, everything, encode(everything))
     peer = f"sentence-transformers {sentence_transformers.__version__}"
-    print(json.dumps({"name": "embed", "peer": peer, "batch": chosen.batch, "mixes": results}))
+    shared = {"threads": chosen.threads, "precision": "f32"}
+    print(json.dumps({"name": "embed", "peer": peer, "batch": chosen.batch, "mixes": results} | shared))
 
 
 if __name__ == "__main__":

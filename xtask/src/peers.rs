@@ -77,26 +77,30 @@ fn polytask(options: &Options) -> Result<PathBuf> {
 }
 
 fn train_step(polytask: &Path, python: &Path, length: usize, threads: usize) -> Case {
-    let work = format!("--batch 32 --length {length}");
-    let ours = Side {
-        program: polytask.to_path_buf(),
-        arguments: words(&format!("bench train-step {work} --json")),
-    };
-    let theirs = peer(python, "train_step.py", words(&format!("{work} --threads {threads}")));
-    Case { name: format!("train step 32 x {length}"), threads, ours, theirs }
+    let work = words(&format!("--batch 32 --length {length} --threads {threads}"));
+    let ours = ours(polytask, "train-step", &work);
+    Case {
+        name: format!("train step 32 x {length}"),
+        threads,
+        ours,
+        theirs: peer(python, "train_step.py", &work),
+    }
 }
 
 fn embed(polytask: &Path, python: &Path, model: &str, threads: usize) -> Case {
-    let demo = root().join("demo").to_string_lossy().into_owned();
-    let mut arguments = words(&format!("--threads {threads} --model"));
-    arguments.extend([model.to_owned(), "--data".to_owned(), demo]);
-    let ours = Side { program: polytask.to_path_buf(), arguments: words("bench embed --json") };
-    Case { name: "embed".to_owned(), threads, ours, theirs: peer(python, "embed.py", arguments) }
+    let work = [words(&format!("--threads {threads} --model")), vec![model.to_owned()]].concat();
+    let ours = ours(polytask, "embed", &work);
+    Case { name: "embed".to_owned(), threads, ours, theirs: peer(python, "embed.py", &work) }
 }
 
-fn peer(python: &Path, script: &str, arguments: Vec<String>) -> Side {
+fn ours(polytask: &Path, bench: &str, work: &[String]) -> Side {
+    let arguments = [words(&format!("bench {bench} --json")), work.to_vec()].concat();
+    Side { program: polytask.to_path_buf(), arguments }
+}
+
+fn peer(python: &Path, script: &str, work: &[String]) -> Side {
     let script = root().join("xtask/peers").join(script).to_string_lossy().into_owned();
-    Side { program: python.to_path_buf(), arguments: std::iter::once(script).chain(arguments).collect() }
+    Side { program: python.to_path_buf(), arguments: [&[script], work].concat() }
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -128,9 +132,10 @@ fn add(all: &mut Medians, new: Vec<(String, f64)>) {
 /// Runs a side and reads the JSON object on the last line of its output.
 fn once(side: &Side, threads: usize) -> Result<Value> {
     let mut command = Command::new(&side.program);
-    let threads = threads.to_string();
-    command.args(&side.arguments).env("RAYON_NUM_THREADS", &threads).env("OMP_NUM_THREADS", &threads);
-    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+        .args(&side.arguments)
+        .env("OMP_NUM_THREADS", threads.to_string())
+        .env("PYTHONDONTWRITEBYTECODE", "1");
     let program = side.program.display();
     let output = command.output().with_context(|| format!("cannot start {program}"))?;
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -141,21 +146,21 @@ fn once(side: &Side, threads: usize) -> Result<Value> {
 
 /// The medians of a report by part: one unnamed part, or one per length mix.
 fn medians(report: &Value, threads: usize) -> Result<Vec<(String, f64)>> {
+    let used = report.get("threads").and_then(Value::as_u64);
+    if used != Some(threads as u64) {
+        bail!("a report is of {used:?} threads, expected {threads}: the sides are not comparable");
+    }
     let Some(mixes) = report.get("mixes").and_then(Value::as_array) else {
-        return Ok(vec![(String::new(), median(report, threads)?)]);
+        return Ok(vec![(String::new(), median(report)?)]);
     };
     let parts = mixes.iter().map(|mix| {
         let name = mix.get("mix").and_then(Value::as_str).context("a mix has no name")?;
-        Ok((name.to_owned(), median(mix, threads)?))
+        Ok((name.to_owned(), median(mix)?))
     });
     parts.collect()
 }
 
-fn median(timed: &Value, threads: usize) -> Result<f64> {
-    let used = timed.get("threads").and_then(Value::as_u64);
-    if used != Some(threads as u64) {
-        bail!("a report is of {used:?} threads, expected {threads}: the sides are not comparable");
-    }
+fn median(timed: &Value) -> Result<f64> {
     let median = timed.get("median_ms").and_then(Value::as_f64).filter(|ms| *ms > 0.0);
     median.with_context(|| format!("no `median_ms` above 0 in {timed}"))
 }
@@ -218,7 +223,7 @@ mod tests {
     #[test]
     fn every_length_mix_has_its_row() {
         let report =
-            |ms: f64| format!(r#"{{"mixes": [{{"mix": "short", "median_ms": {ms}, "threads": 2}}]}}"#);
+            |ms: f64| format!(r#"{{"threads": 2, "mixes": [{{"mix": "short", "median_ms": {ms}}}]}}"#);
         let case = case(&report(10.0), &report(20.0));
         let (ours, theirs) = interleave(&case, 1).unwrap();
         assert!(rows(&case, &ours, &theirs).starts_with("| step short | 2 |"));
@@ -230,7 +235,7 @@ mod tests {
         for bad in [
             r#"{"median_ms": 1.0, "threads": 1}"#,
             r#"{"threads": 2}"#,
-            r#"{"mixes": [{"mix": "short", "median_ms": 1.0, "threads": 2}]}"#,
+            r#"{"threads": 2, "mixes": [{"mix": "short", "median_ms": 1.0}]}"#,
             "no report",
         ] {
             assert!(interleave(&case(good, bad), 1).is_err(), "{bad}");
@@ -240,5 +245,13 @@ mod tests {
     #[test]
     fn a_spread_of_an_even_number_of_times_takes_the_middle_of_two() {
         assert_eq!(Spread::of(&[4.0, 1.0, 3.0, 2.0]).to_string(), "2.5 (1.0–4.0)");
+    }
+
+    /// The numbers are what `Rng(2, (3, 12))` of `xtask/peers/texts.py` draws.
+    #[test]
+    fn the_peers_texts_come_from_the_same_generator() {
+        let mut rng = polytask_core::Rng::new(2, polytask_core::Purpose::Bench, &[3, 12]);
+        let drawn = [rng.below(1 << 40), rng.below(1 << 40), rng.below(1 << 40)];
+        assert_eq!(drawn, [486_219_276_740, 848_645_499_082, 555_694_537_805]);
     }
 }
