@@ -1,12 +1,16 @@
 //! Data of polytask: readers, encoder download, tokenizer, samplers, batches, data card.
 
+pub mod build;
 pub mod dataset;
 pub mod plan;
+pub mod pull;
 pub mod readers;
 #[cfg(test)]
 mod testing;
 pub mod tokenizer;
 
+pub use build::{Progress, Tokenize, build, build_with};
 pub use dataset::{Dataset, Relevance, Rows, SourceData, Targets, TaskData, TextId, TokenStore};
 pub use plan::Plan;
+pub use pull::{PullOptions, Pulled, pull};
 pub use tokenizer::{SpecialIds, TINY_VOCAB, Tokenizer};

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use polytask_core::{Place, Problem, Result};
 
+pub(crate) use cell::shorten;
 pub use cell::{Cell, Record};
 pub use input::Input;
 

@@ -1,0 +1,209 @@
+//! What a target cell says.
+
+use polytask_core::TargetType;
+
+use super::labels::LabelTable;
+use crate::readers::Cell;
+
+/// A target as read: labels as indices of the table, passages still as ids or texts.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Raw {
+    /// Nothing is known.
+    Unknown,
+    /// One label.
+    Label(u32),
+    /// Labels, in any order.
+    Labels(Vec<u32>),
+    /// Numbers, NaN where unknown.
+    Numbers(Vec<f32>),
+    /// A tag per word.
+    Tags(Vec<u32>),
+    /// What answers a query.
+    Passages {
+        /// Ids or texts with grades.
+        positives: Vec<(String, f32)>,
+        /// Ids or texts.
+        negatives: Vec<String>,
+    },
+}
+
+/// Why a cell is no target: what (found, expected) and what to try.
+#[derive(Debug, PartialEq)]
+pub(super) struct Wrong(pub(super) String, pub(super) &'static str);
+
+/// Reads a target cell; `n_words` is the number of words of the row's text where it is known.
+pub(super) fn parse(
+    target: TargetType,
+    cell: Option<&Cell>,
+    labels: &mut LabelTable,
+    n_words: usize,
+) -> Result<Raw, Wrong> {
+    let Some(cell) = cell.filter(|cell| !cell.is_missing()) else { return Ok(Raw::Unknown) };
+    match target {
+        TargetType::Label => label(cell, labels).map(Raw::Label),
+        TargetType::Labels => many_labels(cell, labels).map(Raw::Labels),
+        TargetType::Numbers => numbers(cell).map(Raw::Numbers),
+        TargetType::Tags => tags(cell, labels, n_words).map(Raw::Tags),
+        TargetType::Passages => Ok(Raw::Unknown),
+    }
+}
+
+fn known(text: &str, labels: &mut LabelTable) -> Result<u32, Wrong> {
+    let text = text.trim();
+    labels.index_of(text).ok_or_else(|| {
+        let found = crate::readers::shorten(text);
+        let what = format!("label `{found}` is unknown, expected {}", labels.describe());
+        Wrong(what, "correct the cell, or list every label in `labels` of the task")
+    })
+}
+
+fn label(cell: &Cell, labels: &mut LabelTable) -> Result<u32, Wrong> {
+    match cell {
+        Cell::List(_) => {
+            let what = format!("label is {}, expected one label", cell.describe());
+            Err(Wrong(what, "use kind `multilabel` for several labels per row"))
+        }
+        _ => known(&cell.to_text().unwrap_or_default(), labels),
+    }
+}
+
+fn many_labels(cell: &Cell, labels: &mut LabelTable) -> Result<Vec<u32>, Wrong> {
+    let names: Vec<String> = match cell.to_items() {
+        Some(items) => items.iter().filter_map(Cell::to_text).collect(),
+        None => cell.to_text().unwrap_or_default().split('|').map(str::to_owned).collect(),
+    };
+    let given = names.iter().filter(|name| !name.trim().is_empty());
+    given.map(|name| known(name, labels)).collect()
+}
+
+fn numbers(cell: &Cell) -> Result<Vec<f32>, Wrong> {
+    match cell.to_items() {
+        Some(items) if items.is_empty() => {
+            Err(Wrong("value is an empty list, expected numbers".into(), "write null for an unknown number"))
+        }
+        Some(items) => items.iter().map(number).collect(),
+        None => Ok(vec![number(cell)?]),
+    }
+}
+
+fn number(cell: &Cell) -> Result<f32, Wrong> {
+    if cell.is_missing() {
+        return Ok(f32::NAN);
+    }
+    let value = match cell {
+        Cell::Number(real) => Some(*real),
+        Cell::Text(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    value.map(|real| real as f32).filter(|real| real.is_finite()).ok_or_else(|| {
+        let what = format!("value is {}, expected a finite number", cell.describe());
+        Wrong(what, "leave the cell empty (or write null) when the value is unknown")
+    })
+}
+
+fn tags(cell: &Cell, labels: &mut LabelTable, n_words: usize) -> Result<Vec<u32>, Wrong> {
+    let names: Vec<String> = match cell.to_items() {
+        Some(items) => items.iter().map(|item| item.to_text().unwrap_or_default()).collect(),
+        None => cell.to_text().unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
+    };
+    if names.len() != n_words {
+        let what = format!("row has {} tags, expected {n_words}, one per word", names.len());
+        return Err(Wrong(what, "separate words by single spaces, or give words and tags as JSON lists"));
+    }
+    names.iter().map(|name| known(name, labels)).collect()
+}
+
+/// The passages a cell names: a list, or one text; ids may also be joined by `|`.
+pub(super) fn passages(cell: Option<&Cell>, are_ids: bool) -> Vec<String> {
+    let Some(cell) = cell.filter(|cell| !cell.is_missing()) else { return Vec::new() };
+    let texts: Vec<String> = match (cell.to_items(), cell) {
+        (Some(items), _) => items.iter().filter(|i| !i.is_missing()).filter_map(Cell::to_text).collect(),
+        (None, Cell::Text(ids)) if are_ids => ids.split('|').map(|id| id.trim().to_owned()).collect(),
+        (None, cell) => cell.to_text().into_iter().collect(),
+    };
+    texts.into_iter().filter(|text| !text.is_empty()).collect()
+}
+
+/// A row weight: a finite number of at least 0.
+pub(super) fn weight(cell: Option<&Cell>) -> Result<f32, Wrong> {
+    let cell = cell.unwrap_or(&Cell::Null);
+    number(cell).ok().filter(|weight| *weight >= 0.0).ok_or_else(|| {
+        let what = format!("weight is {}, expected a number of at least 0", cell.describe());
+        Wrong(what, "write 1 for an ordinary row and 0 to leave a row out")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Cell {
+        Cell::Text(text.into())
+    }
+
+    fn read(target: TargetType, cell: &Cell) -> Result<Raw, Wrong> {
+        parse(target, Some(cell), &mut LabelTable::new(None), 2)
+    }
+
+    #[test]
+    fn missing_cells_are_unknown_for_every_target() {
+        for target in [TargetType::Label, TargetType::Labels, TargetType::Numbers, TargetType::Tags] {
+            for cell in [Cell::Null, text(""), text("NaN"), Cell::Number(f64::NAN)] {
+                assert_eq!(read(target, &cell), Ok(Raw::Unknown));
+            }
+            assert_eq!(parse(target, None, &mut LabelTable::new(None), 2), Ok(Raw::Unknown));
+        }
+    }
+
+    #[test]
+    fn labels_may_be_words_numbers_or_booleans() {
+        let mut table = LabelTable::new(None);
+        for cell in [Cell::Bool(true), Cell::Number(3.0), text(" x ")] {
+            parse(TargetType::Label, Some(&cell), &mut table, 0).unwrap();
+        }
+        assert_eq!(table.names(), ["true", "3", "x"]);
+        assert!(read(TargetType::Label, &Cell::List(vec![text("a")])).is_err());
+    }
+
+    #[test]
+    fn several_labels_come_as_list_or_joined_and_an_empty_list_is_known() {
+        let list = Cell::List(vec![text("a"), text("b")]);
+        for cell in [list, text("a|b"), text("[\"a\",\"b\"]")] {
+            assert_eq!(read(TargetType::Labels, &cell), Ok(Raw::Labels(vec![0, 1])));
+        }
+        assert_eq!(read(TargetType::Labels, &Cell::List(vec![])), Ok(Raw::Labels(vec![])));
+    }
+
+    #[test]
+    fn nulls_inside_a_list_of_numbers_are_unknown_and_infinity_is_refused() {
+        let Ok(Raw::Numbers(values)) = read(TargetType::Numbers, &text("[1, null, 2.5]")) else { panic!() };
+        assert!(values[0] == 1.0 && values[1].is_nan() && values[2] == 2.5);
+        for wrong in [text("high"), text("inf"), Cell::Number(1e300), Cell::List(vec![]), Cell::Bool(true)] {
+            assert!(read(TargetType::Numbers, &wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn tags_are_as_many_as_words() {
+        assert_eq!(read(TargetType::Tags, &text("O B-x")), Ok(Raw::Tags(vec![0, 1])));
+        let Wrong(what, _) = read(TargetType::Tags, &text("O")).unwrap_err();
+        assert_eq!(what, "row has 1 tags, expected 2, one per word");
+    }
+
+    #[test]
+    fn ids_may_be_joined_but_passages_keep_their_bars() {
+        assert_eq!(passages(Some(&text("d1|d2")), true), ["d1", "d2"]);
+        assert_eq!(passages(Some(&text("a | b")), false), ["a | b"]);
+        assert_eq!(passages(Some(&Cell::List(vec![text("x"), Cell::Null])), false), ["x"]);
+        assert_eq!(passages(Some(&Cell::Number(31_715_818.0)), true), ["31715818"]);
+        assert!(passages(Some(&text("")), true).is_empty());
+    }
+
+    #[test]
+    fn weights_are_numbers_of_at_least_zero() {
+        assert_eq!(weight(Some(&text("0.5"))), Ok(0.5));
+        for wrong in [None, Some(&Cell::Number(-1.0)), Some(&Cell::Number(f64::NAN)), Some(&Cell::Null)] {
+            assert!(weight(wrong).is_err());
+        }
+    }
+}

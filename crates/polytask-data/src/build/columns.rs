@@ -1,0 +1,158 @@
+//! Which column plays which role: what the suite says, else the role's name, else a usual synonym.
+
+use std::path::Path;
+
+use polytask_core::suite::{SourceSpec, TaskSpec};
+use polytask_core::{Place, Problem, TargetType};
+
+/// Column names of a row's id.
+pub(super) const ID: &[&str] = &["id", "_id", "query_id", "query-id", "qid"];
+
+/// The columns of a source's files.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Columns {
+    /// Input texts, in the order of the kind's inputs.
+    pub(super) inputs: Vec<String>,
+    /// The row's id, where there is one.
+    pub(super) id: Option<String>,
+    /// Row weights, where named.
+    pub(super) weight: Option<String>,
+    /// Per task of the source.
+    pub(super) tasks: Vec<TaskColumns>,
+}
+
+/// The columns of one task.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct TaskColumns {
+    /// The target; `None` when it comes from judgements.
+    pub(super) target: Option<String>,
+    /// Wrong passages.
+    pub(super) negatives: Option<String>,
+    /// The task's own row weights.
+    pub(super) weight: Option<String>,
+}
+
+/// What is known of a file's columns.
+pub(super) struct Found<'a> {
+    pub(super) file: &'a Path,
+    pub(super) names: Vec<String>,
+    /// Whether `names` are all there are.
+    pub(super) is_complete: bool,
+}
+
+impl Found<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|known| known == name)
+    }
+}
+
+/// Finds the columns of all tasks of a source, or tells every role without one.
+pub(super) fn resolve(
+    source: &SourceSpec,
+    tasks: &[&TaskSpec],
+    judged: bool,
+    found: &Found<'_>,
+) -> Result<Columns, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut keep = |found: Result<String, Problem>| found.map_err(|problem| problems.push(problem)).ok();
+    let mut inputs: Vec<Vec<String>> = Vec::new();
+    let mut columns = Vec::new();
+    for task in tasks {
+        let roles = task.kind.inputs.iter();
+        inputs.push(roles.filter_map(|role| keep(role_column(source, task, role, found))).collect());
+        let is_judged = judged && task.kind.target_type == TargetType::Passages;
+        let target = (!is_judged).then(|| keep(role_column(source, task, task.kind.target, found))).flatten();
+        let negatives = optional(source, task, "negatives", found).filter(|_| !is_judged);
+        let weight = task.columns.get("weight").map(|name| keep(named(name, "weight", task, found)));
+        columns.push(TaskColumns { target, negatives, weight: weight.flatten() });
+    }
+    let first = tasks.first().copied();
+    let weight = source.columns.get("weight").zip(first);
+    let weight = weight.and_then(|(name, task)| keep(named(name, "weight", task, found)));
+    let longest = inputs.iter().max_by_key(|columns| columns.len()).cloned().unwrap_or_default();
+    for (task, own) in tasks.iter().zip(&inputs) {
+        if !longest.starts_with(own) {
+            problems.push(other_inputs(source, task, own, &longest, found.file));
+        }
+    }
+    let id = source.columns.get("id").cloned().or_else(|| first_of(ID, found));
+    if problems.is_empty() { Ok(Columns { inputs: longest, id, weight, tasks: columns }) } else { Err(problems) }
+}
+
+/// The first of some names that a file has.
+pub(super) fn first_of(names: &[&str], found: &Found<'_>) -> Option<String> {
+    names.iter().find(|name| found.has(name)).map(|name| (*name).to_owned())
+}
+
+fn synonyms(task: &TaskSpec, role: &str) -> &'static [&'static str] {
+    let all = task.kind.synonyms.iter();
+    all.clone().find(|(of, _)| *of == role).map_or(&[], |(_, names)| names)
+}
+
+/// The column the suite names for a role, under the role's name or (source) under a synonym of it.
+fn given<'a>(source: &'a SourceSpec, task: &'a TaskSpec, role: &str) -> Option<&'a String> {
+    let own = task.columns.get(role).or_else(|| source.columns.get(role));
+    own.or_else(|| synonyms(task, role).iter().find_map(|name| source.columns.get(*name)))
+}
+
+fn role_column(
+    source: &SourceSpec,
+    task: &TaskSpec,
+    role: &'static str,
+    found: &Found<'_>,
+) -> Result<String, Problem> {
+    if let Some(name) = given(source, task, role) {
+        return named(name, role, task, found);
+    }
+    let mut names = vec![role];
+    names.extend(synonyms(task, role));
+    if role == "query" {
+        // The column of BEIR's queries.jsonl.
+        names.push("text");
+    }
+    match first_of(&names, found) {
+        Some(name) => Ok(name),
+        // Rows further down may still have it.
+        None if !found.is_complete => Ok(role.to_owned()),
+        None => Err(missing(task, role, &names.join("` or `"), found)),
+    }
+}
+
+/// A column that need not be there.
+fn optional(source: &SourceSpec, task: &TaskSpec, role: &str, found: &Found<'_>) -> Option<String> {
+    if task.kind.target_type != TargetType::Passages {
+        return None;
+    }
+    let names = [&[role][..], &synonyms(task, role).to_vec()].concat();
+    given(source, task, role).cloned().or_else(|| first_of(&names, found))
+}
+
+/// A column the suite names.
+fn named(name: &str, role: &str, task: &TaskSpec, found: &Found<'_>) -> Result<String, Problem> {
+    if found.has(name) || !found.is_complete {
+        return Ok(name.to_owned());
+    }
+    Err(missing(task, role, name, found))
+}
+
+fn missing(task: &TaskSpec, role: &str, expected: &str, found: &Found<'_>) -> Problem {
+    let what = format!(
+        "no column for `{role}` of task `{}`: found `{}`, expected `{expected}`",
+        task.name,
+        found.names.join("`, `")
+    );
+    let remedy = format!("name the column in the suite: columns = {{ {role} = \"...\" }}");
+    Problem::at(Place::line(found.file, 1), what).try_this(remedy)
+}
+
+/// A task whose texts are not those of the source's rows.
+fn other_inputs(source: &SourceSpec, task: &TaskSpec, own: &[String], rows: &[String], file: &Path) -> Problem {
+    let what = format!(
+        "task `{}` reads `{}`, but the rows of source `{}` are `{}`; tasks of one source share their texts",
+        task.name,
+        own.join("`, `"),
+        source.name,
+        rows.join("`, `")
+    );
+    Problem::at(Place::file(file), what).try_this("give the task `data` or a source of its own")
+}

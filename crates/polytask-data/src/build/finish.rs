@@ -1,0 +1,161 @@
+//! What can only be said once a source is whole: scales, empty or one-sided splits, warnings.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use polytask_core::suite::{SourceSpec, TaskSpec};
+use polytask_core::{HeadForm, Place, Problem, Result, Split, Suite};
+
+use super::Builder;
+use crate::{Dataset, Targets, TaskData};
+
+/// A task before its source is read.
+pub(super) fn empty_task(suite: &Suite, task: &TaskSpec) -> TaskData {
+    let source = suite.sources.iter().position(|source| source.name == task.from).unwrap_or(0);
+    TaskData { name: task.name.clone(), source, ..TaskData::default() }
+}
+
+impl Builder<'_> {
+    /// The whole data set, when nothing was wrong.
+    pub(super) fn finish(mut self) -> Result<Dataset> {
+        self.problems.check()?;
+        for (t, task) in self.suite.tasks.iter().enumerate() {
+            let source = self.suite.source_of(task);
+            for problem in wrong_splits(self.suite, source, task, &self.dataset.tasks[t]) {
+                self.problems.add(problem)?;
+            }
+            let warnings = warnings(source, task, &self.dataset.tasks[t]);
+            self.dataset.warnings.extend(warnings);
+            self.dataset.tasks[t].scale = scale(task.kind.head, &self.dataset.tasks[t]);
+        }
+        for source in &self.dataset.sources {
+            if !source.splits.is_empty() && !source.splits.contains_key(&Split::Test) {
+                let name = &source.name;
+                self.dataset.warnings.push(format!("source `{name}` has no test split: scores are on valid"));
+            }
+        }
+        self.problems.check()?;
+        (self.dataset.texts, self.dataset.truncated, self.dataset.folded) = self.interner.finish()?;
+        Ok(self.dataset)
+    }
+}
+
+/// Number of rows whose target is known.
+pub(crate) fn n_known(targets: &Targets) -> usize {
+    (0..targets.len()).filter(|&i| targets.is_known(i)).count()
+}
+
+/// Splits a task cannot be trained or judged on.
+fn wrong_splits(suite: &Suite, source: &SourceSpec, task: &TaskSpec, data: &TaskData) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let train = data.targets.get(&Split::Train);
+    if train.is_none_or(|targets| n_known(targets) == 0) {
+        let what = format!("task `{}` has no row with a known target in train", task.name);
+        let place = place_of(suite, source, Split::Train);
+        problems.push(Problem::at(place, what).try_this("check the target's column in the suite"));
+    }
+    if !data.targets.contains_key(&Split::Valid) {
+        let what = format!("task `{}` has no valid split, and train has too few different rows to cut one", task.name);
+        let place = place_of(suite, source, Split::Train);
+        problems.push(Problem::at(place, what).try_this("give a valid file, or a `valid` share above 0"));
+    }
+    // A valid split that was cut from train by chance is no mistake of the file.
+    if source.files.contains_key(&Split::Valid)
+        && let Some(Targets::Label(rows)) = data.targets.get(&Split::Valid)
+        && let [only] = classes(rows)[..]
+        && rows.iter().flatten().count() > 1
+        && data.labels.len() > 1
+    {
+        let what = format!(
+            "all {} rows of valid of task `{}` have label `{}`, expected at least two labels",
+            rows.iter().flatten().count(),
+            task.name,
+            data.labels[only as usize]
+        );
+        let place = place_of(suite, source, Split::Valid);
+        problems.push(Problem::at(place, what).try_this("remove the valid file to have it cut from train"));
+    }
+    problems
+}
+
+fn place_of(suite: &Suite, source: &SourceSpec, split: Split) -> Place {
+    let named = source.files.get(&split).or(source.qrels.get(&split));
+    Place::file(&named.map_or_else(|| suite.file.clone(), |named: &std::path::PathBuf| suite.folder.join(named as &Path)))
+}
+
+fn classes(rows: &[Option<u32>]) -> Vec<u32> {
+    rows.iter().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Odd things that are no mistakes.
+fn warnings(source: &SourceSpec, task: &TaskSpec, data: &TaskData) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let name = &task.name;
+    for (split, targets) in &data.targets {
+        if *split != Split::Train && n_known(targets) == 0 && !targets.is_empty() {
+            warnings.push(format!("task `{name}` has no known target in {}", split.name()));
+        }
+        if let Targets::Label(rows) = targets
+            && *split != Split::Train
+            && classes(rows).len() == 1
+            && !(*split == Split::Valid && source.files.contains_key(split))
+        {
+            warnings.push(format!("task `{name}` has one label only in {}", split.name()));
+        }
+    }
+    let unseen = labels_without_rows(data);
+    if !unseen.is_empty() {
+        let shown: Vec<&str> = unseen.iter().take(5).copied().collect();
+        let n = unseen.len();
+        warnings.push(format!("task `{name}`: {n} labels have no row in train ({})", shown.join(", ")));
+    }
+    if let Some(Targets::Numbers { width, values }) = data.targets.get(&Split::Train) {
+        for (column, (low, high)) in ranges(*width, values).into_iter().enumerate() {
+            if low >= high {
+                warnings.push(format!("task `{name}`: number {column} is {low} in all rows of train"));
+            }
+        }
+    }
+    warnings
+}
+
+fn labels_without_rows(data: &TaskData) -> Vec<&str> {
+    let mut seen = vec![false; data.labels.len()];
+    match data.targets.get(&Split::Train) {
+        Some(Targets::Label(rows)) => rows.iter().flatten().for_each(|&label| seen[label as usize] = true),
+        Some(Targets::Labels(rows) | Targets::Tags(rows)) => {
+            rows.iter().flatten().flatten().for_each(|&label| seen[label as usize] = true);
+        }
+        _ => return Vec::new(),
+    }
+    data.labels.iter().zip(seen).filter(|(_, seen)| !seen).map(|(label, _)| label.as_str()).collect()
+}
+
+/// Smallest and largest known value of each number; infinite where none is known.
+fn ranges(width: usize, values: &[f32]) -> Vec<(f32, f32)> {
+    let column = |c: usize| values.iter().skip(c).step_by(width.max(1)).filter(|v| !v.is_nan());
+    let range = |c| {
+        column(c).fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)))
+    };
+    (0..width).map(range).collect()
+}
+
+/// What maps a task's numbers to the head's scale, from train: mean and standard deviation, for cosine
+/// heads smallest value and span; spread 1 where all values are equal.
+fn scale(head: HeadForm, data: &TaskData) -> Vec<(f32, f32)> {
+    let Some(Targets::Numbers { width, values }) = data.targets.get(&Split::Train) else { return Vec::new() };
+    let spread = |spread: f64| if spread > 0.0 { spread as f32 } else { 1.0 };
+    if head == HeadForm::Cosine {
+        let span = |(low, high): (f32, f32)| (low, spread(f64::from(high) - f64::from(low)));
+        let known = |range: &(f32, f32)| range.0 <= range.1;
+        return ranges(*width, values).into_iter().map(|r| if known(&r) { span(r) } else { (0.0, 1.0) }).collect();
+    }
+    let moments = |c: usize| {
+        let known = || values.iter().skip(c).step_by((*width).max(1)).filter(|v| !v.is_nan()).map(|&v| f64::from(v));
+        let n = known().count().max(1) as f64;
+        let mean = known().sum::<f64>() / n;
+        let variance = known().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+        (mean as f32, spread(variance.sqrt()))
+    };
+    (0..*width).map(moments).collect()
+}

@@ -1,0 +1,162 @@
+//! Equal texts become one id and are tokenised once, in parallel batches whose order is that of first use.
+
+use std::collections::HashMap;
+
+use polytask_core::hash::text64;
+use polytask_core::{Error, Result};
+use sha2::{Digest, Sha256};
+
+use super::Tokenize;
+use crate::{TextId, TokenStore};
+
+/// Texts tokenised at a time: bounds the memory that waiting texts take.
+const BATCH: usize = 8192;
+
+/// A text as it will be tokenised.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Content {
+    /// Running text.
+    Text(String),
+    /// Words that carry tags.
+    Words(Vec<String>),
+}
+
+impl Content {
+    /// A key that no two different contents share (128 bits of SHA-256), so that texts need not be kept.
+    fn key(&self) -> u128 {
+        let mut hasher = Sha256::new();
+        match self {
+            Self::Text(text) => hasher.update(text.as_bytes()),
+            Self::Words(words) => {
+                for word in words {
+                    hasher.update([0xff]);
+                    hasher.update(word.as_bytes());
+                }
+                // 0xff stands in no UTF-8 text, so words never collide with a running text.
+                hasher.update([0xff]);
+            }
+        }
+        let digest = hasher.finalize();
+        digest[..16].iter().fold(0, |key, &byte| (key << 8) | u128::from(byte))
+    }
+
+    /// A stable 64-bit hash, which decides about splits and limits.
+    pub(super) fn hash(&self) -> u64 {
+        match self {
+            Self::Text(text) => text64(text),
+            Self::Words(words) => text64(&words.join(" ")),
+        }
+    }
+
+    /// Hash of the text in lower case with its white space folded.
+    fn folded(&self) -> u64 {
+        let fold = |text: &str| text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ");
+        match self {
+            Self::Text(text) => text64(&fold(text)),
+            Self::Words(words) => text64(&fold(&words.join(" "))),
+        }
+    }
+}
+
+/// What tokenising a content gives: tokens, word starts, folded hash.
+type Encoded = (Vec<u32>, Option<Vec<u32>>, u64);
+
+/// Gives ids to contents.
+pub(super) struct Interner<'a> {
+    tokenizer: &'a dyn Tokenize,
+    threads: usize,
+    ids: HashMap<u128, TextId>,
+    waiting: Vec<Content>,
+    store: TokenStore,
+    truncated: Vec<TextId>,
+    folded: Vec<u64>,
+}
+
+impl<'a> Interner<'a> {
+    /// `threads`: 0 means all cores.
+    pub(super) fn new(tokenizer: &'a dyn Tokenize, threads: usize) -> Self {
+        let all = || std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            tokenizer,
+            threads: if threads == 0 { all() } else { threads },
+            ids: HashMap::new(),
+            waiting: Vec::new(),
+            store: TokenStore::default(),
+            truncated: Vec::new(),
+            folded: Vec::new(),
+        }
+    }
+
+    /// Number of distinct texts.
+    pub(super) fn len(&self) -> usize {
+        self.store.len() + self.waiting.len()
+    }
+
+    /// The id of a content.
+    pub(super) fn id(&mut self, content: Content) -> Result<TextId> {
+        let next = self.len() as TextId;
+        let id = *self.ids.entry(content.key()).or_insert(next);
+        if id == next {
+            self.waiting.push(content);
+            if self.waiting.len() == BATCH {
+                self.tokenize()?;
+            }
+        }
+        Ok(id)
+    }
+
+    /// All tokens, the texts that fill the length limit, and the folded hashes.
+    pub(super) fn finish(mut self) -> Result<(TokenStore, Vec<TextId>, Vec<u64>)> {
+        self.tokenize()?;
+        Ok((self.store, self.truncated, self.folded))
+    }
+
+    fn tokenize(&mut self) -> Result<()> {
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let tokenizer = self.tokenizer;
+        let chunks: Vec<Result<Vec<Encoded>>> = std::thread::scope(|scope| {
+            let parts = waiting.chunks(waiting.len().div_ceil(self.threads).max(64));
+            let threads: Vec<_> = parts
+                .map(|part| scope.spawn(move || part.iter().map(|c| encode(tokenizer, c)).collect()))
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(panicked()))).collect()
+        });
+        for chunk in chunks {
+            for encoded in chunk? {
+                self.push(encoded);
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, (tokens, word_starts, folded): Encoded) {
+        let is_full = tokens.len() >= self.tokenizer.max_length();
+        let id = match word_starts {
+            Some(starts) => self.store.push_words(&tokens, starts),
+            None => self.store.push(&tokens),
+        };
+        if is_full {
+            self.truncated.push(id);
+        }
+        self.folded.push(folded);
+    }
+}
+
+fn panicked() -> Error {
+    Error::Bug("a thread of the tokenizer panicked".into())
+}
+
+fn encode(tokenizer: &dyn Tokenize, content: &Content) -> Result<Encoded> {
+    let folded = content.folded();
+    Ok(match content {
+        Content::Text(text) => (tokenizer.encode(text)?, None, folded),
+        Content::Words(words) => {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let (tokens, starts) = tokenizer.encode_words(&words)?;
+            (tokens, Some(starts), folded)
+        }
+    })
+}

@@ -1,0 +1,97 @@
+//! From a suite to its [`Dataset`]: files read, checked and tokenised, every text once.
+//!
+//! Mistakes in the data are gathered (up to a bound) and reported together. A missing target (empty cell,
+//! null, NaN, absent key) is unknown, never zero and never a dropped row; an empty text is a text.
+
+mod cells;
+mod columns;
+mod corpus;
+mod finish;
+mod intern;
+mod labels;
+mod problems;
+mod source;
+mod table;
+
+use polytask_core::{Result, Split, Suite};
+
+use crate::{Dataset, Tokenizer};
+use intern::Interner;
+use problems::Problems;
+
+/// What turns texts into token ids.
+pub trait Tokenize: Sync {
+    /// Token ids of a text with special tokens, at most [`Tokenize::max_length`].
+    fn encode(&self, text: &str) -> Result<Vec<u32>>;
+    /// Token ids of given words, and the position of each word's first token, `[words]` (`u32::MAX` if cut).
+    fn encode_words(&self, words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)>;
+    /// Longest sequence it gives, in tokens including special ones.
+    fn max_length(&self) -> usize;
+}
+
+impl Tokenize for Tokenizer {
+    fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        Self::encode(self, text)
+    }
+
+    fn encode_words(&self, words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)> {
+        Self::encode_words(self, words)
+    }
+
+    fn max_length(&self) -> usize {
+        Self::max_length(self)
+    }
+}
+
+/// How far reading is.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// Name of the source being read.
+    pub source: &'a str,
+    /// Its split; `None` for its corpus.
+    pub split: Option<Split>,
+    /// Rows of it read so far.
+    pub rows: usize,
+    /// Distinct texts so far, over all sources.
+    pub texts: usize,
+}
+
+/// Reads all data of a suite.
+///
+/// # Errors
+/// All mistakes in the data files, up to about twenty; or the first file the system refuses to read.
+pub fn build(suite: &Suite, tokenizer: &dyn Tokenize) -> Result<Dataset> {
+    build_with(suite, tokenizer, &mut |_| ())
+}
+
+/// As [`build`], telling how far it is every few thousand rows.
+pub fn build_with(
+    suite: &Suite,
+    tokenizer: &dyn Tokenize,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Dataset> {
+    let mut builder = Builder {
+        suite,
+        interner: Interner::new(tokenizer, suite.train.threads),
+        problems: Problems::default(),
+        dataset: Dataset::default(),
+        progress,
+    };
+    builder.dataset.tasks = suite.tasks.iter().map(|task| finish::empty_task(suite, task)).collect();
+    for index in 0..suite.sources.len() {
+        builder.read_source(index)?;
+    }
+    builder.finish()
+}
+
+/// Everything that grows while sources are read.
+struct Builder<'a> {
+    suite: &'a Suite,
+    interner: Interner<'a>,
+    problems: Problems,
+    dataset: Dataset,
+    progress: &'a mut dyn FnMut(Progress<'_>),
+}
+
+#[cfg(test)]
+mod tests;

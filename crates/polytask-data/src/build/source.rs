@@ -1,0 +1,481 @@
+//! Reads one source: its splits, row by row, with the targets of all its tasks.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use polytask_core::suite::{SourceSpec, TaskSpec};
+use polytask_core::{Error, HeadForm, Place, Problem, Purpose, Result, Split, TargetType, hash, rng};
+
+use super::cells::{self, Raw, Wrong};
+use super::columns::{Columns, Found, TaskColumns, resolve};
+use super::corpus::Corpus;
+use super::intern::Content;
+use super::labels::LabelTable;
+use super::table::{Table, Target, column};
+use super::{Builder, Progress};
+use crate::SourceData;
+use crate::readers::qrels::{self, Qrel};
+use crate::readers::{self, Cell, Reader, Record};
+
+/// Rows held before they are tokenised.
+const HELD: usize = 4096;
+
+impl<'a> Builder<'a> {
+    /// Reads all splits of a source.
+    pub(super) fn read_source(&mut self, index: usize) -> Result<()> {
+        let suite = self.suite;
+        let spec = &suite.sources[index];
+        self.dataset.sources.push(SourceData { name: spec.name.clone(), splits: BTreeMap::new() });
+        let members: Vec<usize> = (0..suite.tasks.len()).filter(|&t| suite.tasks[t].from == spec.name).collect();
+        if members.is_empty() {
+            return Ok(());
+        }
+        let tasks: Vec<&'a TaskSpec> = members.iter().map(|&t| &suite.tasks[t]).collect();
+        let labels = tasks.iter().map(|task| LabelTable::new(task.labels.as_deref())).collect();
+        let is_tagging = |task: &&TaskSpec| task.kind.target_type == TargetType::Tags;
+        let n_tasks = tasks.len();
+        let reading = Reading {
+            spec,
+            as_words: tasks.iter().any(is_tagging),
+            tasks,
+            members,
+            labels,
+            columns: None,
+            corpora: vec![Corpus::default(); n_tasks],
+            widths: vec![None; n_tasks],
+            has_column: vec![false; n_tasks],
+            builder: self,
+        };
+        reading.read(index)
+    }
+
+    /// The file a suite names, with its hash noted.
+    fn file(&mut self, named: &Path) -> Result<PathBuf> {
+        let file = self.suite.folder.join(named);
+        let sum = hash::sha256_file(&file)?;
+        self.dataset.files.insert(named.display().to_string(), sum);
+        Ok(file)
+    }
+}
+
+/// A row as read, its texts not yet tokenised.
+struct Row {
+    line: usize,
+    hash: u64,
+    texts: Vec<Content>,
+    weight: f32,
+    targets: Vec<Raw>,
+    task_weights: Vec<Option<f32>>,
+}
+
+/// The judgements of a split by query.
+type Judged = HashMap<String, Vec<Qrel>>;
+
+/// The state of reading one source.
+struct Reading<'b, 'a> {
+    builder: &'b mut Builder<'a>,
+    spec: &'a SourceSpec,
+    tasks: Vec<&'a TaskSpec>,
+    /// Their indices in the suite.
+    members: Vec<usize>,
+    columns: Option<Columns>,
+    labels: Vec<LabelTable>,
+    corpora: Vec<Corpus>,
+    /// Numbers per row, by task.
+    widths: Vec<Option<usize>>,
+    /// Whether any row of train had the target's column, by task.
+    has_column: Vec<bool>,
+    /// Whether texts are words that carry tags.
+    as_words: bool,
+}
+
+impl Reading<'_, '_> {
+    fn read(mut self, index: usize) -> Result<()> {
+        self.read_corpus()?;
+        if !self.has(Split::Train) {
+            let place = Place::line(&self.builder.suite.file, self.spec.line);
+            let what = format!("source `{}` has no train file", self.spec.name);
+            return self.builder.problems.add(Problem::at(place, what).try_this("files = { train = \"...\" }"));
+        }
+        let mut tables = BTreeMap::new();
+        let mut train = self.read_split(Split::Train)?;
+        self.close_labels(&mut train)?;
+        if self.has(Split::Valid) {
+            tables.insert(Split::Valid, self.read_split(Split::Valid)?);
+        } else if let Some(is_train) = cut(&train.hashes, self.spec.valid) {
+            let (rest, valid) = train.partition(&is_train);
+            train = rest;
+            tables.insert(Split::Valid, valid);
+        }
+        if self.has(Split::Test) {
+            tables.insert(Split::Test, self.read_split(Split::Test)?);
+        }
+        tables.insert(Split::Train, train);
+        self.install(index, tables);
+        Ok(())
+    }
+
+    fn has(&self, split: Split) -> bool {
+        self.spec.files.contains_key(&split) || self.spec.qrels.contains_key(&split)
+    }
+
+    fn read_corpus(&mut self) -> Result<()> {
+        let Some(named) = &self.spec.corpus else { return Ok(()) };
+        let file = self.builder.file(named)?;
+        let Builder { interner, problems, progress, .. } = &mut *self.builder;
+        let source = &self.spec.name;
+        let mut tell = |rows, texts| progress(Progress { source, split: None, rows, texts });
+        match Corpus::read(&file, interner, problems, &mut tell) {
+            Ok(corpus) => self.corpora = vec![corpus; self.tasks.len()],
+            Err(error) => {
+                self.builder.problems.add_error(error)?;
+                // Without its passages every row of the task would be one more mistake.
+                self.builder.problems.check()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the rows of a split; mistakes are noted and leave their row out.
+    fn read_split(&mut self, split: Split) -> Result<Table> {
+        let named = self.spec.files.get(&split).or(self.spec.queries.as_ref());
+        let Some(named) = named else {
+            let place = Place::line(&self.builder.suite.file, self.spec.line);
+            let what = format!("source `{}` has judgements but no queries", self.spec.name);
+            self.builder.problems.add(Problem::at(place, what).try_this("queries = \"queries.jsonl\""))?;
+            return Ok(Table::new(1, self.tasks.len()));
+        };
+        let file = self.builder.file(named)?;
+        let judged = self.read_judgements(split)?;
+        let mut reader = match readers::open(&file) {
+            Ok(reader) => reader,
+            Err(error) => {
+                self.builder.problems.add_error(error)?;
+                return Ok(Table::new(1, self.tasks.len()));
+            }
+        };
+        self.find_columns(&file, &mut reader, judged.is_some())?;
+        let n_inputs = self.columns.as_ref().map_or(1, |columns| columns.inputs.len());
+        let mut table = Table::new(n_inputs, self.tasks.len());
+        let before = self.builder.problems.len();
+        let all = self.read_rows(split, &file, reader, judged, &mut table)?;
+        if all == 0 && self.builder.problems.len() == before {
+            let what = format!("{} split of source `{}` has no rows, expected at least one", split.name(), self.spec.name);
+            let problem = Problem::at(Place::file(&file), what);
+            self.builder.problems.add(problem.try_this("check that the file was written whole"))?;
+        }
+        Ok(table)
+    }
+
+    fn read_judgements(&mut self, split: Split) -> Result<Option<Judged>> {
+        let Some(named) = self.spec.qrels.get(&split) else { return Ok(None) };
+        let file = self.builder.file(named)?;
+        let mut judged = Judged::new();
+        match qrels::read(&file) {
+            Ok(list) => {
+                for qrel in list {
+                    judged.entry(qrel.query.clone()).or_default().push(qrel);
+                }
+            }
+            Err(error) => self.builder.problems.add_error(error)?,
+        }
+        Ok(Some(judged))
+    }
+
+    /// Finds the columns in the first file; later files must have the same.
+    fn find_columns(&mut self, file: &Path, reader: &mut Reader, judged: bool) -> Result<()> {
+        let found = Found { file, names: reader.columns(), is_complete: reader.has_header() };
+        let Some(columns) = &self.columns else {
+            match resolve(self.spec, &self.tasks, judged, &found) {
+                Ok(columns) => self.columns = Some(columns),
+                Err(problems) => {
+                    problems.into_iter().try_for_each(|problem| self.builder.problems.add(problem))?;
+                    self.builder.problems.check()?;
+                }
+            }
+            return Ok(());
+        };
+        let targets = columns.tasks.iter().filter_map(|task| task.target.as_ref());
+        for name in columns.inputs.iter().chain(targets).filter(|_| found.is_complete) {
+            if !found.names.contains(name) {
+                let what = format!("no column `{name}` as in train: found `{}`", found.names.join("`, `"));
+                let problem = Problem::at(Place::line(file, 1), what);
+                self.builder.problems.add(problem.try_this("give all splits the same columns"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads rows into a table and gives their number before any limit.
+    fn read_rows(
+        &mut self,
+        split: Split,
+        file: &Path,
+        reader: Reader,
+        mut judged: Option<Judged>,
+        table: &mut Table,
+    ) -> Result<usize> {
+        let limit = self.spec.limit;
+        let (mut held, mut all) = (Vec::new(), 0);
+        let mut met = HashSet::new();
+        for record in reader {
+            let row = record.and_then(|record| self.row(split, file, &record, judged.as_mut(), &mut met));
+            match row {
+                Ok(None) => continue,
+                Ok(Some(row)) => held.push(row),
+                Err(error) => self.builder.problems.add_error(error)?,
+            }
+            all += 1;
+            if limit == 0 && held.len() == HELD {
+                self.push_all(std::mem::take(&mut held), file, table)?;
+            } else if limit > 0 && held.len() >= 2 * limit + HELD {
+                keep_lowest(&mut held, limit);
+            }
+            if all % HELD == 0 {
+                let (source, texts) = (self.spec.name.as_str(), self.builder.interner.len());
+                (self.builder.progress)(Progress { source, split: Some(split), rows: all, texts });
+            }
+        }
+        if limit > 0 {
+            keep_lowest(&mut held, limit);
+        }
+        self.push_all(held, file, table)?;
+        self.check_judged(split, judged)?;
+        let (source, texts) = (self.spec.name.as_str(), self.builder.interner.len());
+        (self.builder.progress)(Progress { source, split: Some(split), rows: all, texts });
+        Ok(all)
+    }
+
+    /// Every judged query is among the queries.
+    fn check_judged(&mut self, split: Split, judged: Option<Judged>) -> Result<()> {
+        let (Some(judged), Some(named)) = (judged, self.spec.qrels.get(&split)) else { return Ok(()) };
+        let file = self.builder.suite.folder.join(named);
+        let mut left: Vec<(usize, String)> =
+            judged.into_iter().map(|(query, list)| (list[0].line, query)).collect();
+        left.sort_unstable();
+        for (line, query) in left {
+            let what = format!("judged query `{}` is not among the queries", readers::shorten(&query));
+            let problem = Problem::at(Place::line(&file, line), what);
+            self.builder.problems.add(problem.try_this("add the query, or remove its judgements"))?;
+        }
+        Ok(())
+    }
+
+    /// A record as a row; `None` for a query that the split does not judge.
+    fn row(
+        &mut self,
+        split: Split,
+        file: &Path,
+        record: &Record,
+        judged: Option<&mut Judged>,
+        met: &mut HashSet<String>,
+    ) -> Result<Option<Row>> {
+        let columns = self.columns.as_ref().expect("columns are found before rows are read");
+        let wrong = |Wrong(what, remedy), column: &str| {
+            let what = format!("column `{column}`: {what}");
+            Error::from(Problem::at(Place::line(file, record.line), what).try_this(remedy))
+        };
+        let mut answers = None;
+        if let Some(judged) = judged {
+            let id = query_id(columns, record).map_err(|e| wrong(e, "id"))?;
+            if !met.insert(id.clone()) {
+                let what = format!("two queries have the id `{}`", readers::shorten(&id));
+                return Err(wrong(Wrong(what, "give each query an id of its own"), "id"));
+            }
+            answers = judged.remove(&id);
+            if answers.is_none() && !self.spec.files.contains_key(&split) {
+                return Ok(None);
+            }
+        }
+        let mut texts = Vec::with_capacity(columns.inputs.len());
+        for column in &columns.inputs {
+            texts.push(content(record.get(column), self.as_words).map_err(|e| wrong(e, column))?);
+        }
+        let weight = |name: &Option<String>| match name {
+            Some(name) => cells::weight(record.get(name)).map(Some).map_err(|e| wrong(e, name)),
+            None => Ok(None),
+        };
+        let n_words = if let Content::Words(words) = &texts[0] { words.len() } else { 0 };
+        let mut targets = Vec::with_capacity(self.tasks.len());
+        let mut task_weights = Vec::with_capacity(self.tasks.len());
+        for (t, own) in columns.tasks.iter().enumerate() {
+            task_weights.push(weight(&own.weight)?);
+            let kind = self.tasks[t].kind;
+            if kind.target_type == TargetType::Passages {
+                targets.push(passages(own, record, answers.as_deref(), self.corpora[t].from_file));
+                self.has_column[t] |= own.target.as_ref().is_none_or(|name| record.get(name).is_some());
+                continue;
+            }
+            let name = own.target.as_deref().unwrap_or_default();
+            let cell = record.get(name);
+            self.has_column[t] |= cell.is_some();
+            let raw = cells::parse(kind.target_type, cell, &mut self.labels[t], n_words)
+                .and_then(|raw| check_width(raw, &mut self.widths[t], kind.head));
+            targets.push(raw.map_err(|e| wrong(e, name))?);
+        }
+        let hashes: Vec<u64> = texts.iter().map(Content::hash).collect();
+        let hash = rng::key(0, Purpose::Split, &hashes);
+        let weight = weight(&columns.weight)?.unwrap_or(1.0);
+        Ok(Some(Row { line: record.line, hash, texts, weight, targets, task_weights }))
+    }
+
+    fn push_all(&mut self, rows: Vec<Row>, file: &Path, table: &mut Table) -> Result<()> {
+        rows.into_iter().try_for_each(|row| self.push(row, file, table))
+    }
+
+    fn push(&mut self, row: Row, file: &Path, table: &mut Table) -> Result<()> {
+        for text in row.texts {
+            table.texts.push(self.builder.interner.id(text)?);
+        }
+        table.weights.push(row.weight);
+        table.hashes.push(row.hash);
+        for (t, raw) in row.targets.into_iter().enumerate() {
+            let target = match raw {
+                Raw::Unknown => Target::Unknown,
+                Raw::Label(label) => Target::Label(label),
+                Raw::Labels(labels) | Raw::Tags(labels) => Target::Many(labels),
+                Raw::Numbers(values) => Target::Numbers(values),
+                Raw::Passages { positives, negatives } => {
+                    let interner = &mut self.builder.interner;
+                    let (relevance, unknown) = self.corpora[t].relevance(positives, negatives, interner)?;
+                    for id in unknown {
+                        let what = format!("passage `{}` is not in the corpus", readers::shorten(&id));
+                        let problem = Problem::at(Place::line(file, row.line), what);
+                        self.builder.problems.add(problem.try_this("add the passage to the corpus"))?;
+                    }
+                    Target::Passages(relevance)
+                }
+            };
+            table.targets[t].push(target);
+        }
+        for (weights, weight) in table.task_weights.iter_mut().zip(row.task_weights) {
+            weights.extend(weight);
+        }
+        Ok(())
+    }
+
+    /// Ends the reading of train: labels get their final order, and a column nobody has is a mistake.
+    fn close_labels(&mut self, train: &mut Table) -> Result<()> {
+        for (t, task) in self.tasks.iter().enumerate() {
+            let new_of = self.labels[t].close();
+            train.renumber(t, &new_of, task.kind.target_type == TargetType::Labels);
+            if !self.has_column[t] && train.len() > 0 {
+                let columns = self.columns.as_ref().map(|columns| &columns.tasks[t]);
+                let name = columns.and_then(|task| task.target.as_deref()).unwrap_or(task.kind.target);
+                let what = format!("no row of train has column `{name}`, the target of task `{}`", task.name);
+                let place = Place::line(&self.builder.suite.file, task.line);
+                let remedy = format!("name the column in the suite: columns = {{ {} = \"...\" }}", task.kind.target);
+                self.builder.problems.add(Problem::at(place, what).try_this(remedy))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the tables into the data set.
+    fn install(self, index: usize, tables: BTreeMap<Split, Table>) {
+        let dataset = &mut self.builder.dataset;
+        for (split, mut table) in tables {
+            for (t, &task) in self.members.iter().enumerate() {
+                let width = self.widths[t].unwrap_or(1);
+                let mut targets = std::mem::take(&mut table.targets[t]);
+                if self.tasks[t].kind.target_type == TargetType::Labels {
+                    targets.iter_mut().for_each(sort_labels);
+                }
+                let targets = column(self.tasks[t].kind.target_type, width, targets);
+                dataset.tasks[task].targets.insert(split, targets);
+                if self.columns.as_ref().is_some_and(|columns| columns.tasks[t].weight.is_some()) {
+                    let weights = std::mem::take(&mut table.task_weights[t]);
+                    dataset.tasks[task].weights.insert(split, weights);
+                }
+            }
+            dataset.sources[index].splits.insert(split, table.rows());
+        }
+        for ((task, labels), corpus) in self.members.iter().zip(&self.labels).zip(self.corpora) {
+            let data = &mut dataset.tasks[*task];
+            data.labels = labels.names().to_vec();
+            (data.corpus, data.corpus_ids) = (corpus.texts, corpus.ids);
+        }
+    }
+}
+
+fn sort_labels(target: &mut Target) {
+    if let Target::Many(labels) = target {
+        labels.sort_unstable();
+        labels.dedup();
+    }
+}
+
+/// A cell as an input text.
+fn content(cell: Option<&Cell>, as_words: bool) -> Result<Content, Wrong> {
+    let remedy = "write an empty text if the text is meant to be empty";
+    let cell = cell.ok_or_else(|| Wrong("absent, expected a text".into(), remedy))?;
+    let text = cell.to_text().ok_or_else(|| Wrong("null, expected a text".into(), remedy))?;
+    if !as_words {
+        return Ok(Content::Text(text));
+    }
+    let listed = cell.to_items().filter(|items| items.iter().all(|item| matches!(item, Cell::Text(_))));
+    let words = match listed {
+        Some(items) => items.iter().filter_map(Cell::to_text).collect(),
+        None => text.split_whitespace().map(str::to_owned).collect(),
+    };
+    Ok(Content::Words(words))
+}
+
+/// The id of a query that judgements name.
+fn query_id(columns: &Columns, record: &Record) -> Result<String, Wrong> {
+    let cell = columns.id.as_ref().and_then(|name| record.get(name)).filter(|cell| !cell.is_missing());
+    cell.and_then(Cell::to_text).ok_or_else(|| {
+        Wrong("query has no id, expected one that the judgements name".into(), "columns = { id = \"...\" }")
+    })
+}
+
+/// What answers a query: judgements where there are any, else the row's own columns.
+fn passages(columns: &TaskColumns, record: &Record, judged: Option<&[Qrel]>, are_ids: bool) -> Raw {
+    let cell = |name: &Option<String>| name.as_ref().and_then(|name| record.get(name));
+    let Some(judged) = judged else {
+        let positives = cells::passages(cell(&columns.target), are_ids);
+        let positives = positives.into_iter().map(|passage| (passage, 1.0)).collect();
+        return Raw::Passages { positives, negatives: cells::passages(cell(&columns.negatives), are_ids) };
+    };
+    let relevant = judged.iter().filter(|qrel| qrel.grade > 0.0);
+    let wrong = judged.iter().filter(|qrel| qrel.grade <= 0.0);
+    Raw::Passages {
+        positives: relevant.map(|qrel| (qrel.passage.clone(), qrel.grade)).collect(),
+        negatives: wrong.map(|qrel| qrel.passage.clone()).collect(),
+    }
+}
+
+/// All rows of a task have as many numbers; a similarity has one.
+fn check_width(raw: Raw, width: &mut Option<usize>, head: HeadForm) -> Result<Raw, Wrong> {
+    if let Raw::Numbers(values) = &raw {
+        let expected = if head == HeadForm::Cosine { 1 } else { *width.get_or_insert(values.len()) };
+        if values.len() != expected {
+            let what = format!("row has {} numbers, expected {expected}", values.len());
+            return Err(Wrong(what, "write null for each unknown number of a list"));
+        }
+    }
+    Ok(raw)
+}
+
+/// Keeps the rows of lowest hash, in the order of the file.
+fn keep_lowest(rows: &mut Vec<Row>, n: usize) {
+    if rows.len() > n {
+        // Not the hash that decides about valid: the two choices must be independent.
+        rows.sort_by_cached_key(|row| (rng::at(row.hash, 1), row.line));
+        rows.truncate(n);
+        rows.sort_by_key(|row| row.line);
+    }
+}
+
+/// Which rows of train stay there when a share becomes valid, by hash: the same for any order of the rows,
+/// equal texts on one side. `None` when nothing can be cut.
+fn cut(hashes: &[u64], share: f64) -> Option<Vec<bool>> {
+    let unit = |hash: u64| (rng::at(hash, 0) >> 11) as f64 / (1_u64 << 53) as f64;
+    let lowest = hashes.iter().map(|&hash| unit(hash)).fold(f64::INFINITY, f64::min);
+    let mut is_train: Vec<bool> = hashes.iter().map(|&hash| unit(hash) >= share).collect();
+    if share > 0.0 && is_train.iter().all(|&stays| stays) {
+        is_train = hashes.iter().map(|&hash| unit(hash) > lowest).collect();
+    }
+    let n_train = is_train.iter().filter(|stays| **stays).count();
+    (n_train > 0 && n_train < hashes.len()).then_some(is_train)
+}
