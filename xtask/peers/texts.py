@@ -26,7 +26,7 @@ class Rng:
 
     def __init__(self, seed, coordinates):
         self.count = 0
-        self.key = mix((seed + GAMMA) & BITS) ^ mix((PURPOSE_BENCH * GAMMA) & BITS)
+        self.key = mix(mix((seed + GAMMA) & BITS) ^ mix((PURPOSE_BENCH * GAMMA) & BITS))
         for coordinate in coordinates:
             self.key = mix(self.key ^ mix((coordinate + GAMMA) & BITS))
 

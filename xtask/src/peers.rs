@@ -252,6 +252,6 @@ mod tests {
     fn the_peers_texts_come_from_the_same_generator() {
         let mut rng = polytask_core::Rng::new(2, polytask_core::Purpose::Bench, &[3, 12]);
         let drawn = [rng.below(1 << 40), rng.below(1 << 40), rng.below(1 << 40)];
-        assert_eq!(drawn, [486_219_276_740, 848_645_499_082, 555_694_537_805]);
+        assert_eq!(drawn, [385_360_355_966, 195_175_819_539, 581_057_372_683]);
     }
 }
