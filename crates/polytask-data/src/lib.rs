@@ -1,6 +1,7 @@
 //! Data of polytask: readers, encoder download, tokenizer, samplers, batches, data card.
 
 pub mod build;
+pub mod card;
 pub mod dataset;
 pub mod plan;
 pub mod pull;
@@ -10,6 +11,7 @@ mod testing;
 pub mod tokenizer;
 
 pub use build::{Progress, Tokenize, build, build_with};
+pub use card::card;
 pub use dataset::{Dataset, Relevance, Rows, SourceData, Targets, TaskData, TextId, TokenStore};
 pub use plan::Plan;
 pub use pull::{PullOptions, Pulled, pull};

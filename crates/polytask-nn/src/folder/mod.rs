@@ -62,6 +62,7 @@ impl Notes {
 
 /// Reads everything but the weights of the trunk.
 pub(crate) fn read_folder(folder: &Path) -> Result<FolderParts> {
+    let modules = read_modules(folder)?;
     let transformer = transformer_folder(folder)?;
     let (config, raw) = read_config(&transformer)?;
     let sentence_bert = read_json(&transformer, "sentence_bert_config.json")?.unwrap_or(Value::Null);
@@ -73,7 +74,7 @@ pub(crate) fn read_folder(folder: &Path) -> Result<FolderParts> {
     };
     let pooling = Pooling::from(PoolMode::Mean);
     let mut parts = FolderParts { transformer, config, pooling, dense: Vec::new(), normalize: false, notes };
-    for (name, path) in read_modules(folder)? {
+    for (name, path) in modules {
         parts.add_module(folder, &name, &path)?;
     }
     parts.check_prompt(folder)?;

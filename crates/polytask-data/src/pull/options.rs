@@ -1,0 +1,127 @@
+//! Where `pull` looks and how it reaches the network.
+
+use std::env;
+use std::fmt;
+use std::path::PathBuf;
+
+use super::pip;
+
+/// Called while bytes arrive: bytes so far, bytes in all if known, what is coming.
+pub type Progress = Box<dyn Fn(u64, Option<u64>, &str) + Send + Sync>;
+
+/// Settings of one pull.
+pub struct PullOptions {
+    /// polytask's cache.
+    pub cache: PathBuf,
+    /// Caches of the Hugging Face hub on this disk.
+    pub hub_caches: Vec<PathBuf>,
+    /// Address of the hub.
+    pub hub: String,
+    /// Simple-API addresses of package indices.
+    pub indices: Vec<String>,
+    /// Folders, pages or files that list wheels.
+    pub find_links: Vec<String>,
+    /// PEM files of certificates to trust; the first that can be read counts.
+    pub certificates: Vec<PathBuf>,
+    /// Address of a proxy; none means the environment's.
+    pub proxy: Option<String>,
+    /// Whether the network is left alone.
+    pub offline: bool,
+    /// Told about bytes that arrive.
+    pub progress: Option<Progress>,
+}
+
+impl fmt::Debug for PullOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Addresses may hold passwords.
+        f.debug_struct("PullOptions")
+            .field("cache", &self.cache)
+            .field("offline", &self.offline)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PullOptions {
+    /// As the environment and pip's configuration say.
+    pub fn from_environment() -> Self {
+        let pip = pip::Settings::read(&var, &|path| std::fs::read_to_string(path).ok());
+        let certificates = ["PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE"];
+        let offline =
+            ["HF_HUB_OFFLINE", "POLYTASK_OFFLINE"].iter().any(|key| var(key).is_some_and(|v| is_true(&v)));
+        Self {
+            cache: cache_folder(&var),
+            hub_caches: hub_caches(&var),
+            hub: var("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into()),
+            indices: pip.indices,
+            find_links: pip.find_links,
+            certificates: certificates
+                .iter()
+                .filter_map(|key| var(key))
+                .chain(pip.certificate)
+                .map(PathBuf::from)
+                .collect(),
+            proxy: pip.proxy,
+            offline,
+            progress: None,
+        }
+    }
+
+    /// Tells the listener, if there is one.
+    pub(super) fn report(&self, done: u64, total: Option<u64>, what: &str) {
+        if let Some(progress) = &self.progress {
+            progress(done, total, what);
+        }
+    }
+}
+
+/// A variable of the environment; an empty one counts as unset.
+fn var(key: &str) -> Option<String> {
+    env::var(key).ok().filter(|value| !value.is_empty())
+}
+
+fn is_true(value: &str) -> bool {
+    !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off" | "n" | "f")
+}
+
+/// `POLYTASK_CACHE`, else `polytask` in the user's cache folder.
+fn cache_folder(var: &dyn Fn(&str) -> Option<String>) -> PathBuf {
+    match var("POLYTASK_CACHE") {
+        Some(folder) => folder.into(),
+        None => user_cache(var).join("polytask"),
+    }
+}
+
+fn user_cache(var: &dyn Fn(&str) -> Option<String>) -> PathBuf {
+    let home = || PathBuf::from(var("HOME").or_else(|| var("USERPROFILE")).unwrap_or_else(|| ".".into()));
+    var("XDG_CACHE_HOME").map_or_else(|| home().join(".cache"), PathBuf::from)
+}
+
+fn hub_caches(var: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+    let home = var("HF_HOME").map_or_else(|| user_cache(var).join("huggingface"), PathBuf::from);
+    let hub = ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"].iter().find_map(|key| var(key)).map(PathBuf::from);
+    vec![hub.unwrap_or_else(|| home.join("hub"))]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_is_where_the_environment_says_first() {
+        let with = |set: &'static [(&str, &str)]| {
+            move |key: &str| set.iter().find(|(k, _)| *k == key).map(|(_, v)| (*v).to_owned())
+        };
+        let all =
+            with(&[("POLYTASK_CACHE", "/p"), ("XDG_CACHE_HOME", "/x"), ("HOME", "/h"), ("HF_HOME", "/hf")]);
+        assert_eq!(cache_folder(&all), PathBuf::from("/p"));
+        assert_eq!(hub_caches(&all), [PathBuf::from("/hf/hub")]);
+        assert_eq!(
+            cache_folder(&with(&[("XDG_CACHE_HOME", "/x"), ("HOME", "/h")])),
+            PathBuf::from("/x/polytask")
+        );
+        let home = with(&[("HOME", "/h")]);
+        assert_eq!(cache_folder(&home), PathBuf::from("/h/.cache/polytask"));
+        assert_eq!(hub_caches(&home), [PathBuf::from("/h/.cache/huggingface/hub")]);
+        assert_eq!(hub_caches(&with(&[("HF_HUB_CACHE", "/c")])), [PathBuf::from("/c")]);
+    }
+}
