@@ -8,8 +8,8 @@ use super::near;
 use super::section::{Reporter, Section};
 use super::written::Origin;
 
-/// File formats that are read, by extension.
-pub const FORMATS: &[&str] = &["csv", "tsv", "jsonl", "parquet"];
+/// File formats that are read, by extension, in any case of letters.
+pub const FORMATS: &[&str] = &["csv", "tsv", "jsonl", "parquet", "tab", "ndjson", "json"];
 /// Compressions that are read, by further extension.
 pub const COMPRESSIONS: &[&str] = &["gz", "zst"];
 
@@ -148,6 +148,8 @@ impl Search<'_, '_, '_> {
 
 /// Whether a file's name ends in a format that is read.
 pub(super) fn is_readable(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let name = name.as_str();
     let plain = COMPRESSIONS.iter().find_map(|c| name.strip_suffix(c)?.strip_suffix('.')).unwrap_or(name);
     plain.rsplit_once('.').is_some_and(|(stem, format)| !stem.is_empty() && FORMATS.contains(&format))
 }
@@ -209,7 +211,7 @@ mod tests {
 
     #[test]
     fn formats_are_known_by_name_with_and_without_compression() {
-        assert!(["a.csv", "train.tsv.gz", "x.jsonl.zst", "a.b.parquet"].iter().all(|name| is_readable(name)));
+        assert!(["a.csv", "TRAIN.TSV.gz", "x.jsonl.zst", "a.b.parquet"].iter().all(|name| is_readable(name)));
         assert!(["a", "csv", ".csv", "a.txt", "a.gz", "a.csv.bz2"].iter().all(|name| !is_readable(name)));
     }
 }

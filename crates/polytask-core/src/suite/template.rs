@@ -147,7 +147,9 @@ fn of_file(path: &Path, place: &str) -> Option<Candidate> {
     let name = path.file_name()?.to_str()?;
     let stem = name.split('.').next()?;
     let is_part = super::section::split(stem).is_some() || ["corpus", "queries"].contains(&stem);
-    if is_part || !is_readable(name) || !path.is_file() {
+    // A lone .json file is more often settings than rows.
+    let is_settings = name.ends_with(".json");
+    if is_part || is_settings || !is_readable(name) || !path.is_file() {
         return None;
     }
     let columns = columns_of(path);
@@ -227,6 +229,7 @@ mod tests {
         put(path, "mean.csv", "\"x\",\"y\u{1}\u{7f}\"\n");
         put(path, "my pairs.csv", "premise,hypothesis,label\n");
         put(path, "notes.txt", "text,label\n");
+        put(path, "package.json", "{\"text\": \"a\", \"label\": \"b\"}\n");
         let text = template(path);
         let suite = parse(&text, &path.join("suite.toml"), &catalogue(), &[]).unwrap();
         let found: Vec<(&str, &str)> =
