@@ -12,7 +12,7 @@ use polytask_core::report::{RunReport, Score, TaskCard, TaskReport};
 use polytask_core::{Error, Result, atomic};
 use serde::Serialize;
 
-use crate::words::{self, Standing, count, signed, signed_range, value};
+use crate::words::{self, Standing, count, signed_range, value};
 
 /// What a card says about the model beyond the report.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -127,10 +127,8 @@ impl<'a> TaskView<'a> {
             metric: task.joint.first().map_or("–", |score| score.metric.as_str()),
             joint: shown(task.joint.first()),
             single: shown(task.single.first()),
-            delta: task.delta.map_or_else(
-                || "–".into(),
-                |d| format!("{} {}", signed(d.value, 1), signed_range(d)),
-            ),
+            delta: words::delta(task)
+                + &task.delta.map_or_else(String::new, |d| format!(" {}", signed_range(d))),
             standing: Standing::of(task).words(),
             results: finite.map(|s| (s.metric.as_str(), format!("{:.6}", s.interval.value))).collect(),
         }
@@ -143,7 +141,7 @@ fn pipeline(kind: &str) -> &'static str {
         "similarity" => "sentence-similarity",
         "retrieval" => "text-retrieval",
         "tagging" => "token-classification",
-        "regression" => "tabular-regression",
+        "regression" => "text-regression",
         _ => "text-classification",
     }
 }
@@ -165,21 +163,31 @@ impl<'a> DataView<'a> {
 /// What a user of the model should not expect of it.
 fn limits(report: &RunReport, facts: &ModelFacts) -> Vec<String> {
     let mut limits = vec![
-        "The scores hold for the data named above; texts of another kind or language may do worse.".to_string(),
+        "The scores hold for the data named above; texts of another kind or language may do worse."
+            .to_string(),
     ];
     if let Some(length) = facts.max_length {
         limits.push(format!("Texts longer than {length} tokens are cut."));
     }
-    let below = report.tasks.iter().filter(|t| matches!(Standing::of(t), Standing::Regressed | Standing::Within));
+    let below =
+        report.tasks.iter().filter(|t| matches!(Standing::of(t), Standing::Regressed | Standing::Within));
     limits.extend(below.map(|task| {
-        format!("`{}` is better served by a single-task model ({}).", task.task, Standing::of(task).words())
+        format!("\"{}\" is better served by a single-task model ({}).", task.task, Standing::of(task).words())
     }));
     limits.extend(report.data.leaks.iter().map(|leak| {
         let (n, split) = (leak.texts, &leak.split);
-        format!("{n} {split} texts of `{}` were train texts of `{}`: its score may be too high.", leak.task, leak.trained_by)
+        format!(
+            "{n} {split} texts of \"{}\" were train texts of \"{}\": its score may be too high.",
+            leak.task, leak.trained_by
+        )
     }));
     limits.extend(report.isolated.iter().map(|isolated| {
-        format!("`{}` was left out of {}: {}.", isolated.task, words::plural(isolated.steps as usize, "step"), isolated.what)
+        format!(
+            "\"{}\" was left out of {}: {}.",
+            isolated.task,
+            words::plural(isolated.steps as usize, "step"),
+            isolated.what
+        )
     }));
     limits
 }
@@ -189,7 +197,7 @@ fn cell(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '|' | '<' | '>' | '[' | ']' | '*' | '_' | '\\' => safe.extend(['\\', c]),
+            '|' | '`' | '<' | '>' | '[' | ']' | '*' | '_' | '\\' => safe.extend(['\\', c]),
             c if c.is_control() => safe.push(' '),
             c => safe.push(c),
         }
@@ -229,7 +237,7 @@ mod tests {
         for command in ["polytask embed --model", "polytask predict", "22\u{202f}713\u{202f}216"] {
             assert!(text.contains(command), "{command}");
         }
-        assert!(text.contains("`intent` is better served by a single-task model (regressed)"));
+        assert!(text.contains("\"intent\" is better served by a single-task model (regressed)"));
     }
 
     #[test]

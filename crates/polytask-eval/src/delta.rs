@@ -1,7 +1,7 @@
 //! Joint model against single-task models: delta per task, Δm, regressions.
 //!
 //! Δm = mean over tasks of (−1)^s (joint − single) / |single| · 100 %, s = 1 where lower is better: the sign
-//! convention of LibMTL and Rep-MTL, positive = better than single-task (the Nash-MTL line prints the opposite
+//! convention of `LibMTL` and Rep-MTL, positive = better than single-task (the Nash-MTL line prints the opposite
 //! sign). Each task enters with its main metric. A baseline too close to zero has no relative change and the
 //! task does not enter Δm.
 //!

@@ -38,7 +38,9 @@ pub fn paired(metric: &str, a: &Predictions, b: &Predictions, seed: u64) -> Resu
             b.known_rows().len(),
             b.n_rows()
         );
-        return Err(Problem::new(what).try_this("scoring both models on the same split of the same data").into());
+        return Err(Problem::new(what)
+            .try_this("scoring both models on the same split of the same data")
+            .into());
     }
     Ok(bootstrap(&rows, seed, |counts| of_a.value(counts) - of_b.value(counts)))
 }

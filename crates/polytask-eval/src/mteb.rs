@@ -44,7 +44,13 @@ fn languages(run: &MtebRun) -> Value {
     if run.languages.is_empty() { json!(["eng-Latn"]) } else { json!(run.languages) }
 }
 
-fn result(report: &RunReport, task: &TaskReport, scores: Map<String, Value>, run: &MtebRun, seconds: f64) -> Value {
+fn result(
+    report: &RunReport,
+    task: &TaskReport,
+    scores: Map<String, Value>,
+    run: &MtebRun,
+    seconds: f64,
+) -> Value {
     let mut scores = scores;
     scores.insert("hf_subset".into(), json!("default"));
     scores.insert("languages".into(), languages(run));
@@ -137,8 +143,7 @@ fn rounded(x: f64) -> Value {
 fn file_name(name: &str) -> String {
     let safe = |c: char| match c {
         '/' => "__".to_string(),
-        ' ' => "_".to_string(),
-        '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' => "_".to_string(),
+        ' ' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' => "_".to_string(),
         c if c.is_control() => "_".to_string(),
         c => c.to_string(),
     };
@@ -159,7 +164,9 @@ mod tests {
         let written = write_mteb(out.path(), &report(), &facts, &run).unwrap();
         let folder = out.path().join("my_org__my_model/abc");
         assert_eq!(written.len(), 4);
-        assert!(folder.join("model_meta.json").exists() && written.iter().all(|path| path.starts_with(&folder)));
+        assert!(
+            folder.join("model_meta.json").exists() && written.iter().all(|path| path.starts_with(&folder))
+        );
         let read = |task: &str| -> Value {
             serde_json::from_slice(&std::fs::read(folder.join(format!("{task}.json"))).unwrap()).unwrap()
         };

@@ -157,7 +157,8 @@ fn check_tags(labels: &[String], truth: &[Vec<u32>], predicted: &[Vec<u32>]) -> 
     same("sentences", truth.len(), predicted.len())?;
     for (row, (t, p)) in truth.iter().zip(predicted).enumerate() {
         if t.len() != p.len() {
-            let what = format!("sentence {row}: {} true tags, {} predicted, expected as many", t.len(), p.len());
+            let what =
+                format!("sentence {row}: {} true tags, {} predicted, expected as many", t.len(), p.len());
             return Err(Problem::new(what).into());
         }
     }
@@ -171,8 +172,8 @@ fn check_rankings(rankings: &[Ranking], ids: &[String]) -> Result<()> {
             seen.clear();
             seen.extend(list.iter().map(|&(passage, _)| passage));
             seen.sort_unstable();
-            if let Some(twice) = seen.windows(2).find(|pair| pair[0] == pair[1]) {
-                let what = format!("query {query}: passage {} stands twice among its {what}", twice[0]);
+            if let Some([twice, ..]) = seen.windows(2).find(|pair| pair[0] == pair[1]) {
+                let what = format!("query {query}: passage {} stands twice among its {what}", twice);
                 return Err(Problem::new(what).into());
             }
             if !ids.is_empty() {

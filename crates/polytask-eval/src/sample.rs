@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use polytask_core::report::{
-    ConflictReport, DataCard, Interval, Isolated, Leak, Lineage, Point, RunReport, Score, TaskCard, TaskReport,
+    ConflictReport, DataCard, Interval, Isolated, Leak, Lineage, Point, RunReport, Score, TaskCard,
+    TaskReport,
 };
 use polytask_core::{Purpose, Rng};
 
+type Row = (&'static str, &'static str, &'static str, f64, f64, f64, f64);
+
 /// Names with an East Asian script and with markup, kinds, metrics, joint, single, delta ± half width.
-const TASKS: [(&str, &str, &str, f64, f64, f64, f64); 6] = [
+const TASKS: [Row; 6] = [
     ("sts", "similarity", "spearman", 0.8312, 0.8254, 0.58, 0.51),
     ("entail", "pair-class", "accuracy", 0.8411, 0.8463, -0.52, 0.71),
     ("intent", "class", "macro_f1", 0.9123, 0.9331, -2.08, 0.74),
@@ -33,7 +36,8 @@ fn curve(task: u64, from: f64, to: f64, steps: u64, noise: f64) -> Vec<Point> {
 }
 
 fn card(name: &str, kind: &str, i: usize) -> TaskCard {
-    let split = |n: usize| BTreeMap::from([("train".into(), n), ("valid".into(), n / 10), ("test".into(), n / 5)]);
+    let split =
+        |n: usize| BTreeMap::from([("train".into(), n), ("valid".into(), n / 10), ("test".into(), n / 5)]);
     let labels = match kind {
         "class" => (0..77).map(|l| (format!("card_payment_fee_charged_{l}"), 180 - 2 * l)).collect(),
         "pair-class" => BTreeMap::from([
@@ -73,7 +77,7 @@ fn conflict() -> ConflictReport {
     ConflictReport { tasks, cosine, conflicting, n: 48 }
 }
 
-fn task((name, kind, metric, joint, single, delta, half): (&str, &str, &str, f64, f64, f64, f64)) -> TaskReport {
+fn task((name, kind, metric, joint, single, delta, half): Row) -> TaskReport {
     let second = match kind {
         "similarity" | "regression" => "pearson",
         "retrieval" => "recall@100",
@@ -100,14 +104,17 @@ pub(crate) fn report() -> RunReport {
     let tasks: Vec<TaskReport> = TASKS.into_iter().map(task).collect();
     let summary = crate::summarise(&tasks);
     let curves = |from: f64, to: f64, steps: u64, noise: f64| -> BTreeMap<String, Vec<Point>> {
-        let one = |(i, task): (usize, &(&str, _, _, _, _, _, _))| {
+        let one = |(i, task): (usize, &Row)| {
             (task.0.to_string(), curve(i as u64, from + i as f64 * 0.3, to + 0.05 * i as f64, steps, noise))
         };
         TASKS.iter().enumerate().map(one).collect()
     };
-    let valid = |(i, task): (usize, &(&str, &str, &str, f64, f64, f64, f64))| {
+    let valid = |(i, task): (usize, &Row)| {
         let every = curve(i as u64, 0.6, task.3, 12, 0.004);
-        (task.0.to_string(), every.into_iter().map(|p| Point { step: p.step * 100, value: p.value }).collect())
+        (
+            task.0.to_string(),
+            every.into_iter().map(|p| Point { step: p.step * 100, value: p.value }).collect(),
+        )
     };
     RunReport {
         version: polytask_core::report::REPORT_VERSION,
@@ -125,7 +132,12 @@ pub(crate) fn report() -> RunReport {
         conflict: conflict(),
         data: DataCard {
             tasks: TASKS.iter().enumerate().map(|(i, task)| card(task.0, task.1, i)).collect(),
-            leaks: vec![Leak { task: "entail".into(), split: "test".into(), trained_by: "sts".into(), texts: 214 }],
+            leaks: vec![Leak {
+                task: "entail".into(),
+                split: "test".into(),
+                trained_by: "sts".into(),
+                texts: 214,
+            }],
             texts: 48_211,
             tokens: 812_344,
         },
@@ -150,6 +162,20 @@ pub(crate) fn report() -> RunReport {
             ("evaluate".into(), 21.4),
             ("data".into(), 3.1),
         ]),
-        notes: vec!["task `entail`: 214 test texts are train texts of `sts`; its score may be too high".into()],
+        notes: vec![
+            "task `entail`: 214 test texts are train texts of `sts`; its score may be too high".into(),
+        ],
     }
+}
+
+/// Writes everything the sample is shown as into a folder: `SAMPLE_OUT=DIR cargo test -p polytask-eval -- --ignored`.
+#[test]
+#[ignore = "writes files for the eye"]
+fn the_sample_can_be_looked_at() {
+    let folder = std::path::PathBuf::from(std::env::var("SAMPLE_OUT").unwrap());
+    crate::write_html(&report(), &folder.join("report.html")).unwrap();
+    crate::write_card(&report(), &crate::ModelFacts::default(), &folder.join("CARD.md")).unwrap();
+    crate::write_mteb(&folder, &report(), &crate::ModelFacts::default(), &crate::MtebRun::default()).unwrap();
+    let tables = [200, 120, 80, 40].map(|width| crate::table(&report(), width)).join("\n\n");
+    polytask_core::atomic::write(&folder.join("table.txt"), tables.as_bytes()).unwrap();
 }

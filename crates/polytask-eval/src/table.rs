@@ -4,12 +4,13 @@
 //! below that each task becomes a block of lines. Nothing depends on colour.
 
 use polytask_core::report::{RunReport, Score, TaskReport};
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::words::{self, Standing, signed, signed_range, value};
 
 /// What a layout shows, widest first.
 #[derive(Clone, Copy)]
+#[allow(clippy::struct_excessive_bools, reason = "a table of what is shown, not a state")]
 struct Layout {
     kind: bool,
     joint_range: bool,
@@ -17,9 +18,10 @@ struct Layout {
     delta_range: bool,
 }
 
-const LAYOUTS: [Layout; 4] = [
+const LAYOUTS: [Layout; 5] = [
     Layout { kind: true, joint_range: true, single_range: true, delta_range: true },
     Layout { kind: true, joint_range: true, single_range: false, delta_range: true },
+    Layout { kind: false, joint_range: true, single_range: false, delta_range: true },
     Layout { kind: false, joint_range: false, single_range: false, delta_range: true },
     Layout { kind: false, joint_range: false, single_range: false, delta_range: false },
 ];
@@ -45,7 +47,8 @@ fn cells(report: &RunReport, layout: Layout) -> Vec<Vec<String>> {
 
 fn row(task: &TaskReport, layout: Layout) -> Vec<String> {
     let metric = task.joint.first().map_or("–", |score| score.metric.as_str());
-    let mut row = vec![plain(&task.task)];
+    let name = plain(&task.task);
+    let mut row = vec![if layout.kind { name } else { shortened(&name) }];
     row.extend(layout.kind.then(|| plain(&task.kind)));
     row.push(metric.into());
     row.push(score(task.joint.first(), layout.joint_range));
@@ -60,6 +63,23 @@ fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+/// Widest name in the narrow layouts.
+const NAME: usize = 24;
+
+fn shortened(name: &str) -> String {
+    if name.width() <= NAME {
+        return name.into();
+    }
+    let mut short = String::new();
+    for c in name.chars() {
+        if short.width() + c.width().unwrap_or(0) >= NAME {
+            break;
+        }
+        short.push(c);
+    }
+    short + "…"
+}
+
 fn score(score: Option<&Score>, with_range: bool) -> String {
     let Some(score) = score else { return "–".into() };
     let estimate = value(&score.metric, score.interval.value);
@@ -67,10 +87,8 @@ fn score(score: Option<&Score>, with_range: bool) -> String {
 }
 
 fn delta(task: &TaskReport, with_range: bool) -> String {
-    let Some(delta) = task.delta else { return "–".into() };
-    let unit = if words::delta_unit(task) == "%" { " %" } else { "" };
-    let estimate = format!("{}{unit}", signed(delta.value, 1));
-    if with_range { format!("{estimate} {}", signed_range(delta)) } else { estimate }
+    let range = task.delta.filter(|_| with_range).map(|delta| format!(" {}", signed_range(delta)));
+    words::delta(task) + &range.unwrap_or_default()
 }
 
 /// Rows as lines of equal columns, with a rule under the first.
@@ -95,12 +113,11 @@ fn pad(cell: &str, width: usize) -> String {
 fn blocks(report: &RunReport) -> Vec<String> {
     let block = |task: &TaskReport| {
         let metric = task.joint.first().map_or("–", |score| score.metric.as_str());
+        let (joint, single) = (score(task.joint.first(), false), score(task.single.first(), false));
         [
-            plain(&task.task),
-            format!("  {metric}  {}", Standing::of(task).words()),
-            format!("  joint  {}", score(task.joint.first(), false)),
-            format!("  single {}", score(task.single.first(), false)),
-            format!("  delta  {}", delta(task, false)),
+            shortened(&plain(&task.task)),
+            format!("  {metric}: {}", Standing::of(task).words()),
+            format!("  {joint} against {single}, {}", delta(task, false)),
         ]
     };
     report.tasks.iter().flat_map(block).collect()
@@ -122,7 +139,9 @@ fn summary(report: &RunReport) -> Vec<String> {
     }
     lines.push("Scores are × 100 with 95 % bootstrap intervals (RMSE and MAE in the target's unit).".into());
     if !compared.is_empty() {
-        lines.push("Delta: joint minus single, paired interval, positive = better. Δm: mean relative change.".into());
+        lines.push(
+            "Delta: joint minus single, paired interval, positive = better. Δm: mean relative change.".into(),
+        );
     }
     lines
 }
@@ -157,7 +176,8 @@ mod tests {
                 assert!(line.width() <= width, "{} > {width}: {line}", line.width());
             }
             for task in &report().tasks {
-                assert!(text.contains(&plain(&task.task)), "{width}: {}", task.task);
+                let start: String = task.task.chars().take(16).collect();
+                assert!(text.contains(&start), "{width}: {}", task.task);
             }
             assert!(text.contains("regressed") && text.contains("Δm"));
         }
@@ -176,7 +196,10 @@ mod tests {
         for line in &lines[2..] {
             for &start in &starts {
                 let before = line.char_indices().find(|(i, _)| line[..*i].width() == start);
-                assert!(before.is_some_and(|(i, c)| c != ' ' && (i == 0 || line[..i].ends_with(' '))), "{line}");
+                assert!(
+                    before.is_some_and(|(i, c)| c != ' ' && (i == 0 || line[..i].ends_with(' '))),
+                    "{line}"
+                );
             }
         }
     }

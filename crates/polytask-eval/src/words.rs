@@ -117,6 +117,12 @@ pub(crate) fn signed_range(delta: Interval) -> String {
     format!("[{}, {}]", signed(delta.low, 1), signed(delta.high, 1))
 }
 
+/// A task's delta with its sign, `%` where it is in percent; an en dash without a baseline.
+pub(crate) fn delta(task: &TaskReport) -> String {
+    let percent = if delta_unit(task) == "%" { " %" } else { "" };
+    task.delta.map_or_else(|| "–".into(), |delta| format!("{}{percent}", signed(delta.value, 1)))
+}
+
 /// What a delta of this task is measured in.
 pub(crate) fn delta_unit(task: &TaskReport) -> &'static str {
     if task.joint.first().is_some_and(|score| in_target_unit(&score.metric)) { "%" } else { "points" }

@@ -61,7 +61,8 @@ fn every_metric_equals_its_reference() {
     for case in cases() {
         let predictions = predictions(&case);
         for (metric, expected) in case["values"].as_object().unwrap() {
-            let (found, expected) = (score(metric, &predictions).unwrap(), expected.as_f64().unwrap_or(f64::NAN));
+            let (found, expected) =
+                (score(metric, &predictions).unwrap(), expected.as_f64().unwrap_or(f64::NAN));
             assert!(agree(found, expected), "{metric} of {}: {found}, reference {expected}", case["name"]);
             checked.insert(metric.split('@').next().unwrap().to_string());
         }

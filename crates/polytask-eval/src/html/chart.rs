@@ -51,13 +51,15 @@ struct Axis {
 impl Axis {
     /// An axis over [low, high] with about `n` round ticks.
     fn new((low, high): (f64, f64), n: f64, from: f64, to: f64) -> Self {
-        let span = if high - low > 1e-9 * high.abs().max(1e-9) { high - low } else { low.abs().max(1.0) * 0.2 };
+        let span =
+            if high - low > 1e-9 * high.abs().max(1e-9) { high - low } else { low.abs().max(1.0) * 0.2 };
         let rough = span / n;
         let power = 10_f64.powf(rough.log10().floor());
         let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|f| f * power >= rough * 0.999).unwrap_or(10.0);
         let step = factor * power;
         let first = (low / step).ceil();
-        let ticks = (0..12).map(|i| (first + f64::from(i)) * step).filter(|t| *t <= low + span * 1.0001).collect();
+        let ticks =
+            (0..12).map(|i| (first + f64::from(i)) * step).filter(|t| *t <= low + span * 1.0001).collect();
         Self { ticks, step, low, high: low + span, from, to }
     }
 
@@ -83,7 +85,8 @@ pub(super) fn chart(
     lines: &[(&'static str, &[Point])],
     kept: Option<u64>,
 ) -> Option<Chart> {
-    let thinned: Vec<(&'static str, Vec<Point>)> = lines.iter().map(|(class, points)| (*class, thin(points))).collect();
+    let thinned: Vec<(&'static str, Vec<Point>)> =
+        lines.iter().map(|(class, points)| (*class, thin(points))).collect();
     let finite = || thinned.iter().flat_map(|(_, points)| points).filter(|point| point.value.is_finite());
     let (low, high) = range(finite().map(|point| point.value))?;
     let (_, last) = range(finite().map(|point| point.step as f64))?;
@@ -131,7 +134,7 @@ fn line(class: &'static str, points: &[Point], x: &Axis, y: &Axis) -> Line {
             continue;
         }
         let (px, py) = (place(x.at(point.step as f64)), place(y.at(point.value)));
-        path.push_str(&format!("{}{px} {py}", if pen_down { "L" } else { "M" }));
+        path.extend([if pen_down { "L" } else { "M" }, &px, " ", &py]);
         dots.push((px, py));
         pen_down = true;
     }

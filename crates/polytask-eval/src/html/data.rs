@@ -73,7 +73,9 @@ impl<'a> CardView<'a> {
             labels,
             more_labels,
             values: histogram(&card.values.iter().map(edge).collect::<Vec<_>>()),
-            lengths: histogram(&card.lengths.iter().map(|&(n, texts)| (n.to_string(), texts)).collect::<Vec<_>>()),
+            lengths: histogram(
+                &card.lengths.iter().map(|&(n, texts)| (n.to_string(), texts)).collect::<Vec<_>>(),
+            ),
             truncated: count(card.truncated),
             duplicates: count(card.duplicates),
             hashes: &card.hashes,
@@ -123,7 +125,10 @@ fn bars(rows: &[(String, usize)]) -> Vec<Bar> {
 fn histogram(bins: &[(String, usize)]) -> Vec<Bar> {
     let every = bins.len().div_ceil(EDGES).max(1);
     let mut bars = bars(bins);
-    bars.iter_mut().enumerate().filter(|(i, _)| !i.is_multiple_of(every)).for_each(|(_, bar)| bar.name.clear());
+    bars.iter_mut()
+        .enumerate()
+        .filter(|(i, _)| !i.is_multiple_of(every))
+        .for_each(|(_, bar)| bar.name.clear());
     bars
 }
 
@@ -135,7 +140,10 @@ mod tests {
     fn many_labels_are_cut_to_the_most_frequent() {
         let all: BTreeMap<String, usize> = (0..77).map(|i| (format!("label {i:02}"), i)).collect();
         let (bars, more) = labels(&all);
-        assert_eq!((bars.len(), bars[0].name.as_str(), bars[0].share.as_str()), (LABELS, "label 76", "100.0"));
+        assert_eq!(
+            (bars.len(), bars[0].name.as_str(), bars[0].share.as_str()),
+            (LABELS, "label 76", "100.0")
+        );
         assert_eq!(more, "and 69 more labels with 0 to 68 rows each");
         let (nine, none) = labels(&all.into_iter().take(9).collect());
         assert_eq!((nine.len(), none.as_str()), (9, ""));

@@ -73,12 +73,4 @@ mod tests {
         let page = html(&undefined).unwrap();
         assert!(!page.contains("NaN\"") && !page.contains(">NaN"));
     }
-
-    /// Writes the sample page where a browser can be pointed at it: `SAMPLE_REPORT=x.html cargo test -- --ignored`.
-    #[test]
-    #[ignore = "writes a file for the eye"]
-    fn the_sample_page_can_be_looked_at() {
-        let path = std::env::var("SAMPLE_REPORT").unwrap();
-        write_html(&report(), Path::new(&path)).unwrap();
-    }
 }

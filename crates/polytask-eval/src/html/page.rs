@@ -138,12 +138,24 @@ fn facts(report: &RunReport) -> Vec<Fact> {
         fact("Δm", format!("{} %", signed(delta_m, 2)), "mean relative change, positive = better".into());
     }
     if let Some((task, delta)) = worst_delta {
-        fact("Worst task", format!("{} {}", signed(delta.value, 1), words::delta_unit(task)), task.task.clone());
+        fact(
+            "Worst task",
+            format!("{} {}", signed(delta.value, 1), words::delta_unit(task)),
+            task.task.clone(),
+        );
     }
     if compared > 0 {
-        fact("Below single-task", format!("{} of {compared}", report.below), format!("{regressed} regressed"));
+        fact(
+            "Below single-task",
+            format!("{} of {compared}", report.below),
+            format!("{regressed} regressed"),
+        );
     }
-    fact("Training", words::plural(report.steps as usize, "step"), format!("weights of step {} kept", report.kept));
+    fact(
+        "Training",
+        words::plural(report.steps as usize, "step"),
+        format!("weights of step {} kept", report.kept),
+    );
     let total: f64 = report.seconds.values().filter(|s| s.is_finite()).sum();
     fact("Time", duration(total), words::plural(report.lineage.threads, "thread"));
     fact("Weighting", report.weighting.clone(), format!("seed {}", report.lineage.seed));
@@ -163,7 +175,6 @@ impl<'a> TaskView<'a> {
     fn new(task: &'a TaskReport, scale: f64) -> Self {
         let standing = Standing::of(task);
         let score = |i: usize| ScoreView::new(&task.joint[i], task.single.get(i), task.untrained.get(i));
-        let unit = words::delta_unit(task);
         Self {
             task: &task.task,
             kind: &task.kind,
@@ -171,9 +182,7 @@ impl<'a> TaskView<'a> {
             n: count(task.joint.first().map_or(0, |score| score.n)),
             standing: standing.words(),
             class: standing.class(),
-            delta: task.delta.map_or_else(String::new, |d| {
-                format!("{}{}", signed(d.value, 1), if unit == "%" { " %" } else { "" })
-            }),
+            delta: words::delta(task),
             delta_range: task.delta.map_or_else(String::new, words::signed_range),
             margin: number(task.margin, 1),
             forest: Forest::new(task, scale),
@@ -212,20 +221,31 @@ fn curve<'r>(curves: &'r BTreeMap<String, Vec<Point>>, task: &str) -> &'r [Point
 }
 
 fn losses(report: &RunReport) -> Vec<Chart> {
-    report.tasks.iter().filter_map(|task| {
-        let lines = [("single", curve(&report.single_losses, &task.task)), ("joint", curve(&report.losses, &task.task))];
-        let label = format!("Training loss of {} by step, joint and single-task model", task.task);
-        chart(task.task.clone(), label, &lines, None)
-    }).collect()
+    report
+        .tasks
+        .iter()
+        .filter_map(|task| {
+            let lines = [
+                ("single", curve(&report.single_losses, &task.task)),
+                ("joint", curve(&report.losses, &task.task)),
+            ];
+            let label = format!("Training loss of {} by step, joint and single-task model", task.task);
+            chart(task.task.clone(), label, &lines, None)
+        })
+        .collect()
 }
 
 fn valid(report: &RunReport) -> Vec<Chart> {
-    report.tasks.iter().filter_map(|task| {
-        let metric = task.joint.first().map_or("score", |score| score.metric.as_str());
-        let label = format!("{metric} of {} on valid by step, joint model", task.task);
-        let points = report.valid.get(&task.task)?;
-        chart(format!("{} · {metric}", task.task), label, &[("joint", points)], Some(report.kept))
-    }).collect()
+    report
+        .tasks
+        .iter()
+        .filter_map(|task| {
+            let metric = task.joint.first().map_or("score", |score| score.metric.as_str());
+            let label = format!("{metric} of {} on valid by step, joint model", task.task);
+            let points = report.valid.get(&task.task)?;
+            chart(format!("{} · {metric}", task.task), label, &[("joint", points)], Some(report.kept))
+        })
+        .collect()
 }
 
 impl<'a> Heat<'a> {
@@ -268,7 +288,11 @@ fn number_or_dash(x: Option<f64>) -> String {
 
 impl<'a> IsolatedView<'a> {
     fn new(isolated: &'a Isolated) -> Self {
-        let when = format!("first at step {}, left out of {}", isolated.step, words::plural(isolated.steps as usize, "step"));
+        let when = format!(
+            "first at step {}, left out of {}",
+            isolated.step,
+            words::plural(isolated.steps as usize, "step")
+        );
         Self { task: &isolated.task, what: &isolated.what, when }
     }
 }

@@ -9,7 +9,11 @@ use crate::predictions::Predictions;
 
 /// AP of all (row, label) decisions together; with one label the plain binary AP.
 pub(super) static AP: Metric = Metric {
-    info: info("ap", "Average precision", "Area under precision over recall, all labels' decisions in one list."),
+    info: info(
+        "ap",
+        "Average precision",
+        "Area under precision over recall, all labels' decisions in one list.",
+    ),
     unit: Unit::Share,
     higher_is_better: true,
     reference: "scikit-learn average_precision_score(average=\"micro\")",
@@ -36,7 +40,7 @@ pub(super) static MAP_MACRO: Metric = Metric {
                 let cell = |row: usize| (row, truth[row * n_labels + label], scores[row * n_labels + label]);
                 Curve::new((0..rows).map(cell).collect())
             };
-            Some(Box::new(Macro((0..*n_labels).map(column).collect())))
+            Some(Box::new(Macro::new((0..*n_labels).map(column).collect())))
         }
         _ => None,
     },
@@ -86,17 +90,26 @@ impl Prepared for Micro {
     }
 }
 
-struct Macro(Vec<Curve>);
+/// The labels' curves, and the share of labels that have a true example.
+struct Macro {
+    curves: Vec<Curve>,
+    supported: f64,
+}
+
+impl Macro {
+    fn new(curves: Vec<Curve>) -> Self {
+        let supported = curves.iter().filter(|curve| curve.order.iter().any(|&(_, truth)| truth)).count();
+        Self { supported: ratio(supported as f64, curves.len() as f64, 0.0), curves }
+    }
+}
 
 impl Prepared for Macro {
     fn value(&self, counts: &[u32]) -> f64 {
         if counts.iter().all(|&count| count == 0) {
             return f64::NAN;
         }
-        let values: Vec<f64> = self.0.iter().filter_map(|curve| curve.value(counts)).collect();
-        let supported = self.0.iter().filter(|curve| curve.order.iter().any(|&(_, truth)| truth)).count();
-        let share = ratio(supported as f64, self.0.len() as f64, 0.0);
-        ratio(values.iter().sum(), values.len() as f64, 0.0) * share
+        let values: Vec<f64> = self.curves.iter().filter_map(|curve| curve.value(counts)).collect();
+        ratio(values.iter().sum(), values.len() as f64, 0.0) * self.supported
     }
 }
 

@@ -93,7 +93,7 @@ impl Order {
             let group = &self.positions[start..end];
             let size: f64 = group.iter().map(|&i| weights[i]).sum();
             for &i in group {
-                ranks[i] = below + (size + 1.0) / 2.0;
+                ranks[i] = below + f64::midpoint(size, 1.0);
             }
             below += size;
             start = end;

@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn no_entity_anywhere_is_zero() {
-        let none = Predictions::Tags { labels: vec!["O".into()], truth: vec![vec![0]], predicted: vec![vec![0]] };
+        let none =
+            Predictions::Tags { labels: vec!["O".into()], truth: vec![vec![0]], predicted: vec![vec![0]] };
         assert_eq!(crate::score("entity_f1", &none).unwrap(), 0.0);
     }
 }

@@ -9,7 +9,11 @@ use crate::predictions::Predictions;
 
 /// Share of variance explained.
 pub(super) static R2: Metric = Metric {
-    info: info("r2", "R²", "Share of the truth's variance that the predictions explain; negative below the mean."),
+    info: info(
+        "r2",
+        "R²",
+        "Share of the truth's variance that the predictions explain; negative below the mean.",
+    ),
     unit: Unit::Coefficient,
     higher_is_better: true,
     reference: "scikit-learn r2_score",

@@ -81,7 +81,8 @@ impl Metric {
     }
 
     fn misfit(&self, predictions: &Predictions) -> Error {
-        let what = format!("metric `{}` does not fit predictions that are {}", self.info.id, predictions.form());
+        let what =
+            format!("metric `{}` does not fit predictions that are {}", self.info.id, predictions.form());
         Problem::new(what).try_this("a metric of the task's kind (`polytask methods` lists them)").into()
     }
 }
@@ -133,7 +134,8 @@ pub fn resampled(name: &str, predictions: &Predictions, rows: &[u32]) -> f64 {
 
 fn unknown(name: &str) -> Error {
     let names: Vec<&str> = METRICS.iter().map(|metric| metric.info.id).collect();
-    let what = format!("unknown metric `{name}`, expected one of {} (k a whole number above 0)", names.join(", "));
+    let what =
+        format!("unknown metric `{name}`, expected one of {} (k a whole number above 0)", names.join(", "));
     Problem::new(what).into()
 }
 

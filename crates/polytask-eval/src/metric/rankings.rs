@@ -1,6 +1,6 @@
 //! nDCG, MAP, MRR and recall of ranked lists, cut at k.
 //!
-//! Reference: `trec_eval` through pytrec_eval: `ndcg_cut` (linear gain, log₂(rank + 1) discount), `map_cut`
+//! Reference: `trec_eval` through `pytrec_eval`: `ndcg_cut` (linear gain, log₂(rank + 1) discount), `map_cut`
 //! (divided by all relevant passages), `recip_rank` of the first k, `recall`. Equal scores are ordered by
 //! passage id, descending, as there. A query without a known relevant passage is left out of the mean.
 
@@ -21,7 +21,11 @@ pub(super) static NDCG: Metric = Metric {
 
 /// Mean average precision.
 pub(super) static MAP: Metric = Metric {
-    info: info("map@k", "MAP@k", "Mean over relevant passages of the precision at their rank, in the first k."),
+    info: info(
+        "map@k",
+        "MAP@k",
+        "Mean over relevant passages of the precision at their rank, in the first k.",
+    ),
     unit: Unit::Share,
     higher_is_better: true,
     reference: "pytrec_eval map_cut",
@@ -81,14 +85,14 @@ fn grades(ranking: &Ranking, ids: &[String], k: usize) -> Option<Grades> {
     let mut relevant: Vec<f64> = by_passage.values().copied().collect();
     relevant.sort_by(|a, b| b.total_cmp(a));
     let mut retrieved = ranking.retrieved.clone();
-    retrieved.sort_by(|a, b| trec_order(a, b, ids));
+    retrieved.sort_by(|a, b| trec_order(*a, *b, ids));
     let grade = |(passage, _): &(u32, f32)| by_passage.get(passage).copied().unwrap_or(0.0);
     let found = retrieved.iter().take(k).map(grade).collect();
     (!ranking.relevant.is_empty()).then_some(Grades { found, relevant })
 }
 
 /// Falling score (NaN last), then falling id.
-fn trec_order(a: &(u32, f32), b: &(u32, f32), ids: &[String]) -> Ordering {
+fn trec_order(a: (u32, f32), b: (u32, f32), ids: &[String]) -> Ordering {
     let score = |s: f32| if s.is_nan() { f32::NEG_INFINITY } else { s };
     let by_score = score(b.1).partial_cmp(&score(a.1)).unwrap_or(Ordering::Equal);
     let id = |passage: u32| ids.get(passage as usize);
