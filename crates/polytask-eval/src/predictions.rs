@@ -173,7 +173,7 @@ fn check_rankings(rankings: &[Ranking], ids: &[String]) -> Result<()> {
             seen.extend(list.iter().map(|&(passage, _)| passage));
             seen.sort_unstable();
             if let Some([twice, ..]) = seen.windows(2).find(|pair| pair[0] == pair[1]) {
-                let what = format!("query {query}: passage {} stands twice among its {what}", twice);
+                let what = format!("query {query}: passage {twice} stands twice among its {what}");
                 return Err(Problem::new(what).into());
             }
             if !ids.is_empty() {
