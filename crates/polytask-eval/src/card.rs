@@ -73,7 +73,7 @@ struct DataView<'a> {
 }
 
 /// The model card as Markdown.
-pub fn card(report: &RunReport, facts: &ModelFacts) -> Result<String> {
+pub fn render(report: &RunReport, facts: &ModelFacts) -> Result<String> {
     let bug = |e: minijinja::Error| Error::Bug(format!("card template: {e:#}"));
     let mut environment = Environment::new();
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).build().map_err(bug)?);
@@ -85,8 +85,8 @@ pub fn card(report: &RunReport, facts: &ModelFacts) -> Result<String> {
 }
 
 /// Writes the model card to `path`.
-pub fn write_card(report: &RunReport, facts: &ModelFacts, path: &Path) -> Result<()> {
-    atomic::write(path, card(report, facts)?.as_bytes())
+pub fn write(report: &RunReport, facts: &ModelFacts, path: &Path) -> Result<()> {
+    atomic::write(path, render(report, facts)?.as_bytes())
 }
 
 impl<'a> View<'a> {
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn the_card_holds_every_task_its_scores_and_how_to_use_it() {
-        let text = card(&report(), &facts()).unwrap();
+        let text = render(&report(), &facts()).unwrap();
         assert!(text.starts_with("---\n") && text.matches("\n---\n").count() == 1);
         for part in ["sts", "entail", "情绪", "ndcg@10", "SentenceTransformer(\"runs/quickstart/model\")"] {
             assert!(text.contains(part), "{part}");
@@ -245,7 +245,7 @@ mod tests {
         let mut evil = report();
         evil.tasks[0].task = "a|b\n---\nx: <b>".into();
         evil.data = polytask_core::report::DataCard::default();
-        let text = card(&evil, &facts()).unwrap();
+        let text = render(&evil, &facts()).unwrap();
         assert_eq!(text.matches("\n---\n").count(), 1);
         assert!(text.contains("a\\|b --- x: \\<b\\>"));
         for line in text.lines().filter(|line| line.starts_with("| ") && line.contains("spearman")) {
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_bare_run_still_has_a_card() {
-        let text = card(&RunReport::default(), &ModelFacts::default()).unwrap();
+        let text = render(&RunReport::default(), &ModelFacts::default()).unwrap();
         assert!(text.contains("without single-task baselines"));
     }
 }

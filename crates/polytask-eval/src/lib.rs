@@ -13,12 +13,11 @@ mod sample;
 pub mod table;
 pub mod words;
 
-pub use card::{ModelFacts, card, write_card};
+pub use card::ModelFacts;
 pub use delta::{Comparison, Summary, TaskRun, compare, summarise, task_report};
-pub use html::{html, write_html};
 pub use interval::{interval, paired};
 pub use metric::{METRICS, Metric, Unit, find, higher_is_better, infos, resampled, score};
-pub use mteb::{MtebRun, write_mteb};
+pub use mteb::MtebRun;
 pub use predictions::{Predictions, Ranking, n_examples};
 pub use table::table;
 pub use words::{Standing, verdict};

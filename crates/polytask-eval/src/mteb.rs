@@ -23,7 +23,7 @@ pub struct MtebRun {
 }
 
 /// Writes a result file per task that MTEB has a shape for, and `model_meta.json`; gives the result files.
-pub fn write_mteb(out: &Path, report: &RunReport, facts: &ModelFacts, run: &MtebRun) -> Result<Vec<PathBuf>> {
+pub fn write(out: &Path, report: &RunReport, facts: &ModelFacts, run: &MtebRun) -> Result<Vec<PathBuf>> {
     let name = if facts.name.is_empty() { &report.name } else { &facts.name };
     let revision = if run.revision.is_empty() { "no_revision_available" } else { &run.revision };
     let folder = out.join(file_name(name)).join(file_name(revision));
@@ -161,7 +161,7 @@ mod tests {
         let out = tempfile::tempdir().unwrap();
         let facts = ModelFacts { name: "my org/my model".into(), ..ModelFacts::default() };
         let run = MtebRun { revision: "abc".into(), ..MtebRun::default() };
-        let written = write_mteb(out.path(), &report(), &facts, &run).unwrap();
+        let written = write(out.path(), &report(), &facts, &run).unwrap();
         let folder = out.path().join("my_org__my_model/abc");
         assert_eq!(written.len(), 4);
         assert!(

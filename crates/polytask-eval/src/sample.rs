@@ -173,9 +173,10 @@ pub(crate) fn report() -> RunReport {
 #[ignore = "writes files for the eye"]
 fn the_sample_can_be_looked_at() {
     let folder = std::path::PathBuf::from(std::env::var("SAMPLE_OUT").unwrap());
-    crate::write_html(&report(), &folder.join("report.html")).unwrap();
-    crate::write_card(&report(), &crate::ModelFacts::default(), &folder.join("CARD.md")).unwrap();
-    crate::write_mteb(&folder, &report(), &crate::ModelFacts::default(), &crate::MtebRun::default()).unwrap();
+    crate::html::write(&report(), &folder.join("report.html")).unwrap();
+    crate::card::write(&report(), &crate::ModelFacts::default(), &folder.join("CARD.md")).unwrap();
+    crate::mteb::write(&folder, &report(), &crate::ModelFacts::default(), &crate::MtebRun::default())
+        .unwrap();
     let tables = [200, 120, 80, 40].map(|width| crate::table(&report(), width)).join("\n\n");
     polytask_core::atomic::write(&folder.join("table.txt"), tables.as_bytes()).unwrap();
 }

@@ -15,7 +15,7 @@ use polytask_core::report::RunReport;
 use polytask_core::{Error, Result, atomic};
 
 /// The report as a self-contained HTML page.
-pub fn html(report: &RunReport) -> Result<String> {
+pub fn render(report: &RunReport) -> Result<String> {
     let bug = |e: minijinja::Error| Error::Bug(format!("report template: {e:#}"));
     let mut environment = Environment::new();
     // The name's ending switches HTML escaping on.
@@ -25,8 +25,8 @@ pub fn html(report: &RunReport) -> Result<String> {
 }
 
 /// Writes the page to `path`.
-pub fn write_html(report: &RunReport, path: &Path) -> Result<()> {
-    atomic::write(path, html(report)?.as_bytes())
+pub fn write(report: &RunReport, path: &Path) -> Result<()> {
+    atomic::write(path, render(report)?.as_bytes())
 }
 
 #[cfg(test)]
@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn every_task_stands_in_the_page_and_no_name_is_markup() {
-        let page = html(&report()).unwrap();
+        let page = render(&report()).unwrap();
         for task in ["sts", "entail", "intent", "search", "情绪", "&lt;script&gt;alert(1)&lt;"] {
             assert!(page.contains(task), "{task}");
         }
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn the_page_needs_nothing_from_elsewhere() {
-        let page = html(&report()).unwrap();
+        let page = render(&report()).unwrap();
         for reference in ["http:", "https:", "src=", "href=\"//", "@import", "url("] {
             assert!(!page.contains(reference), "{reference}");
         }
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn the_page_says_what_regressed_and_what_was_isolated() {
-        let page = html(&report()).unwrap();
+        let page = render(&report()).unwrap();
         assert!(page.contains("regressed: intent by 2.1 points"));
         assert!(page.contains("loss is NaN on rows 17, 240"));
         assert!(page.contains("214"));
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn an_empty_or_undefined_run_is_still_a_page() {
-        assert!(html(&RunReport::default()).unwrap().contains("One model for 0 tasks"));
+        assert!(render(&RunReport::default()).unwrap().contains("One model for 0 tasks"));
         let mut undefined = report();
         for task in &mut undefined.tasks {
             task.joint[0].interval.value = f64::NAN;
@@ -70,7 +70,7 @@ mod tests {
         }
         undefined.losses.values_mut().flatten().for_each(|point| point.value = f64::NAN);
         undefined.conflict.cosine.clear();
-        let page = html(&undefined).unwrap();
+        let page = render(&undefined).unwrap();
         assert!(!page.contains("NaN\"") && !page.contains(">NaN"));
     }
 }
