@@ -141,9 +141,7 @@ impl Targets {
         match self {
             Self::Label(rows) => rows[i].is_some(),
             Self::Labels(rows) | Self::Tags(rows) => rows[i].is_some(),
-            Self::Numbers { width, values } => {
-                values[i * width..(i + 1) * width].iter().any(|v| !v.is_nan())
-            }
+            Self::Numbers { width, values } => values[i * width..(i + 1) * width].iter().any(|v| !v.is_nan()),
             Self::Passages(rows) => !rows[i].positives.is_empty(),
         }
     }

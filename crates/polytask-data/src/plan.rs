@@ -53,9 +53,11 @@ impl Plan {
         let streams: Vec<Stream> = (0..dataset.sources.len())
             .map(|source| Stream::new(suite.seed, source, rows_with_a_target(source, &known)))
             .collect();
-        let costs: Vec<Vec<u32>> = (0..streams.len()).map(|source| sizes::row_costs(dataset, source)).collect();
+        let costs: Vec<Vec<u32>> =
+            (0..streams.len()).map(|source| sizes::row_costs(dataset, source)).collect();
         let sizes = Sizes::new(suite, streams.iter().map(|stream| stream.rows.len()).collect());
-        let mut drawer = Drawer { suite, streams: &streams, costs: &costs, sizes, ends: vec![vec![]; streams.len()] };
+        let mut drawer =
+            Drawer { suite, streams: &streams, costs: &costs, sizes, ends: vec![vec![]; streams.len()] };
         let pace = match suite.train.mixing {
             Mixing::Joint => drawer.joint(),
             Mixing::Alternate => drawer.alternate(),

@@ -88,3 +88,76 @@ pub(crate) fn task(name: &str, kind: &str, from: &str) -> TaskSpec {
         line: 0,
     }
 }
+
+/// A temporary folder with data files.
+pub(crate) struct Folder {
+    folder: tempfile::TempDir,
+}
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file, with its folders.
+    pub(crate) fn write(&self, file: &str, content: &str) {
+        let file = self.path().join(file);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, content).unwrap();
+    }
+
+    /// A suite of tasks (name, kind), each on the source of its name, and of tasks (name, kind, source) on
+    /// the source of another; a source has the files `{name}/{split}.*` that are there.
+    pub(crate) fn suite(&self, own: &[(&str, &str)], shared: &[(&str, &str, &str)]) -> Suite {
+        let mut suite = suite(self.path());
+        for (name, kind) in own {
+            let mut source = source(name, &[]);
+            for split in Split::ALL {
+                for ending in ["tsv", "csv", "jsonl"] {
+                    let file = format!("{name}/{}.{ending}", split.name());
+                    if self.path().join(&file).exists() {
+                        source.files.insert(split, file.into());
+                    }
+                }
+            }
+            suite.sources.push(source);
+            suite.tasks.push(task(name, kind, name));
+        }
+        suite.tasks.extend(shared.iter().map(|(name, kind, from)| task(name, kind, from)));
+        suite
+    }
+
+    /// The suite's data set with a tokenizer of characters.
+    pub(crate) fn build(&self, suite: &Suite) -> polytask_core::Result<crate::Dataset> {
+        crate::build(suite, &Characters)
+    }
+}
+
+/// A tokenizer whose tokens are characters between two special tokens, 12 at most.
+pub(crate) struct Characters;
+
+impl crate::Tokenize for Characters {
+    fn encode(&self, text: &str) -> polytask_core::Result<Vec<u32>> {
+        let characters = text.chars().take(10).map(u32::from);
+        Ok(std::iter::once(1).chain(characters).chain([2]).collect())
+    }
+
+    fn encode_words(&self, words: &[&str]) -> polytask_core::Result<(Vec<u32>, Vec<u32>)> {
+        let (mut tokens, mut starts) = (vec![1], Vec::new());
+        for word in words {
+            starts.push(if tokens.len() < 11 { tokens.len() as u32 } else { u32::MAX });
+            tokens.extend(word.chars().map(u32::from));
+            tokens.truncate(11);
+        }
+        tokens.push(2);
+        Ok((tokens, starts))
+    }
+
+    fn max_length(&self) -> usize {
+        12
+    }
+}

@@ -76,7 +76,11 @@ pub(super) fn resolve(
         }
     }
     let id = source.columns.get("id").cloned().or_else(|| first_of(ID, found));
-    if problems.is_empty() { Ok(Columns { inputs: longest, id, weight, tasks: columns }) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(Columns { inputs: longest, id, weight, tasks: columns })
+    } else {
+        Err(problems)
+    }
 }
 
 /// The first of some names that a file has.
@@ -146,7 +150,13 @@ fn missing(task: &TaskSpec, role: &str, expected: &str, found: &Found<'_>) -> Pr
 }
 
 /// A task whose texts are not those of the source's rows.
-fn other_inputs(source: &SourceSpec, task: &TaskSpec, own: &[String], rows: &[String], file: &Path) -> Problem {
+fn other_inputs(
+    source: &SourceSpec,
+    task: &TaskSpec,
+    own: &[String],
+    rows: &[String],
+    file: &Path,
+) -> Problem {
     let what = format!(
         "task `{}` reads `{}`, but the rows of source `{}` are `{}`; tasks of one source share their texts",
         task.name,

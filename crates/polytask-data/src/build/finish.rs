@@ -55,7 +55,10 @@ fn wrong_splits(suite: &Suite, source: &SourceSpec, task: &TaskSpec, data: &Task
         problems.push(Problem::at(place, what).try_this("check the target's column in the suite"));
     }
     if !data.targets.contains_key(&Split::Valid) {
-        let what = format!("task `{}` has no valid split, and train has too few different rows to cut one", task.name);
+        let what = format!(
+            "task `{}` has no valid split, and train has too few different rows to cut one",
+            task.name
+        );
         let place = place_of(suite, source, Split::Train);
         problems.push(Problem::at(place, what).try_this("give a valid file, or a `valid` share above 0"));
     }
@@ -80,7 +83,12 @@ fn wrong_splits(suite: &Suite, source: &SourceSpec, task: &TaskSpec, data: &Task
 
 fn place_of(suite: &Suite, source: &SourceSpec, split: Split) -> Place {
     let named = source.files.get(&split).or(source.qrels.get(&split));
-    Place::file(&named.map_or_else(|| suite.file.clone(), |named: &std::path::PathBuf| suite.folder.join(named as &Path)))
+    Place::file(
+        &named.map_or_else(
+            || suite.file.clone(),
+            |named: &std::path::PathBuf| suite.folder.join(named as &Path),
+        ),
+    )
 }
 
 fn classes(rows: &[Option<u32>]) -> Vec<u32> {
@@ -134,9 +142,8 @@ fn labels_without_rows(data: &TaskData) -> Vec<&str> {
 /// Smallest and largest known value of each number; infinite where none is known.
 fn ranges(width: usize, values: &[f32]) -> Vec<(f32, f32)> {
     let column = |c: usize| values.iter().skip(c).step_by(width.max(1)).filter(|v| !v.is_nan());
-    let range = |c| {
-        column(c).fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)))
-    };
+    let range =
+        |c| column(c).fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
     (0..width).map(range).collect()
 }
 
@@ -148,10 +155,14 @@ fn scale(head: HeadForm, data: &TaskData) -> Vec<(f32, f32)> {
     if head == HeadForm::Cosine {
         let span = |(low, high): (f32, f32)| (low, spread(f64::from(high) - f64::from(low)));
         let known = |range: &(f32, f32)| range.0 <= range.1;
-        return ranges(*width, values).into_iter().map(|r| if known(&r) { span(r) } else { (0.0, 1.0) }).collect();
+        return ranges(*width, values)
+            .into_iter()
+            .map(|r| if known(&r) { span(r) } else { (0.0, 1.0) })
+            .collect();
     }
     let moments = |c: usize| {
-        let known = || values.iter().skip(c).step_by((*width).max(1)).filter(|v| !v.is_nan()).map(|&v| f64::from(v));
+        let known =
+            || values.iter().skip(c).step_by((*width).max(1)).filter(|v| !v.is_nan()).map(|&v| f64::from(v));
         let n = known().count().max(1) as f64;
         let mean = known().sum::<f64>() / n;
         let variance = known().map(|v| (v - mean).powi(2)).sum::<f64>() / n;

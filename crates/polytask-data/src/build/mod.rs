@@ -16,6 +16,7 @@ mod table;
 use polytask_core::{Result, Split, Suite};
 
 use crate::{Dataset, Tokenizer};
+pub(crate) use finish::n_known;
 use intern::Interner;
 use problems::Problems;
 

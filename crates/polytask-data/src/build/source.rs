@@ -26,7 +26,8 @@ impl<'a> Builder<'a> {
         let suite = self.suite;
         let spec = &suite.sources[index];
         self.dataset.sources.push(SourceData { name: spec.name.clone(), splits: BTreeMap::new() });
-        let members: Vec<usize> = (0..suite.tasks.len()).filter(|&t| suite.tasks[t].from == spec.name).collect();
+        let members: Vec<usize> =
+            (0..suite.tasks.len()).filter(|&t| suite.tasks[t].from == spec.name).collect();
         if members.is_empty() {
             return Ok(());
         }
@@ -95,7 +96,10 @@ impl Reading<'_, '_> {
         if !self.has(Split::Train) {
             let place = Place::line(&self.builder.suite.file, self.spec.line);
             let what = format!("source `{}` has no train file", self.spec.name);
-            return self.builder.problems.add(Problem::at(place, what).try_this("files = { train = \"...\" }"));
+            return self
+                .builder
+                .problems
+                .add(Problem::at(place, what).try_this("files = { train = \"...\" }"));
         }
         let mut tables = BTreeMap::new();
         let mut train = self.read_split(Split::Train)?;
@@ -160,7 +164,11 @@ impl Reading<'_, '_> {
         let before = self.builder.problems.len();
         let all = self.read_rows(split, &file, reader, judged, &mut table)?;
         if all == 0 && self.builder.problems.len() == before {
-            let what = format!("{} split of source `{}` has no rows, expected at least one", split.name(), self.spec.name);
+            let what = format!(
+                "{} split of source `{}` has no rows, expected at least one",
+                split.name(),
+                self.spec.name
+            );
             let problem = Problem::at(Place::file(&file), what);
             self.builder.problems.add(problem.try_this("check that the file was written whole"))?;
         }
@@ -364,7 +372,8 @@ impl Reading<'_, '_> {
                 let name = columns.and_then(|task| task.target.as_deref()).unwrap_or(task.kind.target);
                 let what = format!("no row of train has column `{name}`, the target of task `{}`", task.name);
                 let place = Place::line(&self.builder.suite.file, task.line);
-                let remedy = format!("name the column in the suite: columns = {{ {} = \"...\" }}", task.kind.target);
+                let remedy =
+                    format!("name the column in the suite: columns = {{ {} = \"...\" }}", task.kind.target);
                 self.builder.problems.add(Problem::at(place, what).try_this(remedy))?;
             }
         }

@@ -31,7 +31,12 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new(n_inputs: usize, n_tasks: usize) -> Self {
-        Self { n_inputs, targets: vec![vec![]; n_tasks], task_weights: vec![vec![]; n_tasks], ..Self::default() }
+        Self {
+            n_inputs,
+            targets: vec![vec![]; n_tasks],
+            task_weights: vec![vec![]; n_tasks],
+            ..Self::default()
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -94,7 +99,9 @@ pub(super) fn column(target: TargetType, width: usize, rows: Vec<Target>) -> Tar
         TargetType::Label => Targets::Label(rows.into_iter().map(label).collect()),
         TargetType::Labels => Targets::Labels(rows.into_iter().map(many).collect()),
         TargetType::Tags => Targets::Tags(rows.into_iter().map(many).collect()),
-        TargetType::Numbers => Targets::Numbers { width, values: rows.into_iter().flat_map(numbers).collect() },
+        TargetType::Numbers => {
+            Targets::Numbers { width, values: rows.into_iter().flat_map(numbers).collect() }
+        }
         TargetType::Passages => Targets::Passages(rows.into_iter().map(passages).collect()),
     }
 }

@@ -17,7 +17,9 @@ fn example(sizes: &[usize]) -> (Suite, Dataset) {
         suite.tasks.push(testing::task(&name, "class", &name));
         let texts = (0..n).map(|i| dataset.texts.push(&vec![1; 3 + (i * 7 + s) % 10])).collect();
         let rows = Rows { texts, n_inputs: 1, weights: vec![1.0; n] };
-        dataset.sources.push(SourceData { name: name.clone(), splits: BTreeMap::from([(Split::Train, rows)]) });
+        dataset
+            .sources
+            .push(SourceData { name: name.clone(), splits: BTreeMap::from([(Split::Train, rows)]) });
         let unknown = |i: usize| s + 1 == sizes.len() && i % 5 == 4;
         let labels = (0..n).map(|i| (!unknown(i)).then_some(0)).collect();
         let targets = BTreeMap::from([(Split::Train, Targets::Label(labels))]);
@@ -28,7 +30,11 @@ fn example(sizes: &[usize]) -> (Suite, Dataset) {
 
 /// All draws of a source, in order.
 fn draws(plan: &Plan, source: usize) -> Vec<u32> {
-    (0..plan.n_steps()).flat_map(|i| plan.step(i)).filter(|(s, _)| *s == source).flat_map(|(_, r)| r).collect()
+    (0..plan.n_steps())
+        .flat_map(|i| plan.step(i))
+        .filter(|(s, _)| *s == source)
+        .flat_map(|(_, r)| r)
+        .collect()
 }
 
 fn counts(rows: &[u32]) -> BTreeMap<u32, usize> {
@@ -46,7 +52,10 @@ fn two_joint_epochs_visit_each_row_of_the_largest_source_twice_and_only_rows_wit
     let plan = Plan::new(&suite, &dataset);
     let counts = counts(&draws(&plan, 1));
     assert!(counts.values().all(|&n| n == 2), "{counts:?}");
-    assert_eq!(counts.keys().copied().collect::<Vec<_>>(), (0..100).filter(|i| i % 5 != 4).collect::<Vec<_>>());
+    assert_eq!(
+        counts.keys().copied().collect::<Vec<_>>(),
+        (0..100).filter(|i| i % 5 != 4).collect::<Vec<_>>()
+    );
     assert!((0..plan.n_steps()).all(|i| plan.step(i).len() == 2), "every source is in every step");
     assert_eq!(plan.epochs(plan.n_steps()), 2.0);
     let ends: Vec<u64> = (0..plan.n_steps()).filter(|&i| plan.is_epoch_end(i)).collect();

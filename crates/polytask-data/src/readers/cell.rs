@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn missing_means_null_nan_or_empty_and_never_zero_or_an_empty_list() {
-        for missing in [Cell::Null, Cell::Number(f64::NAN), Cell::Text(" ".into()), Cell::Text("NaN".into())] {
+        for missing in [Cell::Null, Cell::Number(f64::NAN), Cell::Text(" ".into()), Cell::Text("NaN".into())]
+        {
             assert!(missing.is_missing(), "{missing:?}");
         }
         for known in [Cell::Number(0.0), Cell::Bool(false), Cell::List(vec![]), Cell::Text("0".into())] {

@@ -186,7 +186,8 @@ mod tests {
         let plain: String = (0..2000).map(|i| format!("{{\"text\":\"row {}\"}}\n", i * 7919)).collect();
         for how in COMPRESSIONS {
             let bytes = compressed(plain.as_bytes(), how);
-            let error = read_bytes(&format!("t.jsonl.{how}"), &bytes[..bytes.len() / 2]).unwrap_err().to_string();
+            let error =
+                read_bytes(&format!("t.jsonl.{how}"), &bytes[..bytes.len() / 2]).unwrap_err().to_string();
             assert!(error.contains("t.jsonl") && error.contains("truncated"), "{error}");
         }
         let error = read_bytes("t.csv.gz", b"not gzip at all").unwrap_err().to_string();

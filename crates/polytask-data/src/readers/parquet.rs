@@ -114,7 +114,8 @@ mod tests {
 
     /// Two rows: (text, score, id), the second without a score.
     fn example() -> Vec<u8> {
-        let schema = "message rows { required binary text (UTF8); optional double score; required int64 id; }";
+        let schema =
+            "message rows { required binary text (UTF8); optional double score; required int64 id; }";
         let schema = Arc::new(parse_message_type(schema).unwrap());
         let mut bytes = Vec::new();
         let properties = Arc::new(WriterProperties::builder().build());

@@ -39,9 +39,7 @@ pub fn read(file: &Path) -> Result<Vec<Qrel>> {
 pub fn read_bytes(file: &str, bytes: &[u8]) -> Result<Vec<Qrel>> {
     let path = Path::new(file);
     match super::format_of(path) {
-        Some(format) if format.name != "tsv" => {
-            from_records(path, super::open_bytes(file, bytes.to_vec())?)
-        }
+        Some(format) if format.name != "tsv" => from_records(path, super::open_bytes(file, bytes.to_vec())?),
         _ => from_lines(Input::from_bytes(path, bytes.to_vec())),
     }
 }

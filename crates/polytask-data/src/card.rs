@@ -1,0 +1,245 @@
+//! The data card: counts, histograms, duplicates, and leakage between splits and between tasks.
+//!
+//! Texts are compared in lower case with white space folded, so a copy with another capital still counts.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use polytask_core::report::{DataCard, Leak, TaskCard};
+use polytask_core::suite::SourceSpec;
+use polytask_core::{Split, Suite};
+
+use crate::build::n_known;
+use crate::{Dataset, Rows, Targets, TaskData, TextId};
+
+/// Bins of the histogram of numeric targets.
+const BINS: usize = 10;
+
+/// What the data of a suite look like.
+pub fn card(suite: &Suite, dataset: &Dataset) -> DataCard {
+    let tasks = (0..dataset.tasks.len()).map(|task| task_card(suite, dataset, task)).collect();
+    let (texts, tokens) = (dataset.texts.len(), dataset.texts.n_tokens());
+    DataCard { tasks, leaks: leaks(dataset), texts, tokens }
+}
+
+/// What of a card a reader should act on, in words.
+pub fn warnings(card: &DataCard) -> Vec<String> {
+    let mut words = Vec::new();
+    for task in &card.tasks {
+        let name = &task.task;
+        let train = task.rows.get("train").copied().unwrap_or(0);
+        if task.duplicates > 0 {
+            words.push(format!(
+                "task `{name}`: {} of {train} rows of train repeat earlier ones",
+                task.duplicates
+            ));
+        }
+        for (split, n) in task.leaked.iter().filter(|(_, n)| **n > 0) {
+            let rows = task.rows.get(split).copied().unwrap_or(0);
+            words.push(format!("task `{name}`: {n} of {rows} rows of {split} also stand in train"));
+        }
+        if task.truncated > 0 {
+            words.push(format!("task `{name}`: {} texts reach the length limit", task.truncated));
+        }
+    }
+    for leak in &card.leaks {
+        let Leak { task, split, trained_by, texts } = leak;
+        words
+            .push(format!("{texts} texts of {split} of task `{task}` are trained on by task `{trained_by}`"));
+    }
+    words
+}
+
+fn task_card(suite: &Suite, dataset: &Dataset, index: usize) -> TaskCard {
+    let (task, spec) = (&dataset.tasks[index], &suite.tasks[index]);
+    let splits = &dataset.sources[task.source].splits;
+    let train = task.targets.get(&Split::Train);
+    let by_split = |count: &dyn Fn(Split, &Rows) -> usize| -> BTreeMap<String, usize> {
+        splits.iter().map(|(split, rows)| (split.name().to_owned(), count(*split, rows))).collect()
+    };
+    let (duplicates, mut leaked) = copies(dataset, splits);
+    leaked.retain(|split, _| split != "train");
+    let texts = texts_of(dataset, task);
+    TaskCard {
+        task: task.name.clone(),
+        kind: spec.kind.name.into(),
+        rows: by_split(&|_, rows| rows.len()),
+        labelled: by_split(&|split, _| task.targets.get(&split).map_or(0, n_known)),
+        labels: train.map(|targets| label_counts(targets, &task.labels)).unwrap_or_default(),
+        values: train.map(value_counts).unwrap_or_default(),
+        lengths: length_counts(dataset, &texts),
+        truncated: texts.iter().filter(|text| dataset.truncated.binary_search(text).is_ok()).count(),
+        duplicates,
+        leaked,
+        hashes: hashes(&suite.sources[task.source], dataset),
+    }
+}
+
+/// The folded texts of a row.
+fn folded(dataset: &Dataset, inputs: &[TextId]) -> Vec<u64> {
+    inputs.iter().map(|&text| dataset.folded[text as usize]).collect()
+}
+
+/// Rows of train that repeat earlier ones, and per split the rows that stand in train.
+fn copies(dataset: &Dataset, splits: &BTreeMap<Split, Rows>) -> (usize, BTreeMap<String, usize>) {
+    let keys = |rows: &Rows| (0..rows.len()).map(|i| folded(dataset, rows.inputs(i))).collect::<Vec<_>>();
+    let train: Vec<Vec<u64>> = splits.get(&Split::Train).map(keys).unwrap_or_default();
+    let n_train = train.len();
+    let distinct: HashSet<Vec<u64>> = train.into_iter().collect();
+    let copied = |rows: &Rows| keys(rows).iter().filter(|key| distinct.contains(*key)).count();
+    let leaked = splits.iter().map(|(split, rows)| (split.name().to_owned(), copied(rows))).collect();
+    (n_train - distinct.len(), leaked)
+}
+
+/// All texts of a task, inputs and passages, each once.
+fn texts_of(dataset: &Dataset, task: &TaskData) -> BTreeSet<TextId> {
+    let inputs = dataset.sources[task.source].splits.values().flat_map(|rows| rows.texts.iter());
+    inputs.chain(&task.corpus).copied().collect()
+}
+
+fn label_counts(targets: &Targets, labels: &[String]) -> BTreeMap<String, usize> {
+    let mut counts = vec![0; labels.len()];
+    match targets {
+        Targets::Label(rows) => rows.iter().flatten().for_each(|&label| counts[label as usize] += 1),
+        Targets::Labels(rows) | Targets::Tags(rows) => {
+            rows.iter().flatten().flatten().for_each(|&label| counts[label as usize] += 1);
+        }
+        Targets::Numbers { .. } | Targets::Passages(_) => return BTreeMap::new(),
+    }
+    labels.iter().cloned().zip(counts).collect()
+}
+
+/// Equal bins from the smallest to the largest number, all numbers of a row together.
+fn value_counts(targets: &Targets) -> Vec<(f64, usize)> {
+    let Targets::Numbers { values, .. } = targets else { return Vec::new() };
+    let known: Vec<f64> = values.iter().filter(|v| !v.is_nan()).map(|&v| f64::from(v)).collect();
+    let low = known.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = known.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if known.is_empty() || low == high {
+        return known.first().map(|&only| (only, known.len())).into_iter().collect();
+    }
+    let width = (high - low) / BINS as f64;
+    let mut bins: Vec<(f64, usize)> = (0..BINS).map(|bin| (low + width * bin as f64, 0)).collect();
+    for value in known {
+        bins[(((value - low) / width) as usize).min(BINS - 1)].1 += 1;
+    }
+    bins
+}
+
+/// Bins that end at powers of two, up to the longest text.
+fn length_counts(dataset: &Dataset, texts: &BTreeSet<TextId>) -> Vec<(usize, usize)> {
+    let mut bins: BTreeMap<usize, usize> = BTreeMap::new();
+    for &text in texts {
+        *bins.entry(dataset.texts.tokens(text).len().next_power_of_two()).or_default() += 1;
+    }
+    bins.into_iter().collect()
+}
+
+fn hashes(source: &SourceSpec, dataset: &Dataset) -> BTreeMap<String, String> {
+    let files =
+        source.files.values().chain(source.qrels.values()).chain(&source.corpus).chain(&source.queries);
+    let named = files.map(|file| file.display().to_string());
+    named.filter_map(|file| dataset.files.get(&file).map(|sum| (file.clone(), sum.clone()))).collect()
+}
+
+/// Valid and test texts of a task that a task of another source trains on.
+fn leaks(dataset: &Dataset) -> Vec<Leak> {
+    let trained: Vec<HashSet<u64>> = dataset.tasks.iter().map(|task| trained_texts(dataset, task)).collect();
+    let mut leaks = Vec::new();
+    for task in &dataset.tasks {
+        for (split, rows) in &dataset.sources[task.source].splits {
+            if *split == Split::Train {
+                continue;
+            }
+            let texts: BTreeSet<u64> = rows
+                .texts
+                .iter()
+                .filter(|t| is_text(dataset, **t))
+                .map(|&t| dataset.folded[t as usize])
+                .collect();
+            for (other, trained) in dataset.tasks.iter().zip(&trained) {
+                let n = texts.iter().filter(|text| trained.contains(text)).count();
+                if other.source != task.source && n > 0 {
+                    leaks.push(Leak {
+                        task: task.name.clone(),
+                        split: split.name().into(),
+                        trained_by: other.name.clone(),
+                        texts: n,
+                    });
+                }
+            }
+        }
+    }
+    leaks
+}
+
+/// Folded texts of the train rows a task has a target for, with the passages that answer them.
+fn trained_texts(dataset: &Dataset, task: &TaskData) -> HashSet<u64> {
+    let rows = dataset.sources[task.source].splits.get(&Split::Train);
+    let (Some(rows), Some(targets)) = (rows, task.targets.get(&Split::Train)) else { return HashSet::new() };
+    let mut texts = Vec::new();
+    for i in (0..rows.len()).filter(|&i| targets.is_known(i)) {
+        texts.extend_from_slice(rows.inputs(i));
+        if let Targets::Passages(relevance) = targets {
+            texts.extend(relevance[i].positives.iter().map(|(passage, _)| task.corpus[*passage as usize]));
+        }
+    }
+    texts.into_iter().filter(|&text| is_text(dataset, text)).map(|t| dataset.folded[t as usize]).collect()
+}
+
+/// Whether a text says anything: the empty text stands everywhere and leaks nothing.
+fn is_text(dataset: &Dataset, text: TextId) -> bool {
+    dataset.folded[text as usize] != polytask_core::hash::text64("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Folder;
+
+    #[test]
+    fn planted_duplicates_and_leaks_are_found() {
+        let folder = Folder::new();
+        folder.write("a/train.tsv", "text\tlabel\nHello world\tx\nhello   WORLD\tx\nother\ty\n\ty\n");
+        folder.write("a/valid.tsv", "text\tlabel\nOTHER\ty\nfresh\tx\n");
+        folder.write("a/test.tsv", "text\tlabel\nnew\ty\n\ty\n");
+        folder.write("b/train.tsv", "text\tvalue\nnew \t1\nmore\t5\n\t2\n");
+        folder.write("b/valid.tsv", "text\tvalue\nhello world\t2\n");
+        let suite = folder.suite(&[("a", "class"), ("b", "regression")], &[]);
+        let card = card(&suite, &folder.build(&suite).unwrap());
+        let a = &card.tasks[0];
+        assert_eq!((a.duplicates, a.leaked["valid"], a.leaked["test"]), (1, 1, 1));
+        assert_eq!((a.rows["train"], a.labels["x"], a.labels["y"]), (4, 2, 2));
+        let leak = |task: &str, split: &str, trained_by: &str| Leak {
+            task: task.into(),
+            split: split.into(),
+            trained_by: trained_by.into(),
+            texts: 1,
+        };
+        assert_eq!(card.leaks, [leak("a", "test", "b"), leak("b", "valid", "a")]);
+        assert_eq!(a.hashes.len(), 3);
+        assert_eq!(a.truncated, 2);
+        let words = warnings(&card);
+        assert_eq!(words.len(), 7, "{words:?}");
+        assert!(words.contains(&"task `a`: 1 of 4 rows of train repeat earlier ones".into()), "{words:?}");
+    }
+
+    #[test]
+    fn histograms_count_every_known_value_and_every_text_once() {
+        let folder = Folder::new();
+        folder.write("b/train.tsv", "text\tvalue\na\t0\na\t10\nbb\t\nc\t9.9\n");
+        folder.write("b/valid.tsv", "text\tvalue\nd\t100\n");
+        let suite = folder.suite(&[("b", "regression")], &[]);
+        let card = card(&suite, &folder.build(&suite).unwrap());
+        let task = &card.tasks[0];
+        assert_eq!((task.rows["train"], task.labelled["train"]), (4, 3));
+        assert_eq!((task.values[0], task.values[9].1, task.values.len()), ((0.0, 1), 2, 10));
+        assert_eq!(task.lengths.iter().map(|(_, n)| n).sum::<usize>(), 4);
+        assert_eq!(card.texts, 4);
+    }
+
+    #[test]
+    fn equal_values_make_one_bin() {
+        let targets = Targets::Numbers { width: 1, values: vec![2.0, f32::NAN, 2.0] };
+        assert_eq!(value_counts(&targets), [(2.0, 2)]);
+    }
+}
