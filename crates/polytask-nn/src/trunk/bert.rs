@@ -132,16 +132,19 @@ impl BertConfig {
             .collect();
         if self.num_hidden_layers > MAX_LAYERS {
             let found = self.num_hidden_layers;
-            problems.push(Problem::new(format!("`num_hidden_layers` is {found}, expected at most {MAX_LAYERS}")));
+            problems
+                .push(Problem::new(format!("`num_hidden_layers` is {found}, expected at most {MAX_LAYERS}")));
         }
         let (hidden, heads) = (self.hidden_size, self.num_attention_heads);
         if heads > 0 && !hidden.is_multiple_of(heads) {
-            let what = format!("`num_attention_heads` is {heads}, expected a divisor of `hidden_size` {hidden}");
+            let what =
+                format!("`num_attention_heads` is {heads}, expected a divisor of `hidden_size` {hidden}");
             problems.push(Problem::new(what));
         }
         if !(self.layer_norm_eps > 0.0 && self.layer_norm_eps < 1.0) {
             let found = self.layer_norm_eps;
-            problems.push(Problem::new(format!("`layer_norm_eps` is {found}, expected a small positive number")));
+            problems
+                .push(Problem::new(format!("`layer_norm_eps` is {found}, expected a small positive number")));
         }
         problems
     }
@@ -217,7 +220,8 @@ fn layer_block<T: Real>(config: &BertConfig, i: usize) -> Block<T> {
         ("output.LayerNorm.bias", &[d], false),
     ];
     let names: Vec<String> = tensors.iter().map(|(name, ..)| format!("encoder.layer.{i}.{name}")).collect();
-    let named: Vec<_> = names.iter().zip(tensors).map(|(name, (_, s, decays))| (name.as_str(), s, decays)).collect();
+    let named: Vec<_> =
+        names.iter().zip(tensors).map(|(name, (_, s, decays))| (name.as_str(), s, decays)).collect();
     Block::zeros(&format!("layer.{i}"), &named)
 }
 
@@ -227,7 +231,8 @@ pub fn init<T: Real>(config: &BertConfig, seed: u64) -> Params<T> {
     for (b, block) in params.blocks.iter_mut().enumerate() {
         for i in 0..block.tensors.len() {
             let mut rng = Rng::new(seed, Purpose::Init, &[b as u64, i as u64]);
-            let (matrix, norm) = (block.tensors[i].shape.len() > 1, block.tensors[i].name.ends_with("LayerNorm.weight"));
+            let (matrix, norm) =
+                (block.tensors[i].shape.len() > 1, block.tensors[i].name.ends_with("LayerNorm.weight"));
             let draw = || match (matrix, norm) {
                 (true, _) => T::of(0.02 * rng.normal()),
                 (false, true) => T::ONE,
@@ -346,7 +351,8 @@ mod tests {
 
     #[test]
     fn all_impossible_settings_are_named_at_once() {
-        let config = BertConfig { vocab_size: 0, num_attention_heads: 5, layer_norm_eps: -1.0, ..BertConfig::tiny() };
+        let config =
+            BertConfig { vocab_size: 0, num_attention_heads: 5, layer_norm_eps: -1.0, ..BertConfig::tiny() };
         let message = config.checked().unwrap_err().to_string();
         for part in ["`vocab_size` is 0", "divisor of `hidden_size` 32", "`layer_norm_eps` is -1"] {
             assert!(message.contains(part), "{message}");

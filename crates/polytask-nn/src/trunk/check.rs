@@ -28,7 +28,11 @@ impl Sizes {
     pub(crate) fn params<T: Real>(&self, params: &Params<T>) -> Result<()> {
         if params.blocks.len() != self.0.len() {
             let (found, expected) = (params.blocks.len(), self.0.len());
-            return shape("trunk", format!("{found} parameter blocks"), format!("{expected} of this configuration"));
+            return shape(
+                "trunk",
+                format!("{found} parameter blocks"),
+                format!("{expected} of this configuration"),
+            );
         }
         for (block, (name, n)) in params.blocks.iter().zip(&self.0) {
             if block.values.len() != *n {
@@ -45,7 +49,11 @@ pub(crate) fn batch(config: &BertConfig, batch: &PackedBatch) -> Result<()> {
     let starts = &batch.starts;
     let ends_fit = starts.first() == Some(&0) && starts.last().map(|&n| n as usize) == Some(batch.ids.len());
     if !ends_fit || starts.windows(2).any(|w| w[0] > w[1]) {
-        return shape("packed batch", "starts that do not cover its rows", "ascending starts from 0 to the number of rows");
+        return shape(
+            "packed batch",
+            "starts that do not cover its rows",
+            "ascending starts from 0 to the number of rows",
+        );
     }
     if let Some(id) = batch.ids.iter().find(|&&id| id as usize >= config.vocab_size) {
         let expected = format!("ids below {}; does the tokenizer belong to this encoder?", config.vocab_size);
@@ -78,7 +86,12 @@ pub(crate) fn lowest(config: &BertConfig, lowest: usize) -> Result<()> {
 }
 
 /// Refuses cached states that do not belong to the batch.
-pub(crate) fn below<T>(config: &BertConfig, batch: &PackedBatch, lowest: usize, below: &States<T>) -> Result<()> {
+pub(crate) fn below<T>(
+    config: &BertConfig,
+    batch: &PackedBatch,
+    lowest: usize,
+    below: &States<T>,
+) -> Result<()> {
     let (rows, d) = (batch.n_rows(), config.hidden_size);
     if lowest > 0 && below.values.len() != rows * d {
         let found = format!("{} cached values", below.values.len());
@@ -88,7 +101,11 @@ pub(crate) fn below<T>(config: &BertConfig, batch: &PackedBatch, lowest: usize, 
 }
 
 /// Refuses cotangents whose sequences or values do not fit the batch.
-pub(crate) fn cotangents<T>(config: &BertConfig, batch: &PackedBatch, cotangents: &[Cotangent<T>]) -> Result<()> {
+pub(crate) fn cotangents<T>(
+    config: &BertConfig,
+    batch: &PackedBatch,
+    cotangents: &[Cotangent<T>],
+) -> Result<()> {
     for cotangent in cotangents {
         let part = format!("cotangent of task {}", cotangent.task);
         let sequences = &cotangent.sequences;

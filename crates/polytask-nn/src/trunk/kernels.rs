@@ -115,9 +115,19 @@ pub(crate) enum Threads {
 }
 
 /// `dst = scale · lhs · rhs`, plus the old `dst` when `add`.
-pub(crate) fn matmul(mut dst: MatMut<'_>, add: bool, lhs: Mat<'_>, rhs: Mat<'_>, scale: f32, threads: Threads) {
+pub(crate) fn matmul(
+    mut dst: MatMut<'_>,
+    add: bool,
+    lhs: Mat<'_>,
+    rhs: Mat<'_>,
+    scale: f32,
+    threads: Threads,
+) {
     let (m, n, k) = (dst.rows, dst.cols, lhs.cols);
-    assert!(lhs.rows == m && rhs.rows == k && rhs.cols == n, "matrix product of fitting shapes: this is a bug");
+    assert!(
+        lhs.rows == m && rhs.rows == k && rhs.cols == n,
+        "matrix product of fitting shapes: this is a bug"
+    );
     if m == 0 || n == 0 || k == 0 {
         if !add {
             dst.fill(0.0);
@@ -196,7 +206,14 @@ mod tests {
     #[test]
     fn a_product_over_nothing_is_zero() {
         let mut out = vec![7.0; 4];
-        matmul(MatMut::new(&mut out, 2, 2), false, Mat::new(&[], 2, 0), Mat::new(&[], 0, 2), 1.0, Threads::All);
+        matmul(
+            MatMut::new(&mut out, 2, 2),
+            false,
+            Mat::new(&[], 2, 0),
+            Mat::new(&[], 0, 2),
+            1.0,
+            Threads::All,
+        );
         assert_eq!(out, [0.0; 4]);
     }
 

@@ -16,19 +16,22 @@
 
 pub mod bert;
 mod check;
+mod composed;
 mod dropout;
 mod elementwise;
 mod kernels;
 mod packed;
 mod pool;
+pub mod sinks;
 
 pub use bert::BertConfig;
+pub use composed::Composed;
 pub use packed::Packed;
 
 use polytask_core::PackedBatch;
 
-use crate::params::{Params, Real};
 use crate::Result;
+use crate::params::{Params, Real};
 
 /// How a forward pass is meant.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -159,3 +162,6 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
         sink: &mut dyn GradSink<T>,
     ) -> Result<()>;
 }
+
+#[cfg(test)]
+mod tests;

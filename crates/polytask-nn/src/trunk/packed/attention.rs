@@ -61,7 +61,12 @@ struct PairGrad<'a> {
 
 impl<'a> Attention<'a> {
     /// Attention over the rows `qkv` `[rows, 3·d_hidden]`.
-    pub(super) fn new(config: &BertConfig, batch: &'a PackedBatch, qkv: &'a [f32], drop: Option<Dropout>) -> Self {
+    pub(super) fn new(
+        config: &BertConfig,
+        batch: &'a PackedBatch,
+        qkv: &'a [f32],
+        drop: Option<Dropout>,
+    ) -> Self {
         let qkv = Mat::new(qkv, batch.n_rows(), 3 * config.hidden_size);
         Self { heads: config.num_attention_heads, d: config.d_head(), batch, qkv, drop }
     }
@@ -91,7 +96,8 @@ impl<'a> Attention<'a> {
             wide(
                 #[inline(always)]
                 || {
-                    for (i, (row, sum)) in scores.chunks_exact_mut(len.max(1)).zip(pair.log_sums).enumerate() {
+                    for (i, (row, sum)) in scores.chunks_exact_mut(len.max(1)).zip(pair.log_sums).enumerate()
+                    {
                         *sum = softmax(row);
                         self.drop(pair.sequence, pair.head, i, row);
                     }
@@ -186,6 +192,12 @@ impl<'a> Attention<'a> {
 
 /// The coordinate of the mask of row `i` of a sequence's attention probabilities in one head.
 #[inline(always)]
-pub(in crate::trunk) fn mask_row(batch: &PackedBatch, sequence: usize, heads: usize, head: usize, i: usize) -> u64 {
+pub(in crate::trunk) fn mask_row(
+    batch: &PackedBatch,
+    sequence: usize,
+    heads: usize,
+    head: usize,
+    i: usize,
+) -> u64 {
     ((batch.rows(sequence).start + i) * heads + head) as u64
 }

@@ -131,7 +131,8 @@ impl LayerContext<'_> {
                 #[inline(always)]
                 || {
                     let rows = x.chunks_exact_mut(d).zip(out.chunks_exact_mut(d)).zip(inverse);
-                    for (i, (((x, out), inverse), residual)) in rows.zip(residual.chunks_exact(d)).enumerate() {
+                    for (i, (((x, out), inverse), residual)) in rows.zip(residual.chunks_exact(d)).enumerate()
+                    {
                         add(x, closing.bias);
                         if let Some(drop) = &closing.drop {
                             drop.apply((c * CHUNK + i) as u64, x);
@@ -156,14 +157,23 @@ pub(super) struct LayerGrads {
 
 impl LayerContext<'_> {
     /// Gradients from `g` = dL/d output on the stacked rows.
-    pub(super) fn backward(&self, values: &[f32], saved: &LayerSaved, stack: &Stack, mut g: Buf, below: bool) -> LayerGrads {
-        let (pool, d, f, n) = (self.pool, self.config.hidden_size, self.config.intermediate_size, stack.n_rows());
+    pub(super) fn backward(
+        &self,
+        values: &[f32],
+        saved: &LayerSaved,
+        stack: &Stack,
+        mut g: Buf,
+        below: bool,
+    ) -> LayerGrads {
+        let (pool, d, f, n) =
+            (self.pool, self.config.hidden_size, self.config.intermediate_size, stack.n_rows());
         let view = LayerView::new(self.config, values);
         let mut params: Vec<Buf> = stack.groups.iter().map(|_| pool.take(values.len())).collect();
 
         let mut branch = pool.take(n * d);
         let drop = self.drop(Site::FeedForwardOut);
-        let norm2 = norm_backward_rows(pool, stack, &saved.norm2, view.norm2_weight, drop, &mut g, Some(&mut branch));
+        let norm2 =
+            norm_backward_rows(pool, stack, &saved.norm2, view.norm2_weight, drop, &mut g, Some(&mut branch));
         let mut d_wide = self.back(&branch, view.down_weight, f, None);
         let (active, up_bias) = self.activation_backward(saved, stack, &mut d_wide);
         self.each(stack, &mut params, |group, grad| {
@@ -180,7 +190,8 @@ impl LayerContext<'_> {
         drop_all((d_wide, middle));
 
         let drop = self.drop(Site::AttentionOut);
-        let norm1 = norm_backward_rows(pool, stack, &saved.norm1, view.norm1_weight, drop, &mut g, Some(&mut branch));
+        let norm1 =
+            norm_backward_rows(pool, stack, &saved.norm1, view.norm1_weight, drop, &mut g, Some(&mut branch));
         let d_context = self.back(&branch, view.out_weight, d, None);
         let context = stack.gather(pool, &saved.context, d);
         let mut d_qkv = pool.take(n * 3 * d);
@@ -285,7 +296,8 @@ pub(super) fn norm_backward_rows(
         Some(branch) => stack.cut(branch, d),
         None => stack.chunks.iter().map(|_| <&mut [f32]>::default()).collect(),
     };
-    let chunks = stack.cut(g, d).into_par_iter().zip(branches).zip(&stack.chunks).zip(sums.par_chunks_mut(3 * d));
+    let chunks =
+        stack.cut(g, d).into_par_iter().zip(branches).zip(&stack.chunks).zip(sums.par_chunks_mut(3 * d));
     chunks.for_each(|(((g, branch), chunk), sums)| {
         sums.fill(0.0);
         let (for_weight, rest) = sums.split_at_mut(d);

@@ -221,7 +221,13 @@ impl Trunk<f32> for Packed {
 
 impl Packed {
     /// Leaves out the cotangents that stop above `block`.
-    fn restrict(&self, saved: &PackedSaved, active: &mut Vec<&Cotangent>, block: usize, g: &[f32]) -> (Stack, Buf) {
+    fn restrict(
+        &self,
+        saved: &PackedSaved,
+        active: &mut Vec<&Cotangent>,
+        block: usize,
+        g: &[f32],
+    ) -> (Stack, Buf) {
         let kept = |cotangent: &Cotangent| cotangent.lowest <= block;
         let n = active.iter().filter(|c| kept(c)).map(|c| c.values.len()).sum();
         let mut next = self.pool.take(n);

@@ -64,7 +64,11 @@ impl Stack {
             }
             match stack.groups.last_mut() {
                 Some(group) if group.task == cotangent.task => group.rows.end = stack.rows.len(),
-                _ => stack.groups.push(Group { task: cotangent.task, rows: start..stack.rows.len(), chunks: 0..0 }),
+                _ => stack.groups.push(Group {
+                    task: cotangent.task,
+                    rows: start..stack.rows.len(),
+                    chunks: 0..0,
+                }),
             }
         }
         for group in &mut stack.groups {
@@ -73,7 +77,8 @@ impl Stack {
             stack.chunks.extend(starts.map(|row| row..(row + CHUNK).min(group.rows.end)));
             group.chunks = start..stack.chunks.len();
         }
-        stack.same = stack.rows.len() == batch.n_rows() && stack.rows.iter().enumerate().all(|(i, &r)| r as usize == i);
+        stack.same = stack.rows.len() == batch.n_rows()
+            && stack.rows.iter().enumerate().all(|(i, &r)| r as usize == i);
         stack
     }
 
@@ -162,7 +167,10 @@ mod tests {
         let c = cotangent(4, &[0, 2]);
         let stack = Stack::new(&batch, &[&a, &b, &c]);
         assert_eq!(stack.n_rows(), 86);
-        assert_eq!(stack.groups.iter().map(|g| (g.task, g.rows.clone())).collect::<Vec<_>>(), [(1, 0..43), (4, 43..86)]);
+        assert_eq!(
+            stack.groups.iter().map(|g| (g.task, g.rows.clone())).collect::<Vec<_>>(),
+            [(1, 0..43), (4, 43..86)]
+        );
         assert_eq!(stack.chunks, [0..32, 32..43, 43..75, 75..86]);
         assert_eq!(stack.rows[40..45], [40, 41, 42, 0, 1]);
         assert!(!stack.same);

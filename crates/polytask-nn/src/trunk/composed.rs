@@ -1,0 +1,359 @@
+//! The composed trunk: the same network in the tensor engine's differentiable operations, f32 and f64.
+//!
+//! The reference that the packed kernels and every gradient are held against: written from the formulas, one
+//! sequence at a time, with no fused operation (those of the engine's network crate have no backward). Dropout
+//! uses the same masks as the packed trunk. Each cotangent is one run of the engine's backward over the graph.
+
+use std::marker::PhantomData;
+
+use candle_core::{D, Device, Tensor, Var};
+use polytask_core::PackedBatch;
+use rayon::prelude::*;
+
+use super::bert::{Activation, BertConfig, EMBEDDINGS, WORDS};
+use super::check::{self, Sizes, shape};
+use super::dropout::{Dropout, Site};
+use super::packed::mask_row;
+use super::{BlockGrad, Cotangent, GradSink, Mode, Saved, States, TaskGrad, Trunk};
+use crate::Result;
+use crate::params::{Block, Params, Real};
+
+/// The BERT family in differentiable tensor operations.
+#[derive(Debug)]
+pub struct Composed<T> {
+    config: BertConfig,
+    sizes: Sizes,
+    precision: PhantomData<fn() -> T>,
+}
+
+/// What [`Composed`] keeps between forward and backward: the graph and its leaves.
+struct ComposedSaved {
+    batch: PackedBatch,
+    mode: Mode,
+    /// Leaves per block, empty for frozen ones; their tensors are those of the block, in order.
+    leaves: Vec<Vec<Tensor>>,
+    states: Tensor,
+}
+
+/// One forward pass.
+struct Pass<'a> {
+    config: &'a BertConfig,
+    batch: &'a PackedBatch,
+    mode: &'a Mode,
+}
+
+/// A task's gradients, block by block; `None` below its lowest block.
+type TaskBlocks<T> = (usize, Vec<Option<Vec<T>>>);
+
+impl<T: Real> Composed<T> {
+    /// The network of a configuration.
+    ///
+    /// # Errors
+    /// [`crate::Error::Core`] when the configuration cannot be built.
+    pub fn new(config: BertConfig) -> Result<Self> {
+        let config = config.checked()?;
+        Ok(Self { sizes: Sizes::new(&config), config, precision: PhantomData })
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &BertConfig {
+        &self.config
+    }
+
+    fn check(&self, params: &Params<T>, batch: &PackedBatch, mode: Mode) -> Result<()> {
+        self.sizes.params(params)?;
+        check::batch(&self.config, batch)?;
+        check::mode(&self.config, mode)
+    }
+
+    /// Runs blocks `from..to`; `states` are those below `from`.
+    fn run(
+        &self,
+        params: &Params<T>,
+        batch: &PackedBatch,
+        (from, to): (usize, usize),
+        states: &[T],
+        mode: Mode,
+    ) -> Result<ComposedSaved> {
+        let d = self.config.hidden_size;
+        let shape = (if from > WORDS { batch.n_rows() } else { 0 }, d);
+        let mut x = Tensor::from_slice(if from > WORDS { states } else { &[] }, shape, &Device::Cpu)?;
+        let pass = Pass { config: &self.config, batch, mode: &mode };
+        let mut leaves = vec![Vec::new(); params.blocks.len()];
+        for block in from..to {
+            let trained = mode.save && block >= mode.lowest;
+            let tensors = block_tensors(&params.blocks[block], trained)?;
+            if batch.n_rows() > 0 {
+                x = match block {
+                    WORDS => tensors[0].index_select(&Tensor::new(&*batch.ids, &Device::Cpu)?, 0)?,
+                    EMBEDDINGS => pass.embeddings::<T>(&tensors, &x)?,
+                    _ => pass.layer::<T>(block, &tensors, &x)?,
+                };
+            }
+            if trained {
+                leaves[block] = tensors;
+            }
+        }
+        Ok(ComposedSaved { batch: batch.clone(), mode, leaves, states: x })
+    }
+
+    fn states(&self, saved: &ComposedSaved) -> Result<States<T>> {
+        Ok(States { values: saved.states.flatten_all()?.to_vec1()?, width: self.config.hidden_size })
+    }
+
+    /// All gradients of one cotangent, blocks of its own depth only.
+    fn gradients(&self, saved: &ComposedSaved, cotangent: &Cotangent<T>) -> Result<Vec<Option<Vec<T>>>> {
+        let d = self.config.hidden_size;
+        let mut dz = vec![T::ZERO; saved.batch.n_rows() * d];
+        let mut values = cotangent.values.as_slice();
+        for &sequence in &cotangent.sequences {
+            let rows = saved.batch.rows(sequence as usize);
+            let (own, rest) = values.split_at(rows.len() * d);
+            dz[rows.start * d..rows.end * d].copy_from_slice(own);
+            values = rest;
+        }
+        let dz = Tensor::from_vec(dz, saved.states.shape(), &Device::Cpu)?;
+        let grads = (&saved.states * dz)?.sum_all()?.backward()?;
+        let lowest = cotangent.lowest.max(saved.mode.lowest);
+        let of = |(block, leaves): (usize, &Vec<Tensor>)| -> Result<Option<Vec<T>>> {
+            if block < lowest {
+                return Ok(None);
+            }
+            let mut flat = Vec::new();
+            for leaf in leaves {
+                match grads.get(leaf) {
+                    Some(grad) => flat.extend(grad.flatten_all()?.to_vec1::<T>()?),
+                    None => flat.resize(flat.len() + leaf.elem_count(), T::ZERO),
+                }
+            }
+            Ok(Some(flat))
+        };
+        saved.leaves.iter().enumerate().map(of).collect()
+    }
+
+    /// Token ids of the sequences of a task's cotangents that reach the words, ascending, each once.
+    fn touched(saved: &ComposedSaved, cotangents: &[Cotangent<T>], task: usize) -> Vec<u32> {
+        let own = cotangents.iter().filter(|c| c.task == task && c.lowest == WORDS);
+        let rows = own.flat_map(|c| c.sequences.iter().flat_map(|&s| saved.batch.rows(s as usize)));
+        let mut ids: Vec<u32> = rows.map(|row| saved.batch.ids[row]).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    fn sink_words(
+        &self,
+        saved: &ComposedSaved,
+        cotangents: &[Cotangent<T>],
+        tasks: &[TaskBlocks<T>],
+        sink: &mut dyn GradSink<T>,
+    ) -> Result<()> {
+        let d = self.config.hidden_size;
+        let sparse = |(task, blocks): &TaskBlocks<T>| {
+            let table = blocks[WORDS].as_ref()?;
+            let rows = Self::touched(saved, cotangents, *task);
+            let values: Vec<T> = rows.iter().flat_map(|&r| &table[r as usize * d..][..d]).copied().collect();
+            Some((*task, rows, values))
+        };
+        let grads: Vec<(usize, Vec<u32>, Vec<T>)> = tasks.iter().filter_map(sparse).collect();
+        let grads: Vec<TaskGrad<'_, T>> = grads
+            .iter()
+            .map(|(task, rows, values)| TaskGrad {
+                task: *task,
+                grad: BlockGrad::Sparse { rows, width: d, values },
+            })
+            .collect();
+        if grads.is_empty() { Ok(()) } else { sink.block(WORDS, &grads) }
+    }
+}
+
+/// The tensors of a block, as leaves of the graph when they are trained.
+fn block_tensors<T: Real>(block: &Block<T>, trained: bool) -> Result<Vec<Tensor>> {
+    let make = |i: usize| -> Result<Tensor> {
+        let tensor = Tensor::from_slice(block.tensor(i), block.tensors[i].shape.as_slice(), &Device::Cpu)?;
+        Ok(if trained { Var::from_tensor(&tensor)?.into_inner() } else { tensor })
+    };
+    (0..block.tensors.len()).map(make).collect()
+}
+
+impl Pass<'_> {
+    fn embeddings<T: Real>(&self, tensors: &[Tensor], words: &Tensor) -> Result<Tensor> {
+        let positions: Vec<u32> =
+            (0..self.batch.n_sequences()).flat_map(|s| 0..self.batch.length(s) as u32).collect();
+        let positions = tensors[0].index_select(&Tensor::new(positions, &Device::Cpu)?, 0)?;
+        let types = tensors[1].narrow(0, 0, 1)?;
+        let x = (words + positions)?.broadcast_add(&types)?;
+        self.drop::<T>(EMBEDDINGS, Site::Embedding, &self.norm(&x, &tensors[2], &tensors[3])?)
+    }
+
+    /// One layer; `t` in the order of the block's tensors.
+    fn layer<T: Real>(&self, block: usize, t: &[Tensor], x: &Tensor) -> Result<Tensor> {
+        let attention = self.attention::<T>(block, t, x)?;
+        let attention = self.drop::<T>(block, Site::AttentionOut, &linear(&attention, &t[6], &t[7])?)?;
+        let x = self.norm(&(attention + x)?, &t[8], &t[9])?;
+        let wide = self.activation(&linear(&x, &t[10], &t[11])?)?;
+        let out = self.drop::<T>(block, Site::FeedForwardOut, &linear(&wide, &t[12], &t[13])?)?;
+        self.norm(&(out + &x)?, &t[14], &t[15])
+    }
+
+    fn attention<T: Real>(&self, block: usize, t: &[Tensor], x: &Tensor) -> Result<Tensor> {
+        let [q, k, v] = [0, 1, 2].map(|i| linear(x, &t[i], &t[3 + i]));
+        let (q, k, v) = (q?, k?, v?);
+        let drop = Dropout::new(self.mode, block, Site::Attention);
+        let (heads, d) = (self.config.num_attention_heads, self.config.d_head());
+        let mut contexts = Vec::new();
+        for sequence in (0..self.batch.n_sequences()).filter(|&s| self.batch.length(s) > 0) {
+            let (rows, len) = (self.batch.rows(sequence), self.batch.length(sequence));
+            // [len, heads·d_head] → [heads, len, d_head]
+            let split = |m: &Tensor| {
+                m.narrow(0, rows.start, len)?.reshape((len, heads, d))?.transpose(0, 1)?.contiguous()
+            };
+            let (q, k, v) = (split(&q)?, split(&k)?, split(&v)?);
+            let scores = (q.matmul(&k.t()?.contiguous()?)? / (d as f64).sqrt())?;
+            let shifted = scores.broadcast_sub(&scores.detach().max_keepdim(D::Minus1)?)?.exp()?;
+            let mut p = shifted.broadcast_div(&shifted.sum_keepdim(D::Minus1)?)?;
+            if let Some(drop) = &drop {
+                let pairs = (0..heads).flat_map(|head| (0..len).map(move |i| (head, i)));
+                let rows = pairs.map(|(head, i)| mask_row(self.batch, sequence, heads, head, i));
+                p = (p * mask::<T>(drop, rows, len)?.reshape((heads, len, len))?)?;
+            }
+            contexts.push(p.matmul(&v)?.transpose(0, 1)?.contiguous()?.reshape((len, heads * d))?);
+        }
+        Ok(Tensor::cat(&contexts, 0)?)
+    }
+
+    fn norm(&self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+        let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + self.config.layer_norm_eps)?.sqrt()?;
+        Ok(centred.broadcast_div(&deviation)?.broadcast_mul(weight)?.broadcast_add(bias)?)
+    }
+
+    /// Built from the error function and tanh: the engine's fused activations differentiate with six digits only.
+    fn activation(&self, x: &Tensor) -> Result<Tensor> {
+        let gate = match self.config.hidden_act {
+            Activation::Gelu => (x / std::f64::consts::SQRT_2)?.erf()?,
+            Activation::GeluTanh => {
+                let cubic = ((x.sqr()? * x)? * 0.044_715)?;
+                ((x + cubic)? * (2.0 / std::f64::consts::PI).sqrt())?.tanh()?
+            }
+            Activation::Relu => return Ok(x.relu()?),
+        };
+        Ok(((gate + 1.0)? * (x * 0.5)?)?)
+    }
+
+    fn drop<T: Real>(&self, block: usize, site: Site, x: &Tensor) -> Result<Tensor> {
+        match Dropout::new(self.mode, block, site) {
+            Some(drop) => {
+                let (rows, width) = x.dims2()?;
+                Ok((x * mask::<T>(&drop, 0..rows as u64, width)?)?)
+            }
+            None => Ok(x.clone()),
+        }
+    }
+}
+
+/// `x · weightᵀ + bias`.
+fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    Ok(x.matmul(&weight.t()?)?.broadcast_add(bias)?)
+}
+
+/// The factors of some rows, `[rows, width]`.
+fn mask<T: Real>(drop: &Dropout, rows: impl Iterator<Item = u64>, width: usize) -> Result<Tensor> {
+    let values: Vec<T> = rows.flat_map(|row| drop.factors(row, width)).map(|f| T::of(f64::from(f))).collect();
+    let n = values.len() / width;
+    Ok(Tensor::from_vec(values, (n, width), &Device::Cpu)?)
+}
+
+impl<T: Real> Trunk<T> for Composed<T> {
+    fn d_hidden(&self) -> usize {
+        self.config.hidden_size
+    }
+
+    fn max_positions(&self) -> usize {
+        self.config.max_position_embeddings
+    }
+
+    fn vocab_size(&self) -> usize {
+        self.config.vocab_size
+    }
+
+    fn n_blocks(&self) -> usize {
+        self.config.n_blocks()
+    }
+
+    fn forward(&self, params: &Params<T>, batch: &PackedBatch, mode: Mode) -> Result<(States<T>, Saved)> {
+        self.check(params, batch, mode)?;
+        let saved = self.run(params, batch, (0, self.n_blocks()), &[], mode)?;
+        Ok((self.states(&saved)?, Box::new(saved)))
+    }
+
+    fn forward_below(&self, params: &Params<T>, batch: &PackedBatch, lowest: usize) -> Result<States<T>> {
+        let mode = Mode { lowest, ..Mode::EVAL };
+        self.check(params, batch, mode)?;
+        if lowest == 0 {
+            return Ok(States { values: Vec::new(), width: self.d_hidden() });
+        }
+        self.states(&self.run(params, batch, (0, lowest), &[], mode)?)
+    }
+
+    fn forward_from(
+        &self,
+        params: &Params<T>,
+        batch: &PackedBatch,
+        below: &States<T>,
+        mode: Mode,
+    ) -> Result<(States<T>, Saved)> {
+        self.check(params, batch, mode)?;
+        check::below(&self.config, batch, mode.lowest, below)?;
+        let saved = self.run(params, batch, (mode.lowest, self.n_blocks()), &below.values, mode)?;
+        Ok((self.states(&saved)?, Box::new(saved)))
+    }
+
+    fn vjp(
+        &self,
+        _params: &Params<T>,
+        saved: &Saved,
+        cotangents: &[Cotangent<T>],
+        sink: &mut dyn GradSink<T>,
+    ) -> Result<()> {
+        let Some(saved) = saved.downcast_ref::<ComposedSaved>().filter(|saved| saved.mode.save) else {
+            return shape("backward", "nothing saved by this trunk", "what a forward with `save` returned");
+        };
+        check::cotangents(&self.config, &saved.batch, cotangents)?;
+        let mut order: Vec<&Cotangent<T>> = cotangents.iter().collect();
+        order.sort_by_key(|cotangent| cotangent.task);
+        let grads: Vec<Vec<Option<Vec<T>>>> =
+            order.par_iter().map(|cotangent| self.gradients(saved, cotangent)).collect::<Result<_>>()?;
+        let mut tasks: Vec<TaskBlocks<T>> = Vec::new();
+        for (cotangent, blocks) in order.iter().zip(grads) {
+            match tasks.last_mut().filter(|(task, _)| *task == cotangent.task) {
+                Some((_, sums)) => add_blocks(sums, blocks),
+                None => tasks.push((cotangent.task, blocks)),
+            }
+        }
+        for block in (EMBEDDINGS..self.n_blocks()).rev() {
+            let grads: Vec<TaskGrad<'_, T>> = tasks.iter().filter_map(|task| dense(task, block)).collect();
+            if !grads.is_empty() {
+                sink.block(block, &grads)?;
+            }
+        }
+        self.sink_words(saved, cotangents, &tasks, sink)
+    }
+}
+
+/// A task's gradient of a block, when it reaches that far.
+fn dense<T>((task, blocks): &TaskBlocks<T>, block: usize) -> Option<TaskGrad<'_, T>> {
+    let grad = BlockGrad::Dense(blocks[block].as_ref()?);
+    Some(TaskGrad { task: *task, grad })
+}
+
+/// `sums += blocks`, where either may be absent.
+fn add_blocks<T: Real>(sums: &mut [Option<Vec<T>>], blocks: Vec<Option<Vec<T>>>) {
+    for (sum, block) in sums.iter_mut().zip(blocks) {
+        match (sum.as_mut(), block) {
+            (Some(sum), Some(block)) => sum.iter_mut().zip(block).for_each(|(s, b)| *s += b),
+            (None, Some(block)) => *sum = Some(block),
+            (_, None) => {}
+        }
+    }
+}
