@@ -161,7 +161,10 @@ fn read_config(folder: &Path) -> Result<(BertConfig, Value)> {
     if raw.get("is_decoder").and_then(Value::as_bool) == Some(true) {
         return Err(unsupported(&path, "`is_decoder` true", "an encoder"));
     }
-    let config: BertConfig = serde_json::from_value(raw.clone()).map_err(|error| {
+    // Published files write null for "not set".
+    let set = raw.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let set: Value = set.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let config: BertConfig = serde_json::from_value(set).map_err(|error| {
         problem(&path, &format!("not a BERT configuration: {error}"), "fetch the folder again")
     })?;
     Ok((config.checked()?, raw))
@@ -256,6 +259,9 @@ mod tests {
         let parts = read_folder(folder.path()).unwrap();
         assert_eq!((parts.pooling, parts.normalize), (Pooling::from(PoolMode::Mean), false));
         assert_eq!(parts.config.hidden_size, 8);
+        let unset = BERT.replace('{', r#"{"pad_token_id":null,"hidden_act":null,"#);
+        fs::write(folder.path().join("config.json"), unset).unwrap();
+        assert_eq!(read_folder(folder.path()).unwrap().config, parts.config);
     }
 
     #[test]
