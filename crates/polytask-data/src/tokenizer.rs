@@ -120,7 +120,10 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer's own rules refuse the text (a pattern too costly to match, for one).
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        self.inner.encode_fast(text, true).map(ids).map_err(|error| refused(error.as_ref()))
+        self.inner
+            .encode_fast(text, true)
+            .map(|encoding| ids(&encoding))
+            .map_err(|error| refused(error.as_ref()))
     }
 
     /// Token ids of many texts, in their order; the same as one by one, on all threads.
@@ -129,7 +132,9 @@ impl Tokenizer {
         for chunk in texts.chunks(BATCH) {
             let texts: Vec<&str> = chunk.iter().map(AsRef::as_ref).collect();
             let encoded = self.inner.encode_batch_fast(texts, true);
-            all.extend(encoded.map_err(|error| refused(error.as_ref()))?.into_iter().map(ids));
+            all.extend(
+                encoded.map_err(|error| refused(error.as_ref()))?.into_iter().map(|encoding| ids(&encoding)),
+            );
         }
         Ok(all)
     }
@@ -147,7 +152,7 @@ impl Tokenizer {
                 first[*word as usize] = position as u32;
             }
         }
-        Ok((ids(encoding), first))
+        Ok((ids(&encoding), first))
     }
 
     /// Longest sequence it gives, in tokens including special ones.
@@ -177,7 +182,7 @@ impl Tokenizer {
     }
 }
 
-fn ids(encoding: Encoding) -> Vec<u32> {
+fn ids(encoding: &Encoding) -> Vec<u32> {
     encoding.get_ids().to_vec()
 }
 
@@ -247,7 +252,8 @@ fn special_ids(inner: &tokenizers::Tokenizer, config: &Value) -> Result<SpecialI
         let name = entry.and_then(|e| e.as_str().or_else(|| e.get("content")?.as_str()));
         inner.token_to_id(name.unwrap_or(default))
     };
-    let empty = inner.encode_fast("", true).map(ids).map_err(|error| error.to_string())?;
+    let empty =
+        inner.encode_fast("", true).map(|encoding| ids(&encoding)).map_err(|error| error.to_string())?;
     Ok(SpecialIds {
         pad: named("pad_token", "[PAD]"),
         unk: named("unk_token", "[UNK]"),

@@ -195,9 +195,9 @@ fn check_name(name: &str) -> Result<()> {
 }
 
 fn not_found(name: &str, tried: &[String]) -> Error {
-    let lines: String = tried.iter().map(|line| format!("\n  - {line}")).collect();
+    let lines = tried.join("\n  - ");
     Error::Network(format!(
-        "cannot find encoder `{name}`; tried:{lines}\n    try: check the name and the network (PIP_INDEX_URL, \
+        "cannot find encoder `{name}`; tried:\n  - {lines}\n    try: check the name and the network (PIP_INDEX_URL, \
          HF_ENDPOINT, HTTPS_PROXY and SSL_CERT_FILE are honoured), or give the path of a model folder"
     ))
 }

@@ -84,9 +84,10 @@ fn parse(text: &str) -> Vec<Entry> {
             continue;
         }
         if let Some(name) = word.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            section = name.trim().to_owned();
+            name.trim().clone_into(&mut section);
         } else if let (true, Some(last)) = (line.starts_with([' ', '\t']), entries.last_mut()) {
-            last.2 = format!("{} {word}", last.2).trim().to_owned();
+            let joined = format!("{} {word}", last.2);
+            joined.trim().clone_into(&mut last.2);
         } else if let Some((key, value)) = word.split_once(['=', ':']) {
             let key = key.trim().to_ascii_lowercase().replace('_', "-");
             entries.push((section.clone(), key, value.trim().to_owned()));
