@@ -1,1 +1,28 @@
 //! Training of polytask: the loop, conflict methods, joint run with baselines, checkpoints.
+//!
+//! A step reads like the data's way: the plan names rows ([`assemble`]), the engine runs trunk, heads and losses
+//! ([`engine`]), a method turns what the tasks want into an update ([`method`]), the trainer applies it
+//! ([`trainer`]). A run is a joint training, the single-task trainings it is compared with, and the report
+//! ([`run`]).
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod assemble;
+pub mod cache;
+pub mod checkpoint;
+pub mod engine;
+pub mod error;
+pub mod evaluate;
+pub mod heads;
+pub mod history;
+pub mod judge;
+pub mod log;
+pub mod method;
+pub mod model;
+pub mod observe;
+pub mod optimise;
+pub mod prepare;
+pub mod probe;
+pub mod run;
+pub mod trainer;
+
+pub use error::{Error, Result};

@@ -1,2 +1,31 @@
-//! The `polytask` command.
-fn main() {}
+//! The `polytask` command: arguments in, library calls, words out.
+//!
+//! Each verb is one file in [`verbs`]; this file parses, dispatches, and turns the outcome into an exit code:
+//! 0 done, 1 ran but a stated bar was missed, 2 could not run.
+
+mod lines;
+mod npy;
+mod output;
+mod progress;
+mod suites;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Keeps freed pages: every step of a training allocates the same buffers again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = verbs::Cli::parse();
+    match cli.run() {
+        Ok(outcome) => outcome.into(),
+        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::print_error(&error);
+            ExitCode::from(2)
+        }
+    }
+}

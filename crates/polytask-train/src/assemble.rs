@@ -1,0 +1,300 @@
+//! From the rows of a step to a packed batch and each task's part of it.
+//!
+//! Every distinct text of a step becomes one sequence, however many rows and tasks read it.
+
+use std::collections::HashMap;
+
+use polytask_core::{PackedBatch, Purpose, Rng, Split};
+use polytask_data::{Dataset, Relevance, Rows, Targets, TaskData, TextId};
+use polytask_nn::objective::Target;
+
+/// A step's batch: the texts once, and what each task makes of them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct StepBatch {
+    /// The distinct texts.
+    pub packed: PackedBatch,
+    /// The text of each sequence, `[sequences]`.
+    pub texts: Vec<TextId>,
+    /// The tasks with known targets here, in suite order.
+    pub parts: Vec<Part>,
+}
+
+/// A task's part of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// Suite index of the task.
+    pub task: usize,
+    /// Sequences it touches, ascending, each once.
+    pub sequences: Vec<u32>,
+    /// What a row of the head's leaf is.
+    pub leaf: Leaf,
+    /// For each head input, the leaf rows it reads.
+    pub inputs: Vec<Vec<u32>>,
+    /// The targets.
+    pub target: Target,
+    /// Weight of each target row.
+    pub weights: Vec<f32>,
+    /// Rows of the source, for messages.
+    pub rows: Vec<u32>,
+}
+
+/// What a row of the head's leaf is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Leaf {
+    /// The pooled vector of each sequence in `sequences`.
+    Sentences,
+    /// The state of these packed rows (first tokens of words).
+    Tokens(Vec<u32>),
+}
+
+/// What decides the free choices of assembling: which positive, which hard negatives.
+#[derive(Debug, Clone, Copy)]
+pub struct Draw {
+    /// Seed of the run.
+    pub seed: u64,
+    /// Optimiser step.
+    pub step: u64,
+}
+
+/// A task as assembling needs to know it.
+#[derive(Debug, Clone, Copy)]
+pub struct TaskView<'a> {
+    /// Suite index.
+    pub index: usize,
+    /// Its data.
+    pub data: &'a TaskData,
+    /// Hard negatives per query (retrieval).
+    pub negatives: usize,
+}
+
+/// The batch of some rows of some sources for the given tasks.
+pub fn assemble(
+    dataset: &Dataset,
+    tasks: &[TaskView],
+    split: Split,
+    draws: &[(usize, Vec<u32>)],
+    draw: Draw,
+) -> StepBatch {
+    let mut builder = Builder { dataset, batch: StepBatch::default(), sequence_of: HashMap::new() };
+    for task in tasks {
+        for (source, rows) in draws {
+            if *source == task.data.source {
+                builder.add(task, split, rows, draw);
+            }
+        }
+    }
+    builder.batch
+}
+
+struct Builder<'a> {
+    dataset: &'a Dataset,
+    batch: StepBatch,
+    sequence_of: HashMap<TextId, u32>,
+}
+
+impl Builder<'_> {
+    /// Adds a task's known rows, if there are any.
+    fn add(&mut self, task: &TaskView, split: Split, rows: &[u32], draw: Draw) {
+        let source = &self.dataset.sources[task.data.source].splits[&split];
+        let targets = &task.data.targets[&split];
+        let weights = self.dataset.weights(task.index, split);
+        let rows: Vec<u32> = rows.iter().copied().filter(|&r| targets.is_known(r as usize)).collect();
+        if rows.is_empty() {
+            return;
+        }
+        let part = match targets {
+            Targets::Passages(relevance) => self.passages(task, source, relevance, &rows, draw),
+            Targets::Tags(tags) => self.words(task, source, tags, &rows, weights),
+            _ => self.sentences(task, source, targets, &rows),
+        };
+        let mut part = part;
+        if part.leaf == Leaf::Sentences {
+            part.weights = rows.iter().map(|&r| weights[r as usize]).collect();
+        }
+        if !part.weights.is_empty() {
+            self.batch.parts.push(part);
+        }
+    }
+
+    /// The sequence of a text, packed at its first use.
+    fn sequence(&mut self, text: TextId) -> u32 {
+        let Self { dataset, batch, sequence_of } = self;
+        *sequence_of.entry(text).or_insert_with(|| {
+            batch.packed.push(dataset.texts.tokens(text));
+            batch.texts.push(text);
+            batch.texts.len() as u32 - 1
+        })
+    }
+
+    /// Sequences of each input role, `[inputs][rows]`.
+    fn input_sequences(&mut self, source: &Rows, rows: &[u32]) -> Vec<Vec<u32>> {
+        let of_input = |builder: &mut Self, i: usize| {
+            rows.iter().map(|&r| builder.sequence(source.inputs(r as usize)[i])).collect()
+        };
+        (0..source.n_inputs).map(|i| of_input(self, i)).collect()
+    }
+
+    /// Labels, label sets and numbers on sentence vectors.
+    fn sentences(&mut self, task: &TaskView, source: &Rows, targets: &Targets, rows: &[u32]) -> Part {
+        let inputs = self.input_sequences(source, rows);
+        let (sequences, inputs) = leaf_rows(inputs);
+        Part {
+            task: task.index,
+            sequences,
+            leaf: Leaf::Sentences,
+            inputs,
+            target: sentence_target(task.data, targets, rows),
+            weights: Vec::new(),
+            rows: rows.to_vec(),
+        }
+    }
+
+    /// A tag for the first token of each word that was not cut off.
+    fn words(
+        &mut self,
+        task: &TaskView,
+        source: &Rows,
+        tags: &[Option<Vec<u32>>],
+        rows: &[u32],
+        row_weights: &[f32],
+    ) -> Part {
+        let (mut tokens, mut labels, mut weights, mut sequences) = (vec![], vec![], vec![], vec![]);
+        for &row in rows {
+            let text = source.inputs(row as usize)[0];
+            let sequence = self.sequence(text);
+            sequences.push(sequence);
+            let first = self.batch.packed.starts[sequence as usize];
+            let starts = self.dataset.texts.word_starts(text).unwrap_or(&[]);
+            let known = tags[row as usize].as_deref().unwrap_or(&[]);
+            for (&start, &tag) in starts.iter().zip(known).filter(|(start, _)| **start != u32::MAX) {
+                tokens.push(first + start);
+                labels.push(tag);
+                weights.push(row_weights[row as usize]);
+            }
+        }
+        sequences.sort_unstable();
+        sequences.dedup();
+        Part {
+            task: task.index,
+            sequences,
+            inputs: vec![(0..tokens.len() as u32).collect()],
+            leaf: Leaf::Tokens(tokens),
+            target: Target::Label(labels),
+            weights,
+            rows: rows.to_vec(),
+        }
+    }
+
+    /// Queries against the positives and hard negatives of the whole part.
+    fn passages(
+        &mut self,
+        task: &TaskView,
+        source: &Rows,
+        relevance: &[Relevance],
+        rows: &[u32],
+        draw: Draw,
+    ) -> Part {
+        let chosen = ChosenPassages::draw(task, relevance, rows, draw);
+        let queries = rows.iter().map(|&r| self.sequence(source.inputs(r as usize)[0])).collect();
+        let texts: Vec<TextId> = chosen.passages.iter().map(|&p| task.data.corpus[p as usize]).collect();
+        let passages = texts.iter().map(|&text| self.sequence(text)).collect();
+        let (sequences, inputs) = leaf_rows(vec![queries, passages]);
+        let allowed = chosen.allowed(task.data, relevance, rows);
+        Part {
+            task: task.index,
+            sequences,
+            leaf: Leaf::Sentences,
+            inputs,
+            target: Target::Passages { positive: chosen.positive, allowed },
+            weights: Vec::new(),
+            rows: rows.to_vec(),
+        }
+    }
+}
+
+/// The passages a retrieval part scores: one positive per query, then hard negatives; each passage once.
+struct ChosenPassages {
+    passages: Vec<u32>,
+    positive: Vec<u32>,
+}
+
+impl ChosenPassages {
+    fn draw(task: &TaskView, relevance: &[Relevance], rows: &[u32], draw: Draw) -> Self {
+        let mut chosen = Self { passages: Vec::new(), positive: Vec::new() };
+        let mut column = HashMap::new();
+        for &row in rows {
+            let mut rng =
+                Rng::new(draw.seed, Purpose::Pick, &[task.index as u64, draw.step, u64::from(row)]);
+            let positives = &relevance[row as usize].positives;
+            let positive = positives[rng.below(positives.len())].0;
+            let positive = chosen.column(&mut column, positive);
+            chosen.positive.push(positive);
+            let mut negatives = relevance[row as usize].negatives.clone();
+            rng.shuffle(&mut negatives);
+            for &negative in negatives.iter().take(task.negatives) {
+                chosen.column(&mut column, negative);
+            }
+        }
+        chosen
+    }
+
+    fn column(&mut self, column: &mut HashMap<u32, u32>, passage: u32) -> u32 {
+        *column.entry(passage).or_insert_with(|| {
+            self.passages.push(passage);
+            self.passages.len() as u32 - 1
+        })
+    }
+
+    /// Which passages may stand against each query: its positive, and all that do not answer it too.
+    fn allowed(&self, data: &TaskData, relevance: &[Relevance], rows: &[u32]) -> Vec<bool> {
+        let text = |passage: u32| data.corpus[passage as usize];
+        let mut allowed = Vec::with_capacity(rows.len() * self.passages.len());
+        for (&row, &positive) in rows.iter().zip(&self.positive) {
+            let answers: Vec<TextId> =
+                relevance[row as usize].positives.iter().map(|&(p, _)| text(p)).collect();
+            let of_passage = |(j, &p): (usize, &u32)| j as u32 == positive || !answers.contains(&text(p));
+            allowed.extend(self.passages.iter().enumerate().map(of_passage));
+        }
+        allowed
+    }
+}
+
+/// The sequences used (ascending, once), and each input's sequences as positions among them.
+fn leaf_rows(inputs: Vec<Vec<u32>>) -> (Vec<u32>, Vec<Vec<u32>>) {
+    let mut sequences: Vec<u32> = inputs.iter().flatten().copied().collect();
+    sequences.sort_unstable();
+    sequences.dedup();
+    let mut leaf = vec![0; sequences.last().map_or(0, |&last| last as usize + 1)];
+    for (i, &s) in sequences.iter().enumerate() {
+        leaf[s as usize] = i as u32;
+    }
+    let place = |rows: Vec<u32>| rows.into_iter().map(|s| leaf[s as usize]).collect();
+    (sequences, inputs.into_iter().map(place).collect())
+}
+
+/// Targets of sentence tasks, numbers scaled as the task's data says.
+fn sentence_target(data: &TaskData, targets: &Targets, rows: &[u32]) -> Target {
+    let n_labels = data.labels.len();
+    match targets {
+        Targets::Label(labels) => {
+            Target::Label(rows.iter().filter_map(|&r| labels[r as usize]).collect())
+        }
+        Targets::Labels(sets) => {
+            let mut values = vec![0.0; rows.len() * n_labels];
+            for (i, &row) in rows.iter().enumerate() {
+                for &label in sets[row as usize].iter().flatten() {
+                    values[i * n_labels + label as usize] = 1.0;
+                }
+            }
+            Target::Labels { n_labels, values }
+        }
+        Targets::Numbers { width, values } => {
+            let scaled = |r: &u32| {
+                let row = &values[*r as usize * width..(*r as usize + 1) * width];
+                row.iter().zip(&data.scale).map(|(v, (shift, span))| (v - shift) / span).collect::<Vec<_>>()
+            };
+            Target::Numbers { width: *width, values: rows.iter().flat_map(scaled).collect() }
+        }
+        Targets::Tags(_) | Targets::Passages(_) => unreachable!("tags and passages have their own parts"),
+    }
+}

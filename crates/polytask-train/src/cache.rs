@@ -1,0 +1,84 @@
+//! States of the frozen part, computed once and read at every step.
+//!
+//! A frozen prefix runs without dropout, so its states depend on the text alone: a joint run and all its
+//! baselines read each text often, and pay for the frozen part once.
+
+use polytask_core::PackedBatch;
+use polytask_data::{Dataset, TextId};
+use polytask_nn::{Params, States, Trunk};
+
+use crate::Result;
+use crate::observe::{Event, Observer};
+
+/// Tokens per forward while the cache is filled.
+const TOKENS: usize = 8192;
+
+/// States `[rows, d_hidden]` of every text below the lowest trained block.
+#[derive(Debug)]
+pub struct FrozenCache {
+    values: Vec<f32>,
+    /// First row of each text, `[texts + 1]`.
+    starts: Vec<usize>,
+    width: usize,
+}
+
+impl FrozenCache {
+    /// Whether a cache pays: something is frozen and all states fit into `limit_mb`.
+    pub fn pays(dataset: &Dataset, d_hidden: usize, lowest: usize, limit_mb: usize) -> bool {
+        let bytes = dataset.texts.n_tokens() as u128 * d_hidden as u128 * 4;
+        lowest > 0 && bytes <= limit_mb as u128 * (1 << 20)
+    }
+
+    /// Runs the frozen part over every text.
+    pub fn fill(
+        dataset: &Dataset,
+        trunk: &dyn Trunk,
+        params: &Params,
+        lowest: usize,
+        observer: &mut dyn Observer,
+    ) -> Result<Self> {
+        let (n, width) = (dataset.texts.len(), trunk.d_hidden());
+        let mut cache = Self {
+            values: Vec::with_capacity(dataset.texts.n_tokens() * width),
+            starts: vec![0],
+            width,
+        };
+        observer.event(Event::Phase { name: "frozen layers", total: n as u64, done: 0 });
+        while cache.n_texts() < n {
+            let (packed, tokens) = next_texts(dataset, cache.n_texts());
+            let states = trunk.forward_below(params, &packed, lowest)?;
+            cache.values.extend_from_slice(&states.values);
+            let base = cache.starts[cache.n_texts()];
+            cache.starts.extend(packed.starts[1..].iter().map(|&end| base + end as usize));
+            observer.event(Event::Step { done: cache.n_texts() as u64, losses: &[], lr: 0.0, tokens });
+        }
+        observer.event(Event::Done);
+        Ok(cache)
+    }
+
+    fn n_texts(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// The states of some texts laid end to end.
+    pub fn gather(&self, texts: &[TextId]) -> States {
+        let rows = |t: &TextId| self.starts[*t as usize] * self.width..self.starts[*t as usize + 1] * self.width;
+        let mut values = Vec::with_capacity(texts.iter().map(|t| rows(t).len()).sum());
+        texts.iter().for_each(|t| values.extend_from_slice(&self.values[rows(t)]));
+        States { values, width: self.width }
+    }
+}
+
+/// The next texts that fit into one forward, at least one.
+fn next_texts(dataset: &Dataset, first: usize) -> (PackedBatch, usize) {
+    let mut packed = PackedBatch::default();
+    for text in first..dataset.texts.len() {
+        let tokens = dataset.texts.tokens(text as TextId);
+        if packed.n_rows() > 0 && packed.n_rows() + tokens.len() > TOKENS {
+            break;
+        }
+        packed.push(tokens);
+    }
+    let n_rows = packed.n_rows();
+    (packed, n_rows)
+}

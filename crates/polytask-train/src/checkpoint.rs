@@ -1,0 +1,205 @@
+//! Checkpoints: one safetensors file that is complete or absent.
+//!
+//! It holds all that changes in a training (weights, moments, the best weights, the method's state, the
+//! history); everything else is a function of suite, data and step. A resumed run continues byte for byte.
+
+use std::path::{Path, PathBuf};
+
+use polytask_core::{Problem, hash};
+use polytask_nn::optim::Moments;
+use polytask_nn::weights::{self, Dtype, TensorOut, Values, Weights};
+use polytask_nn::{Block, Params};
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::history::History;
+use crate::optimise::Slot;
+use crate::trainer::{Best, State};
+
+/// Version of the file's layout.
+const VERSION: u32 = 1;
+
+/// Where a training keeps its last state.
+#[derive(Debug, Clone)]
+pub struct Checkpoints {
+    path: PathBuf,
+    /// Hash of suite, data and encoder: a checkpoint of another training is refused.
+    identity: String,
+}
+
+/// The small things of a state, as JSON in the file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Meta {
+    version: u32,
+    identity: String,
+    step: u64,
+    stale: u64,
+    best: Option<(u64, f64)>,
+    trunk_counts: Vec<u64>,
+    head_counts: Vec<u64>,
+    history: History,
+}
+
+impl Checkpoints {
+    /// Checkpoints in `folder` of the training with this identity.
+    pub fn new(folder: &Path, identity: &str) -> Self {
+        Self { path: folder.join("state.safetensors"), identity: hash::sha256(identity.as_bytes()) }
+    }
+
+    /// Writes the state in place of the last one. Frozen blocks are left out: they are the encoder's.
+    pub fn save(&self, state: &State, trainable: &[bool]) -> Result<()> {
+        let meta = serde_json::to_vec(&self.meta(state)).map_err(|e| {
+            polytask_core::Error::Bug(format!("checkpoint cannot be written as JSON: {e}"))
+        })?;
+        let mut out = Tensors::default();
+        for ((block, slot), _) in
+            state.trunk.blocks.iter().zip(&state.slots.trunk).zip(trainable).filter(|(_, t)| **t)
+        {
+            out.block("trunk", &block.name, &block.values, slot);
+        }
+        for (block, slot) in state.heads.iter().zip(&state.slots.heads) {
+            out.block("heads", &block.name, &block.values, slot);
+        }
+        if let Some(best) = &state.best {
+            let names = state.trunk.blocks.iter().map(|block| &block.name);
+            names.zip(&best.trunk).for_each(|(name, values)| out.push(format!("best.{name}"), Values::F32(values)));
+            best.heads.iter().for_each(|b| out.push(format!("best.{}", b.name), Values::F32(&b.values)));
+        }
+        out.push("method".into(), Values::F64(&state.method));
+        out.push("meta".into(), Values::Raw(Dtype::U8, &meta));
+        Ok(weights::write(&self.path, &out.tensors(), &[])?)
+    }
+
+    fn meta(&self, state: &State) -> Meta {
+        let counts = |slots: &[Slot]| slots.iter().map(|slot| slot.count).collect();
+        Meta {
+            version: VERSION,
+            identity: self.identity.clone(),
+            step: state.step,
+            stale: state.stale,
+            best: state.best.as_ref().map(|best| (best.step, best.score)),
+            trunk_counts: counts(&state.slots.trunk),
+            head_counts: counts(&state.slots.heads),
+            history: state.history.clone(),
+        }
+    }
+
+    /// Fills `state` (fresh, of the same suite) from the last checkpoint; false when there is none.
+    pub fn load(&self, state: &mut State) -> Result<bool> {
+        if !self.path.exists() {
+            return Ok(false);
+        }
+        let file = Weights::open(&self.path)?;
+        let meta = self.read_meta(&file)?;
+        read_blocks(&file, "trunk", &mut state.trunk.blocks, &mut state.slots.trunk, &meta.trunk_counts)?;
+        read_blocks(&file, "heads", &mut state.heads, &mut state.slots.heads, &meta.head_counts)?;
+        state.best = meta.best.map(|best| read_best(&file, state, best)).transpose()?;
+        state.method = file.f64("method")?;
+        (state.step, state.stale, state.history) = (meta.step, meta.stale, meta.history);
+        Ok(true)
+    }
+
+    fn read_meta(&self, file: &Weights) -> Result<Meta> {
+        let broken = |what: String| {
+            Problem::new(format!("checkpoint {} {what}", self.path.display()))
+                .try_this("start anew with `--force`, or resume with the suite and data it was made with")
+        };
+        let meta: Meta = serde_json::from_slice(&file.raw("meta")?.bytes)
+            .map_err(|e| broken(format!("cannot be read: {e}")))?;
+        if meta.version != VERSION {
+            return Err(broken(format!("has layout {}, expected {VERSION}", meta.version)).into());
+        }
+        if meta.identity != self.identity {
+            return Err(broken("belongs to another suite, other data or another encoder".into()).into());
+        }
+        Ok(meta)
+    }
+}
+
+/// Tensors waiting to be written.
+#[derive(Default)]
+struct Tensors<'a> {
+    names: Vec<String>,
+    shapes: Vec<[usize; 1]>,
+    values: Vec<Values<'a>>,
+}
+
+impl<'a> Tensors<'a> {
+    fn push(&mut self, name: String, values: Values<'a>) {
+        let n = match values {
+            Values::F32(v) => v.len(),
+            Values::F64(v) => v.len(),
+            Values::Raw(_, v) => v.len(),
+        };
+        self.names.push(name);
+        self.shapes.push([n]);
+        self.values.push(values);
+    }
+
+    fn block(&mut self, group: &str, name: &str, values: &'a [f32], slot: &'a Slot) {
+        self.push(format!("{group}.{name}.value"), Values::F32(values));
+        self.push(format!("{group}.{name}.m"), Values::F32(&slot.moments.m));
+        self.push(format!("{group}.{name}.v"), Values::F32(&slot.moments.v));
+    }
+
+    fn tensors(&self) -> Vec<TensorOut<'_>> {
+        let all = self.names.iter().zip(&self.shapes).zip(&self.values);
+        all.map(|((name, shape), values)| TensorOut { name, shape, values: *values }).collect()
+    }
+}
+
+/// Reads the blocks that the file has into `blocks` and their optimiser slots.
+fn read_blocks(
+    file: &Weights,
+    group: &str,
+    blocks: &mut [Block],
+    slots: &mut [Slot],
+    counts: &[u64],
+) -> Result<()> {
+    for ((block, slot), count) in blocks.iter_mut().zip(slots).zip(counts) {
+        let name = |what: &str| format!("{group}.{}.{what}", block.name);
+        if file.find(&name("value")).is_none() {
+            continue;
+        }
+        let moments = Moments { m: file.f32(&name("m"))?, v: file.f32(&name("v"))? };
+        *slot = Slot { moments, count: *count };
+        fit(&mut block.values, file.f32(&name("value"))?, &block.name)?;
+    }
+    Ok(())
+}
+
+fn read_best(file: &Weights, state: &State, (step, score): (u64, f64)) -> Result<Best> {
+    let values = |name: &str| file.f32(&format!("best.{name}"));
+    let trunk = state.trunk.blocks.iter().map(|block| values(&block.name)).collect::<Result<_, _>>()?;
+    let mut heads = state.heads.clone();
+    for head in &mut heads {
+        let read = values(&head.name)?;
+        fit(&mut head.values, read, &head.name)?;
+    }
+    Ok(Best { step, score, trunk, heads })
+}
+
+/// Takes values over when their number is right.
+fn fit(values: &mut Vec<f32>, read: Vec<f32>, name: &str) -> Result<()> {
+    if read.len() != values.len() {
+        let what = format!("checkpoint block `{name}` has {} values, expected {}", read.len(), values.len());
+        return Err(Problem::new(what).try_this("resume with the suite it was made with").into());
+    }
+    *values = read;
+    Ok(())
+}
+
+/// The trunk's parameters alone, as a new state needs them.
+pub fn fresh(trunk: Params, heads: Vec<Block>, n_tasks: usize) -> State {
+    let slots = crate::optimise::Slots::new(trunk.blocks.len(), n_tasks);
+    State {
+        step: 0,
+        trunk,
+        heads,
+        slots,
+        method: Vec::new(),
+        best: None,
+        stale: 0,
+        history: History::default(),
+    }
+}

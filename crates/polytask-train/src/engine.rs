@@ -1,0 +1,422 @@
+//! One evaluation: trunk forward, each task's head and loss, their gradients and cotangents.
+//!
+//! Nothing here steps or remembers; a method may ask for any number of evaluations of one step, at the same or at
+//! displaced weights, and gets the same dropout masks each time.
+
+use std::sync::Arc;
+
+use polytask_core::{Purpose, rng};
+use polytask_data::{Dataset, TextId};
+use polytask_nn::objective::{self, TaskInput};
+use polytask_nn::trunk::sinks;
+use polytask_nn::pooling::Pooling;
+use polytask_nn::{Block, Cotangent, GradSink, Mode, Params, Saved, States, TaskGrad, Trunk};
+
+use crate::Result;
+use crate::assemble::{Leaf, Part, StepBatch};
+use crate::cache::FrozenCache;
+use crate::method::{Gramian, Jacobian};
+use crate::heads::TaskHead;
+
+/// The unchanging parts of a training.
+#[derive(Clone, Copy)]
+pub struct Engine<'a> {
+    /// All data.
+    pub dataset: &'a Dataset,
+    /// The shared network's functions.
+    pub trunk: &'a dyn Trunk,
+    /// From states to sentence vectors.
+    pub pooling: &'a Pooling,
+    /// Each task's head, loss and freeze boundary, in suite order.
+    pub heads: &'a [TaskHead],
+    /// Whether each trunk block is trained, `[blocks]`.
+    pub trainable: &'a [bool],
+    /// States of the frozen part, when they are cached.
+    pub cache: Option<&'a FrozenCache>,
+    /// Share of values dropped in the trainable part and before heads.
+    pub dropout: f64,
+    /// Seed of the run.
+    pub seed: u64,
+}
+
+/// The weights an evaluation is made at.
+#[derive(Clone, Copy)]
+pub struct Weights<'a> {
+    /// The trunk's parameters.
+    pub trunk: &'a Params,
+    /// Each task's head, in suite order.
+    pub heads: &'a [Block],
+}
+
+/// What a forward of the trunk gave.
+pub struct Forward {
+    /// Output states of all rows.
+    pub states: States,
+    /// What the trunk's backward needs.
+    pub saved: Saved,
+}
+
+/// What one forward and the backward of every head gave.
+pub struct Evaluation {
+    /// The trunk's forward.
+    pub forward: Arc<Forward>,
+    /// The tasks whose loss and gradients are finite, in suite order.
+    pub parts: Vec<PartGradient>,
+    /// The tasks whose loss or gradient is not finite: (suite index, what).
+    pub broken: Vec<(usize, String)>,
+}
+
+impl Evaluation {
+    /// The part of a task, when it is present and finite.
+    pub fn part(&self, task: usize) -> Option<&PartGradient> {
+        self.parts.iter().find(|part| part.task == task)
+    }
+}
+
+/// A task's loss and first-order wishes.
+pub struct PartGradient {
+    /// Suite index of the task.
+    pub task: usize,
+    /// Loss times the task's `loss_weight`.
+    pub loss: f64,
+    /// Gradient of the head's parameters, same factor.
+    pub d_head: Vec<f32>,
+    /// dL/dz at the trunk's output, same factor.
+    pub cotangent: Cotangent,
+}
+
+impl Engine<'_> {
+    /// Index of the lowest trained block; the number of blocks when all are frozen.
+    pub fn lowest(&self) -> usize {
+        self.trainable.iter().position(|&trained| trained).unwrap_or(self.trainable.len())
+    }
+
+    /// How the trunk runs at an optimiser step.
+    pub fn train_mode(&self, step: u64) -> Mode {
+        Mode { dropout: self.dropout, seed: self.seed, step, save: true, lowest: self.lowest() }
+    }
+
+    /// Forward of the trunk, from cached states where they are.
+    pub fn forward(
+        &self,
+        trunk: &Params,
+        packed: &polytask_core::PackedBatch,
+        texts: &[TextId],
+        mode: Mode,
+    ) -> Result<(States, Saved)> {
+        match self.cache {
+            Some(cache) => {
+                let mode = Mode { lowest: self.lowest(), ..mode };
+                Ok(self.trunk.forward_from(trunk, packed, &cache.gather(texts), mode)?)
+            }
+            None => Ok(self.trunk.forward(trunk, packed, mode)?),
+        }
+    }
+
+    /// Forward and every head's backward.
+    pub fn evaluate(&self, weights: Weights, batch: &StepBatch, step: u64) -> Result<Evaluation> {
+        let mode = self.train_mode(step);
+        let (states, saved) = self.forward(weights.trunk, &batch.packed, &batch.texts, mode)?;
+        self.run_heads(weights.heads, batch, Arc::new(Forward { states, saved }), None, step)
+    }
+
+    /// Every head's backward on a forward's states, or on `displaced` ones in their place.
+    pub fn run_heads(
+        &self,
+        heads: &[Block],
+        batch: &StepBatch,
+        forward: Arc<Forward>,
+        displaced: Option<&States>,
+        step: u64,
+    ) -> Result<Evaluation> {
+        let states = displaced.unwrap_or(&forward.states);
+        let pooled = self.pooling.forward(states, &batch.packed);
+        let (mut parts, mut broken) = (Vec::new(), Vec::new());
+        for part in &batch.parts {
+            match self.part_gradient(heads, batch, part, states, &pooled, step)? {
+                Ok(gradient) => parts.push(gradient),
+                Err(what) => broken.push((part.task, what)),
+            }
+        }
+        Ok(Evaluation { forward, parts, broken })
+    }
+
+    /// Losses alone (times `loss_weight`), in the order of the batch's parts.
+    pub fn losses(&self, weights: Weights, batch: &StepBatch, step: u64) -> Result<Vec<f64>> {
+        let mode = Mode { save: false, ..self.train_mode(step) };
+        let (states, _) = self.forward(weights.trunk, &batch.packed, &batch.texts, mode)?;
+        let pooled = self.pooling.forward(&states, &batch.packed);
+        let loss = |part: &Part| {
+            let (head, (input, _)) = (&self.heads[part.task], self.input(part, &states, &pooled, step));
+            let loss = objective::value(&*head.head, &weights.heads[part.task], &*head.loss, &input)?;
+            Ok(loss * head.loss_weight)
+        };
+        batch.parts.iter().map(loss).collect()
+    }
+
+    /// A task's gradients; the inner error says what is not finite.
+    fn part_gradient(
+        &self,
+        heads: &[Block],
+        batch: &StepBatch,
+        part: &Part,
+        states: &States,
+        pooled: &States,
+        step: u64,
+    ) -> Result<std::result::Result<PartGradient, String>> {
+        let head = &self.heads[part.task];
+        let (input, mask) = self.input(part, states, pooled, step);
+        let mut gradient =
+            objective::gradient(&*head.head, &heads[part.task], &*head.loss, &input)?;
+        if let Some(what) = not_finite(&gradient.d_z, &gradient.d_head, gradient.loss) {
+            return Ok(Err(format!("{what}, source rows {}", first_rows(&part.rows))));
+        }
+        multiply(&mut gradient.d_z, &mask);
+        let factor = head.loss_weight as f32;
+        gradient.d_z.iter_mut().chain(&mut gradient.d_head).for_each(|g| *g *= factor);
+        let values = self.to_states(batch, part, states, &gradient.d_z);
+        let lowest = head.lowest.max(self.lowest());
+        let cotangent = Cotangent { task: part.task, sequences: part.sequences.clone(), values, lowest };
+        let loss = gradient.loss * head.loss_weight;
+        Ok(Ok(PartGradient { task: part.task, loss, d_head: gradient.d_head, cotangent }))
+    }
+
+    /// The head's input with dropout applied, and the factors that did it (empty without dropout).
+    fn input(
+        &self,
+        part: &Part,
+        states: &States,
+        pooled: &States,
+        step: u64,
+    ) -> (TaskInput<f32>, Vec<f32>) {
+        let (rows, from) = match &part.leaf {
+            Leaf::Sentences => (&part.sequences, pooled),
+            Leaf::Tokens(rows) => (rows, states),
+        };
+        let mut z = Vec::with_capacity(rows.len() * from.width);
+        rows.iter().for_each(|&row| z.extend_from_slice(from.row(row as usize)));
+        let mask = self.head_mask(part.task, step, z.len());
+        multiply(&mut z, &mask);
+        let input = TaskInput {
+            z,
+            width: from.width,
+            inputs: part.inputs.clone(),
+            target: part.target.clone(),
+            weights: part.weights.clone(),
+        };
+        (input, mask)
+    }
+
+    /// Factors of the dropout before a head; heads without parameters (cosines) have none.
+    fn head_mask(&self, task: usize, step: u64, n: usize) -> Vec<f32> {
+        if self.dropout <= 0.0 || !self.heads[task].has_params {
+            return Vec::new();
+        }
+        // Site 0 of a layer index no trunk reaches, so that no trunk mask shares the stream.
+        let key = rng::key(self.seed, Purpose::Dropout, &[step, u64::MAX, task as u64]);
+        let threshold = (self.dropout * 2f64.powi(32)) as u64;
+        let keep = (1.0 / (1.0 - self.dropout)) as f32;
+        (0..n as u64).map(|i| if rng::at(key, i) >> 32 < threshold { 0.0 } else { keep }).collect()
+    }
+
+    /// From dL/d(leaf) to dL/d(states) on the part's sequences.
+    fn to_states(&self, batch: &StepBatch, part: &Part, states: &States, d_z: &[f32]) -> Vec<f32> {
+        match &part.leaf {
+            Leaf::Sentences => self.pooling.vjp(states, &batch.packed, &part.sequences, d_z),
+            Leaf::Tokens(rows) => scatter(batch, part, rows, states.width, d_z),
+        }
+    }
+
+    /// Adds the weighted sum of the gradients of `tasks` to `sum`: one sweep of merged cotangents.
+    pub fn weighted_sum(
+        &self,
+        trunk: &Params,
+        batch: &StepBatch,
+        evaluation: &Evaluation,
+        (tasks, weights): (&[usize], &[f64]),
+        sum: &mut dyn GradSink,
+    ) -> Result<()> {
+        let weighted = tasks.iter().zip(weights).filter_map(|(&t, &w)| Some((evaluation.part(t)?, w)));
+        let merged = merge(batch, &weighted.collect::<Vec<_>>());
+        Ok(self.trunk.vjp(trunk, &evaluation.forward.saved, &merged, sum)?)
+    }
+
+    /// Sends one dL/dz of all rows back.
+    pub fn pull_back(
+        &self,
+        trunk: &Params,
+        batch: &StepBatch,
+        evaluation: &Evaluation,
+        direction: Vec<f32>,
+        sum: &mut dyn GradSink,
+    ) -> Result<()> {
+        let sequences = (0..batch.packed.n_sequences() as u32).collect();
+        let lowest = evaluation.parts.iter().map(|p| p.cotangent.lowest).min().unwrap_or(0);
+        let cotangent = Cotangent { task: 0, sequences, values: direction, lowest };
+        Ok(self.trunk.vjp(trunk, &evaluation.forward.saved, &[cotangent], sum)?)
+    }
+
+    /// Sends each task's cotangent back on its own; `sink` numbers tasks by their place in `tasks`.
+    pub fn sweep(
+        &self,
+        trunk: &Params,
+        evaluation: &Evaluation,
+        tasks: &[usize],
+        sink: &mut dyn GradSink,
+    ) -> Result<()> {
+        let number = |(i, &task): (usize, &usize)| {
+            Some(Cotangent { task: i, ..evaluation.part(task)?.cotangent.clone() })
+        };
+        let cotangents: Vec<Cotangent> = tasks.iter().enumerate().filter_map(number).collect();
+        Ok(self.trunk.vjp(trunk, &evaluation.forward.saved, &cotangents, sink)?)
+    }
+
+    /// Inner products of the gradients of the shared parameters, block by block.
+    pub fn gramian(&self, trunk: &Params, evaluation: &Evaluation, tasks: &[usize]) -> Result<Gramian> {
+        let mut sink = sinks::Gramian::new(tasks.len(), self.trainable.len());
+        self.sweep(trunk, evaluation, tasks, &mut Trained { inner: &mut sink, trainable: self.trainable })?;
+        Ok(Gramian { n: tasks.len(), values: sink.total() })
+    }
+
+    /// The gradients of the shared parameters, trained blocks in order.
+    pub fn rows(&self, trunk: &Params, evaluation: &Evaluation, tasks: &[usize]) -> Result<Jacobian> {
+        let mut sink = sinks::Rows::new(trunk, tasks.len(), self.lowest());
+        self.sweep(trunk, evaluation, tasks, &mut Trained { inner: &mut sink, trainable: self.trainable })?;
+        let trained = (0..self.trainable.len()).filter(|&block| self.trainable[block]);
+        let spans: Vec<_> = trained.filter_map(|block| sink.range(block)).collect();
+        let mut values = Vec::new();
+        for task in 0..tasks.len() {
+            spans.iter().for_each(|span| values.extend_from_slice(&sink.row(task)[span.clone()]));
+        }
+        Ok(Jacobian { n: tasks.len(), width: spans.iter().map(ExactSizeIterator::len).sum(), values })
+    }
+
+    /// The gradients at the trunk's output, `[tasks, rows × d_hidden]`.
+    pub fn representation_rows(&self, batch: &StepBatch, evaluation: &Evaluation, tasks: &[usize]) -> Jacobian {
+        let d_hidden = self.trunk.d_hidden();
+        let width = batch.packed.n_rows() * d_hidden;
+        let mut values = vec![0.0; tasks.len() * width];
+        for (&task, row) in tasks.iter().zip(values.chunks_mut(width.max(1))) {
+            if let Some(part) = evaluation.part(task) {
+                place(batch, &part.cotangent, d_hidden, |at, v| row[at] = v);
+            }
+        }
+        Jacobian { n: tasks.len(), width, values }
+    }
+}
+
+/// Hands on the gradients of trained blocks: a block frozen above a trained one is passed through, not trained.
+struct Trained<'a> {
+    inner: &'a mut dyn GradSink,
+    trainable: &'a [bool],
+}
+
+impl GradSink for Trained<'_> {
+    fn block(&mut self, block: usize, grads: &[TaskGrad<'_>]) -> polytask_nn::Result<()> {
+        if self.trainable[block] { self.inner.block(block, grads) } else { Ok(()) }
+    }
+}
+
+/// A sum to which any cotangents of a step can be sent: the weights are in the cotangents already.
+pub fn empty_sum(trunk: &Params, evaluation: &Evaluation) -> sinks::Sum {
+    sinks::Sum::new(trunk, &vec![1.0; evaluation.parts.len().max(1)])
+}
+
+/// The weighted sum of cotangents: one per distinct freeze boundary, on the union of their sequences.
+fn merge(batch: &StepBatch, parts: &[(&PartGradient, f64)]) -> Vec<Cotangent> {
+    let mut boundaries: Vec<usize> = parts.iter().map(|(part, _)| part.cotangent.lowest).collect();
+    boundaries.sort_unstable();
+    boundaries.dedup();
+    let of_boundary = |(i, &lowest): (usize, &usize)| {
+        let members = parts.iter().filter(|(part, _)| part.cotangent.lowest == lowest);
+        merge_members(batch, &members.copied().collect::<Vec<_>>(), i, lowest)
+    };
+    boundaries.iter().enumerate().map(of_boundary).collect()
+}
+
+fn merge_members(
+    batch: &StepBatch,
+    members: &[(&PartGradient, f64)],
+    task: usize,
+    lowest: usize,
+) -> Cotangent {
+    let mut sequences: Vec<u32> =
+        members.iter().flat_map(|(part, _)| part.cotangent.sequences.iter().copied()).collect();
+    sequences.sort_unstable();
+    sequences.dedup();
+    let starts = offsets(batch, &sequences);
+    let n_rows: usize = sequences.iter().map(|&s| batch.packed.length(s as usize)).sum();
+    let first = members.first().map(|(part, _)| &part.cotangent);
+    let width = first.map_or(0, |c| c.values.len() / rows_of(batch, &c.sequences).max(1));
+    let mut values = vec![0.0; n_rows * width];
+    for (part, weight) in members {
+        let mut from = 0;
+        for &s in &part.cotangent.sequences {
+            let n = batch.packed.length(s as usize) * width;
+            let at = starts[s as usize] as usize * width;
+            let source = &part.cotangent.values[from..from + n];
+            values[at..at + n].iter_mut().zip(source).for_each(|(v, g)| *v += *weight as f32 * g);
+            from += n;
+        }
+    }
+    Cotangent { task, sequences, values, lowest }
+}
+
+/// For each sequence of the batch, its first row among the rows of `sequences` laid end to end.
+fn offsets(batch: &StepBatch, sequences: &[u32]) -> Vec<u32> {
+    let mut starts = vec![0; batch.packed.n_sequences()];
+    let mut next = 0;
+    for &s in sequences {
+        starts[s as usize] = next;
+        next += batch.packed.length(s as usize) as u32;
+    }
+    starts
+}
+
+fn rows_of(batch: &StepBatch, sequences: &[u32]) -> usize {
+    sequences.iter().map(|&s| batch.packed.length(s as usize)).sum()
+}
+
+/// Calls `put(index in [rows × width], value)` for each value of a cotangent.
+fn place(batch: &StepBatch, cotangent: &Cotangent, width: usize, mut put: impl FnMut(usize, f32)) {
+    let mut values = cotangent.values.iter();
+    for &s in &cotangent.sequences {
+        let rows = batch.packed.rows(s as usize);
+        (rows.start * width..rows.end * width)
+            .zip(values.by_ref().take(rows.len() * width))
+            .for_each(|(at, v)| put(at, *v));
+    }
+}
+
+/// dL/d(states) from dL/d(word rows); a row read twice gets both.
+fn scatter(batch: &StepBatch, part: &Part, rows: &[u32], width: usize, d_z: &[f32]) -> Vec<f32> {
+    let starts = offsets(batch, &part.sequences);
+    let mut values = vec![0.0; rows_of(batch, &part.sequences) * width];
+    let sequence_of = |row: u32| batch.packed.starts.partition_point(|&start| start <= row) - 1;
+    for (&row, gradient) in rows.iter().zip(d_z.chunks(width.max(1))) {
+        let s = sequence_of(row);
+        let at = (starts[s] + row - batch.packed.starts[s]) as usize * width;
+        values[at..at + width].iter_mut().zip(gradient).for_each(|(v, g)| *v += g);
+    }
+    values
+}
+
+fn multiply(values: &mut [f32], factors: &[f32]) {
+    values.iter_mut().zip(factors).for_each(|(v, f)| *v *= f);
+}
+
+/// Which of a task's numbers is not finite, if any.
+fn not_finite(d_z: &[f32], d_head: &[f32], loss: f64) -> Option<&'static str> {
+    if !loss.is_finite() {
+        return Some("loss is not finite");
+    }
+    let finite = |values: &[f32]| values.iter().all(|v| v.is_finite());
+    (!finite(d_z) || !finite(d_head)).then_some("gradient is not finite")
+}
+
+/// The first rows of a batch, for messages.
+fn first_rows(rows: &[u32]) -> String {
+    let shown: Vec<String> = rows.iter().take(8).map(u32::to_string).collect();
+    let more = if rows.len() > 8 { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
+}

@@ -1,0 +1,276 @@
+//! From weights to predictions on a split, and from predictions to scores.
+
+use std::collections::BTreeMap;
+
+use polytask_core::report::Score;
+use polytask_core::{HeadForm, PackedBatch, Split, TargetType};
+use polytask_data::{Rows, Targets, TaskData, TextId};
+use polytask_eval::{Predictions, Ranking};
+use polytask_nn::{Mode, Params, States, objective, topk};
+
+use crate::Result;
+use crate::engine::{Engine, Weights};
+
+/// Tokens per forward when nothing is saved for a backward.
+const TOKENS: usize = 8192;
+/// Passages kept per query: as deep as any metric looks.
+const DEPTH: usize = 1000;
+
+/// Sentence vectors of some texts (pooled, before any normalisation).
+pub struct Pooled {
+    place: BTreeMap<TextId, u32>,
+    states: States,
+}
+
+impl Pooled {
+    /// Encodes each distinct text once, longest first so that batches are even.
+    pub fn encode(engine: &Engine, trunk: &Params, texts: impl IntoIterator<Item = TextId>) -> Result<Self> {
+        let mut texts: Vec<TextId> = texts.into_iter().collect();
+        texts.sort_unstable();
+        texts.dedup();
+        let place = texts.iter().enumerate().map(|(i, &t)| (t, i as u32)).collect();
+        let width = engine.pooling.width(engine.trunk.d_hidden());
+        let mut states = States { values: vec![0.0; texts.len() * width], width };
+        for_batches(engine, trunk, &texts, |first_of, packed, batch_states| {
+            let pooled = engine.pooling.forward(batch_states, packed);
+            for (i, &at) in first_of.iter().enumerate() {
+                states.values[at * width..(at + 1) * width].copy_from_slice(pooled.row(i));
+            }
+            Ok(())
+        })?;
+        Ok(Self { place, states })
+    }
+
+    /// The vectors of some texts laid end to end, `[texts, width]`.
+    fn gather(&self, texts: &[TextId]) -> Vec<f32> {
+        texts.iter().flat_map(|t| self.states.row(self.place[t] as usize).iter().copied()).collect()
+    }
+}
+
+/// Runs the trunk over `texts`; `visit` gets each batch's positions in `texts`, the batch and its states.
+fn for_batches(
+    engine: &Engine,
+    trunk: &Params,
+    texts: &[TextId],
+    mut visit: impl FnMut(&[usize], &PackedBatch, &States) -> Result<()>,
+) -> Result<()> {
+    let store = &engine.dataset.texts;
+    let mut order: Vec<usize> = (0..texts.len()).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(store.tokens(texts[i]).len()), i));
+    let mut rest = &order[..];
+    while let Some(&longest) = rest.first() {
+        let n = (TOKENS / store.tokens(texts[longest]).len().max(1)).clamp(1, rest.len());
+        let (now, later) = rest.split_at(n);
+        let ids: Vec<TextId> = now.iter().map(|&i| texts[i]).collect();
+        let packed = PackedBatch::pack(ids.iter().map(|&t| store.tokens(t)));
+        let (states, _) = engine.forward(trunk, &packed, &ids, Mode::EVAL)?;
+        visit(now, &packed, &states)?;
+        rest = later;
+    }
+    Ok(())
+}
+
+/// The texts a task's scoring needs as sentence vectors.
+fn texts_of(engine: &Engine, task: usize, split: Split) -> Vec<TextId> {
+    let data = &engine.dataset.tasks[task];
+    let Some((rows, targets)) = known(engine, data, split) else { return Vec::new() };
+    if engine.heads[task].kind.head == HeadForm::TokenLinear {
+        return Vec::new();
+    }
+    let inputs = (0..rows.len()).filter(|&i| targets.is_known(i)).flat_map(|i| rows.inputs(i));
+    inputs.chain(&data.corpus).copied().collect()
+}
+
+/// A task's rows and targets of a split, when there is a known one.
+fn known<'a>(engine: &'a Engine, data: &'a TaskData, split: Split) -> Option<(&'a Rows, &'a Targets)> {
+    let rows = engine.dataset.sources[data.source].splits.get(&split)?;
+    let targets = data.targets.get(&split)?;
+    (0..targets.len()).any(|i| targets.is_known(i)).then_some((rows, targets))
+}
+
+/// Predictions of some tasks on a split; tasks without a known target there are absent.
+pub fn predict(
+    engine: &Engine,
+    weights: Weights,
+    tasks: &[usize],
+    split: Split,
+) -> Result<BTreeMap<usize, Predictions>> {
+    let texts = tasks.iter().flat_map(|&task| texts_of(engine, task, split));
+    let pooled = Pooled::encode(engine, weights.trunk, texts)?;
+    let mut out = BTreeMap::new();
+    for &task in tasks {
+        let data = &engine.dataset.tasks[task];
+        if let Some((rows, targets)) = known(engine, data, split) {
+            out.insert(task, predict_task(engine, weights, task, &pooled, rows, targets)?);
+        }
+    }
+    Ok(out)
+}
+
+fn predict_task(
+    engine: &Engine,
+    weights: Weights,
+    task: usize,
+    pooled: &Pooled,
+    rows: &Rows,
+    targets: &Targets,
+) -> Result<Predictions> {
+    let data = &engine.dataset.tasks[task];
+    let shown: Vec<usize> = (0..targets.len()).filter(|&i| targets.is_known(i)).collect();
+    match targets {
+        Targets::Tags(tags) => tag_words(engine, weights, task, rows, tags, &shown),
+        Targets::Passages(_) => rank(data, pooled, rows, targets, &shown),
+        _ => {
+            let output = sentence_outputs(engine, weights, task, pooled, rows, &shown)?;
+            Ok(read_outputs(engine.heads[task].kind.target_type, data, targets, &shown, &output))
+        }
+    }
+}
+
+/// Head outputs of sentence tasks, `[rows, outputs]`.
+fn sentence_outputs(
+    engine: &Engine,
+    weights: Weights,
+    task: usize,
+    pooled: &Pooled,
+    rows: &Rows,
+    shown: &[usize],
+) -> Result<Vec<f32>> {
+    let head = &*engine.heads[task].head;
+    let mut output = Vec::new();
+    for rows_now in shown.chunks(1024) {
+        let texts: Vec<TextId> = (0..rows.n_inputs)
+            .flat_map(|input| rows_now.iter().map(move |&i| rows.inputs(i)[input]))
+            .collect();
+        let n = rows_now.len() as u32;
+        let inputs: Vec<Vec<u32>> =
+            (0..rows.n_inputs as u32).map(|i| (i * n..(i + 1) * n).collect()).collect();
+        let z = pooled.gather(&texts);
+        output.extend(objective::output(head, &weights.heads[task], &z, pooled.states.width, &inputs)?);
+    }
+    Ok(output)
+}
+
+/// Outputs in the units of the targets, beside the truth.
+fn read_outputs(
+    kind: TargetType,
+    data: &TaskData,
+    targets: &Targets,
+    shown: &[usize],
+    output: &[f32],
+) -> Predictions {
+    let n_labels = data.labels.len();
+    match targets {
+        Targets::Label(labels) => Predictions::Labels {
+            truth: shown.iter().filter_map(|&i| labels[i]).collect(),
+            predicted: output.chunks(n_labels.max(1)).map(largest).collect(),
+            n_labels,
+        },
+        Targets::Labels(sets) => Predictions::LabelSets {
+            n_labels,
+            truth: shown.iter().flat_map(|&i| membership(sets[i].as_deref(), n_labels)).collect(),
+            scores: output.iter().map(|&x| sigmoid(x)).collect(),
+        },
+        Targets::Numbers { width, values } => {
+            let truth = shown.iter().flat_map(|&i| &values[i * width..(i + 1) * width]);
+            let scaled = output.iter().enumerate().map(|(i, &y)| {
+                let (shift, span) = data.scale.get(i % width).copied().unwrap_or((0.0, 1.0));
+                f64::from(y) * f64::from(span) + f64::from(shift)
+            });
+            debug_assert_eq!(kind, TargetType::Numbers);
+            Predictions::Numbers {
+                width: *width,
+                truth: truth.map(|&v| f64::from(v)).collect(),
+                predicted: scaled.collect(),
+            }
+        }
+        Targets::Tags(_) | Targets::Passages(_) => unreachable!("tags and passages are read elsewhere"),
+    }
+}
+
+/// Index of the largest value; the first of equals.
+pub(crate) fn largest(values: &[f32]) -> u32 {
+    let mut best = 0;
+    for (i, v) in values.iter().enumerate() {
+        if *v > values[best] {
+            best = i;
+        }
+    }
+    best as u32
+}
+
+/// The logistic function.
+pub(crate) fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+fn membership(set: Option<&[u32]>, n_labels: usize) -> Vec<bool> {
+    let mut row = vec![false; n_labels];
+    set.unwrap_or(&[]).iter().for_each(|&label| row[label as usize] = true);
+    row
+}
+
+/// The most likely tag of every word; a word cut off by the length limit gets tag `O` (else the first tag).
+fn tag_words(
+    engine: &Engine,
+    weights: Weights,
+    task: usize,
+    rows: &Rows,
+    tags: &[Option<Vec<u32>>],
+    shown: &[usize],
+) -> Result<Predictions> {
+    let data = &engine.dataset.tasks[task];
+    let outside = data.labels.iter().position(|l| l == "O").unwrap_or(0) as u32;
+    let texts: Vec<TextId> = shown.iter().map(|&i| rows.inputs(i)[0]).collect();
+    let truth: Vec<Vec<u32>> = shown.iter().map(|&i| tags[i].clone().unwrap_or_default()).collect();
+    let mut predicted: Vec<Vec<u32>> = truth.iter().map(|t| vec![outside; t.len()]).collect();
+    for_batches(engine, weights.trunk, &texts, |positions, packed, states| {
+        for (s, &at) in positions.iter().enumerate() {
+            let starts = engine.dataset.texts.word_starts(texts[at]).unwrap_or(&[]);
+            let seen: Vec<(usize, u32)> =
+                starts.iter().copied().enumerate().filter(|(_, start)| *start != u32::MAX).collect();
+            let row = |start: u32| states.row(packed.rows(s).start + start as usize);
+            let z: Vec<f32> = seen.iter().flat_map(|&(_, start)| row(start).iter().copied()).collect();
+            let inputs = [(0..seen.len() as u32).collect::<Vec<_>>()];
+            let head = &*engine.heads[task].head;
+            let output = objective::output(head, &weights.heads[task], &z, states.width, &inputs)?;
+            for (&(word, _), scores) in seen.iter().zip(output.chunks(data.labels.len().max(1))) {
+                if let Some(tag) = predicted[at].get_mut(word) {
+                    *tag = largest(scores);
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(Predictions::Tags { labels: data.labels.clone(), truth, predicted })
+}
+
+/// Every query against the whole corpus by cosine.
+fn rank(data: &TaskData, pooled: &Pooled, rows: &Rows, targets: &Targets, shown: &[usize]) -> Result<Predictions> {
+    let Targets::Passages(relevance) = targets else { unreachable!("only passages are ranked") };
+    let width = pooled.states.width;
+    let queries: Vec<TextId> = shown.iter().map(|&i| rows.inputs(i)[0]).collect();
+    let (queries, corpus) = (pooled.gather(&queries), pooled.gather(&data.corpus));
+    let (queries, corpus) = (topk::normalised(queries, width), topk::normalised(corpus, width));
+    let found = topk::top_k(&queries, &corpus, width, DEPTH.min(data.corpus.len()))?;
+    let ranking = |(&i, retrieved): (&usize, Vec<(u32, f32)>)| Ranking {
+        retrieved,
+        relevant: relevance[i].positives.clone(),
+    };
+    let rankings = shown.iter().zip(found).map(ranking).collect();
+    Ok(Predictions::Rankings { rankings, ids: data.corpus_ids.clone() })
+}
+
+/// All metrics of a task, the main one first, each with its interval.
+pub fn scores(main: &str, metrics: &[&str], predictions: &Predictions, seed: u64) -> Result<Vec<Score>> {
+    let others = metrics.iter().copied().filter(|m| *m != main);
+    let score = |metric: &str| {
+        Ok(Score {
+            metric: metric.into(),
+            interval: polytask_eval::interval(metric, predictions, seed)?,
+            higher_is_better: polytask_eval::higher_is_better(metric),
+            n: polytask_eval::n_examples(predictions),
+        })
+    };
+    std::iter::once(main).chain(others).map(score).collect()
+}

@@ -1,0 +1,105 @@
+//! Each task's head and loss, as training sees them.
+
+use polytask_core::suite::{Suite, TaskSpec};
+use polytask_core::{HeadForm, KindInfo, Split};
+use polytask_data::{Dataset, Targets, TaskData};
+use polytask_nn::encoder::freeze_blocks;
+use polytask_nn::heads::{self, Head};
+use polytask_nn::losses::{self, LossFn};
+use polytask_nn::{Block, Params};
+
+use crate::Result;
+use crate::assemble::TaskView;
+
+/// A task's head, loss and settings.
+pub struct TaskHead {
+    /// Name of the task.
+    pub name: String,
+    /// Its kind.
+    pub kind: &'static KindInfo,
+    /// The head's function.
+    pub head: Box<dyn Head>,
+    /// The loss.
+    pub loss: Box<dyn LossFn>,
+    /// Whether the head has parameters.
+    pub has_params: bool,
+    /// Factor on the loss.
+    pub loss_weight: f64,
+    /// The head learns this many times faster than the trunk.
+    pub lr_factor: f64,
+    /// Lowest trunk block this task's gradient reaches.
+    pub lowest: usize,
+    /// Hard negatives per query (retrieval).
+    pub negatives: usize,
+    /// The metric that decides.
+    pub metric: String,
+}
+
+impl TaskHead {
+    /// The heads of a suite's tasks; `d_in` is the width of sentence vectors, `d_hidden` of states.
+    pub fn all(suite: &Suite, dataset: &Dataset, trunk: &Params, d_in: usize, d_hidden: usize) -> Result<Vec<Self>> {
+        let pairs = suite.tasks.iter().zip(&dataset.tasks);
+        pairs.map(|(spec, data)| Self::new(suite, spec, data, trunk, d_in, d_hidden)).collect()
+    }
+
+    fn new(
+        suite: &Suite,
+        spec: &TaskSpec,
+        data: &TaskData,
+        trunk: &Params,
+        d_in: usize,
+        d_hidden: usize,
+    ) -> Result<Self> {
+        let d_in = if spec.kind.head == HeadForm::TokenLinear { d_hidden } else { d_in };
+        let head = heads::build(spec.kind.head, d_in, n_outputs(spec.kind, data));
+        let loss = losses::make(&spec.loss, &data.labels, &label_counts(data))?;
+        let info = losses::find(&spec.loss.name).map(polytask_nn::losses::Loss::info);
+        let negatives = info.and_then(|info| spec.loss.param(info, "negatives").as_u64()).unwrap_or(0);
+        let frozen = freeze_blocks(trunk, &spec.freeze)?;
+        Ok(Self {
+            name: spec.name.clone(),
+            kind: spec.kind,
+            has_params: !head.shapes().is_empty(),
+            head,
+            loss,
+            loss_weight: spec.loss_weight,
+            lr_factor: spec.lr_factor * suite.train.head_lr_factor,
+            lowest: frozen.iter().rposition(|&frozen| frozen).map_or(0, |last| last + 1),
+            negatives: negatives as usize,
+            metric: spec.metric.clone(),
+        })
+    }
+
+    /// Fresh parameters.
+    pub fn block(&self, seed: u64) -> Block {
+        self.head.block(&format!("head.{}", self.name), seed)
+    }
+
+    /// The task as assembling needs to know it.
+    pub fn view<'a>(&self, index: usize, dataset: &'a Dataset) -> TaskView<'a> {
+        TaskView { index, data: &dataset.tasks[index], negatives: self.negatives }
+    }
+}
+
+/// Number of outputs a task's head has.
+pub fn n_outputs(kind: &KindInfo, data: &TaskData) -> usize {
+    match kind.head {
+        HeadForm::Cosine => 1,
+        _ if data.labels.is_empty() => data.scale.len().max(1),
+        _ => data.labels.len(),
+    }
+}
+
+/// Train rows (words, for tags) of each label.
+fn label_counts(data: &TaskData) -> Vec<usize> {
+    let mut counts = vec![0; data.labels.len()];
+    let mut count = |label: &u32| counts[*label as usize] += 1;
+    match data.targets.get(&Split::Train) {
+        Some(Targets::Label(rows)) => rows.iter().flatten().for_each(&mut count),
+        Some(Targets::Labels(rows) | Targets::Tags(rows)) => {
+            rows.iter().flatten().flatten().for_each(&mut count);
+        }
+        _ => {}
+    }
+    counts
+}

@@ -1,0 +1,130 @@
+//! Scores of a saved model on a suite's data, alone or paired with another model's.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use polytask_core::report::{REPORT_VERSION, RunReport};
+use polytask_core::{Problem, Split, Suite};
+use polytask_data::Dataset;
+use polytask_eval::{Predictions, TaskRun};
+use polytask_nn::Block;
+
+use crate::Result;
+use crate::engine::{Engine, Weights};
+use crate::evaluate;
+use crate::heads::TaskHead;
+use crate::model::Model;
+use crate::observe::{Event, Observer};
+use crate::run::metrics;
+
+/// Scores of `model` on `split`; with `against`, the paired difference to that model stands in the place of the
+/// single-task comparison.
+pub fn judge(
+    mut suite: Suite,
+    model: &Path,
+    against: Option<&Path>,
+    split: Split,
+    observer: &mut dyn Observer,
+) -> Result<RunReport> {
+    let (name, model) = (model.display().to_string(), Model::load(model)?);
+    adopt_labels(&mut suite, &model)?;
+    observer.event(Event::Note("reading and tokenising the data"));
+    let dataset = polytask_data::build(&suite, &model.tokenizer)?;
+    let ours = predictions(&suite, &dataset, &model, split)?;
+    let theirs = match against {
+        Some(folder) => predict_like(&suite, &Model::load(folder)?, &model, &dataset, split)?,
+        None => BTreeMap::new(),
+    };
+    let report = |(task, joint): (&usize, &Predictions)| {
+        let spec = &suite.tasks[*task];
+        Ok(polytask_eval::task_report(&TaskRun {
+            task: &spec.name,
+            kind: spec.kind.name,
+            split: split.name(),
+            metrics: &metrics(spec.kind, &spec.metric),
+            margin: spec.margin,
+            joint,
+            single: theirs.get(task),
+            untrained: None,
+            seed: suite.seed,
+        })?)
+    };
+    let tasks = ours.iter().map(report).collect::<Result<Vec<_>>>()?;
+    let summary = polytask_eval::summarise(&tasks);
+    Ok(RunReport {
+        version: REPORT_VERSION,
+        name,
+        delta_m: summary.delta_m,
+        worst: summary.worst,
+        below: summary.below,
+        notes: dataset.warnings.clone(),
+        tasks,
+        ..RunReport::default()
+    })
+}
+
+/// A model's outputs mean the labels it was trained with: the suite's tasks take those.
+fn adopt_labels(suite: &mut Suite, model: &Model) -> Result<()> {
+    for task in &mut suite.tasks {
+        let trained = model.task(&task.name)?;
+        if trained.kind.name != task.kind.name {
+            let what = format!(
+                "task `{}` is of kind {} in the model and {} in the suite",
+                task.name, trained.kind.name, task.kind.name
+            );
+            return Err(Problem::new(what).try_this("use the suite.toml in the model's run folder").into());
+        }
+        if !trained.info.labels.is_empty() {
+            task.labels = Some(trained.info.labels.clone());
+        }
+    }
+    Ok(())
+}
+
+/// Another model's predictions on the same rows; its tokenizer and labels must be the same.
+fn predict_like(
+    suite: &Suite,
+    model: &Model,
+    first: &Model,
+    dataset: &Dataset,
+    split: Split,
+) -> Result<BTreeMap<usize, Predictions>> {
+    let same_labels = suite.tasks.iter().all(|task| {
+        let labels = |m: &Model| m.task(&task.name).map(|t| t.info.labels.clone()).unwrap_or_default();
+        labels(model) == labels(first)
+    });
+    if model.tokenizer.files() == first.tokenizer.files() && same_labels {
+        return predictions(suite, dataset, model, split);
+    }
+    let mut suite = suite.clone();
+    adopt_labels(&mut suite, model)?;
+    let dataset = polytask_data::build(&suite, &model.tokenizer)?;
+    predictions(&suite, &dataset, model, split)
+}
+
+fn predictions(
+    suite: &Suite,
+    dataset: &Dataset,
+    model: &Model,
+    split: Split,
+) -> Result<BTreeMap<usize, Predictions>> {
+    let encoder = &model.encoder;
+    let d_hidden = encoder.trunk.d_hidden();
+    let d_in = encoder.pooling.width(d_hidden);
+    let heads = TaskHead::all(suite, dataset, &encoder.params, d_in, d_hidden)?;
+    let trainable = vec![true; encoder.params.blocks.len()];
+    let engine = Engine {
+        dataset,
+        trunk: &*encoder.trunk,
+        pooling: &encoder.pooling,
+        heads: &heads,
+        trainable: &trainable,
+        cache: None,
+        dropout: 0.0,
+        seed: suite.seed,
+    };
+    let block = |head: &TaskHead| Ok(model.task(&head.name)?.block.clone());
+    let blocks = heads.iter().map(block).collect::<Result<Vec<Block>>>()?;
+    let tasks: Vec<usize> = (0..heads.len()).collect();
+    evaluate::predict(&engine, Weights { trunk: &encoder.params, heads: &blocks }, &tasks, split)
+}

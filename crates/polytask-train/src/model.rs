@@ -1,0 +1,322 @@
+//! The trained model as a folder: what training writes is what is used.
+//!
+//! The folder is a sentence-transformers folder; what polytask adds lies in files others ignore: `polytask.json`
+//! (tasks, labels, scales) and `heads/<task>/model.safetensors`.
+
+use std::path::Path;
+
+use polytask_core::kind::{self, KindInfo};
+use polytask_core::{HeadForm, PackedBatch, Problem, TargetType, atomic};
+use polytask_data::Tokenizer;
+use polytask_nn::encoder::Encoder;
+use polytask_nn::heads::{self, Head};
+use polytask_nn::weights::{self, Weights};
+use polytask_nn::{Block, Mode, Params, States, objective, topk};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::Result;
+use crate::evaluate::{largest, sigmoid};
+use crate::heads::{TaskHead, n_outputs};
+use crate::run::Prepared;
+
+/// Version of `polytask.json`.
+const VERSION: u32 = 1;
+/// Tokens per forward.
+const TOKENS: usize = 8192;
+
+/// An encoder with its tokenizer and the heads of its tasks.
+pub struct Model {
+    /// The encoder.
+    pub encoder: Encoder,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// The tasks, in suite order; none for a plain encoder.
+    pub tasks: Vec<ModelTask>,
+}
+
+/// A task of a model.
+pub struct ModelTask {
+    /// What is written about it.
+    pub info: TaskInfo,
+    /// Its kind.
+    pub kind: &'static KindInfo,
+    /// The head's function.
+    pub head: Box<dyn Head>,
+    /// The head's parameters.
+    pub block: Block,
+}
+
+/// What `polytask.json` says about a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskInfo {
+    /// Name of the task.
+    pub name: String,
+    /// Name of its kind.
+    pub kind: String,
+    /// Metric that decides.
+    pub metric: String,
+    /// Labels or tags in the order of outputs.
+    pub labels: Vec<String>,
+    /// (shift, span) of each number.
+    pub scale: Vec<(f32, f32)>,
+    /// Outputs of its head.
+    pub n_outputs: usize,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ModelFile {
+    version: u32,
+    tasks: Vec<TaskInfo>,
+}
+
+impl Model {
+    /// The model of a run with trained heads; the trunk's weights are given when it is saved.
+    pub fn of_run(prepared: &Prepared, task_heads: &[TaskHead], blocks: Vec<Block>) -> Self {
+        let data = prepared.dataset.tasks.iter();
+        let tasks = task_heads.iter().zip(data).zip(blocks).map(|((head, data), block)| ModelTask {
+            info: TaskInfo {
+                name: head.name.clone(),
+                kind: head.kind.name.into(),
+                metric: head.metric.clone(),
+                labels: data.labels.clone(),
+                scale: data.scale.clone(),
+                n_outputs: n_outputs(head.kind, data),
+            },
+            kind: head.kind,
+            head: heads::build(head.kind.head, head.head.d_in(), n_outputs(head.kind, data)),
+            block,
+        });
+        Self {
+            encoder: prepared.encoder.clone(),
+            tokenizer: prepared.tokenizer.clone(),
+            tasks: tasks.collect(),
+        }
+    }
+
+    /// Writes the folder with the given trunk weights.
+    pub fn save(&self, trunk: &Params, folder: &Path) -> Result<()> {
+        self.encoder.save(trunk, folder, self.tokenizer.files())?;
+        for task in &self.tasks {
+            let place = folder.join("heads").join(&task.info.name);
+            atomic::create_dir(&place)?;
+            let params = Params { blocks: vec![task.block.clone()] };
+            weights::write(&place.join("model.safetensors"), &weights::tensors_of(&params), &[])?;
+            atomic::write_json(&place.join("config.json"), &task.info)?;
+        }
+        let tasks = self.tasks.iter().map(|task| task.info.clone()).collect();
+        Ok(atomic::write_json(&folder.join("polytask.json"), &ModelFile { version: VERSION, tasks })?)
+    }
+
+    /// Reads a folder of ours, or any sentence-transformers folder (which has no tasks).
+    pub fn load(folder: &Path) -> Result<Self> {
+        let encoder = Encoder::load(folder)?;
+        let tokenizer = Tokenizer::load(folder, None)?;
+        check_vocabulary(folder, &tokenizer, &encoder)?;
+        let d_hidden = encoder.trunk.d_hidden();
+        let d_in = encoder.pooling.width(d_hidden);
+        let load = |info| ModelTask::load(folder, info, d_in, d_hidden);
+        let tasks = read_tasks(folder)?.into_iter().map(load).collect::<Result<_>>()?;
+        Ok(Self { encoder, tokenizer, tasks })
+    }
+
+    /// The task of this name; the error names those there are.
+    pub fn task(&self, name: &str) -> Result<&ModelTask> {
+        self.tasks.iter().find(|task| task.info.name == name).ok_or_else(|| {
+            let known: Vec<&str> = self.tasks.iter().map(|task| task.info.name.as_str()).collect();
+            let what = format!("model has no task `{name}`, expected one of: {}", known.join(", "));
+            Problem::new(what).try_this("`polytask predict --list` shows them").into()
+        })
+    }
+
+    /// Sentence vectors of some texts as the folder defines them (pooled, normalised), in order.
+    ///
+    /// # Shapes
+    /// `[texts]` → `[texts, d_embedding]`.
+    pub fn embed<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Result<States> {
+        let tokens = self.tokenizer.encode_batch(texts)?;
+        let width = self.encoder.d_embedding();
+        let mut out = States { values: vec![0.0; texts.len() * width], width };
+        by_length(&tokens, |places, packed| {
+            let vectors = self.encoder.embed(packed)?;
+            for (i, &place) in places.iter().enumerate() {
+                out.values[place * width..(place + 1) * width].copy_from_slice(vectors.row(i));
+            }
+            Ok(())
+        })?;
+        Ok(out)
+    }
+
+    /// Pooled vectors before any normalisation: what heads read.
+    fn pooled<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Result<States> {
+        let tokens = self.tokenizer.encode_batch(texts)?;
+        let encoder = &self.encoder;
+        let width = encoder.pooling.width(encoder.trunk.d_hidden());
+        let mut out = States { values: vec![0.0; texts.len() * width], width };
+        by_length(&tokens, |places, packed| {
+            let (states, _) = encoder.trunk.forward(&encoder.params, packed, Mode::EVAL)?;
+            let pooled = encoder.pooling.forward(&states, packed);
+            for (i, &place) in places.iter().enumerate() {
+                out.values[place * width..(place + 1) * width].copy_from_slice(pooled.row(i));
+            }
+            Ok(())
+        })?;
+        Ok(out)
+    }
+
+    /// A task's predictions; each row holds its kind's inputs in order.
+    pub fn predict(&self, task: &ModelTask, rows: &[Vec<String>]) -> Result<Vec<Value>> {
+        match task.kind.head {
+            HeadForm::TokenLinear => rows.iter().map(|row| self.predict_tags(task, &row[0])).collect(),
+            HeadForm::Cosine if task.kind.target_type == TargetType::Passages => {
+                let remedy = "use `polytask search` for a retrieval task";
+                let what = format!("task `{}` ranks a corpus and has no prediction of its own", task.info.name);
+                Err(Problem::new(what).try_this(remedy).into())
+            }
+            _ => self.predict_sentences(task, rows),
+        }
+    }
+
+    fn predict_sentences(&self, task: &ModelTask, rows: &[Vec<String>]) -> Result<Vec<Value>> {
+        let n_inputs = task.kind.inputs.len();
+        let texts: Vec<&str> =
+            (0..n_inputs).flat_map(|i| rows.iter().map(move |row| row[i].as_str())).collect();
+        let z = self.pooled(&texts)?;
+        let n = rows.len() as u32;
+        let inputs: Vec<Vec<u32>> = (0..n_inputs as u32).map(|i| (i * n..(i + 1) * n).collect()).collect();
+        let output = objective::output(&*task.head, &task.block, &z.values, z.width, &inputs)?;
+        let width = task.info.n_outputs;
+        Ok(output.chunks(width.max(1)).map(|scores| task.read(scores)).collect())
+    }
+
+    /// A tag per word; words beyond the length limit get none.
+    fn predict_tags(&self, task: &ModelTask, text: &str) -> Result<Value> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let (tokens, starts) = self.tokenizer.encode_words(&words)?;
+        let packed = PackedBatch::pack([&tokens]);
+        let (states, _) = self.encoder.trunk.forward(&self.encoder.params, &packed, Mode::EVAL)?;
+        let seen: Vec<u32> = starts.iter().copied().filter(|start| *start != u32::MAX).collect();
+        let z: Vec<f32> = seen.iter().flat_map(|&row| states.row(row as usize).iter().copied()).collect();
+        let inputs = [(0..seen.len() as u32).collect()];
+        let output = objective::output(&*task.head, &task.block, &z, states.width, &inputs)?;
+        let mut scores = output.chunks(task.info.labels.len().max(1));
+        let mut tag = |start: &u32| match *start {
+            u32::MAX => Value::Null,
+            _ => scores.next().map_or(Value::Null, |s| json!(task.info.labels[largest(s) as usize])),
+        };
+        let tags: Vec<Value> = starts.iter().map(&mut tag).collect();
+        Ok(json!({ "words": words, "tags": tags }))
+    }
+}
+
+impl ModelTask {
+    fn load(folder: &Path, info: TaskInfo, d_in: usize, d_hidden: usize) -> Result<Self> {
+        let kind = kind::find(&info.kind).ok_or_else(|| {
+            let what = format!("polytask.json: task `{}` has the unknown kind `{}`", info.name, info.kind);
+            Problem::new(what).try_this("use the version of polytask that wrote the folder, or a newer one")
+        })?;
+        let d_in = if kind.head == HeadForm::TokenLinear { d_hidden } else { d_in };
+        let head = heads::build(kind.head, d_in, info.n_outputs);
+        let mut params = Params { blocks: vec![head.block(&format!("head.{}", info.name), 0)] };
+        let path = folder.join("heads").join(&info.name).join("model.safetensors");
+        let report = Weights::open(&path)?.load_into(&mut params, ToString::to_string)?;
+        report.require_all(&path)?;
+        let block = params.blocks.remove(0);
+        Ok(Self { info, kind, head, block })
+    }
+
+    /// A row of outputs in words and in the units of the targets.
+    fn read(&self, scores: &[f32]) -> Value {
+        let labels = &self.info.labels;
+        match self.kind.target_type {
+            TargetType::Label => {
+                let shares = softmax(scores);
+                let best = largest(scores) as usize;
+                json!({ "label": labels[best], "score": shares[best], "next": next_best(labels, &shares, best) })
+            }
+            TargetType::Labels => {
+                let shares: Vec<f32> = scores.iter().map(|&s| sigmoid(s)).collect();
+                let chosen: Vec<&String> =
+                    labels.iter().zip(&shares).filter(|(_, share)| **share >= 0.5).map(|(l, _)| l).collect();
+                json!({ "labels": chosen, "scores": shares })
+            }
+            TargetType::Numbers if self.kind.head == HeadForm::Cosine => {
+                let values = self.scaled(scores);
+                json!({ "cosine": scores[0], "score": values[0] })
+            }
+            _ => {
+                let values = self.scaled(scores);
+                if values.len() == 1 { json!({ "value": values[0] }) } else { json!({ "values": values }) }
+            }
+        }
+    }
+
+    fn scaled(&self, scores: &[f32]) -> Vec<f32> {
+        let scale = self.info.scale.iter().copied().chain(std::iter::repeat((0.0, 1.0)));
+        scores.iter().zip(scale).map(|(s, (shift, span))| s * span + shift).collect()
+    }
+}
+
+/// Exact search: the best `k` of `corpus` for each of `queries`, by cosine.
+pub fn search(queries: States, corpus: States, k: usize) -> Result<Vec<Vec<(u32, f32)>>> {
+    let width = corpus.width;
+    let (queries, corpus) = (topk::normalised(queries.values, width), topk::normalised(corpus.values, width));
+    Ok(topk::top_k(&queries, &corpus, width, k)?)
+}
+
+/// Packs token sequences longest first within the token budget; `visit` gets each pack's places.
+fn by_length(tokens: &[Vec<u32>], mut visit: impl FnMut(&[usize], &PackedBatch) -> Result<()>) -> Result<()> {
+    let mut order: Vec<usize> = (0..tokens.len()).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(tokens[i].len()), i));
+    let mut rest = &order[..];
+    while let Some(&longest) = rest.first() {
+        let n = (TOKENS / tokens[longest].len().max(1)).clamp(1, rest.len());
+        let (now, later) = rest.split_at(n);
+        visit(now, &PackedBatch::pack(now.iter().map(|&i| &tokens[i])))?;
+        rest = later;
+    }
+    Ok(())
+}
+
+fn softmax(scores: &[f32]) -> Vec<f32> {
+    let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f32> = scores.iter().map(|s| (s - top).exp()).collect();
+    let sum: f32 = powers.iter().sum();
+    powers.iter().map(|p| p / sum).collect()
+}
+
+/// The second and third label.
+fn next_best(labels: &[String], shares: &[f32], best: usize) -> Vec<Value> {
+    let mut order: Vec<usize> = (0..labels.len()).filter(|&i| i != best).collect();
+    order.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]).then(a.cmp(&b)));
+    order.iter().take(2).map(|&i| json!({ "label": labels[i], "score": shares[i] })).collect()
+}
+
+fn read_tasks(folder: &Path) -> Result<Vec<TaskInfo>> {
+    let path = folder.join("polytask.json");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let bytes = std::fs::read(&path).map_err(polytask_core::Error::io("read", &path))?;
+    let wrong = |what: String| {
+        Problem::new(format!("{}: {what}", path.display())).try_this("restore the file the run wrote")
+    };
+    let file: ModelFile = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
+    if file.version != VERSION {
+        return Err(wrong(format!("version is {}, expected {VERSION}", file.version)).into());
+    }
+    Ok(file.tasks)
+}
+
+/// Refuses a tokenizer that gives ids the encoder has no vectors for.
+pub fn check_vocabulary(folder: &Path, tokenizer: &Tokenizer, encoder: &Encoder) -> Result<()> {
+    let (tokens, rows) = (tokenizer.vocab_size(), encoder.trunk.vocab_size());
+    if tokens <= rows {
+        return Ok(());
+    }
+    let what = format!(
+        "{}: the tokenizer has {tokens} tokens but the encoder only {rows} word vectors",
+        folder.display()
+    );
+    Err(Problem::new(what).try_this("put the tokenizer.json of this very encoder into the folder").into())
+}

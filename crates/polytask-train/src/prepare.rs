@@ -1,0 +1,62 @@
+//! From a checked suite to all a run works on: encoder, tokenizer, data.
+
+use polytask_core::Suite;
+use polytask_data::Tokenizer;
+use polytask_data::pull::{self, PullOptions};
+use polytask_nn::encoder::Encoder;
+
+use crate::Result;
+use crate::model::check_vocabulary;
+use crate::observe::{Event, Observer};
+use crate::run::Prepared;
+
+/// Name of the small random encoder for tests and first tries.
+const TINY: &str = "tiny";
+
+/// Gets the encoder (from the network only when it is nowhere here) and reads all data.
+pub fn prepare(suite: Suite, observer: &mut dyn Observer) -> Result<Prepared> {
+    let (encoder, tokenizer) = load_encoder(&suite, observer)?;
+    observer.event(Event::Note("reading and tokenising the data"));
+    let dataset = polytask_data::build(&suite, &tokenizer)?;
+    for warning in &dataset.warnings {
+        observer.event(Event::Note(warning));
+    }
+    let card = polytask_data::card(&suite, &dataset);
+    Ok(Prepared { suite, dataset, encoder, tokenizer, card })
+}
+
+/// The suite's encoder with the suite's own pooling and length limit.
+pub fn load_encoder(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Tokenizer)> {
+    let model = &suite.model;
+    let (mut encoder, tokenizer) = if model.encoder == TINY {
+        (Encoder::tiny(polytask_data::TINY_VOCAB, suite.seed)?, Tokenizer::tiny())
+    } else {
+        let folder = locate(suite, observer)?;
+        let (encoder, tokenizer) = (Encoder::load(&folder)?, Tokenizer::load(&folder, model.max_length)?);
+        check_vocabulary(&folder, &tokenizer, &encoder)?;
+        (encoder, tokenizer)
+    };
+    if let Some(pooling) = &model.pooling {
+        encoder.pooling = pooling.parse()?;
+    }
+    Ok((encoder, tokenizer))
+}
+
+/// The encoder's folder: beside the suite, or wherever `pull` finds it.
+fn locate(suite: &Suite, observer: &mut dyn Observer) -> Result<std::path::PathBuf> {
+    let beside = suite.folder.join(&suite.model.encoder);
+    if beside.join("config.json").exists() || beside.join("modules.json").exists() {
+        return Ok(beside);
+    }
+    let pulled = pull::pull(&suite.model.encoder, &PullOptions::from_environment())?;
+    observer.event(Event::Note(&format!("encoder {} in {}", suite.model.encoder, pulled.folder.display())));
+    Ok(pulled.folder)
+}
+
+/// The suite's tokenizer alone, for looking at data.
+pub fn tokenizer_only(suite: &Suite, observer: &mut dyn Observer) -> Result<Tokenizer> {
+    if suite.model.encoder == TINY {
+        return Ok(Tokenizer::tiny());
+    }
+    Ok(Tokenizer::load(&locate(suite, observer)?, suite.model.max_length)?)
+}

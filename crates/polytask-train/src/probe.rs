@@ -1,0 +1,264 @@
+//! The loop's side of [`Probe`]: answers a method's questions about a step.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use polytask_core::suite::GradientSpace;
+use polytask_core::{Purpose, Rng};
+use polytask_nn::trunk::sinks;
+use polytask_nn::{Block, BlockGrad, GradSink, Params, TaskGrad};
+
+use crate::Result;
+use crate::assemble::StepBatch;
+use crate::engine::{Engine, Evaluation, Forward, Weights, empty_sum};
+use crate::method::{self, At, Gramian, Jacobian, Probe};
+
+/// A step as a method sees it.
+pub struct StepProbe<'a> {
+    /// The unchanging parts.
+    pub engine: &'a Engine<'a>,
+    /// The weights now.
+    pub weights: Weights<'a>,
+    /// The step's batch, then the extra ones.
+    pub batches: &'a [StepBatch],
+    /// The evaluation of the step's batch at these weights; none yet after the optimiser's step.
+    pub evaluation: Option<Rc<Evaluation>>,
+    /// Suite indices of the tasks that take part.
+    pub tasks: &'a [usize],
+    /// Optimiser step, from 1.
+    pub step: u64,
+    /// Epoch, from 0.
+    pub epoch: u64,
+    /// Learning rate of the trunk.
+    pub lr: f64,
+    /// Which gradients the run's method sees.
+    pub space: GradientSpace,
+}
+
+/// An evaluation and where it was made.
+struct Placed<'a> {
+    trunk: Cow<'a, Params>,
+    batch: &'a StepBatch,
+    evaluation: Rc<Evaluation>,
+}
+
+impl<'a> StepProbe<'a> {
+    /// The evaluation at a place; the main one is not made again.
+    fn place(&self, at: At) -> Result<Placed<'a>> {
+        let trunk = self.trunk(at);
+        let batch = &self.batches[at.batch];
+        if let (true, Some(main)) = (at == At::default(), &self.evaluation) {
+            return Ok(Placed { trunk, batch, evaluation: main.clone() });
+        }
+        let heads = self.heads_at(at);
+        let forward = self.forward(at, &trunk)?;
+        let moved = at.states.map(|d| {
+            let mut states = forward.states.clone();
+            states.values.iter_mut().zip(d).for_each(|(v, d)| *v += d);
+            states
+        });
+        let evaluation = self.engine.run_heads(&heads, batch, forward, moved.as_ref(), self.step)?;
+        Ok(Placed { trunk, batch, evaluation: Rc::new(evaluation) })
+    }
+
+    /// The trunk's forward at a place; the main one's is used again when the trunk's weights are the same.
+    fn forward(&self, at: At, trunk: &Params) -> Result<Arc<Forward>> {
+        match &self.evaluation {
+            Some(main) if at.batch == 0 && at.displacement.is_none() => Ok(main.forward.clone()),
+            _ => {
+                let (batch, mode) = (&self.batches[at.batch], self.engine.train_mode(self.step));
+                let (states, saved) = self.engine.forward(trunk, &batch.packed, &batch.texts, mode)?;
+                Ok(Arc::new(Forward { states, saved }))
+            }
+        }
+    }
+
+    fn trunk(&self, at: At) -> Cow<'a, Params> {
+        match at.displacement {
+            None => Cow::Borrowed(self.weights.trunk),
+            Some(d) => Cow::Owned(displace(self.weights.trunk, self.engine.trainable, d)),
+        }
+    }
+
+    /// The heads of all tasks, those of the present ones displaced as asked.
+    fn heads_at(&self, at: At) -> Cow<'a, [Block]> {
+        let Some(displacements) = at.heads else { return Cow::Borrowed(self.weights.heads) };
+        let mut heads = self.weights.heads.to_vec();
+        for (&task, displacement) in self.tasks.iter().zip(displacements) {
+            heads[task].values.iter_mut().zip(displacement).for_each(|(v, d)| *v += d);
+        }
+        Cow::Owned(heads)
+    }
+
+    /// Trained blocks of the trunk.
+    fn trained(&self) -> impl Iterator<Item = &'a Block> {
+        let blocks = self.weights.trunk.blocks.iter().zip(self.engine.trainable);
+        blocks.filter(|(_, trained)| **trained).map(|(block, _)| block)
+    }
+}
+
+impl Probe for StepProbe<'_> {
+    fn step(&self) -> u64 {
+        self.step
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    fn tasks(&self) -> &[usize] {
+        self.tasks
+    }
+
+    fn lr(&self) -> f64 {
+        self.lr
+    }
+
+    fn rng(&self) -> Rng {
+        Rng::new(self.engine.seed, Purpose::Method, &[self.step])
+    }
+
+    fn losses(&mut self, at: At) -> Result<Vec<f64>> {
+        // Forward alone is enough where no evaluation is at hand.
+        if self.evaluation.is_none() && at.heads.is_none() && at.states.is_none() {
+            let (trunk, batch) = (self.trunk(at), &self.batches[at.batch]);
+            let weights = Weights { trunk: &trunk, ..self.weights };
+            let losses = self.engine.losses(weights, batch, self.step)?;
+            let of_task = |task: &usize| batch.parts.iter().position(|part| part.task == *task);
+            return Ok(self.tasks.iter().map(|t| of_task(t).map_or(f64::NAN, |i| losses[i])).collect());
+        }
+        let placed = self.place(at)?;
+        let loss = |&task: &usize| placed.evaluation.part(task).map_or(f64::NAN, |part| part.loss);
+        Ok(self.tasks.iter().map(loss).collect())
+    }
+
+    fn gramian(&mut self, at: At) -> Result<Gramian> {
+        if self.space == GradientSpace::Representation {
+            let rows = self.rows(at)?;
+            return Ok(rows.gramian(0..rows.width));
+        }
+        let placed = self.place(at)?;
+        self.engine.gramian(&placed.trunk, &placed.evaluation, self.tasks)
+    }
+
+    fn rows(&mut self, at: At) -> Result<Jacobian> {
+        let placed = self.place(at)?;
+        match self.space {
+            GradientSpace::Full => self.engine.rows(&placed.trunk, &placed.evaluation, self.tasks),
+            GradientSpace::Representation => {
+                Ok(self.engine.representation_rows(placed.batch, &placed.evaluation, self.tasks))
+            }
+        }
+    }
+
+    fn gradient(&mut self, at: At, weights: &[f64]) -> Result<Vec<f32>> {
+        let placed = self.place(at)?;
+        let mut sum = empty_sum(&placed.trunk, &placed.evaluation);
+        let pair = (self.tasks, weights);
+        self.engine.weighted_sum(&placed.trunk, placed.batch, &placed.evaluation, pair, &mut sum)?;
+        Ok(flatten(&sum, &placed.trunk, self.engine.trainable))
+    }
+
+    fn heads(&mut self, at: At) -> Result<Vec<Vec<f32>>> {
+        let placed = self.place(at)?;
+        let head = |&task: &usize| match placed.evaluation.part(task) {
+            Some(part) => part.d_head.clone(),
+            None => vec![0.0; self.weights.heads[task].values.len()],
+        };
+        Ok(self.tasks.iter().map(head).collect())
+    }
+
+    fn states(&mut self, at: At) -> Result<method::States> {
+        let placed = self.place(at)?;
+        let states = &placed.evaluation.forward.states;
+        Ok(method::States {
+            values: states.values.clone(),
+            width: states.width,
+            samples: placed.batch.packed.starts.iter().map(|&start| start as usize).collect(),
+        })
+    }
+
+    fn parts(&self) -> Vec<method::Part> {
+        let mut parts = Vec::new();
+        let mut base = 0;
+        for block in self.trained() {
+            parts.extend(block.tensors.iter().map(|tensor| method::Part {
+                block: block.name.clone(),
+                tensor: tensor.name.clone(),
+                range: base + tensor.range().start..base + tensor.range().end,
+                matrix: tensor.decays,
+            }));
+            base += block.values.len();
+        }
+        parts
+    }
+
+    fn shared(&self) -> Vec<f32> {
+        self.trained().flat_map(|block| block.values.iter().copied()).collect()
+    }
+
+    fn head(&self, i: usize) -> Vec<f32> {
+        self.weights.heads[self.tasks[i]].values.clone()
+    }
+}
+
+/// The gradients of the trained blocks, end to end; zeros for those nothing reached.
+fn flatten(sum: &sinks::Sum, trunk: &Params, trainable: &[bool]) -> Vec<f32> {
+    let mut flat = Vec::new();
+    for (i, block) in trunk.blocks.iter().enumerate().filter(|(i, _)| trainable[*i]) {
+        match sum.gradient(i) {
+            Some(gradient) => flat.extend_from_slice(gradient),
+            None => flat.resize(flat.len() + block.values.len(), 0.0),
+        }
+    }
+    flat
+}
+
+/// The inverse of [`flatten`]: one buffer per block, empty where a block is frozen.
+pub fn unflatten(flat: &[f32], trunk: &Params, trainable: &[bool]) -> Vec<Vec<f32>> {
+    let mut rest = flat;
+    let mut take = |(block, trained): (&Block, &bool)| {
+        let (here, later) = rest.split_at(if *trained { block.values.len() } else { 0 });
+        rest = later;
+        here.to_vec()
+    };
+    trunk.blocks.iter().zip(trainable).map(&mut take).collect()
+}
+
+/// The trunk's parameters with `displacement` added to the trained blocks.
+fn displace(trunk: &Params, trainable: &[bool], displacement: &[f32]) -> Params {
+    let mut moved = trunk.clone();
+    for (block, d) in moved.blocks.iter_mut().zip(unflatten(displacement, trunk, trainable)) {
+        block.values.iter_mut().zip(d).for_each(|(v, d)| *v += d);
+    }
+    moved
+}
+
+/// A sum in which every block has task weights of its own (per-block methods).
+pub struct BlockWeighted<'a> {
+    /// Where the sum goes, numbered as one task.
+    pub sum: &'a mut sinks::Sum,
+    /// Weights of the tasks for each trunk block, `[blocks][tasks]`; frozen blocks have none.
+    pub weights: Vec<Vec<f64>>,
+}
+
+impl GradSink for BlockWeighted<'_> {
+    fn block(&mut self, block: usize, grads: &[TaskGrad<'_>]) -> polytask_nn::Result<()> {
+        for grad in grads {
+            let weight = self.weights[block].get(grad.task).copied().unwrap_or(0.0) as f32;
+            let scaled = |values: &[f32]| values.iter().map(|v| v * weight).collect::<Vec<_>>();
+            match grad.grad {
+                BlockGrad::Dense(values) => {
+                    let one = TaskGrad { task: 0, grad: BlockGrad::Dense(&scaled(values)) };
+                    self.sum.block(block, &[one])?;
+                }
+                BlockGrad::Sparse { rows, width, values } => {
+                    let grad = BlockGrad::Sparse { rows, width, values: &scaled(values) };
+                    self.sum.block(block, &[TaskGrad { task: 0, grad }])?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,413 @@
+//! A run: joint training, the single-task trainings it is compared with, the report and the model folder.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use polytask_core::report::{DataCard, Lineage, Point, REPORT_VERSION, RunReport, TaskReport};
+use polytask_core::{HeadForm, Problem, Split, atomic, hash, suite};
+use polytask_core::{KindInfo, Suite};
+use polytask_data::{Dataset, Plan, Tokenizer};
+use polytask_eval::{ModelFacts, MtebRun, Predictions, TaskRun};
+use polytask_nn::encoder::{Encoder, freeze_blocks};
+use polytask_nn::{Block, Params};
+use serde::{Deserialize, Serialize};
+
+use crate::cache::FrozenCache;
+use crate::checkpoint::{Checkpoints, fresh};
+use crate::engine::{Engine, Weights};
+use crate::evaluate;
+use crate::heads::TaskHead;
+use crate::history::History;
+use crate::method::table::{self, Setup};
+use crate::model::Model;
+use crate::observe::{Event, Observer};
+use crate::trainer::Trainer;
+use crate::Result;
+
+/// What a run works on.
+pub struct Prepared {
+    /// The checked suite.
+    pub suite: Suite,
+    /// Its data.
+    pub dataset: Dataset,
+    /// The encoder as it was loaded.
+    pub encoder: Encoder,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// What the data looks like.
+    pub card: DataCard,
+}
+
+/// Where a run writes and what it may reuse.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The run's folder.
+    pub out: PathBuf,
+    /// Continue from the last checkpoint.
+    pub resume: bool,
+    /// Where finished single-task results are kept between runs.
+    pub baselines: Option<PathBuf>,
+}
+
+/// A training's result: kept weights are in the model folder, this is what the report needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Trained {
+    predictions: BTreeMap<usize, Predictions>,
+    losses: BTreeMap<String, Vec<Point>>,
+    steps: u64,
+    kept: u64,
+}
+
+/// Joint run, baselines, report; everything is written to `options.out`.
+pub fn run(prepared: &Prepared, options: &RunOptions, observer: &mut dyn Observer) -> Result<RunReport> {
+    let parts = Parts::new(prepared)?;
+    let cache = parts.cache(observer)?;
+    let run = Run { prepared, parts: &parts, engine: parts.engine(cache.as_ref()), options };
+    run.execute(observer)
+}
+
+/// What an engine borrows.
+struct Parts<'a> {
+    prepared: &'a Prepared,
+    heads: Vec<TaskHead>,
+    trainable: Vec<bool>,
+}
+
+impl<'a> Parts<'a> {
+    fn new(prepared: &'a Prepared) -> Result<Self> {
+        let Prepared { suite, dataset, encoder, .. } = prepared;
+        let d_hidden = encoder.trunk.d_hidden();
+        let d_in = encoder.pooling.width(d_hidden);
+        let heads = TaskHead::all(suite, dataset, &encoder.params, d_in, d_hidden)?;
+        let frozen = freeze_blocks(&encoder.params, &suite.model.freeze)?;
+        Ok(Self { prepared, heads, trainable: frozen.iter().map(|f| !f).collect() })
+    }
+
+    /// States of the frozen part, when keeping them pays.
+    fn cache(&self, observer: &mut dyn Observer) -> Result<Option<FrozenCache>> {
+        let Prepared { suite, dataset, encoder, .. } = self.prepared;
+        let lowest = self.trainable.iter().position(|t| *t).unwrap_or(self.trainable.len());
+        if !FrozenCache::pays(dataset, encoder.trunk.d_hidden(), lowest, suite.train.cache_mb) {
+            return Ok(None);
+        }
+        FrozenCache::fill(dataset, &*encoder.trunk, &encoder.params, lowest, observer).map(Some)
+    }
+
+    fn engine(&'a self, cache: Option<&'a FrozenCache>) -> Engine<'a> {
+        let Prepared { suite, dataset, encoder, .. } = self.prepared;
+        Engine {
+            dataset,
+            trunk: &*encoder.trunk,
+            pooling: &encoder.pooling,
+            heads: &self.heads,
+            trainable: &self.trainable,
+            cache,
+            dropout: suite.model.dropout.unwrap_or(encoder.config.hidden_dropout_prob),
+            seed: suite.seed,
+        }
+    }
+}
+
+struct Run<'a> {
+    prepared: &'a Prepared,
+    parts: &'a Parts<'a>,
+    engine: Engine<'a>,
+    options: &'a RunOptions,
+}
+
+impl Run<'_> {
+    fn execute(&self, observer: &mut dyn Observer) -> Result<RunReport> {
+        let mut seconds = BTreeMap::new();
+        let (joint, history) = timed(&mut seconds, "joint", || self.joint(observer))?;
+        let singles = timed(&mut seconds, "single-task", || self.singles(observer))?;
+        let untrained = timed(&mut seconds, "untrained", || self.untrained())?;
+        let tasks = timed(&mut seconds, "intervals", || self.task_reports(&joint, &singles, &untrained))?;
+        let report = self.report(tasks, &joint, &singles, &history, seconds);
+        self.write(&report)?;
+        Ok(report)
+    }
+
+    /// Trains all tasks together and writes the model folder.
+    fn joint(&self, observer: &mut dyn Observer) -> Result<(Trained, History)> {
+        let suite = &self.prepared.suite;
+        let tasks: Vec<usize> = (0..suite.tasks.len()).collect();
+        let plan = Plan::new(suite, &self.prepared.dataset);
+        let (trained, history, (trunk, heads)) = self.train("joint", tasks, plan, &suite.train.weighting, observer)?;
+        let model = Model::of_run(self.prepared, &self.parts.heads, heads);
+        model.save(&trunk, &self.options.out.join("model"))?;
+        Ok((trained, history))
+    }
+
+    /// A single-task training per task, unless the suite has one task or wants none.
+    fn singles(&self, observer: &mut dyn Observer) -> Result<BTreeMap<usize, Trained>> {
+        let suite = &self.prepared.suite;
+        if !suite.train.baselines || suite.tasks.len() < 2 {
+            return Ok(BTreeMap::new());
+        }
+        (0..suite.tasks.len()).map(|task| Ok((task, self.single(task, observer)?))).collect()
+    }
+
+    /// A task alone, on the rows the joint run shows it; taken from the cache when it was trained before.
+    fn single(&self, task: usize, observer: &mut dyn Observer) -> Result<Trained> {
+        let name = format!("single {}", self.parts.heads[task].name);
+        let place = self.options.baselines.as_ref().map(|folder| folder.join(self.baseline_key(task)));
+        if let Some(trained) = place.as_deref().and_then(read_baseline) {
+            observer.event(Event::Note(&format!("{name}: taken from the cache of earlier runs")));
+            return Ok(trained);
+        }
+        let plan = Plan::new(&self.prepared.suite, &self.prepared.dataset).for_task(task);
+        let equal = polytask_core::method::Choice::named("equal");
+        let (trained, _, _) = self.train(&name, vec![task], plan, &equal, observer)?;
+        if let Some(place) = place {
+            atomic::create_dir(place.parent().unwrap_or(Path::new(".")))?;
+            atomic::write_json(&place, &trained)?;
+        }
+        Ok(trained)
+    }
+
+    /// One training from the loaded encoder and fresh heads; gives predictions of the kept weights.
+    fn train(
+        &self,
+        name: &str,
+        tasks: Vec<usize>,
+        plan: Plan,
+        weighting: &polytask_core::method::Choice,
+        observer: &mut dyn Observer,
+    ) -> Result<(Trained, History, (Params, Vec<Block>))> {
+        let suite = &self.prepared.suite;
+        let names = suite.tasks.iter().map(|task| task.name.clone()).collect();
+        let heads: Vec<Block> = self.parts.heads.iter().map(|head| head.block(suite.seed)).collect();
+        let folder = self.options.out.join("checkpoint").join(name.replace(' ', "-"));
+        atomic::create_dir(&folder)?;
+        let checkpoints = Checkpoints::new(&folder, &format!("{name} {}", self.identity()));
+        let mut trainer = Trainer {
+            engine: self.engine,
+            spec: &suite.train,
+            plan,
+            tasks: tasks.clone(),
+            method: table::make(weighting, &Setup { tasks: names, lr: suite.train.lr })?,
+            state: fresh(self.prepared.encoder.params.clone(), heads, suite.tasks.len()),
+            checkpoints: Some(checkpoints.clone()),
+        };
+        if self.options.resume && checkpoints.load(&mut trainer.state)? {
+            trainer.method.restore(&trainer.state.method)?;
+        }
+        trainer.train(name, observer)?;
+        let (trunk, heads, kept) = trainer.kept();
+        let predictions = self.predict(Weights { trunk: &trunk, heads: &heads }, &tasks)?;
+        let history = std::mem::take(&mut trainer.state.history);
+        let losses = history.loss_curves(&self.parts.heads);
+        let trained = Trained { predictions, losses, steps: trainer.state.step, kept };
+        Ok((trained, history, (trunk, heads)))
+    }
+
+    /// Predictions on the split each task is reported on.
+    fn predict(&self, weights: Weights, tasks: &[usize]) -> Result<BTreeMap<usize, Predictions>> {
+        let mut out = BTreeMap::new();
+        for split in [Split::Test, Split::Valid] {
+            let of_split: Vec<usize> =
+                tasks.iter().copied().filter(|&task| self.split_of(task) == split).collect();
+            out.extend(evaluate::predict(&self.engine, weights, &of_split, split)?);
+        }
+        Ok(out)
+    }
+
+    /// Test where it has a known target, else valid.
+    fn split_of(&self, task: usize) -> Split {
+        self.prepared.dataset.report_split(task)
+    }
+
+    /// The encoder as it was loaded, for tasks whose head has no parameters.
+    fn untrained(&self) -> Result<BTreeMap<usize, Predictions>> {
+        let suite = &self.prepared.suite;
+        let cosine = |task: &usize| suite.tasks[*task].kind.head == HeadForm::Cosine;
+        let tasks: Vec<usize> = (0..suite.tasks.len()).filter(cosine).collect();
+        let heads: Vec<Block> = self.parts.heads.iter().map(|head| head.block(suite.seed)).collect();
+        self.predict(Weights { trunk: &self.prepared.encoder.params, heads: &heads }, &tasks)
+    }
+
+    fn task_reports(
+        &self,
+        joint: &Trained,
+        singles: &BTreeMap<usize, Trained>,
+        untrained: &BTreeMap<usize, Predictions>,
+    ) -> Result<Vec<TaskReport>> {
+        let report = |(task, joint): (&usize, &Predictions)| {
+            let spec = &self.prepared.suite.tasks[*task];
+            Ok(polytask_eval::task_report(&TaskRun {
+                task: &spec.name,
+                kind: spec.kind.name,
+                split: self.split_of(*task).name(),
+                metrics: &metrics(spec.kind, &spec.metric),
+                margin: spec.margin,
+                joint,
+                single: singles.get(task).and_then(|single| single.predictions.get(task)),
+                untrained: untrained.get(task),
+                seed: self.prepared.suite.seed,
+            })?)
+        };
+        joint.predictions.iter().map(report).collect()
+    }
+
+    fn report(
+        &self,
+        tasks: Vec<TaskReport>,
+        joint: &Trained,
+        singles: &BTreeMap<usize, Trained>,
+        history: &History,
+        seconds: BTreeMap<String, f64>,
+    ) -> RunReport {
+        let suite = &self.prepared.suite;
+        let names: Vec<String> = suite.tasks.iter().map(|task| task.name.clone()).collect();
+        let summary = polytask_eval::summarise(&tasks);
+        RunReport {
+            version: REPORT_VERSION,
+            name: suite.name.clone(),
+            delta_m: summary.delta_m,
+            worst: summary.worst,
+            below: summary.below,
+            weighting: suite.train.weighting.name.clone(),
+            steps: joint.steps,
+            kept: joint.kept,
+            losses: joint.losses.clone(),
+            single_losses: singles.values().flat_map(|single| single.losses.clone()).collect(),
+            valid: history.valid_curves(&self.parts.heads),
+            conflict: history.conflict_report(&names),
+            data: self.prepared.card.clone(),
+            isolated: history.isolated.clone(),
+            lineage: self.lineage(),
+            seconds,
+            notes: self.notes(&tasks),
+            tasks,
+        }
+    }
+
+    /// Things a reader of the scores should know.
+    fn notes(&self, tasks: &[TaskReport]) -> Vec<String> {
+        let mut notes = self.prepared.dataset.warnings.clone();
+        for task in tasks.iter().filter(|task| task.split == Split::Valid.name()) {
+            notes.push(format!(
+                "task `{}` has no test split: its scores are of valid, on which weights were chosen",
+                task.task
+            ));
+        }
+        notes
+    }
+
+    fn lineage(&self) -> Lineage {
+        let Prepared { suite, encoder, dataset, .. } = self.prepared;
+        Lineage {
+            version: env!("CARGO_PKG_VERSION").into(),
+            suite: suite::hash(suite),
+            data: data_hash(dataset),
+            encoder: encoder.weights_hash(),
+            seed: suite.seed,
+            threads: rayon::current_num_threads(),
+            machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        }
+    }
+
+    /// What a checkpoint must agree on to be continued.
+    fn identity(&self) -> String {
+        let lineage = self.lineage();
+        format!("{} {} {} {}", lineage.suite, lineage.data, lineage.encoder, lineage.seed)
+    }
+
+    /// File name of a single-task result: all that can change it, and nothing else.
+    fn baseline_key(&self, task: usize) -> String {
+        let mut suite = self.prepared.suite.clone();
+        suite.name = String::new();
+        suite.train.weighting = polytask_core::method::Choice::named("equal");
+        suite.train.gradients = polytask_core::suite::GradientSpace::Full;
+        suite.train.conflict_every = 0;
+        suite.train.checkpoint_every = 0;
+        let lineage = self.lineage();
+        let parts = [suite::hash(&suite), lineage.data, lineage.encoder, lineage.version];
+        let text = format!("{} {} {}", parts.join(" "), self.parts.heads[task].name, lineage.threads);
+        format!("{}.json", hash::sha256(text.as_bytes()))
+    }
+
+    /// What the model card says beside the report.
+    fn facts(&self) -> ModelFacts {
+        let Prepared { suite, encoder, tokenizer, .. } = self.prepared;
+        ModelFacts {
+            name: suite.name.clone(),
+            encoder: suite.model.encoder.clone(),
+            folder: "model".into(),
+            dimensions: Some(encoder.d_embedding()),
+            max_length: Some(tokenizer.max_length()),
+            parameters: Some(encoder.params.len()),
+            ..ModelFacts::default()
+        }
+    }
+
+    /// Report, card, benchmark-shaped results; the checkpoints are no longer needed then.
+    fn write(&self, report: &RunReport) -> Result<()> {
+        let out = &self.options.out;
+        atomic::write_json(&out.join("report.json"), report)?;
+        polytask_eval::html::write(report, &out.join("report.html"))?;
+        let facts = self.facts();
+        polytask_eval::card::write(report, &facts, &out.join("CARD.md"))?;
+        let revision = report.lineage.suite.chars().take(12).collect();
+        let mteb = MtebRun { revision, ..MtebRun::default() };
+        polytask_eval::mteb::write(&out.join("mteb"), report, &facts, &mteb)?;
+        let checkpoints = out.join("checkpoint");
+        std::fs::remove_dir_all(&checkpoints).map_err(polytask_core::Error::io("remove", &checkpoints))?;
+        Ok(())
+    }
+}
+
+/// A kind's metrics, the task's main one first.
+pub(crate) fn metrics<'a>(kind: &KindInfo, main: &'a str) -> Vec<&'a str>
+where
+    'static: 'a,
+{
+    let others = kind.metrics.iter().copied().filter(|metric| *metric != main);
+    std::iter::once(main).chain(others).collect()
+}
+
+/// One hash over the hashes of all files read.
+fn data_hash(dataset: &Dataset) -> String {
+    let lines: Vec<String> = dataset.files.iter().map(|(file, hash)| format!("{hash} {file}")).collect();
+    hash::sha256(lines.join("\n").as_bytes())
+}
+
+/// A finished single-task result; one that cannot be read is trained again.
+fn read_baseline(path: &Path) -> Option<Trained> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+/// Runs `work` and notes its seconds.
+fn timed<R>(
+    seconds: &mut BTreeMap<String, f64>,
+    phase: &str,
+    work: impl FnOnce() -> Result<R>,
+) -> Result<R> {
+    let start = Instant::now();
+    let result = work()?;
+    seconds.insert(phase.into(), start.elapsed().as_secs_f64());
+    Ok(result)
+}
+
+/// What a run leaves in its folder; `--force` removes these and nothing else.
+const ENTRIES: &[&str] =
+    &["suite.toml", "model", "report.json", "report.html", "CARD.md", "mteb", "checkpoint", "log.jsonl"];
+
+/// Makes the run's folder; one that holds something is refused unless it may be replaced or continued.
+pub fn claim(out: &Path, force: bool, resume: bool) -> Result<()> {
+    let taken = out.exists() && std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
+    if taken && !resume && !force {
+        let what = format!("output folder {} exists and is not empty", out.display());
+        let remedy = "`--force` to replace a run, `--resume` to continue it, or another `--out`";
+        return Err(Problem::new(what).try_this(remedy).into());
+    }
+    if taken && force && !resume {
+        for entry in ENTRIES.iter().map(|entry| out.join(entry)).filter(|path| path.exists()) {
+            let removed =
+                if entry.is_dir() { std::fs::remove_dir_all(&entry) } else { std::fs::remove_file(&entry) };
+            removed.map_err(polytask_core::Error::io("replace", &entry))?;
+        }
+    }
+    Ok(atomic::create_dir(out)?)
+}

@@ -1,0 +1,403 @@
+//! The training loop: plan → batch → evaluation → method → optimiser, with evaluations and checkpoints between.
+
+use std::rc::Rc;
+
+use polytask_core::Split;
+use polytask_core::suite::{Keep, TrainSpec};
+use polytask_data::Plan;
+use polytask_nn::optim::{self, AdamW};
+use polytask_nn::{Block, Params};
+
+use crate::assemble::{Draw, StepBatch, assemble};
+use crate::checkpoint::Checkpoints;
+use crate::engine::{Engine, Evaluation, Weights, empty_sum};
+use crate::evaluate;
+use crate::history::History;
+use crate::method::{Direction, Heads, Method, Update};
+use crate::observe::{Event, Observer};
+use crate::optimise::{Gradients, Slots};
+use crate::probe::{BlockWeighted, StepProbe, unflatten};
+use crate::{Error, Result};
+
+/// Everything of a training that changes, and that a checkpoint holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// Steps taken.
+    pub step: u64,
+    /// The trunk's parameters.
+    pub trunk: Params,
+    /// Each task's head, in suite order.
+    pub heads: Vec<Block>,
+    /// Optimiser state.
+    pub slots: Slots,
+    /// The method's state.
+    pub method: Vec<f64>,
+    /// The best weights so far, when they are kept.
+    pub best: Option<Best>,
+    /// Evaluations since the best one.
+    pub stale: u64,
+    /// What happened so far.
+    pub history: History,
+}
+
+/// The weights of the best evaluation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Best {
+    /// Step of the evaluation.
+    pub step: u64,
+    /// What `watch` said, larger = better.
+    pub score: f64,
+    /// The trained blocks of the trunk (frozen ones are empty).
+    pub trunk: Vec<Vec<f32>>,
+    /// The heads.
+    pub heads: Vec<Block>,
+}
+
+/// A training of some tasks of a suite.
+pub struct Trainer<'a> {
+    /// The unchanging parts.
+    pub engine: Engine<'a>,
+    /// Settings.
+    pub spec: &'a TrainSpec,
+    /// Which rows each step sees.
+    pub plan: Plan,
+    /// Suite indices of the tasks trained.
+    pub tasks: Vec<usize>,
+    /// The conflict method.
+    pub method: Box<dyn Method>,
+    /// What changes.
+    pub state: State,
+    /// Where checkpoints go; none for short-lived trainings.
+    pub checkpoints: Option<Checkpoints>,
+}
+
+impl Trainer<'_> {
+    /// Runs to the last step, or until `patience` is over.
+    pub fn train(&mut self, name: &str, observer: &mut dyn Observer) -> Result<()> {
+        let total = self.plan.n_steps();
+        observer.event(Event::Phase { name, total, done: self.state.step });
+        while self.state.step < total && !self.is_patience_over() {
+            let tokens = self.step()?;
+            self.tell(observer, tokens);
+            if self.is_evaluation_due() {
+                self.evaluate(observer)?;
+                self.checkpoint()?;
+            } else if self.is_checkpoint_due() {
+                self.checkpoint()?;
+            }
+        }
+        observer.event(Event::Done);
+        Ok(())
+    }
+
+    /// The weights the run keeps.
+    pub fn kept(&self) -> (Params, Vec<Block>, u64) {
+        let mut trunk = self.state.trunk.clone();
+        match (&self.state.best, self.spec.keep) {
+            (Some(best), Keep::Best) => {
+                for (block, values) in trunk.blocks.iter_mut().zip(&best.trunk) {
+                    if !values.is_empty() {
+                        block.values.clone_from(values);
+                    }
+                }
+                (trunk, best.heads.clone(), best.step)
+            }
+            _ => (trunk, self.state.heads.clone(), self.state.step),
+        }
+    }
+
+    /// One optimiser step; gives the number of tokens read.
+    fn step(&mut self) -> Result<usize> {
+        let step = self.state.step + 1;
+        let batches = self.batches(step);
+        let tokens = batches[0].packed.n_rows();
+        if batches[0].parts.is_empty() {
+            self.state.step = step;
+            return Ok(tokens);
+        }
+        let mut evaluation = self.engine.evaluate(self.weights(), &batches[0], step)?;
+        self.isolate(&mut evaluation, step)?;
+        self.state.history.losses(step, &evaluation.parts, self.engine.heads);
+        self.measure_conflict(&evaluation, step)?;
+        self.apply(&batches, evaluation, step)?;
+        self.state.step = step;
+        Ok(tokens)
+    }
+
+    /// The step's batch and the extra ones its method asked for: the plan read again from other places.
+    fn batches(&self, step: u64) -> Vec<StepBatch> {
+        let (n, extra) = (self.plan.n_steps(), self.method.needs().extra_batches as u64);
+        let views: Vec<_> =
+            self.tasks.iter().map(|&t| self.engine.heads[t].view(t, self.engine.dataset)).collect();
+        let draw = Draw { seed: self.engine.seed, step: self.plan.joint_step(step - 1) };
+        let batch = |k: u64| {
+            let at = (step - 1 + k * n / (extra + 1)) % n;
+            assemble(self.engine.dataset, &views, Split::Train, &self.plan.step(at), draw)
+        };
+        (0..=extra).map(batch).collect()
+    }
+
+    fn weights(&self) -> Weights<'_> {
+        Weights { trunk: &self.state.trunk, heads: &self.state.heads }
+    }
+
+    fn lr(&self, step: u64) -> f64 {
+        let spec = self.spec;
+        optim::rate(spec.schedule, spec.lr, spec.warmup, self.plan.n_steps(), step)
+    }
+
+    /// Takes tasks with a non-finite loss or head gradient out of the step and remembers them.
+    fn isolate(&mut self, evaluation: &mut Evaluation, step: u64) -> Result<()> {
+        for (task, what) in evaluation.broken.drain(..) {
+            self.state.history.isolate(&self.engine.heads[task].name, step, what);
+        }
+        if evaluation.parts.is_empty() {
+            let what = self.state.history.last_isolated().unwrap_or_default();
+            return Err(Error::Diverged { step, what, lr: self.lr(step) });
+        }
+        Ok(())
+    }
+
+    /// The tasks whose gradient stops being finite inside the trunk are taken out; whether any was.
+    fn isolate_in_trunk(&mut self, batch: &StepBatch, evaluation: &mut Evaluation, step: u64) -> Result<bool> {
+        for task in evaluation.parts.iter().map(|part| part.task).collect::<Vec<_>>() {
+            let mut sum = empty_sum(&self.state.trunk, evaluation);
+            let pair = (&[task][..], &[1.0][..]);
+            self.engine.weighted_sum(&self.state.trunk, batch, evaluation, pair, &mut sum)?;
+            let blocks = (0..self.engine.trainable.len()).filter_map(|block| sum.gradient(block));
+            if !blocks.flatten().all(|g| g.is_finite()) {
+                evaluation.parts.retain(|part| part.task != task);
+                evaluation.broken.push((task, "gradient in the trunk is not finite".into()));
+            }
+        }
+        let found = !evaluation.broken.is_empty();
+        self.isolate(evaluation, step)?;
+        Ok(found)
+    }
+
+    /// Every `conflict_every` steps: cosines of the task gradients.
+    fn measure_conflict(&mut self, evaluation: &Evaluation, step: u64) -> Result<()> {
+        let every = self.spec.conflict_every;
+        let due = every > 0 && (step == 1 || step.is_multiple_of(every));
+        if !due || evaluation.parts.len() < 2 || self.engine.lowest() == self.engine.trainable.len() {
+            return Ok(());
+        }
+        let tasks: Vec<usize> = evaluation.parts.iter().map(|part| part.task).collect();
+        let gramian = self.engine.gramian(&self.state.trunk, evaluation, &tasks)?;
+        self.state.history.conflict(&tasks, &gramian, self.engine.heads.len());
+        Ok(())
+    }
+
+    /// Asks the method and applies its update; when that is not finite, once more without the culprits.
+    fn apply(&mut self, batches: &[StepBatch], evaluation: Evaluation, step: u64) -> Result<()> {
+        let mut evaluation = Rc::new(evaluation);
+        loop {
+            let tasks: Vec<usize> = evaluation.parts.iter().map(|part| part.task).collect();
+            let main = Some(evaluation.clone());
+            let update = self.ask(batches, main, &tasks, step, |method, probe| method.update(probe))?;
+            let gradients = self.gradients(&batches[0], &evaluation, &tasks, update)?;
+            let norm = gradients.norm();
+            if norm.is_finite() {
+                return self.finish(batches, &tasks, gradients, norm, step);
+            }
+            let only = Rc::get_mut(&mut evaluation).expect("the probe that shared it is gone");
+            if !self.isolate_in_trunk(&batches[0], only, step)? {
+                let what = "the combined gradient".to_string();
+                return Err(Error::Diverged { step, what, lr: self.lr(step) });
+            }
+        }
+    }
+
+    /// Clips, steps, and tells the method.
+    fn finish(
+        &mut self,
+        batches: &[StepBatch],
+        tasks: &[usize],
+        mut gradients: Gradients,
+        norm: f64,
+        step: u64,
+    ) -> Result<()> {
+        gradients.clip(norm, self.spec.clip);
+        self.state.history.norm(step, norm);
+        self.optimise(&gradients, step);
+        if self.method.needs().after_step {
+            self.ask(batches, None, tasks, step, |method, probe| method.after_step(probe))?;
+        }
+        Ok(())
+    }
+
+    /// Lets the method work with a probe of this step.
+    fn ask<R>(
+        &mut self,
+        batches: &[StepBatch],
+        evaluation: Option<Rc<Evaluation>>,
+        tasks: &[usize],
+        step: u64,
+        question: impl FnOnce(&mut dyn Method, &mut StepProbe) -> Result<R>,
+    ) -> Result<R> {
+        let mut probe = StepProbe {
+            engine: &self.engine,
+            weights: Weights { trunk: &self.state.trunk, heads: &self.state.heads },
+            batches,
+            evaluation,
+            tasks,
+            step,
+            epoch: self.plan.epochs(step - 1) as u64,
+            lr: optim::rate(self.spec.schedule, self.spec.lr, self.spec.warmup, self.plan.n_steps(), step),
+            space: self.spec.gradients,
+        };
+        question(&mut *self.method, &mut probe)
+    }
+
+    /// From a method's update to flat gradients.
+    fn gradients(
+        &self,
+        batch: &StepBatch,
+        evaluation: &Evaluation,
+        tasks: &[usize],
+        update: Update,
+    ) -> Result<Gradients> {
+        let mut heads = vec![None; self.engine.heads.len()];
+        match update.heads {
+            Heads::Factors(factors) => {
+                for (part, factor) in evaluation.parts.iter().zip(factors) {
+                    let scaled = part.d_head.iter().map(|g| (f64::from(*g) * factor) as f32);
+                    heads[part.task] = Some(scaled.collect());
+                }
+            }
+            Heads::Gradients(own) => {
+                tasks.iter().zip(own).for_each(|(&task, gradient)| heads[task] = Some(gradient));
+            }
+        }
+        let trunk = self.trunk_gradient(batch, evaluation, tasks, update.trunk)?;
+        Ok(Gradients { trunk, heads })
+    }
+
+    /// The trunk's gradient, `[blocks][values]`; empty for blocks nothing reached.
+    fn trunk_gradient(
+        &self,
+        batch: &StepBatch,
+        evaluation: &Evaluation,
+        tasks: &[usize],
+        direction: Direction,
+    ) -> Result<Vec<Vec<f32>>> {
+        let (engine, trunk) = (&self.engine, &self.state.trunk);
+        let mut sum = empty_sum(trunk, evaluation);
+        match direction {
+            Direction::Gradient(flat) => return Ok(unflatten(&flat, trunk, engine.trainable)),
+            Direction::Vector(flat) if self.spec.gradients == polytask_core::suite::GradientSpace::Full => {
+                return Ok(unflatten(&flat, trunk, engine.trainable));
+            }
+            Direction::Vector(values) => engine.pull_back(trunk, batch, evaluation, values, &mut sum)?,
+            Direction::Weights(weights) => {
+                engine.weighted_sum(trunk, batch, evaluation, (tasks, &weights), &mut sum)?;
+            }
+            Direction::BlockWeights(weights) => {
+                let mut weights = weights.into_iter();
+                let of_block = |trained: &bool| trained.then(|| weights.next()).flatten().unwrap_or_default();
+                let weights = engine.trainable.iter().map(of_block).collect();
+                let mut sink = BlockWeighted { sum: &mut sum, weights };
+                engine.sweep(trunk, evaluation, tasks, &mut sink)?;
+            }
+        }
+        let of_block = |(i, trained): (usize, &bool)| match sum.gradient(i) {
+            Some(gradient) if *trained => gradient.to_vec(),
+            _ => Vec::new(),
+        };
+        Ok(engine.trainable.iter().enumerate().map(of_block).collect())
+    }
+
+    fn optimise(&mut self, gradients: &Gradients, step: u64) {
+        let spec = self.spec;
+        let adamw = AdamW { betas: spec.betas, eps: spec.eps, weight_decay: spec.weight_decay };
+        let factors: Vec<f64> = self.engine.heads.iter().map(|head| head.lr_factor).collect();
+        let (lr, state) = (self.lr(step), &mut self.state);
+        state.slots.step(&adamw, &mut state.trunk, &mut state.heads, gradients, lr, &factors);
+    }
+
+    fn tell(&self, observer: &mut dyn Observer, tokens: usize) {
+        let losses = self.state.history.recent(self.engine.heads);
+        let losses: Vec<(&str, f64)> = losses.iter().map(|(name, loss)| (name.as_str(), *loss)).collect();
+        let (done, lr) = (self.state.step, self.lr(self.state.step));
+        observer.event(Event::Step { done, losses: &losses, lr, tokens });
+    }
+
+    fn is_evaluation_due(&self) -> bool {
+        let (step, every) = (self.state.step, self.spec.eval_every);
+        let due = if every > 0 { step.is_multiple_of(every) } else { self.plan.is_epoch_end(step - 1) };
+        due || step == self.plan.n_steps()
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        self.spec.checkpoint_every > 0 && self.state.step.is_multiple_of(self.spec.checkpoint_every)
+    }
+
+    fn is_patience_over(&self) -> bool {
+        self.spec.patience > 0 && self.state.stale >= self.spec.patience
+    }
+
+    /// Scores the tasks on valid and keeps the weights when they are the best so far.
+    fn evaluate(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let predictions = evaluate::predict(&self.engine, self.weights(), &self.tasks, Split::Valid)?;
+        let mut scores = Vec::new();
+        for (&task, predictions) in &predictions {
+            let head = &self.engine.heads[task];
+            scores.push((task, polytask_eval::score(&head.metric, predictions)?));
+        }
+        self.state.history.valid(self.state.step, &scores);
+        let shown: Vec<(&str, &str, f64)> = scores
+            .iter()
+            .map(|(t, v)| (self.engine.heads[*t].name.as_str(), self.engine.heads[*t].metric.as_str(), *v))
+            .collect();
+        observer.event(Event::Valid { step: self.state.step, scores: &shown });
+        let watched = self.watched(&predictions, &scores)?;
+        self.keep(watched);
+        Ok(())
+    }
+
+    /// What `watch` names, signed so that larger is better.
+    fn watched(
+        &self,
+        predictions: &std::collections::BTreeMap<usize, polytask_eval::Predictions>,
+        scores: &[(usize, f64)],
+    ) -> Result<Option<f64>> {
+        let (task, metric) = self.spec.watch.split_once('.').unwrap_or((&self.spec.watch, ""));
+        let named = |t: &usize| self.engine.heads[*t].name == task;
+        if let Some(index) = self.tasks.iter().copied().find(named) {
+            let metric = if metric.is_empty() { &self.engine.heads[index].metric } else { metric };
+            let Some(predictions) = predictions.get(&index) else { return Ok(None) };
+            return Ok(Some(signed(metric, polytask_eval::score(metric, predictions)?)));
+        }
+        let values = scores.iter().map(|(t, v)| signed(&self.engine.heads[*t].metric, *v));
+        let finite: Vec<f64> = values.filter(|v| v.is_finite()).collect();
+        Ok((!finite.is_empty()).then(|| finite.iter().sum::<f64>() / finite.len() as f64))
+    }
+
+    fn keep(&mut self, watched: Option<f64>) {
+        let Some(score) = watched.filter(|score| score.is_finite()) else { return };
+        if self.state.best.as_ref().is_some_and(|best| score <= best.score) {
+            self.state.stale += 1;
+            return;
+        }
+        self.state.stale = 0;
+        if self.spec.keep == Keep::Best || self.spec.patience > 0 {
+            let trunk = self.state.trunk.blocks.iter().zip(self.engine.trainable);
+            let trunk = trunk.map(|(block, &t)| if t { block.values.clone() } else { Vec::new() }).collect();
+            let (step, heads) = (self.state.step, self.state.heads.clone());
+            self.state.best = Some(Best { step, score, trunk, heads });
+        }
+    }
+
+    fn checkpoint(&mut self) -> Result<()> {
+        self.state.method = self.method.state();
+        match &self.checkpoints {
+            Some(checkpoints) => checkpoints.save(&self.state, self.engine.trainable),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A score with the sign that makes larger better.
+fn signed(metric: &str, value: f64) -> f64 {
+    if polytask_eval::higher_is_better(metric) { value } else { -value }
+}

@@ -1,0 +1,120 @@
+//! Rows in: a file of any format the readers know, or JSON lines on standard input, a bounded piece at a time.
+
+use std::io::{self, BufRead};
+use std::path::{Path, PathBuf};
+
+use polytask_core::{Place, Problem, Result};
+use polytask_data::readers::{self, Cell, Reader, Record};
+use serde_json::{Map, Value};
+
+/// Rows read before they are worked on.
+const PIECE: usize = 4096;
+
+/// Rows of a file or of standard input.
+pub(crate) enum Lines {
+    /// A file in a format told by its name.
+    File { name: PathBuf, reader: Box<Reader> },
+    /// JSON lines on standard input, and the number of the last one read.
+    Stdin { line: usize },
+}
+
+/// A row and where it stands.
+pub(crate) struct Row {
+    pub(crate) place: Place,
+    fields: Fields,
+}
+
+enum Fields {
+    Record(Record),
+    Object(Map<String, Value>),
+}
+
+impl Lines {
+    /// Opens a file, or standard input for `-`.
+    pub(crate) fn open(path: &str) -> Result<Self> {
+        if path == "-" {
+            return Ok(Self::Stdin { line: 0 });
+        }
+        let name = PathBuf::from(path);
+        Ok(Self::File { reader: Box::new(readers::open(Path::new(path))?), name })
+    }
+
+    /// The next rows; none when the input is over.
+    pub(crate) fn next_piece(&mut self) -> Result<Vec<Row>> {
+        match self {
+            Self::File { name, reader } => {
+                let row = |record: Result<Record>| {
+                    let record = record?;
+                    Ok(Row { place: Place::line(name, record.line), fields: Fields::Record(record) })
+                };
+                reader.by_ref().take(PIECE).map(row).collect()
+            }
+            Self::Stdin { line } => stdin_piece(line),
+        }
+    }
+}
+
+/// The next rows of standard input; empty lines are passed over.
+fn stdin_piece(line: &mut usize) -> Result<Vec<Row>> {
+    let (mut rows, mut text) = (Vec::new(), String::new());
+    let mut input = io::stdin().lock();
+    while rows.len() < PIECE {
+        text.clear();
+        *line += 1;
+        let place = Place::line(Path::new("standard input"), *line);
+        let read = input.read_line(&mut text).map_err(|e| unreadable(&place, &e))?;
+        if read == 0 {
+            break;
+        }
+        if !text.trim().is_empty() {
+            rows.push(Row { fields: Fields::Object(object(&text, &place)?), place });
+        }
+    }
+    Ok(rows)
+}
+
+impl Row {
+    /// The value in `field`, if it is there and known.
+    pub(crate) fn cell(&self, field: &str) -> Option<Cell> {
+        let cell = match &self.fields {
+            Fields::Record(record) => record.get(field).cloned(),
+            Fields::Object(object) => object.get(field).cloned().map(Cell::from_json),
+        };
+        cell.filter(|cell| !matches!(cell, Cell::Null))
+    }
+
+    /// The text in `field`.
+    pub(crate) fn text(&self, field: &str) -> Result<String> {
+        match self.cell(field) {
+            Some(Cell::Text(text)) => Ok(text),
+            found => {
+                let found = found.map_or_else(|| "nothing".into(), |cell| cell.describe());
+                let what = format!("field `{field}` holds {found}, expected a text");
+                let remedy = format!("{{\"{field}\": \"…\"}} on each line");
+                Err(Problem::at(self.place.clone(), what).try_this(remedy).into())
+            }
+        }
+    }
+
+    /// The text in `field`, or nothing.
+    pub(crate) fn text_or_empty(&self, field: &str) -> String {
+        self.text(field).unwrap_or_default()
+    }
+}
+
+fn object(text: &str, place: &Place) -> Result<Map<String, Value>> {
+    let wrong = |found: String| {
+        Problem::at(place.clone(), format!("{found}, expected a JSON object"))
+            .try_this("one object per line, as {\"text\": \"…\"}")
+    };
+    match serde_json::from_str(text) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(_) => Err(wrong("found another JSON value".into()).into()),
+        Err(error) => Err(wrong(format!("not JSON ({error})")).into()),
+    }
+}
+
+fn unreadable(place: &Place, error: &io::Error) -> polytask_core::Error {
+    let remedy = if error.kind() == io::ErrorKind::InvalidData { "save the file as UTF-8" } else { "check the file" };
+    Problem::at(place.clone(), format!("cannot be read: {error}")).try_this(remedy).into()
+}

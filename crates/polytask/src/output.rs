@@ -1,0 +1,68 @@
+//! Words on the terminal: results on standard output, everything else on standard error.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde::Serialize;
+
+/// How a verb ended when it could run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Done.
+    Done,
+    /// Ran, but a stated bar was missed (a task regressed).
+    Missed,
+    /// The input is wrong, and what is wrong has been printed.
+    Refused,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::SUCCESS,
+            Outcome::Missed => Self::from(1),
+            Outcome::Refused => Self::from(2),
+        }
+    }
+}
+
+/// Prints a line on standard output.
+pub(crate) fn line(text: impl AsRef<str>) -> Result<()> {
+    Ok(writeln!(io::stdout().lock(), "{}", text.as_ref())?)
+}
+
+/// Prints a value as one JSON object on standard output.
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<()> {
+    line(serde_json::to_string(value)?)
+}
+
+/// Columns of a table: what the shell says, else what most terminals have room for.
+pub(crate) fn width() -> usize {
+    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(110)
+}
+
+/// Prints a line for people on standard error.
+pub(crate) fn note(text: impl AsRef<str>) {
+    // A closed standard error is nobody's problem.
+    let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
+}
+
+/// Prints an error and what caused it, once each.
+pub(crate) fn print_error(error: &anyhow::Error) {
+    let mut shown = Vec::<String>::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !shown.iter().any(|known| known.contains(&cause)) {
+            shown.push(cause);
+        }
+    }
+    note(format!("error: {}", shown.join("\n  because: ")));
+}
+
+/// Whether the reader of our output went away (`polytask … | head`): not an error.
+pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let closed = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    };
+    error.chain().any(closed)
+}

@@ -1,0 +1,31 @@
+//! Suites as the command line loads them: with the parts this build knows.
+
+use std::path::{Path, PathBuf};
+
+use polytask_core::suite::{self, Catalogue, Suite};
+use polytask_core::Result;
+use polytask_data::PullOptions;
+
+/// The losses, weightings and metrics of this build.
+pub(crate) fn catalogue() -> Catalogue {
+    Catalogue {
+        losses: polytask_nn::losses::infos(),
+        weightings: polytask_train::method::table::infos(),
+        metrics: polytask_eval::infos(),
+    }
+}
+
+/// Loads and checks a suite file with `--set` overrides.
+pub(crate) fn load(path: &Path, overrides: &[String]) -> Result<Suite> {
+    suite::load(path, &catalogue(), overrides)
+}
+
+/// Where single-task results are kept between runs.
+pub(crate) fn baselines() -> PathBuf {
+    PullOptions::from_environment().cache.join("baselines")
+}
+
+/// Uses this many threads everywhere; 0 means all cores.
+pub(crate) fn set_threads(threads: usize) -> anyhow::Result<()> {
+    Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?)
+}

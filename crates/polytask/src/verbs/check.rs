@@ -1,0 +1,64 @@
+//! `polytask check`: is this suite right?
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use polytask_core::Error;
+use serde_json::json;
+
+use crate::output::{self, Outcome};
+use crate::suites;
+
+/// Check a suite file: every mistake with its line, what was expected, what to try
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  polytask check suite.toml --data\n\nExit codes: 0 right, 2 mistakes.")]
+pub(crate) struct Args {
+    /// The suite file
+    suite: PathBuf,
+    /// Change a setting before checking: train.lr=3e-4
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Also read every data file: columns, labels, tags
+    #[arg(long)]
+    data: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Outcome> {
+    let checked = suites::load(&args.suite, &args.set).and_then(|suite| {
+        if args.data {
+            // The tokenizer does not matter here, and the small one needs no download.
+            polytask_data::build(&suite, &polytask_data::Tokenizer::tiny())?;
+        }
+        Ok(suite)
+    });
+    match checked {
+        Ok(suite) if args.json => {
+            output::json(&json!({ "ok": true, "tasks": suite.tasks.len(), "problems": [] }))?;
+        }
+        Ok(suite) => {
+            let tasks: Vec<&str> = suite.tasks.iter().map(|task| task.name.as_str()).collect();
+            output::line(format!("{}: right; {} tasks: {}", args.suite.display(), tasks.len(), tasks.join(", ")))?;
+        }
+        Err(Error::Invalid(problems)) if args.json => {
+            let list: Vec<_> = problems
+                .iter()
+                .map(|p| {
+                    let place = p.place.as_ref();
+                    json!({
+                        "file": place.map(|place| place.file.display().to_string()),
+                        "line": place.map(|place| place.line),
+                        "what": p.what,
+                        "try": p.remedy,
+                    })
+                })
+                .collect();
+            output::json(&json!({ "ok": false, "problems": list }))?;
+            return Ok(Outcome::Refused);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,90 @@
+//! `polytask data`: what a suite's data looks like, and what leaks.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use polytask_core::report::{DataCard, TaskCard};
+use polytask_train::prepare::tokenizer_only;
+
+use crate::output::{self, Outcome};
+use crate::progress::Progress;
+use crate::suites;
+
+/// Describe a suite's data: counts, labels, lengths, duplicates, leakage
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  polytask data suite.toml")]
+pub(crate) struct Args {
+    /// The suite file
+    suite: PathBuf,
+    /// Change a setting first: task.sts.limit=1000
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Outcome> {
+    let suite = suites::load(&args.suite, &args.set)?;
+    let tokenizer = tokenizer_only(&suite, &mut Progress::new(true))?;
+    let dataset = polytask_data::build(&suite, &tokenizer)?;
+    let card = polytask_data::card(&suite, &dataset);
+    if args.json {
+        output::json(&card)?;
+        return Ok(Outcome::Done);
+    }
+    for task in &card.tasks {
+        show_task(task)?;
+    }
+    show_whole(&card)?;
+    for warning in &dataset.warnings {
+        output::line(format!("warning: {warning}"))?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn show_task(task: &TaskCard) -> Result<()> {
+    output::line(format!("{} ({})", task.task, task.kind))?;
+    for (split, rows) in &task.rows {
+        let labelled = task.labelled.get(split).copied().unwrap_or(0);
+        let leaked = task.leaked.get(split).copied().unwrap_or(0);
+        let leak = if leaked > 0 { format!(", {leaked} also in train") } else { String::new() };
+        output::line(format!("  {split:<6} {rows:>8} rows, {labelled} with a known target{leak}"))?;
+    }
+    output::line(format!("  duplicates in train: {}; texts cut at the limit: {}", task.duplicates, task.truncated))?;
+    bars("labels in train", task.labels.iter().map(|(label, n)| (label.clone(), *n)).collect())?;
+    bars("values in train", task.values.iter().map(|(edge, n)| (format!("from {edge:.3}"), *n)).collect())?;
+    bars("tokens per text", task.lengths.iter().map(|(longest, n)| (format!("to {longest}"), *n)).collect())
+}
+
+/// A small bar chart; of many labels the ten largest and the smallest are shown.
+fn bars(title: &str, mut counts: Vec<(String, usize)>) -> Result<()> {
+    if counts.is_empty() {
+        return Ok(());
+    }
+    let (n, largest) = (counts.len(), counts.iter().map(|(_, n)| *n).max().unwrap_or(1).max(1));
+    if n > 14 {
+        counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+        let last = counts.pop();
+        counts.truncate(10);
+        counts.extend(last.map(|(label, n)| (format!("… {label}"), n)));
+    }
+    output::line(format!("  {title} ({n}):"))?;
+    for (label, n) in counts {
+        let bar = "█".repeat((n * 30).div_ceil(largest));
+        output::line(format!("    {label:<28} {n:>7} {bar}"))?;
+    }
+    Ok(())
+}
+
+fn show_whole(card: &DataCard) -> Result<()> {
+    output::line(format!("{} distinct texts, {} tokens", card.texts, card.tokens))?;
+    if card.leaks.is_empty() {
+        output::line("no text of a valid or test split is trained on by another task")?;
+    }
+    for leak in &card.leaks {
+        let (texts, split, task) = (leak.texts, &leak.split, &leak.task);
+        output::line(format!("leak: {texts} texts of {task}'s {split} split are trained on by {}", leak.trained_by))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! `polytask demo`: the whole way on four real tasks.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use polytask_core::Problem;
+use polytask_train::model::{self, Model};
+use polytask_train::run;
+
+use crate::output::{self, Outcome};
+use crate::progress::Progress;
+use crate::{suites, verbs};
+
+/// Train and judge one model on four real tasks, in minutes
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  polytask demo
+  polytask demo --quick --out /tmp/demo
+
+Intents (Banking77), entailment (SNLI), similarity (SICK) and search (O*NET job titles) are trained together on
+all-MiniLM-L6-v2 and alone, and compared. The folder holds model/, report.html, report.json and CARD.md.")]
+pub(crate) struct Args {
+    /// Fewer rows and steps: a first look in under a minute
+    #[arg(long)]
+    quick: bool,
+    /// Folder of the run
+    #[arg(long, short, default_value = "polytask-demo")]
+    out: PathBuf,
+    /// Folder of the demo's data (suite.toml and four folders); the source tree's otherwise
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Change a setting: train.weighting=pcgrad
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Seed of every random choice
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Continue a run that was interrupted
+    #[arg(long)]
+    resume: bool,
+    /// Replace the run in the folder
+    #[arg(long, conflicts_with = "resume")]
+    force: bool,
+    /// Show no progress
+    #[arg(long)]
+    quiet: bool,
+    /// Print the report as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--quick` changes.
+const QUICK: &[&str] = &[
+    "train.steps=60",
+    "task.intent.limit=1500",
+    "task.entail.limit=800",
+    "task.similar.limit=800",
+    "task.jobs.limit=1200",
+];
+
+/// Two examples: a customer's words, a pair of sentences, a job title.
+const EXAMPLES: [(&str, [&str; 2], &str); 2] = [
+    (
+        "My new card still has not come in the mail.",
+        ["A man is playing a guitar on stage.", "A musician performs."],
+        "bicycle mechanic",
+    ),
+    (
+        "Why was I charged a fee for taking out cash?",
+        ["Two dogs run through the snow.", "The dogs are asleep."],
+        "kindergarten teacher",
+    ),
+];
+
+pub(crate) fn run(args: &Args) -> Result<Outcome> {
+    let data = find_data(args.data.as_deref())?;
+    let mut set: Vec<String> = Vec::new();
+    if args.quick {
+        set.extend(QUICK.iter().map(ToString::to_string));
+    }
+    set.extend(args.set.iter().cloned());
+    set.extend(args.seed.map(|seed| format!("seed={seed}")));
+    let suite = suites::load(&data.join("suite.toml"), &set)?;
+    run::claim(&args.out, args.force, args.resume)?;
+    let mut progress = Progress::new(args.quiet);
+    let report = verbs::train::execute(suite, &args.out, args.resume, &mut progress)?;
+    let outcome = verbs::train::show(&report, &args.out, args.json)?;
+    if !args.json {
+        show_examples(&args.out.join("model"), &data)?;
+    }
+    Ok(outcome)
+}
+
+/// The demo's data: where told, in the source tree this binary was built from, or in or beside this folder.
+fn find_data(given: Option<&Path>) -> Result<PathBuf> {
+    let source_tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo");
+    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("demo")));
+    let places = match given {
+        Some(folder) => vec![folder.to_path_buf(), folder.join("demo")],
+        None => [Some(PathBuf::from("demo")), beside, Some(source_tree)].into_iter().flatten().collect(),
+    };
+    if let Some(found) = places.iter().find(|place| place.join("suite.toml").exists()) {
+        return Ok(found.canonicalize().unwrap_or_else(|_| found.clone()));
+    }
+    let tried: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+    let what = format!("the demo's data is not in {}", tried.join(", "));
+    let remedy = "`--data DIR` with the folder `demo` of the source tree";
+    Err(polytask_core::Error::from(Problem::new(what).try_this(remedy)).into())
+}
+
+/// Every task of the model on the examples.
+fn show_examples(folder: &Path, data: &Path) -> Result<()> {
+    let model = Model::load(folder)?;
+    let corpus = Titles::read(&model, data)?;
+    for (text, pair, job) in EXAMPLES {
+        let intent = model.predict(model.task("intent")?, &[vec![text.into()]])?.remove(0);
+        output::line(format!("\n{text}\n  intent   {} ({:.2})", word(&intent["label"]), intent["score"].as_f64().unwrap_or(f64::NAN)))?;
+        let row = vec![pair.map(String::from).to_vec()];
+        let entail = model.predict(model.task("entail")?, &row)?.remove(0);
+        let similar = model.predict(model.task("similar")?, &row)?.remove(0);
+        output::line(format!("{} / {}", pair[0], pair[1]))?;
+        output::line(format!("  entail   {} ({:.2})", word(&entail["label"]), entail["score"].as_f64().unwrap_or(f64::NAN)))?;
+        output::line(format!("  similar  {:.2} of 5", similar["score"].as_f64().unwrap_or(f64::NAN)))?;
+        output::line(format!("{job}\n  jobs     {}", corpus.nearest(&model, job)?))?;
+    }
+    Ok(())
+}
+
+fn word(value: &serde_json::Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// The corpus of occupations with its vectors.
+struct Titles {
+    titles: Vec<String>,
+    vectors: polytask_nn::States,
+}
+
+impl Titles {
+    fn read(model: &Model, data: &Path) -> Result<Self> {
+        let path = data.join("onet").join("corpus.jsonl");
+        let path = if path.exists() { path } else { path.with_extension("jsonl.gz") };
+        let mut lines = crate::lines::Lines::open(&path.to_string_lossy())?;
+        let (mut titles, mut texts) = (Vec::new(), Vec::new());
+        loop {
+            let rows = lines.next_piece()?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in rows {
+                texts.push(format!("{} {}", row.text("title")?, row.text("text")?));
+                titles.push(row.text("title")?);
+            }
+        }
+        Ok(Self { vectors: model.embed(&texts)?, titles })
+    }
+
+    fn nearest(&self, model: &Model, job: &str) -> Result<String> {
+        let hits = model::search(model.embed(&[job])?, self.vectors.clone(), 3)?;
+        let titles: Vec<&str> = hits[0].iter().map(|&(i, _)| self.titles[i as usize].as_str()).collect();
+        Ok(titles.join(" · "))
+    }
+}

