@@ -80,7 +80,7 @@ impl<T: Real> Composed<T> {
         let mut x = Tensor::from_slice(if from > WORDS { states } else { &[] }, shape, &Device::Cpu)?;
         let pass = Pass { config: &self.config, batch, mode: &mode };
         let mut leaves = vec![Vec::new(); params.blocks.len()];
-        for block in from..to {
+        for (block, own) in leaves.iter_mut().enumerate().take(to).skip(from) {
             let trained = mode.save && block >= mode.lowest;
             let tensors = block_tensors(&params.blocks[block], trained)?;
             if batch.n_rows() > 0 {
@@ -91,7 +91,7 @@ impl<T: Real> Composed<T> {
                 };
             }
             if trained {
-                leaves[block] = tensors;
+                *own = tensors;
             }
         }
         Ok(ComposedSaved { batch: batch.clone(), mode, leaves, states: x })

@@ -3,6 +3,7 @@
 //! Nothing is stored: forward, backward and repeated passes hash the same coordinates to the same mask, on any
 //! number of threads. The stream of a row comes from the crate-wide counter-based generator; within a row a
 //! 32-bit multiply–xorshift hash of the column is enough and fills vector registers.
+#![allow(clippy::inline_always)] // code must land in the caller that was compiled for wide vectors
 
 use polytask_core::rng::{self, Purpose};
 

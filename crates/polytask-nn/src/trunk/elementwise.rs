@@ -3,6 +3,7 @@
 //! Every function is straight-line code on slices, inlined into [`wide`](super::kernels::wide) sections, so the
 //! compiler turns it into vector instructions; the exponential and the error function of the C library would cost
 //! more than the matrix products. Sums run over [`LANES`] partial sums in one fixed order.
+#![allow(clippy::inline_always)] // code must land in the caller that was compiled for wide vectors
 
 use super::bert::Activation;
 
@@ -54,7 +55,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     let shifted = x * std::f32::consts::LOG2_E + MAGIC;
     let n = shifted - MAGIC;
     // ln 2 in two parts, the first exact in few bits (Cody–Waite).
-    let r = x - n * 0.693_359_375 + n * 2.121_944_4e-4;
+    let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
     let mut p = 1.0 / 720.0;
     for c in [1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
         p = p * r + c;
@@ -77,7 +78,7 @@ fn normal(x: f32) -> (f32, f32) {
     let e = exp(-z * z);
     let tail = 0.5 * p * t * e;
     let cdf = if x < 0.0 { tail } else { 1.0 - tail };
-    (cdf, e * 0.398_942_28)
+    (cdf, e * 0.398_942_3)
 }
 
 /// tanh by the exponential.
@@ -89,7 +90,7 @@ fn tanh(x: f32) -> f32 {
 }
 
 /// √(2/π) and the cubic coefficient of the tanh approximation (Hendrycks and Gimpel 2016).
-const TANH_SCALE: f32 = 0.797_884_56;
+const TANH_SCALE: f32 = 0.797_884_6;
 const TANH_CUBIC: f32 = 0.044_715;
 
 /// An activation and its derivative at x.
@@ -151,17 +152,23 @@ pub(crate) fn activate_backward(act: Activation, x: &[f32], g: &mut [f32], out: 
 #[inline(always)]
 pub(crate) fn softmax(row: &mut [f32]) -> f32 {
     let top = largest(row);
-    row.iter_mut().for_each(|x| *x = exp(*x - top));
+    for x in row.iter_mut() {
+        *x = exp(*x - top);
+    }
     let total = sum(row.len(), |i| row[i]);
     let scale = 1.0 / total;
-    row.iter_mut().for_each(|x| *x *= scale);
+    for x in row.iter_mut() {
+        *x *= scale;
+    }
     top + total.ln()
 }
 
 /// The probabilities again, from the scores and the log Σ eˣ of the forward.
 #[inline(always)]
 pub(crate) fn softmax_again(row: &mut [f32], log_sum: f32) {
-    row.iter_mut().for_each(|x| *x = exp(*x - log_sum));
+    for x in row.iter_mut() {
+        *x = exp(*x - log_sum);
+    }
 }
 
 /// Layer norm of a row: the row becomes x̂, `out` = x̂·weight + bias; returns 1/σ.

@@ -97,7 +97,9 @@ impl<T: Real> Total<T> {
     fn reset(&mut self) {
         let next = match std::mem::replace(&mut self.state, Reached::Nothing { stale: true }) {
             Reached::Rows { rows, width } => {
-                rows.iter().for_each(|&row| self.values[row as usize * width..][..width].fill(T::ZERO));
+                for &row in rows.iter() {
+                    self.values[row as usize * width..][..width].fill(T::ZERO);
+                }
                 Reached::Nothing { stale: false }
             }
             Reached::All => Reached::Nothing { stale: true },

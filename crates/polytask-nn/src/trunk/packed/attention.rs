@@ -3,6 +3,7 @@
 //!
 //! The forward keeps only log Σ eˢ per row and head; the backward computes the probabilities again (Dao et al.
 //! 2022, <https://arxiv.org/abs/2205.14135>), so memory grows with rows, not with rows × length.
+#![allow(clippy::inline_always)] // code must land in the caller that was compiled for wide vectors
 
 use std::cell::RefCell;
 
@@ -172,7 +173,7 @@ impl<'a> Attention<'a> {
         })
     }
 
-    /// q·kᵀ/√d_head.
+    /// Scaled scores `q·kᵀ/√d_head`.
     fn scores(&self, out: &mut [f32], q: Mat<'_>, k: Mat<'_>) {
         let len = q.n_rows();
         matmul(MatMut::new(out, len, len), false, q, k.t(), self.scale(), Threads::One);

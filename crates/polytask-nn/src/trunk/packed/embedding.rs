@@ -90,9 +90,9 @@ pub(super) fn backward(
             let from = &g[row * d..][..d];
             add(&mut view.positions[positions[stack.rows[row] as usize] as usize * d..][..d], from);
         }
-        stack.reduce(group, &parts, 3 * d, 0, view.norm_weight);
-        stack.reduce(group, &parts, 3 * d, d, view.norm_bias);
-        stack.reduce(group, &parts, 3 * d, 2 * d, &mut view.types[..d]);
+        Stack::reduce(group, &parts, 3 * d, 0, view.norm_weight);
+        Stack::reduce(group, &parts, 3 * d, d, view.norm_bias);
+        Stack::reduce(group, &parts, 3 * d, 2 * d, &mut view.types[..d]);
         grad
     };
     stack.groups.par_iter().map(group_grad).collect()

@@ -89,7 +89,7 @@ impl LayerContext<'_> {
             weight: view.norm1_weight,
             norm_bias: view.norm1_bias,
         };
-        let (norm1, middle) = self.close(closing, self.product(&context, view.out_weight, d), &input);
+        let (norm1, middle) = self.close(&closing, self.product(&context, view.out_weight, d), &input);
         let mut wide = self.product(&middle, view.up_weight, d);
         let active = self.activation(&mut wide, view.up_bias);
         let closing = Closing {
@@ -98,7 +98,7 @@ impl LayerContext<'_> {
             weight: view.norm2_weight,
             norm_bias: view.norm2_bias,
         };
-        let (norm2, out) = self.close(closing, self.product(&active, view.down_weight, f), &middle);
+        let (norm2, out) = self.close(&closing, self.product(&active, view.down_weight, f), &middle);
         (LayerSaved { input, qkv, log_sums, context, norm1, middle, wide, norm2 }, out)
     }
 
@@ -120,7 +120,7 @@ impl LayerContext<'_> {
     }
 
     /// Norm of (dropout of (x + bias) + residual).
-    fn close(&self, closing: Closing<'_>, mut x: Buf, residual: &[f32]) -> (NormSaved, Buf) {
+    fn close(&self, closing: &Closing<'_>, mut x: Buf, residual: &[f32]) -> (NormSaved, Buf) {
         let (d, rows) = (self.config.hidden_size, self.batch.n_rows());
         let eps = self.config.layer_norm_eps as f32;
         let (mut out, mut inverse) = (self.pool.take(rows * d), self.pool.take(rows));
@@ -178,10 +178,10 @@ impl LayerContext<'_> {
         let (active, up_bias) = self.activation_backward(saved, stack, &mut d_wide);
         self.each(stack, &mut params, |group, grad| {
             outer(grad.down_weight, group, &branch, &active, d);
-            stack.reduce(group, &norm2, 3 * d, 0, grad.norm2_weight);
-            stack.reduce(group, &norm2, 3 * d, d, grad.norm2_bias);
-            stack.reduce(group, &norm2, 3 * d, 2 * d, grad.down_bias);
-            stack.reduce(group, &up_bias, f, 0, grad.up_bias);
+            Stack::reduce(group, &norm2, 3 * d, 0, grad.norm2_weight);
+            Stack::reduce(group, &norm2, 3 * d, d, grad.norm2_bias);
+            Stack::reduce(group, &norm2, 3 * d, 2 * d, grad.down_bias);
+            Stack::reduce(group, &up_bias, f, 0, grad.up_bias);
         });
         drop_all((active, norm2, up_bias));
         let middle = stack.gather(pool, &saved.middle, d);
@@ -202,10 +202,10 @@ impl LayerContext<'_> {
         self.each(stack, &mut params, |group, grad| {
             outer(grad.out_weight, group, &branch, &context, d);
             outer(grad.qkv_weight, group, &d_qkv, &input, 3 * d);
-            stack.reduce(group, &norm1, 3 * d, 0, grad.norm1_weight);
-            stack.reduce(group, &norm1, 3 * d, d, grad.norm1_bias);
-            stack.reduce(group, &norm1, 3 * d, 2 * d, grad.out_bias);
-            stack.reduce(group, &qkv_bias, 3 * d, 0, grad.qkv_bias);
+            Stack::reduce(group, &norm1, 3 * d, 0, grad.norm1_weight);
+            Stack::reduce(group, &norm1, 3 * d, d, grad.norm1_bias);
+            Stack::reduce(group, &norm1, 3 * d, 2 * d, grad.out_bias);
+            Stack::reduce(group, &qkv_bias, 3 * d, 0, grad.qkv_bias);
         });
         let input = below.then(|| self.back(&d_qkv, view.qkv_weight, d, Some(g)));
         LayerGrads { params, input }

@@ -110,7 +110,7 @@ impl Stack {
     }
 
     /// Σ over the chunks of a group of `width` values at `offset` in each chunk's `stride` partial sums.
-    pub(super) fn reduce(&self, group: &Group, parts: &[f32], stride: usize, offset: usize, out: &mut [f32]) {
+    pub(super) fn reduce(group: &Group, parts: &[f32], stride: usize, offset: usize, out: &mut [f32]) {
         out.fill(0.0);
         for chunk in group.chunks.clone() {
             elementwise::add(out, &parts[chunk * stride + offset..][..out.len()]);
@@ -193,7 +193,7 @@ mod tests {
         let values: Vec<f32> = (0..140).map(|i| i as f32).collect();
         let parts = stack.sum_rows(&Pool::default(), &values, 2);
         let mut out = [0.0; 2];
-        stack.reduce(&stack.groups[0], &parts, 2, 0, &mut out);
+        Stack::reduce(&stack.groups[0], &parts, 2, 0, &mut out);
         assert_eq!(out, [4830.0, 4900.0]);
     }
 }
