@@ -11,7 +11,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use polytask_core::atomic;
-use safetensors::Dtype;
+pub use safetensors::Dtype;
 
 pub use self::header::{Entry, Header, read_header};
 pub use self::report::{LoadReport, WrongShape};
