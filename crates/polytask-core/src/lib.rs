@@ -14,6 +14,7 @@ pub mod hash;
 pub mod kind;
 pub mod length;
 pub mod method;
+pub mod near;
 pub mod report;
 pub mod rng;
 pub mod suite;

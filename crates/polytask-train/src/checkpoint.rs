@@ -161,7 +161,9 @@ fn read_blocks(
         if file.find(&name("value")).is_none() {
             continue;
         }
-        let moments = Moments { m: file.f32(&name("m"))?, v: file.f32(&name("v"))? };
+        let mut moments = if *count > 0 { Moments::zeros(block.values.len()) } else { Moments::default() };
+        fit(&mut moments.m, file.f32(&name("m"))?, &name("m"))?;
+        fit(&mut moments.v, file.f32(&name("v"))?, &name("v"))?;
         *slot = Slot { moments, count: *count };
         fit(&mut block.values, file.f32(&name("value"))?, &block.name)?;
     }

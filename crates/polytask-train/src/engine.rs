@@ -15,6 +15,7 @@ use polytask_nn::{Block, Cotangent, GradSink, Mode, Params, Saved, States, TaskG
 use crate::Result;
 use crate::assemble::{Leaf, Part, StepBatch};
 use crate::cache::FrozenCache;
+use crate::cotangents::{merge, place, scatter};
 use crate::method::{Gramian, Jacobian};
 use crate::heads::TaskHead;
 
@@ -117,14 +118,16 @@ impl Engine<'_> {
     pub fn evaluate(&self, weights: Weights, batch: &StepBatch, step: u64) -> Result<Evaluation> {
         let mode = self.train_mode(step);
         let (states, saved) = self.forward(weights.trunk, &batch.packed, &batch.texts, mode)?;
-        self.run_heads(weights.heads, batch, Arc::new(Forward { states, saved }), None, step)
+        let parts = batch.parts.iter().collect::<Vec<_>>();
+        self.run_heads(weights.heads, batch, &parts, Arc::new(Forward { states, saved }), None, step)
     }
 
-    /// Every head's backward on a forward's states, or on `displaced` ones in their place.
+    /// The backward of the heads of the `wanted` parts on a forward's states, or on `displaced` ones in their place.
     pub fn run_heads(
         &self,
         heads: &[Block],
         batch: &StepBatch,
+        wanted: &[&Part],
         forward: Arc<Forward>,
         displaced: Option<&States>,
         step: u64,
@@ -132,7 +135,7 @@ impl Engine<'_> {
         let states = displaced.unwrap_or(&forward.states);
         let pooled = self.pooling.forward(states, &batch.packed);
         let (mut parts, mut broken) = (Vec::new(), Vec::new());
-        for part in &batch.parts {
+        for part in wanted {
             match self.part_gradient(heads, batch, part, states, &pooled, step)? {
                 Ok(gradient) => parts.push(gradient),
                 Err(what) => broken.push((part.task, what)),
@@ -168,16 +171,15 @@ impl Engine<'_> {
         let (input, mask) = self.input(part, states, pooled, step);
         let mut gradient =
             objective::gradient(&*head.head, &heads[part.task], &*head.loss, &input)?;
-        if let Some(what) = not_finite(&gradient.d_z, &gradient.d_head, gradient.loss) {
+        multiply(&mut gradient.d_z, &mask);
+        let (factor, loss) = (head.loss_weight as f32, gradient.loss * head.loss_weight);
+        gradient.d_z.iter_mut().chain(&mut gradient.d_head).for_each(|g| *g *= factor);
+        if let Some(what) = not_finite(&gradient.d_z, &gradient.d_head, loss) {
             return Ok(Err(format!("{what}, source rows {}", first_rows(&part.rows))));
         }
-        multiply(&mut gradient.d_z, &mask);
-        let factor = head.loss_weight as f32;
-        gradient.d_z.iter_mut().chain(&mut gradient.d_head).for_each(|g| *g *= factor);
         let values = self.to_states(batch, part, states, &gradient.d_z);
         let lowest = head.lowest.max(self.lowest());
         let cotangent = Cotangent { task: part.task, sequences: part.sequences.clone(), values, lowest };
-        let loss = gradient.loss * head.loss_weight;
         Ok(Ok(PartGradient { task: part.task, loss, d_head: gradient.d_head, cotangent }))
     }
 
@@ -320,85 +322,6 @@ impl GradSink for Trained<'_> {
 /// A sum to which any cotangents of a step can be sent: the weights are in the cotangents already.
 pub fn empty_sum(trunk: &Params, evaluation: &Evaluation) -> sinks::Sum {
     sinks::Sum::new(trunk, &vec![1.0; evaluation.parts.len().max(1)])
-}
-
-/// The weighted sum of cotangents: one per distinct freeze boundary, on the union of their sequences.
-fn merge(batch: &StepBatch, parts: &[(&PartGradient, f64)]) -> Vec<Cotangent> {
-    let mut boundaries: Vec<usize> = parts.iter().map(|(part, _)| part.cotangent.lowest).collect();
-    boundaries.sort_unstable();
-    boundaries.dedup();
-    let of_boundary = |(i, &lowest): (usize, &usize)| {
-        let members = parts.iter().filter(|(part, _)| part.cotangent.lowest == lowest);
-        merge_members(batch, &members.copied().collect::<Vec<_>>(), i, lowest)
-    };
-    boundaries.iter().enumerate().map(of_boundary).collect()
-}
-
-fn merge_members(
-    batch: &StepBatch,
-    members: &[(&PartGradient, f64)],
-    task: usize,
-    lowest: usize,
-) -> Cotangent {
-    let mut sequences: Vec<u32> =
-        members.iter().flat_map(|(part, _)| part.cotangent.sequences.iter().copied()).collect();
-    sequences.sort_unstable();
-    sequences.dedup();
-    let starts = offsets(batch, &sequences);
-    let n_rows: usize = sequences.iter().map(|&s| batch.packed.length(s as usize)).sum();
-    let first = members.first().map(|(part, _)| &part.cotangent);
-    let width = first.map_or(0, |c| c.values.len() / rows_of(batch, &c.sequences).max(1));
-    let mut values = vec![0.0; n_rows * width];
-    for (part, weight) in members {
-        let mut from = 0;
-        for &s in &part.cotangent.sequences {
-            let n = batch.packed.length(s as usize) * width;
-            let at = starts[s as usize] as usize * width;
-            let source = &part.cotangent.values[from..from + n];
-            values[at..at + n].iter_mut().zip(source).for_each(|(v, g)| *v += *weight as f32 * g);
-            from += n;
-        }
-    }
-    Cotangent { task, sequences, values, lowest }
-}
-
-/// For each sequence of the batch, its first row among the rows of `sequences` laid end to end.
-fn offsets(batch: &StepBatch, sequences: &[u32]) -> Vec<u32> {
-    let mut starts = vec![0; batch.packed.n_sequences()];
-    let mut next = 0;
-    for &s in sequences {
-        starts[s as usize] = next;
-        next += batch.packed.length(s as usize) as u32;
-    }
-    starts
-}
-
-fn rows_of(batch: &StepBatch, sequences: &[u32]) -> usize {
-    sequences.iter().map(|&s| batch.packed.length(s as usize)).sum()
-}
-
-/// Calls `put(index in [rows × width], value)` for each value of a cotangent.
-fn place(batch: &StepBatch, cotangent: &Cotangent, width: usize, mut put: impl FnMut(usize, f32)) {
-    let mut values = cotangent.values.iter();
-    for &s in &cotangent.sequences {
-        let rows = batch.packed.rows(s as usize);
-        (rows.start * width..rows.end * width)
-            .zip(values.by_ref().take(rows.len() * width))
-            .for_each(|(at, v)| put(at, *v));
-    }
-}
-
-/// dL/d(states) from dL/d(word rows); a row read twice gets both.
-fn scatter(batch: &StepBatch, part: &Part, rows: &[u32], width: usize, d_z: &[f32]) -> Vec<f32> {
-    let starts = offsets(batch, &part.sequences);
-    let mut values = vec![0.0; rows_of(batch, &part.sequences) * width];
-    let sequence_of = |row: u32| batch.packed.starts.partition_point(|&start| start <= row) - 1;
-    for (&row, gradient) in rows.iter().zip(d_z.chunks(width.max(1))) {
-        let s = sequence_of(row);
-        let at = (starts[s] + row - batch.packed.starts[s]) as usize * width;
-        values[at..at + width].iter_mut().zip(gradient).for_each(|(v, g)| *v += g);
-    }
-    values
 }
 
 fn multiply(values: &mut [f32], factors: &[f32]) {

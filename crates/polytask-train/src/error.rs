@@ -15,7 +15,7 @@ pub enum Error {
     Nn(#[from] polytask_nn::Error),
     /// No task is finite any more; a smaller learning rate is the user's remedy.
     #[error(
-        "training diverged at step {step}: no task has a finite loss and gradient (first: {what}) (try: lower `train.lr`, now {lr:e}; or resume from the last checkpoint with `--set train.lr=...`)"
+        "training diverged at step {step}: no task has a finite loss and gradient (first: {what}) (try: lower `train.lr`, now {lr:e}; look for extreme targets or weights in the data)"
     )]
     Diverged {
         /// Optimiser step.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use polytask_core::report::Score;
 use polytask_core::{HeadForm, PackedBatch, Split, TargetType};
 use polytask_data::{Rows, Targets, TaskData, TextId};
 use polytask_eval::{Predictions, Ranking};
@@ -259,18 +258,4 @@ fn rank(data: &TaskData, pooled: &Pooled, rows: &Rows, targets: &Targets, shown:
     };
     let rankings = shown.iter().zip(found).map(ranking).collect();
     Ok(Predictions::Rankings { rankings, ids: data.corpus_ids.clone() })
-}
-
-/// All metrics of a task, the main one first, each with its interval.
-pub fn scores(main: &str, metrics: &[&str], predictions: &Predictions, seed: u64) -> Result<Vec<Score>> {
-    let others = metrics.iter().copied().filter(|m| *m != main);
-    let score = |metric: &str| {
-        Ok(Score {
-            metric: metric.into(),
-            interval: polytask_eval::interval(metric, predictions, seed)?,
-            higher_is_better: polytask_eval::higher_is_better(metric),
-            n: polytask_eval::n_examples(predictions),
-        })
-    };
-    std::iter::once(main).chain(others).map(score).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! It is part of a checkpoint, so a resumed run reports the whole training.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use polytask_core::report::{ConflictReport, Isolated, Point};
 use serde::{Deserialize, Serialize};
@@ -21,12 +21,14 @@ const CURVE: usize = 200;
 pub struct History {
     /// Task → (step, loss without `loss_weight`).
     pub losses: BTreeMap<usize, Vec<(u64, f64)>>,
-    /// Task → (step, main metric on valid).
-    pub valid: BTreeMap<usize, Vec<(u64, f64)>>,
+    /// Task → main metric on valid, NaN where it is undefined.
+    pub valid: BTreeMap<usize, Vec<Point>>,
     /// Steps' gradient norms before clipping.
     pub norms: Vec<(u64, f64)>,
     /// Tasks that were left out of steps.
     pub isolated: Vec<Isolated>,
+    /// Tasks that were left out when they were last seen.
+    broken: BTreeSet<usize>,
     cosines: Cosines,
 }
 
@@ -45,6 +47,7 @@ impl History {
     /// Records the losses of a step, without the tasks' `loss_weight`.
     pub fn losses(&mut self, step: u64, parts: &[PartGradient], heads: &[TaskHead]) {
         for part in parts {
+            self.broken.remove(&part.task);
             let weight = heads[part.task].loss_weight;
             let loss = if weight == 0.0 { part.loss } else { part.loss / weight };
             self.losses.entry(part.task).or_default().push((step, loss));
@@ -53,7 +56,9 @@ impl History {
 
     /// Records scores on valid.
     pub fn valid(&mut self, step: u64, scores: &[(usize, f64)]) {
-        scores.iter().for_each(|&(task, value)| self.valid.entry(task).or_default().push((step, value)));
+        for &(task, value) in scores {
+            self.valid.entry(task).or_default().push(Point { step, value });
+        }
     }
 
     /// Records the norm of a step's whole gradient.
@@ -62,11 +67,17 @@ impl History {
     }
 
     /// Records that a task was left out of a step; its first cause is kept.
-    pub fn isolate(&mut self, task: &str, step: u64, what: String) {
-        match self.isolated.iter_mut().find(|isolated| isolated.task == task) {
+    pub fn isolate(&mut self, (task, name): (usize, &str), step: u64, what: String) {
+        self.broken.insert(task);
+        match self.isolated.iter_mut().find(|isolated| isolated.task == name) {
             Some(known) => known.steps += 1,
-            None => self.isolated.push(Isolated { task: task.into(), step, what, steps: 1 }),
+            None => self.isolated.push(Isolated { task: name.into(), step, what, steps: 1 }),
         }
+    }
+
+    /// Whether each of these tasks was left out when it was last seen.
+    pub fn are_broken(&self, tasks: &[usize]) -> bool {
+        tasks.iter().all(|task| self.broken.contains(task))
     }
 
     /// The cause of the task isolated last, in words.
@@ -121,8 +132,7 @@ impl History {
 
     /// The valid curves.
     pub fn valid_curves(&self, heads: &[TaskHead]) -> BTreeMap<String, Vec<Point>> {
-        let points = |values: &Vec<(u64, f64)>| values.iter().map(|&(step, value)| Point { step, value }).collect();
-        self.valid.iter().map(|(&task, values)| (heads[task].name.clone(), points(values))).collect()
+        self.valid.iter().map(|(&task, points)| (heads[task].name.clone(), points.clone())).collect()
     }
 }
 

@@ -9,6 +9,8 @@
 pub mod assemble;
 pub mod cache;
 pub mod checkpoint;
+mod claim;
+mod cotangents;
 pub mod engine;
 pub mod error;
 pub mod evaluate;

@@ -1,6 +1,7 @@
 //! The optimiser's side of a step: flat gradients, clipping, AdamW per block.
 //!
-//! A block that got no gradient takes no step: its moments and its count stay, as if the step had not been.
+//! A block that got no gradient, or zeros only, takes no step: its weights, moments and count stay, as if the step
+//! had not been. So a head whose weight is 0, or whose rows count nothing, does not decay either.
 
 use polytask_nn::optim::{self, AdamW, Moments};
 use polytask_nn::{Block, Params};
@@ -80,7 +81,7 @@ impl Slots {
 
 impl Slot {
     fn step(&mut self, adamw: &AdamW, block: &mut Block, gradient: &[f32], lr: f64) {
-        if gradient.is_empty() {
+        if gradient.iter().all(|g| *g == 0.0) {
             return;
         }
         if self.moments.m.is_empty() {

@@ -12,7 +12,7 @@ use polytask_nn::{Block, BlockGrad, GradSink, Params, TaskGrad};
 use crate::Result;
 use crate::assemble::StepBatch;
 use crate::engine::{Engine, Evaluation, Forward, Weights, empty_sum};
-use crate::method::{self, At, Gramian, Jacobian, Probe};
+use crate::method::{self, At, Gramian, Jacobian, Probe, TaskGradient};
 
 /// A step as a method sees it.
 pub struct StepProbe<'a> {
@@ -46,6 +46,11 @@ struct Placed<'a> {
 impl<'a> StepProbe<'a> {
     /// The evaluation at a place; the main one is not made again.
     fn place(&self, at: At) -> Result<Placed<'a>> {
+        self.place_tasks(at, self.tasks)
+    }
+
+    /// As [`Self::place`], for what concerns `tasks` only.
+    fn place_tasks(&self, at: At, tasks: &[usize]) -> Result<Placed<'a>> {
         let trunk = self.trunk(at);
         let batch = &self.batches[at.batch];
         if let (true, Some(main)) = (at == At::default(), &self.evaluation) {
@@ -58,7 +63,9 @@ impl<'a> StepProbe<'a> {
             states.values.iter_mut().zip(d).for_each(|(v, d)| *v += d);
             states
         });
-        let evaluation = self.engine.run_heads(&heads, batch, forward, moved.as_ref(), self.step)?;
+        let wanted: Vec<_> = batch.parts.iter().filter(|part| tasks.contains(&part.task)).collect();
+        let evaluation =
+            self.engine.run_heads(&heads, batch, &wanted, forward, moved.as_ref(), self.step)?;
         Ok(Placed { trunk, batch, evaluation: Rc::new(evaluation) })
     }
 
@@ -91,6 +98,24 @@ impl<'a> StepProbe<'a> {
         Cow::Owned(heads)
     }
 
+    /// The gradients of `tasks` in the run's gradient space.
+    fn rows_of(&self, placed: &Placed, tasks: &[usize]) -> Result<Jacobian> {
+        match self.space {
+            GradientSpace::Full => self.engine.rows(&placed.trunk, &placed.evaluation, tasks),
+            GradientSpace::Representation => {
+                Ok(self.engine.representation_rows(placed.batch, &placed.evaluation, tasks))
+            }
+        }
+    }
+
+    /// The gradient of a task's head; zeros where the task is absent.
+    fn head_gradient(&self, placed: &Placed, task: usize) -> Vec<f32> {
+        match placed.evaluation.part(task) {
+            Some(part) => part.d_head.clone(),
+            None => vec![0.0; self.weights.heads[task].values.len()],
+        }
+    }
+
     /// Trained blocks of the trunk.
     fn trained(&self) -> impl Iterator<Item = &'a Block> {
         let blocks = self.weights.trunk.blocks.iter().zip(self.engine.trainable);
@@ -120,10 +145,11 @@ impl Probe for StepProbe<'_> {
     }
 
     fn losses(&mut self, at: At) -> Result<Vec<f64>> {
-        // Forward alone is enough where no evaluation is at hand.
-        if self.evaluation.is_none() && at.heads.is_none() && at.states.is_none() {
-            let (trunk, batch) = (self.trunk(at), &self.batches[at.batch]);
-            let weights = Weights { trunk: &trunk, ..self.weights };
+        // Forward alone is enough where no forward is at hand.
+        let at_hand = self.evaluation.is_some() && at.batch == 0 && at.displacement.is_none();
+        if !at_hand && at.states.is_none() {
+            let (trunk, heads, batch) = (self.trunk(at), self.heads_at(at), &self.batches[at.batch]);
+            let weights = Weights { trunk: &trunk, heads: &heads };
             let losses = self.engine.losses(weights, batch, self.step)?;
             let of_task = |task: &usize| batch.parts.iter().position(|part| part.task == *task);
             return Ok(self.tasks.iter().map(|t| of_task(t).map_or(f64::NAN, |i| losses[i])).collect());
@@ -143,13 +169,7 @@ impl Probe for StepProbe<'_> {
     }
 
     fn rows(&mut self, at: At) -> Result<Jacobian> {
-        let placed = self.place(at)?;
-        match self.space {
-            GradientSpace::Full => self.engine.rows(&placed.trunk, &placed.evaluation, self.tasks),
-            GradientSpace::Representation => {
-                Ok(self.engine.representation_rows(placed.batch, &placed.evaluation, self.tasks))
-            }
-        }
+        self.rows_of(&self.place(at)?, self.tasks)
     }
 
     fn gradient(&mut self, at: At, weights: &[f64]) -> Result<Vec<f32>> {
@@ -162,11 +182,15 @@ impl Probe for StepProbe<'_> {
 
     fn heads(&mut self, at: At) -> Result<Vec<Vec<f32>>> {
         let placed = self.place(at)?;
-        let head = |&task: &usize| match placed.evaluation.part(task) {
-            Some(part) => part.d_head.clone(),
-            None => vec![0.0; self.weights.heads[task].values.len()],
-        };
-        Ok(self.tasks.iter().map(head).collect())
+        Ok(self.tasks.iter().map(|&task| self.head_gradient(&placed, task)).collect())
+    }
+
+    fn task(&mut self, at: At, i: usize) -> Result<TaskGradient> {
+        let task = self.tasks[i];
+        let placed = self.place_tasks(at, &[task])?;
+        let loss = placed.evaluation.part(task).map_or(f64::NAN, |part| part.loss);
+        let row = self.rows_of(&placed, &[task])?.values;
+        Ok(TaskGradient { loss, row, head: self.head_gradient(&placed, task) })
     }
 
     fn states(&mut self, at: At) -> Result<method::States> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use polytask_core::report::{DataCard, Lineage, Point, REPORT_VERSION, RunReport, TaskReport};
-use polytask_core::{HeadForm, Problem, Split, atomic, hash, suite};
+use polytask_core::{HeadForm, Split, atomic, hash, suite};
 use polytask_core::{KindInfo, Suite};
 use polytask_data::{Dataset, Plan, Tokenizer};
 use polytask_eval::{ModelFacts, MtebRun, Predictions, TaskRun};
@@ -23,7 +23,9 @@ use crate::method::table::{self, Setup};
 use crate::model::Model;
 use crate::observe::{Event, Observer};
 use crate::trainer::Trainer;
-use crate::Result;
+use crate::{Error, Result};
+
+pub use crate::claim::claim;
 
 /// What a run works on.
 pub struct Prepared {
@@ -145,7 +147,16 @@ impl Run<'_> {
         if !suite.train.baselines || suite.tasks.len() < 2 {
             return Ok(BTreeMap::new());
         }
-        (0..suite.tasks.len()).map(|task| Ok((task, self.single(task, observer)?))).collect()
+        let mut singles = BTreeMap::new();
+        for task in 0..suite.tasks.len() {
+            match self.single(task, observer) {
+                Ok(trained) => drop(singles.insert(task, trained)),
+                // The joint run survived this task; so does the comparison, without it.
+                Err(error @ Error::Diverged { .. }) => observer.event(Event::Note(&error.to_string())),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(singles)
     }
 
     /// A task alone, on the rows the joint run shows it; taken from the cache when it was trained before.
@@ -292,6 +303,10 @@ impl Run<'_> {
                 task.task
             ));
         }
+        let compared = self.prepared.suite.train.baselines && tasks.len() > 1;
+        for task in tasks.iter().filter(|task| compared && task.single.is_empty()) {
+            notes.push(format!("task `{}` is not compared: its single-task training diverged", task.task));
+        }
         notes
     }
 
@@ -388,26 +403,4 @@ fn timed<R>(
     let result = work()?;
     seconds.insert(phase.into(), start.elapsed().as_secs_f64());
     Ok(result)
-}
-
-/// What a run leaves in its folder; `--force` removes these and nothing else.
-const ENTRIES: &[&str] =
-    &["suite.toml", "model", "report.json", "report.html", "CARD.md", "mteb", "checkpoint", "log.jsonl"];
-
-/// Makes the run's folder; one that holds something is refused unless it may be replaced or continued.
-pub fn claim(out: &Path, force: bool, resume: bool) -> Result<()> {
-    let taken = out.exists() && std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
-    if taken && !resume && !force {
-        let what = format!("output folder {} exists and is not empty", out.display());
-        let remedy = "`--force` to replace a run, `--resume` to continue it, or another `--out`";
-        return Err(Problem::new(what).try_this(remedy).into());
-    }
-    if taken && force && !resume {
-        for entry in ENTRIES.iter().map(|entry| out.join(entry)).filter(|path| path.exists()) {
-            let removed =
-                if entry.is_dir() { std::fs::remove_dir_all(&entry) } else { std::fs::remove_file(&entry) };
-            removed.map_err(polytask_core::Error::io("replace", &entry))?;
-        }
-    }
-    Ok(atomic::create_dir(out)?)
 }

@@ -117,9 +117,11 @@ impl Trainer<'_> {
         }
         let mut evaluation = self.engine.evaluate(self.weights(), &batches[0], step)?;
         self.isolate(&mut evaluation, step)?;
-        self.state.history.losses(step, &evaluation.parts, self.engine.heads);
-        self.measure_conflict(&evaluation, step)?;
-        self.apply(&batches, evaluation, step)?;
+        if !evaluation.parts.is_empty() {
+            self.state.history.losses(step, &evaluation.parts, self.engine.heads);
+            self.measure_conflict(&evaluation, step)?;
+            self.apply(&batches, evaluation, step)?;
+        }
         self.state.step = step;
         Ok(tokens)
     }
@@ -146,12 +148,13 @@ impl Trainer<'_> {
         optim::rate(spec.schedule, spec.lr, spec.warmup, self.plan.n_steps(), step)
     }
 
-    /// Takes tasks with a non-finite loss or head gradient out of the step and remembers them.
+    /// Remembers the tasks that were taken out of the step. A step without any task left is skipped while some task
+    /// of the training is still sound (in `alternate` a broken task often stands alone).
     fn isolate(&mut self, evaluation: &mut Evaluation, step: u64) -> Result<()> {
         for (task, what) in evaluation.broken.drain(..) {
-            self.state.history.isolate(&self.engine.heads[task].name, step, what);
+            self.state.history.isolate((task, &self.engine.heads[task].name), step, what);
         }
-        if evaluation.parts.is_empty() {
+        if evaluation.parts.is_empty() && self.state.history.are_broken(&self.tasks) {
             let what = self.state.history.last_isolated().unwrap_or_default();
             return Err(Error::Diverged { step, what, lr: self.lr(step) });
         }
@@ -204,6 +207,9 @@ impl Trainer<'_> {
             if !self.isolate_in_trunk(&batches[0], only, step)? {
                 let what = "the combined gradient".to_string();
                 return Err(Error::Diverged { step, what, lr: self.lr(step) });
+            }
+            if evaluation.parts.is_empty() {
+                return Ok(());
             }
         }
     }

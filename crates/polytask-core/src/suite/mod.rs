@@ -7,7 +7,6 @@
 mod check;
 mod files;
 mod keys;
-mod near;
 mod parts;
 mod read;
 mod section;
@@ -24,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kind::KindInfo;
 use crate::method::{Choice, MethodInfo};
+use crate::near;
 
 pub use files::{COMPRESSIONS, FORMATS};
 pub use keys::{KeyInfo, POOLINGS, Table, ValueType, keys, keys_of};

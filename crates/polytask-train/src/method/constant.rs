@@ -9,11 +9,12 @@
 //! - **Cost:** one backward.
 
 use polytask_core::method::{Choice, Range};
+use polytask_core::near::nearest;
 use polytask_core::{Family, MethodInfo, ParamInfo, Problem};
 use serde_json::Value;
 
 use super::adapt::ByLoss;
-use super::table::{Claim, Entry, Setup, nearest};
+use super::table::{Claim, Entry, Setup};
 use super::{LossWeighting, Method, Needs, Step};
 use crate::Result;
 

@@ -4,6 +4,7 @@
 //! which methods exist.
 
 use polytask_core::method::Choice;
+use polytask_core::near::nearest;
 use polytask_core::{MethodInfo, Problem};
 
 use super::{Method, Needs, constant, equal, mgda, pcgrad, uw};
@@ -106,17 +107,6 @@ fn unknown_param(name: &str, info: &MethodInfo) -> Problem {
         Some(near) => Problem::new(what).try_this(format!("`{near}`")),
         None => Problem::new(what),
     }
-}
-
-/// The known word nearest to `word`, when one is near enough to be meant.
-pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    // Names are short: a longer word is no slip of one, and comparing it would cost its square.
-    if word.len() > 100 {
-        return None;
-    }
-    let distance = |k: &&str| strsim::osa_distance(&word.to_lowercase(), k);
-    let best = known.iter().min_by_key(|k| distance(k)).copied()?;
-    (distance(&best) <= 2.max(best.len() / 3)).then_some(best)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The nearest known name to one that is not known.
 
 /// The known name closest to `word`, when it is close enough to be meant.
-pub(super) fn nearest<'a, S: AsRef<str>>(word: &str, known: &'a [S]) -> Option<&'a str> {
+pub fn nearest<'a, S: AsRef<str>>(word: &str, known: &'a [S]) -> Option<&'a str> {
     // Names are short: a longer word is no slip of one, and comparing it would cost its square.
     if word.len() > 100 {
         return None;
@@ -15,7 +15,7 @@ pub(super) fn nearest<'a, S: AsRef<str>>(word: &str, known: &'a [S]) -> Option<&
 }
 
 /// Advice for an unknown name: the nearest known one, else all of them.
-pub(super) fn advice<S: AsRef<str>>(word: &str, known: &[S]) -> String {
+pub fn advice<S: AsRef<str>>(word: &str, known: &[S]) -> String {
     match nearest(word, known) {
         Some(name) => format!("`{name}`"),
         None if known.is_empty() => "remove it".into(),
@@ -24,7 +24,7 @@ pub(super) fn advice<S: AsRef<str>>(word: &str, known: &[S]) -> String {
 }
 
 /// Names in a row, each in backticks.
-pub(super) fn list<S: AsRef<str>>(names: &[S]) -> String {
+pub fn list<S: AsRef<str>>(names: &[S]) -> String {
     names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
