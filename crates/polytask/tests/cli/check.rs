@@ -1,0 +1,172 @@
+//! `check`: every mistake of a suite file and of its data, each with place, found, expected and remedy.
+
+use serde_json::Value;
+
+use crate::support::{Place, has, suite, with_suite, write_data};
+
+#[test]
+fn five_mistakes_are_shown_at_once_with_line_and_remedy() {
+    let place = Place::new();
+    write_data(&place);
+    let text = "\
+name = \"five\"
+seeds = 13
+[model]
+encoder = \"tiny\"
+[train]
+epochs = \"two\"
+weighting = \"pcgrap\"
+[[task]]
+name = \"topic\"
+kind = \"classs\"
+data = \"data/topic\"
+[[task]]
+name = \"sts\"
+kind = \"similarity\"
+data = \"data/nowhere\"
+";
+    place.write("five.toml", text);
+    let error = place.polytask(&["check", "five.toml"]).refused();
+    let expected = [
+        ("five.toml:2: ", "`seed`"),
+        ("five.toml:6: ", "number"),
+        ("five.toml:7: ", "pcgrad"),
+        ("five.toml:10: ", "`class`"),
+        ("five.toml:15: ", "nowhere"),
+    ];
+    for (place, word) in expected {
+        let at = error.find(place).unwrap_or_else(|| panic!("{place} is not in {error}"));
+        let end = error[at..].match_indices("five.toml:").nth(1).map_or(error.len(), |(next, _)| at + next);
+        has(&error[at..end], &[word, "try: "]);
+    }
+    assert_eq!(error.matches("five.toml:").count(), 5, "{error}");
+
+    let ran = place.polytask(&["check", "five.toml", "--json"]);
+    assert_eq!((ran.code, ran.err.as_str()), (2, ""));
+    let value: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(value["ok"], false);
+    let problems = value["problems"].as_array().unwrap();
+    let lines: Vec<u64> = problems.iter().map(|problem| problem["line"].as_u64().unwrap()).collect();
+    assert_eq!(lines, [2, 6, 7, 10, 15]);
+    for problem in problems {
+        assert_eq!(problem["file"], "five.toml");
+        assert!(problem["what"].is_string() && problem["try"].is_string(), "{problem}");
+    }
+}
+
+#[test]
+fn a_right_suite_is_said_to_be_right() {
+    let place = with_suite("");
+    has(&place.polytask(&["check", "suite.toml", "--data"]).done(), &["right", "topic, sts, names"]);
+    let value = place.polytask(&["check", "suite.toml", "--json"]).object();
+    assert_eq!((&value["ok"], &value["tasks"]), (&Value::Bool(true), &Value::from(3)));
+}
+
+/// A suite of one task whose data are written by the caller.
+fn one(kind: &str, extra: &str) -> Place {
+    let place = Place::new();
+    place.write("suite.toml", suite(&[("t", kind)], "") + extra);
+    place
+}
+
+/// Writes the files and gives what `check --data` says; `--json` must say as much.
+#[track_caller]
+fn mistakes(place: &Place, files: &[(&str, &[u8])]) -> String {
+    for (file, content) in files {
+        place.write(&format!("data/t/{file}"), content);
+    }
+    let ran = place.polytask(&["check", "suite.toml", "--data", "--json"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    let value: Value = serde_json::from_str(&ran.out).unwrap();
+    assert!(!value["problems"].as_array().unwrap().is_empty(), "{value}");
+    place.polytask(&["check", "suite.toml", "--data"]).refused()
+}
+
+const TRAIN: (&str, &[u8]) = ("train.csv", b"text,label\na,x\nb,y\nc,x\n");
+const VALID: (&str, &[u8]) = ("valid.csv", b"text,label\nd,x\ne,y\n");
+
+#[test]
+fn a_missing_column_names_those_found() {
+    let place = one("class", "columns = { label = \"topic\" }\n");
+    let error = mistakes(&place, &[("train.csv", b"text,topix\na,x\n"), VALID]);
+    has(&error, &["data/t/train.csv", "`topic`", "topix"]);
+}
+
+#[test]
+fn a_label_only_valid_has_and_one_outside_the_declared_set_have_lines() {
+    let error = mistakes(&one("class", ""), &[TRAIN, ("valid.csv", b"text,label\nd,x\ne,z\n")]);
+    has(&error, &["data/t/valid.csv:3", "`z`", "x, y"]);
+    let declared = one("class", "labels = [\"x\", \"w\"]\n");
+    let error = mistakes(&declared, &[TRAIN, VALID]);
+    has(&error, &["data/t/train.csv:3", "`y`", "x, w"]);
+}
+
+#[test]
+fn a_ragged_row_and_invalid_utf8_have_lines() {
+    let error = mistakes(&one("class", ""), &[("train.csv", b"text,label\na,x\nb,y,z\n"), VALID]);
+    has(&error, &["data/t/train.csv:3", "3 cells", "expected 2"]);
+    let error = mistakes(&one("class", ""), &[("train.csv", b"text,label\na,x\nb\xff\xfe,y\n"), VALID]);
+    has(&error, &["data/t/train.csv:3", "UTF-8"]);
+    let broken: &[u8] = b"{\"text\":\"a\",\"label\":\"x\"}\n{\"text\":\"\xff\",\"label\":\"y\"}\n";
+    has(&mistakes(&one("class", ""), &[("train.jsonl", broken)]), &["data/t/train.jsonl:2", "UTF-8"]);
+}
+
+#[test]
+fn an_empty_split_and_a_valid_of_one_class_are_told() {
+    let error = mistakes(&one("class", ""), &[TRAIN, ("valid.csv", b"text,label\n")]);
+    has(&error, &["data/t/valid.csv", "no row"]);
+    let error = mistakes(&one("class", ""), &[("train.csv", b""), VALID]);
+    has(&error, &["data/t/train.csv"]);
+    let error = mistakes(&one("class", ""), &[TRAIN, ("valid.csv", b"text,label\nd,x\ne,x\n")]);
+    has(&error, &["valid", "one"]);
+}
+
+#[test]
+fn tags_that_do_not_match_their_words_have_a_line() {
+    let train = b"{\"tokens\":[\"a\",\"b\"],\"tags\":[\"O\",\"B-X\"]}\n{\"tokens\":[\"a\",\"b\"],\"tags\":[\"O\"]}\n";
+    let error = mistakes(&one("tagging", ""), &[("train.jsonl", train)]);
+    has(&error, &["data/t/train.jsonl:2", "1 tag", "2"]);
+}
+
+#[test]
+fn a_negative_weight_and_a_value_that_is_no_number_have_lines() {
+    let weights = one("class", "columns = { weight = \"w\" }\n");
+    let error = mistakes(&weights, &[("train.csv", b"text,label,w\na,x,1\nb,y,-2\n")]);
+    has(&error, &["data/t/train.csv:3", "-2"]);
+    let error = mistakes(&one("regression", ""), &[("train.csv", b"text,value\na,1\nb,high\n")]);
+    has(&error, &["data/t/train.csv:3", "`high`", "number"]);
+}
+
+#[test]
+fn a_judgement_of_a_passage_that_is_not_there_has_a_line() {
+    let place = one("retrieval", "");
+    let files: [(&str, &[u8]); 3] = [
+        ("corpus.jsonl", b"{\"_id\":\"d1\",\"title\":\"\",\"text\":\"a\"}\n"),
+        ("queries.jsonl", b"{\"_id\":\"q1\",\"text\":\"b\"}\n"),
+        ("qrels/train.tsv", b"query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\td9\t1\n"),
+    ];
+    has(&mistakes(&place, &files), &["data/t/qrels/train.tsv:3", "d9"]);
+}
+
+#[test]
+fn two_tasks_of_one_name_and_a_missing_file_have_lines() {
+    let place = Place::new();
+    write_data(&place);
+    place.write("suite.toml", suite(&[("topic", "class"), ("topic", "class")], ""));
+    has(&place.polytask(&["check", "suite.toml"]).refused(), &["suite.toml:", "`topic`", "two"]);
+    let error = place.polytask(&["check", "none.toml"]).refused();
+    has(&error, &["none.toml"]);
+    place.write("broken.toml", "name = \"x\"\n[model\n");
+    has(&place.polytask(&["check", "broken.toml"]).refused(), &["broken.toml:2"]);
+    place.write("latin.toml", b"name = \"\xe9\"\n");
+    has(&place.polytask(&["check", "latin.toml"]).refused(), &["latin.toml", "UTF-8"]);
+}
+
+#[test]
+fn a_suite_that_cannot_be_read_is_told_in_json_too() {
+    let ran = Place::new().polytask(&["check", "none.toml", "--json"]);
+    assert_eq!(ran.code, 2);
+    let value: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(value["ok"], false);
+    assert!(value["problems"][0]["what"].as_str().unwrap().contains("none.toml"), "{value}");
+}

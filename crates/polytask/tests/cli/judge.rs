@@ -1,0 +1,77 @@
+//! `eval`: a saved model's scores are those its run reported.
+
+use serde_json::Value;
+
+use crate::support::{Place, has, suite, trained, with_suite, write_data};
+
+const EVAL: [&str; 4] = ["eval", "suite.toml", "--model", "run/model"];
+
+#[test]
+fn scores_equal_those_of_the_run() {
+    let place = trained();
+    let report = place.polytask(&[&EVAL[..], &["--json"]].concat()).object();
+    let of_run = place.json("run/report.json");
+    for (found, expected) in report["tasks"].as_array().unwrap().iter().zip(of_run["tasks"].as_array().unwrap()) {
+        assert_eq!((&found["task"], &found["joint"]), (&expected["task"], &expected["joint"]));
+    }
+    has(&place.polytask(&EVAL).done(), &["topic", "find"]);
+}
+
+#[test]
+fn against_itself_no_task_differs() {
+    let place = trained();
+    let report = place.polytask(&[&EVAL[..], &["--against", "run/model", "--json"]].concat()).object();
+    for task in report["tasks"].as_array().unwrap() {
+        let delta = &task["delta"];
+        assert_eq!([&delta["value"], &delta["low"], &delta["high"]], [&Value::from(0.0); 3], "{task}");
+        assert_eq!(task["regressed"], false);
+    }
+}
+
+#[test]
+fn valid_is_scored_on_request_and_results_are_written_in_the_benchmark_shape() {
+    let place = trained();
+    let report = place.polytask(&[&EVAL[..], &["--split", "valid", "--json", "--mteb", "results"]].concat()).object();
+    assert_eq!(report["tasks"][0]["split"], "valid");
+    assert!(!crate::support::files(&place.path("results")).is_empty());
+}
+
+#[test]
+fn a_model_without_the_suites_tasks_is_refused() {
+    let place = trained();
+    place.write("other.toml", suite(&[("sts", "similarity")], "").replace("name = \"sts\"", "name = \"other\""));
+    let error = place.polytask(&["eval", "other.toml", "--model", "run/model"]).refused();
+    has(&error, &["`other`", "topic"]);
+    place.write("kind.toml", suite(&[("length", "regression")], "").replace("regression", "class").replace(
+        "data = \"data/length\"",
+        "data = \"data/length\"\ncolumns = { label = \"value\" }",
+    ));
+    has(&place.polytask(&["eval", "kind.toml", "--model", "run/model"]).refused(), &["`length`", "regression", "class"]);
+}
+
+#[test]
+fn a_worse_model_ends_with_exit_code_1() {
+    let place = Place::new();
+    write_data(&place);
+    let text = suite(&[("topic", "class")], "").replace("margin = 100", "margin = 0");
+    place.write("suite.toml", &text);
+    let long = ["--set", "train.steps=60", "--set", "train.lr=3e-3"];
+    place.polytask(&[&["train", "suite.toml", "--out", "good"][..], &long].concat()).done();
+    let little = ["--set", "train.steps=1", "--set", "train.lr=1e-9"];
+    place.polytask(&[&["train", "suite.toml", "--out", "run"][..], &little].concat()).done();
+    let ran = place.polytask(&[&EVAL[..], &["--against", "good/model"]].concat());
+    assert_eq!(ran.code, 1, "{ran:?}");
+    has(&ran.out, &["regressed"]);
+}
+
+#[test]
+fn a_split_that_is_not_there_is_told() {
+    let place = with_suite("baselines = false");
+    std::fs::remove_file(place.path("data/sts/test.tsv")).unwrap();
+    let ran = place.polytask(&["train", "suite.toml", "--out", "run"]);
+    has(&ran.err, &["no test split"]);
+    ran.done();
+    let ran = place.polytask(&EVAL);
+    has(&(ran.out.clone() + &ran.err), &["sts", "no test split"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+}

@@ -1,0 +1,16 @@
+//! The command line as a user meets it: real processes on small suites with a random encoder.
+#![allow(clippy::unwrap_used)]
+
+mod bench;
+mod check;
+mod data;
+mod disk;
+mod embed;
+mod folder;
+mod help;
+mod judge;
+mod predict;
+mod resume;
+mod search;
+mod support;
+mod train;
