@@ -1,0 +1,340 @@
+//! Small data and suites written to a folder, and what a training needs made of them.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use polytask_core::suite::{self, Catalogue};
+use polytask_core::{Purpose, Rng, Split};
+use polytask_data::Plan;
+use polytask_nn::Block;
+use polytask_nn::encoder::freeze_blocks;
+use polytask_train::assemble::{Draw, StepBatch, assemble};
+use polytask_train::cache::FrozenCache;
+use polytask_train::checkpoint::{Checkpoints, fresh};
+use polytask_train::engine::Engine;
+use polytask_train::heads::TaskHead;
+use polytask_train::method::Method;
+use polytask_train::method::table::{self, Setup};
+use polytask_train::observe::Silent;
+use polytask_train::prepare::prepare;
+use polytask_train::run::Prepared;
+use polytask_train::trainer::{State, Trainer};
+use serde_json::{Value, json};
+
+const WARM: [&str; 4] = ["red", "rust", "amber", "gold"];
+const COLD: [&str; 4] = ["blue", "teal", "navy", "ice"];
+const THINGS: [&str; 6] = ["cup", "door", "lamp", "coat", "boat", "wall"];
+
+/// A folder with the data of all kinds, and the suite's tables that read it.
+pub struct Data(tempfile::TempDir);
+
+/// Settings every test starts from; overridden by `KEY=VALUE`.
+const BASE: &str = r#"
+name = "test"
+seed = 7
+[model]
+encoder = "tiny"
+dropout = 0.1
+[train]
+lr = 3e-3
+batch_rows = 8
+epochs = 2
+conflict_every = 3
+baselines = false
+"#;
+
+/// Four tasks on the rows of `notes`.
+pub const NOTES: &str = r#"
+[[source]]
+name = "notes"
+data = "notes"
+[[task]]
+name = "tone"
+kind = "class"
+from = "notes"
+[[task]]
+name = "size"
+kind = "regression"
+from = "notes"
+columns = { value = "size" }
+[[task]]
+name = "topics"
+kind = "multilabel"
+from = "notes"
+columns = { labels = "topics" }
+"#;
+
+/// Two tasks with rows of their own.
+pub const TWO: &str = r#"
+[[task]]
+name = "tone"
+kind = "class"
+data = "notes"
+[[task]]
+name = "alike"
+kind = "similarity"
+data = "pairs"
+"#;
+
+/// One task of every kind.
+pub const ALL: &str = r#"
+[[source]]
+name = "notes"
+data = "notes"
+[[task]]
+name = "tone"
+kind = "class"
+from = "notes"
+[[task]]
+name = "size"
+kind = "regression"
+from = "notes"
+columns = { value = "size" }
+[[task]]
+name = "topics"
+kind = "multilabel"
+from = "notes"
+columns = { labels = "topics" }
+[[task]]
+name = "alike"
+kind = "similarity"
+data = "pairs"
+[[task]]
+name = "same"
+kind = "pair-class"
+data = "pairs"
+[[task]]
+name = "find"
+kind = "retrieval"
+data = "finds"
+[[task]]
+name = "tags"
+kind = "tagging"
+data = "tags"
+"#;
+
+impl Data {
+    /// Writes all data; every text says what its targets are.
+    pub fn new() -> Self {
+        let data = Self(tempfile::tempdir().unwrap());
+        for (split, n) in [(Split::Train, 24), (Split::Valid, 12), (Split::Test, 16)] {
+            let mut rng = Rng::new(1, Purpose::Bench, &[split as u64]);
+            data.write("notes", split, (0..n).map(|i| note(i, &mut rng)));
+            data.write("pairs", split, (0..n).map(|i| pair(i, &mut rng)));
+            data.write("finds", split, (0..n).map(|i| find(i, &mut rng)));
+            data.write("tags", split, (0..n).map(|i| tags(i, &mut rng)));
+        }
+        data
+    }
+
+    /// Writes a split of a data folder as JSON lines.
+    pub fn write(&self, name: &str, split: Split, rows: impl IntoIterator<Item = Value>) {
+        let folder = self.path().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let lines: Vec<String> = rows.into_iter().map(|row| row.to_string()).collect();
+        fs::write(folder.join(format!("{}.jsonl", split.name())), lines.join("\n") + "\n").unwrap();
+    }
+
+    /// The rows of a split of a data folder.
+    pub fn rows(&self, name: &str, split: Split) -> Vec<Value> {
+        let file = self.path().join(name).join(format!("{}.jsonl", split.name()));
+        fs::read_to_string(file).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// A copy of a data folder with each row of train changed.
+    pub fn change(&self, from: &str, to: &str, change: impl Fn(usize, &mut Value)) {
+        for split in Split::ALL {
+            let mut rows = self.rows(from, split);
+            if split == Split::Train {
+                rows.iter_mut().enumerate().for_each(|(i, row)| change(i, row));
+            }
+            self.write(to, split, rows);
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// A folder beside the data.
+    pub fn out(&self, name: &str) -> PathBuf {
+        self.path().join("out").join(name)
+    }
+
+    /// Everything a run of these tasks works on.
+    pub fn prepare(&self, tasks: &str, set: &[&str]) -> Prepared {
+        let catalogue = Catalogue {
+            losses: polytask_nn::losses::infos(),
+            weightings: table::infos(),
+            metrics: polytask_eval::infos(),
+        };
+        let set: Vec<String> = set.iter().map(ToString::to_string).collect();
+        let mut text = BASE.to_owned();
+        text.write_str(tasks).unwrap();
+        let suite = suite::parse(&text, &self.path().join("suite.toml"), &catalogue, &set)
+            .unwrap_or_else(|error| panic!("{error}"));
+        prepare(suite, &mut Silent).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub fn rig(&self, tasks: &str, set: &[&str]) -> Rig {
+        Rig::new(self.prepare(tasks, set))
+    }
+}
+
+fn words(n: usize, rng: &mut Rng, colours: &[&str]) -> String {
+    let word = |i: usize, rng: &mut Rng| match i % 2 {
+        0 => colours[rng.below(colours.len())],
+        _ => THINGS[rng.below(THINGS.len())],
+    };
+    (0..n).map(|i| word(i, rng)).collect::<Vec<_>>().join(" ")
+}
+
+fn note(i: usize, rng: &mut Rng) -> Value {
+    let (colours, label) = if i % 2 == 0 { (&WARM, "warm") } else { (&COLD, "cold") };
+    let n = 2 + rng.below(4);
+    let text = words(n, rng, colours);
+    let topics: Vec<&str> = THINGS.iter().copied().filter(|thing| text.contains(thing)).collect();
+    json!({ "text": text, "label": label, "size": text.len(), "topics": topics })
+}
+
+fn pair(i: usize, rng: &mut Rng) -> Value {
+    let a = words(2, rng, &WARM);
+    let b = if i % 3 == 0 { a.clone() } else { words(3, rng, &COLD) };
+    let label = if a == b { "same" } else { "other" };
+    let score = if a == b { 5.0 } else { i as f64 % 4.0 };
+    json!({ "a": a, "b": b, "score": score, "label": label })
+}
+
+fn find(i: usize, rng: &mut Rng) -> Value {
+    let thing = THINGS[i % THINGS.len()];
+    let colour = WARM[rng.below(WARM.len())];
+    json!({ "query": format!("where is the {colour} {thing}"), "positives": [format!("the {thing} stands here")] })
+}
+
+fn tags(i: usize, rng: &mut Rng) -> Value {
+    let text = words(3 + i % 2, rng, &COLD);
+    let tokens: Vec<&str> = text.split(' ').collect();
+    let tags: Vec<&str> = tokens.iter().map(|t| if COLD.contains(t) { "B-COL" } else { "O" }).collect();
+    json!({ "tokens": tokens, "tags": tags })
+}
+
+/// What an engine and a trainer borrow.
+pub struct Rig {
+    pub prepared: Prepared,
+    pub heads: Vec<TaskHead>,
+    pub trainable: Vec<bool>,
+    pub cache: Option<FrozenCache>,
+}
+
+impl Rig {
+    pub fn new(prepared: Prepared) -> Self {
+        let Prepared { suite, dataset, encoder, .. } = &prepared;
+        let d_hidden = encoder.trunk.d_hidden();
+        let d_in = encoder.pooling.width(d_hidden);
+        let heads = TaskHead::all(suite, dataset, &encoder.params, d_in, d_hidden).unwrap();
+        let frozen = freeze_blocks(&encoder.params, &suite.model.freeze).unwrap();
+        let trainable: Vec<bool> = frozen.iter().map(|frozen| !frozen).collect();
+        let lowest = frozen.iter().position(|frozen| !frozen).unwrap_or(frozen.len());
+        let cache = FrozenCache::pays(dataset, d_hidden, lowest, suite.train.cache_mb).then(|| {
+            FrozenCache::fill(dataset, &*encoder.trunk, &encoder.params, lowest, &mut Silent).unwrap()
+        });
+        Self { prepared, heads, trainable, cache }
+    }
+
+    pub fn engine(&self) -> Engine<'_> {
+        let Prepared { suite, dataset, encoder, .. } = &self.prepared;
+        Engine {
+            dataset,
+            trunk: &*encoder.trunk,
+            pooling: &encoder.pooling,
+            heads: &self.heads,
+            trainable: &self.trainable,
+            cache: self.cache.as_ref(),
+            dropout: suite.model.dropout.unwrap(),
+            seed: suite.seed,
+        }
+    }
+
+    pub fn blocks(&self) -> Vec<Block> {
+        self.heads.iter().map(|head| head.block(self.prepared.suite.seed)).collect()
+    }
+
+    pub fn state(&self) -> State {
+        fresh(self.prepared.encoder.params.clone(), self.blocks(), self.heads.len())
+    }
+
+    /// A trainer of some tasks, on the rows of the whole suite's plan.
+    pub fn trainer_of(&self, tasks: &[usize]) -> Trainer<'_> {
+        let Prepared { suite, dataset, .. } = &self.prepared;
+        let names = suite.tasks.iter().map(|task| task.name.clone()).collect();
+        let setup = Setup { tasks: names, lr: suite.train.lr };
+        Trainer {
+            engine: self.engine(),
+            spec: &suite.train,
+            plan: Plan::new(suite, dataset),
+            tasks: tasks.to_vec(),
+            method: table::make(&suite.train.weighting, &setup).unwrap(),
+            state: self.state(),
+            checkpoints: None,
+        }
+    }
+
+    pub fn trainer(&self) -> Trainer<'_> {
+        self.trainer_of(&(0..self.heads.len()).collect::<Vec<_>>())
+    }
+
+    /// The state after a whole training.
+    pub fn trained(&self) -> State {
+        let mut trainer = self.trainer();
+        trainer.train("test", &mut Silent).unwrap();
+        trainer.state
+    }
+
+    /// The state after a whole training by this method.
+    pub fn trained_by(&self, method: Box<dyn Method>) -> State {
+        let mut trainer = Trainer { method, ..self.trainer() };
+        trainer.train("test", &mut Silent).unwrap();
+        trainer.state
+    }
+
+    /// A trainer that keeps checkpoints in a folder.
+    pub fn saving(&self, folder: &Path, identity: &str) -> Trainer<'_> {
+        fs::create_dir_all(folder).unwrap();
+        Trainer { checkpoints: Some(Checkpoints::new(folder, identity)), ..self.trainer() }
+    }
+
+    /// The batch of these rows of train of a source, for all its tasks.
+    pub fn batch(&self, source: usize, rows: &[u32]) -> StepBatch {
+        self.batch_of(&[(source, rows.to_vec())])
+    }
+
+    /// The batch of these rows of these sources, for all tasks.
+    pub fn batch_of(&self, draws: &[(usize, Vec<u32>)]) -> StepBatch {
+        let dataset = &self.prepared.dataset;
+        let views: Vec<_> = (0..self.heads.len()).map(|t| self.heads[t].view(t, dataset)).collect();
+        let draw = Draw { seed: self.prepared.suite.seed, step: 0 };
+        assemble(dataset, &views, Split::Train, draws, draw)
+    }
+}
+
+/// The trunk's values, all blocks end to end.
+pub fn trunk(state: &State) -> Vec<f32> {
+    state.trunk.blocks.iter().flat_map(|block| block.values.iter().copied()).collect()
+}
+
+/// The values of all heads, end to end.
+pub fn heads(state: &State) -> Vec<f32> {
+    state.heads.iter().flat_map(|block| block.values.iter().copied()).collect()
+}
+
+/// The largest difference of two lists.
+pub fn apart(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+/// The largest size of a list's values.
+pub fn size(a: &[f32]) -> f32 {
+    a.iter().fold(0.0, |m, v| v.abs().max(m))
+}

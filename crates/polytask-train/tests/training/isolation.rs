@@ -1,0 +1,103 @@
+//! A task whose numbers stop being finite is left out and named; the others train as if it were absent.
+
+use polytask_core::Split;
+use polytask_train::Error;
+use polytask_train::observe::Silent;
+use polytask_train::run::{RunOptions, run};
+use serde_json::json;
+
+use crate::common::{Data, TWO, heads, trunk};
+
+/// Row weights whose sum is no number any more.
+fn break_rows(data: &Data, name: &str) {
+    data.change(name, name, |_, row| row["weight"] = json!(3e38));
+}
+
+const CLASSES: &str = r#"
+[[task]]
+name = "tone"
+kind = "class"
+data = "notes"
+batch_rows = 8
+[[task]]
+name = "same"
+kind = "pair-class"
+data = "pairs"
+batch_rows = 8
+"#;
+
+#[test]
+fn the_others_train_as_if_the_broken_task_were_absent() {
+    let data = Data::new();
+    break_rows(&data, "pairs");
+    for method in ["equal", "uw", "pcgrad", "mgda"] {
+        let rig = data.rig(CLASSES, &[&*format!("train.weighting=\"{method}\""), "train.conflict_every=1"]);
+        let both = rig.trained();
+        let mut alone = rig.trainer_of(&[0]);
+        alone.train("test", &mut Silent).unwrap();
+        assert!(trunk(&both) == trunk(&alone.state), "{method}");
+        assert!(both.heads[0] == alone.state.heads[0] && both.heads[1] == rig.blocks()[1], "{method}");
+        assert_eq!(both.slots, alone.state.slots);
+        let isolated = &both.history.isolated;
+        assert_eq!((isolated.len(), &*isolated[0].task, isolated[0].step), (1, "same", 1));
+        assert_eq!(isolated[0].steps, both.step);
+        assert!(isolated[0].what.contains("not finite"), "{}", isolated[0].what);
+    }
+}
+
+#[test]
+fn a_run_with_a_broken_task_ends_with_a_report_that_names_it() {
+    let data = Data::new();
+    break_rows(&data, "pairs");
+    let prepared = data.prepare(CLASSES, &["train.baselines=true"]);
+    let options = RunOptions { out: data.out("run"), resume: false, baselines: Some(data.out("kept")) };
+    let report = run(&prepared, &options, &mut Silent).unwrap();
+    assert_eq!((&*report.isolated[0].task, report.isolated[0].step), ("same", 1));
+    let single: Vec<bool> = report.tasks.iter().map(|task| task.single.is_empty()).collect();
+    assert_eq!(single, [false, true]);
+    assert!(report.notes.iter().any(|note| note.contains("`same` is not compared")), "{:?}", report.notes);
+    assert!(data.out("run").join("report.html").exists() && data.out("run").join("model").exists());
+}
+
+#[test]
+fn a_broken_task_that_stands_alone_in_its_steps_is_skipped() {
+    let data = Data::new();
+    break_rows(&data, "pairs");
+    let state = data.rig(CLASSES, &["train.mixing=\"alternate\"", "train.steps=10"]).trained();
+    assert_eq!(state.step, 10);
+    assert_eq!(state.history.losses[&0].len() as u64 + state.history.isolated[0].steps, 10);
+    assert!(state.history.isolated[0].steps > 1 && !state.history.losses.contains_key(&1));
+}
+
+#[test]
+fn when_no_task_is_sound_training_ends_in_words() {
+    let data = Data::new();
+    break_rows(&data, "pairs");
+    break_rows(&data, "notes");
+    for mixing in ["joint", "alternate"] {
+        let rig = data.rig(CLASSES, &[&*format!("train.mixing=\"{mixing}\"")]);
+        let error = rig.trainer().train("test", &mut Silent).unwrap_err();
+        assert!(matches!(error, Error::Diverged { .. }));
+        let words = error.to_string();
+        assert!(words.contains("diverged at step") && words.contains("`train.lr`"), "{words}");
+        assert!(words.contains("task `same`") || words.contains("task `tone`"), "{words}");
+    }
+}
+
+#[test]
+fn a_loss_weight_that_overflows_gradients_isolates_its_task() {
+    let data = Data::new();
+    for weight in ["1e37", "1e38", "3e38", "1e300"] {
+        let tasks = TWO.replace("data = \"pairs\"", &format!("data = \"pairs\"\nloss_weight = {weight}"));
+        let rig = data.rig(&tasks, &["train.clip=0"]);
+        let state = rig.trained();
+        assert!(trunk(&state).iter().chain(&heads(&state)).all(|v| v.is_finite()), "{weight}");
+        if weight != "1e37" {
+            assert_eq!(state.history.isolated[0].task, "alike", "{weight}");
+            let mut alone = rig.trainer_of(&[0]);
+            alone.train("test", &mut Silent).unwrap();
+            assert!(trunk(&state) == trunk(&alone.state), "{weight}");
+        }
+    }
+    assert_eq!(data.rows("pairs", Split::Train).len(), 24);
+}

@@ -1,0 +1,111 @@
+//! Every kind in one suite: it learns, is scored, saved, loaded and predicts the same.
+
+use polytask_core::Split;
+use polytask_eval::Predictions;
+use polytask_train::engine::Weights;
+use polytask_train::evaluate;
+use polytask_train::judge::judge;
+use polytask_train::model::Model;
+use polytask_train::observe::Silent;
+use polytask_train::run::{RunOptions, run};
+use serde_json::Value;
+
+use crate::common::{ALL, Data};
+
+/// The input texts of a row, as `predict` takes them.
+fn inputs(row: &Value, roles: &[&str]) -> Vec<String> {
+    let text = |role: &&str| match &row[role] {
+        Value::Array(words) => words.iter().map(|w| w.as_str().unwrap()).collect::<Vec<_>>().join(" "),
+        text => text.as_str().unwrap().to_owned(),
+    };
+    roles.iter().map(text).collect()
+}
+
+fn close(a: &Value, b: f64) -> bool {
+    (a.as_f64().unwrap() - b).abs() < 1e-5 * b.abs().max(1.0)
+}
+
+/// Whether what `predict` answered for row `i` is what the run computed.
+fn agrees(answer: &Value, predictions: &Predictions, i: usize, labels: &[String]) -> bool {
+    match predictions {
+        Predictions::Labels { predicted, .. } => answer["label"] == labels[predicted[i] as usize],
+        Predictions::LabelSets { n_labels, scores, .. } => {
+            (0..*n_labels).all(|l| close(&answer["scores"][l], scores[i * n_labels + l].into()))
+        }
+        Predictions::Numbers { predicted, .. } => {
+            let key = if answer.get("value").is_some() { "value" } else { "score" };
+            close(&answer[key], predicted[i])
+        }
+        Predictions::Tags { labels, predicted, .. } => {
+            let tags: Vec<&String> = predicted[i].iter().map(|&t| &labels[t as usize]).collect();
+            answer["tags"] == serde_json::json!(tags)
+        }
+        Predictions::Rankings { .. } => true,
+    }
+}
+
+#[test]
+fn every_kind_learns_is_scored_saved_and_predicts_as_in_the_run() {
+    let data = Data::new();
+    let set = ["train.epochs=12", "train.baselines=true", "model.dropout=0", "train.keep=\"last\""];
+    let prepared = data.prepare(ALL, &set);
+    let options = RunOptions { out: data.out("run"), resume: false, baselines: None };
+    let report = run(&prepared, &options, &mut Silent).unwrap();
+    assert_eq!(report.tasks.len(), 7);
+    for task in &report.tasks {
+        let curve = &report.losses[&task.task];
+        let mean = |points: &[polytask_core::report::Point]| points.iter().map(|p| p.value).sum::<f64>() / 3.0;
+        let (first, last) = (mean(&curve[..3]), mean(&curve[curve.len() - 3..]));
+        assert!(last < first, "{} {first} {last}", task.task);
+        assert_eq!((task.split.as_str(), task.joint.len()), ("test", task.single.len()));
+        for score in task.joint.iter().chain(&task.single) {
+            assert!(score.interval.value.is_finite(), "{} {}", task.task, score.metric);
+        }
+        assert_eq!(task.untrained.is_empty(), !["alike", "find"].contains(&task.task.as_str()));
+    }
+    let model = Model::load(&data.out("run").join("model")).unwrap();
+    let rig = data.rig(ALL, &set);
+    let blocks: Vec<_> = model.tasks.iter().map(|task| task.block.clone()).collect();
+    let weights = Weights { trunk: &model.encoder.params, heads: &blocks };
+    let tasks: Vec<usize> = (0..7).collect();
+    let in_run = evaluate::predict(&rig.engine(), weights, &tasks, Split::Test).unwrap();
+    let folders = ["notes", "notes", "notes", "pairs", "pairs", "finds", "tags"];
+    for (t, task) in model.tasks.iter().enumerate() {
+        let rows = data.rows(folders[t], Split::Test);
+        let rows: Vec<_> = rows.iter().map(|row| inputs(row, task.kind.inputs)).collect();
+        if task.info.kind == "retrieval" {
+            let error = model.predict(task, &rows).unwrap_err().to_string();
+            assert!(error.contains("polytask search"), "{error}");
+            continue;
+        }
+        let answers = model.predict(task, &rows).unwrap();
+        assert_eq!(answers.len(), rows.len());
+        for (i, answer) in answers.iter().enumerate() {
+            assert!(agrees(answer, &in_run[&t], i, &task.info.labels), "{} {i} {answer}", task.info.name);
+        }
+    }
+    let judged =
+        judge(prepared.suite.clone(), &data.out("run").join("model"), None, Split::Test, &mut Silent).unwrap();
+    for (judged, reported) in judged.tasks.iter().zip(&report.tasks) {
+        for (judged, reported) in judged.joint.iter().zip(&reported.joint) {
+            let apart = (judged.interval.value - reported.interval.value).abs();
+            assert!(apart < 1e-9 * reported.interval.value.abs().max(1.0), "{} {apart}", reported.metric);
+        }
+    }
+}
+
+#[test]
+fn gradient_cosines_of_a_run_are_reported_for_all_pairs() {
+    let data = Data::new();
+    let prepared = data.prepare(ALL, &["train.conflict_every=1", "train.steps=3"]);
+    let options = RunOptions { out: data.out("run"), resume: false, baselines: None };
+    let conflict = run(&prepared, &options, &mut Silent).unwrap().conflict;
+    assert_eq!((conflict.n, conflict.tasks.len()), (3, 7));
+    for i in 0..7 {
+        assert!((conflict.cosine[i][i].unwrap() - 1.0).abs() < 1e-9);
+        for j in 0..7 {
+            let cosine = conflict.cosine[i][j].unwrap();
+            assert!(cosine.abs() <= 1.0 && conflict.cosine[j][i] == Some(cosine));
+        }
+    }
+}

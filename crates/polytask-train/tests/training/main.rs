@@ -1,0 +1,15 @@
+//! The training loop on small data: each promise of a run as a test that trains for real.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+mod baselines;
+mod isolation;
+mod kinds;
+mod losses;
+mod masking;
+mod methods;
+mod options;
+mod probe;
+mod resume;
+mod sharing;

@@ -1,0 +1,124 @@
+//! Mixing, sampling, schedules, freezing, the cache of frozen states, early stopping.
+
+use polytask_train::observe::Silent;
+use polytask_train::trainer::State;
+
+use crate::common::{Data, NOTES, Rig, TWO, apart, heads, trunk};
+
+fn values<'a>(state: &'a State, block: &str) -> &'a [f32] {
+    &state.trunk.blocks.iter().find(|b| b.name == block).unwrap().values
+}
+
+fn moved(rig: &Rig, state: &State) -> Vec<String> {
+    let before = rig.state();
+    let pairs = before.trunk.blocks.iter().zip(&state.trunk.blocks);
+    pairs.filter(|(a, b)| a.values != b.values).map(|(a, _)| a.name.clone()).collect()
+}
+
+#[test]
+fn every_mixing_sampling_and_schedule_trains() {
+    let data = Data::new();
+    let samplings = [
+        "\"proportional\"",
+        "\"uniform\"",
+        "\"sqrt\"",
+        "{ name = \"temperature\", t = 2.0 }",
+        "\"annealed\"",
+        "\"round-robin\"",
+    ];
+    let mut finals = Vec::new();
+    for mixing in ["joint", "alternate"] {
+        for sampling in samplings {
+            let set = [&*format!("train.mixing=\"{mixing}\""), &*format!("train.sampling={sampling}"), "train.steps=8"];
+            let state = data.rig(TWO, &set).trained();
+            assert_eq!(state.step, 8);
+            let losses = &state.history.losses;
+            let n: usize = losses.values().map(Vec::len).sum();
+            assert_eq!(n, if mixing == "joint" { 16 } else { 8 });
+            assert!(losses.values().flatten().all(|(_, loss)| loss.is_finite()));
+        }
+    }
+    for schedule in ["linear", "cosine", "constant"] {
+        let state = data.rig(TWO, &[&*format!("train.schedule=\"{schedule}\""), "train.steps=4"]).trained();
+        finals.push(trunk(&state));
+    }
+    assert!(finals[0] != finals[1] && finals[1] != finals[2] && finals[0] != finals[2]);
+}
+
+#[test]
+fn blocks_below_a_task_s_freeze_get_nothing_from_it() {
+    let data = Data::new();
+    let tasks = TWO.replace("data = \"notes\"", "data = \"notes\"\nfreeze = [\"embeddings\", \"layer.0\"]");
+    let rig = data.rig(&tasks, &[]);
+    let mut alone = rig.trainer_of(&[0]);
+    alone.train("test", &mut Silent).unwrap();
+    assert_eq!(moved(&rig, &alone.state), ["layer.1"]);
+    assert!(alone.state.slots.trunk[..3].iter().all(|slot| slot.count == 0));
+    let both = rig.trained();
+    assert_eq!(moved(&rig, &both).len(), 4);
+}
+
+#[test]
+fn a_vector_of_an_aggregator_leaves_blocks_alone_that_no_task_reaches() {
+    let data = Data::new();
+    let tasks = NOTES.replace("from = \"notes\"", "from = \"notes\"\nfreeze = [\"embeddings\"]");
+    let rig = data.rig(&tasks, &["train.weighting=\"pcgrad\""]);
+    assert_eq!(moved(&rig, &rig.trained()), ["layer.0", "layer.1"]);
+}
+
+#[test]
+fn frozen_blocks_stay_byte_for_byte_and_the_cache_of_their_states_changes_nothing() {
+    let data = Data::new();
+    for frozen in ["[\"embeddings\"]", "[\"embeddings\", \"layer.0\"]", "[\"embeddings\", \"layer.0-1\"]", "[\"layer.0\"]"] {
+        let freeze = &*format!("model.freeze={frozen}");
+        let (cached, plain) = (data.rig(TWO, &[freeze]), data.rig(TWO, &[freeze, "train.cache_mb=0"]));
+        assert_eq!((cached.cache.is_some(), plain.cache.is_some()), (frozen.contains("emb"), false));
+        let (a, b) = (cached.trained(), plain.trained());
+        for (block, frozen) in a.trunk.blocks.iter().zip(cached.trainable.iter().map(|t| !t)) {
+            assert_eq!(values(&cached.state(), &block.name) == block.values, frozen, "{}", block.name);
+        }
+        let (trunks, heads) = (apart(&trunk(&a), &trunk(&b)), apart(&heads(&a), &heads(&b)));
+        assert!(trunks <= 1e-6 && heads <= 1e-6, "{frozen} {trunks} {heads}");
+    }
+}
+
+#[test]
+fn training_stops_when_patience_is_over_and_keeps_the_best() {
+    let data = Data::new();
+    let rig = data.rig(TWO, &["train.lr=1e-12", "train.eval_every=1", "train.patience=2", "train.epochs=9"]);
+    let mut trainer = rig.trainer();
+    trainer.train("test", &mut Silent).unwrap();
+    assert_eq!((trainer.state.step, trainer.kept().2), (3, 1));
+    let last = data.rig(TWO, &["train.eval_every=1", "train.keep=\"last\""]);
+    let mut trainer = last.trainer();
+    trainer.train("test", &mut Silent).unwrap();
+    assert_eq!(trainer.kept().2, trainer.state.step);
+    assert!(trainer.kept().0 == trainer.state.trunk);
+}
+
+#[test]
+fn the_best_weights_are_those_of_the_best_evaluation_of_what_is_watched() {
+    let data = Data::new();
+    for (watch, metric, sign) in [("tone", "macro_f1", 1.0), ("alike", "spearman", 1.0)] {
+        let rig = data.rig(TWO, &["train.eval_every=1", &*format!("train.watch=\"{watch}\""), "train.epochs=4"]);
+        assert_eq!(rig.heads[usize::from(watch == "alike")].metric, metric);
+        let mut trainer = rig.trainer();
+        trainer.train("test", &mut Silent).unwrap();
+        let curve = &trainer.state.history.valid[&usize::from(watch == "alike")];
+        let best = curve.iter().map(|p| sign * p.value).fold(f64::MIN, f64::max);
+        let first = curve.iter().find(|p| sign * p.value == best).unwrap();
+        assert_eq!(trainer.kept().2, first.step, "{curve:?}");
+    }
+}
+
+#[test]
+fn a_smaller_rmse_is_the_better_one() {
+    let data = Data::new();
+    let rig = data.rig(NOTES, &["train.eval_every=1", "train.watch=\"size.rmse\"", "train.epochs=4"]);
+    let mut trainer = rig.trainer();
+    trainer.train("test", &mut Silent).unwrap();
+    // R² falls as RMSE rises.
+    let curve = &trainer.state.history.valid[&1];
+    let best = curve.iter().max_by(|a, b| a.value.total_cmp(&b.value)).unwrap();
+    assert_eq!(trainer.kept().2, best.step, "{curve:?}");
+}

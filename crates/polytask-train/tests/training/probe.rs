@@ -1,0 +1,202 @@
+//! The loop's probe against direct computation.
+
+use std::rc::Rc;
+
+use polytask_core::suite::GradientSpace;
+use polytask_train::assemble::StepBatch;
+use polytask_train::engine::{Engine, Weights};
+use polytask_train::method::{At, Probe, dot};
+use polytask_train::probe::StepProbe;
+
+use crate::common::{ALL, Data, NOTES, Rig, apart, size};
+
+/// All that a probe of a rig's step borrows.
+struct Bench<'a> {
+    rig: &'a Rig,
+    engine: Engine<'a>,
+    heads: Vec<polytask_nn::Block>,
+    batches: Vec<StepBatch>,
+    tasks: Vec<usize>,
+}
+
+impl<'a> Bench<'a> {
+    fn new(rig: &'a Rig) -> Self {
+        let n_sources = rig.prepared.suite.sources.len();
+        let draws = |rows: std::ops::Range<u32>| {
+            (0..n_sources).map(|source| (source, rows.clone().collect())).collect::<Vec<_>>()
+        };
+        // The second batch has rows of the first source only.
+        let batches = vec![rig.batch_of(&draws(0..8)), rig.batch_of(&draws(8..14)[..1])];
+        let tasks = (0..rig.heads.len()).collect();
+        Self { rig, engine: rig.engine(), heads: rig.blocks(), batches, tasks }
+    }
+
+    fn probe(&self, space: GradientSpace, with_evaluation: bool) -> StepProbe<'_> {
+        let weights = Weights { trunk: &self.rig.prepared.encoder.params, heads: &self.heads };
+        let evaluate = || Rc::new(self.engine.evaluate(weights, &self.batches[0], 3).unwrap());
+        StepProbe {
+            engine: &self.engine,
+            weights,
+            batches: &self.batches,
+            evaluation: with_evaluation.then(evaluate),
+            tasks: &self.tasks,
+            step: 3,
+            epoch: 0,
+            lr: 1e-3,
+            space,
+        }
+    }
+}
+
+const FULL: GradientSpace = GradientSpace::Full;
+const STATES: GradientSpace = GradientSpace::Representation;
+
+/// The slope of `losses` along a line, by central differences.
+fn slope(mut losses: impl FnMut(f32) -> f64) -> f64 {
+    let h = 2e-3;
+    (losses(h) - losses(-h)) / (2.0 * f64::from(h))
+}
+
+fn along(direction: &[f32], h: f32) -> Vec<f32> {
+    let norm = dot(direction, direction).sqrt() as f32;
+    direction.iter().map(|d| d / norm * h).collect()
+}
+
+fn equal(found: f64, expected: f64) -> bool {
+    (found - expected).abs() <= 0.02 * expected.abs() + 1e-3
+}
+
+#[test]
+fn losses_at_displaced_weights_heads_and_states_move_as_their_gradients_say() {
+    let data = Data::new();
+    for dropout in ["model.dropout=0", "model.dropout=0.2"] {
+        let rig = data.rig(ALL, &[dropout]);
+        let bench = Bench::new(&rig);
+        for with_evaluation in [true, false] {
+            let (mut full, mut states) = (bench.probe(FULL, with_evaluation), bench.probe(STATES, with_evaluation));
+            let (rows, at_states) = (full.rows(At::default()).unwrap(), states.rows(At::default()).unwrap());
+            let heads = full.heads(At::default()).unwrap();
+            for i in 0..bench.tasks.len() {
+                let name = &rig.heads[i].name;
+                let found = slope(|h| {
+                    let d = along(rows.row(i), h);
+                    full.losses(At { displacement: Some(&d), ..At::default() }).unwrap()[i]
+                });
+                let norm = dot(rows.row(i), rows.row(i)).sqrt();
+                assert!(equal(found, norm), "{name} trunk {found} {norm}");
+                let found = slope(|h| {
+                    let d = along(at_states.row(i), h);
+                    states.losses(At { states: Some(&d), ..At::default() }).unwrap()[i]
+                });
+                let norm = dot(at_states.row(i), at_states.row(i)).sqrt();
+                assert!(equal(found, norm), "{name} states {found} {norm}");
+                if heads[i].is_empty() {
+                    continue;
+                }
+                let found = slope(|h| {
+                    let mut d: Vec<Vec<f32>> = heads.iter().map(|head| vec![0.0; head.len()]).collect();
+                    d[i] = along(&heads[i], h);
+                    full.losses(At { heads: Some(&d), ..At::default() }).unwrap()[i]
+                });
+                let norm = dot(&heads[i], &heads[i]).sqrt();
+                assert!(equal(found, norm), "{name} head {found} {norm}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_place_without_displacement_is_the_step_s_own_evaluation() {
+    let data = Data::new();
+    let rig = data.rig(NOTES, &[]);
+    let bench = Bench::new(&rig);
+    let (mut at_hand, mut anew) = (bench.probe(FULL, true), bench.probe(FULL, false));
+    let zeros = vec![0.0; at_hand.shared().len()];
+    let displaced = At { displacement: Some(&zeros), ..At::default() };
+    for at in [At::default(), displaced] {
+        assert_eq!(at_hand.losses(at).unwrap(), anew.losses(At::default()).unwrap());
+        assert_eq!(at_hand.rows(at).unwrap(), anew.rows(At::default()).unwrap());
+        assert_eq!(at_hand.heads(at).unwrap(), anew.heads(At::default()).unwrap());
+    }
+}
+
+#[test]
+fn gramian_gradient_products_blocks_and_single_tasks_are_those_of_the_rows() {
+    let data = Data::new();
+    let rig = data.rig(ALL, &["model.freeze=[\"layer.0\"]"]);
+    let bench = Bench::new(&rig);
+    for space in [FULL, STATES] {
+        let mut probe = bench.probe(space, true);
+        let rows = probe.rows(At::default()).unwrap();
+        let (found, expected) = (probe.gramian(At::default()).unwrap(), rows.gramian(0..rows.width));
+        let scale = expected.values.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+        let apart_by = found.values.iter().zip(&expected.values).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(apart_by < 1e-6 * scale, "{apart_by} {scale}");
+        for i in 0..rows.n {
+            let alone = probe.task(At::default(), i).unwrap();
+            assert_eq!(alone.loss, probe.losses(At::default()).unwrap()[i]);
+            assert_eq!(alone.row, rows.row(i));
+            assert_eq!(alone.head, probe.heads(At::default()).unwrap()[i]);
+            let d = vec![1e-3; probe.shared().len()];
+            let displaced = At { displacement: Some(&d), ..At::default() };
+            let alone = probe.task(displaced, i).unwrap();
+            assert_eq!(alone.row, probe.rows(displaced).unwrap().row(i));
+            assert_eq!(alone.loss, probe.losses(displaced).unwrap()[i]);
+        }
+    }
+    let mut probe = bench.probe(FULL, true);
+    let rows = probe.rows(At::default()).unwrap();
+    let n_params: usize = probe.parts().iter().map(|part| part.range.len()).sum();
+    assert_eq!((rows.width, probe.shared().len()), (n_params, n_params));
+    let weights: Vec<f64> = (0..rows.n).map(|i| 0.5 + i as f64).collect();
+    let found = probe.gradient(At::default(), &weights).unwrap();
+    let column = |k: usize| (0..rows.n).map(|i| weights[i] * f64::from(rows.row(i)[k])).sum::<f64>() as f32;
+    let expected: Vec<f32> = (0..rows.width).map(column).collect();
+    assert!(apart(&found, &expected) < 1e-5 * size(&expected), "{}", apart(&found, &expected));
+    let blocks = probe.block_gramians(At::default()).unwrap();
+    assert_eq!(blocks.len(), 3);
+    let whole = rows.gramian(0..rows.width);
+    for k in 0..whole.values.len() {
+        let sum: f64 = blocks.iter().map(|block| block.values[k]).sum();
+        assert!((sum - whole.values[k]).abs() < 1e-9 * whole.values[k].abs().max(1.0));
+    }
+}
+
+#[test]
+fn in_an_extra_batch_a_task_without_targets_has_loss_nan_and_a_zero_row() {
+    let data = Data::new();
+    let rig = data.rig(ALL, &[]);
+    let bench = Bench::new(&rig);
+    for with_evaluation in [true, false] {
+        let mut probe = bench.probe(FULL, with_evaluation);
+        let at = At { batch: 1, ..At::default() };
+        let (losses, rows, heads) = (probe.losses(at).unwrap(), probe.rows(at).unwrap(), probe.heads(at).unwrap());
+        for i in 0..bench.tasks.len() {
+            let absent = i >= 3;
+            assert_eq!((losses[i].is_nan(), size(rows.row(i)) == 0.0), (absent, absent), "{i}");
+            assert_eq!(size(&heads[i]) == 0.0, absent);
+        }
+        let ones = vec![1.0; rows.n];
+        let sum = probe.gradient(at, &ones).unwrap();
+        assert_eq!(sum.len(), rows.width);
+        let later: Vec<f64> = ones.iter().enumerate().map(|(i, _)| f64::from(i >= 3)).collect();
+        assert_eq!(size(&probe.gradient(at, &later).unwrap()), 0.0);
+        let direct = bench.engine.losses(probe.weights, &bench.batches[1], 3).unwrap();
+        assert_eq!(losses[..3], direct);
+    }
+}
+
+#[test]
+fn states_are_those_of_the_forward_with_a_start_per_text() {
+    let data = Data::new();
+    let rig = data.rig(NOTES, &["model.dropout=0"]);
+    let bench = Bench::new(&rig);
+    let mut probe = bench.probe(STATES, true);
+    let states = probe.states(At::default()).unwrap();
+    let packed = &bench.batches[0].packed;
+    assert_eq!(states.values.len(), packed.n_rows() * states.width);
+    assert_eq!(states.samples.len(), packed.n_sequences() + 1);
+    let trunk = &rig.prepared.encoder.trunk;
+    let (direct, _) = trunk.forward(&rig.prepared.encoder.params, packed, polytask_nn::Mode::EVAL).unwrap();
+    assert!(apart(&states.values, &direct.values) < 1e-6);
+}
