@@ -10,15 +10,26 @@ use crate::Result;
 const ENTRIES: &[&str] =
     &["suite.toml", "model", "report.json", "report.html", "CARD.md", "mteb", "checkpoint", "log.jsonl"];
 
-/// Makes the run's folder; one that holds something is refused unless it may be replaced or continued.
-pub fn claim(out: &Path, force: bool, resume: bool) -> Result<()> {
-    let taken = out.exists() && std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
+/// Refuses a folder that holds something, unless it may be replaced or continued.
+pub fn check_free(out: &Path, force: bool, resume: bool) -> Result<()> {
+    let taken = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
     if taken && !resume && !force {
         let what = format!("output folder {} exists and is not empty", out.display());
         let remedy = "`--force` to replace a run, `--resume` to continue it, or another `--out`";
         return Err(Problem::new(what).try_this(remedy).into());
     }
-    if taken && force && !resume {
+    if out.exists() && !out.is_dir() {
+        let what = format!("output {} is a file, expected a folder", out.display());
+        return Err(Problem::new(what).try_this("another `--out`").into());
+    }
+    Ok(())
+}
+
+/// Makes the run's folder free of an earlier run (`force`) or of what an interrupted one was writing (`resume`).
+pub fn claim(out: &Path, force: bool, resume: bool) -> Result<()> {
+    check_free(out, force, resume)?;
+    remove_partial(out);
+    if force && !resume {
         for entry in ENTRIES.iter().map(|entry| out.join(entry)).filter(|path| path.exists()) {
             let removed =
                 if entry.is_dir() { std::fs::remove_dir_all(&entry) } else { std::fs::remove_file(&entry) };
@@ -26,4 +37,16 @@ pub fn claim(out: &Path, force: bool, resume: bool) -> Result<()> {
         }
     }
     Ok(atomic::create_dir(out)?)
+}
+
+/// Removes the half-written files of a process that was killed; one that cannot be removed harms nobody.
+fn remove_partial(folder: &Path) {
+    for path in std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if path.is_dir() && !path.is_symlink() {
+            remove_partial(&path);
+        } else if name.starts_with('.') && name.ends_with(".partial") {
+            let _ = std::fs::remove_file(&path);
+        }
+    }
 }

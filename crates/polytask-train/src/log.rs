@@ -41,8 +41,10 @@ impl<'a> Log<'a> {
         Ok(())
     }
 
+    /// Hands each line to the system at once: a checkpoint never knows a step that the log does not.
     fn line(&mut self, value: &Value) -> std::io::Result<()> {
-        writeln!(self.out, "{value}")
+        writeln!(self.out, "{value}")?;
+        self.out.flush()
     }
 
     fn write(&mut self, event: &Event) -> std::io::Result<()> {
@@ -58,10 +60,8 @@ impl<'a> Log<'a> {
                     .iter()
                     .map(|(name, metric, value)| ((*name).into(), json!({ *metric: value })))
                     .collect();
-                self.line(&json!({ "phase": phase, "step": step, "valid": scores }))?;
-                self.out.flush()
+                self.line(&json!({ "phase": phase, "step": step, "valid": scores }))
             }
-            Event::Done => self.out.flush(),
             _ => Ok(()),
         }
     }

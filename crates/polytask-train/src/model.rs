@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use polytask_core::kind::{self, KindInfo};
-use polytask_core::{HeadForm, PackedBatch, Problem, TargetType, atomic};
+use polytask_core::{HeadForm, PackedBatch, Place, Problem, TargetType, atomic};
 use polytask_data::Tokenizer;
 use polytask_nn::encoder::Encoder;
 use polytask_nn::heads::{self, Head};
@@ -110,6 +110,10 @@ impl Model {
 
     /// Reads a folder of ours, or any sentence-transformers folder (which has no tasks).
     pub fn load(folder: &Path) -> Result<Self> {
+        if !folder.is_dir() {
+            let what = format!("model {} is {}, expected a folder", folder.display(), what_is(folder));
+            return Err(Problem::new(what).try_this("the folder `model` of a run").into());
+        }
         let encoder = Encoder::load(folder)?;
         let tokenizer = Tokenizer::load(folder, None)?;
         check_vocabulary(folder, &tokenizer, &encoder)?;
@@ -215,6 +219,7 @@ impl ModelTask {
             let what = format!("polytask.json: task `{}` has the unknown kind `{}`", info.name, info.kind);
             Problem::new(what).try_this("use the version of polytask that wrote the folder, or a newer one")
         })?;
+        check_task(folder, &info, kind)?;
         let d_in = if kind.head == HeadForm::TokenLinear { d_hidden } else { d_in };
         let head = heads::build(kind.head, d_in, info.n_outputs);
         let mut params = Params { blocks: vec![head.block(&format!("head.{}", info.name), 0)] };
@@ -292,6 +297,10 @@ fn next_best(labels: &[String], shares: &[f32], best: usize) -> Vec<Value> {
     order.iter().take(2).map(|&i| json!({ "label": labels[i], "score": shares[i] })).collect()
 }
 
+fn what_is(path: &Path) -> &'static str {
+    if path.exists() { "a file" } else { "not there" }
+}
+
 fn read_tasks(folder: &Path) -> Result<Vec<TaskInfo>> {
     let path = folder.join("polytask.json");
     if !path.exists() {
@@ -306,6 +315,27 @@ fn read_tasks(folder: &Path) -> Result<Vec<TaskInfo>> {
         return Err(wrong(format!("version is {}, expected {VERSION}", file.version)).into());
     }
     Ok(file.tasks)
+}
+
+/// Refuses a task whose name is no file name or whose labels are not its head's outputs.
+fn check_task(folder: &Path, info: &TaskInfo, kind: &KindInfo) -> Result<()> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let is_named = !info.name.is_empty() && info.name.chars().all(legal);
+    let (n_labels, n_numbers) = (info.labels.len(), info.scale.len().max(1));
+    let n_expected = match kind.target_type {
+        TargetType::Label | TargetType::Labels | TargetType::Tags => n_labels,
+        TargetType::Numbers if kind.head != HeadForm::Cosine => n_numbers,
+        _ => 1,
+    };
+    let what = match is_named {
+        false => format!("task name `{}`, expected letters, digits, - and _", info.name),
+        true if info.n_outputs != n_expected || n_expected == 0 => {
+            format!("task `{}` has {} outputs, expected {}", info.name, info.n_outputs, n_expected.max(1))
+        }
+        true => return Ok(()),
+    };
+    let file = folder.join("polytask.json");
+    Err(Problem::at(Place::file(&file), what).try_this("restore the file the run wrote").into())
 }
 
 /// Refuses a tokenizer that gives ids the encoder has no vectors for.

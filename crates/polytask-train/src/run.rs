@@ -25,7 +25,7 @@ use crate::observe::{Event, Observer};
 use crate::trainer::Trainer;
 use crate::{Error, Result};
 
-pub use crate::claim::claim;
+pub use crate::claim::{check_free, claim};
 
 /// What a run works on.
 pub struct Prepared {
@@ -360,13 +360,14 @@ impl Run<'_> {
     /// Report, card, benchmark-shaped results; the checkpoints are no longer needed then.
     fn write(&self, report: &RunReport) -> Result<()> {
         let out = &self.options.out;
-        atomic::write_json(&out.join("report.json"), report)?;
         polytask_eval::html::write(report, &out.join("report.html"))?;
         let facts = self.facts();
         polytask_eval::card::write(report, &facts, &out.join("CARD.md"))?;
         let revision = report.lineage.suite.chars().take(12).collect();
         let mteb = MtebRun { revision, ..MtebRun::default() };
         polytask_eval::mteb::write(&out.join("mteb"), report, &facts, &mteb)?;
+        // Last: its presence says that the run is finished.
+        atomic::write_json(&out.join("report.json"), report)?;
         let checkpoints = out.join("checkpoint");
         std::fs::remove_dir_all(&checkpoints).map_err(polytask_core::Error::io("remove", &checkpoints))?;
         Ok(())

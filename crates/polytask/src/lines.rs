@@ -3,7 +3,7 @@
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
-use polytask_core::{Place, Problem, Result};
+use polytask_core::{Error, Place, Problem, Result};
 use polytask_data::readers::{self, Cell, Reader, Record};
 use serde_json::{Map, Value};
 
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 const PIECE: usize = 4096;
 
 /// Rows of a file or of standard input.
-pub(crate) enum Lines {
+enum Lines {
     /// A file in a format told by its name.
     File { name: PathBuf, reader: Box<Reader> },
     /// JSON lines on standard input, and the number of the last one read.
@@ -20,7 +20,7 @@ pub(crate) enum Lines {
 
 /// A row and where it stands.
 pub(crate) struct Row {
-    pub(crate) place: Place,
+    place: Place,
     fields: Fields,
 }
 
@@ -29,9 +29,21 @@ enum Fields {
     Object(Map<String, Value>),
 }
 
+/// Gives the rows of a file (or of standard input, for `-`) to `work`, a piece at a time.
+pub(crate) fn for_pieces(path: &str, mut work: impl FnMut(&[Row]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let mut lines = Lines::open(path)?;
+    loop {
+        let rows = lines.next_piece()?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        work(&rows)?;
+    }
+}
+
 impl Lines {
     /// Opens a file, or standard input for `-`.
-    pub(crate) fn open(path: &str) -> Result<Self> {
+    fn open(path: &str) -> Result<Self> {
         if path == "-" {
             return Ok(Self::Stdin { line: 0 });
         }
@@ -40,7 +52,7 @@ impl Lines {
     }
 
     /// The next rows; none when the input is over.
-    pub(crate) fn next_piece(&mut self) -> Result<Vec<Row>> {
+    fn next_piece(&mut self) -> Result<Vec<Row>> {
         match self {
             Self::File { name, reader } => {
                 let row = |record: Result<Record>| {
@@ -87,13 +99,26 @@ impl Row {
     pub(crate) fn text(&self, field: &str) -> Result<String> {
         match self.cell(field) {
             Some(Cell::Text(text)) => Ok(text),
-            found => {
-                let found = found.map_or_else(|| "nothing".into(), |cell| cell.describe());
-                let what = format!("field `{field}` holds {found}, expected a text");
-                let remedy = format!("{{\"{field}\": \"…\"}} on each line");
-                Err(Problem::at(self.place.clone(), what).try_this(remedy).into())
-            }
+            found => Err(self.wrong(field, found.as_ref(), "a text", "\"…\"")),
         }
+    }
+
+    /// The words in `field`: a list of texts, or a text cut at spaces; joined by single spaces.
+    pub(crate) fn words(&self, field: &str) -> Result<String> {
+        let is_word = |item: &Cell| matches!(item, Cell::Text(text) if text.split_whitespace().count() == 1);
+        match self.cell(field) {
+            Some(Cell::Text(text)) => Ok(text),
+            Some(list @ Cell::List(_)) if list.to_items().is_some_and(|items| items.iter().all(is_word)) => {
+                Ok(list.to_text().unwrap_or_default())
+            }
+            found => Err(self.wrong(field, found.as_ref(), "a list of words", "[\"…\", \"…\"]")),
+        }
+    }
+
+    fn wrong(&self, field: &str, found: Option<&Cell>, expected: &str, example: &str) -> Error {
+        let found = found.map_or_else(|| "nothing".into(), Cell::describe);
+        let what = format!("field `{field}` holds {found}, expected {expected}");
+        Problem::at(self.place.clone(), what).try_this(format!("{{\"{field}\": {example}}} on each line")).into()
     }
 
     /// The text in `field`, or nothing.
@@ -114,7 +139,7 @@ fn object(text: &str, place: &Place) -> Result<Map<String, Value>> {
     }
 }
 
-fn unreadable(place: &Place, error: &io::Error) -> polytask_core::Error {
+fn unreadable(place: &Place, error: &io::Error) -> Error {
     let remedy = if error.kind() == io::ErrorKind::InvalidData { "save the file as UTF-8" } else { "check the file" };
     Problem::at(place.clone(), format!("cannot be read: {error}")).try_this(remedy).into()
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
+use polytask_core::{Error, Problem};
 use serde::Serialize;
 
 /// How a verb ended when it could run.
@@ -46,6 +47,11 @@ pub(crate) fn width() -> usize {
 pub(crate) fn note(text: impl AsRef<str>) {
     // A closed standard error is nobody's problem.
     let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
+}
+
+/// An error that says what failed and what to try.
+pub(crate) fn refuse<T>(what: impl Into<String>, remedy: impl Into<String>) -> Result<T> {
+    Err(Error::from(Problem::new(what).try_this(remedy)).into())
 }
 
 /// Prints an error and what caused it, once each.

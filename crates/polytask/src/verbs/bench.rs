@@ -22,7 +22,9 @@ Examples:
   polytask bench embed --json
 
 Times are whole steps or whole embedding passes in milliseconds: median, smallest and largest of the runs after
-one warm-up. Compare only runs made in turn on a quiet machine.")]
+one warm-up. Compare only runs made in turn on a quiet machine.
+
+Exit codes: 0 done, 2 could not run.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     what: What,
@@ -39,13 +41,13 @@ enum What {
 #[derive(Debug, clap::Args)]
 struct StepArgs {
     /// Sequences per step
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 32, value_parser = super::count)]
     batch: usize,
     /// Tokens per sequence
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = super::count)]
     length: usize,
     /// Steps measured
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 7, value_parser = super::count)]
     runs: usize,
     /// Worker threads; 0 means all cores
     #[arg(long, default_value_t = 0)]
@@ -61,10 +63,10 @@ struct EmbedArgs {
     #[arg(long)]
     model: Option<PathBuf>,
     /// Texts per mix
-    #[arg(long, default_value_t = 512)]
+    #[arg(long, default_value_t = 512, value_parser = super::count)]
     texts: usize,
     /// Passes measured
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = super::count)]
     runs: usize,
     /// Worker threads; 0 means all cores
     #[arg(long, default_value_t = 0)]
@@ -110,6 +112,9 @@ struct MixFigures {
 #[derive(Debug, Serialize)]
 struct EmbedFigures {
     bench: &'static str,
+    /// Of all mixes, one after the other.
+    #[serde(flatten)]
+    times: Times,
     mixes: Vec<MixFigures>,
     threads: usize,
     precision: &'static str,
@@ -128,10 +133,10 @@ fn train_step(args: &StepArgs) -> Result<Outcome> {
     let config = BertConfig::mini_lm();
     let mut step = TrainStep::new(&config, args.batch, args.length)?;
     let mut number = 0;
-    let times = measure(args.runs, || {
+    let times = Times::of(measure(args.runs, || {
         number += 1;
         step.run(number)
-    })?;
+    })?);
     let figures = StepFigures {
         bench: "train-step",
         batch: args.batch,
@@ -203,9 +208,11 @@ fn embed(args: &EmbedArgs) -> Result<Outcome> {
         None => polytask_data::pull::pull("all-MiniLM-L6-v2", &polytask_data::pull::PullOptions::from_environment())?.folder,
     };
     let model = Model::load(&folder)?;
-    let mixes = MIXES.iter().map(|mix| embed_mix(&model, args, mix)).collect::<Result<Vec<_>>>()?;
+    let (mixes, passes): (Vec<MixFigures>, Vec<Vec<f64>>) =
+        MIXES.iter().map(|mix| embed_mix(&model, args, mix)).collect::<Result<_>>()?;
+    let times = Times::of((0..args.runs).map(|run| passes.iter().map(|pass| pass[run]).sum()).collect());
     let threads = rayon::current_num_threads();
-    let figures = EmbedFigures { bench: "embed", mixes, threads, precision: "f32", peak_rss_mb: peak_rss_mb() };
+    let figures = EmbedFigures { bench: "embed", times, mixes, threads, precision: "f32", peak_rss_mb: peak_rss_mb() };
     if args.json {
         output::json(&figures)?;
         return Ok(Outcome::Done);
@@ -221,19 +228,21 @@ fn embed(args: &EmbedArgs) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn embed_mix(model: &Model, args: &EmbedArgs, &(mix, shortest, longest): &(&'static str, usize, usize)) -> Result<MixFigures> {
+fn embed_mix(model: &Model, args: &EmbedArgs, &(mix, shortest, longest): &(&'static str, usize, usize)) -> Result<(MixFigures, Vec<f64>)> {
     let texts = texts(args.texts, shortest, longest);
     let tokens = model.tokenizer.encode_batch(&texts)?.iter().map(Vec::len).sum();
-    let times = measure(args.runs, || Ok(drop(model.embed(&texts)?)))?;
+    let passes = measure(args.runs, || Ok(drop(model.embed(&texts)?)))?;
+    let times = Times::of(passes.clone());
     let seconds = times.median_ms / 1e3;
-    Ok(MixFigures {
+    let figures = MixFigures {
         mix,
         texts: texts.len(),
         tokens,
         texts_per_s: texts.len() as f64 / seconds,
         tokens_per_s: tokens as f64 / seconds,
         times,
-    })
+    };
+    Ok((figures, passes))
 }
 
 /// Common words, so that a word is about a token.
@@ -252,19 +261,25 @@ fn texts(n: usize, shortest: usize, longest: usize) -> Vec<String> {
     (0..n).map(|_| text()).collect()
 }
 
-/// Times of `runs` calls after one that is not counted.
-fn measure(runs: usize, mut work: impl FnMut() -> Result<()>) -> Result<Times> {
+/// Milliseconds of each of `runs` calls after one that is not counted.
+fn measure(runs: usize, mut work: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
     work()?;
-    let mut times = Vec::with_capacity(runs.max(1));
-    for _ in 0..runs.max(1) {
+    let mut timed = || {
         let start = Instant::now();
         work()?;
-        times.push(start.elapsed().as_secs_f64() * 1e3);
+        Ok(start.elapsed().as_secs_f64() * 1e3)
+    };
+    (0..runs).map(|_| timed()).collect()
+}
+
+impl Times {
+    /// Of at least one run.
+    fn of(mut times: Vec<f64>) -> Self {
+        times.sort_by(f64::total_cmp);
+        let middle = times.len() / 2;
+        let median = if times.len() % 2 == 1 { times[middle] } else { f64::midpoint(times[middle - 1], times[middle]) };
+        Self { median_ms: median, min_ms: times[0], max_ms: times[times.len() - 1], runs: times.len() }
     }
-    times.sort_by(f64::total_cmp);
-    let middle = times.len() / 2;
-    let median = if times.len() % 2 == 1 { times[middle] } else { f64::midpoint(times[middle - 1], times[middle]) };
-    Ok(Times { median_ms: median, min_ms: times[0], max_ms: times[times.len() - 1], runs: times.len() })
 }
 
 /// Largest resident memory of this process so far, in MiB; 0 where the system does not say.

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use polytask_core::Error;
-use serde_json::json;
+use polytask_core::{Error, Problem};
+use serde_json::{Value, json};
 
 use crate::output::{self, Outcome};
 use crate::suites;
@@ -42,23 +42,28 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
             let tasks: Vec<&str> = suite.tasks.iter().map(|task| task.name.as_str()).collect();
             output::line(format!("{}: right; {} tasks: {}", args.suite.display(), tasks.len(), tasks.join(", ")))?;
         }
-        Err(Error::Invalid(problems)) if args.json => {
-            let list: Vec<_> = problems
-                .iter()
-                .map(|p| {
-                    let place = p.place.as_ref();
-                    json!({
-                        "file": place.map(|place| place.file.display().to_string()),
-                        "line": place.map(|place| place.line),
-                        "what": p.what,
-                        "try": p.remedy,
-                    })
-                })
-                .collect();
-            output::json(&json!({ "ok": false, "problems": list }))?;
+        Err(error) if args.json => {
+            output::json(&json!({ "ok": false, "problems": problems(&error) }))?;
             return Ok(Outcome::Refused);
         }
         Err(error) => return Err(error.into()),
     }
     Ok(Outcome::Done)
+}
+
+/// Each mistake by its parts; a file the system refuses to read is one mistake.
+fn problems(error: &Error) -> Vec<Value> {
+    let part = |problem: &Problem| {
+        let place = problem.place.as_ref();
+        json!({
+            "file": place.map(|place| place.file.display().to_string()),
+            "line": place.map(|place| place.line).filter(|line| *line > 0),
+            "what": problem.what,
+            "try": problem.remedy,
+        })
+    };
+    match error {
+        Error::Invalid(problems) => problems.iter().map(part).collect(),
+        other => vec![part(&Problem::new(other.to_string()))],
+    }
 }

@@ -3,13 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use polytask_core::Problem;
 use polytask_train::model::{self, Model};
-use polytask_train::run;
 
+use crate::lines::for_pieces;
 use crate::output::{self, Outcome};
-use crate::progress::Progress;
-use crate::{suites, verbs};
+use crate::verbs::train::{self, RunArgs};
 
 /// Train and judge one model on four real tasks, in minutes
 #[derive(Debug, clap::Args)]
@@ -18,8 +16,11 @@ Examples:
   polytask demo
   polytask demo --quick --out /tmp/demo
 
-Intents (Banking77), entailment (SNLI), similarity (SICK) and search (O*NET job titles) are trained together on
-all-MiniLM-L6-v2 and alone, and compared. The folder holds model/, report.html, report.json and CARD.md.")]
+Intents (Banking77), entailment (SNLI), similarity (SICK) and search (O*NET job titles) are trained
+together on all-MiniLM-L6-v2 and alone, and compared. The folder holds model/, report.html, report.json
+and CARD.md.
+
+Exit codes: 0 done, 1 a task regressed beyond its margin, 2 could not run.")]
 pub(crate) struct Args {
     /// Fewer rows and steps: a first look in under a minute
     #[arg(long)]
@@ -30,24 +31,8 @@ pub(crate) struct Args {
     /// Folder of the demo's data (suite.toml and four folders); the source tree's otherwise
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Change a setting: train.weighting=pcgrad
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// Seed of every random choice
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Continue a run that was interrupted
-    #[arg(long)]
-    resume: bool,
-    /// Replace the run in the folder
-    #[arg(long, conflicts_with = "resume")]
-    force: bool,
-    /// Show no progress
-    #[arg(long)]
-    quiet: bool,
-    /// Print the report as one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    run: RunArgs,
 }
 
 /// What `--quick` changes.
@@ -75,18 +60,10 @@ const EXAMPLES: [(&str, [&str; 2], &str); 2] = [
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let data = find_data(args.data.as_deref())?;
-    let mut set: Vec<String> = Vec::new();
-    if args.quick {
-        set.extend(QUICK.iter().map(ToString::to_string));
-    }
-    set.extend(args.set.iter().cloned());
-    set.extend(args.seed.map(|seed| format!("seed={seed}")));
-    let suite = suites::load(&data.join("suite.toml"), &set)?;
-    run::claim(&args.out, args.force, args.resume)?;
-    let mut progress = Progress::new(args.quiet);
-    let report = verbs::train::execute(suite, &args.out, args.resume, &mut progress)?;
-    let outcome = verbs::train::show(&report, &args.out, args.json)?;
-    if !args.json {
+    let suite = args.run.load(&data.join("suite.toml"), if args.quick { QUICK } else { &[] })?;
+    let report = args.run.execute(suite, &args.out)?;
+    let outcome = train::show(&report, &args.out, args.run.json)?;
+    if !args.run.json {
         show_examples(&args.out.join("model"), &data)?;
     }
     Ok(outcome)
@@ -106,7 +83,7 @@ fn find_data(given: Option<&Path>) -> Result<PathBuf> {
     let tried: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
     let what = format!("the demo's data is not in {}", tried.join(", "));
     let remedy = "`--data DIR` with the folder `demo` of the source tree";
-    Err(polytask_core::Error::from(Problem::new(what).try_this(remedy)).into())
+    output::refuse(what, remedy)
 }
 
 /// Every task of the model on the examples.
@@ -141,18 +118,14 @@ impl Titles {
     fn read(model: &Model, data: &Path) -> Result<Self> {
         let path = data.join("onet").join("corpus.jsonl");
         let path = if path.exists() { path } else { path.with_extension("jsonl.gz") };
-        let mut lines = crate::lines::Lines::open(&path.to_string_lossy())?;
         let (mut titles, mut texts) = (Vec::new(), Vec::new());
-        loop {
-            let rows = lines.next_piece()?;
-            if rows.is_empty() {
-                break;
-            }
+        for_pieces(&path.to_string_lossy(), |rows| {
             for row in rows {
                 texts.push(format!("{} {}", row.text("title")?, row.text("text")?));
                 titles.push(row.text("title")?);
             }
-        }
+            Ok(())
+        })?;
         Ok(Self { vectors: model.embed(&texts)?, titles })
     }
 

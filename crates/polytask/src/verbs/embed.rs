@@ -1,13 +1,12 @@
 //! `polytask embed`: texts to vectors.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use polytask_train::model::Model;
 use serde_json::json;
 
-use crate::lines::Lines;
+use crate::lines::for_pieces;
 use crate::npy::VectorFile;
 use crate::output::{self, Outcome};
 
@@ -18,12 +17,15 @@ Examples:
   polytask embed --model runs/first/model --input texts.jsonl --output vectors.npy
   echo '{\"text\": \"hello\"}' | polytask embed --model runs/first/model --input - --output out.jsonl
 
-Each input line is {\"text\": \"…\"}; row i of the output is line i. Input may be .gz or .zst.")]
+Each input line is {\"text\": \"…\"}; row i of the output is line i. CSV, TSV and Parquet are read too, and
+all of them compressed (.gz, .zst).
+
+Exit codes: 0 done, 2 could not run.")]
 pub(crate) struct Args {
     /// Folder of a model (of ours or of sentence-transformers)
     #[arg(long, short)]
     model: PathBuf,
-    /// JSON lines, or - for standard input
+    /// File of texts, or - for JSON lines on standard input
     #[arg(long, short)]
     input: String,
     /// File ending in .npy or .jsonl; JSON lines on standard output otherwise
@@ -39,26 +41,16 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let model = Model::load(&args.model)?;
-    let mut lines = Lines::open(&args.input)?;
     let width = model.encoder.d_embedding();
     let mut file = args.output.as_deref().map(|path| VectorFile::create(path, width)).transpose()?;
-    loop {
-        let rows = lines.next_piece()?;
-        if rows.is_empty() {
-            break;
-        }
+    for_pieces(&args.input, |rows| {
         let texts = rows.iter().map(|row| row.text(&args.field)).collect::<Result<Vec<_>, _>>()?;
         let vectors = model.embed(&texts)?;
         match &mut file {
-            Some(file) => file.push(&vectors)?,
-            None => {
-                let mut out = std::io::stdout().lock();
-                for i in 0..vectors.n_rows() {
-                    writeln!(out, "{}", json!({ "embedding": vectors.row(i) }))?;
-                }
-            }
+            Some(file) => Ok(file.push(&vectors)?),
+            None => (0..vectors.n_rows()).try_for_each(|i| output::json(&json!({ "embedding": vectors.row(i) }))),
         }
-    }
+    })?;
     if let Some(file) = file {
         let rows = file.finish()?;
         if args.json {

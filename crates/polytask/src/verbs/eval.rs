@@ -17,8 +17,9 @@ Examples:
   polytask eval suite.toml --model runs/first/model
   polytask eval suite.toml --model runs/second/model --against runs/first/model
 
-With --against, the difference of each task's main metric comes with a paired 95 % interval; exit code 1 when a
-task is beyond its margin below the other model.")]
+With --against, the difference of each task's main metric comes with a paired 95 % interval.
+
+Exit codes: 0 done, 1 a task is beyond its margin below the other model, 2 could not run.")]
 pub(crate) struct Args {
     /// The suite whose data is used
     suite: PathBuf,
@@ -45,8 +46,13 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let suite = suites::load(&args.suite, &args.set)?;
     suites::set_threads(suite.train.threads)?;
+    let tasks: Vec<String> = suite.tasks.iter().map(|task| task.name.clone()).collect();
     let split = if args.split == "valid" { Split::Valid } else { Split::Test };
-    let report = judge(suite, &args.model, args.against.as_deref(), split, &mut Progress::new(args.json))?;
+    let mut report = judge(suite, &args.model, args.against.as_deref(), split, &mut Progress::new(args.json))?;
+    let unscored = tasks.iter().filter(|task| report.tasks.iter().all(|scored| scored.task != **task));
+    let left_out = |task| format!("task `{task}` has no {} split with known targets and is left out", args.split);
+    let left_out: Vec<String> = unscored.map(left_out).collect();
+    report.notes.extend(left_out);
     if let Some(folder) = &args.mteb {
         let facts = polytask_eval::ModelFacts { name: report.name.clone(), ..Default::default() };
         polytask_eval::mteb::write(folder, &report, &facts, &polytask_eval::MtebRun::default())?;
@@ -54,6 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     if args.json {
         output::json(&report)?;
     } else {
+        report.notes.iter().for_each(|note| output::note(format!("note: {note}")));
         output::line(polytask_eval::table(&report, output::width()).trim_end())?;
     }
     let regressed = report.tasks.iter().any(|task| task.regressed);

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use polytask_core::{Problem, atomic, suite};
+use polytask_core::{atomic, suite};
 
 use crate::output::{self, Outcome};
 
 /// Write a commented suite file to start from
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  polytask init > suite.toml\n  polytask init --data data/ --out suite.toml")]
+#[command(after_help = "Examples:\n  polytask init > suite.toml\n  polytask init --data data/ --out suite.toml\n\nExit codes: 0 done, 2 could not run.")]
 pub(crate) struct Args {
     /// Folder whose data files become tasks; without it, an example is written
     #[arg(long)]
@@ -29,8 +29,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         return Ok(Outcome::Done);
     };
     if out.exists() && !args.force {
-        let what = format!("{} exists", out.display());
-        return Err(polytask_core::Error::from(Problem::new(what).try_this("`--force`, or another `--out`")).into());
+        return output::refuse(format!("{} exists", out.display()), "`--force`, or another `--out`");
     }
     atomic::write(out, text.as_bytes())?;
     output::note(format!("wrote {}; next: polytask check {}", out.display(), out.display()));

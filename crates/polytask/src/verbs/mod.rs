@@ -83,3 +83,11 @@ impl Cli {
         }
     }
 }
+
+/// Reads a number of at least 1.
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n) if n > 0 => Ok(n),
+        _ => Err("expected a whole number of at least 1".into()),
+    }
+}

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use polytask_core::HeadForm;
 use polytask_train::model::{Model, ModelTask};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::lines::{Lines, Row};
+use crate::lines::{Row, for_pieces};
 use crate::output::{self, Outcome};
 
 /// Predict a task's labels, tags or numbers
@@ -18,8 +19,10 @@ Examples:
   polytask predict --model runs/first/model --task entail --text 'a man sleeps' --text 'a man rests'
   polytask predict --model runs/first/model --task intent --input texts.jsonl > labels.jsonl
 
-An input line holds the kind's inputs: {\"text\": …}, {\"a\": …, \"b\": …} or {\"tokens\": …}. One line of output per
-line of input, in order.")]
+An input line holds the kind's inputs: {\"text\": …}, {\"a\": …, \"b\": …} or {\"tokens\": […]}; --list shows
+them. One line of output per line of input, in order.
+
+Exit codes: 0 done, 2 could not run.")]
 pub(crate) struct Args {
     /// Folder of a trained model
     #[arg(long, short)]
@@ -27,7 +30,7 @@ pub(crate) struct Args {
     /// The task; all tasks that fit the input otherwise
     #[arg(long, short)]
     task: Option<String>,
-    /// JSON lines, or - for standard input
+    /// File of rows, or - for JSON lines on standard input
     #[arg(long, short, conflicts_with = "text")]
     input: Option<String>,
     /// A text, given in place of --input; twice for pairs
@@ -60,12 +63,18 @@ fn list(model: &Model) -> Result<Outcome> {
 
 fn from_arguments(model: &Model, args: &Args) -> Result<()> {
     if args.text.is_empty() {
-        let problem = polytask_core::Problem::new("nothing to predict").try_this("`--text TEXT` or `--input FILE`");
-        return Err(polytask_core::Error::from(problem).into());
+        return output::refuse("nothing to predict", "`--text TEXT` or `--input FILE`");
     }
     match &args.task {
         Some(name) => output::json(&one(model, model.task(name)?, &args.text)?),
-        None => output::json(&all(model, &args.text)?),
+        None => {
+            let n = args.text.len();
+            let predictions = all(model, &args.text)?;
+            if predictions.is_empty() {
+                return output::refuse(format!("no task reads {n} texts"), "`polytask predict --list` shows what each reads");
+            }
+            output::json(&predictions)
+        }
     }
 }
 
@@ -74,39 +83,32 @@ fn one(model: &Model, task: &ModelTask, texts: &[String]) -> Result<Value> {
     let inputs = task.kind.inputs;
     if texts.len() != inputs.len() {
         let what = format!("task `{}` reads {} texts ({}), found {}", task.info.name, inputs.len(), inputs.join(", "), texts.len());
-        let problem = polytask_core::Problem::new(what).try_this("give `--text` once per input");
-        return Err(polytask_core::Error::from(problem).into());
+        return output::refuse(what, "give `--text` once per input");
     }
     Ok(model.predict(task, &[texts.to_vec()])?.remove(0))
 }
 
 /// Every task that reads this many texts, by name; retrieval tasks rank a corpus and are left out.
-pub(super) fn all(model: &Model, texts: &[String]) -> Result<Value> {
+fn all(model: &Model, texts: &[String]) -> Result<Map<String, Value>> {
     let fits = |task: &&ModelTask| task.kind.inputs.len() == texts.len() && task.kind.name != "retrieval";
     let predict = |task: &ModelTask| Ok((task.info.name.clone(), one(model, task, texts)?));
-    Ok(Value::Object(model.tasks.iter().filter(fits).map(predict).collect::<Result<_>>()?))
+    model.tasks.iter().filter(fits).map(predict).collect()
 }
 
 fn from_lines(model: &Model, args: &Args, input: &str) -> Result<()> {
     let Some(name) = &args.task else {
-        let problem = polytask_core::Problem::new("`--input` needs a task").try_this("`--task NAME`; `--list` shows them");
-        return Err(polytask_core::Error::from(problem).into());
+        return output::refuse("`--input` needs a task", "`--task NAME`; `--list` shows them");
     };
     let task = model.task(name)?;
-    let mut lines = Lines::open(input)?;
-    loop {
-        let rows = lines.next_piece()?;
-        if rows.is_empty() {
-            return Ok(());
-        }
+    for_pieces(input, |rows| {
         let texts = rows.iter().map(|row| inputs(task, row)).collect::<Result<Vec<_>>>()?;
-        for prediction in model.predict(task, &texts)? {
-            output::json(&prediction)?;
-        }
-    }
+        model.predict(task, &texts)?.iter().try_for_each(output::json)
+    })
 }
 
 /// The kind's inputs of a line.
 fn inputs(task: &ModelTask, row: &Row) -> Result<Vec<String>> {
-    Ok(task.kind.inputs.iter().map(|role| row.text(role)).collect::<Result<_, _>>()?)
+    let is_tagging = task.kind.head == HeadForm::TokenLinear;
+    let read = |role: &&str| if is_tagging { row.words(role) } else { row.text(role) };
+    Ok(task.kind.inputs.iter().map(read).collect::<Result<_, _>>()?)
 }

@@ -7,7 +7,7 @@ use polytask_nn::States;
 use polytask_train::model::{self, Model};
 use serde_json::{Value, json};
 
-use crate::lines::{Lines, Row};
+use crate::lines::{Row, for_pieces};
 use crate::output::{self, Outcome};
 
 /// Find the nearest passages of a corpus, exactly
@@ -17,22 +17,22 @@ Examples:
   polytask search --model runs/first/model --corpus corpus.jsonl --query 'who repairs engines?' -k 5
   polytask search --model runs/first/model --corpus corpus.jsonl --input queries.jsonl > found.jsonl
 
-A corpus line is {\"_id\": …, \"title\": …, \"text\": …} (id and title may be absent), a query line {\"text\": …}.")]
+A corpus line is {\"_id\": …, \"title\": …, \"text\": …} (id and title may be absent), a query line\n{\"text\": …}.\n\nExit codes: 0 done, 2 could not run.")]
 pub(crate) struct Args {
     /// Folder of a model
     #[arg(long, short)]
     model: PathBuf,
-    /// Passages as JSON lines
+    /// File of passages
     #[arg(long, short)]
     corpus: String,
     /// A query
     #[arg(long, short, conflicts_with = "input")]
     query: Vec<String>,
-    /// Queries as JSON lines, or - for standard input
+    /// File of queries, or - for JSON lines on standard input
     #[arg(long, short)]
     input: Option<String>,
     /// Passages per query
-    #[arg(short, default_value_t = 10)]
+    #[arg(short, default_value_t = 10, value_parser = super::count)]
     k: usize,
     /// Print JSON lines also for --query
     #[arg(long)]
@@ -52,8 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         None => args.query.clone(),
     };
     if queries.is_empty() {
-        let problem = polytask_core::Problem::new("no query").try_this("`--query TEXT` or `--input FILE`");
-        return Err(polytask_core::Error::from(problem).into());
+        return output::refuse("no query", "`--query TEXT` or `--input FILE`");
     }
     let corpus = read_corpus(&model, &args.corpus)?;
     let vectors = model.embed(&queries)?;
@@ -80,6 +79,9 @@ fn read_corpus(model: &Model, path: &str) -> Result<Corpus> {
         let text = format!("{} {}", row.text_or_empty("title"), row.text("text")?);
         Ok((id.unwrap_or_else(|| number.to_string()), text.trim().to_string()))
     })?;
+    if passages.is_empty() {
+        return output::refuse(format!("{path}: no passage, expected at least one"), "{\"text\": \"…\"} on each line");
+    }
     let (ids, texts): (Vec<_>, Vec<_>) = passages.into_iter().unzip();
     let vectors = model.embed(&texts)?;
     Ok(Corpus { ids, texts, vectors })
@@ -87,17 +89,14 @@ fn read_corpus(model: &Model, path: &str) -> Result<Corpus> {
 
 /// Reads all lines of a file through `take`.
 fn all_rows<R>(path: &str, mut take: impl FnMut(&Row) -> Result<R>) -> Result<Vec<R>> {
-    let mut lines = Lines::open(path)?;
     let mut all = Vec::new();
-    loop {
-        let rows = lines.next_piece()?;
-        if rows.is_empty() {
-            return Ok(all);
-        }
-        for row in &rows {
+    for_pieces(path, |rows| {
+        for row in rows {
             all.push(take(row)?);
         }
-    }
+        Ok(())
+    })?;
+    Ok(all)
 }
 
 /// The beginning of a text, on one line.

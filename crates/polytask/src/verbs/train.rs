@@ -6,7 +6,6 @@ use anyhow::Result;
 use polytask_core::report::RunReport;
 use polytask_core::{Suite, atomic, suite};
 use polytask_train::log::Log;
-use polytask_train::observe::Observer;
 use polytask_train::prepare::prepare;
 use polytask_train::run::{self, RunOptions};
 
@@ -25,14 +24,21 @@ Examples:
 The run's folder holds model/ (loads in sentence-transformers), report.html, report.json, CARD.md, suite.toml
 and log.jsonl. Exit codes: 0 done, 1 a task regressed beyond its margin, 2 could not run.")]
 pub(crate) struct Args {
-    /// The suite file; with --resume, the run's own copy is used
+    /// The suite file
     suite: PathBuf,
     /// Folder of the run [default: runs/NAME]
     #[arg(long, short)]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// What every verb that trains takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct RunArgs {
     /// Change a setting: train.lr=3e-4, task.sts.margin=2
     #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    pub(super) set: Vec<String>,
     /// Seed of every random choice
     #[arg(long)]
     seed: Option<u64>,
@@ -47,42 +53,74 @@ pub(crate) struct Args {
     quiet: bool,
     /// Print the report as one JSON object
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
-    let mut set = args.set.clone();
-    set.extend(args.seed.map(|seed| format!("seed={seed}")));
-    let suite = suites::load(&args.suite, &set)?;
+    let suite = args.run.load(&args.suite, &[])?;
     let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&suite.name));
-    run::claim(&out, args.force, args.resume)?;
-    let mut progress = Progress::new(args.quiet);
-    let report = execute(suite, &out, args.resume, &mut progress)?;
-    show(&report, &out, args.json)
+    let report = args.run.execute(suite, &out)?;
+    show(&report, &out, args.run.json)
 }
 
-/// Prepares and runs a suite; the folder has been claimed.
-pub(super) fn execute(suite: Suite, out: &Path, resume: bool, progress: &mut dyn Observer) -> Result<RunReport> {
-    suites::set_threads(suite.train.threads)?;
-    if let Some(report) = finished(out, resume)? {
-        return Ok(report);
+impl RunArgs {
+    /// The suite with `first` and the command line's settings.
+    pub(super) fn load(&self, path: &Path, first: &[&str]) -> Result<Suite> {
+        let seed = self.seed.map(|seed| format!("seed={seed}"));
+        let set = first.iter().map(ToString::to_string).chain(self.set.iter().cloned()).chain(seed);
+        Ok(suites::load(path, &set.collect::<Vec<_>>())?)
     }
-    atomic::write(&out.join("suite.toml"), suite::to_toml(&suite.with_absolute_paths()).as_bytes())?;
-    let mut log = Log::open(&out.join("log.jsonl"), progress)?;
-    let prepared = prepare(suite, &mut log)?;
-    let options = RunOptions { out: out.to_path_buf(), resume, baselines: Some(suites::baselines()) };
-    Ok(run::run(&prepared, &options, &mut log)?)
+
+    /// Runs a suite in `out`; that folder is touched only when suite and data are right.
+    pub(super) fn execute(&self, suite: Suite, out: &Path) -> Result<RunReport> {
+        suites::set_threads(suite.train.threads)?;
+        run::check_free(out, self.force, self.resume)?;
+        if self.resume {
+            check_same(&suite, out)?;
+            if let Some(report) = finished(out)? {
+                return Ok(report);
+            }
+        }
+        let mut progress = Progress::new(self.quiet);
+        let prepared = prepare(suite, &mut progress)?;
+        run::claim(out, self.force, self.resume)?;
+        let copy = suite::to_toml(&prepared.suite.with_absolute_paths());
+        atomic::write(&out.join("suite.toml"), copy.as_bytes())?;
+        let mut log = Log::open(&out.join("log.jsonl"), &mut progress)?;
+        let options = RunOptions { out: out.into(), resume: self.resume, baselines: Some(suites::baselines()) };
+        Ok(run::run(&prepared, &options, &mut log)?)
+    }
+}
+
+/// Refuses to continue a run with other settings than it began with. Files are not compared by name, since a
+/// folder may have moved; checkpoints know their content.
+fn check_same(suite: &Suite, out: &Path) -> Result<()> {
+    let path = out.join("suite.toml");
+    let Ok(before) = std::fs::read_to_string(&path) else { return Ok(()) };
+    let is_path = |line: &&str| ["data", "files", "corpus", "queries", "qrels"].iter().any(|key| line.starts_with(key));
+    let now = suite::to_toml(&suite.with_absolute_paths());
+    let [before, now] = [&before, &now].map(|text| text.lines().filter(|line| !is_path(line)).collect::<Vec<_>>());
+    if before == now {
+        return Ok(());
+    }
+    let n = before.iter().zip(&now).take_while(|(a, b)| a == b).count();
+    let [before, now] = [before, now].map(|lines| lines.get(n).copied().unwrap_or("nothing more"));
+    let what = format!("the run in {} began with `{before}`, found `{now}`", out.display());
+    output::refuse(what, "the suite, `--set` and `--seed` it began with, or `--force` to start anew")
 }
 
 /// The report of a run that has nothing left to resume.
-fn finished(out: &Path, resume: bool) -> Result<Option<RunReport>> {
+fn finished(out: &Path) -> Result<Option<RunReport>> {
     let path = out.join("report.json");
-    if !resume || !path.exists() {
+    if !path.exists() {
         return Ok(None);
     }
     output::note("this run is finished; nothing to resume");
     let bytes = std::fs::read(&path).map_err(polytask_core::Error::io("read", &path))?;
-    Ok(Some(serde_json::from_slice(&bytes)?))
+    match serde_json::from_slice(&bytes) {
+        Ok(report) => Ok(Some(report)),
+        Err(error) => output::refuse(format!("{}: {error}", path.display()), "`--force` to run anew"),
+    }
 }
 
 /// Prints the outcome.

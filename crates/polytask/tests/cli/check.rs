@@ -118,7 +118,7 @@ fn an_empty_split_and_a_valid_of_one_class_are_told() {
     let error = mistakes(&one("class", ""), &[("train.csv", b""), VALID]);
     has(&error, &["data/t/train.csv"]);
     let error = mistakes(&one("class", ""), &[TRAIN, ("valid.csv", b"text,label\nd,x\ne,x\n")]);
-    has(&error, &["valid", "one"]);
+    has(&error, &["data/t/valid.csv", "at least two labels"]);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_judgement_of_a_passage_that_is_not_there_has_a_line() {
         ("queries.jsonl", b"{\"_id\":\"q1\",\"text\":\"b\"}\n"),
         ("qrels/train.tsv", b"query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\td9\t1\n"),
     ];
-    has(&mistakes(&place, &files), &["data/t/qrels/train.tsv:3", "d9"]);
+    has(&mistakes(&place, &files), &["data/t/queries.jsonl:1", "`d9`", "corpus"]);
 }
 
 #[test]

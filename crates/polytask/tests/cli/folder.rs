@@ -63,7 +63,7 @@ fn weights_of_another_shape_are_refused_with_both_shapes() {
     let place = copied_model();
     let config = place.read("model/config.json").replace("\"intermediate_size\": ", "\"intermediate_size\": 1");
     place.write("model/config.json", config);
-    refused(&place, &["model/model.safetensors", "expected"]);
+    refused(&place, &["model/model.safetensors", "config.json describes"]);
 }
 
 #[test]

@@ -150,7 +150,8 @@ const SPLITS: [(&str, usize); 3] = [("train", 48), ("valid", 12), ("test", 14)];
 pub(crate) fn write_data(place: &Place) {
     for (split, n) in SPLITS {
         let rows = |header: &str, row: &dyn Fn(usize) -> String| {
-            (0..n).fold(format!("{header}\n"), |mut text, i| {
+            let head = if header.is_empty() { String::new() } else { format!("{header}\n") };
+            (0..n).fold(head, |mut text, i| {
                 let _ = writeln!(text, "{}", row(i));
                 text
             })
