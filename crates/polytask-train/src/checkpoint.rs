@@ -48,9 +48,8 @@ impl Checkpoints {
 
     /// Writes the state in place of the last one. Frozen blocks are left out: they are the encoder's.
     pub fn save(&self, state: &State, trainable: &[bool]) -> Result<()> {
-        let meta = serde_json::to_vec(&self.meta(state)).map_err(|e| {
-            polytask_core::Error::Bug(format!("checkpoint cannot be written as JSON: {e}"))
-        })?;
+        let meta = serde_json::to_vec(&self.meta(state))
+            .map_err(|e| polytask_core::Error::Bug(format!("checkpoint cannot be written as JSON: {e}")))?;
         let mut out = Tensors::default();
         for ((block, slot), _) in
             state.trunk.blocks.iter().zip(&state.slots.trunk).zip(trainable).filter(|(_, t)| **t)
@@ -62,7 +61,9 @@ impl Checkpoints {
         }
         if let Some(best) = &state.best {
             let names = state.trunk.blocks.iter().map(|block| &block.name);
-            names.zip(&best.trunk).for_each(|(name, values)| out.push(format!("best.{name}"), Values::F32(values)));
+            names
+                .zip(&best.trunk)
+                .for_each(|(name, values)| out.push(format!("best.{name}"), Values::F32(values)));
             best.heads.iter().for_each(|b| out.push(format!("best.{}", b.name), Values::F32(&b.values)));
         }
         out.push("method".into(), Values::F64(&state.method));

@@ -8,16 +8,16 @@ use std::sync::Arc;
 use polytask_core::{Purpose, rng};
 use polytask_data::{Dataset, TextId};
 use polytask_nn::objective::{self, TaskInput};
-use polytask_nn::trunk::sinks;
 use polytask_nn::pooling::Pooling;
+use polytask_nn::trunk::sinks;
 use polytask_nn::{Block, Cotangent, GradSink, Mode, Params, Saved, States, TaskGrad, Trunk};
 
 use crate::Result;
 use crate::assemble::{Leaf, Part, StepBatch};
 use crate::cache::FrozenCache;
 use crate::cotangents::{merge, place, scatter};
-use crate::method::{Gramian, Jacobian};
 use crate::heads::TaskHead;
+use crate::method::{Gramian, Jacobian};
 
 /// The unchanging parts of a training.
 #[derive(Clone, Copy)]
@@ -169,8 +169,7 @@ impl Engine<'_> {
     ) -> Result<std::result::Result<PartGradient, String>> {
         let head = &self.heads[part.task];
         let (input, mask) = self.input(part, states, pooled, step);
-        let mut gradient =
-            objective::gradient(&*head.head, &heads[part.task], &*head.loss, &input)?;
+        let mut gradient = objective::gradient(&*head.head, &heads[part.task], &*head.loss, &input)?;
         multiply(&mut gradient.d_z, &mask);
         let (factor, loss) = (head.loss_weight as f32, gradient.loss * head.loss_weight);
         gradient.d_z.iter_mut().chain(&mut gradient.d_head).for_each(|g| *g *= factor);
@@ -184,13 +183,7 @@ impl Engine<'_> {
     }
 
     /// The head's input with dropout applied, and the factors that did it (empty without dropout).
-    fn input(
-        &self,
-        part: &Part,
-        states: &States,
-        pooled: &States,
-        step: u64,
-    ) -> (TaskInput<f32>, Vec<f32>) {
+    fn input(&self, part: &Part, states: &States, pooled: &States, step: u64) -> (TaskInput<f32>, Vec<f32>) {
         let (rows, from) = match &part.leaf {
             Leaf::Sentences => (&part.sequences, pooled),
             Leaf::Tokens(rows) => (rows, states),
@@ -294,7 +287,12 @@ impl Engine<'_> {
     }
 
     /// The gradients at the trunk's output, `[tasks, rows × d_hidden]`.
-    pub fn representation_rows(&self, batch: &StepBatch, evaluation: &Evaluation, tasks: &[usize]) -> Jacobian {
+    pub fn representation_rows(
+        &self,
+        batch: &StepBatch,
+        evaluation: &Evaluation,
+        tasks: &[usize],
+    ) -> Jacobian {
         let d_hidden = self.trunk.d_hidden();
         let width = batch.packed.n_rows() * d_hidden;
         let mut values = vec![0.0; tasks.len() * width];

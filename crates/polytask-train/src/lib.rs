@@ -9,6 +9,7 @@
 pub mod assemble;
 pub mod cache;
 pub mod checkpoint;
+mod choose;
 mod claim;
 mod cotangents;
 pub mod engine;

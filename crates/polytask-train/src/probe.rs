@@ -64,8 +64,7 @@ impl<'a> StepProbe<'a> {
             states
         });
         let wanted: Vec<_> = batch.parts.iter().filter(|part| tasks.contains(&part.task)).collect();
-        let evaluation =
-            self.engine.run_heads(&heads, batch, &wanted, forward, moved.as_ref(), self.step)?;
+        let evaluation = self.engine.run_heads(&heads, batch, &wanted, forward, moved.as_ref(), self.step)?;
         Ok(Placed { trunk, batch, evaluation: Rc::new(evaluation) })
     }
 

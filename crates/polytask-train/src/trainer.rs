@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use polytask_core::Split;
-use polytask_core::suite::{Keep, TrainSpec};
+use polytask_core::suite::TrainSpec;
 use polytask_data::Plan;
 use polytask_nn::optim::{self, AdamW};
 use polytask_nn::{Block, Params};
@@ -11,7 +11,6 @@ use polytask_nn::{Block, Params};
 use crate::assemble::{Draw, StepBatch, assemble};
 use crate::checkpoint::Checkpoints;
 use crate::engine::{Engine, Evaluation, Weights, empty_sum};
-use crate::evaluate;
 use crate::history::History;
 use crate::method::{Direction, Heads, Method, Update};
 use crate::observe::{Event, Observer};
@@ -90,22 +89,6 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// The weights the run keeps.
-    pub fn kept(&self) -> (Params, Vec<Block>, u64) {
-        let mut trunk = self.state.trunk.clone();
-        match (&self.state.best, self.spec.keep) {
-            (Some(best), Keep::Best) => {
-                for (block, values) in trunk.blocks.iter_mut().zip(&best.trunk) {
-                    if !values.is_empty() {
-                        block.values.clone_from(values);
-                    }
-                }
-                (trunk, best.heads.clone(), best.step)
-            }
-            _ => (trunk, self.state.heads.clone(), self.state.step),
-        }
-    }
-
     /// One optimiser step; gives the number of tokens read.
     fn step(&mut self) -> Result<usize> {
         let step = self.state.step + 1;
@@ -139,7 +122,7 @@ impl Trainer<'_> {
         (0..=extra).map(batch).collect()
     }
 
-    fn weights(&self) -> Weights<'_> {
+    pub(crate) fn weights(&self) -> Weights<'_> {
         Weights { trunk: &self.state.trunk, heads: &self.state.heads }
     }
 
@@ -162,7 +145,12 @@ impl Trainer<'_> {
     }
 
     /// The tasks whose gradient stops being finite inside the trunk are taken out; whether any was.
-    fn isolate_in_trunk(&mut self, batch: &StepBatch, evaluation: &mut Evaluation, step: u64) -> Result<bool> {
+    fn isolate_in_trunk(
+        &mut self,
+        batch: &StepBatch,
+        evaluation: &mut Evaluation,
+        step: u64,
+    ) -> Result<bool> {
         for task in evaluation.parts.iter().map(|part| part.task).collect::<Vec<_>>() {
             let mut sum = empty_sum(&self.state.trunk, evaluation);
             let pair = (&[task][..], &[1.0][..]);
@@ -342,58 +330,6 @@ impl Trainer<'_> {
         self.spec.patience > 0 && self.state.stale >= self.spec.patience
     }
 
-    /// Scores the tasks on valid and keeps the weights when they are the best so far.
-    fn evaluate(&mut self, observer: &mut dyn Observer) -> Result<()> {
-        let predictions = evaluate::predict(&self.engine, self.weights(), &self.tasks, Split::Valid)?;
-        let mut scores = Vec::new();
-        for (&task, predictions) in &predictions {
-            let head = &self.engine.heads[task];
-            scores.push((task, polytask_eval::score(&head.metric, predictions)?));
-        }
-        self.state.history.valid(self.state.step, &scores);
-        let shown: Vec<(&str, &str, f64)> = scores
-            .iter()
-            .map(|(t, v)| (self.engine.heads[*t].name.as_str(), self.engine.heads[*t].metric.as_str(), *v))
-            .collect();
-        observer.event(Event::Valid { step: self.state.step, scores: &shown });
-        let watched = self.watched(&predictions, &scores)?;
-        self.keep(watched);
-        Ok(())
-    }
-
-    /// What `watch` names, signed so that larger is better.
-    fn watched(
-        &self,
-        predictions: &std::collections::BTreeMap<usize, polytask_eval::Predictions>,
-        scores: &[(usize, f64)],
-    ) -> Result<Option<f64>> {
-        let (task, metric) = self.spec.watch.split_once('.').unwrap_or((&self.spec.watch, ""));
-        let named = |t: &usize| self.engine.heads[*t].name == task;
-        if let Some(index) = self.tasks.iter().copied().find(named) {
-            let metric = if metric.is_empty() { &self.engine.heads[index].metric } else { metric };
-            let Some(predictions) = predictions.get(&index) else { return Ok(None) };
-            return Ok(Some(signed(metric, polytask_eval::score(metric, predictions)?)));
-        }
-        let values = scores.iter().map(|(t, v)| signed(&self.engine.heads[*t].metric, *v));
-        let finite: Vec<f64> = values.filter(|v| v.is_finite()).collect();
-        Ok((!finite.is_empty()).then(|| finite.iter().sum::<f64>() / finite.len() as f64))
-    }
-
-    fn keep(&mut self, watched: Option<f64>) {
-        let Some(score) = watched.filter(|score| score.is_finite()) else { return };
-        if self.state.best.as_ref().is_some_and(|best| score <= best.score) {
-            self.state.stale += 1;
-            return;
-        }
-        self.state.stale = 0;
-        if self.spec.keep == Keep::Best || self.spec.patience > 0 {
-            let trunk = self.state.trunk.blocks.iter().zip(self.engine.trainable);
-            let trunk = trunk.map(|(block, &t)| if t { block.values.clone() } else { Vec::new() }).collect();
-            let (step, heads) = (self.state.step, self.state.heads.clone());
-            self.state.best = Some(Best { step, score, trunk, heads });
-        }
-    }
-
     fn checkpoint(&mut self) -> Result<()> {
         self.state.method = self.method.state();
         match &self.checkpoints {
@@ -401,9 +337,4 @@ impl Trainer<'_> {
             None => Ok(()),
         }
     }
-}
-
-/// A score with the sign that makes larger better.
-fn signed(metric: &str, value: f64) -> f64 {
-    if polytask_eval::higher_is_better(metric) { value } else { -value }
 }

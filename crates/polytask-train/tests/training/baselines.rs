@@ -28,7 +28,8 @@ fn single_task_runs_see_exactly_the_rows_of_the_joint_run() {
             let mut expected = BTreeMap::new();
             for step in 0..joint.n_steps() {
                 for (_, rows) in joint.step(step).into_iter().filter(|(source, _)| *source == spec.source) {
-                    let known: Vec<u32> = rows.into_iter().filter(|&r| targets.is_known(r as usize)).collect();
+                    let known: Vec<u32> =
+                        rows.into_iter().filter(|&r| targets.is_known(r as usize)).collect();
                     if !known.is_empty() {
                         expected.insert(step, known);
                     }
@@ -85,10 +86,15 @@ fn a_baseline_with_unknown_numbers_is_kept_too() {
     let data = Data::new();
     for split in Split::ALL {
         let rows = data.rows("notes", split).into_iter().enumerate();
-        data.write("notes", split, rows.map(|(i, mut row)| {
-            row["size"] = if i % 3 == 0 { serde_json::json!([1, null]) } else { serde_json::json!([i, 2 * i]) };
-            row
-        }));
+        data.write(
+            "notes",
+            split,
+            rows.map(|(i, mut row)| {
+                row["size"] =
+                    if i % 3 == 0 { serde_json::json!([1, null]) } else { serde_json::json!([i, 2 * i]) };
+                row
+            }),
+        );
     }
     let two = TWO.replacen("kind = \"class\"", "kind = \"regression\"\ncolumns = { value = \"size\" }", 1);
     let mut cached = Vec::new();
@@ -111,7 +117,10 @@ fn an_output_folder_is_never_overwritten_unasked() {
     run(&data.prepare(TWO, &["train.steps=1"]), &options, &mut Silent).unwrap();
     fs::write(out.join("mine.txt"), "keep me").unwrap();
     let error = claim(&out, false, false).unwrap_err().to_string();
-    assert!(error.contains("not empty") && error.contains("--force") && error.contains("--resume"), "{error}");
+    assert!(
+        error.contains("not empty") && error.contains("--force") && error.contains("--resume"),
+        "{error}"
+    );
     claim(&out, false, true).unwrap();
     assert!(out.join("report.json").exists());
     claim(&out, true, false).unwrap();

@@ -153,6 +153,19 @@ impl Data {
         }
     }
 
+    /// Gives each row of train a weight in a column of its own, and every other row the weight 1.
+    pub fn weigh(&self, name: &str, column: &str, weight: impl Fn(usize) -> f64) {
+        for split in Split::ALL {
+            let rows = self.rows(name, split).into_iter().enumerate();
+            let weight = |i| if split == Split::Train { weight(i) } else { 1.0 };
+            let rows = rows.map(|(i, mut row)| {
+                row[column] = json!(weight(i));
+                row
+            });
+            self.write(name, split, rows);
+        }
+    }
+
     pub fn path(&self) -> &Path {
         self.0.path()
     }

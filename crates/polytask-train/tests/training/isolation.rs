@@ -4,34 +4,27 @@ use polytask_core::Split;
 use polytask_train::Error;
 use polytask_train::observe::Silent;
 use polytask_train::run::{RunOptions, run};
-use serde_json::json;
 
 use crate::common::{Data, TWO, heads, trunk};
 
-/// Row weights whose sum is no number any more.
-fn break_rows(data: &Data, name: &str) {
-    data.change(name, name, |_, row| row["weight"] = json!(3e38));
+/// Two tasks with heads, those named `broken` with a weight that no gradient survives.
+fn tasks(broken: &[&str]) -> String {
+    let weight = |task| if broken.contains(&task) { "1e300" } else { "1" };
+    let task = |name, kind, data| {
+        let loss_weight = weight(name);
+        format!(
+            "[[task]]\nname = \"{name}\"\nkind = \"{kind}\"\ndata = \"{data}\"\nbatch_rows = 8\nloss_weight = {loss_weight}\n"
+        )
+    };
+    task("tone", "class", "notes") + &task("same", "pair-class", "pairs")
 }
-
-const CLASSES: &str = r#"
-[[task]]
-name = "tone"
-kind = "class"
-data = "notes"
-batch_rows = 8
-[[task]]
-name = "same"
-kind = "pair-class"
-data = "pairs"
-batch_rows = 8
-"#;
 
 #[test]
 fn the_others_train_as_if_the_broken_task_were_absent() {
     let data = Data::new();
-    break_rows(&data, "pairs");
     for method in ["equal", "uw", "pcgrad", "mgda"] {
-        let rig = data.rig(CLASSES, &[&*format!("train.weighting=\"{method}\""), "train.conflict_every=1"]);
+        let rig = data
+            .rig(&tasks(&["same"]), &[&*format!("train.weighting=\"{method}\""), "train.conflict_every=1"]);
         let both = rig.trained();
         let mut alone = rig.trainer_of(&[0]);
         alone.train("test", &mut Silent).unwrap();
@@ -48,8 +41,7 @@ fn the_others_train_as_if_the_broken_task_were_absent() {
 #[test]
 fn a_run_with_a_broken_task_ends_with_a_report_that_names_it() {
     let data = Data::new();
-    break_rows(&data, "pairs");
-    let prepared = data.prepare(CLASSES, &["train.baselines=true"]);
+    let prepared = data.prepare(&tasks(&["same"]), &["train.baselines=true"]);
     let options = RunOptions { out: data.out("run"), resume: false, baselines: Some(data.out("kept")) };
     let report = run(&prepared, &options, &mut Silent).unwrap();
     assert_eq!((&*report.isolated[0].task, report.isolated[0].step), ("same", 1));
@@ -62,8 +54,7 @@ fn a_run_with_a_broken_task_ends_with_a_report_that_names_it() {
 #[test]
 fn a_broken_task_that_stands_alone_in_its_steps_is_skipped() {
     let data = Data::new();
-    break_rows(&data, "pairs");
-    let state = data.rig(CLASSES, &["train.mixing=\"alternate\"", "train.steps=10"]).trained();
+    let state = data.rig(&tasks(&["same"]), &["train.mixing=\"alternate\"", "train.steps=10"]).trained();
     assert_eq!(state.step, 10);
     assert_eq!(state.history.losses[&0].len() as u64 + state.history.isolated[0].steps, 10);
     assert!(state.history.isolated[0].steps > 1 && !state.history.losses.contains_key(&1));
@@ -72,10 +63,8 @@ fn a_broken_task_that_stands_alone_in_its_steps_is_skipped() {
 #[test]
 fn when_no_task_is_sound_training_ends_in_words() {
     let data = Data::new();
-    break_rows(&data, "pairs");
-    break_rows(&data, "notes");
     for mixing in ["joint", "alternate"] {
-        let rig = data.rig(CLASSES, &[&*format!("train.mixing=\"{mixing}\"")]);
+        let rig = data.rig(&tasks(&["same", "tone"]), &[&*format!("train.mixing=\"{mixing}\"")]);
         let error = rig.trainer().train("test", &mut Silent).unwrap_err();
         assert!(matches!(error, Error::Diverged { .. }));
         let words = error.to_string();

@@ -54,7 +54,8 @@ fn every_kind_learns_is_scored_saved_and_predicts_as_in_the_run() {
     assert_eq!(report.tasks.len(), 7);
     for task in &report.tasks {
         let curve = &report.losses[&task.task];
-        let mean = |points: &[polytask_core::report::Point]| points.iter().map(|p| p.value).sum::<f64>() / 3.0;
+        let mean =
+            |points: &[polytask_core::report::Point]| points.iter().map(|p| p.value).sum::<f64>() / 3.0;
         let (first, last) = (mean(&curve[..3]), mean(&curve[curve.len() - 3..]));
         assert!(last < first, "{} {first} {last}", task.task);
         assert_eq!((task.split.as_str(), task.joint.len()), ("test", task.single.len()));
@@ -85,7 +86,8 @@ fn every_kind_learns_is_scored_saved_and_predicts_as_in_the_run() {
         }
     }
     let judged =
-        judge(prepared.suite.clone(), &data.out("run").join("model"), None, Split::Test, &mut Silent).unwrap();
+        judge(prepared.suite.clone(), &data.out("run").join("model"), None, Split::Test, &mut Silent)
+            .unwrap();
     for (judged, reported) in judged.tasks.iter().zip(&report.tasks) {
         for (judged, reported) in judged.joint.iter().zip(&reported.joint) {
             let apart = (judged.interval.value - reported.interval.value).abs();

@@ -2,7 +2,6 @@
 
 use polytask_core::Split;
 use polytask_train::engine::Weights;
-use serde_json::json;
 
 use crate::common::{Data, NOTES, Rig};
 
@@ -22,8 +21,8 @@ fn row_weights_make_a_weighted_mean() {
     let data = Data::new();
     let plain = data.rig(TONE, &["model.dropout=0"]);
     let (a, b) = (loss(&plain, &[0], 1), loss(&plain, &[1], 1));
-    data.change("notes", "notes", |i, row| row["weight"] = json!(if i == 0 { 2.0 } else { 0.5 }));
-    let weighted = data.rig(TONE, &["model.dropout=0"]);
+    data.weigh("notes", "sure", |i| if i == 0 { 2.0 } else { 0.5 });
+    let weighted = data.rig(&format!("{TONE}columns = {{ weight = \"sure\" }}\n"), &["model.dropout=0"]);
     let expected = (2.0 * a + 0.5 * b) / 2.5;
     assert!((loss(&weighted, &[0, 1], 1) - expected).abs() < 1e-6);
     assert!((a - b).abs() > 1e-4);
@@ -48,8 +47,12 @@ fn label_smoothing_class_weights_and_loss_weight_reach_the_loss() {
 #[test]
 fn a_task_s_own_row_weights_go_before_those_of_its_source() {
     let data = Data::new();
-    data.change("notes", "notes", |i, row| row["sure"] = json!(if i % 2 == 0 { 1.0 } else { 0.0 }));
-    let own = NOTES.replacen("kind = \"class\"\nfrom = \"notes\"", "kind = \"class\"\nfrom = \"notes\"\ncolumns = { weight = \"sure\" }", 1);
+    data.weigh("notes", "sure", |i| if i % 2 == 0 { 1.0 } else { 0.0 });
+    let own = NOTES.replacen(
+        "kind = \"class\"\nfrom = \"notes\"",
+        "kind = \"class\"\nfrom = \"notes\"\ncolumns = { weight = \"sure\" }",
+        1,
+    );
     let (plain, own) = (data.rig(NOTES, &["model.dropout=0"]), data.rig(&own, &["model.dropout=0"]));
     assert!((loss(&own, &[0, 1, 2], 1) - loss(&plain, &[0, 2], 1)).abs() < 1e-6);
 }
@@ -70,11 +73,18 @@ fn a_head_s_own_rate_moves_it_faster_and_the_trunk_alike() {
     let data = Data::new();
     let faster = format!("{TONE}lr_factor = 3.0\n");
     // Without decay and clipping, AdamW's first step is the rate in every direction.
-    let set = ["train.steps=1", "train.weight_decay=0", "train.clip=0", "train.warmup=0", "train.schedule=\"constant\""];
+    let set = [
+        "train.steps=1",
+        "train.weight_decay=0",
+        "train.clip=0",
+        "train.warmup=0",
+        "train.schedule=\"constant\"",
+    ];
     let (slow, fast) = (data.rig(TONE, &set), data.rig(&faster, &set));
     let change = |rig: &Rig| {
         let (before, after) = (rig.blocks(), rig.trained());
-        let change: f32 = after.heads[0].values.iter().zip(&before[0].values).map(|(a, b)| (a - b).abs()).sum();
+        let change: f32 =
+            after.heads[0].values.iter().zip(&before[0].values).map(|(a, b)| (a - b).abs()).sum();
         (change, after.trunk)
     };
     let (slow, fast) = (change(&slow), change(&fast));

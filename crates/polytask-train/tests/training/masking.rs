@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::common::{Data, NOTES, Rig, apart, heads, size, trunk};
 
 const TONE: &str = "[[task]]\nname = \"tone\"\nkind = \"class\"\ndata = \"gaps\"\n";
-const SIZE: &str = "[[task]]\nname = \"tone\"\nkind = \"regression\"\ncolumns = { value = \"size\" }\ndata = \"gaps\"\n";
+const SIZE: &str =
+    "[[task]]\nname = \"tone\"\nkind = \"regression\"\ncolumns = { value = \"size\" }\ndata = \"gaps\"\n";
 const TOPICS: &str =
     "[[task]]\nname = \"tone\"\nkind = \"multilabel\"\ncolumns = { labels = \"topics\" }\ndata = \"gaps\"\n";
 const TAGS: &str = "[[task]]\nname = \"tone\"\nkind = \"tagging\"\ndata = \"gaps\"\n";
@@ -37,7 +38,11 @@ fn a_training_with_gaps_equals_the_training_on_the_rows_without_gaps() {
         });
         let with_gaps = data.rig(task, &[]).trained();
         let rows = data.rows(from, Split::Train);
-        data.write("gaps", Split::Train, rows.into_iter().enumerate().filter(|(i, _)| keep(*i)).map(|(_, r)| r));
+        data.write(
+            "gaps",
+            Split::Train,
+            rows.into_iter().enumerate().filter(|(i, _)| keep(*i)).map(|(_, r)| r),
+        );
         let filtered = data.rig(task, &[]).trained();
         assert!(with_gaps.step > 2);
         assert!(with_gaps == filtered, "{target}");
@@ -54,7 +59,11 @@ fn tasks_with_gaps_on_one_source_train_as_on_filtered_sources_of_their_own() {
     });
     let rows = data.rows("notes", Split::Train);
     data.change("notes", "filtered", |_, _| ());
-    data.write("filtered", Split::Train, rows.into_iter().enumerate().filter(|(i, _)| keep(*i)).map(|(_, r)| r));
+    data.write(
+        "filtered",
+        Split::Train,
+        rows.into_iter().enumerate().filter(|(i, _)| keep(*i)).map(|(_, r)| r),
+    );
     // A step sees all rows. With this epsilon the optimiser does not blow rounding up to the size of a step.
     let set = ["train.steps=6", "train.eps=1e-2", "model.dropout=0"];
     let gaps = NOTES.replace("data = \"notes\"", "data = \"gaps\"\nbatch_rows = 24");
@@ -95,7 +104,8 @@ fn a_task_absent_from_a_step_keeps_its_head_and_its_moments() {
 #[test]
 fn a_row_that_no_task_knows_changes_nothing_and_unknown_numbers_of_a_row_get_no_gradient() {
     let data = Data::new();
-    let kind = "[[task]]\nname = \"two\"\nkind = \"regression\"\ndata = \"two\"\ncolumns = { value = \"two\" }\n";
+    let kind =
+        "[[task]]\nname = \"two\"\nkind = \"regression\"\ndata = \"two\"\ncolumns = { value = \"two\" }\n";
     // The second number of rows 0 to 7 is unknown, of row 8 all numbers.
     data.change("notes", "two", |i, row| {
         row["two"] = match i {
@@ -106,10 +116,14 @@ fn a_row_that_no_task_knows_changes_nothing_and_unknown_numbers_of_a_row_get_no_
     });
     for split in [Split::Valid, Split::Test] {
         let rows = data.rows("two", split).into_iter().enumerate();
-        data.write("two", split, rows.map(|(i, mut row)| {
-            row["two"] = json!([i, if i % 2 == 0 { Value::Null } else { json!(3 * i) }]);
-            row
-        }));
+        data.write(
+            "two",
+            split,
+            rows.map(|(i, mut row)| {
+                row["two"] = json!([i, if i % 2 == 0 { Value::Null } else { json!(3 * i) }]);
+                row
+            }),
+        );
     }
     let rig = data.rig(kind, &["model.dropout=0"]);
     let gradient = |rows: &[u32]| {
@@ -135,8 +149,9 @@ fn a_row_that_no_task_knows_changes_nothing_and_unknown_numbers_of_a_row_get_no_
 #[test]
 fn rows_of_weight_zero_are_as_if_absent() {
     let data = Data::new();
-    data.change("notes", "gaps", |i, row| row["weight"] = json!(if keep(i) { 1.0 } else { 0.0 }));
-    let rig = data.rig(TONE, &["model.dropout=0"]);
+    data.change("notes", "gaps", |_, _| ());
+    data.weigh("gaps", "sure", |i| if keep(i) { 1.0 } else { 0.0 });
+    let rig = data.rig(&format!("{TONE}columns = {{ weight = \"sure\" }}\n"), &["model.dropout=0"]);
     let loss = |rig: &Rig, rows: &[u32]| {
         let (params, blocks) = (&rig.prepared.encoder.params, rig.blocks());
         let weights = Weights { trunk: params, heads: &blocks };

@@ -120,7 +120,8 @@ fn all_ways_to_say_the_sum_train_alike() {
                 [("block weights", block_weights as Answer), ("vector", vector), ("gradients", gradients)]
             {
                 let found = by(&rig, answer);
-                let (trunks, heads) = (apart(&trunk(&found), &trunk(&expected)), apart(&heads(&found), &heads(&expected)));
+                let (trunks, heads) =
+                    (apart(&trunk(&found), &trunk(&expected)), apart(&heads(&found), &heads(&expected)));
                 assert!(trunks < 1e-5 && heads < 1e-5, "{name} {space} {freeze} {trunks} {heads}");
             }
         }
@@ -204,7 +205,9 @@ fn a_method_sees_extra_batches_displaced_weights_and_the_losses_after_the_step()
     let total = |losses: &[f64]| losses.iter().sum::<f64>();
     for seen in seen.iter() {
         assert_eq!(seen.before, seen.displaced);
-        assert!(seen.extra.iter().all(|losses| losses.iter().all(|l| l.is_finite()) && *losses != seen.before));
+        assert!(
+            seen.extra.iter().all(|losses| losses.iter().all(|l| l.is_finite()) && *losses != seen.before)
+        );
         // The same batch and masks at the old weights: the heads hardly moved, so neither did the losses.
         for (old, before) in seen.after_at_old.iter().zip(&seen.before) {
             assert!((old - before).abs() < 1e-4, "{old} {before}");

@@ -29,7 +29,11 @@ fn every_mixing_sampling_and_schedule_trains() {
     let mut finals = Vec::new();
     for mixing in ["joint", "alternate"] {
         for sampling in samplings {
-            let set = [&*format!("train.mixing=\"{mixing}\""), &*format!("train.sampling={sampling}"), "train.steps=8"];
+            let set = [
+                &*format!("train.mixing=\"{mixing}\""),
+                &*format!("train.sampling={sampling}"),
+                "train.steps=8",
+            ];
             let state = data.rig(TWO, &set).trained();
             assert_eq!(state.step, 8);
             let losses = &state.history.losses;
@@ -69,7 +73,12 @@ fn a_vector_of_an_aggregator_leaves_blocks_alone_that_no_task_reaches() {
 #[test]
 fn frozen_blocks_stay_byte_for_byte_and_the_cache_of_their_states_changes_nothing() {
     let data = Data::new();
-    for frozen in ["[\"embeddings\"]", "[\"embeddings\", \"layer.0\"]", "[\"embeddings\", \"layer.0-1\"]", "[\"layer.0\"]"] {
+    for frozen in [
+        "[\"embeddings\"]",
+        "[\"embeddings\", \"layer.0\"]",
+        "[\"embeddings\", \"layer.0-1\"]",
+        "[\"layer.0\"]",
+    ] {
         let freeze = &*format!("model.freeze={frozen}");
         let (cached, plain) = (data.rig(TWO, &[freeze]), data.rig(TWO, &[freeze, "train.cache_mb=0"]));
         assert_eq!((cached.cache.is_some(), plain.cache.is_some()), (frozen.contains("emb"), false));
@@ -100,7 +109,8 @@ fn training_stops_when_patience_is_over_and_keeps_the_best() {
 fn the_best_weights_are_those_of_the_best_evaluation_of_what_is_watched() {
     let data = Data::new();
     for (watch, metric, sign) in [("tone", "macro_f1", 1.0), ("alike", "spearman", 1.0)] {
-        let rig = data.rig(TWO, &["train.eval_every=1", &*format!("train.watch=\"{watch}\""), "train.epochs=4"]);
+        let rig =
+            data.rig(TWO, &["train.eval_every=1", &*format!("train.watch=\"{watch}\""), "train.epochs=4"]);
         assert_eq!(rig.heads[usize::from(watch == "alike")].metric, metric);
         let mut trainer = rig.trainer();
         trainer.train("test", &mut Silent).unwrap();

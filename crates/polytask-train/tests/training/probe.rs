@@ -73,7 +73,8 @@ fn losses_at_displaced_weights_heads_and_states_move_as_their_gradients_say() {
         let rig = data.rig(ALL, &[dropout]);
         let bench = Bench::new(&rig);
         for with_evaluation in [true, false] {
-            let (mut full, mut states) = (bench.probe(FULL, with_evaluation), bench.probe(STATES, with_evaluation));
+            let (mut full, mut states) =
+                (bench.probe(FULL, with_evaluation), bench.probe(STATES, with_evaluation));
             let (rows, at_states) = (full.rows(At::default()).unwrap(), states.rows(At::default()).unwrap());
             let heads = full.heads(At::default()).unwrap();
             for i in 0..bench.tasks.len() {
@@ -130,7 +131,8 @@ fn gramian_gradient_products_blocks_and_single_tasks_are_those_of_the_rows() {
         let rows = probe.rows(At::default()).unwrap();
         let (found, expected) = (probe.gramian(At::default()).unwrap(), rows.gramian(0..rows.width));
         let scale = expected.values.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
-        let apart_by = found.values.iter().zip(&expected.values).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let apart_by =
+            found.values.iter().zip(&expected.values).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!(apart_by < 1e-6 * scale, "{apart_by} {scale}");
         for i in 0..rows.n {
             let alone = probe.task(At::default(), i).unwrap();
@@ -170,7 +172,8 @@ fn in_an_extra_batch_a_task_without_targets_has_loss_nan_and_a_zero_row() {
     for with_evaluation in [true, false] {
         let mut probe = bench.probe(FULL, with_evaluation);
         let at = At { batch: 1, ..At::default() };
-        let (losses, rows, heads) = (probe.losses(at).unwrap(), probe.rows(at).unwrap(), probe.heads(at).unwrap());
+        let (losses, rows, heads) =
+            (probe.losses(at).unwrap(), probe.rows(at).unwrap(), probe.heads(at).unwrap());
         for i in 0..bench.tasks.len() {
             let absent = i >= 3;
             assert_eq!((losses[i].is_nan(), size(rows.row(i)) == 0.0), (absent, absent), "{i}");

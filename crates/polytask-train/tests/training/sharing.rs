@@ -17,8 +17,17 @@ fn gradients(rig: &Rig, draws: &[(usize, Vec<u32>)]) -> (Vec<f32>, Vec<Vec<f32>>
     let evaluation = Rc::new(engine.evaluate(weights, &batches[0], 1).unwrap());
     let tasks: Vec<usize> = (0..rig.heads.len()).collect();
     let space = GradientSpace::Full;
-    let mut probe =
-        StepProbe { engine: &engine, weights, batches: &batches, evaluation: Some(evaluation), tasks: &tasks, step: 1, epoch: 0, lr: 1e-3, space };
+    let mut probe = StepProbe {
+        engine: &engine,
+        weights,
+        batches: &batches,
+        evaluation: Some(evaluation),
+        tasks: &tasks,
+        step: 1,
+        epoch: 0,
+        lr: 1e-3,
+        space,
+    };
     let ones = vec![1.0; tasks.len()];
     (probe.gradient(At::default(), &ones).unwrap(), probe.heads(At::default()).unwrap())
 }
@@ -42,8 +51,7 @@ fn tasks_of_one_source_encode_each_text_once_and_pull_as_from_sources_of_their_o
     let from_own: Vec<_> = (0..3).map(|source| (source, rows.clone())).collect();
     // Equal texts of different sources are one sequence too.
     assert_eq!(own.batch_of(&from_own).texts.len(), texts.len());
-    let ((a, a_heads), (b, b_heads)) =
-        (gradients(&shared, &[(0, rows.clone())]), gradients(&own, &from_own));
+    let ((a, a_heads), (b, b_heads)) = (gradients(&shared, &[(0, rows.clone())]), gradients(&own, &from_own));
     assert!(size(&a) > 1e-3);
     assert!(apart(&a, &b) < 1e-6 * size(&a), "{}", apart(&a, &b));
     assert_eq!(a_heads, b_heads);
