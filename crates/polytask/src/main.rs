@@ -2,6 +2,7 @@
 //!
 //! Each verb is one file in [`verbs`]; this file parses, dispatches, and turns the outcome into an exit code:
 //! 0 done, 1 ran but a stated bar was missed, 2 could not run.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod lines;
 mod npy;

@@ -38,9 +38,11 @@ pub(crate) fn json<T: Serialize>(value: &T) -> Result<()> {
     line(serde_json::to_string(value)?)
 }
 
-/// Columns of a table: what the shell says, else what most terminals have room for.
+/// Columns of a table: what the environment says, else the terminal's, else what most terminals have room for.
 pub(crate) fn width() -> usize {
-    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(110)
+    let named = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let shown = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    named.or_else(shown).unwrap_or(110)
 }
 
 /// Prints a line for people on standard error.

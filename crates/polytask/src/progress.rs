@@ -37,7 +37,8 @@ impl Progress {
         if !self.is_terminal {
             return;
         }
-        let style = "{prefix:>16.bold} {bar:24.cyan/dim} {pos}/{len}  {msg}  {eta} left";
+        // Only the message is cut where the terminal ends: a line that wraps would be drawn anew below itself.
+        let style = "{prefix:>16.bold} {bar:24.cyan/dim} {pos}/{len}  {eta:>3} left  {wide_msg}";
         self.bar = ProgressBar::new(total);
         // The template is fixed; if it were wrong the default style is shown instead.
         if let Ok(style) = ProgressStyle::with_template(style) {
@@ -53,7 +54,7 @@ impl Progress {
         self.bar.set_position(done);
         let rate = self.tokens as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         let losses: Vec<String> = losses.iter().map(|(name, loss)| format!("{name} {loss:.3}")).collect();
-        self.bar.set_message(format!("{}  {:.1}k tokens/s", losses.join("  "), rate / 1e3));
+        self.bar.set_message(format!("{:.1}k tokens/s  {}", rate / 1e3, losses.join("  ")));
     }
 
     fn say(&self, text: &str) {

@@ -181,6 +181,7 @@ fn train_names() -> String {
 
 /// What is near a path that does not exist: the nearest name in its folder, else the names there.
 fn near_files(base: &Path, path: &Path) -> String {
+    let base = if base.as_os_str().is_empty() { Path::new(".") } else { base };
     let (parent, name) = (path.parent().unwrap_or(Path::new("")), path.file_name());
     let folder = base.join(parent);
     if !folder.is_dir() {

@@ -29,7 +29,7 @@ pub use files::{COMPRESSIONS, FORMATS};
 pub use keys::{KeyInfo, POOLINGS, Table, ValueType, keys, keys_of};
 pub use parts::SAMPLINGS;
 pub use read::{load, parse};
-pub use template::template;
+pub use template::{template, template_from};
 pub use write::{hash, to_toml};
 
 /// A part of a task's data.
@@ -307,6 +307,34 @@ pub struct Catalogue {
     pub weightings: Vec<&'static MethodInfo>,
     /// Metrics.
     pub metrics: Vec<&'static MethodInfo>,
+}
+
+impl Catalogue {
+    /// Losses a kind may have, its default first.
+    pub fn losses_of(&self, kind: &KindInfo) -> Vec<&'static str> {
+        with_own(kind.losses, &self.losses, kind)
+    }
+
+    /// Metrics of a kind, its default first.
+    pub fn metrics_of(&self, kind: &KindInfo) -> Vec<&'static str> {
+        with_own(kind.metrics, &self.metrics, kind)
+    }
+
+    /// Whether a kind has this metric, with any cut: `ndcg@20` where it has `ndcg@10`.
+    pub fn has_metric(&self, kind: &KindInfo, metric: &str) -> bool {
+        let cut_is_number = |cut: &str| cut.parse::<usize>().is_ok_and(|k| k > 0);
+        let same = |known: &str| match (known.split_once('@'), metric.split_once('@')) {
+            (Some((a, _)), Some((b, cut))) => a == b && cut_is_number(cut),
+            _ => known == metric,
+        };
+        self.metrics_of(kind).into_iter().any(same)
+    }
+}
+
+/// What a kind lists, then the parts that name the kind themselves.
+fn with_own(listed: &[&'static str], parts: &[&'static MethodInfo], kind: &KindInfo) -> Vec<&'static str> {
+    let own = parts.iter().filter(|info| info.kinds.contains(&kind.name)).map(|info| info.id);
+    listed.iter().copied().chain(own).collect()
 }
 
 impl Suite {

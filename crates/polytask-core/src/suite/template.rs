@@ -28,6 +28,11 @@ const SHOWN: &[(&str, bool)] = &[
 /// A suite file for the data in `folder`: a task per folder with a train file, per BEIR folder and per further
 /// file; an example to fill in when there is none.
 pub fn template(folder: &Path) -> String {
+    template_from(folder, Path::new(""))
+}
+
+/// As [`template`], for a suite file that reaches `folder` by the path `way`.
+pub fn template_from(folder: &Path, way: &Path) -> String {
     let tasks = find(folder);
     let name = folder.file_name().map_or_else(|| "suite".into(), |name| usable_name(&name.to_string_lossy()));
     let mut text = String::from(
@@ -41,7 +46,8 @@ pub fn template(folder: &Path) -> String {
     if tasks.is_empty() {
         text.push_str(EXAMPLE);
     }
-    for task in tasks {
+    for mut task in tasks {
+        task.data = way.join(&task.data).display().to_string();
         task.write(&mut text);
     }
     text
@@ -210,6 +216,7 @@ mod tests {
             family: crate::Family::LossWeighting,
             about: "",
             cost: "",
+            kinds: &[],
             params: &[],
         };
         Catalogue { losses: Vec::new(), weightings: vec![&EQUAL], metrics: Vec::new() }

@@ -11,9 +11,9 @@ use crate::output::{self, Outcome};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  polytask init > suite.toml\n  polytask init --data data/ --out suite.toml\n\nExit codes: 0 done, 2 could not run.")]
 pub(crate) struct Args {
-    /// Folder whose data files become tasks; without it, an example is written
-    #[arg(long)]
-    data: Option<PathBuf>,
+    /// Folder whose data files become tasks; an example is written when it has none
+    #[arg(long, default_value = ".")]
+    data: PathBuf,
     /// File to write; standard output otherwise
     #[arg(long, short)]
     out: Option<PathBuf>,
@@ -22,8 +22,22 @@ pub(crate) struct Args {
     force: bool,
 }
 
+/// The path to `data` from a file in `home`: relative where one lies in the other.
+fn way(home: &Path, data: &Path) -> PathBuf {
+    let whole = |path: &Path| {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.into())
+    };
+    let (home, data) = (whole(home), whole(data));
+    data.strip_prefix(&home).map(Path::to_path_buf).unwrap_or(data)
+}
+
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
-    let text = suite::template(args.data.as_deref().unwrap_or(Path::new(".")));
+    if !args.data.is_dir() {
+        return output::refuse(format!("there is no folder {}", args.data.display()), "`--data` with a folder of data files");
+    }
+    let home = args.out.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+    let text = suite::template_from(&args.data, &way(home, &args.data));
     let Some(out) = &args.out else {
         output::line(text.trim_end())?;
         return Ok(Outcome::Done);
@@ -31,6 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     if out.exists() && !args.force {
         return output::refuse(format!("{} exists", out.display()), "`--force`, or another `--out`");
     }
+    atomic::create_dir(out.parent().unwrap_or(Path::new("")))?;
     atomic::write(out, text.as_bytes())?;
     output::note(format!("wrote {}; next: polytask check {}", out.display(), out.display()));
     Ok(Outcome::Done)

@@ -28,10 +28,10 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  polytask demo                                  the whole way on four real tasks
-  polytask init > suite.toml                     start a suite of your own
-  polytask check suite.toml                      all mistakes at once, with line and remedy
-  polytask train suite.toml --out runs/first     train, compare with single-task models, report
+  polytask demo                                  # the whole way on four real tasks
+  polytask init > suite.toml                     # start a suite of your own
+  polytask check suite.toml                      # all mistakes at once, with line and remedy
+  polytask train suite.toml --out runs/first     # train, compare with single-task models, report
   polytask embed --model runs/first/model --input texts.jsonl --output vectors.npy
 
 Exit codes: 0 done, 1 ran but a task regressed, 2 could not run.";
@@ -89,5 +89,78 @@ fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(n) if n > 0 => Ok(n),
         _ => Err("expected a whole number of at least 1".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Words of a command line: quotes keep spaces, a comment, a pipe or a redirection ends it.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+        for c in line.chars() {
+            match (quote, c) {
+                (Some(open), _) if open == c => quote = None,
+                (None, '\'' | '"') => {
+                    quote = Some(c);
+                    word.get_or_insert_default();
+                }
+                (None, '#' | '|' | '>') if word.is_none() => return words,
+                (None, ' ') => words.extend(word.take()),
+                _ => word.get_or_insert_default().push(c),
+            }
+        }
+        words.extend(word);
+        words
+    }
+
+    /// Command lines that name this program in a text: as a line, after a pipe, or run by cargo.
+    fn commands(text: &str) -> Vec<Vec<String>> {
+        let line = |line: &str| {
+            let line = line.trim_start_matches([' ', '$']).replace("cargo run --release -- ", "polytask ");
+            let at = if line.starts_with("polytask ") { 0 } else { line.find("| polytask ")? + 2 };
+            Some(words(&line[at..]))
+        };
+        text.lines().filter_map(line).collect()
+    }
+
+    /// The fenced code of a page; the commands of prose have no arguments to be checked.
+    fn code(page: &str) -> String {
+        page.split("```").skip(1).step_by(2).collect()
+    }
+
+    #[test]
+    fn every_command_of_the_pages_and_of_the_help_is_understood() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+        let pages = docs.chain(["README.md", "CONTRIBUTING.md", "demo/README.md"].map(|name| root.join(name)));
+        let pages = pages.filter(|page| page.extension().is_some_and(|ending| ending == "md"));
+        let mut all: Vec<_> = pages.filter_map(|page| std::fs::read_to_string(page).ok()).flat_map(|p| commands(&code(&p))).collect();
+        let mut command = Cli::command();
+        all.extend(commands(&command.render_long_help().to_string()));
+        for verb in command.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {
+            let help = commands(&verb.render_long_help().to_string());
+            assert!(!help.is_empty(), "{} has no example", verb.get_name());
+            all.extend(help);
+        }
+        for command in all {
+            if let Err(error) = Cli::try_parse_from(&command) {
+                panic!("{command:?}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_command_line_is_cut_into_words_as_a_shell_does() {
+        let line = "echo '{\"a\": 1}' | polytask predict --text 'where is \"it\"?' -i - > out  # why";
+        assert_eq!(commands(line), [["polytask", "predict", "--text", "where is \"it\"?", "-i", "-"]]);
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
     }
 }

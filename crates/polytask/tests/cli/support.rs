@@ -104,7 +104,8 @@ impl Ran {
     pub(crate) fn refused(self) -> String {
         assert_eq!(self.code, 2, "{self:#?}");
         assert!(self.out.is_empty(), "{self:#?}");
-        assert!(self.err.starts_with("error: ") && self.err.contains("try: "), "{self:#?}");
+        assert!(self.err.lines().any(|line| line.starts_with("error: ")), "{self:#?}");
+        assert!(self.err.contains("try: "), "{self:#?}");
         self.err
     }
 

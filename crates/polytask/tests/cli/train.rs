@@ -134,7 +134,8 @@ fn init_writes_a_suite_that_is_right_once_its_data_exist() {
     let text = place.polytask(&["init"]).done();
     place.write("suite.toml", &text);
     let error = place.polytask(&["check", "suite.toml"]).refused();
-    has(&error, &["suite.toml:", "data/intent"]);
+    has(&error, &["suite.toml:", "data/intent", "there is no folder"]);
+    assert!(!error.contains("``"), "{error}");
     place.write("data/intent/train.csv", "text,label\na,x\nb,y\nc,x\nd,y\n");
     place.write("data/intent/valid.csv", "text,label\nf,x\ng,y\n");
     place.polytask(&["check", "suite.toml", "--data"]).done();
@@ -152,6 +153,9 @@ fn init_guesses_tasks_from_a_folder_of_data() {
         has(&text, &[&format!("name = \"{name}\""), &format!("kind = \"{kind}\"")]);
     }
     place.polytask(&["check", "suite.toml", "--data"]).done();
+    place.polytask(&["init", "--data", "data", "--out", "away/suite.toml"]).done();
+    place.polytask(&["check", "away/suite.toml", "--data"]).done();
+    has(&place.polytask(&["init", "--data", "nowhere"]).refused(), &["nowhere"]);
     let refused = place.polytask(&["init", "--out", "suite.toml"]).refused();
     has(&refused, &["suite.toml exists", "--force"]);
     assert_eq!(place.read("suite.toml"), text);
