@@ -40,6 +40,8 @@ pub struct MethodInfo {
     pub about: &'static str,
     /// What it costs compared with the plain step; empty when nothing worth saying.
     pub cost: &'static str,
+    /// Kinds it fits beside those that list it themselves (losses and metrics): a new part needs no edit there.
+    pub kinds: &'static [&'static str],
     /// Its parameters.
     pub params: &'static [ParamInfo],
 }
@@ -159,6 +161,7 @@ mod tests {
             family: Family::Loss,
             about: "",
             cost: "",
+            kinds: &[],
             params: &[ParamInfo { name: "scale", about: "", default: "20.0", range: Range::Positive }],
         };
         let mut choice = Choice::named("x");

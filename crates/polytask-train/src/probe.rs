@@ -34,6 +34,8 @@ pub struct StepProbe<'a> {
     pub lr: f64,
     /// Which gradients the run's method sees.
     pub space: GradientSpace,
+    /// Whether the step's own gradients were finite wherever the method looked at them.
+    pub is_finite: bool,
 }
 
 /// An evaluation and where it was made.
@@ -164,11 +166,15 @@ impl Probe for StepProbe<'_> {
             return Ok(rows.gramian(0..rows.width));
         }
         let placed = self.place(at)?;
-        self.engine.gramian(&placed.trunk, &placed.evaluation, self.tasks)
+        let gramian = self.engine.gramian(&placed.trunk, &placed.evaluation, self.tasks)?;
+        self.is_finite &= at != At::default() || gramian.values.iter().all(|v| v.is_finite());
+        Ok(gramian)
     }
 
     fn rows(&mut self, at: At) -> Result<Jacobian> {
-        self.rows_of(&self.place(at)?, self.tasks)
+        let rows = self.rows_of(&self.place(at)?, self.tasks)?;
+        self.is_finite &= at != At::default() || rows.values.iter().all(|v| v.is_finite());
+        Ok(rows)
     }
 
     fn gradient(&mut self, at: At, weights: &[f64]) -> Result<Vec<f32>> {

@@ -379,8 +379,9 @@ pub(crate) fn metrics<'a>(kind: &KindInfo, main: &'a str) -> Vec<&'a str>
 where
     'static: 'a,
 {
-    let others = kind.metrics.iter().copied().filter(|metric| *metric != main);
-    std::iter::once(main).chain(others).collect()
+    let own = polytask_eval::infos().into_iter().filter(|info| info.kinds.contains(&kind.name));
+    let all = kind.metrics.iter().copied().chain(own.map(|info| info.id));
+    std::iter::once(main).chain(all.filter(|metric| *metric != main)).collect()
 }
 
 /// One hash over the hashes of all files read.

@@ -100,11 +100,9 @@ impl Trainer<'_> {
         }
         let mut evaluation = self.engine.evaluate(self.weights(), &batches[0], step)?;
         self.isolate(&mut evaluation, step)?;
-        if !evaluation.parts.is_empty() {
-            self.state.history.losses(step, &evaluation.parts, self.engine.heads);
-            self.measure_conflict(&evaluation, step)?;
-            self.apply(&batches, evaluation, step)?;
-        }
+        self.state.history.losses(step, &evaluation.parts, self.engine.heads);
+        self.measure_conflict(&evaluation, step)?;
+        self.apply(&batches, evaluation, step)?;
         self.state.step = step;
         Ok(tokens)
     }
@@ -179,27 +177,30 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Asks the method and applies its update; when that is not finite, once more without the culprits.
+    /// Asks the method and applies its update; when something is not finite, once more without the culprits, the
+    /// method's state put back.
     fn apply(&mut self, batches: &[StepBatch], evaluation: Evaluation, step: u64) -> Result<()> {
-        let mut evaluation = Rc::new(evaluation);
-        loop {
+        let (mut evaluation, before) = (Rc::new(evaluation), self.method.state());
+        while !evaluation.parts.is_empty() {
             let tasks: Vec<usize> = evaluation.parts.iter().map(|part| part.task).collect();
             let main = Some(evaluation.clone());
-            let update = self.ask(batches, main, &tasks, step, |method, probe| method.update(probe))?;
-            let gradients = self.gradients(&batches[0], &evaluation, &tasks, update)?;
-            let norm = gradients.norm();
-            if norm.is_finite() {
-                return self.finish(batches, &tasks, gradients, norm, step);
+            let (update, is_finite) =
+                self.ask(batches, main, &tasks, step, |method, probe| method.update(probe))?;
+            if is_finite {
+                let gradients = self.gradients(&batches[0], &evaluation, &tasks, update)?;
+                let norm = gradients.norm();
+                if norm.is_finite() {
+                    return self.finish(batches, &tasks, gradients, norm, step);
+                }
             }
+            self.method.restore(&before)?;
             let only = Rc::get_mut(&mut evaluation).expect("the probe that shared it is gone");
             if !self.isolate_in_trunk(&batches[0], only, step)? {
                 let what = "the combined gradient".to_string();
                 return Err(Error::Diverged { step, what, lr: self.lr(step) });
             }
-            if evaluation.parts.is_empty() {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     /// Clips, steps, and tells the method.
@@ -220,7 +221,7 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Lets the method work with a probe of this step.
+    /// Lets the method work with a probe of this step; its answer, and whether all gradients it saw were finite.
     fn ask<R>(
         &mut self,
         batches: &[StepBatch],
@@ -228,7 +229,7 @@ impl Trainer<'_> {
         tasks: &[usize],
         step: u64,
         question: impl FnOnce(&mut dyn Method, &mut StepProbe) -> Result<R>,
-    ) -> Result<R> {
+    ) -> Result<(R, bool)> {
         let mut probe = StepProbe {
             engine: &self.engine,
             weights: Weights { trunk: &self.state.trunk, heads: &self.state.heads },
@@ -239,8 +240,10 @@ impl Trainer<'_> {
             epoch: self.plan.epochs(step - 1) as u64,
             lr: optim::rate(self.spec.schedule, self.spec.lr, self.spec.warmup, self.plan.n_steps(), step),
             space: self.spec.gradients,
+            is_finite: true,
         };
-        question(&mut *self.method, &mut probe)
+        let answer = question(&mut *self.method, &mut probe)?;
+        Ok((answer, probe.is_finite))
     }
 
     /// From a method's update to flat gradients.

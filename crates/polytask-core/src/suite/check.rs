@@ -286,18 +286,25 @@ pub(super) fn target_columns(draft: &Draft, reporter: &mut Reporter) -> BTreeMap
 }
 
 /// The loss is one of the kind's.
-pub(super) fn loss(draft: &Draft, kind: &KindInfo, loss: &Choice, known: bool, reporter: &mut Reporter) {
-    if known && draft.section.has("loss") && !kind.losses.contains(&loss.name.as_str()) {
+pub(super) fn loss(
+    draft: &Draft,
+    kind: &KindInfo,
+    catalogue: &Catalogue,
+    (loss, known): (&Choice, bool),
+    reporter: &mut Reporter,
+) {
+    let fitting = catalogue.losses_of(kind);
+    if known && draft.section.has("loss") && !fitting.contains(&loss.name.as_str()) {
         let what =
             format!("loss `{}` in {} does not fit the kind `{}`", loss.name, draft.section.label, kind.name);
-        reporter.report(draft.section.place("loss"), what, one_of(kind.losses));
+        reporter.report(draft.section.place("loss"), what, one_of(&fitting));
     }
 }
 
 /// The metric is one of the kind's.
 pub(super) fn metric(draft: &Draft, kind: &KindInfo, catalogue: &Catalogue, reporter: &mut Reporter) {
     let Some(metric) = draft.section.maybe_text("metric") else { return };
-    if kind.metrics.contains(&metric.as_str()) {
+    if catalogue.has_metric(kind, &metric) {
         return;
     }
     let label = &draft.section.label;
@@ -307,7 +314,8 @@ pub(super) fn metric(draft: &Draft, kind: &KindInfo, catalogue: &Catalogue, repo
     } else {
         format!("unknown metric `{}` in {label}", shorten(&metric))
     };
-    let remedy = if exists { one_of(kind.metrics) } else { near::advice(&metric, kind.metrics) };
+    let fitting = catalogue.metrics_of(kind);
+    let remedy = if exists { one_of(&fitting) } else { near::advice(&metric, &fitting) };
     reporter.report(draft.section.place("metric"), what, remedy);
 }
 
@@ -340,15 +348,27 @@ pub(super) fn labels(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter) {
 }
 
 /// What concerns the whole suite: steps against epochs, and what is watched.
-pub(super) fn fit(suite: &Suite, train: &Section, tasks: &[Draft], reporter: &mut Reporter) {
+pub(super) fn fit(
+    suite: &Suite,
+    train: &Section,
+    tasks: &[Draft],
+    catalogue: &Catalogue,
+    reporter: &mut Reporter,
+) {
     if train.has("epochs") && train.has("steps") {
         let what = "[train] has both `epochs` and `steps`, expected one of them";
         reporter.report(train.place("steps"), what, "remove one");
     }
-    watch(&suite.train.watch, train.place("watch"), tasks, reporter);
+    watch(&suite.train.watch, train.place("watch"), tasks, catalogue, reporter);
 }
 
-fn watch(watch: &str, origin: &Origin, tasks: &[Draft], reporter: &mut Reporter) {
+fn watch(
+    watch: &str,
+    origin: &Origin,
+    tasks: &[Draft],
+    catalogue: &Catalogue,
+    reporter: &mut Reporter,
+) {
     if watch == "mean" {
         return;
     }
@@ -362,12 +382,12 @@ fn watch(watch: &str, origin: &Origin, tasks: &[Draft], reporter: &mut Reporter)
         return reporter.report(origin, what, near::advice(name, &known));
     };
     let (Some(metric), Some(kind)) = (metric, task.kind) else { return };
-    if !kind.metrics.contains(&metric) {
+    if !catalogue.has_metric(kind, metric) {
         let what = format!(
             "`watch` in [train] names `{}`, which is no metric of {}",
             shorten(metric),
             task.section.label
         );
-        reporter.report(origin, what, near::advice(metric, kind.metrics));
+        reporter.report(origin, what, near::advice(metric, &catalogue.metrics_of(kind)));
     }
 }

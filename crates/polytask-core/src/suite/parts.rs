@@ -42,7 +42,7 @@ const fn sampling(
     paper: &'static str,
     params: &'static [ParamInfo],
 ) -> MethodInfo {
-    MethodInfo { id, title: id, paper, family: Family::Sampling, about, cost: "", params }
+    MethodInfo { id, title: id, paper, family: Family::Sampling, about, cost: "", kinds: &[], params }
 }
 
 impl Shelf<'_> {

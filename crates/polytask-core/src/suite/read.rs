@@ -87,7 +87,7 @@ impl Reader<'_, '_> {
             folder: self.file.parent().unwrap_or(Path::new("")).to_path_buf(),
             file: self.file.to_path_buf(),
         };
-        check::fit(&suite, &train, &tasks, self.reporter);
+        check::fit(&suite, &train, &tasks, self.catalogue, self.reporter);
         suite
     }
 
@@ -242,7 +242,7 @@ impl Reader<'_, '_> {
         let shelf = Shelf { noun: "loss", parts: &self.catalogue.losses };
         let (loss, known) = shelf.choice(section, "loss", kind.losses[0], self.reporter);
         if draft.kind.is_some() {
-            check::loss(draft, kind, &loss, known.is_some(), self.reporter);
+            check::loss(draft, kind, self.catalogue, (&loss, known.is_some()), self.reporter);
             check::metric(draft, kind, self.catalogue, self.reporter);
             check::labels(draft, kind, self.reporter);
         }

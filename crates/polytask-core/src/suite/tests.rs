@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::method::{Family, ParamInfo, Range};
 
 const fn part(id: &'static str, family: Family, params: &'static [ParamInfo]) -> MethodInfo {
-    MethodInfo { id, title: id, paper: "", family, about: "", cost: "", params }
+    MethodInfo { id, title: id, paper: "", family, about: "", cost: "", kinds: &[], params }
 }
 
 const SCALE: ParamInfo = ParamInfo { name: "scale", about: "", default: "20.0", range: Range::Positive };

@@ -141,7 +141,7 @@ fn unknown(name: &str) -> Error {
 
 /// The description of a metric without paper, cost or parameters.
 const fn info(id: &'static str, title: &'static str, about: &'static str) -> MethodInfo {
-    MethodInfo { id, title, paper: "", family: Family::Metric, about, cost: "", params: &[] }
+    MethodInfo { id, title, paper: "", family: Family::Metric, about, cost: "", kinds: &[], params: &[] }
 }
 
 /// `a / b`, and `otherwise` where b is 0.

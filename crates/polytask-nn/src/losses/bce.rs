@@ -15,6 +15,7 @@ static INFO: MethodInfo = MethodInfo {
     family: Family::Loss,
     about: "Negative log-likelihood of each label on its own, from logits.",
     cost: "",
+    kinds: &[],
     params: &[ParamInfo {
         name: "pos_weight",
         about: "Factor on the loss of labels that are present; above 1 trades precision for recall.",

@@ -19,6 +19,7 @@ static INFO: MethodInfo = MethodInfo {
     family: Family::Loss,
     about: "Pushes the cosine of pairs with a higher score above that of pairs with a lower one, by order only.",
     cost: "",
+    kinds: &[],
     params: &[ParamInfo {
         name: "scale",
         about: "Factor on differences of cosines; larger looks more at the pairs in the wrong order.",

@@ -15,6 +15,7 @@ static INFO: MethodInfo = MethodInfo {
     family: Family::Loss,
     about: "Mean of squared differences between the cosine of two vectors and a score mapped to [0, 1].",
     cost: "",
+    kinds: &[],
     params: &[],
 };
 

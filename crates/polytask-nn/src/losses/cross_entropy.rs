@@ -17,6 +17,7 @@ static INFO: MethodInfo = MethodInfo {
     family: Family::Loss,
     about: "Negative log-likelihood of the right label under the soft-max of the outputs.",
     cost: "",
+    kinds: &[],
     params: &[
         ParamInfo {
             name: "label_smoothing",

@@ -15,6 +15,7 @@ static INFO: MethodInfo = MethodInfo {
     family: Family::Loss,
     about: "Half the squared error up to delta, growing linearly beyond, so that outliers pull with bounded force.",
     cost: "",
+    kinds: &[],
     params: &[ParamInfo {
         name: "delta",
         about: "Error at which the loss turns linear, in units of the target as the loss sees it.",

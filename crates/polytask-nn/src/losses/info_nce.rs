@@ -19,6 +19,7 @@ static INFO: MethodInfo = MethodInfo {
     family: Family::Loss,
     about: "Negative log-likelihood of each query's positive among the passages of the batch.",
     cost: "",
+    kinds: &[],
     params: &[
         ParamInfo {
             name: "temperature",

@@ -15,6 +15,7 @@ static INFO: MethodInfo = MethodInfo {
     family: Family::Loss,
     about: "Mean of squared differences between output and target.",
     cost: "",
+    kinds: &[],
     params: &[],
 };
 

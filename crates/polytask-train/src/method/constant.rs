@@ -26,6 +26,7 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
     family: Family::LossWeighting,
     about: "follows the sum of the task losses times weights the user gives",
     cost: "one backward",
+    kinds: &[],
     params: &[ParamInfo {
         name: "weights",
         about: "weight of each task's loss, by task name; 1 for tasks not named",

@@ -26,6 +26,7 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
     family: Family::LossWeighting,
     about: "follows the sum of the task losses",
     cost: "one backward",
+    kinds: &[],
     params: &[],
 };
 

@@ -32,6 +32,7 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
     family: Family::GramianWeighting,
     about: "follows the shortest vector in the convex hull of the task gradients",
     cost: "Gramian + one backward",
+    kinds: &[],
     params: &[
         ParamInfo {
             name: "normalise",

@@ -27,6 +27,7 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
     family: Family::GramianWeighting,
     about: "takes from each task's gradient what conflicts with another task's, then adds them up",
     cost: "Gramian + one backward",
+    kinds: &[],
     params: &[],
 };
 

@@ -31,6 +31,7 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
     family: Family::LossWeighting,
     about: "learns a log variance per task and divides its loss by the variance",
     cost: "one backward",
+    kinds: &[],
     params: &[
         ParamInfo {
             name: "rate",

@@ -27,7 +27,7 @@ const COLD: [&str; 4] = ["blue", "teal", "navy", "ice"];
 const THINGS: [&str; 6] = ["cup", "door", "lamp", "coat", "boat", "wall"];
 
 /// A folder with the data of all kinds, and the suite's tables that read it.
-pub struct Data(tempfile::TempDir);
+pub(crate) struct Data(tempfile::TempDir);
 
 /// Settings every test starts from; overridden by `KEY=VALUE`.
 const BASE: &str = r#"
@@ -45,7 +45,7 @@ baselines = false
 "#;
 
 /// Four tasks on the rows of `notes`.
-pub const NOTES: &str = r#"
+pub(crate) const NOTES: &str = r#"
 [[source]]
 name = "notes"
 data = "notes"
@@ -66,7 +66,7 @@ columns = { labels = "topics" }
 "#;
 
 /// Two tasks with rows of their own.
-pub const TWO: &str = r#"
+pub(crate) const TWO: &str = r#"
 [[task]]
 name = "tone"
 kind = "class"
@@ -78,7 +78,7 @@ data = "pairs"
 "#;
 
 /// One task of every kind.
-pub const ALL: &str = r#"
+pub(crate) const ALL: &str = r#"
 [[source]]
 name = "notes"
 data = "notes"
@@ -116,7 +116,7 @@ data = "tags"
 
 impl Data {
     /// Writes all data; every text says what its targets are.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let data = Self(tempfile::tempdir().unwrap());
         for (split, n) in [(Split::Train, 24), (Split::Valid, 12), (Split::Test, 16)] {
             let mut rng = Rng::new(1, Purpose::Bench, &[split as u64]);
@@ -129,7 +129,7 @@ impl Data {
     }
 
     /// Writes a split of a data folder as JSON lines.
-    pub fn write(&self, name: &str, split: Split, rows: impl IntoIterator<Item = Value>) {
+    pub(crate) fn write(&self, name: &str, split: Split, rows: impl IntoIterator<Item = Value>) {
         let folder = self.path().join(name);
         fs::create_dir_all(&folder).unwrap();
         let lines: Vec<String> = rows.into_iter().map(|row| row.to_string()).collect();
@@ -137,13 +137,13 @@ impl Data {
     }
 
     /// The rows of a split of a data folder.
-    pub fn rows(&self, name: &str, split: Split) -> Vec<Value> {
+    pub(crate) fn rows(&self, name: &str, split: Split) -> Vec<Value> {
         let file = self.path().join(name).join(format!("{}.jsonl", split.name()));
         fs::read_to_string(file).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// A copy of a data folder with each row of train changed.
-    pub fn change(&self, from: &str, to: &str, change: impl Fn(usize, &mut Value)) {
+    pub(crate) fn change(&self, from: &str, to: &str, change: impl Fn(usize, &mut Value)) {
         for split in Split::ALL {
             let mut rows = self.rows(from, split);
             if split == Split::Train {
@@ -154,7 +154,7 @@ impl Data {
     }
 
     /// Gives each row of train a weight in a column of its own, and every other row the weight 1.
-    pub fn weigh(&self, name: &str, column: &str, weight: impl Fn(usize) -> f64) {
+    pub(crate) fn weigh(&self, name: &str, column: &str, weight: impl Fn(usize) -> f64) {
         for split in Split::ALL {
             let rows = self.rows(name, split).into_iter().enumerate();
             let weight = |i| if split == Split::Train { weight(i) } else { 1.0 };
@@ -166,17 +166,17 @@ impl Data {
         }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
     /// A folder beside the data.
-    pub fn out(&self, name: &str) -> PathBuf {
+    pub(crate) fn out(&self, name: &str) -> PathBuf {
         self.path().join("out").join(name)
     }
 
     /// Everything a run of these tasks works on.
-    pub fn prepare(&self, tasks: &str, set: &[&str]) -> Prepared {
+    pub(crate) fn prepare(&self, tasks: &str, set: &[&str]) -> Prepared {
         let catalogue = Catalogue {
             losses: polytask_nn::losses::infos(),
             weightings: table::infos(),
@@ -190,7 +190,7 @@ impl Data {
         prepare(suite, &mut Silent).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    pub fn rig(&self, tasks: &str, set: &[&str]) -> Rig {
+    pub(crate) fn rig(&self, tasks: &str, set: &[&str]) -> Rig {
         Rig::new(self.prepare(tasks, set))
     }
 }
@@ -233,15 +233,15 @@ fn tags(i: usize, rng: &mut Rng) -> Value {
 }
 
 /// What an engine and a trainer borrow.
-pub struct Rig {
-    pub prepared: Prepared,
-    pub heads: Vec<TaskHead>,
-    pub trainable: Vec<bool>,
-    pub cache: Option<FrozenCache>,
+pub(crate) struct Rig {
+    pub(crate) prepared: Prepared,
+    pub(crate) heads: Vec<TaskHead>,
+    pub(crate) trainable: Vec<bool>,
+    pub(crate) cache: Option<FrozenCache>,
 }
 
 impl Rig {
-    pub fn new(prepared: Prepared) -> Self {
+    pub(crate) fn new(prepared: Prepared) -> Self {
         let Prepared { suite, dataset, encoder, .. } = &prepared;
         let d_hidden = encoder.trunk.d_hidden();
         let d_in = encoder.pooling.width(d_hidden);
@@ -255,7 +255,7 @@ impl Rig {
         Self { prepared, heads, trainable, cache }
     }
 
-    pub fn engine(&self) -> Engine<'_> {
+    pub(crate) fn engine(&self) -> Engine<'_> {
         let Prepared { suite, dataset, encoder, .. } = &self.prepared;
         Engine {
             dataset,
@@ -269,16 +269,16 @@ impl Rig {
         }
     }
 
-    pub fn blocks(&self) -> Vec<Block> {
+    pub(crate) fn blocks(&self) -> Vec<Block> {
         self.heads.iter().map(|head| head.block(self.prepared.suite.seed)).collect()
     }
 
-    pub fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         fresh(self.prepared.encoder.params.clone(), self.blocks(), self.heads.len())
     }
 
     /// A trainer of some tasks, on the rows of the whole suite's plan.
-    pub fn trainer_of(&self, tasks: &[usize]) -> Trainer<'_> {
+    pub(crate) fn trainer_of(&self, tasks: &[usize]) -> Trainer<'_> {
         let Prepared { suite, dataset, .. } = &self.prepared;
         let names = suite.tasks.iter().map(|task| task.name.clone()).collect();
         let setup = Setup { tasks: names, lr: suite.train.lr };
@@ -293,37 +293,37 @@ impl Rig {
         }
     }
 
-    pub fn trainer(&self) -> Trainer<'_> {
+    pub(crate) fn trainer(&self) -> Trainer<'_> {
         self.trainer_of(&(0..self.heads.len()).collect::<Vec<_>>())
     }
 
     /// The state after a whole training.
-    pub fn trained(&self) -> State {
+    pub(crate) fn trained(&self) -> State {
         let mut trainer = self.trainer();
         trainer.train("test", &mut Silent).unwrap();
         trainer.state
     }
 
     /// The state after a whole training by this method.
-    pub fn trained_by(&self, method: Box<dyn Method>) -> State {
+    pub(crate) fn trained_by(&self, method: Box<dyn Method>) -> State {
         let mut trainer = Trainer { method, ..self.trainer() };
         trainer.train("test", &mut Silent).unwrap();
         trainer.state
     }
 
     /// A trainer that keeps checkpoints in a folder.
-    pub fn saving(&self, folder: &Path, identity: &str) -> Trainer<'_> {
+    pub(crate) fn saving(&self, folder: &Path, identity: &str) -> Trainer<'_> {
         fs::create_dir_all(folder).unwrap();
         Trainer { checkpoints: Some(Checkpoints::new(folder, identity)), ..self.trainer() }
     }
 
     /// The batch of these rows of train of a source, for all its tasks.
-    pub fn batch(&self, source: usize, rows: &[u32]) -> StepBatch {
+    pub(crate) fn batch(&self, source: usize, rows: &[u32]) -> StepBatch {
         self.batch_of(&[(source, rows.to_vec())])
     }
 
     /// The batch of these rows of these sources, for all tasks.
-    pub fn batch_of(&self, draws: &[(usize, Vec<u32>)]) -> StepBatch {
+    pub(crate) fn batch_of(&self, draws: &[(usize, Vec<u32>)]) -> StepBatch {
         let dataset = &self.prepared.dataset;
         let views: Vec<_> = (0..self.heads.len()).map(|t| self.heads[t].view(t, dataset)).collect();
         let draw = Draw { seed: self.prepared.suite.seed, step: 0 };
@@ -332,22 +332,22 @@ impl Rig {
 }
 
 /// The trunk's values, all blocks end to end.
-pub fn trunk(state: &State) -> Vec<f32> {
+pub(crate) fn trunk(state: &State) -> Vec<f32> {
     state.trunk.blocks.iter().flat_map(|block| block.values.iter().copied()).collect()
 }
 
 /// The values of all heads, end to end.
-pub fn heads(state: &State) -> Vec<f32> {
+pub(crate) fn heads(state: &State) -> Vec<f32> {
     state.heads.iter().flat_map(|block| block.values.iter().copied()).collect()
 }
 
 /// The largest difference of two lists.
-pub fn apart(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn apart(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
 /// The largest size of a list's values.
-pub fn size(a: &[f32]) -> f32 {
+pub(crate) fn size(a: &[f32]) -> f32 {
     a.iter().fold(0.0, |m, v| v.abs().max(m))
 }

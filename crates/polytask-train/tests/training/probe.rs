@@ -44,6 +44,7 @@ impl<'a> Bench<'a> {
             epoch: 0,
             lr: 1e-3,
             space,
+            is_finite: true,
         }
     }
 }
@@ -202,4 +203,23 @@ fn states_are_those_of_the_forward_with_a_start_per_text() {
     let trunk = &rig.prepared.encoder.trunk;
     let (direct, _) = trunk.forward(&rig.prepared.encoder.params, packed, polytask_nn::Mode::EVAL).unwrap();
     assert!(apart(&states.values, &direct.values) < 1e-6);
+}
+
+#[test]
+fn reported_cosines_are_those_of_the_rows() {
+    let data = Data::new();
+    let rig = data.rig(ALL, &["train.steps=1", "train.conflict_every=1"]);
+    let names: Vec<String> = rig.heads.iter().map(|head| head.name.clone()).collect();
+    let report = rig.trained().history.conflict_report(&names);
+    let mut bench = Bench::new(&rig);
+    bench.batches = vec![rig.batch_of(&rig.trainer().plan.step(0))];
+    let mut probe = StepProbe { step: 1, evaluation: None, ..bench.probe(FULL, false) };
+    let rows = probe.rows(At::default()).unwrap();
+    for i in 0..rows.n {
+        for j in 0..rows.n {
+            let norm = (dot(rows.row(i), rows.row(i)) * dot(rows.row(j), rows.row(j))).sqrt();
+            let cosine = dot(rows.row(i), rows.row(j)) / norm;
+            assert!((report.cosine[i][j].unwrap() - cosine).abs() < 1e-5, "{i} {j}");
+        }
+    }
 }

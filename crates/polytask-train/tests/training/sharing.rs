@@ -27,6 +27,7 @@ fn gradients(rig: &Rig, draws: &[(usize, Vec<u32>)]) -> (Vec<f32>, Vec<Vec<f32>>
         epoch: 0,
         lr: 1e-3,
         space,
+        is_finite: true,
     };
     let ones = vec![1.0; tasks.len()];
     (probe.gradient(At::default(), &ones).unwrap(), probe.heads(At::default()).unwrap())

