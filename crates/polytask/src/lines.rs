@@ -30,7 +30,10 @@ enum Fields {
 }
 
 /// Gives the rows of a file (or of standard input, for `-`) to `work`, a piece at a time.
-pub(crate) fn for_pieces(path: &str, mut work: impl FnMut(&[Row]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub(crate) fn for_pieces(
+    path: &str,
+    mut work: impl FnMut(&[Row]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let mut lines = Lines::open(path)?;
     loop {
         let rows = lines.next_piece()?;
@@ -118,7 +121,9 @@ impl Row {
     fn wrong(&self, field: &str, found: Option<&Cell>, expected: &str, example: &str) -> Error {
         let found = found.map_or_else(|| "nothing".into(), Cell::describe);
         let what = format!("field `{field}` holds {found}, expected {expected}");
-        Problem::at(self.place.clone(), what).try_this(format!("{{\"{field}\": {example}}} on each line")).into()
+        Problem::at(self.place.clone(), what)
+            .try_this(format!("{{\"{field}\": {example}}} on each line"))
+            .into()
     }
 
     /// The text in `field`, or nothing.
@@ -140,6 +145,7 @@ fn object(text: &str, place: &Place) -> Result<Map<String, Value>> {
 }
 
 fn unreadable(place: &Place, error: &io::Error) -> Error {
-    let remedy = if error.kind() == io::ErrorKind::InvalidData { "save the file as UTF-8" } else { "check the file" };
+    let remedy =
+        if error.kind() == io::ErrorKind::InvalidData { "save the file as UTF-8" } else { "check the file" };
     Problem::at(place.clone(), format!("cannot be read: {error}")).try_this(remedy).into()
 }

@@ -58,7 +58,8 @@ impl VectorFile {
     }
 
     fn push_lines(&mut self, vectors: &States) -> io::Result<()> {
-        (0..vectors.n_rows()).try_for_each(|i| writeln!(self.out, "{}", json!({ "embedding": vectors.row(i) })))
+        (0..vectors.n_rows())
+            .try_for_each(|i| writeln!(self.out, "{}", json!({ "embedding": vectors.row(i) })))
     }
 
     /// Completes the file and gives it its name.

@@ -73,11 +73,17 @@ impl Observer for Progress {
             Event::Step { done, losses, tokens, .. } => self.step(done, losses, tokens),
             Event::Done => {
                 self.bar.finish_and_clear();
-                self.say(&format!("{:>16}  done in {:.1} s", self.phase, self.started.elapsed().as_secs_f64()));
+                self.say(&format!(
+                    "{:>16}  done in {:.1} s",
+                    self.phase,
+                    self.started.elapsed().as_secs_f64()
+                ));
             }
             Event::Valid { step, scores } => {
-                let scores: Vec<String> =
-                    scores.iter().map(|(task, metric, value)| format!("{task} {metric} {value:.4}")).collect();
+                let scores: Vec<String> = scores
+                    .iter()
+                    .map(|(task, metric, value)| format!("{task} {metric} {value:.4}"))
+                    .collect();
                 self.say(&format!("{:>16}  step {step}: {}", "valid", scores.join(", ")));
             }
             Event::Note(text) => self.say(&format!("{:>16}  {text}", "note")),

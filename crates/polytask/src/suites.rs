@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use polytask_core::suite::{self, Catalogue, Suite};
 use polytask_core::Result;
+use polytask_core::suite::{self, Catalogue, Suite};
 use polytask_data::PullOptions;
 
 /// The losses, weightings and metrics of this build.

@@ -133,7 +133,10 @@ fn train_step(args: &StepArgs) -> Result<Outcome> {
     let config = BertConfig::mini_lm();
     let most = config.max_position_embeddings;
     if args.length > most {
-        return output::refuse(format!("--length is {}, expected at most {most}", args.length), "a shorter length");
+        return output::refuse(
+            format!("--length is {}, expected at most {most}", args.length),
+            "a shorter length",
+        );
     }
     let mut step = TrainStep::new(&config, args.batch, args.length)?;
     let mut number = 0;
@@ -157,7 +160,14 @@ fn train_step(args: &StepArgs) -> Result<Outcome> {
         let t = &figures.times;
         output::line(format!(
             "train step, {} x {} tokens, {:.1} M weights, {} threads: {:.1} ms (from {:.1} to {:.1}, {} runs), peak memory {:.0} MiB",
-            args.batch, args.length, figures.parameters as f64 / 1e6, figures.threads, t.median_ms, t.min_ms, t.max_ms, t.runs,
+            args.batch,
+            args.length,
+            figures.parameters as f64 / 1e6,
+            figures.threads,
+            t.median_ms,
+            t.min_ms,
+            t.max_ms,
+            t.runs,
             figures.peak_rss_mb
         ))?;
     }
@@ -176,7 +186,8 @@ struct TrainStep {
 impl TrainStep {
     fn new(config: &BertConfig, batch: usize, length: usize) -> Result<Self> {
         let mut rng = Rng::new(1, Purpose::Bench, &[]);
-        let mut sequence = || -> Vec<u32> { (0..length).map(|_| rng.below(config.vocab_size) as u32).collect() };
+        let mut sequence =
+            || -> Vec<u32> { (0..length).map(|_| rng.below(config.vocab_size) as u32).collect() };
         let batch = PackedBatch::pack((0..batch).map(|_| sequence()));
         let params: Params = bert::init(config, 1);
         let moments = params.blocks.iter().map(|block| Moments::zeros(block.values.len())).collect();
@@ -209,14 +220,21 @@ fn embed(args: &EmbedArgs) -> Result<Outcome> {
     suites::set_threads(args.threads)?;
     let folder = match &args.model {
         Some(folder) => folder.clone(),
-        None => polytask_data::pull::pull("all-MiniLM-L6-v2", &polytask_data::pull::PullOptions::from_environment())?.folder,
+        None => {
+            polytask_data::pull::pull(
+                "all-MiniLM-L6-v2",
+                &polytask_data::pull::PullOptions::from_environment(),
+            )?
+            .folder
+        }
     };
     let model = Model::load(&folder)?;
     let (mixes, passes): (Vec<MixFigures>, Vec<Vec<f64>>) =
         MIXES.iter().map(|mix| embed_mix(&model, args, mix)).collect::<Result<_>>()?;
     let times = Times::of((0..args.runs).map(|run| passes.iter().map(|pass| pass[run]).sum()).collect());
     let threads = rayon::current_num_threads();
-    let figures = EmbedFigures { bench: "embed", times, mixes, threads, precision: "f32", peak_rss_mb: peak_rss_mb() };
+    let figures =
+        EmbedFigures { bench: "embed", times, mixes, threads, precision: "f32", peak_rss_mb: peak_rss_mb() };
     if args.json {
         output::json(&figures)?;
         return Ok(Outcome::Done);
@@ -232,7 +250,11 @@ fn embed(args: &EmbedArgs) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn embed_mix(model: &Model, args: &EmbedArgs, &(mix, shortest, longest): &(&'static str, usize, usize)) -> Result<(MixFigures, Vec<f64>)> {
+fn embed_mix(
+    model: &Model,
+    args: &EmbedArgs,
+    &(mix, shortest, longest): &(&'static str, usize, usize),
+) -> Result<(MixFigures, Vec<f64>)> {
     let texts = texts(args.texts, shortest, longest);
     let tokens = model.tokenizer.encode_batch(&texts)?.iter().map(Vec::len).sum();
     let passes = measure(args.runs, || Ok(drop(model.embed(&texts)?)))?;
@@ -251,9 +273,10 @@ fn embed_mix(model: &Model, args: &EmbedArgs, &(mix, shortest, longest): &(&'sta
 
 /// Common words, so that a word is about a token.
 const WORDS: &[&str] = &[
-    "the", "card", "has", "not", "arrived", "yet", "please", "tell", "me", "how", "to", "find", "a", "good", "engineer", "for",
-    "water", "systems", "in", "city", "people", "play", "music", "near", "river", "while", "children", "run", "across", "green",
-    "field", "under", "bright", "sun", "and", "watch", "small", "boats", "move", "slowly",
+    "the", "card", "has", "not", "arrived", "yet", "please", "tell", "me", "how", "to", "find", "a", "good",
+    "engineer", "for", "water", "systems", "in", "city", "people", "play", "music", "near", "river", "while",
+    "children", "run", "across", "green", "field", "under", "bright", "sun", "and", "watch", "small",
+    "boats", "move", "slowly",
 ];
 
 fn texts(n: usize, shortest: usize, longest: usize) -> Vec<String> {
@@ -281,7 +304,11 @@ impl Times {
     fn of(mut times: Vec<f64>) -> Self {
         times.sort_by(f64::total_cmp);
         let middle = times.len() / 2;
-        let median = if times.len() % 2 == 1 { times[middle] } else { f64::midpoint(times[middle - 1], times[middle]) };
+        let median = if times.len() % 2 == 1 {
+            times[middle]
+        } else {
+            f64::midpoint(times[middle - 1], times[middle])
+        };
         Self { median_ms: median, min_ms: times[0], max_ms: times[times.len() - 1], runs: times.len() }
     }
 }

@@ -40,7 +40,12 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         }
         Ok(suite) => {
             let tasks: Vec<&str> = suite.tasks.iter().map(|task| task.name.as_str()).collect();
-            output::line(format!("{}: right; {} tasks: {}", args.suite.display(), tasks.len(), tasks.join(", ")))?;
+            output::line(format!(
+                "{}: right; {} tasks: {}",
+                args.suite.display(),
+                tasks.len(),
+                tasks.join(", ")
+            ))?;
         }
         Err(error) if args.json => {
             output::json(&json!({ "ok": false, "problems": problems(&error) }))?;

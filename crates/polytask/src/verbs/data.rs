@@ -13,7 +13,9 @@ use crate::suites;
 
 /// Describe a suite's data: counts, labels, lengths, duplicates, leakage
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  polytask data suite.toml\n\nExit codes: 0 done, 2 the suite or its data are wrong.")]
+#[command(
+    after_help = "Example:\n  polytask data suite.toml\n\nExit codes: 0 done, 2 the suite or its data are wrong."
+)]
 pub(crate) struct Args {
     /// The suite file
     suite: PathBuf,
@@ -53,7 +55,10 @@ fn show_task(task: &TaskCard) -> Result<()> {
         let leak = if leaked > 0 { format!(", {leaked} also in train") } else { String::new() };
         output::line(format!("  {split:<6} {rows:>8} rows, {labelled} with a known target{leak}"))?;
     }
-    output::line(format!("  duplicates in train: {}; texts cut at the limit: {}", task.duplicates, task.truncated))?;
+    output::line(format!(
+        "  duplicates in train: {}; texts cut at the limit: {}",
+        task.duplicates, task.truncated
+    ))?;
     bars("labels in train", task.labels.iter().map(|(label, n)| (label.clone(), *n)).collect())?;
     bars("values in train", task.values.iter().map(|(edge, n)| (format!("from {edge:.3}"), *n)).collect())?;
     bars("tokens per text", task.lengths.iter().map(|(longest, n)| (format!("to {longest}"), *n)).collect())
@@ -86,7 +91,10 @@ fn show_whole(card: &DataCard) -> Result<()> {
     }
     for leak in &card.leaks {
         let (texts, split, task) = (leak.texts, &leak.split, &leak.task);
-        output::line(format!("leak: {texts} texts of {task}'s {split} split are trained on by {}", leak.trained_by))?;
+        output::line(format!(
+            "leak: {texts} texts of {task}'s {split} split are trained on by {}",
+            leak.trained_by
+        ))?;
     }
     Ok(())
 }

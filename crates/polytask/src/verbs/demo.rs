@@ -92,12 +92,20 @@ fn show_examples(folder: &Path, data: &Path) -> Result<()> {
     let corpus = Titles::read(&model, data)?;
     for (text, pair, job) in EXAMPLES {
         let intent = model.predict(model.task("intent")?, &[vec![text.into()]])?.remove(0);
-        output::line(format!("\n{text}\n  intent   {} ({:.2})", word(&intent["label"]), intent["score"].as_f64().unwrap_or(f64::NAN)))?;
+        output::line(format!(
+            "\n{text}\n  intent   {} ({:.2})",
+            word(&intent["label"]),
+            intent["score"].as_f64().unwrap_or(f64::NAN)
+        ))?;
         let row = vec![pair.map(String::from).to_vec()];
         let entail = model.predict(model.task("entail")?, &row)?.remove(0);
         let similar = model.predict(model.task("similar")?, &row)?.remove(0);
         output::line(format!("{} / {}", pair[0], pair[1]))?;
-        output::line(format!("  entail   {} ({:.2})", word(&entail["label"]), entail["score"].as_f64().unwrap_or(f64::NAN)))?;
+        output::line(format!(
+            "  entail   {} ({:.2})",
+            word(&entail["label"]),
+            entail["score"].as_f64().unwrap_or(f64::NAN)
+        ))?;
         output::line(format!("  similar  {:.2} of 5", similar["score"].as_f64().unwrap_or(f64::NAN)))?;
         output::line(format!("{job}\n  jobs     {}", corpus.nearest(&model, job)?))?;
     }

@@ -48,7 +48,9 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         let vectors = model.embed(&texts)?;
         match &mut file {
             Some(file) => Ok(file.push(&vectors)?),
-            None => (0..vectors.n_rows()).try_for_each(|i| output::json(&json!({ "embedding": vectors.row(i) }))),
+            None => {
+                (0..vectors.n_rows()).try_for_each(|i| output::json(&json!({ "embedding": vectors.row(i) })))
+            }
         }
     })?;
     if let Some(file) = file {

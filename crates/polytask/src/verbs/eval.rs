@@ -48,9 +48,11 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     suites::set_threads(suite.train.threads)?;
     let tasks: Vec<String> = suite.tasks.iter().map(|task| task.name.clone()).collect();
     let split = if args.split == "valid" { Split::Valid } else { Split::Test };
-    let mut report = judge(suite, &args.model, args.against.as_deref(), split, &mut Progress::new(args.json))?;
+    let mut report =
+        judge(suite, &args.model, args.against.as_deref(), split, &mut Progress::new(args.json))?;
     let unscored = tasks.iter().filter(|task| report.tasks.iter().all(|scored| scored.task != **task));
-    let left_out = |task| format!("task `{task}` has no {} split with known targets and is left out", args.split);
+    let left_out =
+        |task| format!("task `{task}` has no {} split with known targets and is left out", args.split);
     let left_out: Vec<String> = unscored.map(left_out).collect();
     report.notes.extend(left_out);
     if let Some(folder) = &args.mteb {

@@ -9,7 +9,9 @@ use crate::output::{self, Outcome};
 
 /// Write a commented suite file to start from
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  polytask init > suite.toml\n  polytask init --data data/ --out suite.toml\n\nExit codes: 0 done, 2 could not run.")]
+#[command(
+    after_help = "Examples:\n  polytask init > suite.toml\n  polytask init --data data/ --out suite.toml\n\nExit codes: 0 done, 2 could not run."
+)]
 pub(crate) struct Args {
     /// Folder whose data files become tasks; an example is written when it has none
     #[arg(long, default_value = ".")]
@@ -34,7 +36,10 @@ fn way(home: &Path, data: &Path) -> PathBuf {
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     if !args.data.is_dir() {
-        return output::refuse(format!("there is no folder {}", args.data.display()), "`--data` with a folder of data files");
+        return output::refuse(
+            format!("there is no folder {}", args.data.display()),
+            "`--data` with a folder of data files",
+        );
     }
     let home = args.out.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
     let text = suite::template_from(&args.data, &way(home, &args.data));

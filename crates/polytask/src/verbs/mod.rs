@@ -136,9 +136,13 @@ mod tests {
     fn every_command_of_the_pages_and_of_the_help_is_understood() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
-        let pages = docs.chain(["README.md", "CONTRIBUTING.md", "demo/README.md"].map(|name| root.join(name)));
+        let pages =
+            docs.chain(["README.md", "CONTRIBUTING.md", "demo/README.md"].map(|name| root.join(name)));
         let pages = pages.filter(|page| page.extension().is_some_and(|ending| ending == "md"));
-        let mut all: Vec<_> = pages.filter_map(|page| std::fs::read_to_string(page).ok()).flat_map(|p| commands(&code(&p))).collect();
+        let mut all: Vec<_> = pages
+            .filter_map(|page| std::fs::read_to_string(page).ok())
+            .flat_map(|p| commands(&code(&p)))
+            .collect();
         let mut command = Cli::command();
         all.extend(commands(&command.render_long_help().to_string()));
         for verb in command.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {

@@ -56,7 +56,9 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 fn list(model: &Model) -> Result<Outcome> {
     for task in &model.tasks {
         let (name, kind) = (&task.info.name, task.kind);
-        output::json(&json!({ "task": name, "kind": kind.name, "inputs": kind.inputs, "labels": task.info.labels }))?;
+        output::json(
+            &json!({ "task": name, "kind": kind.name, "inputs": kind.inputs, "labels": task.info.labels }),
+        )?;
     }
     Ok(Outcome::Done)
 }
@@ -71,7 +73,10 @@ fn from_arguments(model: &Model, args: &Args) -> Result<()> {
             let n = args.text.len();
             let predictions = all(model, &args.text)?;
             if predictions.is_empty() {
-                return output::refuse(format!("no task reads {n} texts"), "`polytask predict --list` shows what each reads");
+                return output::refuse(
+                    format!("no task reads {n} texts"),
+                    "`polytask predict --list` shows what each reads",
+                );
             }
             output::json(&predictions)
         }
@@ -82,7 +87,13 @@ fn from_arguments(model: &Model, args: &Args) -> Result<()> {
 fn one(model: &Model, task: &ModelTask, texts: &[String]) -> Result<Value> {
     let inputs = task.kind.inputs;
     if texts.len() != inputs.len() {
-        let what = format!("task `{}` reads {} texts ({}), found {}", task.info.name, inputs.len(), inputs.join(", "), texts.len());
+        let what = format!(
+            "task `{}` reads {} texts ({}), found {}",
+            task.info.name,
+            inputs.len(),
+            inputs.join(", "),
+            texts.len()
+        );
         return output::refuse(what, "give `--text` once per input");
     }
     Ok(model.predict(task, &[texts.to_vec()])?.remove(0))

@@ -31,7 +31,9 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let options = PullOptions { offline: args.offline, ..PullOptions::from_environment() };
     let pulled = pull::pull(&args.name, &options)?;
     if args.json {
-        output::json(&json!({ "name": args.name, "folder": pulled.folder, "source": pulled.source.to_string() }))?;
+        output::json(
+            &json!({ "name": args.name, "folder": pulled.folder, "source": pulled.source.to_string() }),
+        )?;
     } else {
         output::line(format!("{}  ({})", pulled.folder.display(), pulled.source))?;
     }

@@ -59,12 +59,17 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let found = model::search(vectors, corpus.vectors, args.k)?;
     for (query, hits) in queries.iter().zip(found) {
         if args.json || args.input.is_some() {
-            let hits: Vec<Value> = hits.iter().map(|&(i, s)| json!({ "id": corpus.ids[i as usize], "score": s })).collect();
+            let hits: Vec<Value> =
+                hits.iter().map(|&(i, s)| json!({ "id": corpus.ids[i as usize], "score": s })).collect();
             output::json(&json!({ "query": query, "hits": hits }))?;
         } else {
             output::line(query)?;
             for (i, score) in hits {
-                output::line(format!("  {score:.4}  {}  {}", corpus.ids[i as usize], short(&corpus.texts[i as usize])))?;
+                output::line(format!(
+                    "  {score:.4}  {}  {}",
+                    corpus.ids[i as usize],
+                    short(&corpus.texts[i as usize])
+                ))?;
             }
         }
     }
@@ -80,7 +85,10 @@ fn read_corpus(model: &Model, path: &str) -> Result<Corpus> {
         Ok((id.unwrap_or_else(|| number.to_string()), text.trim().to_string()))
     })?;
     if passages.is_empty() {
-        return output::refuse(format!("{path}: no passage, expected at least one"), "{\"text\": \"…\"} on each line");
+        return output::refuse(
+            format!("{path}: no passage, expected at least one"),
+            "{\"text\": \"…\"} on each line",
+        );
     }
     let (ids, texts): (Vec<_>, Vec<_>) = passages.into_iter().unzip();
     let vectors = model.embed(&texts)?;

@@ -9,7 +9,9 @@ use crate::suites;
 
 /// Print a suite with every default filled in
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  polytask show suite.toml --set train.lr=3e-4\n\nExit codes: 0 done, 2 the suite is wrong.")]
+#[command(
+    after_help = "Example:\n  polytask show suite.toml --set train.lr=3e-4\n\nExit codes: 0 done, 2 the suite is wrong."
+)]
 pub(crate) struct Args {
     /// The suite file
     suite: PathBuf,

@@ -89,7 +89,8 @@ impl RunArgs {
         let copy = suite::to_toml(&prepared.suite.with_absolute_paths());
         atomic::write(&out.join("suite.toml"), copy.as_bytes())?;
         let mut log = Log::open(&out.join("log.jsonl"), &mut progress)?;
-        let options = RunOptions { out: out.into(), resume: self.resume, baselines: Some(suites::baselines()) };
+        let options =
+            RunOptions { out: out.into(), resume: self.resume, baselines: Some(suites::baselines()) };
         Ok(run::run(&prepared, &options, &mut log)?)
     }
 }
@@ -99,9 +100,11 @@ impl RunArgs {
 fn check_same(suite: &Suite, out: &Path) -> Result<()> {
     let path = out.join("suite.toml");
     let Ok(before) = std::fs::read_to_string(&path) else { return Ok(()) };
-    let is_path = |line: &&str| ["data", "files", "corpus", "queries", "qrels"].iter().any(|key| line.starts_with(key));
+    let is_path =
+        |line: &&str| ["data", "files", "corpus", "queries", "qrels"].iter().any(|key| line.starts_with(key));
     let now = suite::to_toml(&suite.with_absolute_paths());
-    let [before, now] = [&before, &now].map(|text| text.lines().filter(|line| !is_path(line)).collect::<Vec<_>>());
+    let [before, now] =
+        [&before, &now].map(|text| text.lines().filter(|line| !is_path(line)).collect::<Vec<_>>());
     if before == now {
         return Ok(());
     }

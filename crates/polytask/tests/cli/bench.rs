@@ -13,7 +13,8 @@ fn is_timed(value: &Value, runs: u64) {
 
 #[test]
 fn a_train_step_has_its_figures() {
-    let args = ["bench", "train-step", "--batch", "2", "--length", "8", "--runs", "2", "--json", "--threads", "1"];
+    let args =
+        ["bench", "train-step", "--batch", "2", "--length", "8", "--runs", "2", "--json", "--threads", "1"];
     let figures = trained().polytask(&args).object();
     is_timed(&figures, 2);
     assert_eq!((&figures["threads"], &figures["precision"]), (&Value::from(1), &Value::from("f32")));

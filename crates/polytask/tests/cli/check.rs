@@ -123,7 +123,8 @@ fn an_empty_split_and_a_valid_of_one_class_are_told() {
 
 #[test]
 fn tags_that_do_not_match_their_words_have_a_line() {
-    let train = b"{\"tokens\":[\"a\",\"b\"],\"tags\":[\"O\",\"B-X\"]}\n{\"tokens\":[\"a\",\"b\"],\"tags\":[\"O\"]}\n";
+    let train =
+        b"{\"tokens\":[\"a\",\"b\"],\"tags\":[\"O\",\"B-X\"]}\n{\"tokens\":[\"a\",\"b\"],\"tags\":[\"O\"]}\n";
     let error = mistakes(&one("tagging", ""), &[("train.jsonl", train)]);
     has(&error, &["data/t/train.jsonl:2", "1 tag", "2"]);
 }

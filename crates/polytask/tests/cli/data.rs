@@ -10,7 +10,10 @@ fn data_counts_rows_labels_and_leaks() {
     place.write("data/again/valid.csv", "text,label\nb,x\nc,y\n");
     place.write("suite.toml", suite(&[("topic", "class"), ("again", "class")], ""));
     let out = place.polytask(&["data", "suite.toml"]).done();
-    has(&out, &["topic (class)", "train        48 rows, 48 with a known target", "animal", "tokens per text"]);
+    has(
+        &out,
+        &["topic (class)", "train        48 rows, 48 with a known target", "animal", "tokens per text"],
+    );
     has(&out, &["duplicates in train: 1", "1 also in train"]);
     has(&out, &["1 texts of topic's test split are trained on by again"]);
     let card = place.polytask(&["data", "suite.toml", "--json"]).object();

@@ -38,7 +38,11 @@ fn a_run_that_does_not_fit_leaves_no_part_and_continues_when_there_is_room() {
     failed(&ran, &["error: cannot write", "run"]);
     let files = crate::support::files(&place.path("run"));
     let unfinished = |name: &str| name.contains(".partial") || name.ends_with(".safetensors");
-    assert!(!files.iter().any(|(name, _)| unfinished(name)), "{:?}", files.iter().map(|f| &f.0).collect::<Vec<_>>());
+    assert!(
+        !files.iter().any(|(name, _)| unfinished(name)),
+        "{:?}",
+        files.iter().map(|f| &f.0).collect::<Vec<_>>()
+    );
     place.polytask(&["train", "suite.toml", "--out", "run", "--resume"]).done();
     assert!(place.path("run/model/model.safetensors").exists());
 }
@@ -46,7 +50,8 @@ fn a_run_that_does_not_fit_leaves_no_part_and_continues_when_there_is_room() {
 /// Runs with `full/` on a disk of `kib` of its own; `None` where mounting is not permitted.
 fn on_small_disk(place: &Place, kib: usize, args: &str) -> Option<Output> {
     place.write("full/keep", "");
-    let run = |script: &str| place.command("unshare", &["-rm", "sh", "-c", script]).stderr(Stdio::piped()).output();
+    let run =
+        |script: &str| place.command("unshare", &["-rm", "sh", "-c", script]).stderr(Stdio::piped()).output();
     let mount = format!("mount -t tmpfs -o size={kib}k none full");
     if !run(&mount).is_ok_and(|output| output.status.success()) {
         eprintln!("skipped: no file system may be mounted here");
@@ -62,7 +67,9 @@ fn a_disk_without_space_is_named_and_holds_no_half_written_file() {
     let trained = trained();
     place.write("big.jsonl", "{\"text\":\"the cat\"}\n".repeat(3000));
     let model = trained.path("run/model").display().to_string();
-    for args in ["train suite.toml --out full/run --quiet", &format!("embed -m {model} -i big.jsonl -o full/v.npy")] {
+    for args in
+        ["train suite.toml --out full/run --quiet", &format!("embed -m {model} -i big.jsonl -o full/v.npy")]
+    {
         let Some(ran) = on_small_disk(&place, 64, args) else { return };
         failed(&ran, &["error: cannot write full/", "free space"]);
         let left = String::from_utf8_lossy(&ran.stderr);
@@ -79,7 +86,8 @@ fn standard_output_that_is_full_is_an_error() {
     }
     let place = trained();
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let mut command = place.command(env!("CARGO_BIN_EXE_polytask"), &["predict", "-m", "run/model", "--text", "a"]);
+    let mut command =
+        place.command(env!("CARGO_BIN_EXE_polytask"), &["predict", "-m", "run/model", "--text", "a"]);
     let output = command.stdout(full).stderr(Stdio::piped()).output().unwrap();
     failed(&output, &["error: ", "space"]);
 }

@@ -11,7 +11,8 @@ const TEXTS: [&str; 6] = ["the cat sees a bird", "", "🙂", "saw", "قلم", "t
 /// Embeds in the folder of the shared run; each test has file names of its own.
 fn input(name: &str) -> (&'static Place, String) {
     let place = trained();
-    let lines: String = TEXTS.iter().map(|text| serde_json::json!({ "text": text }).to_string() + "\n").collect();
+    let lines: String =
+        TEXTS.iter().map(|text| serde_json::json!({ "text": text }).to_string() + "\n").collect();
     place.write(&format!("{name}.jsonl"), &lines);
     (place, lines)
 }
@@ -26,7 +27,11 @@ fn read_npy(bytes: &[u8]) -> (String, Vec<f32>) {
     let length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     assert_eq!((10 + length) % 64, 0, "data are aligned");
     let header = String::from_utf8(bytes[10..10 + length].to_vec()).unwrap();
-    assert!(header.ends_with('\n') && header.contains("'descr': '<f4'") && header.contains("'fortran_order': False"));
+    assert!(
+        header.ends_with('\n')
+            && header.contains("'descr': '<f4'")
+            && header.contains("'fortran_order': False")
+    );
     let values = bytes[10 + length..].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
     (header, values.collect())
 }
@@ -66,7 +71,8 @@ fn another_field_and_other_formats_are_read() {
     place.write("field.csv", "id,title\n1,the cat\n2,\n");
     let out = place.polytask(&["embed", "-m", "run/model", "-i", "field.csv", "--field", "title"]).done();
     assert_eq!(out.lines().count(), 2);
-    let done = ["embed", "-m", "run/model", "-i", "field.csv", "--field", "title", "-o", "field.npy", "--json"];
+    let done =
+        ["embed", "-m", "run/model", "-i", "field.csv", "--field", "title", "-o", "field.npy", "--json"];
     assert_eq!(place.polytask(&done).object()["rows"], 2);
     place.write("none.jsonl", "");
     embed(place, "none.jsonl", "none.npy").done();
@@ -91,7 +97,8 @@ fn a_bad_line_is_named_and_no_output_is_left() {
         let stdin = ["embed", "--model", "run/model", "--input", "-", "--output", "bad-1.npy"];
         let error = place.polytask_reading(content, &stdin).refused();
         has(&error, &[&line.replace("bad-1.jsonl", "standard input")]);
-        let left: Vec<String> = place.names(".").into_iter().filter(|name| name.contains("bad-1.npy")).collect();
+        let left: Vec<String> =
+            place.names(".").into_iter().filter(|name| name.contains("bad-1.npy")).collect();
         assert!(left.is_empty(), "{left:?}");
     }
 }

@@ -51,7 +51,8 @@ fn hostile_headers_are_refused() {
     refused(&place, &["model/model.safetensors", "`b`"]);
     place.write(WEIGHTS, weights(&two("[8,0]", "[8,16]"), 16));
     refused(&place, &["model/model.safetensors", "`a`"]);
-    let huge = "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967295,4294967295,4294967295],\"data_offsets\":[0,4]}}";
+    let huge =
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967295,4294967295,4294967295],\"data_offsets\":[0,4]}}";
     place.write(WEIGHTS, weights(huge, 4));
     refused(&place, &["model/model.safetensors", "`a`"]);
     place.write(WEIGHTS, weights(&"[".repeat(100_000), 0));
@@ -61,7 +62,8 @@ fn hostile_headers_are_refused() {
 #[test]
 fn weights_of_another_shape_are_refused_with_both_shapes() {
     let place = copied_model();
-    let config = place.read("model/config.json").replace("\"intermediate_size\": ", "\"intermediate_size\": 1");
+    let config =
+        place.read("model/config.json").replace("\"intermediate_size\": ", "\"intermediate_size\": 1");
     place.write("model/config.json", config);
     refused(&place, &["model/model.safetensors", "config.json describes"]);
 }
@@ -81,7 +83,10 @@ fn missing_and_broken_parts_are_named() {
             if ran.code != 0 {
                 has(&ran.refused(), &[file]);
             } else {
-                assert!(file != "config.json" && file != "tokenizer.json" && file != "polytask.json", "{file}: {content}");
+                assert!(
+                    file != "config.json" && file != "tokenizer.json" && file != "polytask.json",
+                    "{file}: {content}"
+                );
             }
         }
     }
@@ -104,7 +109,10 @@ fn a_tasks_name_cannot_lead_out_of_the_folder() {
     let place = copied_model();
     let text = place.read("model/polytask.json").replace("\"topic\"", "\"../../topic\"");
     place.write("model/polytask.json", text);
-    has(&place.polytask(&["predict", "--model", "model", "--list"]).refused(), &["polytask.json", "../../topic"]);
+    has(
+        &place.polytask(&["predict", "--model", "model", "--list"]).refused(),
+        &["polytask.json", "../../topic"],
+    );
 }
 
 #[test]
@@ -113,7 +121,8 @@ fn outputs_that_do_not_fit_the_labels_are_refused() {
     let text = place.read("model/polytask.json").replacen("\"n_outputs\": 2", "\"n_outputs\": 3", 1);
     place.write("model/polytask.json", text);
     has(&place.polytask(&["predict", "--model", "model", "--list"]).refused(), &["topic"]);
-    let text = place.read("model/polytask.json").replacen("\"n_outputs\": 3", "\"n_outputs\": 99999999999999", 1);
+    let text =
+        place.read("model/polytask.json").replacen("\"n_outputs\": 3", "\"n_outputs\": 99999999999999", 1);
     place.write("model/polytask.json", text);
     has(&place.polytask(&["predict", "--model", "model", "--list"]).refused(), &["topic"]);
 }

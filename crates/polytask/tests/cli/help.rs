@@ -2,9 +2,8 @@
 
 use crate::support::{Place, has};
 
-const VERBS: [&str; 12] = [
-    "demo", "init", "check", "show", "pull", "data", "train", "eval", "embed", "predict", "search", "bench",
-];
+const VERBS: [&str; 12] =
+    ["demo", "init", "check", "show", "pull", "data", "train", "eval", "embed", "predict", "search", "bench"];
 
 #[test]
 fn without_arguments_the_help_is_shown() {

@@ -11,7 +11,9 @@ fn scores_equal_those_of_the_run() {
     let place = trained();
     let report = place.polytask(&[&EVAL[..], &["--json"]].concat()).object();
     let of_run = place.json("run/report.json");
-    for (found, expected) in report["tasks"].as_array().unwrap().iter().zip(of_run["tasks"].as_array().unwrap()) {
+    for (found, expected) in
+        report["tasks"].as_array().unwrap().iter().zip(of_run["tasks"].as_array().unwrap())
+    {
         assert_eq!((&found["task"], &found["joint"]), (&expected["task"], &expected["joint"]));
     }
     has(&place.polytask(&EVAL).done(), &["topic", "find"]);
@@ -31,7 +33,8 @@ fn against_itself_no_task_differs() {
 #[test]
 fn valid_is_scored_on_request_and_results_are_written_in_the_benchmark_shape() {
     let place = trained();
-    let report = place.polytask(&[&EVAL[..], &["--split", "valid", "--json", "--mteb", "results"]].concat()).object();
+    let report =
+        place.polytask(&[&EVAL[..], &["--split", "valid", "--json", "--mteb", "results"]].concat()).object();
     assert_eq!(report["tasks"][0]["split"], "valid");
     assert!(!crate::support::files(&place.path("results")).is_empty());
 }
@@ -39,14 +42,22 @@ fn valid_is_scored_on_request_and_results_are_written_in_the_benchmark_shape() {
 #[test]
 fn a_model_without_the_suites_tasks_is_refused() {
     let place = trained();
-    place.write("other.toml", suite(&[("sts", "similarity")], "").replace("name = \"sts\"", "name = \"other\""));
+    place.write(
+        "other.toml",
+        suite(&[("sts", "similarity")], "").replace("name = \"sts\"", "name = \"other\""),
+    );
     let error = place.polytask(&["eval", "other.toml", "--model", "run/model"]).refused();
     has(&error, &["`other`", "topic"]);
-    place.write("kind.toml", suite(&[("length", "regression")], "").replace("regression", "class").replace(
-        "data = \"data/length\"",
-        "data = \"data/length\"\ncolumns = { label = \"value\" }",
-    ));
-    has(&place.polytask(&["eval", "kind.toml", "--model", "run/model"]).refused(), &["`length`", "regression", "class"]);
+    place.write(
+        "kind.toml",
+        suite(&[("length", "regression")], "")
+            .replace("regression", "class")
+            .replace("data = \"data/length\"", "data = \"data/length\"\ncolumns = { label = \"value\" }"),
+    );
+    has(
+        &place.polytask(&["eval", "kind.toml", "--model", "run/model"]).refused(),
+        &["`length`", "regression", "class"],
+    );
 }
 
 #[test]

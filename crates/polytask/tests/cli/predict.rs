@@ -34,7 +34,10 @@ fn every_kind_predicts_in_its_own_shape() {
     assert!((sts["score"].as_f64().unwrap() - 5.0).abs() < 1e-3, "on the scale of the data: {sts}");
     assert!(one("length", &["a cat"])["value"].is_f64());
     let marks = one("marks", &["a cat"]);
-    assert!(marks["labels"].is_array() && marks["scores"].is_array() || marks["scores"].is_object(), "{marks}");
+    assert!(
+        marks["labels"].is_array() && marks["scores"].is_array() || marks["scores"].is_object(),
+        "{marks}"
+    );
     let names = one("names", &["the cat runs"]);
     assert_eq!(names["tags"].as_array().unwrap().len(), 3, "{names}");
 }

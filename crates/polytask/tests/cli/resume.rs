@@ -153,13 +153,17 @@ fn frozen_layers_alternating_sources_and_early_stopping_resume_too() {
                     patience = 4\nkeep = \"best\"\nweighting = \"pcgrad\"\nbaselines = false\n";
     let place = with_suite(settings);
     let text = place.read("suite.toml").replace("steps = 12", &format!("steps = {STEPS}"));
-    let frozen = text.replace("encoder = \"tiny\"", "encoder = \"tiny\"\nfreeze = [\"embeddings\", \"layer.0\"]");
+    let frozen =
+        text.replace("encoder = \"tiny\"", "encoder = \"tiny\"\nfreeze = [\"embeddings\", \"layer.0\"]");
     place.write("suite.toml", frozen);
     place.polytask(&["train", "suite.toml", "--out", "whole"]).done();
     for steps in [2, 11, 20] {
         assert!(kill_when(&mut start(&place, false), || lines(&place, "joint") >= steps));
         place.polytask(&["train", "suite.toml", "--out", "run", "--resume"]).done();
-        assert!(files(&place.path("run/model")) == files(&place.path("whole/model")), "killed at step {steps}");
+        assert!(
+            files(&place.path("run/model")) == files(&place.path("whole/model")),
+            "killed at step {steps}"
+        );
         fs::remove_dir_all(place.path("run")).unwrap();
     }
 }
@@ -169,7 +173,9 @@ fn a_run_is_not_resumed_with_another_suite_or_seed() {
     let place = place(1);
     assert!(kill_when(&mut start(&place, false), || lines(&place, "joint") >= 3));
     for other in [&["--seed", "99"], &["--set", "train.lr=0.5"]] {
-        let error = place.polytask(&[&["train", "suite.toml", "--out", "run", "--resume"][..], other].concat()).refused();
+        let error = place
+            .polytask(&[&["train", "suite.toml", "--out", "run", "--resume"][..], other].concat())
+            .refused();
         has(&error, &["run", "began with", "--force"]);
     }
     resume_and_compare(&place);

@@ -17,7 +17,8 @@ const SEARCH: [&str; 3] = ["search", "--model", "run/model"];
 #[test]
 fn the_exact_text_comes_first_and_scores_fall() {
     let place = corpus("exact");
-    let args = [&SEARCH[..], &["--corpus", "exact.jsonl", "--query", "the cat sees a bird", "--json"]].concat();
+    let args =
+        [&SEARCH[..], &["--corpus", "exact.jsonl", "--query", "the cat sees a bird", "--json"]].concat();
     let found = place.polytask(&args).object();
     let hits = found["hits"].as_array().unwrap();
     assert_eq!(hits.len(), 3, "k beyond the corpus gives all of it");
@@ -35,7 +36,8 @@ fn queries_of_a_file_give_a_line_each_and_a_table_shows_texts() {
     let lines: Vec<Value> = place.polytask_reading(input, &args).lines();
     let ids: Vec<&Value> = lines.iter().map(|line| &line["hits"][0]["id"]).collect();
     assert_eq!(ids, ["2", "c3"]);
-    let args = [&SEARCH[..], &["--corpus", "lines.jsonl", "--query", "the cat sees a bird", "-k", "1"]].concat();
+    let args =
+        [&SEARCH[..], &["--corpus", "lines.jsonl", "--query", "the cat sees a bird", "-k", "1"]].concat();
     let out = place.polytask(&args).done();
     has(&out, &["1.0000", "c1", "the cat sees a bird"]);
 }
@@ -50,6 +52,7 @@ fn nothing_to_find_and_nothing_to_find_in_are_told() {
     has(&search(&["--corpus", "empty.jsonl", "--query", "a"]), &["empty.jsonl", "no passage"]);
     place.write("notext.jsonl", "{\"title\":\"a\"}\n");
     has(&search(&["--corpus", "notext.jsonl", "--query", "a"]), &["notext.jsonl:1", "`text`"]);
-    let zero = place.polytask(&[&SEARCH[..], &["--corpus", "wrong.jsonl", "--query", "a", "-k", "0"]].concat());
+    let zero =
+        place.polytask(&[&SEARCH[..], &["--corpus", "wrong.jsonl", "--query", "a", "-k", "0"]].concat());
     assert_eq!(zero.code, 2, "{zero:?}");
 }

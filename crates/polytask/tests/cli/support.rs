@@ -161,8 +161,10 @@ pub(crate) fn write_data(place: &Place) {
         let topic = |i: usize| if sentence(i, split).1 { "animal" } else { "tool" };
         let file = |task: &str, ending: &str| format!("data/{task}/{split}.{ending}");
         place.write(&file("topic", "csv"), rows("text,label", &|i| format!("{},{}", text(i), topic(i))));
-        place.write(&file("length", "csv"), rows("text,value", &|i| format!("{},{}", text(i), text(i).len())));
-        let labels = |i: usize| format!("{{\"text\":\"{}\",\"labels\":[\"{}\",\"odd{}\"]}}", text(i), topic(i), i % 3);
+        place
+            .write(&file("length", "csv"), rows("text,value", &|i| format!("{},{}", text(i), text(i).len())));
+        let labels =
+            |i: usize| format!("{{\"text\":\"{}\",\"labels\":[\"{}\",\"odd{}\"]}}", text(i), topic(i), i % 3);
         place.write(&file("marks", "jsonl"), rows("", &labels));
         let close = |i: usize| format!("{}\t{}\t{}", text(i), text((i + i % 3) % n), 5 - i % 3);
         place.write(&file("sts", "tsv"), rows("sentence1\tsentence2\tscore", &close));
@@ -200,7 +202,10 @@ pub(crate) fn suite(tasks: &[(&str, &str)], settings: &str) -> String {
         "name = \"small\"\n[model]\nencoder = \"tiny\"\n[train]\nsteps = 12\nbatch_rows = 8\nlr = 1e-3\n{settings}\n"
     );
     tasks.iter().fold(head, |mut text, (name, kind)| {
-        let _ = writeln!(text, "[[task]]\nname = \"{name}\"\nkind = \"{kind}\"\ndata = \"data/{name}\"\nmargin = 100\n");
+        let _ = writeln!(
+            text,
+            "[[task]]\nname = \"{name}\"\nkind = \"{kind}\"\ndata = \"data/{name}\"\nmargin = 100\n"
+        );
         text
     })
 }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::support::{THREE, files, has, suite, with_suite, write_data};
 use crate::support::{Place, trained};
+use crate::support::{THREE, files, has, suite, with_suite, write_data};
 
 #[test]
 fn a_run_of_three_kinds_leaves_table_model_and_report() {
@@ -20,7 +20,9 @@ fn a_run_of_three_kinds_leaves_table_model_and_report() {
     }
     place.polytask(&["check", "runs/a/suite.toml", "--data"]).done();
     let model = place.names("runs/a/model");
-    for file in ["config.json", "model.safetensors", "modules.json", "polytask.json", "tokenizer.json", "heads"] {
+    for file in
+        ["config.json", "model.safetensors", "modules.json", "polytask.json", "tokenizer.json", "heads"]
+    {
         assert!(model.iter().any(|name| name == file), "{file} is not in {model:?}");
     }
 }
@@ -50,14 +52,28 @@ fn a_run_that_cannot_start_leaves_no_folder_and_spoils_none() {
         let error = place.polytask(&[&["train", "suite.toml"], args].concat()).refused();
         has(&error, &["data/topic/valid.csv:2", "stone"]);
     }
-    assert_eq!(files(&place.path("run")), before, "--force removes the old run only when the new one can start");
+    assert_eq!(
+        files(&place.path("run")),
+        before,
+        "--force removes the old run only when the new one can start"
+    );
     assert!(!place.path("other").exists(), "nothing is left that the corrected run would be refused for");
 }
 
 #[test]
 fn json_prints_the_report_as_one_object_and_settings_reach_it() {
     let place = with_suite("baselines = false");
-    let args = ["train", "suite.toml", "--json", "--set", "train.steps=5", "--set", "task.sts.margin=7", "--seed", "3"];
+    let args = [
+        "train",
+        "suite.toml",
+        "--json",
+        "--set",
+        "train.steps=5",
+        "--set",
+        "task.sts.margin=7",
+        "--seed",
+        "3",
+    ];
     let report = place.polytask(&args).object();
     assert_eq!((&report["steps"], &report["lineage"]["seed"]), (&Value::from(5), &Value::from(3)));
     assert_eq!(report["tasks"][1]["margin"], 7.0);
