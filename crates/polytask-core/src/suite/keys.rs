@@ -208,7 +208,7 @@ static KEYS: &[KeyInfo] = &[
     key(TRAIN, "threads", COUNT, "0", "Worker threads; 0 means all cores.", "one run at a time is the common case"),
 
     key(NAMED, "name", ValueType::Name, "", "Its name in commands, reports and file names.", "must be given"),
-    key(TASK, "kind", ValueType::Text, "", "What the task is; `polytask methods` lists the kinds.", "must be given"),
+    key(TASK, "kind", ValueType::Text, "", "What the task is; `polytask check` answers an unknown kind with all there are.", "must be given"),
     key(TASK, "from", ValueType::Name, "", "The source whose rows it reads.", "the task has data of its own"),
     key(OWN_DATA, "data", ValueType::Path, "", "A folder with train, valid and test files, a BEIR folder, or one file to train on.", "`files`, `qrels` or (a task) `from` must be given"),
     key(OWN_DATA, "files", ValueType::Files, "", "The file of each split; dev, val and validation mean valid.", "`data` says where"),

@@ -83,7 +83,11 @@ impl Metric {
     fn misfit(&self, predictions: &Predictions) -> Error {
         let what =
             format!("metric `{}` does not fit predictions that are {}", self.info.id, predictions.form());
-        Problem::new(what).try_this("a metric of the task's kind (`polytask methods` lists them)").into()
+        Problem::new(what)
+            .try_this(
+                "a metric of the task's kind (`polytask check` answers an unknown one with all there are)",
+            )
+            .into()
     }
 }
 
