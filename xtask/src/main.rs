@@ -6,6 +6,7 @@
 //! | `check [--no-tests]` | format, repository rules, lints, documentation, tests: cheapest first |
 //! | `demo-data --data DIR` | makes the data sets under `demo/` from complete ones |
 //! | `peers --python PATH` | times polytask and its peers side by side |
+//! | `fuzz [--seconds N] [TARGET ...]` | feeds the parsers mutated input (needs `cargo install cargo-fuzz`) |
 
 // A chore's output is its terminal.
 #![allow(clippy::print_stdout)]
@@ -13,6 +14,7 @@
 
 mod check;
 mod demo_data;
+mod fuzz;
 mod options;
 mod peers;
 mod process;
@@ -23,7 +25,7 @@ mod test;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask test [ARGS] | check [--no-tests] | demo-data --data DIR \
-                     | peers --python PATH [--runs N] [--quick]";
+                     | peers --python PATH [--runs N] [--quick] | fuzz [--seconds N] [TARGET ...]";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -44,6 +46,7 @@ fn dispatch(name: &str, rest: &[String]) -> anyhow::Result<ExitCode> {
         "check" => check::run(rest),
         "demo-data" => demo_data::run(rest),
         "peers" => peers::run(rest),
+        "fuzz" => fuzz::run(rest),
         _ => anyhow::bail!("unknown chore `{name}`\n{USAGE}"),
     }
 }
