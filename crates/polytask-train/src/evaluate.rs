@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use polytask_core::{HeadForm, PackedBatch, Split, TargetType};
+use polytask_core::{HeadForm, KindInfo, PackedBatch, Split, TargetType};
 use polytask_data::{Rows, Targets, TaskData, TextId};
 use polytask_eval::{Predictions, Ranking};
 use polytask_nn::{Mode, Params, States, objective, topk};
@@ -245,7 +245,13 @@ fn tag_words(
 }
 
 /// Every query against the whole corpus by cosine.
-fn rank(data: &TaskData, pooled: &Pooled, rows: &Rows, targets: &Targets, shown: &[usize]) -> Result<Predictions> {
+fn rank(
+    data: &TaskData,
+    pooled: &Pooled,
+    rows: &Rows,
+    targets: &Targets,
+    shown: &[usize],
+) -> Result<Predictions> {
     let Targets::Passages(relevance) = targets else { unreachable!("only passages are ranked") };
     let width = pooled.states.width;
     let queries: Vec<TextId> = shown.iter().map(|&i| rows.inputs(i)[0]).collect();
@@ -258,4 +264,14 @@ fn rank(data: &TaskData, pooled: &Pooled, rows: &Rows, targets: &Targets, shown:
     };
     let rankings = shown.iter().zip(found).map(ranking).collect();
     Ok(Predictions::Rankings { rankings, ids: data.corpus_ids.clone() })
+}
+
+/// A kind's metrics, the task's main one first.
+pub(crate) fn metrics<'a>(kind: &KindInfo, main: &'a str) -> Vec<&'a str>
+where
+    'static: 'a,
+{
+    let own = polytask_eval::infos().into_iter().filter(|info| info.kinds.contains(&kind.name));
+    let all = kind.metrics.iter().copied().chain(own.map(|info| info.id));
+    std::iter::once(main).chain(all.filter(|metric| *metric != main)).collect()
 }

@@ -11,11 +11,10 @@ use polytask_nn::Block;
 
 use crate::Result;
 use crate::engine::{Engine, Weights};
-use crate::evaluate;
+use crate::evaluate::{self, metrics};
 use crate::heads::TaskHead;
 use crate::model::Model;
 use crate::observe::{Event, Observer};
-use crate::run::metrics;
 
 /// Scores of `model` on `split`; with `against`, the paired difference to that model stands in the place of the
 /// single-task comparison.

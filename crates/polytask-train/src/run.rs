@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use polytask_core::Suite;
 use polytask_core::report::{DataCard, Lineage, Point, REPORT_VERSION, RunReport, TaskReport};
 use polytask_core::{HeadForm, Split, atomic, hash, suite};
-use polytask_core::{KindInfo, Suite};
 use polytask_data::{Dataset, Plan, Tokenizer};
 use polytask_eval::{ModelFacts, MtebRun, Predictions, TaskRun};
 use polytask_nn::encoder::{Encoder, freeze_blocks};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::cache::FrozenCache;
 use crate::checkpoint::{Checkpoints, fresh};
 use crate::engine::{Engine, Weights};
-use crate::evaluate;
+use crate::evaluate::{self, metrics};
 use crate::heads::TaskHead;
 use crate::history::History;
 use crate::method::table::{self, Setup};
@@ -135,7 +135,8 @@ impl Run<'_> {
         let suite = &self.prepared.suite;
         let tasks: Vec<usize> = (0..suite.tasks.len()).collect();
         let plan = Plan::new(suite, &self.prepared.dataset);
-        let (trained, history, (trunk, heads)) = self.train("joint", tasks, plan, &suite.train.weighting, observer)?;
+        let (trained, history, (trunk, heads)) =
+            self.train("joint", tasks, plan, &suite.train.weighting, observer)?;
         let model = Model::of_run(self.prepared, &self.parts.heads, heads);
         model.save(&trunk, &self.options.out.join("model"))?;
         Ok((trained, history))
@@ -374,16 +375,6 @@ impl Run<'_> {
     }
 }
 
-/// A kind's metrics, the task's main one first.
-pub(crate) fn metrics<'a>(kind: &KindInfo, main: &'a str) -> Vec<&'a str>
-where
-    'static: 'a,
-{
-    let own = polytask_eval::infos().into_iter().filter(|info| info.kinds.contains(&kind.name));
-    let all = kind.metrics.iter().copied().chain(own.map(|info| info.id));
-    std::iter::once(main).chain(all.filter(|metric| *metric != main)).collect()
-}
-
 /// One hash over the hashes of all files read.
 fn data_hash(dataset: &Dataset) -> String {
     let lines: Vec<String> = dataset.files.iter().map(|(file, hash)| format!("{hash} {file}")).collect();
@@ -396,11 +387,7 @@ fn read_baseline(path: &Path) -> Option<Trained> {
 }
 
 /// Runs `work` and notes its seconds.
-fn timed<R>(
-    seconds: &mut BTreeMap<String, f64>,
-    phase: &str,
-    work: impl FnOnce() -> Result<R>,
-) -> Result<R> {
+fn timed<R>(seconds: &mut BTreeMap<String, f64>, phase: &str, work: impl FnOnce() -> Result<R>) -> Result<R> {
     let start = Instant::now();
     let result = work()?;
     seconds.insert(phase.into(), start.elapsed().as_secs_f64());
