@@ -44,7 +44,8 @@ fn split(arguments: &[String]) -> Result<(String, Vec<String>)> {
         return Ok((SECONDS.into(), named));
     };
     let value: Vec<String> = named.drain(at..(at + 2).min(named.len())).collect();
-    let seconds = value.get(1).filter(|s| s.parse::<u32>().is_ok()).context("--seconds needs a whole number")?;
+    let seconds =
+        value.get(1).filter(|s| s.parse::<u32>().is_ok()).context("--seconds needs a whole number")?;
     Ok((seconds.clone(), named))
 }
 

@@ -1,12 +1,12 @@
 //! Random numbers as a pure function of (seed, purpose, step, layer, row).
 //!
-//! SplitMix64 (Steele, Lea, Flood 2014) is counter-based: its i-th value is a hash of key + i·γ. Every use
+//! `SplitMix64` (Steele, Lea, Flood 2014) is counter-based: its i-th value is a hash of key + i·γ. Every use
 //! derives its own key, so a resumed run, a repeated pass and any thread count draw the same numbers.
 
-/// The odd constant of SplitMix64, 2⁶⁴ divided by the golden ratio.
+/// The odd constant of `SplitMix64`, 2⁶⁴ divided by the golden ratio.
 const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The finaliser of SplitMix64: a bijection in which every input bit reaches every output bit.
+/// The finaliser of `SplitMix64`: a bijection in which every input bit reaches every output bit.
 #[inline]
 pub const fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,5 +1,7 @@
 //! Data of polytask: readers, encoder download, tokenizer, samplers, batches, data card.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod build;
 pub mod card;
 pub mod dataset;

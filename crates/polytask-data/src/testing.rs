@@ -132,6 +132,8 @@ impl Folder {
     }
 
     /// The suite's data set with a tokenizer of characters.
+    // A method, so that it cannot be called after the folder with the files is gone.
+    #[allow(clippy::unused_self)]
     pub(crate) fn build(&self, suite: &Suite) -> polytask_core::Result<crate::Dataset> {
         crate::build(suite, &Characters)
     }

@@ -8,8 +8,8 @@ use polytask_core::{PackedBatch, Problem, hash};
 use crate::folder::{self, Dense, FolderParts, Notes};
 use crate::params::Params;
 use crate::pooling::{PoolMode, Pooling};
-use crate::trunk::bert::{self, BertConfig};
 use crate::trunk::Packed;
+use crate::trunk::bert::{self, BertConfig};
 use crate::trunk::{Mode, States, Trunk};
 use crate::weights::{RawTensor, Weights};
 use crate::{Error, Result};
@@ -253,7 +253,9 @@ mod tests {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
-                all.extend(contents(&path).into_iter().map(|(file, bytes)| (format!("{name}/{file}"), bytes)));
+                all.extend(
+                    contents(&path).into_iter().map(|(file, bytes)| (format!("{name}/{file}"), bytes)),
+                );
                 all.push((name, Vec::new()));
             } else {
                 all.push((name, fs::read(path).unwrap()));
@@ -333,7 +335,10 @@ mod tests {
         let huge = with("\"vocab_size\": 20", "\"vocab_size\": 16000000");
         assert!(huge.contains("describes a network"), "{huge}");
         let other = with("\"vocab_size\": 20", "\"vocab_size\": 19");
-        assert!(other.contains("word_embeddings") && other.contains("[20, 32], expected [19, 32]"), "{other}");
+        assert!(
+            other.contains("word_embeddings") && other.contains("[20, 32], expected [19, 32]"),
+            "{other}"
+        );
     }
 
     #[test]
@@ -356,7 +361,8 @@ mod tests {
         assert_eq!(blocks(&["embeddings"]).unwrap(), [true, true, false, false]);
         assert_eq!(blocks(&["words", "layer.1"]).unwrap(), [true, false, false, true]);
         assert_eq!(blocks(&["layer.0-1"]).unwrap(), [false, false, true, true]);
-        let message = blocks(&["layer.2", "layer.1-0", "layer.0-9", "pooler", "layer.x-y"]).unwrap_err().to_string();
+        let message =
+            blocks(&["layer.2", "layer.1-0", "layer.0-9", "pooler", "layer.x-y"]).unwrap_err().to_string();
         for name in ["`layer.2`", "`layer.1-0`", "`layer.0-9`", "`pooler`", "`layer.x-y`"] {
             assert!(message.contains(name), "{message}");
         }

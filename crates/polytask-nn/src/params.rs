@@ -4,15 +4,7 @@ use std::fmt::Debug;
 
 /// The element types a trunk computes in: f32 for work, f64 for references.
 pub trait Real:
-    Copy
-    + Debug
-    + Default
-    + PartialOrd
-    + Send
-    + Sync
-    + candle_core::WithDType
-    + num_like::Float
-    + 'static
+    Copy + Debug + Default + PartialOrd + Send + Sync + candle_core::WithDType + num_like::Float + 'static
 {
 }
 impl Real for f32 {}
@@ -45,12 +37,16 @@ pub mod num_like {
         /// As f64.
         fn f64(self) -> f64;
         /// Exponential.
+        #[must_use]
         fn exp(self) -> Self;
         /// Square root.
+        #[must_use]
         fn sqrt(self) -> Self;
         /// Hyperbolic tangent.
+        #[must_use]
         fn tanh(self) -> Self;
         /// The larger of two.
+        #[must_use]
         fn max(self, other: Self) -> Self;
     }
 

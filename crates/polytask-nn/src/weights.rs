@@ -6,6 +6,7 @@ mod header;
 mod report;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -244,7 +245,7 @@ fn header_of(path: &Path, tensors: &[TensorOut<'_>], metadata: &[(&str, &str)]) 
         }
         let (name, shape) = (serde_json::json!(tensor.name), tensor.shape);
         let info = serde_json::json!({"dtype": dtype, "shape": shape, "data_offsets": [begin, begin + size]});
-        json.push_str(&format!(",{name}:{info}"));
+        write!(json, ",{name}:{info}").expect("a String takes every text");
         begin += size;
     }
     json.push('}');

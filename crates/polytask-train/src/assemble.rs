@@ -223,8 +223,7 @@ impl ChosenPassages {
         let mut chosen = Self { passages: Vec::new(), positive: Vec::new() };
         let mut column = HashMap::new();
         for &row in rows {
-            let mut rng =
-                Rng::new(draw.seed, Purpose::Pick, &[task.index as u64, draw.step, u64::from(row)]);
+            let mut rng = Rng::new(draw.seed, Purpose::Pick, &[task.index as u64, draw.step, u64::from(row)]);
             let positives = &relevance[row as usize].positives;
             let positive = positives[rng.below(positives.len())].0;
             let positive = chosen.column(&mut column, positive);
@@ -276,9 +275,7 @@ fn leaf_rows(inputs: Vec<Vec<u32>>) -> (Vec<u32>, Vec<Vec<u32>>) {
 fn sentence_target(data: &TaskData, targets: &Targets, rows: &[u32]) -> Target {
     let n_labels = data.labels.len();
     match targets {
-        Targets::Label(labels) => {
-            Target::Label(rows.iter().filter_map(|&r| labels[r as usize]).collect())
-        }
+        Targets::Label(labels) => Target::Label(rows.iter().filter_map(|&r| labels[r as usize]).collect()),
         Targets::Labels(sets) => {
             let mut values = vec![0.0; rows.len() * n_labels];
             for (i, &row) in rows.iter().enumerate() {

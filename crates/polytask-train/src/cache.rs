@@ -38,11 +38,8 @@ impl FrozenCache {
         observer: &mut dyn Observer,
     ) -> Result<Self> {
         let (n, width) = (dataset.texts.len(), trunk.d_hidden());
-        let mut cache = Self {
-            values: Vec::with_capacity(dataset.texts.n_tokens() * width),
-            starts: vec![0],
-            width,
-        };
+        let mut cache =
+            Self { values: Vec::with_capacity(dataset.texts.n_tokens() * width), starts: vec![0], width };
         observer.event(Event::Phase { name: "frozen layers", total: n as u64, done: 0 });
         while cache.n_texts() < n {
             let (packed, tokens) = next_texts(dataset, cache.n_texts());
@@ -62,7 +59,8 @@ impl FrozenCache {
 
     /// The states of some texts laid end to end.
     pub fn gather(&self, texts: &[TextId]) -> States {
-        let rows = |t: &TextId| self.starts[*t as usize] * self.width..self.starts[*t as usize + 1] * self.width;
+        let rows =
+            |t: &TextId| self.starts[*t as usize] * self.width..self.starts[*t as usize + 1] * self.width;
         let mut values = Vec::with_capacity(texts.iter().map(|t| rows(t).len()).sum());
         texts.iter().for_each(|t| values.extend_from_slice(&self.values[rows(t)]));
         States { values, width: self.width }

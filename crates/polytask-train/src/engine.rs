@@ -176,7 +176,7 @@ impl Engine<'_> {
         if let Some(what) = not_finite(&gradient.d_z, &gradient.d_head, loss) {
             return Ok(Err(format!("{what}, source rows {}", first_rows(&part.rows))));
         }
-        let values = self.to_states(batch, part, states, &gradient.d_z);
+        let values = self.states_gradient(batch, part, states, &gradient.d_z);
         let lowest = head.lowest.max(self.lowest());
         let cotangent = Cotangent { task: part.task, sequences: part.sequences.clone(), values, lowest };
         Ok(Ok(PartGradient { task: part.task, loss, d_head: gradient.d_head, cotangent }))
@@ -215,7 +215,7 @@ impl Engine<'_> {
     }
 
     /// From dL/d(leaf) to dL/d(states) on the part's sequences.
-    fn to_states(&self, batch: &StepBatch, part: &Part, states: &States, d_z: &[f32]) -> Vec<f32> {
+    fn states_gradient(&self, batch: &StepBatch, part: &Part, states: &States, d_z: &[f32]) -> Vec<f32> {
         match &part.leaf {
             Leaf::Sentences => self.pooling.vjp(states, &batch.packed, &part.sequences, d_z),
             Leaf::Tokens(rows) => scatter(batch, part, rows, states.width, d_z),

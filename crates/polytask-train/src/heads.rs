@@ -37,7 +37,13 @@ pub struct TaskHead {
 
 impl TaskHead {
     /// The heads of a suite's tasks; `d_in` is the width of sentence vectors, `d_hidden` of states.
-    pub fn all(suite: &Suite, dataset: &Dataset, trunk: &Params, d_in: usize, d_hidden: usize) -> Result<Vec<Self>> {
+    pub fn all(
+        suite: &Suite,
+        dataset: &Dataset,
+        trunk: &Params,
+        d_in: usize,
+        d_hidden: usize,
+    ) -> Result<Vec<Self>> {
         let pairs = suite.tasks.iter().zip(&dataset.tasks);
         pairs.map(|(spec, data)| Self::new(suite, spec, data, trunk, d_in, d_hidden)).collect()
     }

@@ -32,7 +32,8 @@ impl<'a> Log<'a> {
         let text = fs::read_to_string(&self.path).map_err(polytask_core::Error::io("read", &self.path))?;
         let keep = |line: &&str| {
             let value: Value = serde_json::from_str(line).unwrap_or(Value::Null);
-            !value.is_null() && (value["phase"] != self.phase.as_str() || value["step"].as_u64() <= Some(done))
+            !value.is_null()
+                && (value["phase"] != self.phase.as_str() || value["step"].as_u64() <= Some(done))
         };
         let kept: Vec<&str> = text.lines().filter(keep).collect();
         let ending = if kept.is_empty() { "" } else { "\n" };
@@ -53,7 +54,9 @@ impl<'a> Log<'a> {
             Event::Step { done, losses, lr, tokens } if !losses.is_empty() => {
                 let losses: Map<String, Value> =
                     losses.iter().map(|(name, loss)| ((*name).into(), json!(loss))).collect();
-                self.line(&json!({ "phase": phase, "step": done, "lr": lr, "tokens": tokens, "losses": losses }))
+                self.line(
+                    &json!({ "phase": phase, "step": done, "lr": lr, "tokens": tokens, "losses": losses }),
+                )
             }
             Event::Valid { step, scores } => {
                 let scores: Map<String, Value> = scores
@@ -107,8 +110,10 @@ mod tests {
             log.event(Event::Done);
         }
         let text = fs::read_to_string(&path).unwrap();
-        let steps: Vec<u64> =
-            text.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["step"].as_u64().unwrap()).collect();
+        let steps: Vec<u64> = text
+            .lines()
+            .map(|l| serde_json::from_str::<Value>(l).unwrap()["step"].as_u64().unwrap())
+            .collect();
         assert_eq!(steps, [1, 2, 3, 4, 5, 6]);
     }
 }

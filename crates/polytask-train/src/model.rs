@@ -174,7 +174,8 @@ impl Model {
             HeadForm::TokenLinear => rows.iter().map(|row| self.predict_tags(task, &row[0])).collect(),
             HeadForm::Cosine if task.kind.target_type == TargetType::Passages => {
                 let remedy = "use `polytask search` for a retrieval task";
-                let what = format!("task `{}` ranks a corpus and has no prediction of its own", task.info.name);
+                let what =
+                    format!("task `{}` ranks a corpus and has no prediction of its own", task.info.name);
                 Err(Problem::new(what).try_this(remedy).into())
             }
             _ => self.predict_sentences(task, rows),

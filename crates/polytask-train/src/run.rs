@@ -136,7 +136,7 @@ impl Run<'_> {
         let tasks: Vec<usize> = (0..suite.tasks.len()).collect();
         let plan = Plan::new(suite, &self.prepared.dataset);
         let (trained, history, (trunk, heads)) =
-            self.train("joint", tasks, plan, &suite.train.weighting, observer)?;
+            self.train("joint", &tasks, plan, &suite.train.weighting, observer)?;
         let model = Model::of_run(self.prepared, &self.parts.heads, heads);
         model.save(&trunk, &self.options.out.join("model"))?;
         Ok((trained, history))
@@ -170,7 +170,7 @@ impl Run<'_> {
         }
         let plan = Plan::new(&self.prepared.suite, &self.prepared.dataset).for_task(task);
         let equal = polytask_core::method::Choice::named("equal");
-        let (trained, _, _) = self.train(&name, vec![task], plan, &equal, observer)?;
+        let (trained, _, _) = self.train(&name, &[task], plan, &equal, observer)?;
         if let Some(place) = place {
             atomic::create_dir(place.parent().unwrap_or(Path::new(".")))?;
             atomic::write_json(&place, &trained)?;
@@ -182,7 +182,7 @@ impl Run<'_> {
     fn train(
         &self,
         name: &str,
-        tasks: Vec<usize>,
+        tasks: &[usize],
         plan: Plan,
         weighting: &polytask_core::method::Choice,
         observer: &mut dyn Observer,
@@ -197,7 +197,7 @@ impl Run<'_> {
             engine: self.engine,
             spec: &suite.train,
             plan,
-            tasks: tasks.clone(),
+            tasks: tasks.to_vec(),
             method: table::make(weighting, &Setup { tasks: names, lr: suite.train.lr })?,
             state: fresh(self.prepared.encoder.params.clone(), heads, suite.tasks.len()),
             checkpoints: Some(checkpoints.clone()),
@@ -207,7 +207,7 @@ impl Run<'_> {
         }
         trainer.train(name, observer)?;
         let (trunk, heads, kept) = trainer.kept();
-        let predictions = self.predict(Weights { trunk: &trunk, heads: &heads }, &tasks)?;
+        let predictions = self.predict(Weights { trunk: &trunk, heads: &heads }, tasks)?;
         let history = std::mem::take(&mut trainer.state.history);
         let losses = history.loss_curves(&self.parts.heads);
         let trained = Trained { predictions, losses, steps: trainer.state.step, kept };

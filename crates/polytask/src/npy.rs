@@ -1,4 +1,4 @@
-//! Vectors to a file, row by row: NumPy's `.npy` (format 1.0) or JSON lines; complete or absent.
+//! Vectors to a file, row by row: `NumPy`'s `.npy` (format 1.0) or JSON lines; complete or absent.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};

@@ -362,13 +362,7 @@ pub(super) fn fit(
     watch(&suite.train.watch, train.place("watch"), tasks, catalogue, reporter);
 }
 
-fn watch(
-    watch: &str,
-    origin: &Origin,
-    tasks: &[Draft],
-    catalogue: &Catalogue,
-    reporter: &mut Reporter,
-) {
+fn watch(watch: &str, origin: &Origin, tasks: &[Draft], catalogue: &Catalogue, reporter: &mut Reporter) {
     if watch == "mean" {
         return;
     }

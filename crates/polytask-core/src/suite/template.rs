@@ -154,7 +154,7 @@ fn of_file(path: &Path, place: &str) -> Option<Candidate> {
     let stem = name.split('.').next()?;
     let is_part = super::section::split(stem).is_some() || ["corpus", "queries"].contains(&stem);
     // A lone .json file is more often settings than rows.
-    let is_settings = name.ends_with(".json");
+    let is_settings = path.extension().is_some_and(|ending| ending == "json");
     if is_part || is_settings || !is_readable(name) || !path.is_file() {
         return None;
     }

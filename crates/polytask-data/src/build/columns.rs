@@ -127,7 +127,7 @@ fn optional(source: &SourceSpec, task: &TaskSpec, role: &str, found: &Found<'_>)
     if task.kind.target_type != TargetType::Passages {
         return None;
     }
-    let names = [&[role][..], &synonyms(task, role).to_vec()].concat();
+    let names = [&[role][..], synonyms(task, role)].concat();
     given(source, task, role).cloned().or_else(|| first_of(&names, found))
 }
 

@@ -145,7 +145,10 @@ struct TooLong;
 
 /// A failed read as a user sees it: a broken file is the user's to replace, a broken disk is the system's.
 fn unreadable(file: &Path, line: usize, compressed: bool, error: io::Error) -> Error {
-    if error.get_ref().is_some_and(|inner| inner.is::<TooLong>()) {
+    if error
+        .get_ref()
+        .is_some_and(<dyn std::error::Error + std::marker::Send + std::marker::Sync + 'static>::is::<TooLong>)
+    {
         let remedy = "look for an unclosed quote or missing line ends at that line";
         return Problem::at(Place::line(file, line), error.to_string()).try_this(remedy).into();
     }

@@ -29,7 +29,7 @@ pub(super) fn open(input: Input) -> Result<Reader> {
         Ok((columns, RowIter::from_file_into(reader)))
     })?;
     let header = super::csv::check_header(&file, opened.0)?;
-    let rows = Rows { rows: Some(opened.1), header: header.clone(), file, line: 0 };
+    let rows = Rows { rest: Some(opened.1), header: header.clone(), file, line: 0 };
     Ok(Reader::new(Some(header), Box::new(rows)))
 }
 
@@ -46,7 +46,7 @@ fn guard<T>(file: &Path, row: usize, part: impl FnOnce() -> Result<T, ParquetErr
 }
 
 struct Rows {
-    rows: Option<RowIter<'static>>,
+    rest: Option<RowIter<'static>>,
     header: Arc<[String]>,
     file: PathBuf,
     line: usize,
@@ -56,16 +56,16 @@ impl Iterator for Rows {
     type Item = Result<Record>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let rows = self.rows.as_mut()?;
+        let rows = self.rest.as_mut()?;
         self.line += 1;
         match guard(&self.file, self.line, || rows.next().transpose()) {
             Ok(Some(row)) => Some(Ok(record(self.line, &self.header, row))),
             Ok(None) => {
-                self.rows = None;
+                self.rest = None;
                 None
             }
             Err(error) => {
-                self.rows = None;
+                self.rest = None;
                 Some(Err(error))
             }
         }

@@ -287,14 +287,14 @@ mod tests {
         assert!(message.contains("`mpnet`") && message.contains("`bert`"), "{message}");
         let message = error(&OLD, &[("config.json", &BERT.replace("8,", "7,"))]);
         assert!(message.contains("divisor"), "{message}");
-        let message = error(&OLD, &[("config.json", &BERT.replace("{", r#"{"hidden_act":"swish","#))]);
+        let message = error(&OLD, &[("config.json", &BERT.replace('{', r#"{"hidden_act":"swish","#))]);
         assert!(message.contains("swish") && message.contains("gelu"), "{message}");
         assert!(error(&[OLD[1], OLD[0]], &[]).contains("Transformer, Pooling, then"));
         assert!(error(&[OLD[0], (OLD[1].0, "../1_Pooling")], &[]).contains("leads out"));
         let tokens = ("2_Normalize/config.json", r#"{"module_input_name":"token_embeddings"}"#);
         assert!(error(&NEW, &[tokens]).contains("token_embeddings"));
         let narrow = ("1_Pooling/config.json", r#"{"word_embedding_dimension":9}"#);
-        assert!(error(&OLD, &[narrow]).contains("9"));
+        assert!(error(&OLD, &[narrow]).contains('9'));
         assert!(error(&OLD, &[("modules.json", "{}")]).contains("modules.json"));
     }
 }

@@ -70,7 +70,7 @@ impl<T> States<T> {
 
     /// Number of rows.
     pub fn n_rows(&self) -> usize {
-        if self.width == 0 { 0 } else { self.values.len() / self.width }
+        self.values.len().checked_div(self.width).unwrap_or(0)
     }
 }
 

@@ -97,7 +97,7 @@ impl<T: Real> Total<T> {
     fn reset(&mut self) {
         let next = match std::mem::replace(&mut self.state, Reached::Nothing { stale: true }) {
             Reached::Rows { rows, width } => {
-                for &row in rows.iter() {
+                for &row in &rows {
                     self.values[row as usize * width..][..width].fill(T::ZERO);
                 }
                 Reached::Nothing { stale: false }

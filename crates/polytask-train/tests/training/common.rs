@@ -204,7 +204,7 @@ fn words(n: usize, rng: &mut Rng, colours: &[&str]) -> String {
 }
 
 fn note(i: usize, rng: &mut Rng) -> Value {
-    let (colours, label) = if i % 2 == 0 { (&WARM, "warm") } else { (&COLD, "cold") };
+    let (colours, label) = if i.is_multiple_of(2) { (&WARM, "warm") } else { (&COLD, "cold") };
     let n = 2 + rng.below(4);
     let text = words(n, rng, colours);
     let topics: Vec<&str> = THINGS.iter().copied().filter(|thing| text.contains(thing)).collect();
@@ -213,7 +213,7 @@ fn note(i: usize, rng: &mut Rng) -> Value {
 
 fn pair(i: usize, rng: &mut Rng) -> Value {
     let a = words(2, rng, &WARM);
-    let b = if i % 3 == 0 { a.clone() } else { words(3, rng, &COLD) };
+    let b = if i.is_multiple_of(3) { a.clone() } else { words(3, rng, &COLD) };
     let label = if a == b { "same" } else { "other" };
     let score = if a == b { 5.0 } else { i as f64 % 4.0 };
     json!({ "a": a, "b": b, "score": score, "label": label })

@@ -1,5 +1,8 @@
 //! Conflict methods in the real loop.
 
+// The small methods below have the signature of `Method::update`.
+#![allow(clippy::unnecessary_wraps)]
+
 use std::sync::{Arc, Mutex};
 
 use polytask_train::Result;

@@ -257,7 +257,10 @@ fn embed_mix(
 ) -> Result<(MixFigures, Vec<f64>)> {
     let texts = texts(args.texts, shortest, longest);
     let tokens = model.tokenizer.encode_batch(&texts)?.iter().map(Vec::len).sum();
-    let passes = measure(args.runs, || Ok(drop(model.embed(&texts)?)))?;
+    let passes = measure(args.runs, || {
+        let _: () = drop(model.embed(&texts)?);
+        Ok(())
+    })?;
     let times = Times::of(passes.clone());
     let seconds = times.median_ms / 1e3;
     let figures = MixFigures {

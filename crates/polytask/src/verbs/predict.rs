@@ -67,19 +67,18 @@ fn from_arguments(model: &Model, args: &Args) -> Result<()> {
     if args.text.is_empty() {
         return output::refuse("nothing to predict", "`--text TEXT` or `--input FILE`");
     }
-    match &args.task {
-        Some(name) => output::json(&one(model, model.task(name)?, &args.text)?),
-        None => {
-            let n = args.text.len();
-            let predictions = all(model, &args.text)?;
-            if predictions.is_empty() {
-                return output::refuse(
-                    format!("no task reads {n} texts"),
-                    "`polytask predict --list` shows what each reads",
-                );
-            }
-            output::json(&predictions)
+    if let Some(name) = &args.task {
+        output::json(&one(model, model.task(name)?, &args.text)?)
+    } else {
+        let n = args.text.len();
+        let predictions = all(model, &args.text)?;
+        if predictions.is_empty() {
+            return output::refuse(
+                format!("no task reads {n} texts"),
+                "`polytask predict --list` shows what each reads",
+            );
         }
+        output::json(&predictions)
     }
 }
 

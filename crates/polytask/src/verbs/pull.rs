@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let pulled = pull::pull(&args.name, &options)?;
     if args.json {
         output::json(
-            &json!({ "name": args.name, "folder": pulled.folder, "source": pulled.source.to_string() }),
+            &json!({ "name": args.name, "folder": pulled.folder, "source": pulled.source.clone() }),
         )?;
     } else {
         output::line(format!("{}  ({})", pulled.folder.display(), pulled.source))?;

@@ -21,9 +21,12 @@ fn place(checkpoint_every: usize) -> Place {
     place
 }
 
+/// Files by name, and a report.
+type Run = (Vec<(String, Vec<u8>)>, Value);
+
 /// Model files and report of an undisturbed run.
-fn undisturbed() -> &'static (Vec<(String, Vec<u8>)>, Value) {
-    static FILES: OnceLock<(Vec<(String, Vec<u8>)>, Value)> = OnceLock::new();
+fn undisturbed() -> &'static Run {
+    static FILES: OnceLock<Run> = OnceLock::new();
     FILES.get_or_init(|| {
         let place = place(1);
         place.polytask(&["train", "suite.toml", "--out", "run"]).done();
