@@ -244,7 +244,7 @@ fn flatten(sum: &sinks::Sum, trunk: &Params, trainable: &[bool]) -> Vec<f32> {
     flat
 }
 
-/// The inverse of [`flatten`]: one buffer per block, empty where a block is frozen.
+/// The inverse of flattening: one buffer per block, empty where a block is frozen.
 pub fn unflatten(flat: &[f32], trunk: &Params, trainable: &[bool]) -> Vec<Vec<f32>> {
     let mut rest = flat;
     let mut take = |(block, trained): (&Block, &bool)| {

@@ -1,21 +1,23 @@
 //! Reads one source: its splits, row by row, with the targets of all its tasks.
 
+mod row;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use polytask_core::suite::{SourceSpec, TaskSpec};
-use polytask_core::{Error, HeadForm, Place, Problem, Purpose, Result, Split, TargetType, hash, rng};
+use polytask_core::{Place, Problem, Result, Split, TargetType, hash, rng};
 
-use super::cells::{self, Raw, Wrong};
-use super::columns::{Columns, Found, TaskColumns, resolve};
+use super::cells::Raw;
+use super::columns::{Columns, Found, resolve};
 use super::corpus::Corpus;
-use super::intern::Content;
 use super::labels::LabelTable;
 use super::table::{Table, Target, column};
 use super::{Builder, Progress};
 use crate::SourceData;
 use crate::readers::qrels::{self, Qrel};
-use crate::readers::{self, Cell, Reader, Record};
+use crate::readers::{self, Reader};
+use row::Row;
 
 /// Rows held before they are tokenised.
 const HELD: usize = 4096;
@@ -57,16 +59,6 @@ impl<'a> Builder<'a> {
         self.dataset.files.insert(named.display().to_string(), sum);
         Ok(file)
     }
-}
-
-/// A row as read, its texts not yet tokenised.
-struct Row {
-    line: usize,
-    hash: u64,
-    texts: Vec<Content>,
-    weight: f32,
-    targets: Vec<Raw>,
-    task_weights: Vec<Option<f32>>,
 }
 
 /// The judgements of a split by query.
@@ -269,64 +261,6 @@ impl Reading<'_, '_> {
         Ok(())
     }
 
-    /// A record as a row; `None` for a query that the split does not judge.
-    fn row(
-        &mut self,
-        split: Split,
-        file: &Path,
-        record: &Record,
-        judged: Option<&mut Judged>,
-        met: &mut HashSet<String>,
-    ) -> Result<Option<Row>> {
-        let columns = self.columns.as_ref().expect("columns are found before rows are read");
-        let wrong = |Wrong(what, remedy), column: &str| {
-            let what = format!("column `{column}`: {what}");
-            Error::from(Problem::at(Place::line(file, record.line), what).try_this(remedy))
-        };
-        let mut answers = None;
-        if let Some(judged) = judged {
-            let id = query_id(columns, record).map_err(|e| wrong(e, "id"))?;
-            if !met.insert(id.clone()) {
-                let what = format!("two queries have the id `{}`", readers::shorten(&id));
-                return Err(wrong(Wrong(what, "give each query an id of its own"), "id"));
-            }
-            answers = judged.remove(&id);
-            if answers.is_none() && !self.spec.files.contains_key(&split) {
-                return Ok(None);
-            }
-        }
-        let mut texts = Vec::with_capacity(columns.inputs.len());
-        for column in &columns.inputs {
-            texts.push(content(record.get(column), self.as_words).map_err(|e| wrong(e, column))?);
-        }
-        let weight = |name: &Option<String>| match name {
-            Some(name) => cells::weight(record.get(name)).map(Some).map_err(|e| wrong(e, name)),
-            None => Ok(None),
-        };
-        let n_words = if let Content::Words(words) = &texts[0] { words.len() } else { 0 };
-        let mut targets = Vec::with_capacity(self.tasks.len());
-        let mut task_weights = Vec::with_capacity(self.tasks.len());
-        for (t, own) in columns.tasks.iter().enumerate() {
-            task_weights.push(weight(&own.weight)?);
-            let kind = self.tasks[t].kind;
-            if kind.target_type == TargetType::Passages {
-                targets.push(passages(own, record, answers.as_deref(), self.corpora[t].from_file));
-                self.has_column[t] |= own.target.as_ref().is_none_or(|name| record.get(name).is_some());
-                continue;
-            }
-            let name = own.target.as_deref().unwrap_or_default();
-            let cell = record.get(name);
-            self.has_column[t] |= cell.is_some();
-            let raw = cells::parse(kind.target_type, cell, &mut self.labels[t], n_words)
-                .and_then(|raw| check_width(raw, &mut self.widths[t], kind.head));
-            targets.push(raw.map_err(|e| wrong(e, name))?);
-        }
-        let hashes: Vec<u64> = texts.iter().map(Content::hash).collect();
-        let hash = rng::key(0, Purpose::Split, &hashes);
-        let weight = weight(&columns.weight)?.unwrap_or(1.0);
-        Ok(Some(Row { line: record.line, hash, texts, weight, targets, task_weights }))
-    }
-
     fn push_all(&mut self, rows: Vec<Row>, file: &Path, table: &mut Table) -> Result<()> {
         rows.into_iter().try_for_each(|row| self.push(row, file, table))
     }
@@ -412,58 +346,6 @@ fn sort_labels(target: &mut Target) {
         labels.sort_unstable();
         labels.dedup();
     }
-}
-
-/// A cell as an input text.
-fn content(cell: Option<&Cell>, as_words: bool) -> Result<Content, Wrong> {
-    let remedy = "write an empty text if the text is meant to be empty";
-    let cell = cell.ok_or_else(|| Wrong("absent, expected a text".into(), remedy))?;
-    let text = cell.to_text().ok_or_else(|| Wrong("null, expected a text".into(), remedy))?;
-    if !as_words {
-        return Ok(Content::Text(text));
-    }
-    let listed = cell.to_items().filter(|items| items.iter().all(|item| matches!(item, Cell::Text(_))));
-    let words = match listed {
-        Some(items) => items.iter().filter_map(Cell::to_text).collect(),
-        None => text.split_whitespace().map(str::to_owned).collect(),
-    };
-    Ok(Content::Words(words))
-}
-
-/// The id of a query that judgements name.
-fn query_id(columns: &Columns, record: &Record) -> Result<String, Wrong> {
-    let cell = columns.id.as_ref().and_then(|name| record.get(name)).filter(|cell| !cell.is_missing());
-    cell.and_then(Cell::to_text).ok_or_else(|| {
-        Wrong("query has no id, expected one that the judgements name".into(), "columns = { id = \"...\" }")
-    })
-}
-
-/// What answers a query: judgements where there are any, else the row's own columns.
-fn passages(columns: &TaskColumns, record: &Record, judged: Option<&[Qrel]>, are_ids: bool) -> Raw {
-    let cell = |name: &Option<String>| name.as_ref().and_then(|name| record.get(name));
-    let Some(judged) = judged else {
-        let positives = cells::passages(cell(&columns.target), are_ids);
-        let positives = positives.into_iter().map(|passage| (passage, 1.0)).collect();
-        return Raw::Passages { positives, negatives: cells::passages(cell(&columns.negatives), are_ids) };
-    };
-    let relevant = judged.iter().filter(|qrel| qrel.grade > 0.0);
-    let wrong = judged.iter().filter(|qrel| qrel.grade <= 0.0);
-    Raw::Passages {
-        positives: relevant.map(|qrel| (qrel.passage.clone(), qrel.grade)).collect(),
-        negatives: wrong.map(|qrel| qrel.passage.clone()).collect(),
-    }
-}
-
-/// All rows of a task have as many numbers; a similarity has one.
-fn check_width(raw: Raw, width: &mut Option<usize>, head: HeadForm) -> Result<Raw, Wrong> {
-    if let Raw::Numbers(values) = &raw {
-        let expected = if head == HeadForm::Cosine { 1 } else { *width.get_or_insert(values.len()) };
-        if values.len() != expected {
-            let what = format!("row has {} numbers, expected {expected}", values.len());
-            return Err(Wrong(what, "write null for each unknown number of a list"));
-        }
-    }
-    Ok(raw)
 }
 
 /// Keeps the rows of lowest hash, in the order of the file.

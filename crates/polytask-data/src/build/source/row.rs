@@ -1,0 +1,181 @@
+//! One record as a row: its texts, its weight and the targets of all tasks, not yet tokenised.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use polytask_core::{Error, HeadForm, Place, Problem, Purpose, Result, Split, TargetType, rng};
+
+use super::super::cells::{self, Raw, Wrong};
+use super::super::columns::{Columns, TaskColumns};
+use super::super::intern::Content;
+use super::{Judged, Reading};
+use crate::readers::qrels::Qrel;
+use crate::readers::{self, Cell, Record};
+
+/// A row as read, its texts not yet tokenised.
+pub(super) struct Row {
+    pub(super) line: usize,
+    pub(super) hash: u64,
+    pub(super) texts: Vec<Content>,
+    pub(super) weight: f32,
+    pub(super) targets: Vec<Raw>,
+    pub(super) task_weights: Vec<Option<f32>>,
+}
+
+/// What is wrong with a cell, as an error that names its place.
+fn misread(file: &Path, record: &Record, column: &str, Wrong(what, remedy): Wrong) -> Error {
+    let what = format!("column `{column}`: {what}");
+    Problem::at(Place::line(file, record.line), what).try_this(remedy).into()
+}
+
+impl Reading<'_, '_> {
+    /// A record as a row; `None` for a query that the split does not judge.
+    pub(super) fn row(
+        &mut self,
+        split: Split,
+        file: &Path,
+        record: &Record,
+        judged: Option<&mut Judged>,
+        met: &mut HashSet<String>,
+    ) -> Result<Option<Row>> {
+        let columns = self.columns.take().expect("columns are found before rows are read");
+        let answers = match judged {
+            Some(judged) => {
+                let found =
+                    answers(&columns, record, judged, met).map_err(|e| misread(file, record, "id", e));
+                found.map(Some)
+            }
+            None => Ok(None),
+        };
+        let row = answers.and_then(|answers| match answers {
+            Some(None) if !self.spec.files.contains_key(&split) => Ok(None),
+            answers => self.cells(&columns, file, record, answers.flatten().as_deref()).map(Some),
+        });
+        self.columns = Some(columns);
+        row
+    }
+
+    /// The cells of a record that has a place in the split.
+    fn cells(
+        &mut self,
+        columns: &Columns,
+        file: &Path,
+        record: &Record,
+        answers: Option<&[Qrel]>,
+    ) -> Result<Row> {
+        let text = |name: &String| {
+            content(record.get(name), self.as_words).map_err(|e| misread(file, record, name, e))
+        };
+        let texts = columns.inputs.iter().map(text).collect::<Result<Vec<_>>>()?;
+        let n_words = if let Content::Words(words) = &texts[0] { words.len() } else { 0 };
+        let weight = |name: &Option<String>| match name {
+            Some(name) => {
+                cells::weight(record.get(name)).map(Some).map_err(|e| misread(file, record, name, e))
+            }
+            None => Ok(None),
+        };
+        let task_weights = columns.tasks.iter().map(|own| weight(&own.weight)).collect::<Result<_>>()?;
+        let mut targets = Vec::with_capacity(self.tasks.len());
+        for (t, own) in columns.tasks.iter().enumerate() {
+            let name = own.target.as_deref().unwrap_or_default();
+            let target = self.target(t, own, record, answers, n_words);
+            targets.push(target.map_err(|e| misread(file, record, name, e))?);
+        }
+        let hashes: Vec<u64> = texts.iter().map(Content::hash).collect();
+        Ok(Row {
+            line: record.line,
+            hash: rng::key(0, Purpose::Split, &hashes),
+            texts,
+            weight: weight(&columns.weight)?.unwrap_or(1.0),
+            targets,
+            task_weights,
+        })
+    }
+
+    /// The target of the `t`-th task of the source.
+    fn target(
+        &mut self,
+        t: usize,
+        own: &TaskColumns,
+        record: &Record,
+        answers: Option<&[Qrel]>,
+        n_words: usize,
+    ) -> Result<Raw, Wrong> {
+        let kind = self.tasks[t].kind;
+        if kind.target_type == TargetType::Passages {
+            self.has_column[t] |= own.target.as_ref().is_none_or(|name| record.get(name).is_some());
+            return Ok(passages(own, record, answers, self.corpora[t].from_file));
+        }
+        let cell = record.get(own.target.as_deref().unwrap_or_default());
+        self.has_column[t] |= cell.is_some();
+        cells::parse(kind.target_type, cell, &mut self.labels[t], n_words)
+            .and_then(|raw| check_width(raw, &mut self.widths[t], kind.head))
+    }
+}
+
+/// The judgements of a query, taken out; `None` for one without.
+fn answers(
+    columns: &Columns,
+    record: &Record,
+    judged: &mut Judged,
+    met: &mut HashSet<String>,
+) -> Result<Option<Vec<Qrel>>, Wrong> {
+    let id = query_id(columns, record)?;
+    if !met.insert(id.clone()) {
+        let what = format!("two queries have the id `{}`", readers::shorten(&id));
+        return Err(Wrong(what, "give each query an id of its own"));
+    }
+    Ok(judged.remove(&id))
+}
+
+/// A cell as an input text.
+fn content(cell: Option<&Cell>, as_words: bool) -> Result<Content, Wrong> {
+    let remedy = "write an empty text if the text is meant to be empty";
+    let cell = cell.ok_or_else(|| Wrong("absent, expected a text".into(), remedy))?;
+    let text = cell.to_text().ok_or_else(|| Wrong("null, expected a text".into(), remedy))?;
+    if !as_words {
+        return Ok(Content::Text(text));
+    }
+    let listed = cell.to_items().filter(|items| items.iter().all(|item| matches!(item, Cell::Text(_))));
+    let words = match listed {
+        Some(items) => items.iter().filter_map(Cell::to_text).collect(),
+        None => text.split_whitespace().map(str::to_owned).collect(),
+    };
+    Ok(Content::Words(words))
+}
+
+/// The id of a query that judgements name.
+fn query_id(columns: &Columns, record: &Record) -> Result<String, Wrong> {
+    let cell = columns.id.as_ref().and_then(|name| record.get(name)).filter(|cell| !cell.is_missing());
+    cell.and_then(Cell::to_text).ok_or_else(|| {
+        Wrong("query has no id, expected one that the judgements name".into(), "columns = { id = \"...\" }")
+    })
+}
+
+/// What answers a query: judgements where there are any, else the row's own columns.
+fn passages(columns: &TaskColumns, record: &Record, judged: Option<&[Qrel]>, are_ids: bool) -> Raw {
+    let cell = |name: &Option<String>| name.as_ref().and_then(|name| record.get(name));
+    let Some(judged) = judged else {
+        let positives = cells::passages(cell(&columns.target), are_ids);
+        let positives = positives.into_iter().map(|passage| (passage, 1.0)).collect();
+        return Raw::Passages { positives, negatives: cells::passages(cell(&columns.negatives), are_ids) };
+    };
+    let relevant = judged.iter().filter(|qrel| qrel.grade > 0.0);
+    let wrong = judged.iter().filter(|qrel| qrel.grade <= 0.0);
+    Raw::Passages {
+        positives: relevant.map(|qrel| (qrel.passage.clone(), qrel.grade)).collect(),
+        negatives: wrong.map(|qrel| qrel.passage.clone()).collect(),
+    }
+}
+
+/// All rows of a task have as many numbers; a similarity has one.
+fn check_width(raw: Raw, width: &mut Option<usize>, head: HeadForm) -> Result<Raw, Wrong> {
+    if let Raw::Numbers(values) = &raw {
+        let expected = if head == HeadForm::Cosine { 1 } else { *width.get_or_insert(values.len()) };
+        if values.len() != expected {
+            let what = format!("row has {} numbers, expected {expected}", values.len());
+            return Err(Wrong(what, "write null for each unknown number of a list"));
+        }
+    }
+    Ok(raw)
+}
