@@ -13,7 +13,7 @@ const SCALE: &[ParamInfo] = &[ParamInfo { name: "scale", about: "", default: "20
 const WEIGHTS: &[ParamInfo] = &[ParamInfo { name: "weights", about: "", default: "{}", range: Range::Map(&[]) }];
 
 const fn part(id: &'static str, family: Family, params: &'static [ParamInfo]) -> MethodInfo {
-    MethodInfo { id, title: id, paper: "", family, about: "", cost: "", params }
+    MethodInfo { id, title: id, paper: "", family, about: "", cost: "", kinds: &[], params }
 }
 
 static LOSSES: [MethodInfo; 3] = [

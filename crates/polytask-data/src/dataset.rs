@@ -208,9 +208,10 @@ impl Dataset {
         own.or_else(|| self.rows(task, split).map(|rows| &rows.weights[..])).unwrap_or(&[])
     }
 
-    /// The split a task's scores are reported on: test, or valid where there is no test.
+    /// The split a task's scores are reported on: test where it has a known target, else valid.
     pub fn report_split(&self, task: usize) -> Split {
-        let has_test = self.rows(task, Split::Test).is_some_and(|rows| !rows.is_empty());
+        let is_known = |targets: &Targets| (0..targets.len()).any(|i| targets.is_known(i));
+        let has_test = self.tasks[task].targets.get(&Split::Test).is_some_and(is_known);
         if has_test { Split::Test } else { Split::Valid }
     }
 }

@@ -117,7 +117,9 @@ pub fn compare(
         _ => 100.0,
     };
     let delta = signed(raw, found.higher_is_better, points);
-    Ok(Comparison { delta, relative, regressed: regressed(delta, margin) })
+    // A model whose outputs collapsed (all the same) has no score: that is worse than any.
+    let has_collapsed = baseline.is_finite() && !crate::score(metric, joint)?.is_finite();
+    Ok(Comparison { delta, relative, regressed: has_collapsed || regressed(delta, margin) })
 }
 
 /// Relative change of `joint` against `single` in percent, positive = better.

@@ -199,7 +199,8 @@ impl Builder<'_> {
         let texts: Vec<TextId> = chosen.passages.iter().map(|&p| task.data.corpus[p as usize]).collect();
         let passages = texts.iter().map(|&text| self.sequence(text)).collect();
         let (sequences, inputs) = leaf_rows(vec![queries, passages]);
-        let allowed = chosen.allowed(task.data, relevance, rows);
+        let asked: Vec<TextId> = rows.iter().map(|&r| source.inputs(r as usize)[0]).collect();
+        let allowed = chosen.allowed(task.data, relevance, rows, &asked);
         Part {
             task: task.index,
             sequences,
@@ -244,13 +245,24 @@ impl ChosenPassages {
         })
     }
 
-    /// Which passages may stand against each query: its positive, and all that do not answer it too.
-    fn allowed(&self, data: &TaskData, relevance: &[Relevance], rows: &[u32]) -> Vec<bool> {
+    /// Which passages may stand against each query: its positive, and all that do not answer it too. The same
+    /// query may stand in several rows, each with another answer: none of them is a negative for it.
+    fn allowed(
+        &self,
+        data: &TaskData,
+        relevance: &[Relevance],
+        rows: &[u32],
+        queries: &[TextId],
+    ) -> Vec<bool> {
         let text = |passage: u32| data.corpus[passage as usize];
+        let mut answers_of: HashMap<TextId, Vec<TextId>> = HashMap::new();
+        for (&row, &query) in rows.iter().zip(queries) {
+            let answers = relevance[row as usize].positives.iter().map(|&(p, _)| text(p));
+            answers_of.entry(query).or_default().extend(answers);
+        }
         let mut allowed = Vec::with_capacity(rows.len() * self.passages.len());
-        for (&row, &positive) in rows.iter().zip(&self.positive) {
-            let answers: Vec<TextId> =
-                relevance[row as usize].positives.iter().map(|&(p, _)| text(p)).collect();
+        for (query, &positive) in queries.iter().zip(&self.positive) {
+            let answers = &answers_of[query];
             let of_passage = |(j, &p): (usize, &u32)| j as u32 == positive || !answers.contains(&text(p));
             allowed.extend(self.passages.iter().enumerate().map(of_passage));
         }

@@ -10,6 +10,9 @@ use crate::Result;
 const ENTRIES: &[&str] =
     &["suite.toml", "model", "report.json", "report.html", "CARD.md", "mteb", "checkpoint", "log.jsonl"];
 
+/// What only a run leaves: one of these tells its folder from that of a user's own suite and encoder.
+const MARKS: &[&str] = &["report.json", "checkpoint", "log.jsonl"];
+
 /// Refuses a folder that holds something, unless it may be replaced or continued.
 pub fn check_free(out: &Path, force: bool, resume: bool) -> Result<()> {
     let taken = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
@@ -17,6 +20,10 @@ pub fn check_free(out: &Path, force: bool, resume: bool) -> Result<()> {
         let what = format!("output folder {} exists and is not empty", out.display());
         let remedy = "`--force` to replace a run, `--resume` to continue it, or another `--out`";
         return Err(Problem::new(what).try_this(remedy).into());
+    }
+    if taken && force && !MARKS.iter().any(|mark| out.join(mark).exists()) {
+        let what = format!("folder {} holds files but no run, expected a run to replace", out.display());
+        return Err(Problem::new(what).try_this("another `--out`, or empty the folder yourself").into());
     }
     if out.exists() && !out.is_dir() {
         let what = format!("output {} is a file, expected a folder", out.display());

@@ -28,7 +28,8 @@ pub fn judge(
     let (name, model) = (model.display().to_string(), Model::load(model)?);
     adopt_labels(&mut suite, &model)?;
     observer.event(Event::Note("reading and tokenising the data"));
-    let dataset = polytask_data::build(&suite, &model.tokenizer)?;
+    let mut dataset = polytask_data::build(&suite, &model.tokenizer)?;
+    adopt_scales(&mut dataset, &model)?;
     let ours = predictions(&suite, &dataset, &model, split)?;
     let theirs = match against {
         Some(folder) => predict_like(&suite, &Model::load(folder)?, &model, &dataset, split)?,
@@ -80,7 +81,22 @@ fn adopt_labels(suite: &mut Suite, model: &Model) -> Result<()> {
     Ok(())
 }
 
-/// Another model's predictions on the same rows; its tokenizer and labels must be the same.
+/// Numbers come out in the units of the data the model was trained on, whatever train the suite has now.
+fn adopt_scales(dataset: &mut Dataset, model: &Model) -> Result<()> {
+    for data in &mut dataset.tasks {
+        let scale = &model.task(&data.name)?.info.scale;
+        if scale.len() != data.scale.len() {
+            let (name, found, expected) = (&data.name, data.scale.len(), scale.len());
+            let what =
+                format!("task `{name}` has {found} numbers per row, expected {expected} as in the model");
+            return Err(Problem::new(what).try_this("use the suite.toml in the model's run folder").into());
+        }
+        data.scale.clone_from(scale);
+    }
+    Ok(())
+}
+
+/// Another model's predictions on the same rows, read anew when its tokenizer, labels or scales are its own.
 fn predict_like(
     suite: &Suite,
     model: &Model,
@@ -88,16 +104,20 @@ fn predict_like(
     dataset: &Dataset,
     split: Split,
 ) -> Result<BTreeMap<usize, Predictions>> {
-    let same_labels = suite.tasks.iter().all(|task| {
-        let labels = |m: &Model| m.task(&task.name).map(|t| t.info.labels.clone()).unwrap_or_default();
-        labels(model) == labels(first)
+    let same_outputs = suite.tasks.iter().all(|task| {
+        let outputs =
+            |m: &Model| m.task(&task.name).map(|t| (t.info.labels.clone(), t.info.scale.clone())).ok();
+        outputs(model) == outputs(first)
     });
-    if model.tokenizer.files() == first.tokenizer.files() && same_labels {
+    let same_tokens = model.tokenizer.files() == first.tokenizer.files()
+        && model.tokenizer.max_length() == first.tokenizer.max_length();
+    if same_tokens && same_outputs {
         return predictions(suite, dataset, model, split);
     }
     let mut suite = suite.clone();
     adopt_labels(&mut suite, model)?;
-    let dataset = polytask_data::build(&suite, &model.tokenizer)?;
+    let mut dataset = polytask_data::build(&suite, &model.tokenizer)?;
+    adopt_scales(&mut dataset, model)?;
     predictions(&suite, &dataset, model, split)
 }
 

@@ -1,6 +1,6 @@
 //! From a checked suite to all a run works on: encoder, tokenizer, data.
 
-use polytask_core::Suite;
+use polytask_core::{Problem, Suite, hash};
 use polytask_data::Tokenizer;
 use polytask_data::pull::{self, PullOptions};
 use polytask_nn::encoder::Encoder;
@@ -22,7 +22,17 @@ pub fn prepare(suite: Suite, observer: &mut dyn Observer) -> Result<Prepared> {
         observer.event(Event::Note(warning));
     }
     let card = polytask_data::card(&suite, &dataset);
+    refuse_dense(&suite, &encoder)?;
     Ok(Prepared { suite, dataset, encoder, tokenizer, card })
+}
+
+/// Refuses to train an encoder with a Dense module: heads would read other vectors than the folder gives.
+fn refuse_dense(suite: &Suite, encoder: &Encoder) -> Result<()> {
+    if encoder.dense.is_empty() {
+        return Ok(());
+    }
+    let what = format!("encoder `{}` has a Dense module after pooling, expected none", suite.model.encoder);
+    Err(Problem::new(what).try_this("an encoder that ends in pooling; embed and search take this one").into())
 }
 
 /// The suite's encoder with the suite's own pooling and length limit.
@@ -36,10 +46,21 @@ pub fn load_encoder(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encod
         check_vocabulary(&folder, &tokenizer, &encoder)?;
         (encoder, tokenizer)
     };
+    // The folder that is written must cut where training did.
+    encoder.max_length = tokenizer.max_length();
     if let Some(pooling) = &model.pooling {
         encoder.pooling = pooling.parse()?;
     }
     Ok((encoder, tokenizer))
+}
+
+/// One hash over what shapes a training in the encoder's folder beside its weights: tokenizer and settings.
+pub(crate) fn encoder_settings(prepared: &Prepared) -> String {
+    let Prepared { encoder, tokenizer, .. } = prepared;
+    let files = tokenizer.files().iter().map(|(name, bytes)| format!("{name} {}", hash::sha256(bytes)));
+    let dropout = encoder.config.hidden_dropout_prob;
+    let settings = format!("{} {} {dropout}", encoder.pooling, tokenizer.max_length());
+    hash::sha256(files.chain([settings]).collect::<Vec<_>>().join("\n").as_bytes())
 }
 
 /// The encoder's folder: beside the suite, or wherever `pull` finds it.

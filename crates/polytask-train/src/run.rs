@@ -22,10 +22,14 @@ use crate::history::History;
 use crate::method::table::{self, Setup};
 use crate::model::Model;
 use crate::observe::{Event, Observer};
+use crate::prepare::encoder_settings;
 use crate::trainer::Trainer;
 use crate::{Error, Result};
 
 pub use crate::claim::{check_free, claim};
+
+/// Raised whenever the same suite would train to other weights: cached single-task results of before are void.
+const SEMANTICS: u32 = 1;
 
 /// What a run works on.
 pub struct Prepared {
@@ -193,12 +197,16 @@ impl Run<'_> {
         let folder = self.options.out.join("checkpoint").join(name.replace(' ', "-"));
         atomic::create_dir(&folder)?;
         let checkpoints = Checkpoints::new(&folder, &format!("{name} {}", self.identity()));
+        let method = table::make(weighting, &Setup { tasks: names, lr: suite.train.lr })?;
+        if tasks.len() > 1 {
+            table::check_space(&weighting.name, method.needs(), suite.train.gradients)?;
+        }
         let mut trainer = Trainer {
             engine: self.engine,
             spec: &suite.train,
             plan,
             tasks: tasks.to_vec(),
-            method: table::make(weighting, &Setup { tasks: names, lr: suite.train.lr })?,
+            method,
             state: fresh(self.prepared.encoder.params.clone(), heads, suite.tasks.len()),
             checkpoints: Some(checkpoints.clone()),
         };
@@ -300,7 +308,7 @@ impl Run<'_> {
         let mut notes = self.prepared.dataset.warnings.clone();
         for task in tasks.iter().filter(|task| task.split == Split::Valid.name()) {
             notes.push(format!(
-                "task `{}` has no test split: its scores are of valid, on which weights were chosen",
+                "task `{}` has no test split with known targets: its scores are of valid, on which weights were chosen",
                 task.task
             ));
         }
@@ -327,7 +335,8 @@ impl Run<'_> {
     /// What a checkpoint must agree on to be continued.
     fn identity(&self) -> String {
         let lineage = self.lineage();
-        format!("{} {} {} {}", lineage.suite, lineage.data, lineage.encoder, lineage.seed)
+        let settings = encoder_settings(self.prepared);
+        format!("{} {} {} {settings} {}", lineage.suite, lineage.data, lineage.encoder, lineage.seed)
     }
 
     /// File name of a single-task result: all that can change it, and nothing else.
@@ -339,8 +348,10 @@ impl Run<'_> {
         suite.train.conflict_every = 0;
         suite.train.checkpoint_every = 0;
         let lineage = self.lineage();
-        let parts = [suite::hash(&suite), lineage.data, lineage.encoder, lineage.version];
-        let text = format!("{} {} {}", parts.join(" "), self.parts.heads[task].name, lineage.threads);
+        let settings = encoder_settings(self.prepared);
+        let parts = [suite::hash(&suite), lineage.data, lineage.encoder, settings, lineage.version];
+        let text =
+            format!("{SEMANTICS} {} {} {}", parts.join(" "), self.parts.heads[task].name, lineage.threads);
         format!("{}.json", hash::sha256(text.as_bytes()))
     }
 

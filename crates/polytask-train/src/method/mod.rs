@@ -10,7 +10,7 @@
 //! degenerate case: a task whose gradient is zero gets weight 0, and a step in which one task pulls alone is plain
 //! training.
 //!
-//! Adding one = one file here, with its `mod` line below, and one line in [`table::METHODS`].
+//! Adding one = one file here, with its `mod` line below, and one line in [`METHODS`].
 
 // Headers name papers, authors and venues in prose, and documentation pages are made from them.
 #![allow(clippy::doc_markdown)]
@@ -28,6 +28,9 @@ pub mod table;
 #[cfg(test)]
 mod testing;
 mod uw;
+
+/// All methods, by id.
+pub static METHODS: &[table::Entry] = &[constant::ENTRY, equal::ENTRY, mgda::ENTRY, pcgrad::ENTRY, uw::ENTRY];
 
 use polytask_core::Rng;
 

@@ -5,9 +5,10 @@
 
 use polytask_core::method::Choice;
 use polytask_core::near::nearest;
+use polytask_core::suite::GradientSpace;
 use polytask_core::{MethodInfo, Problem};
 
-use super::{Method, Needs, constant, equal, mgda, pcgrad, uw};
+use super::{METHODS, Method, Needs, Spaces};
 use crate::Result;
 
 /// What a method is told about the run when it is made.
@@ -51,9 +52,6 @@ pub struct Entry {
     pub make: Make,
 }
 
-/// All methods, by id.
-pub static METHODS: &[Entry] = &[constant::ENTRY, equal::ENTRY, mgda::ENTRY, pcgrad::ENTRY, uw::ENTRY];
-
 /// The line of the method with this id.
 pub fn find(id: &str) -> Option<&'static Entry> {
     METHODS.iter().find(|entry| entry.info.id == id)
@@ -69,6 +67,17 @@ pub fn make(choice: &Choice, setup: &Setup) -> Result<Box<dyn Method>> {
     let entry = find(&choice.name).ok_or_else(|| unknown_method(&choice.name))?;
     check_params(choice, entry.info)?;
     (entry.make)(choice, setup)
+}
+
+/// Refuses gradients of a space the method cannot work with.
+pub fn check_space(name: &str, needs: Needs, gradients: GradientSpace) -> Result<()> {
+    let expected = match (needs.spaces, gradients) {
+        (Spaces::Parameters, GradientSpace::Representation) => "full",
+        (Spaces::Representation, GradientSpace::Full) => "representation",
+        _ => return Ok(()),
+    };
+    let what = format!("weighting `{name}` does not work with these gradients, expected `{expected}`");
+    Err(Problem::new(what).try_this(format!("train.gradients = \"{expected}\"")).into())
 }
 
 fn unknown_method(name: &str) -> Problem {
@@ -148,6 +157,16 @@ mod tests {
 
     fn message(choice: &Choice) -> String {
         make(choice, &Setup::of(&["a", "b"])).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_method_is_refused_gradients_it_cannot_work_with() {
+        let needs = |spaces| Needs { spaces, ..Needs::NONE };
+        let error =
+            check_space("modo", needs(Spaces::Parameters), GradientSpace::Representation).unwrap_err();
+        assert!(error.to_string().contains("train.gradients = \"full\""), "{error}");
+        assert!(check_space("x", needs(Spaces::Representation), GradientSpace::Full).is_err());
+        assert!(check_space("x", needs(Spaces::Either), GradientSpace::Full).is_ok());
     }
 
     #[test]

@@ -4,7 +4,8 @@ use polytask_core::method::Choice;
 use polytask_core::{Family, Purpose, Rng};
 use serde::Deserialize;
 
-use super::table::{Claim, Entry, METHODS, Setup, make};
+use super::METHODS;
+use super::table::{Claim, Entry, Setup, make};
 use super::{At, Direction, Gramian, Heads, Jacobian, Method, Part, Probe, States, Update};
 use crate::Result;
 
