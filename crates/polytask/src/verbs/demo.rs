@@ -38,11 +38,12 @@ pub(crate) struct Args {
 
 /// What `--quick` changes.
 const QUICK: &[&str] = &[
-    "train.steps=60",
-    "task.intent.limit=1500",
-    "task.entail.limit=800",
-    "task.similar.limit=800",
-    "task.jobs.limit=1200",
+    "train.steps=30",
+    "train.eval_every=30",
+    "task.intent.limit=800",
+    "task.entail.limit=400",
+    "task.similar.limit=400",
+    "task.jobs.limit=600",
 ];
 
 /// Two examples: a customer's words, a pair of sentences, a job title.
