@@ -38,12 +38,12 @@ pub(crate) struct Args {
 
 /// What `--quick` changes.
 const QUICK: &[&str] = &[
-    "train.steps=30",
-    "train.eval_every=30",
+    "train.steps=20",
+    "train.eval_every=20",
     "task.intent.limit=800",
     "task.entail.limit=400",
     "task.similar.limit=400",
-    "task.jobs.limit=600",
+    "task.jobs.limit=400",
 ];
 
 /// Two examples: a customer's words, a pair of sentences, a job title.
