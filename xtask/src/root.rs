@@ -32,13 +32,13 @@ impl TextFile {
     }
 }
 
-/// All committed files that are UTF-8 text, sorted by path.
+/// All committed files, sorted by path; one that is not UTF-8 text (a picture) has no text here.
 pub(crate) fn text_files(root: &Path) -> Result<Vec<TextFile>> {
     let mut paths = committed(root).map_or_else(|| walk(root), Ok)?;
     paths.sort();
     let files = paths.into_iter().filter_map(|path| {
         let bytes = std::fs::read(root.join(&path)).ok()?;
-        String::from_utf8(bytes).ok().map(|text| TextFile { path, text })
+        Some(TextFile { path, text: String::from_utf8(bytes).unwrap_or_default() })
     });
     Ok(files.collect())
 }

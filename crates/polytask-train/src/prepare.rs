@@ -1,8 +1,8 @@
 //! From a checked suite to all a run works on: encoder, tokenizer, data.
 
 use polytask_core::{Problem, Suite, hash};
-use polytask_data::Tokenizer;
 use polytask_data::pull::{self, PullOptions};
+use polytask_data::{Dataset, Tokenizer};
 use polytask_nn::encoder::Encoder;
 
 use crate::Result;
@@ -52,6 +52,12 @@ pub fn load_encoder(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encod
         encoder.pooling = pooling.parse()?;
     }
     Ok((encoder, tokenizer))
+}
+
+/// One hash over the hashes of all files read.
+pub(crate) fn data_hash(dataset: &Dataset) -> String {
+    let lines: Vec<String> = dataset.files.iter().map(|(file, hash)| format!("{hash} {file}")).collect();
+    hash::sha256(lines.join("\n").as_bytes())
 }
 
 /// One hash over what shapes a training in the encoder's folder beside its weights: tokenizer and settings.

@@ -22,7 +22,7 @@ use crate::history::History;
 use crate::method::table::{self, Setup};
 use crate::model::Model;
 use crate::observe::{Event, Observer};
-use crate::prepare::encoder_settings;
+use crate::prepare::{data_hash, encoder_settings};
 use crate::trainer::Trainer;
 use crate::{Error, Result};
 
@@ -384,12 +384,6 @@ impl Run<'_> {
         std::fs::remove_dir_all(&checkpoints).map_err(polytask_core::Error::io("remove", &checkpoints))?;
         Ok(())
     }
-}
-
-/// One hash over the hashes of all files read.
-fn data_hash(dataset: &Dataset) -> String {
-    let lines: Vec<String> = dataset.files.iter().map(|(file, hash)| format!("{hash} {file}")).collect();
-    hash::sha256(lines.join("\n").as_bytes())
 }
 
 /// A finished single-task result; one that cannot be read is trained again.
