@@ -20,8 +20,7 @@ Intents (Banking77), entailment (SNLI), similarity (SICK) and search (O*NET job 
 together on all-MiniLM-L6-v2 and alone, and compared. The folder holds model/, report.html, report.json
 and CARD.md.
 
-Exit codes: 0 done, whatever the verdict (a demonstration that shows a regressed task has done its job), 2 could
-not run.")]
+Exit codes: 0 done, whatever the verdict; 2 could not run.")]
 pub(crate) struct Args {
     /// Fewer rows and steps: a first look in under a minute
     #[arg(long)]
