@@ -1,6 +1,6 @@
 //! Row-wise arithmetic of the packed trunk in f32: exponential, error function, soft-max, norms, activations.
 //!
-//! Every function is straight-line code on slices, inlined into [`wide`](super::kernels::wide) sections, so the
+//! Every function is straight-line code on slices, inlined into [`wide`](super::simd::wide) sections, so the
 //! compiler turns it into vector instructions; the exponential and the error function of the C library would cost
 //! more than the matrix products. Sums run over [`LANES`] partial sums in one fixed order.
 #![allow(clippy::inline_always)] // code must land in the caller that was compiled for wide vectors
@@ -127,6 +127,20 @@ pub(crate) fn activate(act: Activation, row: &mut [f32], bias: &[f32], out: &mut
         Activation::Gelu => each(gelu, row, bias, out),
         Activation::GeluTanh => each(gelu_tanh, row, bias, out),
         Activation::Relu => each(relu, row, bias, out),
+    }
+}
+
+/// Turns a row into the activation of the row and the bias.
+#[inline(always)]
+pub(crate) fn activate_in_place(act: Activation, row: &mut [f32], bias: &[f32]) {
+    #[inline(always)]
+    fn each(f: impl Fn(f32) -> (f32, f32), row: &mut [f32], bias: &[f32]) {
+        row.iter_mut().zip(bias).for_each(|(x, b)| *x = f(*x + b).0);
+    }
+    match act {
+        Activation::Gelu => each(gelu, row, bias),
+        Activation::GeluTanh => each(gelu_tanh, row, bias),
+        Activation::Relu => each(relu, row, bias),
     }
 }
 

@@ -1,9 +1,8 @@
-//! The two unsafe steps of the packed trunk: the matrix product of the `gemm` crate, which takes raw pointers,
-//! and calls into code compiled for wider vector registers.
+//! The one unsafe step of the packed trunk: the matrix product of the `gemm` crate, which takes raw pointers.
 //!
 //! [`Mat`] and [`MatMut`] are strided views whose bounds are checked once, when they are made from a slice;
 //! every smaller view is cut from a larger one, and mutable views can only be *split*, so two never overlap.
-#![allow(unsafe_code)] // raw pointers are the interface of `gemm`, and vector features are found at run time
+#![allow(unsafe_code)] // raw pointers are the interface of `gemm`
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -90,13 +89,15 @@ impl<'a> MatMut<'a> {
         (Self { cols: at, ..rest_of(&self) }, rest)
     }
 
+    /// One of its rows.
+    pub(crate) fn row(&mut self, row: usize) -> &mut [f32] {
+        assert!(row < self.rows, "the row lies in the matrix: this is a bug");
+        // SAFETY: the row lies in this view, which owns its values exclusively and is borrowed meanwhile.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.row_stride), self.cols) }
+    }
+
     fn fill(&mut self, value: f32) {
-        for row in 0..self.rows {
-            for col in 0..self.cols {
-                // SAFETY: (row, col) lies in this view, which owns its values exclusively.
-                unsafe { *self.start.add(row * self.row_stride + col) = value };
-            }
-        }
+        (0..self.rows).for_each(|row| self.row(row).fill(value));
     }
 }
 
@@ -112,6 +113,16 @@ pub(crate) enum Threads {
     One,
     /// All of the pool; every entry is still summed in one fixed order.
     All,
+}
+
+impl Threads {
+    /// Least number of units of row-wise work that stay together.
+    pub(crate) fn least(self) -> usize {
+        match self {
+            Self::One => usize::MAX,
+            Self::All => 1,
+        }
+    }
 }
 
 /// `dst = scale · lhs · rhs`, plus the old `dst` when `add`.
@@ -163,23 +174,6 @@ pub(crate) fn matmul(
             parallelism,
         );
     }
-}
-
-/// Runs `f` compiled for the widest vectors this processor has; `f` must be inlined for that to take effect.
-#[inline]
-pub(crate) fn wide<R>(f: impl FnOnce() -> R) -> R {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        // SAFETY: both features were just found.
-        return unsafe { with_avx2(f) };
-    }
-    f()
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn with_avx2<R>(f: impl FnOnce() -> R) -> R {
-    f()
 }
 
 #[cfg(test)]

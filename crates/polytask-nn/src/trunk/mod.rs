@@ -19,9 +19,11 @@ mod check;
 mod composed;
 mod dropout;
 mod elementwise;
+mod few_rows;
 mod kernels;
 mod packed;
 mod pool;
+pub mod simd;
 pub mod sinks;
 
 pub use bert::BertConfig;
@@ -116,7 +118,7 @@ pub struct TaskGrad<'a, T = f32> {
 }
 
 /// Receives gradients block by block.
-pub trait GradSink<T = f32> {
+pub trait GradSink<T = f32>: Send {
     /// Takes the gradients of all tasks that reach `block`, in ascending order of task; each block comes once.
     fn block(&mut self, block: usize, grads: &[TaskGrad<'_, T>]) -> Result<()>;
 }

@@ -13,7 +13,8 @@ use rayon::prelude::*;
 use super::super::bert::BertConfig;
 use super::super::dropout::Dropout;
 use super::super::elementwise::{dot, softmax, softmax_again};
-use super::super::kernels::{Mat, MatMut, Threads, matmul, wide};
+use super::super::kernels::{Mat, MatMut, Threads, matmul};
+use super::super::simd::wide;
 use super::stack::Stack;
 
 thread_local! {
@@ -73,7 +74,7 @@ impl<'a> Attention<'a> {
     }
 
     /// Writes contexts `[rows, d_hidden]` and log-sums, per sequence `[heads, len]`.
-    pub(super) fn forward(&self, context: &mut [f32], log_sums: &mut [f32]) {
+    pub(super) fn forward(&self, context: &mut [f32], log_sums: &mut [f32], threads: Threads) {
         let mut pairs = Vec::with_capacity(self.batch.n_sequences() * self.heads);
         let (mut rest, mut sums) = (MatMut::new(context, self.batch.n_rows(), self.heads * self.d), log_sums);
         for sequence in 0..self.batch.n_sequences() {
@@ -86,7 +87,7 @@ impl<'a> Attention<'a> {
                 pairs.push(Pair { sequence, head, out, log_sums });
             }
         }
-        pairs.into_par_iter().for_each(|pair| self.forward_pair(pair));
+        pairs.into_par_iter().with_min_len(threads.least()).for_each(|pair| self.forward_pair(pair));
     }
 
     fn forward_pair(&self, pair: Pair<'_>) {

@@ -6,17 +6,25 @@ use rayon::prelude::*;
 use super::super::bert::{BertConfig, EMBEDDINGS, EmbeddingView};
 use super::super::dropout::{Dropout, Site};
 use super::super::elementwise::{add, norm};
-use super::super::kernels::wide;
+use super::super::kernels::Threads;
 use super::super::pool::{Buf, Pool};
+use super::super::simd::wide;
 use super::super::{BlockGrad, Cotangent, GradSink, Mode, TaskGrad};
 use super::layer::{NormSaved, norm_backward_rows};
 use super::stack::{CHUNK, Stack};
 use crate::Result;
 
 /// Word vectors of all rows, `[rows, d_hidden]`.
-pub(super) fn words(config: &BertConfig, table: &[f32], batch: &PackedBatch, out: &mut [f32]) {
+pub(super) fn words(
+    config: &BertConfig,
+    table: &[f32],
+    batch: &PackedBatch,
+    out: &mut [f32],
+    threads: Threads,
+) {
     let d = config.hidden_size;
-    out.par_chunks_mut(d).zip(&batch.ids).with_min_len(CHUNK).for_each(|(row, &id)| {
+    let least = CHUNK.max(threads.least());
+    out.par_chunks_mut(d).zip(&batch.ids).with_min_len(least).for_each(|(row, &id)| {
         row.copy_from_slice(&table[id as usize * d..][..d]);
     });
 }
@@ -32,7 +40,7 @@ pub(super) fn forward(
     values: &[f32],
     batch: &PackedBatch,
     mode: &Mode,
-    pool: &Pool,
+    (pool, threads): (&Pool, Threads),
     mut words: Buf,
 ) -> (NormSaved, Buf) {
     let (d, rows) = (config.hidden_size, batch.n_rows());
@@ -41,7 +49,8 @@ pub(super) fn forward(
     let positions = positions(batch);
     let (mut out, mut inverse) = (pool.take(rows * d), pool.take(rows));
     let chunks = words.par_chunks_mut(CHUNK * d).zip(out.par_chunks_mut(CHUNK * d));
-    chunks.zip(inverse.par_chunks_mut(CHUNK)).enumerate().for_each(|(c, ((hat, out), inverse))| {
+    let chunks = chunks.zip(inverse.par_chunks_mut(CHUNK)).enumerate();
+    chunks.with_min_len(threads.least()).for_each(|(c, ((hat, out), inverse))| {
         wide(
             #[inline(always)]
             || {

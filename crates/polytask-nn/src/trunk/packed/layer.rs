@@ -6,9 +6,13 @@ use rayon::prelude::*;
 use super::super::Mode;
 use super::super::bert::{BertConfig, LayerView};
 use super::super::dropout::{Dropout, Site};
-use super::super::elementwise::{activate, activate_backward, add, add_product, norm, norm_backward};
-use super::super::kernels::{Mat, MatMut, Threads, matmul, wide};
+use super::super::elementwise::{
+    activate, activate_backward, activate_in_place, add, add_product, norm, norm_backward,
+};
+use super::super::few_rows::{self, FEW_ROWS};
+use super::super::kernels::{Mat, MatMut, Threads, matmul};
 use super::super::pool::{Buf, Pool};
+use super::super::simd::wide;
 use super::attention::Attention;
 use super::stack::{CHUNK, Group, Stack};
 
@@ -49,6 +53,7 @@ pub(super) struct LayerContext<'a> {
     pub(super) pool: &'a Pool,
     /// Index of the layer's parameter block: keys its masks.
     pub(super) block: usize,
+    pub(super) threads: Threads,
 }
 
 /// The end of a half layer: bias, dropout, residual, norm.
@@ -68,21 +73,25 @@ impl LayerContext<'_> {
     fn product(&self, x: &[f32], weight: &[f32], d_in: usize) -> Buf {
         let (rows, d_out) = (x.len() / d_in, weight.len() / d_in);
         let mut out = self.pool.take(rows * d_out);
+        if rows <= FEW_ROWS {
+            few_rows::product(&mut out, x, weight, d_in);
+            return out;
+        }
         let (x, weight) = (Mat::new(x, rows, d_in), Mat::new(weight, d_out, d_in));
-        matmul(MatMut::new(&mut out, rows, d_out), false, x, weight.t(), 1.0, Threads::All);
+        matmul(MatMut::new(&mut out, rows, d_out), false, x, weight.t(), 1.0, self.threads);
         out
     }
 
-    /// Output of the layer, and what its backward needs.
-    pub(super) fn forward(&self, values: &[f32], input: Buf) -> (LayerSaved, Buf) {
+    /// Output of the layer, and what its backward needs when that is kept.
+    pub(super) fn forward(&self, values: &[f32], input: Buf, keep: bool) -> (Option<LayerSaved>, Buf) {
         let (d, f, rows) = (self.config.hidden_size, self.config.intermediate_size, self.batch.n_rows());
         let view = LayerView::new(self.config, values);
         let mut qkv = self.product(&input, view.qkv_weight, d);
-        add_bias(&mut qkv, view.qkv_bias);
+        self.add_bias(&mut qkv, view.qkv_bias);
         let (mut context, mut log_sums) =
             (self.pool.take(rows * d), self.pool.take(rows * self.config.num_attention_heads));
         let attention = Attention::new(self.config, self.batch, &qkv, self.drop(Site::Attention));
-        attention.forward(&mut context, &mut log_sums);
+        attention.forward(&mut context, &mut log_sums, self.threads);
         let closing = Closing {
             bias: view.out_bias,
             drop: self.drop(Site::AttentionOut),
@@ -91,32 +100,64 @@ impl LayerContext<'_> {
         };
         let (norm1, middle) = self.close(&closing, self.product(&context, view.out_weight, d), &input);
         let mut wide = self.product(&middle, view.up_weight, d);
-        let active = self.activation(&mut wide, view.up_bias);
+        let active = self.activation(&mut wide, view.up_bias, keep);
+        let active: &[f32] = active.as_deref().unwrap_or(&wide);
         let closing = Closing {
             bias: view.down_bias,
             drop: self.drop(Site::FeedForwardOut),
             weight: view.norm2_weight,
             norm_bias: view.norm2_bias,
         };
-        let (norm2, out) = self.close(&closing, self.product(&active, view.down_weight, f), &middle);
-        (LayerSaved { input, qkv, log_sums, context, norm1, middle, wide, norm2 }, out)
+        let (norm2, out) = self.close(&closing, self.product(active, view.down_weight, f), &middle);
+        let saved = || LayerSaved { input, qkv, log_sums, context, norm1, middle, wide, norm2 };
+        (keep.then(saved), out)
     }
 
-    /// Adds the bias to `x` in place; returns the activation of the sum.
-    fn activation(&self, x: &mut [f32], bias: &[f32]) -> Buf {
-        let f = bias.len();
+    /// Adds the bias to `x` in place and returns the activation of the sum; in `x` itself unless `keep`.
+    fn activation(&self, x: &mut [f32], bias: &[f32], keep: bool) -> Option<Buf> {
+        let (f, act) = (bias.len(), self.config.hidden_act);
+        if !keep {
+            self.each_row(
+                x,
+                f,
+                #[inline(always)]
+                |row| activate_in_place(act, row, bias),
+            );
+            return None;
+        }
         let mut out = self.pool.take(x.len());
-        x.par_chunks_mut(CHUNK * f).zip(out.par_chunks_mut(CHUNK * f)).for_each(|(x, out)| {
+        let chunks = x.par_chunks_mut(CHUNK * f).zip(out.par_chunks_mut(CHUNK * f));
+        chunks.with_min_len(self.threads.least()).for_each(|(x, out)| {
             wide(
                 #[inline(always)]
                 || {
                     for (x, out) in x.chunks_exact_mut(f).zip(out.chunks_exact_mut(f)) {
-                        activate(self.config.hidden_act, x, bias, out);
+                        activate(act, x, bias, out);
                     }
                 },
             );
         });
-        out
+        Some(out)
+    }
+
+    /// Adds a bias to every row.
+    fn add_bias(&self, x: &mut [f32], bias: &[f32]) {
+        self.each_row(
+            x,
+            bias.len(),
+            #[inline(always)]
+            |row| add(row, bias),
+        );
+    }
+
+    /// Runs `f` on every row of `width` values.
+    fn each_row(&self, x: &mut [f32], width: usize, f: impl Fn(&mut [f32]) + Sync) {
+        x.par_chunks_mut(CHUNK * width).with_min_len(self.threads.least()).for_each(|rows| {
+            wide(
+                #[inline(always)]
+                || rows.chunks_exact_mut(width).for_each(&f),
+            );
+        });
     }
 
     /// Norm of (dropout of (x + bias) + residual).
@@ -126,23 +167,26 @@ impl LayerContext<'_> {
         let (mut out, mut inverse) = (self.pool.take(rows * d), self.pool.take(rows));
         let chunks = x.par_chunks_mut(CHUNK * d).zip(out.par_chunks_mut(CHUNK * d));
         let chunks = chunks.zip(inverse.par_chunks_mut(CHUNK)).zip(residual.par_chunks(CHUNK * d));
-        chunks.enumerate().for_each(|(c, (((x, out), inverse), residual))| {
-            wide(
-                #[inline(always)]
-                || {
-                    let rows = x.chunks_exact_mut(d).zip(out.chunks_exact_mut(d)).zip(inverse);
-                    for (i, (((x, out), inverse), residual)) in rows.zip(residual.chunks_exact(d)).enumerate()
-                    {
-                        add(x, closing.bias);
-                        if let Some(drop) = &closing.drop {
-                            drop.apply((c * CHUNK + i) as u64, x);
+        chunks.enumerate().with_min_len(self.threads.least()).for_each(
+            |(c, (((x, out), inverse), residual))| {
+                wide(
+                    #[inline(always)]
+                    || {
+                        let rows = x.chunks_exact_mut(d).zip(out.chunks_exact_mut(d)).zip(inverse);
+                        for (i, (((x, out), inverse), residual)) in
+                            rows.zip(residual.chunks_exact(d)).enumerate()
+                        {
+                            add(x, closing.bias);
+                            if let Some(drop) = &closing.drop {
+                                drop.apply((c * CHUNK + i) as u64, x);
+                            }
+                            add(x, residual);
+                            *inverse = norm(x, closing.weight, closing.norm_bias, eps, out);
                         }
-                        add(x, residual);
-                        *inverse = norm(x, closing.weight, closing.norm_bias, eps, out);
-                    }
-                },
-            );
-        });
+                    },
+                );
+            },
+        );
         (NormSaved { hat: x, inverse }, out)
     }
 }
@@ -256,16 +300,6 @@ impl LayerContext<'_> {
 /// Gives buffers back to the pool before the next ones are taken.
 fn drop_all<B>(buffers: B) {
     drop(buffers);
-}
-
-/// Adds a bias to every row.
-fn add_bias(x: &mut [f32], bias: &[f32]) {
-    x.par_chunks_mut(CHUNK * bias.len()).for_each(|rows| {
-        wide(
-            #[inline(always)]
-            || rows.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias)),
-        );
-    });
 }
 
 /// Weight gradient `gᵀ · x` over the rows of a group: `[d_out, d_in]`.

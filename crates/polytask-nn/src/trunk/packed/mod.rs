@@ -5,15 +5,19 @@
 
 mod attention;
 mod embedding;
+mod groups;
 mod layer;
 mod stack;
 
 use polytask_core::PackedBatch;
+use rayon::prelude::*;
 
+use self::groups::Group;
 use self::layer::{LayerContext, LayerSaved, NormSaved};
 use self::stack::Stack;
 use super::bert::{BertConfig, EMBEDDINGS, FIRST_LAYER, WORDS};
 use super::check::{self, Sizes, shape};
+use super::kernels::Threads;
 use super::pool::{Buf, Pool};
 use super::{BlockGrad, Cotangent, GradSink, Mode, Saved, States, TaskGrad, Trunk};
 use crate::Result;
@@ -38,6 +42,12 @@ struct PackedSaved {
     layers: Vec<LayerSaved>,
 }
 
+impl PackedSaved {
+    fn nothing(mode: Mode) -> Self {
+        Self { batch: PackedBatch::default(), mode, embedding: None, layers: Vec::new() }
+    }
+}
+
 impl Packed {
     /// The network of a configuration.
     ///
@@ -53,6 +63,47 @@ impl Packed {
         &self.config
     }
 
+    /// One pass through some blocks, on the thread pool.
+    fn pass(
+        &self,
+        params: &Params,
+        batch: &PackedBatch,
+        blocks: (usize, usize),
+        states: &[f32],
+        mode: Mode,
+    ) -> (States, Saved) {
+        rayon::scope(|_| {
+            // Masks are keyed by rows of the whole batch: a pass with dropout is not cut.
+            if !mode.save && mode.dropout <= 0.0 {
+                let saved = PackedSaved::nothing(mode);
+                return (self.infer(params, batch, blocks, states, mode), Box::new(saved) as Saved);
+            }
+            let (x, saved) = self.run(params, batch, blocks, states, mode, Threads::All);
+            (self.states(&x), Box::new(saved) as Saved)
+        })
+    }
+
+    /// States above blocks `from..to` of a pass that keeps nothing, each group of sequences on one thread.
+    fn infer(
+        &self,
+        params: &Params,
+        batch: &PackedBatch,
+        blocks: (usize, usize),
+        states: &[f32],
+        mode: Mode,
+    ) -> States {
+        let d = self.config.hidden_size;
+        let mut values = vec![0.0; batch.n_rows() * d];
+        let groups = groups::cut(batch, &mut values, d);
+        let threads = if groups.len() == 1 { Threads::All } else { Threads::One };
+        groups.into_par_iter().for_each(|Group { batch, first_row, out }| {
+            let below = states.get(first_row * d..first_row * d + out.len()).unwrap_or_default();
+            let (x, _) = self.run(params, &batch, blocks, below, mode, threads);
+            out.copy_from_slice(&x);
+        });
+        States { values, width: d }
+    }
+
     /// Runs blocks `from..to`; `states` are those below `from` (none when `from` is 0).
     fn run(
         &self,
@@ -61,8 +112,12 @@ impl Packed {
         (from, to): (usize, usize),
         states: &[f32],
         mode: Mode,
+        threads: Threads,
     ) -> (Buf, PackedSaved) {
-        let mut saved = PackedSaved { batch: batch.clone(), mode, embedding: None, layers: Vec::new() };
+        let mut saved = PackedSaved::nothing(mode);
+        if mode.save {
+            saved.batch = batch.clone();
+        }
         let mut x = self.pool.take(batch.n_rows() * self.config.hidden_size);
         if from > WORDS {
             x.copy_from_slice(states);
@@ -71,15 +126,17 @@ impl Packed {
             let values = &params.blocks[block].values;
             let keep = mode.save && block >= mode.lowest;
             match block {
-                WORDS => embedding::words(&self.config, values, batch, &mut x),
+                WORDS => embedding::words(&self.config, values, batch, &mut x, threads),
                 EMBEDDINGS => {
-                    let (norm, out) = embedding::forward(&self.config, values, batch, &mode, &self.pool, x);
+                    let surroundings = (&self.pool, threads);
+                    let (norm, out) = embedding::forward(&self.config, values, batch, &mode, surroundings, x);
                     saved.embedding = keep.then_some(norm);
                     x = out;
                 }
                 _ => {
-                    let (layer, out) = self.context(batch, &mode, block).forward(values, x);
-                    saved.layers.extend(keep.then_some(layer));
+                    let context = LayerContext { threads, ..self.context(batch, &mode, block) };
+                    let (layer, out) = context.forward(values, x, keep);
+                    saved.layers.extend(layer);
                     x = out;
                 }
             }
@@ -88,7 +145,7 @@ impl Packed {
     }
 
     fn context<'a>(&'a self, batch: &'a PackedBatch, mode: &'a Mode, block: usize) -> LayerContext<'a> {
-        LayerContext { config: &self.config, batch, mode, pool: &self.pool, block }
+        LayerContext { config: &self.config, batch, mode, pool: &self.pool, block, threads: Threads::All }
     }
 
     fn states(&self, values: &[f32]) -> States {
@@ -158,8 +215,7 @@ impl Trunk<f32> for Packed {
 
     fn forward(&self, params: &Params, batch: &PackedBatch, mode: Mode) -> Result<(States, Saved)> {
         self.check(params, batch, mode)?;
-        let (x, saved) = self.run(params, batch, (0, self.n_blocks()), &[], mode);
-        Ok((self.states(&x), Box::new(saved)))
+        Ok(self.pass(params, batch, (0, self.n_blocks()), &[], mode))
     }
 
     fn forward_below(&self, params: &Params, batch: &PackedBatch, lowest: usize) -> Result<States> {
@@ -168,8 +224,7 @@ impl Trunk<f32> for Packed {
         if lowest == 0 {
             return Ok(States { values: Vec::new(), width: self.d_hidden() });
         }
-        let (x, _) = self.run(params, batch, (0, lowest), &[], mode);
-        Ok(self.states(&x))
+        Ok(self.pass(params, batch, (0, lowest), &[], mode).0)
     }
 
     fn forward_from(
@@ -181,8 +236,7 @@ impl Trunk<f32> for Packed {
     ) -> Result<(States, Saved)> {
         self.check(params, batch, mode)?;
         check::below(&self.config, batch, mode.lowest, below)?;
-        let (x, saved) = self.run(params, batch, (mode.lowest, self.n_blocks()), &below.values, mode);
-        Ok((self.states(&x), Box::new(saved)))
+        Ok(self.pass(params, batch, (mode.lowest, self.n_blocks()), &below.values, mode))
     }
 
     fn vjp(
@@ -198,6 +252,19 @@ impl Trunk<f32> for Packed {
         self.sizes.params(params)?;
         check::batch(&self.config, &saved.batch)?;
         check::cotangents(&self.config, &saved.batch, cotangents)?;
+        rayon::scope(|_| self.sweep(params, saved, cotangents, sink))
+    }
+}
+
+impl Packed {
+    /// Sends cotangents down block by block.
+    fn sweep(
+        &self,
+        params: &Params,
+        saved: &PackedSaved,
+        cotangents: &[Cotangent],
+        sink: &mut dyn GradSink<f32>,
+    ) -> Result<()> {
         let mut active: Vec<&Cotangent> = cotangents.iter().collect();
         active.sort_by_key(|cotangent| cotangent.task);
         let mut stack = Stack::new(&saved.batch, &active);
@@ -217,9 +284,7 @@ impl Trunk<f32> for Packed {
         }
         Ok(())
     }
-}
 
-impl Packed {
     /// Leaves out the cotangents that stop above `block`.
     fn restrict(
         &self,

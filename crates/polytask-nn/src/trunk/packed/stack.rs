@@ -123,7 +123,7 @@ impl Stack {
         parts.par_chunks_mut(width).zip(&self.chunks).for_each(|(part, chunk)| {
             part.fill(0.0);
             let rows = values[chunk.start * width..chunk.end * width].chunks_exact(width);
-            super::super::kernels::wide(
+            super::super::simd::wide(
                 #[inline(always)]
                 || rows.for_each(|row| elementwise::add(part, row)),
             );
