@@ -51,6 +51,12 @@ fn sibling(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.{}.partial", std::process::id()))
 }
 
+/// The file that was being written under a temporary name of this module; `None` for any other name.
+pub fn unfinished(name: &str) -> Option<&str> {
+    let (name, process) = name.strip_prefix('.')?.strip_suffix(".partial")?.rsplit_once('.')?;
+    process.parse::<u32>().is_ok().then_some(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +73,14 @@ mod tests {
         assert!(failed.unwrap_err().to_string().contains("free space"));
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_temporary_name_tells_its_file_and_other_names_are_no_temporary_ones() {
+        let name = sibling(Path::new("a/model.safetensors"));
+        let name = name.file_name().unwrap().to_str().unwrap();
+        assert_eq!(unfinished(name), Some("model.safetensors"));
+        let others = ["a.txt", ".a.partial", "a.1.partial", ".a.x.partial", ".a.1.partial.txt", ".partial"];
+        assert!(others.iter().all(|name| unfinished(name).is_none()));
     }
 }

@@ -6,9 +6,10 @@ use polytask_core::{Problem, atomic};
 
 use crate::Result;
 
-/// What a run leaves in its folder; `--force` removes these and nothing else.
+/// What a run leaves in its folder; `--force` removes these and nothing else, in this order: without its report
+/// an old run no longer counts as finished, without its checkpoints nothing of it can be continued.
 const ENTRIES: &[&str] =
-    &["suite.toml", "model", "report.json", "report.html", "CARD.md", "mteb", "checkpoint", "log.jsonl"];
+    &["report.json", "checkpoint", "model", "report.html", "CARD.md", "mteb", "suite.toml", "log.jsonl"];
 
 /// What only a run leaves: one of these tells its folder from that of a user's own suite and encoder.
 const MARKS: &[&str] = &["report.json", "checkpoint", "log.jsonl"];
@@ -32,28 +33,129 @@ pub fn check_free(out: &Path, force: bool, resume: bool) -> Result<()> {
     Ok(())
 }
 
-/// Makes the run's folder free of an earlier run (`force`) or of what an interrupted one was writing (`resume`).
+/// Makes the run's folder free of an earlier run (`force`) or of what an interrupted one was writing (`resume`),
+/// and marks it as a run's: at any moment the folder holds one run's files, and `--force` may replace them.
 pub fn claim(out: &Path, force: bool, resume: bool) -> Result<()> {
     check_free(out, force, resume)?;
-    remove_partial(out);
+    atomic::create_dir(out)?;
+    remove_partial(out, true);
+    let mark = out.join("log.jsonl");
     if force && !resume {
-        for entry in ENTRIES.iter().map(|entry| out.join(entry)).filter(|path| path.exists()) {
+        atomic::write(&mark, b"")?;
+        for entry in ENTRIES.iter().map(|entry| out.join(entry)).filter(|path| path.exists() && *path != mark)
+        {
             let removed =
                 if entry.is_dir() { std::fs::remove_dir_all(&entry) } else { std::fs::remove_file(&entry) };
             removed.map_err(polytask_core::Error::io("replace", &entry))?;
         }
     }
-    Ok(atomic::create_dir(out)?)
+    if !mark.exists() {
+        atomic::write(&mark, b"")?;
+    }
+    Ok(())
 }
 
-/// Removes the half-written files of a process that was killed; one that cannot be removed harms nobody.
-fn remove_partial(folder: &Path) {
+/// Removes the half-written files of a process that was killed, in the places where a run writes; one that
+/// cannot be removed harms nobody.
+fn remove_partial(folder: &Path, is_top: bool) {
     for path in std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if path.is_dir() && !path.is_symlink() {
-            remove_partial(&path);
-        } else if name.starts_with('.') && name.ends_with(".partial") {
+        let is_ours = |name: &str| !is_top || ENTRIES.contains(&name);
+        if path.is_dir() {
+            if is_ours(&name) && !path.is_symlink() {
+                remove_partial(&path, false);
+            }
+        } else if atomic::unfinished(&name).is_some_and(is_ours) {
             let _ = std::fs::remove_file(&path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A folder with a finished run, a file of the user's and one in a folder of the user's.
+    fn finished() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path();
+        for entry in ["checkpoint/joint", "model/heads/a", "mteb", "mine"] {
+            fs::create_dir_all(out.join(entry)).unwrap();
+        }
+        let files = ["suite.toml", "report.json", "report.html", "CARD.md", "log.jsonl", "model/config.json"];
+        for file in files.into_iter().chain(["mine.txt", "mine/notes.txt"]) {
+            fs::write(out.join(file), "old").unwrap();
+        }
+        folder
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+        let mut names: Vec<String> = fs::read_dir(folder).unwrap().map(name).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn force_removes_the_old_run_and_nothing_else_and_leaves_the_mark_of_a_run() {
+        let folder = finished();
+        claim(folder.path(), true, false).unwrap();
+        assert_eq!(names(folder.path()), ["log.jsonl", "mine", "mine.txt"]);
+        assert_eq!(fs::read(folder.path().join("log.jsonl")).unwrap(), b"");
+        check_free(folder.path(), true, false).unwrap();
+    }
+
+    #[test]
+    fn a_folder_is_marked_before_anything_is_written_so_that_a_crash_leaves_one_that_can_be_forced() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("run");
+        claim(&out, false, false).unwrap();
+        assert_eq!(names(&out), ["log.jsonl"]);
+        check_free(&out, true, false).unwrap();
+        assert!(check_free(&out, false, false).is_err());
+    }
+
+    #[test]
+    fn force_interrupted_anywhere_leaves_no_run_that_counts_as_finished_or_continues_the_old_one() {
+        let last = ENTRIES.len() - 1;
+        assert_eq!((ENTRIES[0], ENTRIES[1], ENTRIES[last]), ("report.json", "checkpoint", "log.jsonl"));
+        let folder = finished();
+        // A folder in the place of a file that is replaced: removal stops there.
+        fs::remove_file(folder.path().join("log.jsonl")).unwrap();
+        fs::create_dir(folder.path().join("log.jsonl")).unwrap();
+        assert!(claim(folder.path(), true, false).is_err());
+        assert!(folder.path().join("report.json").exists(), "nothing is removed before the folder is marked");
+    }
+
+    #[test]
+    fn a_folder_without_a_run_is_never_emptied() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("model")).unwrap();
+        fs::write(folder.path().join("suite.toml"), "mine").unwrap();
+        let error = claim(folder.path(), true, false).unwrap_err().to_string();
+        assert!(error.contains("no run") && error.contains("try: "), "{error}");
+        assert_eq!(names(folder.path()), ["model", "suite.toml"]);
+    }
+
+    #[test]
+    fn resume_removes_half_written_files_of_the_run_and_no_other() {
+        let folder = finished();
+        let ours = [".suite.toml.41.partial", "model/heads/a/.model.safetensors.7.partial"];
+        let others = [
+            ".mine.txt.41.partial",
+            ".download.partial",
+            "mine/.suite.toml.41.partial",
+            "model/.notes.partial",
+            "model/notes.1.partial",
+        ];
+        for file in ours.into_iter().chain(others) {
+            fs::write(folder.path().join(file), "half").unwrap();
+        }
+        claim(folder.path(), false, true).unwrap();
+        let left = |file: &&str| folder.path().join(file).exists();
+        assert!(!ours.iter().any(|file| left(&file)));
+        assert!(others.iter().all(|file| left(&file)));
     }
 }

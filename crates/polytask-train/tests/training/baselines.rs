@@ -111,7 +111,7 @@ fn a_baseline_with_unknown_numbers_is_kept_too() {
 fn an_output_folder_is_never_overwritten_unasked() {
     let data = Data::new();
     let out = data.out("run");
-    claim(&out, false, false).unwrap();
+    fs::create_dir_all(&out).unwrap();
     claim(&out, false, false).unwrap();
     let options = RunOptions { out: out.clone(), resume: false, baselines: None };
     run(&data.prepare(TWO, &["train.steps=1"]), &options, &mut Silent).unwrap();
@@ -124,6 +124,7 @@ fn an_output_folder_is_never_overwritten_unasked() {
     claim(&out, false, true).unwrap();
     assert!(out.join("report.json").exists());
     claim(&out, true, false).unwrap();
-    let left: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["mine.txt"]);
+    let mut left: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["log.jsonl", "mine.txt"]);
 }
