@@ -1,7 +1,9 @@
 //! Checkpoints: one safetensors file that is complete or absent.
 //!
 //! It holds all that changes in a training (weights, moments, the best weights, the method's state, the
-//! history); everything else is a function of suite, data and step. A resumed run continues byte for byte.
+//! history); everything else is a function of suite, data and step. A resumed run continues byte for byte. The
+//! number of threads is no part of a checkpoint's identity: work is cut in the same pieces whoever does them and
+//! sums are taken in a fixed order, so the weights do not depend on it.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +13,10 @@ use polytask_nn::weights::{self, Dtype, TensorOut, Values, Weights};
 use polytask_nn::{Block, Params};
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
 use crate::history::History;
 use crate::optimise::Slot;
 use crate::trainer::{Best, State};
+use crate::{Error, Result};
 
 /// Version of the file's layout.
 const VERSION: u32 = 1;
@@ -85,16 +87,20 @@ impl Checkpoints {
         }
     }
 
-    /// Fills `state` (fresh, of the same suite) from the last checkpoint; false when there is none.
-    pub fn load(&self, state: &mut State) -> Result<bool> {
+    /// Fills `state` (fresh, of the same suite) from the last checkpoint; false when there is none. Every trained
+    /// block must be in the file.
+    pub fn load(&self, state: &mut State, trainable: &[bool]) -> Result<bool> {
         if !self.path.exists() {
             return Ok(false);
         }
         let file = Weights::open(&self.path)?;
         let meta = self.read_meta(&file)?;
-        read_blocks(&file, "trunk", &mut state.trunk.blocks, &mut state.slots.trunk, &meta.trunk_counts)?;
-        read_blocks(&file, "heads", &mut state.heads, &mut state.slots.heads, &meta.head_counts)?;
-        state.best = meta.best.map(|best| read_best(&file, state, best)).transpose()?;
+        let trunk = Group { name: "trunk", trained: trainable, counts: &meta.trunk_counts };
+        trunk.read(&file, &mut state.trunk.blocks, &mut state.slots.trunk)?;
+        let all = vec![true; state.heads.len()];
+        let heads = Group { name: "heads", trained: &all, counts: &meta.head_counts };
+        heads.read(&file, &mut state.heads, &mut state.slots.heads)?;
+        state.best = meta.best.map(|best| read_best(&file, state, trainable, best)).transpose()?;
         state.method = file.f64("method")?;
         (state.step, state.stale, state.history) = (meta.step, meta.stale, meta.history);
         Ok(true)
@@ -149,44 +155,72 @@ impl<'a> Tensors<'a> {
     }
 }
 
-/// Reads the blocks that the file has into `blocks` and their optimiser slots.
-fn read_blocks(
-    file: &Weights,
-    group: &str,
-    blocks: &mut [Block],
-    slots: &mut [Slot],
-    counts: &[u64],
-) -> Result<()> {
-    for ((block, slot), count) in blocks.iter_mut().zip(slots).zip(counts) {
-        let name = |what: &str| format!("{group}.{}.{what}", block.name);
-        if file.find(&name("value")).is_none() {
-            continue;
-        }
-        let mut moments = if *count > 0 { Moments::zeros(block.values.len()) } else { Moments::default() };
-        fit(&mut moments.m, file.f32(&name("m"))?, &name("m"))?;
-        fit(&mut moments.v, file.f32(&name("v"))?, &name("v"))?;
-        *slot = Slot { moments, count: *count };
-        fit(&mut block.values, file.f32(&name("value"))?, &block.name)?;
-    }
-    Ok(())
+/// The blocks of the trunk or of the heads, as the file names them.
+struct Group<'a> {
+    name: &'static str,
+    /// Which blocks are trained; the others are not in the file.
+    trained: &'a [bool],
+    /// Optimiser steps of each block.
+    counts: &'a [u64],
 }
 
-fn read_best(file: &Weights, state: &State, (step, score): (u64, f64)) -> Result<Best> {
-    let values = |name: &str| file.f32(&format!("best.{name}"));
-    let trunk = state.trunk.blocks.iter().map(|block| values(&block.name)).collect::<Result<_, _>>()?;
+impl Group<'_> {
+    /// Reads the trained blocks and their optimiser slots.
+    fn read(&self, file: &Weights, blocks: &mut [Block], slots: &mut [Slot]) -> Result<()> {
+        if self.counts.len() != blocks.len() {
+            let (group, found, expected) = (self.name, self.counts.len(), blocks.len());
+            return Err(wrong(
+                file,
+                &format!("counts the steps of {found} blocks of {group}, expected {expected}"),
+            ));
+        }
+        let each = blocks.iter_mut().zip(slots).zip(self.counts).zip(self.trained);
+        for (((block, slot), count), _) in each.filter(|(_, trained)| **trained) {
+            let name = |what: &str| format!("{}.{}.{what}", self.name, block.name);
+            if file.find(&name("value")).is_none() {
+                return Err(wrong(
+                    file,
+                    &format!("has no block `{}`, expected every trained one", block.name),
+                ));
+            }
+            let mut moments =
+                if *count > 0 { Moments::zeros(block.values.len()) } else { Moments::default() };
+            fit(&mut moments.m, file, &name("m"))?;
+            fit(&mut moments.v, file, &name("v"))?;
+            *slot = Slot { moments, count: *count };
+            fit(&mut block.values, file, &name("value"))?;
+        }
+        Ok(())
+    }
+}
+
+fn read_best(file: &Weights, state: &State, trainable: &[bool], (step, score): (u64, f64)) -> Result<Best> {
+    let read = |block: &Block, trained: bool| -> Result<Vec<f32>> {
+        let mut values = if trained { block.values.clone() } else { Vec::new() };
+        fit(&mut values, file, &format!("best.{}", block.name))?;
+        Ok(values)
+    };
+    let blocks = state.trunk.blocks.iter().zip(trainable);
+    let trunk = blocks.map(|(block, &trained)| read(block, trained)).collect::<Result<_>>()?;
     let mut heads = state.heads.clone();
     for head in &mut heads {
-        let read = values(&head.name)?;
-        fit(&mut head.values, read, &head.name)?;
+        head.values = read(head, true)?;
     }
     Ok(Best { step, score, trunk, heads })
 }
 
-/// Takes values over when their number is right.
-fn fit(values: &mut Vec<f32>, read: Vec<f32>, name: &str) -> Result<()> {
+/// A checkpoint that does not fit the training it claims to be of.
+fn wrong(file: &Weights, what: &str) -> Error {
+    let what = format!("checkpoint {} {what}", file.path().display());
+    Problem::new(what).try_this("start anew with `--force`, or resume with the suite it was made with").into()
+}
+
+/// Takes a tensor's values over when their number is right.
+fn fit(values: &mut Vec<f32>, file: &Weights, name: &str) -> Result<()> {
+    let read = file.f32(name)?;
     if read.len() != values.len() {
-        let what = format!("checkpoint block `{name}` has {} values, expected {}", read.len(), values.len());
-        return Err(Problem::new(what).try_this("resume with the suite it was made with").into());
+        let (found, expected) = (read.len(), values.len());
+        return Err(wrong(file, &format!("has {found} values in `{name}`, expected {expected}")));
     }
     *values = read;
     Ok(())

@@ -79,7 +79,7 @@ fn resumed_equals_whole(tasks: &str, set: &[&str]) -> u64 {
         first.train("test", &mut KillAt { step, from: &whole, to: &killed }).unwrap();
         let mut second = rig.saving(&killed, "x");
         let checkpoints = second.checkpoints.clone().unwrap();
-        let found = checkpoints.load(&mut second.state).unwrap();
+        let found = checkpoints.load(&mut second.state, &rig.trainable).unwrap();
         assert_eq!(found, step > 1);
         if found {
             assert_eq!(second.state.step, step - 1);
@@ -124,7 +124,7 @@ fn an_undefined_score_on_valid_survives_a_checkpoint() {
     trainer.train("test", &mut Silent).unwrap();
     assert!(trainer.state.history.valid[&1].iter().all(|point| point.value.is_nan()));
     let mut state = rig.state();
-    assert!(trainer.checkpoints.as_ref().unwrap().load(&mut state).unwrap());
+    assert!(trainer.checkpoints.as_ref().unwrap().load(&mut state, &rig.trainable).unwrap());
     assert_eq!((trunk(&state), heads(&state)), (trunk(&trainer.state), heads(&trainer.state)));
 }
 
@@ -134,8 +134,13 @@ fn a_checkpoint_of_another_training_is_refused_in_words() {
     let rig = data.rig(TWO, &[]);
     let folder = data.out("other");
     rig.saving(&folder, "one").train("test", &mut Silent).unwrap();
-    let error =
-        rig.saving(&folder, "two").checkpoints.unwrap().load(&mut rig.state()).unwrap_err().to_string();
+    let error = rig
+        .saving(&folder, "two")
+        .checkpoints
+        .unwrap()
+        .load(&mut rig.state(), &rig.trainable)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("belongs to another suite") && error.contains("--force"), "{error}");
     assert!(error.contains("state.safetensors"), "{error}");
 }
@@ -158,7 +163,31 @@ fn a_truncated_or_garbled_checkpoint_is_a_clear_error() {
     broken.push(renamed);
     for bytes in broken {
         fs::write(&file, &bytes).unwrap();
-        let error = checkpoints.load(&mut rig.state()).unwrap_err().to_string();
+        let error = checkpoints.load(&mut rig.state(), &rig.trainable).unwrap_err().to_string();
         assert!(error.contains("state.safetensors"), "{error}");
     }
+}
+
+#[test]
+fn a_trained_block_that_a_checkpoint_lacks_is_named_and_a_frozen_one_may_lack() {
+    let data = Data::new();
+    let rig = data.rig(TWO, &["train.steps=2", "model.freeze=[\"embeddings\"]"]);
+    let folder = data.out("gone");
+    rig.saving(&folder, "x").train("test", &mut Silent).unwrap();
+    let (file, checkpoints) =
+        (folder.join("state.safetensors"), rig.saving(&folder, "x").checkpoints.unwrap());
+    assert!(checkpoints.load(&mut rig.state(), &rig.trainable).unwrap());
+    let whole = fs::read(&file).unwrap();
+    for name in ["trunk.layer.1.value", "heads.head.tone.value"] {
+        let mut renamed = whole.clone();
+        let at = whole.windows(name.len()).position(|bytes| bytes == name.as_bytes()).unwrap();
+        renamed[at] = b'X';
+        fs::write(&file, renamed).unwrap();
+        let error = checkpoints.load(&mut rig.state(), &rig.trainable).unwrap_err().to_string();
+        let block = name.split_once('.').unwrap().1.trim_end_matches(".value");
+        assert!(error.contains("state.safetensors") && error.contains(&format!("`{block}`")), "{error}");
+    }
+    fs::write(&file, whole).unwrap();
+    let error = checkpoints.load(&mut rig.state(), &vec![true; rig.trainable.len()]).unwrap_err().to_string();
+    assert!(error.contains("no block `words`"), "{error}");
 }

@@ -185,3 +185,14 @@ fn a_suite_with_one_task_needs_no_baselines() {
     let report = place.polytask(&["train", "one.toml", "--json"]).object();
     assert_eq!(report["tasks"][0]["single"], Value::Array(Vec::new()));
 }
+
+#[test]
+fn the_number_of_threads_does_not_change_the_weights() {
+    let place = with_suite("baselines = false");
+    for threads in ["1", "2", "3"] {
+        let set = format!("train.threads={threads}");
+        place.polytask(&["train", "suite.toml", "--out", threads, "--quiet", "--set", &set]).done();
+    }
+    let model = |run: &str| files(&place.path(&format!("{run}/model")));
+    assert!(model("1") == model("2") && model("2") == model("3"));
+}
