@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use polytask_core::{HeadForm, KindInfo, PackedBatch, Split, TargetType};
+use polytask_core::{HeadForm, KindInfo, PackedBatch, Split};
 use polytask_data::{Rows, Targets, TaskData, TextId};
 use polytask_eval::{Predictions, Ranking};
 use polytask_nn::{Mode, Params, States, objective, topk};
@@ -54,19 +54,26 @@ fn for_batches(
     mut visit: impl FnMut(&[usize], &PackedBatch, &States) -> Result<()>,
 ) -> Result<()> {
     let store = &engine.dataset.texts;
-    let mut order: Vec<usize> = (0..texts.len()).collect();
-    order.sort_by_key(|&i| (std::cmp::Reverse(store.tokens(texts[i]).len()), i));
-    let mut rest = &order[..];
-    while let Some(&longest) = rest.first() {
-        let n = (TOKENS / store.tokens(texts[longest]).len().max(1)).clamp(1, rest.len());
-        let (now, later) = rest.split_at(n);
+    for now in by_length(texts.len(), |i| store.tokens(texts[i]).len()) {
         let ids: Vec<TextId> = now.iter().map(|&i| texts[i]).collect();
         let packed = PackedBatch::pack(ids.iter().map(|&t| store.tokens(t)));
         let (states, _) = engine.forward(trunk, &packed, &ids, Mode::EVAL)?;
-        visit(now, &packed, &states)?;
-        rest = later;
+        visit(&now, &packed, &states)?;
     }
     Ok(())
+}
+
+/// Positions of `n` sequences in groups that fit into one forward, longest first so that groups are even.
+pub(crate) fn by_length(n: usize, length: impl Fn(usize) -> usize) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(length(i)), i));
+    let (mut groups, mut rest) = (Vec::new(), &order[..]);
+    while let Some(&longest) = rest.first() {
+        let (now, later) = rest.split_at((TOKENS / length(longest).max(1)).clamp(1, rest.len()));
+        groups.push(now.to_vec());
+        rest = later;
+    }
+    groups
 }
 
 /// The texts a task's scoring needs as sentence vectors.
@@ -118,10 +125,12 @@ fn predict_task(
     let shown: Vec<usize> = (0..targets.len()).filter(|&i| targets.is_known(i)).collect();
     match targets {
         Targets::Tags(tags) => tag_words(engine, weights, task, rows, tags, &shown),
-        Targets::Passages(_) => rank(data, pooled, rows, targets, &shown),
+        Targets::Passages(_) => {
+            rank(data, pooled, rows, targets, &shown, engine.heads[task].queries_told_apart)
+        }
         _ => {
             let output = sentence_outputs(engine, weights, task, pooled, rows, &shown)?;
-            Ok(read_outputs(engine.heads[task].kind.target_type, data, targets, &shown, &output))
+            Ok(read_outputs(data, targets, &shown, &output))
         }
     }
 }
@@ -151,13 +160,7 @@ fn sentence_outputs(
 }
 
 /// Outputs in the units of the targets, beside the truth.
-fn read_outputs(
-    kind: TargetType,
-    data: &TaskData,
-    targets: &Targets,
-    shown: &[usize],
-    output: &[f32],
-) -> Predictions {
+fn read_outputs(data: &TaskData, targets: &Targets, shown: &[usize], output: &[f32]) -> Predictions {
     let n_labels = data.labels.len();
     match targets {
         Targets::Label(labels) => Predictions::Labels {
@@ -176,7 +179,6 @@ fn read_outputs(
                 let (shift, span) = data.scale.get(i % width).copied().unwrap_or((0.0, 1.0));
                 f64::from(y) * f64::from(span) + f64::from(shift)
             });
-            debug_assert_eq!(kind, TargetType::Numbers);
             Predictions::Numbers {
                 width: *width,
                 truth: truth.map(|&v| f64::from(v)).collect(),
@@ -244,26 +246,50 @@ fn tag_words(
     Ok(Predictions::Tags { labels: data.labels.clone(), truth, predicted })
 }
 
-/// Every query against the whole corpus by cosine.
+/// Every query against the whole corpus by cosine. Rows of one query text are one query with all their answers,
+/// as in training, where none of these is a negative for it; judged queries are told apart by their ids.
 fn rank(
     data: &TaskData,
     pooled: &Pooled,
     rows: &Rows,
     targets: &Targets,
     shown: &[usize],
+    told_apart: bool,
 ) -> Result<Predictions> {
     let Targets::Passages(relevance) = targets else { unreachable!("only passages are ranked") };
     let width = pooled.states.width;
-    let queries: Vec<TextId> = shown.iter().map(|&i| rows.inputs(i)[0]).collect();
-    let (queries, corpus) = (pooled.gather(&queries), pooled.gather(&data.corpus));
-    let (queries, corpus) = (topk::normalised(queries, width), topk::normalised(corpus, width));
-    let found = topk::top_k(&queries, &corpus, width, DEPTH.min(data.corpus.len()))?;
-    let ranking = |(&i, retrieved): (&usize, Vec<(u32, f32)>)| Ranking {
-        retrieved,
-        relevant: relevance[i].positives.clone(),
+    let asked = shown.iter().map(|&i| (rows.inputs(i)[0], relevance[i].positives.as_slice()));
+    let queries = if told_apart {
+        asked.map(|(query, answers)| (query, answers.to_vec())).collect()
+    } else {
+        group_queries(asked)
     };
-    let rankings = shown.iter().zip(found).map(ranking).collect();
+    let texts: Vec<TextId> = queries.iter().map(|(query, _)| *query).collect();
+    let (vectors, corpus) = (pooled.gather(&texts), pooled.gather(&data.corpus));
+    let (vectors, corpus) = (topk::normalised(vectors, width), topk::normalised(corpus, width));
+    let found = topk::top_k(&vectors, &corpus, width, DEPTH.min(data.corpus.len()))?;
+    let rankings = queries.into_iter().zip(found);
+    let rankings = rankings.map(|((_, relevant), retrieved)| Ranking { retrieved, relevant }).collect();
     Ok(Predictions::Rankings { rankings, ids: data.corpus_ids.clone() })
+}
+
+/// Equal query texts as one query, in the order of first appearance; a passage has its highest grade.
+fn group_queries<'a>(
+    asked: impl Iterator<Item = (TextId, &'a [(u32, f32)])>,
+) -> Vec<(TextId, Vec<(u32, f32)>)> {
+    let mut place = BTreeMap::new();
+    let mut queries: Vec<(TextId, BTreeMap<u32, f32>)> = Vec::new();
+    for (query, answers) in asked {
+        let at = *place.entry(query).or_insert(queries.len());
+        if at == queries.len() {
+            queries.push((query, BTreeMap::new()));
+        }
+        for &(passage, grade) in answers {
+            let known = queries[at].1.entry(passage).or_insert(grade);
+            *known = known.max(grade);
+        }
+    }
+    queries.into_iter().map(|(query, answers)| (query, answers.into_iter().collect())).collect()
 }
 
 /// A kind's metrics, the task's main one first.
@@ -274,4 +300,24 @@ where
     let own = polytask_eval::infos().into_iter().filter(|info| info.kinds.contains(&kind.name));
     let all = kind.metrics.iter().copied().chain(own.map(|info| info.id));
     std::iter::once(main).chain(all.filter(|metric| *metric != main)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_one_query_are_one_query_with_all_its_answers() {
+        let rows: [(TextId, &[(u32, f32)]); 4] =
+            [(7, &[(3, 1.0)]), (5, &[(0, 1.0)]), (7, &[(1, 1.0), (3, 2.0)]), (7, &[(3, 1.0)])];
+        let queries = group_queries(rows.into_iter());
+        assert_eq!(queries, [(7, vec![(1, 1.0), (3, 2.0)]), (5, vec![(0, 1.0)])]);
+    }
+
+    #[test]
+    fn groups_hold_every_sequence_once_longest_first_within_the_budget() {
+        let lengths = [5, 9000, 4096, 1, 4096, 0];
+        let groups = by_length(lengths.len(), |i| lengths[i]);
+        assert_eq!(groups, [vec![1], vec![2, 4], vec![0, 3, 5]]);
+    }
 }

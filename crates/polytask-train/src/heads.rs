@@ -31,6 +31,8 @@ pub struct TaskHead {
     pub lowest: usize,
     /// Hard negatives per query (retrieval).
     pub negatives: usize,
+    /// Whether queries of equal text are queries of their own, as judgements by id have them (retrieval).
+    pub queries_told_apart: bool,
     /// The metric that decides.
     pub metric: String,
 }
@@ -72,6 +74,7 @@ impl TaskHead {
             lr_factor: spec.lr_factor * suite.train.head_lr_factor,
             lowest: frozen.iter().rposition(|&frozen| frozen).map_or(0, |last| last + 1),
             negatives: negatives as usize,
+            queries_told_apart: !suite.source_of(spec).qrels.is_empty(),
             metric: spec.metric.clone(),
         })
     }

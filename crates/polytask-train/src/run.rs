@@ -28,8 +28,8 @@ use crate::{Error, Result};
 
 pub use crate::claim::{check_free, claim};
 
-/// Raised whenever the same suite would train to other weights: cached single-task results of before are void.
-const SEMANTICS: u32 = 1;
+/// Raised whenever the same suite would train to other weights or be judged otherwise: cached single-task results of before are void.
+const SEMANTICS: u32 = 2;
 
 /// What a run works on.
 pub struct Prepared {
@@ -78,6 +78,8 @@ struct Parts<'a> {
     prepared: &'a Prepared,
     heads: Vec<TaskHead>,
     trainable: Vec<bool>,
+    /// Where it all comes from; hashes of all weights and files, so made once.
+    lineage: Lineage,
 }
 
 impl<'a> Parts<'a> {
@@ -87,7 +89,8 @@ impl<'a> Parts<'a> {
         let d_in = encoder.pooling.width(d_hidden);
         let heads = TaskHead::all(suite, dataset, &encoder.params, d_in, d_hidden)?;
         let frozen = freeze_blocks(&encoder.params, &suite.model.freeze)?;
-        Ok(Self { prepared, heads, trainable: frozen.iter().map(|f| !f).collect() })
+        let trainable = frozen.iter().map(|f| !f).collect();
+        Ok(Self { prepared, heads, trainable, lineage: lineage(prepared) })
     }
 
     /// States of the frozen part, when keeping them pays.
@@ -210,7 +213,7 @@ impl Run<'_> {
             state: fresh(self.prepared.encoder.params.clone(), heads, suite.tasks.len()),
             checkpoints: Some(checkpoints.clone()),
         };
-        if self.options.resume && checkpoints.load(&mut trainer.state)? {
+        if self.options.resume && checkpoints.load(&mut trainer.state, &self.parts.trainable)? {
             trainer.method.restore(&trainer.state.method)?;
         }
         trainer.train(name, observer)?;
@@ -296,7 +299,7 @@ impl Run<'_> {
             conflict: history.conflict_report(&names),
             data: self.prepared.card.clone(),
             isolated: history.isolated.clone(),
-            lineage: self.lineage(),
+            lineage: self.parts.lineage.clone(),
             seconds,
             notes: self.notes(&tasks),
             tasks,
@@ -319,22 +322,9 @@ impl Run<'_> {
         notes
     }
 
-    fn lineage(&self) -> Lineage {
-        let Prepared { suite, encoder, dataset, .. } = self.prepared;
-        Lineage {
-            version: env!("CARGO_PKG_VERSION").into(),
-            suite: suite::hash(suite),
-            data: data_hash(dataset),
-            encoder: encoder.weights_hash(),
-            seed: suite.seed,
-            threads: rayon::current_num_threads(),
-            machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-        }
-    }
-
     /// What a checkpoint must agree on to be continued.
     fn identity(&self) -> String {
-        let lineage = self.lineage();
+        let lineage = &self.parts.lineage;
         let settings = encoder_settings(self.prepared);
         format!("{} {} {} {settings} {}", lineage.suite, lineage.data, lineage.encoder, lineage.seed)
     }
@@ -347,11 +337,10 @@ impl Run<'_> {
         suite.train.gradients = polytask_core::suite::GradientSpace::Full;
         suite.train.conflict_every = 0;
         suite.train.checkpoint_every = 0;
-        let lineage = self.lineage();
+        let Lineage { data, encoder, version, threads, .. } = &self.parts.lineage;
         let settings = encoder_settings(self.prepared);
-        let parts = [suite::hash(&suite), lineage.data, lineage.encoder, settings, lineage.version];
-        let text =
-            format!("{SEMANTICS} {} {} {}", parts.join(" "), self.parts.heads[task].name, lineage.threads);
+        let (suite, head) = (suite::hash(&suite), &self.parts.heads[task].name);
+        let text = format!("{SEMANTICS} {suite} {data} {encoder} {settings} {version} {head} {threads}");
         format!("{}.json", hash::sha256(text.as_bytes()))
     }
 
@@ -383,6 +372,19 @@ impl Run<'_> {
         let checkpoints = out.join("checkpoint");
         std::fs::remove_dir_all(&checkpoints).map_err(polytask_core::Error::io("remove", &checkpoints))?;
         Ok(())
+    }
+}
+
+fn lineage(prepared: &Prepared) -> Lineage {
+    let Prepared { suite, encoder, dataset, .. } = prepared;
+    Lineage {
+        version: env!("CARGO_PKG_VERSION").into(),
+        suite: suite::hash(suite),
+        data: data_hash(dataset),
+        encoder: encoder.weights_hash(),
+        seed: suite.seed,
+        threads: rayon::current_num_threads(),
+        machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
     }
 }
 
