@@ -5,6 +5,9 @@
 //! stripped first: surrounding whitespace is dropped by the normaliser and pre-tokenizer of every supported
 //! family, and the current sentence-transformers does not strip either.
 
+mod prompts;
+
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use polytask_core::error::{Place, Problem};
@@ -61,16 +64,20 @@ pub struct Tokenizer {
     vocab_size: usize,
     special: SpecialIds,
     files: Vec<(String, Vec<u8>)>,
+    prompts: BTreeMap<String, String>,
+    /// What stands before every text.
+    prompt: String,
 }
 
 impl Tokenizer {
     /// The tokenizer of a model folder, cutting at `max_length` or else at the folder's own limit
-    /// ([`length::length_limit`]).
+    /// ([`length::length_limit`]), with the folder's default prompt before every text.
     ///
     /// # Errors
-    /// When `tokenizer.json` is absent or broken, or `max_length` lies above the folder's number of positions
-    /// or leaves no room beside the special tokens.
+    /// When `tokenizer.json` is absent or broken, `max_length` lies above the folder's number of positions
+    /// or leaves no room beside the special tokens, or the default prompt is none of the folder's.
     pub fn load(folder: &Path, max_length: Option<usize>) -> Result<Self> {
+        let (prompts, default) = prompts::read(folder)?;
         let folder = &length::transformer_folder(folder)?;
         let files = read_files(folder)?;
         let limit = match max_length {
@@ -81,18 +88,33 @@ impl Tokenizer {
         let sentence = read_json(folder, "sentence_bert_config.json")?.unwrap_or(Value::Null);
         let lowercase = sentence.get("do_lower_case").and_then(Value::as_bool).unwrap_or(false);
         let path = folder.join(FILES[0]);
-        Self::build(files, limit, &config, lowercase)
-            .map_err(|what| Problem::at(Place::file(&path), what).try_this("fetch the folder again").into())
+        let built = Self::build(files, limit, &config, lowercase)
+            .map_err(|what| Problem::at(Place::file(&path), what).try_this("fetch the folder again"))?;
+        Ok(Self { prompts, prompt: default, ..built })
     }
 
     /// A small tokenizer built in code, for tests and `encoder = "tiny"`: lower-cased ASCII, one token per
     /// character; anything else is unknown.
     pub fn tiny() -> Self {
+        Self::build_tiny(TINY_LENGTH).expect("the built-in tokenizer is valid")
+    }
+
+    /// [`Tokenizer::tiny`] cutting at `max_length`.
+    ///
+    /// # Errors
+    /// When `max_length` lies above [`TINY_LENGTH`] or leaves no room beside the special tokens.
+    pub fn tiny_cut(max_length: usize) -> Result<Self> {
+        within(max_length, TINY_LENGTH as u64)?;
+        Self::build_tiny(max_length)
+            .map_err(|what| Problem::new(what).try_this("a larger `max_length`").into())
+    }
+
+    fn build_tiny(max_length: usize) -> Result<Self, String> {
         let bytes = serde_json::to_vec_pretty(&tiny_json()).expect("a JSON value can be written");
         let config = tiny_config();
         let config_bytes = serde_json::to_vec_pretty(&config).expect("a JSON value can be written");
         let files = vec![(FILES[0].to_owned(), bytes), (FILES[1].to_owned(), config_bytes)];
-        Self::build(files, TINY_LENGTH, &config, false).expect("the built-in tokenizer is valid")
+        Self::build(files, max_length, &config, false)
     }
 
     fn build(
@@ -112,7 +134,24 @@ impl Tokenizer {
         truncate_to(&mut inner, max_length, config)?;
         let vocab_size = inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
         probe(&inner)?;
-        Ok(Self { inner, max_length, vocab_size, special, files })
+        let (prompts, prompt) = (BTreeMap::new(), String::new());
+        Ok(Self { inner, max_length, vocab_size, special, files, prompts, prompt })
+    }
+
+    /// The same tokenizer with one of the folder's prompts before every text, in the place of the default one.
+    ///
+    /// # Errors
+    /// When the folder has no prompt of this name; the error names those there are.
+    pub fn with_prompt(self, name: &str) -> Result<Self> {
+        match self.prompts.get(name) {
+            Some(prompt) => Ok(Self { prompt: prompt.clone(), ..self }),
+            None => Err(prompts::unknown(name, &self.prompts).into()),
+        }
+    }
+
+    /// What stands before every text; empty for most models.
+    pub fn prompt(&self) -> &str {
+        &self.prompt
     }
 
     /// Token ids of one text, with special tokens, at most [`Tokenizer::max_length`].
@@ -121,7 +160,7 @@ impl Tokenizer {
     /// When the tokenizer's own rules refuse the text (a pattern too costly to match, for one).
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         self.inner
-            .encode_fast(text, true)
+            .encode_fast(prompts::before(&self.prompt, text), true)
             .map(|encoding| ids(&encoding))
             .map_err(|error| refused(error.as_ref()))
     }
@@ -130,7 +169,8 @@ impl Tokenizer {
     pub fn encode_batch<S: AsRef<str>>(&self, texts: &[S]) -> Result<Vec<Vec<u32>>> {
         let mut all = Vec::with_capacity(texts.len());
         for chunk in texts.chunks(BATCH) {
-            let texts: Vec<&str> = chunk.iter().map(AsRef::as_ref).collect();
+            let texts: Vec<_> =
+                chunk.iter().map(|text| prompts::before(&self.prompt, text.as_ref())).collect();
             let encoded = self.inner.encode_batch_fast(texts, true);
             all.extend(
                 encoded.map_err(|error| refused(error.as_ref()))?.into_iter().map(|encoding| ids(&encoding)),
@@ -139,7 +179,8 @@ impl Tokenizer {
         Ok(all)
     }
 
-    /// Token ids of a text already split into words, and the position of each word's first token, `[words]`.
+    /// Token ids of a text already split into words, and the position of each word's first token, `[words]`;
+    /// without any prompt.
     ///
     /// A word that was cut off or gives no token has position [`NO_TOKEN`].
     pub fn encode_words<S: AsRef<str>>(&self, words: &[S]) -> Result<(Vec<u32>, Vec<u32>)> {
@@ -215,12 +256,17 @@ fn no_tokenizer(folder: &Path) -> Error {
 fn checked_length(folder: &Path, wanted: usize) -> Result<usize> {
     let config = read_json(folder, "config.json")?.unwrap_or(Value::Null);
     match config.get("max_position_embeddings").and_then(Value::as_u64) {
-        Some(positions) if wanted as u64 > positions => {
-            let what = format!("`max_length` is {wanted}, but the encoder has {positions} positions");
-            Err(Problem::new(what).try_this(format!("`max_length = {positions}` or less")).into())
-        }
+        Some(positions) => within(wanted, positions),
         _ => Ok(wanted),
     }
+}
+
+fn within(wanted: usize, positions: u64) -> Result<usize> {
+    if wanted as u64 <= positions {
+        return Ok(wanted);
+    }
+    let what = format!("`max_length` is {wanted}, but the encoder has {positions} positions");
+    Err(Problem::new(what).try_this(format!("`max_length = {positions}` or less")).into())
 }
 
 fn lowercase_first(inner: &mut tokenizers::Tokenizer) -> Result<(), String> {
@@ -304,6 +350,52 @@ fn tiny_config() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_tiny_tokenizer_cuts_where_it_is_told_and_refuses_what_cannot_be() {
+        let cut = Tokenizer::tiny_cut(5).unwrap();
+        assert_eq!((cut.max_length(), cut.encode("abcdefgh").unwrap().len()), (5, 5));
+        let error = Tokenizer::tiny_cut(TINY_LENGTH + 1).unwrap_err().to_string();
+        assert!(error.contains("try: `max_length = 128` or less"), "{error}");
+        assert!(Tokenizer::tiny_cut(2).unwrap_err().to_string().contains("special tokens alone are 2"));
+    }
+
+    #[test]
+    fn the_folder_s_default_prompt_stands_before_every_text_and_another_one_on_request() {
+        let folder = saved_tiny(|_| ());
+        let config =
+            r#"{"prompts": {"query": "ask: ", "none": "", "null": null}, "default_prompt_name": "query"}"#;
+        std::fs::write(folder.path().join("config_sentence_transformers.json"), config).unwrap();
+        let (plain, prompted) = (Tokenizer::tiny(), Tokenizer::load(folder.path(), None).unwrap());
+        assert_eq!(prompted.prompt(), "ask: ");
+        assert_eq!(prompted.encode("why").unwrap(), plain.encode("ask: why").unwrap());
+        assert_eq!(prompted.encode_batch(&["why", ""]).unwrap()[1], plain.encode("ask: ").unwrap());
+        assert_eq!(prompted.encode_words(&["why"]).unwrap(), plain.encode_words(&["why"]).unwrap());
+        for empty in ["none", "null"] {
+            let other = prompted.clone().with_prompt(empty).unwrap();
+            assert_eq!(other.encode("why").unwrap(), plain.encode("why").unwrap());
+        }
+        let error = prompted.with_prompt("qury").unwrap_err().to_string();
+        assert!(error.contains("`qury`") && error.contains("none, null, query"), "{error}");
+        let error = plain.with_prompt("query").unwrap_err().to_string();
+        assert!(error.contains("no prompt `query`") && error.contains("it has none"), "{error}");
+    }
+
+    #[test]
+    fn a_default_prompt_that_is_not_there_is_refused_when_the_folder_is_read() {
+        let folder = saved_tiny(|_| ());
+        let config = r#"{"prompts": {"query": "ask: "}, "default_prompt_name": "document"}"#;
+        std::fs::write(folder.path().join("config_sentence_transformers.json"), config).unwrap();
+        let error = Tokenizer::load(folder.path(), None).unwrap_err().to_string();
+        assert!(
+            error.contains("config_sentence_transformers.json: the model has no prompt `document`"),
+            "{error}"
+        );
+        std::fs::write(folder.path().join("config_sentence_transformers.json"), r#"{"prompts": {"q": 3}}"#)
+            .unwrap();
+        let error = Tokenizer::load(folder.path(), None).unwrap_err().to_string();
+        assert!(error.contains("`q`") && error.contains("expected a text"), "{error}");
+    }
 
     fn saved_tiny(change: impl FnOnce(&mut Value)) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();

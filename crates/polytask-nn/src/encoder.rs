@@ -96,9 +96,9 @@ impl Encoder {
         self.dense.last().map_or(pooled, |dense| dense.d_out)
     }
 
-    /// The prompt that stands before every text unless told otherwise.
-    pub fn default_prompt(&self) -> Option<&str> {
-        self.notes.default_prompt()
+    /// Whether the tokens of a prompt are pooled with those of the text.
+    pub fn includes_prompt(&self) -> bool {
+        self.notes.include_prompt
     }
 
     /// One vector per sequence: trunk, pooling, affine maps, normalisation.

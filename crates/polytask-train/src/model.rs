@@ -16,14 +16,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::Result;
-use crate::evaluate::{largest, sigmoid};
+use crate::evaluate::{by_length, largest, sigmoid};
 use crate::heads::{TaskHead, n_outputs};
 use crate::run::Prepared;
 
 /// Version of `polytask.json`.
 const VERSION: u32 = 1;
-/// Tokens per forward.
-const TOKENS: usize = 8192;
 
 /// An encoder with its tokenizer and the heads of its tasks.
 pub struct Model {
@@ -124,6 +122,19 @@ impl Model {
         Ok(Self { encoder, tokenizer, tasks })
     }
 
+    /// The folder's tokenizer with the prompt of this name before every text; without a name, with the default one.
+    pub fn tokenizer_with(&self, prompt: Option<&str>) -> Result<Tokenizer> {
+        let Some(name) = prompt else { return Ok(self.tokenizer.clone()) };
+        let tokenizer = self.tokenizer.clone().with_prompt(name)?;
+        if tokenizer.prompt().is_empty() || self.encoder.includes_prompt() {
+            return Ok(tokenizer);
+        }
+        let what = format!(
+            "the model leaves prompts out of pooling (`include_prompt` is false), found prompt `{name}`"
+        );
+        Err(Problem::new(what).try_this("embed without a prompt").into())
+    }
+
     /// The task of this name; the error names those there are.
     pub fn task(&self, name: &str) -> Result<&ModelTask> {
         self.tasks.iter().find(|task| task.info.name == name).ok_or_else(|| {
@@ -133,7 +144,8 @@ impl Model {
         })
     }
 
-    /// Sentence vectors of some texts as the folder defines them (pooled, normalised), in order.
+    /// Sentence vectors of some texts as the folder defines them (its default prompt before each, pooled,
+    /// normalised), in order.
     ///
     /// # Shapes
     /// `[texts]` → `[texts, d_embedding]`.
@@ -141,13 +153,12 @@ impl Model {
         let tokens = self.tokenizer.encode_batch(texts)?;
         let width = self.encoder.d_embedding();
         let mut out = States { values: vec![0.0; texts.len() * width], width };
-        by_length(&tokens, |places, packed| {
-            let vectors = self.encoder.embed(packed)?;
+        for places in by_length(tokens.len(), |i| tokens[i].len()) {
+            let vectors = self.encoder.embed(&PackedBatch::pack(places.iter().map(|&i| &tokens[i])))?;
             for (i, &place) in places.iter().enumerate() {
                 out.values[place * width..(place + 1) * width].copy_from_slice(vectors.row(i));
             }
-            Ok(())
-        })?;
+        }
         Ok(out)
     }
 
@@ -157,14 +168,14 @@ impl Model {
         let encoder = &self.encoder;
         let width = encoder.pooling.width(encoder.trunk.d_hidden());
         let mut out = States { values: vec![0.0; texts.len() * width], width };
-        by_length(&tokens, |places, packed| {
-            let (states, _) = encoder.trunk.forward(&encoder.params, packed, Mode::EVAL)?;
-            let pooled = encoder.pooling.forward(&states, packed);
+        for places in by_length(tokens.len(), |i| tokens[i].len()) {
+            let packed = PackedBatch::pack(places.iter().map(|&i| &tokens[i]));
+            let (states, _) = encoder.trunk.forward(&encoder.params, &packed, Mode::EVAL)?;
+            let pooled = encoder.pooling.forward(&states, &packed);
             for (i, &place) in places.iter().enumerate() {
                 out.values[place * width..(place + 1) * width].copy_from_slice(pooled.row(i));
             }
-            Ok(())
-        })?;
+        }
         Ok(out)
     }
 
@@ -268,20 +279,6 @@ pub fn search(queries: States, corpus: States, k: usize) -> Result<Vec<Vec<(u32,
     let width = corpus.width;
     let (queries, corpus) = (topk::normalised(queries.values, width), topk::normalised(corpus.values, width));
     Ok(topk::top_k(&queries, &corpus, width, k)?)
-}
-
-/// Packs token sequences longest first within the token budget; `visit` gets each pack's places.
-fn by_length(tokens: &[Vec<u32>], mut visit: impl FnMut(&[usize], &PackedBatch) -> Result<()>) -> Result<()> {
-    let mut order: Vec<usize> = (0..tokens.len()).collect();
-    order.sort_by_key(|&i| (std::cmp::Reverse(tokens[i].len()), i));
-    let mut rest = &order[..];
-    while let Some(&longest) = rest.first() {
-        let n = (TOKENS / tokens[longest].len().max(1)).clamp(1, rest.len());
-        let (now, later) = rest.split_at(n);
-        visit(now, &PackedBatch::pack(now.iter().map(|&i| &tokens[i])))?;
-        rest = later;
-    }
-    Ok(())
 }
 
 fn softmax(scores: &[f32]) -> Vec<f32> {

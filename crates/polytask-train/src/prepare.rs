@@ -39,7 +39,7 @@ fn refuse_dense(suite: &Suite, encoder: &Encoder) -> Result<()> {
 pub fn load_encoder(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Tokenizer)> {
     let model = &suite.model;
     let (mut encoder, tokenizer) = if model.encoder == TINY {
-        (Encoder::tiny(polytask_data::TINY_VOCAB, suite.seed)?, Tokenizer::tiny())
+        (Encoder::tiny(polytask_data::TINY_VOCAB, suite.seed)?, tiny_tokenizer(suite)?)
     } else {
         let folder = locate(suite, observer)?;
         let (encoder, tokenizer) = (Encoder::load(&folder)?, Tokenizer::load(&folder, model.max_length)?);
@@ -54,6 +54,10 @@ pub fn load_encoder(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encod
     Ok((encoder, tokenizer))
 }
 
+fn tiny_tokenizer(suite: &Suite) -> Result<Tokenizer> {
+    Ok(suite.model.max_length.map_or_else(|| Ok(Tokenizer::tiny()), Tokenizer::tiny_cut)?)
+}
+
 /// One hash over the hashes of all files read.
 pub(crate) fn data_hash(dataset: &Dataset) -> String {
     let lines: Vec<String> = dataset.files.iter().map(|(file, hash)| format!("{hash} {file}")).collect();
@@ -65,7 +69,8 @@ pub(crate) fn encoder_settings(prepared: &Prepared) -> String {
     let Prepared { encoder, tokenizer, .. } = prepared;
     let files = tokenizer.files().iter().map(|(name, bytes)| format!("{name} {}", hash::sha256(bytes)));
     let dropout = encoder.config.hidden_dropout_prob;
-    let settings = format!("{} {} {dropout}", encoder.pooling, tokenizer.max_length());
+    let (length, prompt) = (tokenizer.max_length(), tokenizer.prompt());
+    let settings = format!("{} {length} {dropout} {prompt}", encoder.pooling);
     hash::sha256(files.chain([settings]).collect::<Vec<_>>().join("\n").as_bytes())
 }
 
@@ -83,7 +88,7 @@ fn locate(suite: &Suite, observer: &mut dyn Observer) -> Result<std::path::PathB
 /// The suite's tokenizer alone, for looking at data.
 pub fn tokenizer_only(suite: &Suite, observer: &mut dyn Observer) -> Result<Tokenizer> {
     if suite.model.encoder == TINY {
-        return Ok(Tokenizer::tiny());
+        return tiny_tokenizer(suite);
     }
     Ok(Tokenizer::load(&locate(suite, observer)?, suite.model.max_length)?)
 }

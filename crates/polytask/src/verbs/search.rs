@@ -34,6 +34,12 @@ pub(crate) struct Args {
     /// Passages per query
     #[arg(short, default_value_t = 10, value_parser = super::count)]
     k: usize,
+    /// The model's prompt to put before each query, by name [default: the model's own choice]
+    #[arg(long, value_name = "NAME")]
+    prompt: Option<String>,
+    /// The same for passages
+    #[arg(long, value_name = "NAME")]
+    corpus_prompt: Option<String>,
     /// Print JSON lines also for --query
     #[arg(long)]
     json: bool,
@@ -46,7 +52,9 @@ struct Corpus {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
-    let model = Model::load(&args.model)?;
+    let mut model = Model::load(&args.model)?;
+    let asking = model.tokenizer_with(args.prompt.as_deref())?;
+    model.tokenizer = model.tokenizer_with(args.corpus_prompt.as_deref())?;
     let queries = match &args.input {
         Some(input) => all_rows(input, |row| Ok(row.text("text")?))?,
         None => args.query.clone(),
@@ -55,6 +63,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         return output::refuse("no query", "`--query TEXT` or `--input FILE`");
     }
     let corpus = read_corpus(&model, &args.corpus)?;
+    model.tokenizer = asking;
     let vectors = model.embed(&queries)?;
     let found = model::search(vectors, corpus.vectors, args.k)?;
     for (query, hits) in queries.iter().zip(found) {
