@@ -12,10 +12,10 @@ const PIECE: usize = 4096;
 
 /// Rows of a file or of standard input.
 enum Lines {
-    /// A file in a format told by its name.
-    File { name: PathBuf, reader: Box<Reader> },
-    /// JSON lines on standard input, and the number of the last one read.
-    Stdin { line: usize },
+    /// A file in a format told by its name, and whether each of its lines must be a row; the last row's line.
+    File { name: PathBuf, reader: Box<Reader>, by_line: bool, last: usize },
+    /// JSON lines on standard input: the number of the last one read, and of the last that was a row.
+    Stdin { line: usize, last: usize },
 }
 
 /// A row and where it stands.
@@ -48,40 +48,58 @@ impl Lines {
     /// Opens a file, or standard input for `-`.
     fn open(path: &str) -> Result<Self> {
         if path == "-" {
-            return Ok(Self::Stdin { line: 0 });
+            return Ok(Self::Stdin { line: 0, last: 0 });
         }
         let name = PathBuf::from(path);
-        Ok(Self::File { reader: Box::new(readers::open(Path::new(path))?), name })
+        let by_line = readers::format_of(&name).is_some_and(|format| format.name == "jsonl");
+        Ok(Self::File { reader: Box::new(readers::open(&name)?), name, by_line, last: 0 })
     }
 
     /// The next rows; none when the input is over.
     fn next_piece(&mut self) -> Result<Vec<Row>> {
         match self {
-            Self::File { name, reader } => {
+            Self::File { name, reader, by_line, last } => {
                 let row = |record: Result<Record>| {
                     let record = record?;
+                    if *by_line {
+                        follows(name, last, record.line)?;
+                    }
                     Ok(Row { place: Place::line(name, record.line), fields: Fields::Record(record) })
                 };
                 reader.by_ref().take(PIECE).map(row).collect()
             }
-            Self::Stdin { line } => stdin_piece(line),
+            Self::Stdin { line, last } => stdin_piece(line, last),
         }
     }
 }
 
-/// The next rows of standard input; empty lines are passed over.
-fn stdin_piece(line: &mut usize) -> Result<Vec<Row>> {
+/// Refuses an empty line before a row: row `i` of what comes out is line `i`. Empty lines at the end are none.
+fn follows(file: &Path, last: &mut usize, line: usize) -> Result<()> {
+    let expected = *last + 1;
+    *last = line;
+    if line == expected {
+        return Ok(());
+    }
+    let what = "line is empty, expected a JSON object: every line is a row";
+    let remedy = "{\"text\": \"\"} for an empty text, or remove the line";
+    Err(Problem::at(Place::line(file, expected), what).try_this(remedy).into())
+}
+
+/// The next rows of standard input.
+fn stdin_piece(line: &mut usize, last: &mut usize) -> Result<Vec<Row>> {
     let (mut rows, mut text) = (Vec::new(), String::new());
     let mut input = io::stdin().lock();
     while rows.len() < PIECE {
         text.clear();
         *line += 1;
-        let place = Place::line(Path::new("standard input"), *line);
+        let file = Path::new("standard input");
+        let place = Place::line(file, *line);
         let read = input.read_line(&mut text).map_err(|e| unreadable(&place, &e))?;
         if read == 0 {
             break;
         }
         if !text.trim().is_empty() {
+            follows(file, last, *line)?;
             rows.push(Row { fields: Fields::Object(object(&text, &place)?), place });
         }
     }

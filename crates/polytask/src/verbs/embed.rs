@@ -17,7 +17,7 @@ Examples:
   polytask embed --model runs/first/model --input texts.jsonl --output vectors.npy
   echo '{\"text\": \"hello\"}' | polytask embed --model runs/first/model --input - --output out.jsonl
 
-Each input line is {\"text\": \"…\"}; row i of the output is line i. CSV, TSV and Parquet are read too, and
+Each input line is {\"text\": \"…\"}; row i of the output is line i, so an empty line is an error. CSV, TSV and Parquet are read too, and
 all of them compressed (.gz, .zst).
 
 Exit codes: 0 done, 2 could not run.")]
@@ -34,13 +34,17 @@ pub(crate) struct Args {
     /// Field that holds the text
     #[arg(long, default_value = "text")]
     field: String,
+    /// The model's prompt to put before each text, by name [default: the model's own choice]
+    #[arg(long, value_name = "NAME")]
+    prompt: Option<String>,
     /// Print what was done as one JSON object
     #[arg(long, requires = "output")]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
-    let model = Model::load(&args.model)?;
+    let mut model = Model::load(&args.model)?;
+    model.tokenizer = model.tokenizer_with(args.prompt.as_deref())?;
     let width = model.encoder.d_embedding();
     let mut file = args.output.as_deref().map(|path| VectorFile::create(path, width)).transpose()?;
     for_pieces(&args.input, |rows| {

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{Place, has, trained};
+use crate::support::{Place, copied_model, has, trained};
 
 const TEXTS: [&str; 6] = ["the cat sees a bird", "", "🙂", "saw", "قلم", "the cat sees a bird"];
 
@@ -122,4 +122,59 @@ fn a_reader_that_goes_away_is_no_error() {
     let output = place.command("sh", &["-c", &script]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert_eq!(output.stdout.iter().filter(|b| **b == b'\n').count(), 1);
+}
+
+#[test]
+fn an_empty_line_between_rows_is_named_and_empty_lines_at_the_end_are_none() {
+    let place = trained();
+    let stdin = ["embed", "--model", "run/model", "--input", "-", "--output", "gap.npy"];
+    for (content, line) in [("{\"text\":\"a\"}\n\n{\"text\":\"b\"}\n", 2), (" \n{\"text\":\"b\"}\n", 1)] {
+        place.write("gap.jsonl", content);
+        let error = embed(place, "gap.jsonl", "gap.npy").refused();
+        has(&error, &[&format!("gap.jsonl:{line}: line is empty"), "{\"text\": \"\"}"]);
+        has(
+            &place.polytask_reading(content, &stdin).refused(),
+            &[&format!("standard input:{line}: line is empty")],
+        );
+    }
+    place.write("end.jsonl", "{\"text\":\"a\"}\n{\"text\":\"b\"}\n\n\n");
+    embed(place, "end.jsonl", "end-out.jsonl").done();
+    assert_eq!(place.read("end-out.jsonl").lines().count(), 2);
+    place.write("quoted.csv", "text\n\"a\nb\"\nc\n");
+    embed(place, "quoted.csv", "quoted-out.jsonl").done();
+    assert_eq!(place.read("quoted-out.jsonl").lines().count(), 2, "a text of a table may hold line ends");
+}
+
+#[test]
+fn prompts_of_the_folder_stand_before_every_text() {
+    let place = copied_model();
+    place.write("plain.jsonl", "{\"text\":\"the cat\"}\n");
+    place.write("asked.jsonl", "{\"text\":\"find: the cat\"}\n");
+    let run = |input: &str, more: &[&str]| {
+        let args = [&["embed", "--model", "model", "--input", input][..], more].concat();
+        place.polytask(&args)
+    };
+    let (plain, asked) = (run("plain.jsonl", &[]).done(), run("asked.jsonl", &[]).done());
+    assert_ne!(plain, asked);
+    let mut config = place.json("model/config_sentence_transformers.json");
+    config["prompts"] = serde_json::json!({ "query": "find: ", "document": "" });
+    place.write("model/config_sentence_transformers.json", config.to_string());
+    assert_eq!(run("plain.jsonl", &[]).done(), plain, "no default prompt");
+    assert_eq!(run("plain.jsonl", &["--prompt", "query"]).done(), asked);
+    has(&run("plain.jsonl", &["--prompt", "quer"]).refused(), &["`quer`", "document, query"]);
+    config["default_prompt_name"] = "query".into();
+    place.write("model/config_sentence_transformers.json", config.to_string());
+    assert_eq!(run("plain.jsonl", &[]).done(), asked, "the default prompt");
+    assert_eq!(run("plain.jsonl", &["--prompt", "document"]).done(), plain);
+    let search = |more: &[&str]| {
+        let args = ["search", "--model", "model", "--corpus", "asked.jsonl", "--query", "the cat", "--json"];
+        place.polytask(&[&args[..], more].concat())
+    };
+    let score = |more: &[&str]| search(more).object()["hits"][0]["score"].as_f64().unwrap();
+    assert!(
+        (score(&["--corpus-prompt", "document"]) - 1.0).abs() < 1e-5,
+        "query and passage are the same text"
+    );
+    assert!(score(&["--corpus-prompt", "document", "--prompt", "document"]) < 0.999);
+    has(&search(&["--corpus-prompt", "passage"]).refused(), &["`passage`", "document, query"]);
 }
