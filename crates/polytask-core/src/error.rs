@@ -94,7 +94,7 @@ pub enum Error {
     #[error("{}", list(.0))]
     Invalid(Vec<Problem>),
     /// The operating system refused a file operation; the user (rights, space) can fix it.
-    #[error("cannot {action} {}: {source}{}", path.display(), io_remedy(source))]
+    #[error("cannot {action} {}: {source}{}", path.display(), io_remedy(action, source))]
     Io {
         /// What was tried: "read", "write", "create".
         action: &'static str,
@@ -125,10 +125,11 @@ fn list(problems: &[Problem]) -> String {
 }
 
 /// Advice for the system errors a user meets most.
-fn io_remedy(source: &std::io::Error) -> &'static str {
+fn io_remedy(action: &str, source: &std::io::Error) -> &'static str {
     use std::io::ErrorKind;
     match source.kind() {
-        ErrorKind::NotFound => " (try: check the path; relative paths start at the suite file's folder)",
+        ErrorKind::NotFound => " (try: check the path)",
+        ErrorKind::PermissionDenied if action == "read" => " (try: check who may read it)",
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             " (try: choose a folder you may write, with --out)"
         }
@@ -140,6 +141,17 @@ fn io_remedy(source: &std::io::Error) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_advice_fits_what_was_tried() {
+        let error = |action, kind: std::io::ErrorKind| {
+            Error::io(action, Path::new("a.jsonl"))(kind.into()).to_string()
+        };
+        let missing = error("read", std::io::ErrorKind::NotFound);
+        assert!(missing.ends_with("(try: check the path)"), "no suite is involved: {missing}");
+        assert!(error("read", std::io::ErrorKind::PermissionDenied).contains("who may read it"));
+        assert!(error("write", std::io::ErrorKind::PermissionDenied).contains("--out"));
+    }
 
     #[test]
     fn a_problem_prints_place_then_cause_then_remedy() {

@@ -62,6 +62,7 @@ fn wrong_splits(suite: &Suite, source: &SourceSpec, task: &TaskSpec, data: &Task
         let place = place_of(suite, source, Split::Train);
         problems.push(Problem::at(place, what).try_this("give a valid file, or a `valid` share above 0"));
     }
+    problems.extend(never_judged(suite, source, task, data));
     // A valid split that was cut from train by chance is no mistake of the file.
     if source.files.contains_key(&Split::Valid)
         && let Some(Targets::Label(rows)) = data.targets.get(&Split::Valid)
@@ -79,6 +80,32 @@ fn wrong_splits(suite: &Suite, source: &SourceSpec, task: &TaskSpec, data: &Task
         problems.push(Problem::at(place, what).try_this("remove the valid file to have it cut from train"));
     }
     problems
+}
+
+/// A task without any known target to judge it by would leave the report without a word.
+fn never_judged(suite: &Suite, source: &SourceSpec, task: &TaskSpec, data: &TaskData) -> Option<Problem> {
+    let judged: Vec<(Split, &Targets)> = [Split::Valid, Split::Test]
+        .into_iter()
+        .filter_map(|split| Some((split, data.targets.get(&split)?)))
+        .collect();
+    if judged.is_empty() || judged.iter().any(|(_, targets)| n_known(targets) > 0) {
+        return None;
+    }
+    let found: Vec<String> =
+        judged.iter().map(|(split, targets)| format!("{} rows of {}", targets.len(), split.name())).collect();
+    let what = format!(
+        "task `{}` has no known target to be judged by: none in {}, expected at least one",
+        task.name,
+        found.join(" and ")
+    );
+    let split = if source.files.contains_key(&Split::Valid) || source.qrels.contains_key(&Split::Valid) {
+        Split::Valid
+    } else {
+        Split::Train
+    };
+    let remedy =
+        "fill the target's column in valid or test, or remove the valid file to have it cut from train";
+    Some(Problem::at(place_of(suite, source, split), what).try_this(remedy))
 }
 
 fn place_of(suite: &Suite, source: &SourceSpec, split: Split) -> Place {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use polytask_core::suite::{SourceSpec, TaskSpec};
-use polytask_core::{Place, Problem, Result, Split, TargetType, hash, rng};
+use polytask_core::{Error, Place, Problem, Result, Split, TargetType, hash, rng};
 
 use super::cells::Raw;
 use super::columns::{Columns, Found, resolve};
@@ -55,9 +55,21 @@ impl<'a> Builder<'a> {
     /// The file a suite names, with its hash noted.
     fn file(&mut self, named: &Path) -> Result<PathBuf> {
         let file = self.suite.folder.join(named);
-        let sum = hash::sha256_file(&file)?;
+        let sum = hash::sha256_file(&file).map_err(|error| self.absent(named, error))?;
         self.dataset.files.insert(named.display().to_string(), sum);
         Ok(file)
+    }
+
+    /// A file the suite names and that is gone, as a mistake of the suite.
+    fn absent(&self, named: &Path, error: Error) -> Error {
+        match error {
+            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                let what = format!("file `{}` does not exist", named.display());
+                let remedy = "check the path; relative paths start at the suite file's folder";
+                Problem::at(Place::file(&self.suite.file), what).try_this(remedy).into()
+            }
+            error => error,
+        }
     }
 }
 

@@ -391,3 +391,42 @@ fn a_missing_file_says_which() {
     suite.sources[0].files.insert(Split::Train, "a/none.csv".into());
     assert!(folder.build(&suite).unwrap_err().to_string().contains("a/none.csv"));
 }
+
+#[test]
+fn a_task_is_reported_on_test_where_it_has_a_known_target_there_else_on_valid() {
+    let folder = Folder::new();
+    folder.write("a/train.csv", "text,value,other\none,1,1\ntwo,2,2\n");
+    folder.write("a/valid.csv", "text,value,other\nthree,1,1\nfour,2,\n");
+    folder.write("a/test.csv", "text,value,other\nfive,,\nsix,,3\n");
+    let mut suite = folder.suite(&[("a", "regression")], &[("b", "regression", "a")]);
+    suite.tasks[1].columns.insert("value".into(), "other".into());
+    let dataset = folder.build(&suite).unwrap();
+    assert_eq!([dataset.report_split(0), dataset.report_split(1)], [Split::Valid, Split::Test]);
+}
+
+#[test]
+fn a_task_that_nothing_can_judge_is_a_mistake_and_one_known_target_is_enough() {
+    let folder = Folder::new();
+    folder.write("a/train.csv", "text,value\none,1\ntwo,2\n");
+    folder.write("a/valid.csv", "text,value\nthree,\n");
+    folder.write("a/test.csv", "text,value\nfour,\nfive,NaN\n");
+    let suite = folder.suite(&[("a", "regression")], &[]);
+    let errors = errors(&folder, &suite);
+    let start = "a/valid.csv: task `a` has no known target to be judged by: none in 1 rows of valid and 2 rows of \
+                 test, expected at least one";
+    assert!(errors.len() == 1 && errors[0].starts_with(start), "{errors:?}");
+    assert!(errors[0].contains("try: fill the target's column"), "{errors:?}");
+    folder.write("a/test.csv", "text,value\nfour,\nfive,3\n");
+    assert!(folder.build(&suite).is_ok());
+}
+
+#[test]
+fn a_file_of_the_suite_that_is_gone_is_told_with_where_relative_paths_start() {
+    let folder = Folder::new();
+    folder.write("a/train.csv", "text,value\none,1\ntwo,2\n");
+    let suite = folder.suite(&[("a", "regression")], &[]);
+    std::fs::remove_file(folder.path().join("a/train.csv")).unwrap();
+    let error = folder.build(&suite).unwrap_err().to_string();
+    assert!(error.contains("suite.toml: file `a/train.csv` does not exist"), "{error}");
+    assert!(error.contains("relative paths start at the suite file's folder"), "{error}");
+}

@@ -86,3 +86,25 @@ fn a_split_that_is_not_there_is_told() {
     has(&(ran.out.clone() + &ran.err), &["sts", "no test split"]);
     assert_eq!(ran.code, 0, "{ran:?}");
 }
+
+#[test]
+fn numbers_come_out_in_the_units_the_model_was_trained_with_whatever_train_holds_now() {
+    let place = Place::new();
+    write_data(&place);
+    place.write("suite.toml", suite(&[("length", "regression"), ("sts", "similarity")], "baselines = false"));
+    place.polytask(&["train", "suite.toml", "--out", "run"]).done();
+    let of_run = place.json("run/report.json");
+    for line in ["data/length/train.csv", "data/sts/train.tsv"] {
+        let text = place.read(line);
+        // A thousandfold: a number at the end of each line gets three zeros.
+        let scaled: Vec<String> = text.lines().map(|line| line.to_owned() + "000").collect();
+        let (header, rows) = scaled.split_first().unwrap();
+        place.write(line, format!("{}\n{}\n", header.trim_end_matches("000"), rows.join("\n")));
+    }
+    let report = place.polytask(&[&EVAL[..], &["--json"]].concat()).object();
+    for (found, expected) in
+        report["tasks"].as_array().unwrap().iter().zip(of_run["tasks"].as_array().unwrap())
+    {
+        assert_eq!((&found["task"], &found["joint"]), (&expected["task"], &expected["joint"]));
+    }
+}
