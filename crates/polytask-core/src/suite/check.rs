@@ -160,9 +160,6 @@ pub(super) fn found(draft: &Draft, readers: &[&Draft], found: &Found, reporter: 
         let key = if given("files") { "files" } else { "qrels" };
         let what = format!("`{key}` in {} has no `train`, expected a file to train on", section.label);
         reporter.report(section.place(key), what, format!("{key} = {{ train = \"...\" }}"));
-    } else if !found.files.is_empty() && !found.qrels.is_empty() {
-        let what = format!("{} has rows in files and in `qrels`, expected one of them", section.label);
-        reporter.report(section.place("qrels"), what, "remove `qrels`, or `data` and `files`");
     }
 }
 
@@ -187,7 +184,9 @@ fn retrieval_keys(section: &Section, readers: &[&Draft], found: &Found, reporter
         }
         return;
     }
-    let whole = found.qrels.is_empty() || (found.corpus.is_some() && found.queries.is_some());
+    // A split with rows of its own has its queries there; judgements add what answers them.
+    let asked = found.queries.is_some() || found.qrels.keys().all(|split| found.files.contains_key(split));
+    let whole = found.qrels.is_empty() || (found.corpus.is_some() && asked);
     let lone_queries = section.has("queries") && !section.has("qrels");
     if !found.broken && (!whole || lone_queries) {
         let present: Vec<&str> = keys.into_iter().filter(|key| section.has(key)).collect();
@@ -323,6 +322,11 @@ fn one_of(names: &[&str]) -> String {
     if names.len() == 1 { near::list(names) } else { format!("one of {}", near::list(names)) }
 }
 
+/// The declared labels without the white space around them, as labels of data are read.
+pub(super) fn label_set(section: &Section) -> Vec<String> {
+    section.texts("labels").iter().map(|label| label.trim().to_owned()).collect()
+}
+
 /// A label set is for kinds with labels, and has something to choose between.
 pub(super) fn labels(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter) {
     if !draft.section.has("labels") {
@@ -337,7 +341,16 @@ pub(super) fn labels(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter) {
             return reporter.report(origin, what, "remove it");
         }
     };
-    let n = draft.section.texts("labels").len();
+    let given = label_set(&draft.section);
+    for (i, name) in given.iter().enumerate() {
+        let what = match name.as_str() {
+            "" => format!("`labels` in {label} has an empty label, which in data means unknown"),
+            _ if given[..i].contains(name) => format!("`labels` in {label} names `{}` twice", shorten(name)),
+            _ => continue,
+        };
+        reporter.report(origin, what, "remove it");
+    }
+    let n = given.len();
     if n < least {
         reporter.report(
             origin,

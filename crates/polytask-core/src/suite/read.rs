@@ -253,7 +253,7 @@ impl Reader<'_, '_> {
             columns,
             loss,
             metric: section.maybe_text("metric").unwrap_or_else(|| kind.metrics[0].into()),
-            labels: section.has("labels").then(|| section.texts("labels")),
+            labels: section.has("labels").then(|| check::label_set(section)),
             margin: section.real("margin"),
             loss_weight: section.real("loss_weight"),
             lr_factor: section.real("lr_factor"),

@@ -449,3 +449,29 @@ const VALUES: [&str; 16] = [
     "{}",
     "{ name = 'constant', weights = { t = 1 }, train = 'x' }",
 ];
+
+#[test]
+fn declared_labels_are_read_as_labels_of_data_are() {
+    let (_folder, file) = folder();
+    let task = "[[task]]\nname='t'\nkind='class'\ndata='data/banking'\nlabels=";
+    let suite = parse(&format!("{task}[' yes', \"no\\t\"]\n"), &file, &catalogue(), &[]).unwrap();
+    assert_eq!(suite.tasks[0].labels.as_deref().unwrap(), ["yes", "no"]);
+    let error =
+        parse(&format!("{task}['yes',' yes','  ']\n"), &file, &catalogue(), &[]).unwrap_err().to_string();
+    assert!(error.contains("s.toml:5: `labels` in task `t` names `yes` twice"), "{error}");
+    assert!(error.contains("s.toml:5: `labels` in task `t` has an empty label"), "{error}");
+}
+
+#[test]
+fn judgements_may_stand_beside_files_of_queries_but_need_a_corpus() {
+    let (_folder, file) = folder();
+    let task = "[[task]]\nname='t'\nkind='retrieval'\nfiles={train='data/scifact/queries.jsonl'}\n";
+    let corpus = "corpus='data/scifact/corpus.jsonl.gz'\n";
+    let qrels = |split: &str| format!("qrels={{{split}='data/scifact/qrels/train.tsv'}}\n");
+    let suite = parse(&format!("{task}{corpus}{}", qrels("train")), &file, &catalogue(), &[]).unwrap();
+    assert_eq!((suite.sources[0].files.len(), suite.sources[0].qrels.len()), (1, 1));
+    for wrong in [format!("{task}{}", qrels("train")), format!("{task}{corpus}{}", qrels("test"))] {
+        let error = parse(&wrong, &file, &catalogue(), &[]).unwrap_err().to_string();
+        assert!(error.contains("expected `corpus`, `queries` and `qrels` together"), "{error}");
+    }
+}

@@ -171,3 +171,19 @@ fn a_suite_that_cannot_be_read_is_told_in_json_too() {
     assert_eq!(value["ok"], false);
     assert!(value["problems"][0]["what"].as_str().unwrap().contains("none.toml"), "{value}");
 }
+
+#[test]
+fn judgements_beside_files_of_queries_pass_the_check_and_can_be_read() {
+    let place = Place::new();
+    place.write("c.jsonl", "{\"_id\":\"1\",\"text\":\"the cat\"}\n{\"_id\":\"2\",\"text\":\"the saw\"}\n");
+    for split in ["train", "valid"] {
+        let rows = "{\"id\":\"q\",\"query\":\"who purrs\"}\n{\"id\":\"r\",\"query\":\"what cuts\"}\n";
+        place.write(&format!("{split}.jsonl"), rows);
+        place.write(&format!("{split}.tsv"), "query-id\tcorpus-id\tscore\nq\t1\t1\nr\t2\t1\n");
+    }
+    let suite = "name = \"small\"\n[model]\nencoder = \"tiny\"\n[[task]]\nname = \"find\"\nkind = \"retrieval\"\n\
+                 corpus = \"c.jsonl\"\nfiles = { train = \"train.jsonl\", valid = \"valid.jsonl\" }\n\
+                 qrels = { train = \"train.tsv\", valid = \"valid.tsv\" }\n";
+    place.write("suite.toml", suite);
+    place.polytask(&["check", "suite.toml", "--data"]).done();
+}
