@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+use crate::error::Problem;
+use crate::near;
+
 /// What kind of part it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -44,6 +47,32 @@ pub struct MethodInfo {
     pub kinds: &'static [&'static str],
     /// Its parameters.
     pub params: &'static [ParamInfo],
+}
+
+impl MethodInfo {
+    /// Parameters a user gave that are not this part's or lie outside their range; `noun` is what such a part is
+    /// called (`loss`, `weighting`).
+    pub fn wrong_params(&self, noun: &str, choice: &Choice) -> Vec<Problem> {
+        let wrong = |(name, value): (&String, &Value)| match self.params.iter().find(|p| p.name == name) {
+            None => Some(self.unknown_param(noun, name)),
+            Some(param) if param.range.contains(value) => None,
+            Some(param) => {
+                let (id, expected) = (self.id, param.range.describe());
+                let what = format!("parameter `{name}` of {noun} `{id}` is {value}, expected {expected}");
+                Some(Problem::new(what).try_this(format!("the default, {}", param.default)))
+            }
+        };
+        choice.params.iter().filter_map(wrong).collect()
+    }
+
+    fn unknown_param(&self, noun: &str, name: &str) -> Problem {
+        let names: Vec<&str> = self.params.iter().map(|param| param.name).collect();
+        let what = format!("unknown parameter `{name}` of {noun} `{}`", self.id);
+        if names.is_empty() {
+            return Problem::new(what).try_this(format!("remove it, {noun} `{}` has no parameters", self.id));
+        }
+        Problem::new(what).try_this(near::advice(name, &names))
+    }
 }
 
 /// A parameter of a named part.

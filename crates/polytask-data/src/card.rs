@@ -21,34 +21,6 @@ pub fn card(suite: &Suite, dataset: &Dataset) -> DataCard {
     DataCard { tasks, leaks: leaks(dataset), texts, tokens }
 }
 
-/// What of a card a reader should act on, in words.
-pub fn warnings(card: &DataCard) -> Vec<String> {
-    let mut words = Vec::new();
-    for task in &card.tasks {
-        let name = &task.task;
-        let train = task.rows.get("train").copied().unwrap_or(0);
-        if task.duplicates > 0 {
-            words.push(format!(
-                "task `{name}`: {} of {train} rows of train repeat earlier ones",
-                task.duplicates
-            ));
-        }
-        for (split, n) in task.leaked.iter().filter(|(_, n)| **n > 0) {
-            let rows = task.rows.get(split).copied().unwrap_or(0);
-            words.push(format!("task `{name}`: {n} of {rows} rows of {split} also stand in train"));
-        }
-        if task.truncated > 0 {
-            words.push(format!("task `{name}`: {} texts reach the length limit", task.truncated));
-        }
-    }
-    for leak in &card.leaks {
-        let Leak { task, split, trained_by, texts } = leak;
-        words
-            .push(format!("{texts} texts of {split} of task `{task}` are trained on by task `{trained_by}`"));
-    }
-    words
-}
-
 fn task_card(suite: &Suite, dataset: &Dataset, index: usize) -> TaskCard {
     let (task, spec) = (&dataset.tasks[index], &suite.tasks[index]);
     let splits = &dataset.sources[task.source].splits;
@@ -218,9 +190,6 @@ mod tests {
         assert_eq!(card.leaks, [leak("a", "test", "b"), leak("b", "valid", "a")]);
         assert_eq!(a.hashes.len(), 3);
         assert_eq!(a.truncated, 2);
-        let words = warnings(&card);
-        assert_eq!(words.len(), 7, "{words:?}");
-        assert!(words.contains(&"task `a`: 1 of 4 rows of train repeat earlier ones".into()), "{words:?}");
     }
 
     #[test]

@@ -70,31 +70,8 @@ pub fn make(choice: &Choice, labels: &[String], counts: &[usize]) -> Result<Box<
         let what = format!("unknown loss `{}`, expected one of {}", choice.name, known.join(", "));
         return Err(invalid(vec![Problem::new(what)]));
     };
-    let problems = check(loss.info(), choice);
+    let problems = loss.info().wrong_params("loss", choice);
     if problems.is_empty() { loss.make(choice, labels, counts) } else { Err(invalid(problems)) }
-}
-
-/// Parameters that do not exist or lie outside their range.
-fn check(info: &MethodInfo, choice: &Choice) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for (name, value) in &choice.params {
-        let what = match info.params.iter().find(|param| param.name == name) {
-            Some(param) if param.range.contains(value) => continue,
-            Some(param) => format!(
-                "parameter `{name}` of loss `{}` is {value}, expected {}; the default is {}",
-                info.id,
-                param.range.describe(),
-                param.default
-            ),
-            None => {
-                let known: Vec<_> = info.params.iter().map(|param| param.name).collect();
-                let known = if known.is_empty() { "no parameters".into() } else { known.join(", ") };
-                format!("unknown parameter `{name}` of loss `{}`, expected {known}", info.id)
-            }
-        };
-        problems.push(Problem::new(what));
-    }
-    problems
 }
 
 fn invalid(problems: Vec<Problem>) -> Error {

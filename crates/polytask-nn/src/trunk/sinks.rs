@@ -67,20 +67,6 @@ impl<T: Real> Sum<T> {
         (!matches!(total.state, Reached::Nothing { .. })).then_some(total.values.as_slice())
     }
 
-    /// As [`Sum::gradient`], to be clipped or scaled in place.
-    pub fn gradient_mut(&mut self, block: usize) -> Option<&mut [T]> {
-        let total = self.blocks.get_mut(block)?;
-        (!matches!(total.state, Reached::Nothing { .. })).then_some(total.values.as_mut_slice())
-    }
-
-    /// Rows of a look-up table that were touched, ascending, and their width; `None` when all values were.
-    pub fn touched(&self, block: usize) -> Option<(&[u32], usize)> {
-        match &self.blocks.get(block)?.state {
-            Reached::Rows { rows, width } => Some((rows, *width)),
-            Reached::Nothing { .. } | Reached::All => None,
-        }
-    }
-
     fn weight(&self, task: usize) -> Result<T> {
         match self.weights.get(task) {
             Some(weight) => Ok(*weight),
@@ -204,11 +190,6 @@ impl Gramian {
     /// For `tasks` tasks over `n_blocks` blocks.
     pub fn new(tasks: usize, n_blocks: usize) -> Self {
         Self { tasks, blocks: vec![Vec::new(); n_blocks] }
-    }
-
-    /// Inner products of one block, row-major `[tasks, tasks]`; `None` when no task reached it.
-    pub fn block_products(&self, block: usize) -> Option<&[f64]> {
-        self.blocks.get(block).map(Vec::as_slice).filter(|products| !products.is_empty())
     }
 
     /// Inner products over all blocks, row-major `[tasks, tasks]`; zero where a task is absent.
@@ -401,14 +382,12 @@ mod tests {
     }
 
     #[test]
-    fn the_sum_weighs_every_task_and_knows_the_touched_rows() {
+    fn the_sum_weighs_every_task() {
         let mut sum = Sum::new(&layout(), &[2.0, 0.0, 0.5]);
         assert!(sum.gradient(1).is_none());
         feed(&mut sum);
         assert_eq!(sum.gradient(1).unwrap(), [1.5, 4.0, 8.5]);
         assert_eq!(sum.gradient(0).unwrap(), [2.0, 4.0, 0.0, 0.0, 11.0, 18.0, 15.0, 20.0]);
-        assert_eq!(sum.touched(0).unwrap(), (&[0, 2, 3][..], 2));
-        assert!(sum.touched(1).is_none());
     }
 
     #[test]
@@ -455,9 +434,8 @@ mod tests {
                 assert_eq!(total[i * 3 + j], f64::from(product));
             }
         }
-        assert_eq!(gramian.block_products(0).unwrap()[2], 110.0);
         gramian.reset();
-        assert!(gramian.block_products(0).is_none());
+        assert_eq!(gramian.total(), [0.0; 9]);
         let mixed =
             [TaskGrad { task: 0, grad: TABLE_A }, TaskGrad { task: 1, grad: BlockGrad::Dense(&[1.0; 8]) }];
         gramian.block(0, &mixed).unwrap();

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::adapt::ByLoss;
 use super::table::{Claim, Entry, Setup};
-use super::{LossWeighting, Method, Needs, Step};
+use super::{LossWeighting, Method, Step};
 use crate::Result;
 
 /// What the method says about itself.
@@ -36,12 +36,7 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
 };
 
 /// Its line in the table.
-pub(crate) const ENTRY: Entry = Entry {
-    info: &INFO,
-    needs: Needs { weighted_heads: true, ..Needs::NONE },
-    claims: &[Claim::Permutation, Claim::Scaling],
-    make,
-};
+pub(crate) const ENTRY: Entry = Entry { info: &INFO, claims: &[Claim::Permutation, Claim::Scaling], make };
 
 /// Weights in suite order.
 struct Constant(Vec<f64>);

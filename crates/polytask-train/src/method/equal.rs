@@ -15,7 +15,7 @@ use polytask_core::{Family, MethodInfo};
 
 use super::adapt::ByLoss;
 use super::table::{Claim, Entry, Setup};
-use super::{LossWeighting, Method, Needs, Step};
+use super::{LossWeighting, Method, Step};
 use crate::Result;
 
 /// What the method says about itself.
@@ -31,12 +31,7 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
 };
 
 /// Its line in the table.
-pub(crate) const ENTRY: Entry = Entry {
-    info: &INFO,
-    needs: Needs { weighted_heads: true, ..Needs::NONE },
-    claims: &[Claim::Permutation, Claim::Scaling],
-    make,
-};
+pub(crate) const ENTRY: Entry = Entry { info: &INFO, claims: &[Claim::Permutation, Claim::Scaling], make };
 
 struct Equal;
 

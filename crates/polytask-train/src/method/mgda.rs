@@ -56,12 +56,7 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
 };
 
 /// Its line in the table.
-pub(crate) const ENTRY: Entry = Entry {
-    info: &INFO,
-    needs: Needs { gramian: true, ..Needs::NONE },
-    claims: &[Claim::Permutation, Claim::Scaling],
-    make,
-};
+pub(crate) const ENTRY: Entry = Entry { info: &INFO, claims: &[Claim::Permutation, Claim::Scaling], make };
 
 /// What rows are divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

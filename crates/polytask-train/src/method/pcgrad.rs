@@ -33,8 +33,7 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
 
 /// Its line in the table. The order of projections is random, so the direction does not follow a permutation of
 /// three or more tasks.
-pub(crate) const ENTRY: Entry =
-    Entry { info: &INFO, needs: Needs { gramian: true, ..Needs::NONE }, claims: &[Claim::Scaling], make };
+pub(crate) const ENTRY: Entry = Entry { info: &INFO, claims: &[Claim::Scaling], make };
 
 struct PcGrad;
 

@@ -44,8 +44,6 @@ pub type Make = fn(&Choice, &Setup) -> Result<Box<dyn Method>>;
 pub struct Entry {
     /// What the method says about itself.
     pub info: &'static MethodInfo,
-    /// What it asks of the loop at its defaults.
-    pub needs: Needs,
     /// Properties its mathematics has.
     pub claims: &'static [Claim],
     /// Makes it.
@@ -65,8 +63,10 @@ pub fn infos() -> Vec<&'static MethodInfo> {
 /// Makes the method a user chose; names the nearest id, parameter or range when something is wrong.
 pub fn make(choice: &Choice, setup: &Setup) -> Result<Box<dyn Method>> {
     let entry = find(&choice.name).ok_or_else(|| unknown_method(&choice.name))?;
-    check_params(choice, entry.info)?;
-    (entry.make)(choice, setup)
+    match entry.info.wrong_params("weighting", choice) {
+        wrong if wrong.is_empty() => (entry.make)(choice, setup),
+        wrong => Err(polytask_core::Error::Invalid(wrong).into()),
+    }
 }
 
 /// Refuses gradients of a space the method cannot work with.
@@ -86,35 +86,6 @@ fn unknown_method(name: &str) -> Problem {
     match nearest(name, &ids) {
         Some(near) => problem.try_this(format!("`weighting = \"{near}\"`")),
         None => problem,
-    }
-}
-
-/// Checks the given parameters against what the method declares, all mistakes at once.
-fn check_params(choice: &Choice, info: &MethodInfo) -> Result<()> {
-    let wrong =
-        |(name, value): (&String, &serde_json::Value)| match info.params.iter().find(|p| p.name == name) {
-            None => Some(unknown_param(name, info)),
-            Some(param) if param.range.contains(value) => None,
-            Some(param) => Some(
-                Problem::new(format!(
-                    "parameter `{name}` of weighting `{}` is {value}, expected {}",
-                    info.id,
-                    param.range.describe()
-                ))
-                .try_this(format!("the default, {}", param.default)),
-            ),
-        };
-    let problems: Vec<Problem> = choice.params.iter().filter_map(wrong).collect();
-    if problems.is_empty() { Ok(()) } else { Err(polytask_core::Error::Invalid(problems).into()) }
-}
-
-fn unknown_param(name: &str, info: &MethodInfo) -> Problem {
-    let names: Vec<&str> = info.params.iter().map(|p| p.name).collect();
-    let known = if names.is_empty() { "none".to_string() } else { names.join(", ") };
-    let what = format!("weighting `{}` has no parameter `{name}`, expected one of: {known}", info.id);
-    match nearest(name, &names) {
-        Some(near) => Problem::new(what).try_this(format!("`{near}`")),
-        None => Problem::new(what),
     }
 }
 
@@ -144,14 +115,6 @@ mod tests {
                 assert!(param.range.contains(&default), "{} {} {default}", info.id, param.name);
                 assert!(!param.about.is_empty(), "{} {}", info.id, param.name);
             }
-        }
-    }
-
-    #[test]
-    fn declared_needs_are_those_of_the_method_made_with_defaults() {
-        for entry in METHODS {
-            let made = make(&Choice::named(entry.info.id), &Setup::of(&["a", "b"])).unwrap();
-            assert_eq!(made.needs(), entry.needs, "{}", entry.info.id);
         }
     }
 

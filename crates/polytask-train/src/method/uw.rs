@@ -20,7 +20,7 @@ use polytask_core::{Family, MethodInfo, ParamInfo};
 use super::adam::Learned;
 use super::adapt::ByLoss;
 use super::table::{Claim, Entry, Setup};
-use super::{LossWeighting, Method, Needs, Step};
+use super::{LossWeighting, Method, Step};
 use crate::Result;
 
 /// What the method says about itself.
@@ -49,12 +49,7 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
 };
 
 /// Its line in the table.
-pub(crate) const ENTRY: Entry = Entry {
-    info: &INFO,
-    needs: Needs { weighted_heads: true, ..Needs::NONE },
-    claims: &[Claim::Permutation],
-    make,
-};
+pub(crate) const ENTRY: Entry = Entry { info: &INFO, claims: &[Claim::Permutation], make };
 
 /// Largest size of a log variance.
 const BOUND: f64 = 40.0;
