@@ -17,8 +17,8 @@ Examples:
   polytask demo --quick --out /tmp/demo
 
 Intents (Banking77), entailment (SNLI), similarity (SICK) and search (O*NET job titles) are trained
-together on all-MiniLM-L6-v2 and alone, and compared. The folder holds model/, report.html, report.json
-and CARD.md.
+together on all-MiniLM-L6-v2 and alone, and compared. The folder holds model/, report.html,
+report.json and CARD.md.
 
 Exit codes: 0 done, whatever the verdict; 2 could not run.")]
 pub(crate) struct Args {
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 }
 
 /// The demo's data: where told, in the source tree this binary was built from, or in or beside this folder.
-fn find_data(given: Option<&Path>) -> Result<PathBuf> {
+pub(crate) fn find_data(given: Option<&Path>) -> Result<PathBuf> {
     let source_tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo");
     let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("demo")));
     let places = match given {
