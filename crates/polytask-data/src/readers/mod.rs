@@ -18,6 +18,9 @@ use std::sync::Arc;
 
 use polytask_core::{Place, Problem, Result};
 
+/// Endings of compressed files.
+pub use polytask_core::suite::COMPRESSIONS;
+
 pub(crate) use cell::shorten;
 pub use cell::{Cell, Record};
 pub use input::Input;
@@ -40,9 +43,6 @@ pub static FORMATS: &[Format] = &[
     Format { name: "parquet", extensions: &["parquet"], open: parquet::open },
     Format { name: "tsv", extensions: &["tsv", "tab"], open: tsv::open },
 ];
-
-/// Endings of compressed files.
-pub const COMPRESSIONS: &[&str] = &["gz", "zst"];
 
 /// Records looked at to find the columns of a format without a header.
 const AHEAD: usize = 100;
@@ -139,6 +139,15 @@ mod tests {
         endings.sort_unstable();
         endings.dedup();
         assert_eq!(n, endings.len());
+    }
+
+    #[test]
+    fn the_endings_are_those_that_suite_files_may_name() {
+        let mut read: Vec<&str> = FORMATS.iter().flat_map(|format| format.extensions).copied().collect();
+        let mut named = polytask_core::suite::FORMATS.to_vec();
+        read.sort_unstable();
+        named.sort_unstable();
+        assert_eq!(read, named);
     }
 
     #[test]
