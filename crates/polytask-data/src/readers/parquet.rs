@@ -3,6 +3,8 @@
 //! The format's own decoders may panic on damaged files; such a panic is caught and reported as a damaged
 //! file, because a data file is input.
 
+mod pages;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use ::parquet::record::{Field, Row};
 use polytask_core::{Error, Place, Problem, Result};
 
 use super::{Cell, Input, Reader, Record};
+use pages::{Checked, Disk};
 
 /// Starts reading a Parquet file.
 pub(super) fn open(input: Input) -> Result<Reader> {
@@ -21,12 +24,12 @@ pub(super) fn open(input: Input) -> Result<Reader> {
     let whole = input.whole()?;
     let opened = guard(&file, 0, || -> Result<_, ParquetError> {
         let reader: Box<dyn FileReader> = match whole {
-            Ok(disk) => Box::new(SerializedFileReader::new(disk)?),
+            Ok(disk) => Box::new(SerializedFileReader::new(Disk(disk))?),
             Err(bytes) => Box::new(SerializedFileReader::new(bytes::Bytes::from(bytes))?),
         };
         let schema = reader.metadata().file_metadata().schema();
         let columns: Vec<String> = schema.get_fields().iter().map(|f| f.name().to_owned()).collect();
-        Ok((columns, RowIter::from_file_into(reader)))
+        Ok((columns, RowIter::from_file_into(Box::new(Checked(reader)))))
     })?;
     let header = super::csv::check_header(&file, opened.0)?;
     let rows = Rows { rest: Some(opened.1), header: header.clone(), file, line: 0 };
@@ -154,6 +157,12 @@ mod tests {
         std::fs::write(&file, example()).unwrap();
         let rows: Vec<Record> = super::super::open(&file).unwrap().map(Result::unwrap).collect();
         check(&rows);
+    }
+
+    #[test]
+    fn the_seed_of_the_fuzz_target_is_a_file_that_can_be_read() {
+        let seed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds/parquet/rows.parquet");
+        check(&read_bytes("rows.parquet", &std::fs::read(seed).unwrap()).unwrap());
     }
 
     #[test]
