@@ -1,6 +1,7 @@
 //! From a checked suite to all a run works on: encoder, tokenizer, data.
 
-use polytask_core::{Problem, Suite, hash};
+use polytask_core::report::Lineage;
+use polytask_core::{Problem, Suite, hash, suite};
 use polytask_data::pull::{self, PullOptions};
 use polytask_data::{Dataset, Tokenizer};
 use polytask_nn::encoder::Encoder;
@@ -58,8 +59,22 @@ fn tiny_tokenizer(suite: &Suite) -> Result<Tokenizer> {
     Ok(suite.model.max_length.map_or_else(|| Ok(Tokenizer::tiny()), Tokenizer::tiny_cut)?)
 }
 
+/// Where a run comes from.
+pub(crate) fn lineage(prepared: &Prepared) -> Lineage {
+    let Prepared { suite, encoder, dataset, .. } = prepared;
+    Lineage {
+        version: env!("CARGO_PKG_VERSION").into(),
+        suite: suite::hash(suite),
+        data: data_hash(dataset),
+        encoder: encoder.weights_hash(),
+        seed: suite.seed,
+        threads: rayon::current_num_threads(),
+        machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+    }
+}
+
 /// One hash over the hashes of all files read.
-pub(crate) fn data_hash(dataset: &Dataset) -> String {
+fn data_hash(dataset: &Dataset) -> String {
     let lines: Vec<String> = dataset.files.iter().map(|(file, hash)| format!("{hash} {file}")).collect();
     hash::sha256(lines.join("\n").as_bytes())
 }

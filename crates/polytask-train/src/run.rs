@@ -22,7 +22,7 @@ use crate::history::History;
 use crate::method::table::{self, Setup};
 use crate::model::Model;
 use crate::observe::{Event, Observer};
-use crate::prepare::{data_hash, encoder_settings};
+use crate::prepare::{encoder_settings, lineage};
 use crate::trainer::Trainer;
 use crate::{Error, Result};
 
@@ -372,19 +372,6 @@ impl Run<'_> {
         let checkpoints = out.join("checkpoint");
         std::fs::remove_dir_all(&checkpoints).map_err(polytask_core::Error::io("remove", &checkpoints))?;
         Ok(())
-    }
-}
-
-fn lineage(prepared: &Prepared) -> Lineage {
-    let Prepared { suite, encoder, dataset, .. } = prepared;
-    Lineage {
-        version: env!("CARGO_PKG_VERSION").into(),
-        suite: suite::hash(suite),
-        data: data_hash(dataset),
-        encoder: encoder.weights_hash(),
-        seed: suite.seed,
-        threads: rayon::current_num_threads(),
-        machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
     }
 }
 

@@ -111,3 +111,19 @@ fn gradient_cosines_of_a_run_are_reported_for_all_pairs() {
         }
     }
 }
+
+#[test]
+fn a_query_that_stands_in_several_rows_is_judged_once_with_all_its_answers() {
+    let data = Data::new();
+    let row = |query: &str, answer: &str| serde_json::json!({ "query": query, "positives": [answer] });
+    let rows =
+        [row("which is red", "the cup"), row("which is blue", "the boat"), row("which is red", "the lamp")];
+    data.write("finds", Split::Test, rows);
+    let find = "[[task]]\nname = \"find\"\nkind = \"retrieval\"\ndata = \"finds\"\n";
+    let rig = data.rig(find, &[]);
+    let heads = rig.blocks();
+    let weights = Weights { trunk: &rig.prepared.encoder.params, heads: &heads };
+    let predictions = evaluate::predict(&rig.engine(), weights, &[0], Split::Test).unwrap();
+    let Predictions::Rankings { rankings, .. } = &predictions[&0] else { panic!("a retrieval task ranks") };
+    assert_eq!(rankings.iter().map(|ranking| ranking.relevant.len()).collect::<Vec<_>>(), [2, 1]);
+}
