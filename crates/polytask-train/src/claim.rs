@@ -155,7 +155,7 @@ mod tests {
         }
         claim(folder.path(), false, true).unwrap();
         let left = |file: &&str| folder.path().join(file).exists();
-        assert!(!ours.iter().any(|file| left(&file)));
-        assert!(others.iter().all(|file| left(&file)));
+        assert!(!ours.iter().any(|file| left(file)));
+        assert!(others.iter().all(|file| left(file)));
     }
 }
