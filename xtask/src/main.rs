@@ -5,7 +5,6 @@
 //! | `test [ARGS]` | runs every test of the workspace; arguments go to the test runner |
 //! | `check [--no-tests]` | format, repository rules, lints, documentation, tests: cheapest first |
 //! | `demo-data --data DIR` | makes the data sets under `demo/` from complete ones |
-//! | `peers --python PATH` | times polytask and its peers side by side |
 //! | `fuzz [--seconds N] [TARGET ...]` | feeds the parsers mutated input (needs `cargo install cargo-fuzz`) |
 
 // A chore's output is its terminal.
@@ -16,7 +15,6 @@ mod check;
 mod demo_data;
 mod fuzz;
 mod options;
-mod peers;
 mod process;
 mod repo;
 mod root;
@@ -25,7 +23,7 @@ mod test;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask test [ARGS] | check [--no-tests] | demo-data --data DIR \
-                     | peers --python PATH [--runs N] [--quick] | fuzz [--seconds N] [TARGET ...]";
+                     | fuzz [--seconds N] [TARGET ...]";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -45,7 +43,6 @@ fn dispatch(name: &str, rest: &[String]) -> anyhow::Result<ExitCode> {
         "test" => test::run(rest),
         "check" => check::run(rest),
         "demo-data" => demo_data::run(rest),
-        "peers" => peers::run(rest),
         "fuzz" => fuzz::run(rest),
         _ => anyhow::bail!("unknown chore `{name}`\n{USAGE}"),
     }

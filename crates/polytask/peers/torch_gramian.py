@@ -1,0 +1,54 @@
+"""Inner products of the gradients of several tasks in PyTorch, each gradient kept apart by a backward of its own.
+
+The peer of `polytask bench gramian`; `layout` says whether the tasks share one padded forward or have one each.
+"""
+
+import torch
+
+import torch_batch
+from common import measure, read_job, report, summary
+
+
+def gradients_of(model, groups, width):
+    """A function that gives every task's gradients, one list of parameters' gradients after the other."""
+    parameters = list(model.parameters())
+    wanted = [[(group.rows_of(task), group.target(task, width)) for task in group.tasks] for group in groups]
+
+    def of_group(group, targets):
+        states = group.states(model)
+        for i, (rows, target) in enumerate(targets):
+            again = i + 1 < len(targets)
+            yield torch.autograd.grad((states[rows] * target).sum(), parameters, retain_graph=again)
+
+    return lambda: [found for group, targets in zip(groups, wanted) for found in of_group(group, targets)]
+
+
+def products(gradients):
+    """Inner products of all pairs."""
+    total = torch.zeros((len(gradients), len(gradients)))
+    for of_parameter in zip(*gradients):
+        for i, a in enumerate(of_parameter):
+            for j, b in enumerate(of_parameter[: i + 1]):
+                total[i, j] += torch.dot(a.reshape(-1), b.reshape(-1))
+    return total + total.tril(-1).T
+
+
+def main():
+    job = read_job()
+    torch_batch.set_threads(job["threads"])
+    torch.manual_seed(13)
+    model = torch_batch.encoder(job)
+    width = model.config.hidden_size
+    sequences, tasks = torch_batch.read(job, width)
+    groups = torch_batch.groups(job["layout"], sequences, tasks)
+    gradients, versions = gradients_of(model, groups, width), {"torch": torch.__version__}
+    if "prove" in job:
+        torch_batch.keep_states(job["prove"], sequences, groups, model)
+        report(job, versions, gramian=products(gradients()).reshape(-1).tolist())
+    else:
+        step = lambda: products(gradients())
+        report(job, versions, **summary(measure(step, job["runs"], job["warmup"])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+//! One side of a comparison: a process that prints a JSON object on its last line.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+/// A program to be run.
+#[derive(Debug, Clone)]
+pub(super) struct Side {
+    /// What the table calls it.
+    pub(super) name: String,
+    pub(super) program: PathBuf,
+    pub(super) arguments: Vec<String>,
+    /// Set in its environment.
+    pub(super) variables: Vec<(String, String)>,
+    /// It is ended when it takes longer.
+    pub(super) limit: Duration,
+}
+
+/// Lines of a failed program's messages that are shown.
+const SHOWN: usize = 12;
+
+/// How often a running process is looked at.
+const PAUSE: Duration = Duration::from_millis(5);
+
+impl Side {
+    /// Runs it and reads the JSON object it prints last.
+    pub(super) fn report(&self) -> Result<Value> {
+        let report = self.report_in_time()?;
+        let limit = self.limit.as_secs();
+        report.with_context(|| format!("{} took longer than {limit} s and was ended", self.command()))
+    }
+
+    /// As [`Side::report`]; `None` when it took too long.
+    pub(super) fn report_in_time(&self) -> Result<Option<Value>> {
+        let Some((status, stdout, stderr)) = self.run()? else { return Ok(None) };
+        ensure!(status.success(), "{} failed ({status}):\n{}", self.command(), last_lines(&stderr, SHOWN));
+        let line = stdout.lines().next_back().unwrap_or_default();
+        serde_json::from_str::<Value>(line)
+            .ok()
+            .filter(Value::is_object)
+            .map(Some)
+            .with_context(|| format!("{} printed `{line}`, expected a JSON object", self.command()))
+    }
+
+    fn command(&self) -> String {
+        format!("{} {}", self.program.display(), self.arguments.join(" "))
+    }
+
+    fn run(&self) -> Result<Option<(ExitStatus, String, String)>> {
+        // Files instead of pipes: a grandchild that lives on would hold a pipe open.
+        let (stdout, stderr) = (Scratch::new()?, Scratch::new()?);
+        let mut child = Command::new(&self.program)
+            .args(&self.arguments)
+            .envs(self.variables.iter().map(|(key, value)| (key, value)))
+            .stdin(Stdio::null())
+            .stdout(stdout.writer()?)
+            .stderr(stderr.writer()?)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.program.display()))?;
+        let Some(status) = self.wait(&mut child)? else { return Ok(None) };
+        Ok(Some((status, stdout.text()?, stderr.text()?)))
+    }
+
+    /// `None` when it took too long and was ended.
+    fn wait(&self, child: &mut Child) -> Result<Option<ExitStatus>> {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(Some(status));
+            }
+            if start.elapsed() > self.limit {
+                child.kill()?;
+                child.wait()?;
+                return Ok(None);
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// The last lines of a text that are not empty.
+pub(super) fn last_lines(text: &str, n: usize) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(n)..].join("\n")
+}
+
+/// A file that vanishes with its value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("polytask-bench.{}.{number}", std::process::id()));
+        File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    fn writer(&self) -> Result<Stdio> {
+        Ok(File::create(self.path())?.into())
+    }
+
+    fn text(&self) -> Result<String> {
+        let mut bytes = Vec::new();
+        File::open(self.path())?.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Best effort: a file left in the temporary folder harms nobody.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,89 @@
+//! `polytask bench start`: from the start of the process to the first vector on disk.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use polytask_core::atomic;
+use serde::Serialize;
+use serde_json::json;
+
+use super::Common;
+use super::measure::{Process, Times, measure};
+use super::texts;
+use crate::output::{self, Outcome};
+use crate::suites;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  polytask bench start
+  polytask bench start --runs 20 --json
+
+Runs `polytask embed` on one text as a process of its own, model files in the system's cache. Times are wall
+milliseconds of the whole process.")]
+pub(super) struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Processes measured
+    #[arg(long, default_value_t = 10, value_parser = crate::verbs::count)]
+    runs: usize,
+}
+
+#[derive(Serialize)]
+struct Figures {
+    bench: &'static str,
+    #[serde(flatten)]
+    times: Times,
+    #[serde(flatten)]
+    process: Process,
+}
+
+pub(super) fn run(args: &Args) -> Result<Outcome> {
+    suites::set_threads(args.common.threads)?;
+    let model = args.common.folder()?;
+    let folder = Folder::new()?;
+    let times = Times::of(measure(args.runs, 1, || embed_once(&model, &folder.0))?);
+    let figures = Figures { bench: "start", times, process: Process::now() };
+    if args.common.json {
+        output::json(&figures)?;
+    } else {
+        output::line(format!("process start to first embedding: {}", figures.times))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// One process that embeds one text.
+fn embed_once(model: &Path, folder: &Path) -> Result<()> {
+    let program = std::env::current_exe().context("cannot find the path of this program")?;
+    let said = Command::new(program)
+        .arg("embed")
+        .args(["--model".as_ref(), model])
+        .args(["--input".as_ref(), folder.join("text.jsonl").as_path()])
+        .args(["--output".as_ref(), folder.join("vector.npy").as_path()])
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot start this program again")?;
+    ensure!(said.status.success(), "embed failed: {}", String::from_utf8_lossy(&said.stderr).trim());
+    Ok(())
+}
+
+/// A folder with the text; it vanishes with its value.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self> {
+        let folder = Self(std::env::temp_dir().join(format!("polytask-start.{}", std::process::id())));
+        atomic::create_dir(&folder.0)?;
+        let line = format!("{}\n", json!({ "text": texts::short().texts[0] }));
+        atomic::write(&folder.0.join("text.jsonl"), line.as_bytes())?;
+        Ok(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Best effort: a folder left in the temporary folder harms nobody.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,90 @@
+//! The work of the training benches: an encoder, a batch, and one step on it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+use polytask_core::PackedBatch;
+use polytask_nn::encoder::Encoder;
+use polytask_nn::optim::{AdamW, Moments};
+use polytask_nn::trunk::{BertConfig, Packed, bert, sinks};
+use polytask_nn::{Cotangent, Mode, Params, Saved, States, Trunk};
+
+/// A trunk with weights.
+pub(super) struct Net {
+    pub(super) trunk: Arc<dyn Trunk>,
+    pub(super) params: Params,
+}
+
+impl Net {
+    /// Fresh weights of MiniLM's shape.
+    pub(super) fn fresh() -> Result<Self> {
+        let config = BertConfig::mini_lm();
+        Ok(Self { params: bert::init(&config, 1), trunk: Arc::new(Packed::new(config)?) })
+    }
+
+    /// The weights of a model folder.
+    pub(super) fn load(folder: &Path) -> Result<Self> {
+        let encoder = Encoder::load(folder)?;
+        Ok(Self { trunk: encoder.trunk, params: encoder.params })
+    }
+
+    /// A forward that a backward can follow.
+    pub(super) fn forward(&self, batch: &PackedBatch, dropout: f64, step: u64) -> Result<(States, Saved)> {
+        let mode = Mode { dropout, seed: 1, step, save: true, lowest: 0 };
+        Ok(self.trunk.forward(&self.params, batch, mode)?)
+    }
+}
+
+/// Training steps on one batch: forward, one merged backward, AdamW on all weights.
+pub(super) struct Step {
+    pub(super) net: Net,
+    batch: PackedBatch,
+    cotangent: Cotangent,
+    moments: Vec<Moments>,
+    sum: sinks::Sum,
+}
+
+impl Step {
+    pub(super) fn new(net: Net, batch: &super::batch::Batch) -> Self {
+        let blocks = net.params.blocks.iter();
+        let moments = blocks.map(|block| Moments::zeros(block.values.len())).collect();
+        let sum = sinks::Sum::new(&net.params, &[1.0]);
+        let cotangent = batch.merged(net.trunk.d_hidden());
+        Self { batch: batch.packed(), cotangent, moments, sum, net }
+    }
+
+    /// Forward and backward; the gradients lie in `sum`. Gives the loss and the states.
+    fn gradients(&mut self, dropout: f64, step: u64) -> Result<(f64, States)> {
+        let (states, saved) = self.net.forward(&self.batch, dropout, step)?;
+        let product = |(z, d): (&f32, &f32)| f64::from(z * d);
+        let loss = states.values.iter().zip(&self.cotangent.values).map(product).sum();
+        self.sum.reset(&[1.0]);
+        let cotangents = std::slice::from_ref(&self.cotangent);
+        self.net.trunk.vjp(&self.net.params, &saved, cotangents, &mut self.sum)?;
+        Ok((loss, states))
+    }
+
+    /// One whole step; `step` counts from 1.
+    pub(super) fn run(&mut self, step: u64) -> Result<()> {
+        std::hint::black_box(self.gradients(0.1, step)?.0);
+        let adamw = AdamW { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.01 };
+        let blocks = self.net.params.blocks.iter_mut().zip(&mut self.moments);
+        for (i, (block, moments)) in blocks.enumerate() {
+            let gradient = self.sum.gradient(i).expect("the one cotangent reaches every block");
+            adamw.step(block, gradient, moments, step, 1e-5);
+        }
+        Ok(())
+    }
+
+    /// The states, and the norm of each block's gradient, without dropout.
+    pub(super) fn answers(&mut self) -> Result<(States, Vec<(String, f64)>)> {
+        let (_, states) = self.gradients(0.0, 1)?;
+        let norm = |(i, block): (usize, &polytask_nn::Block)| {
+            let gradient = self.sum.gradient(i).expect("the one cotangent reaches every block");
+            (block.name.clone(), polytask_nn::optim::norm(&[gradient]))
+        };
+        let norms = self.net.params.blocks.iter().enumerate().map(norm).collect();
+        Ok((states, norms))
+    }
+}
