@@ -43,15 +43,6 @@ impl Options {
     pub(crate) fn require(&self, name: &str) -> Result<&str> {
         self.get(name).with_context(|| format!("option `--{name}` is missing"))
     }
-
-    /// The value of a counting option.
-    pub(crate) fn count(&self, name: &str, default: usize) -> Result<usize> {
-        let Some(text) = self.get(name) else { return Ok(default) };
-        match text.parse() {
-            Ok(n) if n > 0 => Ok(n),
-            _ => bail!("option `--{name}` is `{text}`, expected a number above 0"),
-        }
-    }
 }
 
 fn allowed(with_value: &[&str], bare: &[&str]) -> String {
@@ -72,15 +63,14 @@ mod tests {
     fn values_flags_and_defaults_are_read() {
         let options = parse("--quick --runs 3").unwrap();
         assert!(options.has("quick"));
-        assert_eq!(options.count("runs", 5).unwrap(), 3);
-        assert_eq!(parse("").unwrap().count("runs", 5).unwrap(), 5);
+        assert_eq!(options.get("runs"), Some("3"));
+        assert_eq!(parse("").unwrap().get("runs"), None);
     }
 
     #[test]
-    fn unknown_options_missing_values_and_zero_are_refused() {
+    fn unknown_options_and_missing_values_are_refused() {
         assert!(parse("--rnus 3").unwrap_err().to_string().contains("--runs, --quick"));
         assert!(parse("--runs").is_err());
-        assert!(parse("--runs 0").unwrap().count("runs", 5).is_err());
         assert!(parse("").unwrap().require("runs").is_err());
     }
 }

@@ -188,5 +188,5 @@ pub(super) fn compile() -> Option<Variant> {
         |name: String| Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success());
     let job = fields([("compile", json!(true)), ("warmup", json!(5))]);
     let limit = Duration::from_secs(10 * 60);
-    compilers.into_iter().any(is_there).then(|| Variant { name: "torch.compile", job, limit })
+    compilers.into_iter().any(is_there).then_some(Variant { name: "torch.compile", job, limit })
 }

@@ -71,38 +71,40 @@ impl Place {
         &self.work
     }
 
-    /// Says on standard error what is being done.
-    pub(super) fn say(&self, what: &str) {
-        output::note(what);
-    }
-
     /// Runs a script with plain arguments and reads its report.
     pub(crate) fn prepare(&self, script: &str, arguments: &[&Path]) -> Result<Value> {
-        self.say(&format!("running {script}"));
+        output::note(format!("running {script}"));
         let arguments = arguments.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-        self.script("preparation", script, arguments, Fields::new(), super::LIMIT).report()
+        self.script("preparation", script, arguments, None, super::LIMIT).report()
     }
 
     /// The process that does a job.
     pub(super) fn side(&self, name: &str, script: &str, job: &Fields, limit: Duration) -> Result<Side> {
         let path = self.work.join(format!("{name}.json"));
         atomic::write_json(&path, job)?;
-        Ok(self.script(name, script, vec![path.to_string_lossy().into_owned()], job.clone(), limit))
+        Ok(self.script(name, script, vec![path.to_string_lossy().into_owned()], job.get("threads"), limit))
     }
 
-    fn script(&self, name: &str, script: &str, arguments: Vec<String>, job: Fields, limit: Duration) -> Side {
+    fn script(
+        &self,
+        name: &str,
+        script: &str,
+        arguments: Vec<String>,
+        threads: Option<&Value>,
+        limit: Duration,
+    ) -> Side {
         let script = self.scripts.join(script).to_string_lossy().into_owned();
         let arguments = [vec![script], arguments].concat();
         Side {
             name: name.into(),
             program: self.python.clone(),
             arguments,
-            variables: self.variables(&job),
+            variables: self.variables(threads),
             limit,
         }
     }
 
-    fn variables(&self, job: &Fields) -> Vec<(String, String)> {
+    fn variables(&self, threads: Option<&Value>) -> Vec<(String, String)> {
         let mut variables = vec![
             ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
             // Models are folders on this disk.
@@ -113,7 +115,7 @@ impl Place {
             ("TORCHINDUCTOR_COMPILE_THREADS", "1".to_owned()),
             ("TORCHINDUCTOR_CACHE_DIR", self.cache.join("inductor").to_string_lossy().into_owned()),
         ];
-        if let Some(threads) = job.get("threads") {
+        if let Some(threads) = threads {
             variables.push(("OMP_NUM_THREADS", threads.to_string()));
         }
         variables.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()

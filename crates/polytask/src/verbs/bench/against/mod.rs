@@ -119,9 +119,9 @@ pub(super) fn run(
 fn find(comparison: &Comparison, place: &Place, rounds: usize) -> Result<Findings> {
     let peer = Peer { comparison, place };
     let first = choose::first(&comparison.axes);
-    place.say("proving that both sides answer the same");
+    output::note("proving that both sides answer the same");
     let mut proof = peer.prove(&first, LIMIT)?;
-    place.say("choosing the peer's fastest settings");
+    output::note("choosing the peer's fastest settings");
     let (setting, trials) = choose::fastest(&comparison.axes, |setting, limit| peer.trial(setting, limit))?;
     if setting != first {
         proof = peer.prove(&setting, LIMIT)?;
@@ -130,7 +130,7 @@ fn find(comparison: &Comparison, place: &Place, rounds: usize) -> Result<Finding
     let mut sides = vec![ours(comparison)?, peer.timed(comparison.peer, &setting, LIMIT)?];
     sides.extend(variant);
     let timed = rounds::interleave(&sides, rounds, |round| {
-        place.say(&format!("round {round} of {rounds}"));
+        output::note(format!("round {round} of {rounds}"));
     })?;
     Ok(Findings { proof, setting, trials, timed, variant_failed })
 }
@@ -185,7 +185,7 @@ impl Peer<'_> {
     /// The variant's process when it works and answers the same; else why not.
     fn variant(&self, setting: &Fields) -> (Option<Side>, Option<String>) {
         let Some(variant) = &self.comparison.variant else { return (None, None) };
-        self.place.say(&format!("trying {}", variant.name));
+        output::note(format!("trying {}", variant.name));
         let mut setting = setting.clone();
         setting.extend(variant.job.clone());
         let proven = self.prove(&setting, variant.limit);
