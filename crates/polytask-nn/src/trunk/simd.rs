@@ -20,6 +20,11 @@ pub fn active() -> &'static str {
     name(arch())
 }
 
+/// The instruction sets this processor has, narrowest first.
+pub fn available() -> Vec<&'static str> {
+    known().into_iter().map(name).collect()
+}
+
 /// Uses the instruction set called `wanted` (one of [`NAMES`]) from here on, to compare or to rule one out.
 ///
 /// # Errors

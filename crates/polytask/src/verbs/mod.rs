@@ -6,6 +6,7 @@ mod data;
 mod demo;
 mod embed;
 mod eval;
+mod info;
 mod init;
 mod predict;
 mod pull;
@@ -62,11 +63,16 @@ enum Verb {
     Search(search::Args),
     /// Measure training and embedding speed on this machine
     Bench(bench::Args),
+    /// Say what this build is and what it uses of this machine
+    Info(info::Args),
 }
 
 impl Cli {
     /// Runs the verb.
     pub(crate) fn run(self) -> Result<Outcome> {
+        if let Ok(instructions) = std::env::var("POLYTASK_SIMD") {
+            polytask_nn::trunk::simd::choose(&instructions)?;
+        }
         match self.verb {
             Verb::Demo(args) => demo::run(&args),
             Verb::Init(args) => init::run(&args),
@@ -80,6 +86,7 @@ impl Cli {
             Verb::Predict(args) => predict::run(&args),
             Verb::Search(args) => search::run(&args),
             Verb::Bench(args) => bench::run(&args),
+            Verb::Info(args) => info::run(&args),
         }
     }
 }
