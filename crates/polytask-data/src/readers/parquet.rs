@@ -1,11 +1,11 @@
 //! Parquet by rows, without arrow.
 //!
-//! The format's own decoders may panic on damaged files; such a panic is caught and reported as a damaged
-//! file, because a data file is input.
+//! Pages are checked before they are decoded (`pages`); a panic of the decoders on what the checks let through is
+//! caught (`guard`) and reported as a damaged file, because a data file is input.
 
+mod guard;
 mod pages;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use pages::{Checked, Disk};
 pub(super) fn open(input: Input) -> Result<Reader> {
     let file = input.file.clone();
     let whole = input.whole()?;
-    let opened = guard(&file, 0, || -> Result<_, ParquetError> {
+    let opened = decode(&file, 0, || -> Result<_, ParquetError> {
         let reader: Box<dyn FileReader> = match whole {
             Ok(disk) => Box::new(SerializedFileReader::new(Disk(disk))?),
             Err(bytes) => Box::new(SerializedFileReader::new(bytes::Bytes::from(bytes))?),
@@ -37,13 +37,12 @@ pub(super) fn open(input: Input) -> Result<Reader> {
 }
 
 /// Runs a part of the decoder; its errors and panics become problems of the file.
-fn guard<T>(file: &Path, row: usize, part: impl FnOnce() -> Result<T, ParquetError>) -> Result<T> {
-    let reason = match catch_unwind(AssertUnwindSafe(part)) {
+fn decode<T>(file: &Path, row: usize, part: impl FnOnce() -> Result<T, ParquetError>) -> Result<T> {
+    let what = match guard::quietly(part) {
         Ok(Ok(value)) => return Ok(value),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "its structure is inconsistent".to_owned(),
+        Ok(Err(error)) => format!("Parquet file is damaged or unsupported: {error}"),
+        Err(panic) => format!("file is damaged: its parts contradict each other ({panic})"),
     };
-    let what = format!("Parquet file is damaged or unsupported: {reason}");
     let remedy = "write the file again, with snappy, zstd, gzip or no compression";
     Err(Error::from(Problem::at(Place::line(file, row), what).try_this(remedy)))
 }
@@ -61,7 +60,7 @@ impl Iterator for Rows {
     fn next(&mut self) -> Option<Self::Item> {
         let rows = self.rest.as_mut()?;
         self.line += 1;
-        match guard(&self.file, self.line, || rows.next().transpose()) {
+        match decode(&self.file, self.line, || rows.next().transpose()) {
             Ok(Some(row)) => Some(Ok(record(self.line, &self.header, row))),
             Ok(None) => {
                 self.rest = None;
@@ -163,6 +162,26 @@ mod tests {
     fn the_seed_of_the_fuzz_target_is_a_file_that_can_be_read() {
         let seed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds/parquet/rows.parquet");
         check(&read_bytes("rows.parquet", &std::fs::read(seed).unwrap()).unwrap());
+    }
+
+    #[test]
+    fn every_file_that_fuzzing_found_is_an_error_that_names_it() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/readers/parquet/found");
+        let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(!files.is_empty());
+        for file in files {
+            let error = read_bytes("t.parquet", &std::fs::read(&file).unwrap()).unwrap_err().to_string();
+            let whole =
+                error.contains("t.parquet") && error.contains("damaged") && error.contains("write the file");
+            assert!(whole, "{}: {error}", file.display());
+        }
+    }
+
+    #[test]
+    fn a_panic_of_the_decoder_is_an_error_with_place_and_remedy() {
+        let error = super::decode::<()>("t.parquet".as_ref(), 3, || panic!("lost")).unwrap_err().to_string();
+        assert!(error.contains("t.parquet:3") && error.contains("file is damaged: "), "{error}");
+        assert!(error.contains("(lost)") && error.contains("write the file again"), "{error}");
     }
 
     #[test]

@@ -16,6 +16,8 @@ use ::parquet::record::reader::RowIter;
 use ::parquet::schema::types::{ColumnDescPtr, Type};
 use bytes::Bytes;
 
+use super::guard::loudly;
+
 /// Most values of one page; writers cut pages at some ten thousand.
 const MAX_VALUES: u32 = 1 << 24;
 
@@ -77,7 +79,7 @@ impl RowGroupReader for Group<'_> {
 
     fn get_column_page_reader(&self, i: usize) -> Result<Box<dyn PageReader>> {
         let column = self.metadata().schema_descr().column(i);
-        Ok(Box::new(Pages { inner: self.0.get_column_page_reader(i)?, column }))
+        Ok(Box::new(Pages { inner: self.0.get_column_page_reader(i)?, column, has_dictionary: false }))
     }
 
     fn get_column_bloom_filter(&self, i: usize) -> Option<&Sbbf> {
@@ -92,6 +94,23 @@ impl RowGroupReader for Group<'_> {
 struct Pages {
     inner: Box<dyn PageReader>,
     column: ColumnDescPtr,
+    /// Whether the column's dictionary has come.
+    has_dictionary: bool,
+}
+
+impl Pages {
+    /// Refuses a page that refers to a dictionary that has not come, and one that [`check`] refuses.
+    fn admit(&mut self, page: &Page) -> Result<()> {
+        self.has_dictionary |= matches!(page, Page::DictionaryPage { .. });
+        let refers = matches!(page.encoding(), Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY);
+        if refers && !self.has_dictionary {
+            let column = self.column.path().string();
+            return Err(wrong(format!(
+                "a page of column `{column}` refers to a dictionary, but none precedes it"
+            )));
+        }
+        check(page, &self.column)
+    }
 }
 
 impl Iterator for Pages {
@@ -105,7 +124,7 @@ impl Iterator for Pages {
 impl PageReader for Pages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
         let page = self.inner.get_next_page()?;
-        page.iter().try_for_each(|page| check(page, &self.column))?;
+        page.iter().try_for_each(|page| loudly(|| self.admit(page)))?;
         Ok(page)
     }
 
@@ -315,6 +334,13 @@ mod tests {
         bytes[at + 2] = 0x7f;
         let error = message(&bytes);
         assert!(error.contains("a dictionary of 40000 bytes claims 1042192"), "{error}");
+    }
+
+    #[test]
+    fn values_that_refer_to_a_dictionary_that_is_not_there_are_refused() {
+        let error = message(include_bytes!("found/no-dictionary.parquet"));
+        assert!(error.contains("column `") && error.contains("refers to a dictionary"), "{error}");
+        assert!(!error.contains("contradict"), "the decoder panicked: {error}");
     }
 
     #[test]
