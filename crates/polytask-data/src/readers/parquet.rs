@@ -178,6 +178,13 @@ mod tests {
     }
 
     #[test]
+    fn a_column_before_the_file_s_start_is_an_error_although_the_decoder_panics() {
+        let error =
+            read_bytes("t.parquet", include_bytes!("parquet/found/negative-start.parquet")).unwrap_err();
+        assert!(error.to_string().contains("file is damaged: its parts contradict each other"), "{error}");
+    }
+
+    #[test]
     fn a_panic_of_the_decoder_is_an_error_with_place_and_remedy() {
         let error = super::decode::<()>("t.parquet".as_ref(), 3, || panic!("lost")).unwrap_err().to_string();
         assert!(error.contains("t.parquet:3") && error.contains("file is damaged: "), "{error}");
