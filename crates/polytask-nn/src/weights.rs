@@ -22,6 +22,9 @@ use crate::{Error, Result};
 /// The usual name of a weights file.
 pub const FILE: &str = "model.safetensors";
 
+/// Bytes read at a time; a multiple of every type's size.
+const PIECE: usize = 1 << 20;
+
 const INDEX: &str = "model.safetensors.index.json";
 const PICKLES: [&str; 2] = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
 
@@ -155,10 +158,26 @@ impl Weights {
 
     /// The values of a tensor of reals (F64, F32, F16 or BF16) as f32.
     pub fn f32(&self, name: &str) -> Result<Vec<f32>> {
-        let raw = self.raw(name)?;
-        to_f32(raw.dtype, &raw.bytes).ok_or_else(|| {
-            let what = format!("tensor `{name}` has type {:?}, expected F32, F16, BF16 or F64", raw.dtype);
-            bad(&self.path, what)
+        let mut values = vec![0.0; self.find(name).map_or(0, Entry::len)];
+        self.read_f32(name, &mut values)?;
+        Ok(values)
+    }
+
+    /// Reads a tensor of reals into `out`, a piece at a time: no second copy of it is ever in memory.
+    fn read_f32(&self, name: &str, mut out: &mut [f32]) -> Result<()> {
+        let &(f, e) = self.places.get(name).ok_or_else(|| bad(&self.path, format!("no tensor `{name}`")))?;
+        let (path, header) = &self.files[f];
+        let entry = &header.entries[e];
+        for_pieces(path, entry, |bytes| {
+            let values = to_f32(entry.dtype, bytes).ok_or_else(|| {
+                let what =
+                    format!("tensor `{name}` has type {:?}, expected F32, F16, BF16 or F64", entry.dtype);
+                bad(&self.path, what)
+            })?;
+            let (front, rest) = std::mem::take(&mut out).split_at_mut(values.len());
+            front.copy_from_slice(&values);
+            out = rest;
+            Ok(())
         })
     }
 
@@ -190,9 +209,9 @@ impl Weights {
                         report.wrong_shape.push(WrongShape { name: spec.name, found, expected: spec.shape });
                     }
                     Some(entry) => {
-                        let values = self.f32(&entry.name)?;
+                        let values = block.tensor_mut(i);
+                        self.read_f32(&entry.name, values)?;
                         let finite = values.iter().all(|v| v.is_finite());
-                        block.tensor_mut(i).copy_from_slice(&values);
                         if finite { &mut report.applied } else { &mut report.not_finite }.push(spec.name);
                     }
                 }
@@ -296,11 +315,27 @@ fn open_header(path: &Path) -> Result<Header> {
 }
 
 fn read_range(path: &Path, entry: &Entry) -> Result<Vec<u8>> {
+    let mut all = Vec::with_capacity((entry.end - entry.begin) as usize);
+    for_pieces(path, entry, |bytes| {
+        all.extend_from_slice(bytes);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// Gives a tensor's bytes to `work`, at most [`PIECE`] at a time.
+fn for_pieces(path: &Path, entry: &Entry, mut work: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let mut file = File::open(path).map_err(io("read", path))?;
     file.seek(SeekFrom::Start(entry.begin)).map_err(io("read", path))?;
-    let mut bytes = vec![0; (entry.end - entry.begin) as usize];
-    file.read_exact(&mut bytes).map_err(io("read", path))?;
-    Ok(bytes)
+    let mut left = (entry.end - entry.begin) as usize;
+    let mut bytes = vec![0; left.min(PIECE)];
+    while left > 0 {
+        let now = left.min(PIECE);
+        file.read_exact(&mut bytes[..now]).map_err(io("read", path))?;
+        work(&bytes[..now])?;
+        left -= now;
+    }
+    Ok(())
 }
 
 fn no_weights(folder: &Path, pickle: Option<&Path>) -> Error {

@@ -4,14 +4,16 @@
 //! (tasks, labels, scales) and `heads/<task>/model.safetensors`.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use polytask_core::kind::{self, KindInfo};
 use polytask_core::{HeadForm, PackedBatch, Place, Problem, TargetType, atomic};
 use polytask_data::Tokenizer;
 use polytask_nn::encoder::Encoder;
 use polytask_nn::heads::{self, Head};
+use polytask_nn::trunk::LaidOut;
 use polytask_nn::weights::{self, Weights};
-use polytask_nn::{Block, Mode, Params, States, objective, topk};
+use polytask_nn::{Block, Params, States, objective, topk};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -31,6 +33,8 @@ pub struct Model {
     pub tokenizer: Tokenizer,
     /// The tasks, in suite order; none for a plain encoder.
     pub tasks: Vec<ModelTask>,
+    /// The encoder's weights arranged for inference, from the first text on.
+    laid_out: OnceLock<LaidOut>,
 }
 
 /// A task of a model.
@@ -89,6 +93,7 @@ impl Model {
             encoder: prepared.encoder.clone(),
             tokenizer: prepared.tokenizer.clone(),
             tasks: tasks.collect(),
+            laid_out: OnceLock::new(),
         }
     }
 
@@ -119,7 +124,7 @@ impl Model {
         let d_in = encoder.pooling.width(d_hidden);
         let load = |info| ModelTask::load(folder, info, d_in, d_hidden);
         let tasks = read_tasks(folder)?.into_iter().map(load).collect::<Result<_>>()?;
-        Ok(Self { encoder, tokenizer, tasks })
+        Ok(Self { encoder, tokenizer, tasks, laid_out: OnceLock::new() })
     }
 
     /// The folder's tokenizer with the prompt of this name before every text; without a name, with the default one.
@@ -150,11 +155,26 @@ impl Model {
     /// # Shapes
     /// `[texts]` → `[texts, d_embedding]`.
     pub fn embed<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Result<States> {
+        self.vectors(texts, self.encoder.d_embedding(), |pooled| self.encoder.finish(pooled))
+    }
+
+    /// Pooled vectors before any normalisation: what heads read.
+    fn pooled<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Result<States> {
+        self.vectors(texts, self.encoder.pooling.width(self.encoder.trunk.d_hidden()), |pooled| pooled)
+    }
+
+    /// Pooled vectors of some texts, finished, in order.
+    fn vectors<S: AsRef<str> + Sync>(
+        &self,
+        texts: &[S],
+        width: usize,
+        finish: impl Fn(States) -> States,
+    ) -> Result<States> {
         let tokens = self.tokenizer.encode_batch(texts)?;
-        let width = self.encoder.d_embedding();
         let mut out = States { values: vec![0.0; texts.len() * width], width };
         for places in by_length(tokens.len(), |i| tokens[i].len()) {
-            let vectors = self.encoder.embed(&PackedBatch::pack(places.iter().map(|&i| &tokens[i])))?;
+            let packed = PackedBatch::pack(places.iter().map(|&i| &tokens[i]));
+            let vectors = finish(self.encoder.pooling.forward(&self.states(&packed)?, &packed));
             for (i, &place) in places.iter().enumerate() {
                 out.values[place * width..(place + 1) * width].copy_from_slice(vectors.row(i));
             }
@@ -162,21 +182,17 @@ impl Model {
         Ok(out)
     }
 
-    /// Pooled vectors before any normalisation: what heads read.
-    fn pooled<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Result<States> {
-        let tokens = self.tokenizer.encode_batch(texts)?;
-        let encoder = &self.encoder;
-        let width = encoder.pooling.width(encoder.trunk.d_hidden());
-        let mut out = States { values: vec![0.0; texts.len() * width], width };
-        for places in by_length(tokens.len(), |i| tokens[i].len()) {
-            let packed = PackedBatch::pack(places.iter().map(|&i| &tokens[i]));
-            let (states, _) = encoder.trunk.forward(&encoder.params, &packed, Mode::EVAL)?;
-            let pooled = encoder.pooling.forward(&states, &packed);
-            for (i, &place) in places.iter().enumerate() {
-                out.values[place * width..(place + 1) * width].copy_from_slice(pooled.row(i));
+    /// The trunk's states.
+    fn states(&self, batch: &PackedBatch) -> Result<States> {
+        let (trunk, params) = (&self.encoder.trunk, &self.encoder.params);
+        let laid_out = match self.laid_out.get() {
+            Some(laid_out) => laid_out,
+            None => {
+                let new = trunk.lay_out(params)?;
+                self.laid_out.get_or_init(|| new)
             }
-        }
-        Ok(out)
+        };
+        Ok(trunk.infer(params, laid_out, batch)?)
     }
 
     /// A task's predictions; each row holds its kind's inputs in order.
@@ -210,7 +226,7 @@ impl Model {
         let words: Vec<&str> = text.split_whitespace().collect();
         let (tokens, starts) = self.tokenizer.encode_words(&words)?;
         let packed = PackedBatch::pack([&tokens]);
-        let (states, _) = self.encoder.trunk.forward(&self.encoder.params, &packed, Mode::EVAL)?;
+        let states = self.states(&packed)?;
         let seen: Vec<u32> = starts.iter().copied().filter(|start| *start != u32::MAX).collect();
         let z: Vec<f32> = seen.iter().flat_map(|&row| states.row(row as usize).iter().copied()).collect();
         let inputs = [(0..seen.len() as u32).collect()];

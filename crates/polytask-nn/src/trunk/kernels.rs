@@ -48,6 +48,21 @@ impl<'a> Mat<'a> {
         self.rows
     }
 
+    /// Number of columns.
+    pub(crate) fn n_cols(self) -> usize {
+        self.cols
+    }
+
+    /// Its rows as slices, when their values lie side by side.
+    pub(crate) fn contiguous_rows(self) -> Option<impl Iterator<Item = &'a [f32]>> {
+        (self.col_stride == 1 || self.cols <= 1).then(|| {
+            (0..self.rows).map(move |row| {
+                // SAFETY: the row lies in this view, which borrows its values.
+                unsafe { std::slice::from_raw_parts(self.start.add(row * self.row_stride), self.cols) }
+            })
+        })
+    }
+
     /// The transpose.
     pub(crate) fn t(self) -> Self {
         let (rows, cols) = (self.cols, self.rows);
@@ -72,6 +87,40 @@ impl<'a> MatMut<'a> {
     pub(crate) fn new(values: &'a mut [f32], rows: usize, cols: usize) -> Self {
         assert_eq!(values.len(), rows * cols, "a {rows}x{cols} matrix covers its slice: this is a bug");
         Self { start: values.as_mut_ptr(), rows, cols, row_stride: cols, life: PhantomData }
+    }
+
+    /// Number of rows.
+    pub(crate) fn n_rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    pub(crate) fn n_cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Bands of `n` rows, the last one shorter.
+    pub(crate) fn bands(self, n: usize) -> impl Iterator<Item = Self> {
+        let mut rest = Some(self);
+        std::iter::from_fn(move || {
+            let left = rest.take().filter(|left| left.rows > 0)?;
+            let at = n.min(left.rows);
+            let (band, after) = left.split_rows(at);
+            rest = Some(after);
+            Some(band)
+        })
+    }
+
+    /// Stripes of `n` columns, the last one narrower.
+    pub(crate) fn stripes(self, n: usize) -> impl Iterator<Item = Self> {
+        let mut rest = Some(self);
+        std::iter::from_fn(move || {
+            let left = rest.take().filter(|left| left.cols > 0)?;
+            let at = n.min(left.cols);
+            let (stripe, after) = left.split_cols(at);
+            rest = Some(after);
+            Some(stripe)
+        })
     }
 
     /// The first `at` rows and the rest.

@@ -19,9 +19,9 @@ mod check;
 mod composed;
 mod dropout;
 mod elementwise;
-mod few_rows;
 mod kernels;
 mod packed;
+mod panels;
 mod pool;
 pub mod simd;
 pub mod sinks;
@@ -78,6 +78,9 @@ impl<T> States<T> {
 
 /// What a forward kept for its backward; opaque, and only good for the trunk and parameters that made it.
 pub type Saved = Box<dyn std::any::Any + Send + Sync>;
+
+/// Weights arranged for many passes; opaque, and only good for the trunk and parameters that made it.
+pub type LaidOut = Box<dyn std::any::Any + Send + Sync>;
 
 /// dL/dz of one task at the trunk's output, on the sequences it touches.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,6 +145,16 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
     /// # Shapes
     /// `batch`: `[rows]` ids → states `[rows, d_hidden]`.
     fn forward(&self, params: &Params<T>, batch: &PackedBatch, mode: Mode) -> Result<(States<T>, Saved)>;
+
+    /// Arranges weights that will not change for passes that keep nothing.
+    fn lay_out(&self, _params: &Params<T>) -> Result<LaidOut> {
+        Ok(Box::new(()))
+    }
+
+    /// States of all rows with arranged weights: what [`Trunk::forward`] gives with [`Mode::EVAL`].
+    fn infer(&self, params: &Params<T>, _laid_out: &LaidOut, batch: &PackedBatch) -> Result<States<T>> {
+        Ok(self.forward(params, batch, Mode::EVAL)?.0)
+    }
 
     /// States after the frozen blocks below `lowest`, to be cached and fed to [`Trunk::forward_from`].
     fn forward_below(&self, params: &Params<T>, batch: &PackedBatch, lowest: usize) -> Result<States<T>>;

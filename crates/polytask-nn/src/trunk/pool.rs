@@ -14,8 +14,11 @@ impl Pool {
     /// A buffer of `n` values whose contents are arbitrary: whoever takes it writes every value.
     pub(crate) fn take(&self, n: usize) -> Buf {
         let mut values = self.best(n);
-        values.resize(n, 0.0);
-        Buf { values, pool: self.clone() }
+        // A buffer keeps its largest length: filling what was used before would cost a pass over it.
+        if values.len() < n {
+            values.resize(n, 0.0);
+        }
+        Buf { values, len: n, pool: self.clone() }
     }
 
     /// A buffer of `n` zeros.
@@ -43,7 +46,9 @@ impl Pool {
 /// A buffer on loan from a [`Pool`].
 #[derive(Debug)]
 pub(crate) struct Buf {
+    /// At least `len` of them.
     values: Vec<f32>,
+    len: usize,
     pool: Pool,
 }
 
@@ -51,13 +56,13 @@ impl Deref for Buf {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        &self.values
+        &self.values[..self.len]
     }
 }
 
 impl DerefMut for Buf {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.values
+        &mut self.values[..self.len]
     }
 }
 

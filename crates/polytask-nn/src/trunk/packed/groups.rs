@@ -9,16 +9,14 @@ use polytask_core::PackedBatch;
 const ROWS: usize = 192;
 
 /// Some sequences of a batch.
-pub(super) struct Group<'a> {
+pub(super) struct Group {
     pub(super) batch: PackedBatch,
     /// Its first row in the whole batch.
     pub(super) first_row: usize,
-    /// Where its states go, `[rows, width]`.
-    pub(super) out: &'a mut [f32],
 }
 
-/// Cuts `batch` and the states `out` `[rows, width]` into groups.
-pub(super) fn cut<'a>(batch: &PackedBatch, mut out: &'a mut [f32], width: usize) -> Vec<Group<'a>> {
+/// Cuts a batch into groups.
+pub(super) fn cut(batch: &PackedBatch) -> Vec<Group> {
     let mut groups = Vec::with_capacity(batch.n_rows() / ROWS + 1);
     let mut from = 0;
     while from < batch.n_sequences() {
@@ -28,9 +26,7 @@ pub(super) fn cut<'a>(batch: &PackedBatch, mut out: &'a mut [f32], width: usize)
             group.push(&batch.ids[batch.rows(from)]);
             from += 1;
         }
-        let (front, rest) = out.split_at_mut(group.n_rows() * width);
-        out = rest;
-        groups.push(Group { batch: group, first_row, out: front });
+        groups.push(Group { batch: group, first_row });
     }
     groups
 }
@@ -47,11 +43,9 @@ mod tests {
     fn groups_hold_whole_sequences_and_cover_the_batch() {
         let lengths = [ROWS - 2, 1, 1, 1, 2 * ROWS, 0, 5];
         let batch = PackedBatch::pack(lengths.map(|n| vec![7; n]));
-        let mut out = vec![0.0; batch.n_rows() * 2];
-        let groups = cut(&batch, &mut out, 2);
+        let groups = cut(&batch);
         let sizes: Vec<_> =
             groups.iter().map(|g| (g.first_row, g.batch.n_sequences(), g.batch.n_rows())).collect();
         assert_eq!(sizes, [(0, 3, ROWS), (ROWS, 1, 1), (ROWS + 1, 1, 2 * ROWS), (3 * ROWS + 1, 2, 5)]);
-        assert!(groups.iter().all(|g| g.out.len() == g.batch.n_rows() * 2));
     }
 }

@@ -4,16 +4,17 @@ use polytask_core::PackedBatch;
 use rayon::prelude::*;
 
 use super::super::Mode;
-use super::super::bert::{BertConfig, LayerView};
+use super::super::bert::{BertConfig, EMBEDDINGS, LayerView, WORDS};
 use super::super::dropout::{Dropout, Site};
 use super::super::elementwise::{
     activate, activate_backward, activate_in_place, add, add_product, norm, norm_backward,
 };
-use super::super::few_rows::{self, FEW_ROWS};
 use super::super::kernels::{Mat, MatMut, Threads, matmul};
+use super::super::panels::{Panels, Start};
 use super::super::pool::{Buf, Pool};
 use super::super::simd::wide;
 use super::attention::Attention;
+use super::embedding;
 use super::stack::{CHUNK, Group, Stack};
 
 /// What a norm keeps for its backward.
@@ -54,6 +55,44 @@ pub(super) struct LayerContext<'a> {
     /// Index of the layer's parameter block: keys its masks.
     pub(super) block: usize,
     pub(super) threads: Threads,
+    /// The layer's weights laid out, where they serve many groups.
+    pub(super) panels: Option<&'a LayerPanels>,
+}
+
+/// A layer's weights as right sides of products.
+#[derive(Debug)]
+pub(super) struct LayerPanels {
+    qkv: Panels,
+    out: Panels,
+    up: Panels,
+    down: Panels,
+}
+
+impl LayerPanels {
+    /// Lays out the weights of a layer's block.
+    pub(super) fn new(config: &BertConfig, pool: &Pool, values: &[f32]) -> Self {
+        let view = LayerView::new(config, values);
+        let lay =
+            |weight: &[f32], d_in: usize| Panels::new(pool, Mat::new(weight, weight.len() / d_in, d_in).t());
+        let (d, f) = (config.hidden_size, config.intermediate_size);
+        Self {
+            qkv: lay(view.qkv_weight, d),
+            out: lay(view.out_weight, d),
+            up: lay(view.up_weight, d),
+            down: lay(view.down_weight, f),
+        }
+    }
+}
+
+/// What a block keeps for its backward.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// Word vectors need nothing but the batch.
+    Words,
+    /// The norm of the embeddings.
+    Embeddings(NormSaved),
+    /// A layer.
+    Layer(LayerSaved),
 }
 
 /// The end of a half layer: bias, dropout, residual, norm.
@@ -69,25 +108,62 @@ impl LayerContext<'_> {
         Dropout::new(self.mode, self.block, site)
     }
 
-    /// `x · weightᵀ`: `[rows, d_in]` → `[rows, d_out]`.
-    fn product(&self, x: &[f32], weight: &[f32], d_in: usize) -> Buf {
+    /// States above the block, and what its backward needs when that is to be kept.
+    pub(super) fn through(&self, values: &[f32], mut x: Buf, keep: bool) -> (Kept, Buf) {
+        match self.block {
+            WORDS => {
+                embedding::words(self.config, values, self.batch, &mut x, self.threads);
+                (Kept::Words, x)
+            }
+            EMBEDDINGS => {
+                let surroundings = (self.pool, self.threads);
+                let (norm, out) =
+                    embedding::forward(self.config, values, self.batch, self.mode, surroundings, x);
+                (Kept::Embeddings(norm), out)
+            }
+            _ => {
+                let (saved, out) = self.forward(values, x, keep);
+                (Kept::Layer(saved), out)
+            }
+        }
+    }
+
+    /// `x · weightᵀ` plus a bias if there is one: `[rows, d_in]` → `[rows, d_out]`.
+    fn product(
+        &self,
+        x: &[f32],
+        (weight, d_in): (&[f32], usize),
+        panels: Option<&Panels>,
+        bias: Option<&[f32]>,
+    ) -> Buf {
         let (rows, d_out) = (x.len() / d_in, weight.len() / d_in);
         let mut out = self.pool.take(rows * d_out);
-        if rows <= FEW_ROWS {
-            few_rows::product(&mut out, x, weight, d_in);
+        let x = Mat::new(x, rows, d_in);
+        if let Some(panels) = panels {
+            let start = bias.map_or(Start::Zero, Start::Bias);
+            panels.multiply(MatMut::new(&mut out, rows, d_out), x, start, self.threads);
             return out;
         }
-        let (x, weight) = (Mat::new(x, rows, d_in), Mat::new(weight, d_out, d_in));
+        let weight = Mat::new(weight, d_out, d_in);
         matmul(MatMut::new(&mut out, rows, d_out), false, x, weight.t(), 1.0, self.threads);
+        if let Some(bias) = bias {
+            self.each_row(
+                &mut out,
+                d_out,
+                #[inline(always)]
+                |row| add(row, bias),
+            );
+        }
         out
     }
 
-    /// Output of the layer, and what its backward needs when that is kept.
-    pub(super) fn forward(&self, values: &[f32], input: Buf, keep: bool) -> (Option<LayerSaved>, Buf) {
+    /// Output of the layer, and what its backward needs: all of it with `keep`, else only the input holds.
+    pub(super) fn forward(&self, values: &[f32], input: Buf, keep: bool) -> (LayerSaved, Buf) {
+        let panels = self.panels;
         let (d, f, rows) = (self.config.hidden_size, self.config.intermediate_size, self.batch.n_rows());
         let view = LayerView::new(self.config, values);
-        let mut qkv = self.product(&input, view.qkv_weight, d);
-        self.add_bias(&mut qkv, view.qkv_bias);
+        let bias = Some(view.qkv_bias);
+        let qkv = self.product(&input, (view.qkv_weight, d), panels.map(|p| &p.qkv), bias);
         let (mut context, mut log_sums) =
             (self.pool.take(rows * d), self.pool.take(rows * self.config.num_attention_heads));
         let attention = Attention::new(self.config, self.batch, &qkv, self.drop(Site::Attention));
@@ -98,8 +174,9 @@ impl LayerContext<'_> {
             weight: view.norm1_weight,
             norm_bias: view.norm1_bias,
         };
-        let (norm1, middle) = self.close(&closing, self.product(&context, view.out_weight, d), &input);
-        let mut wide = self.product(&middle, view.up_weight, d);
+        let x = self.product(&context, (view.out_weight, d), panels.map(|p| &p.out), None);
+        let (norm1, middle) = self.close(&closing, x, &input);
+        let mut wide = self.product(&middle, (view.up_weight, d), panels.map(|p| &p.up), None);
         let active = self.activation(&mut wide, view.up_bias, keep);
         let active: &[f32] = active.as_deref().unwrap_or(&wide);
         let closing = Closing {
@@ -108,9 +185,9 @@ impl LayerContext<'_> {
             weight: view.norm2_weight,
             norm_bias: view.norm2_bias,
         };
-        let (norm2, out) = self.close(&closing, self.product(active, view.down_weight, f), &middle);
-        let saved = || LayerSaved { input, qkv, log_sums, context, norm1, middle, wide, norm2 };
-        (keep.then(saved), out)
+        let x = self.product(active, (view.down_weight, f), panels.map(|p| &p.down), None);
+        let (norm2, out) = self.close(&closing, x, &middle);
+        (LayerSaved { input, qkv, log_sums, context, norm1, middle, wide, norm2 }, out)
     }
 
     /// Adds the bias to `x` in place and returns the activation of the sum; in `x` itself unless `keep`.
@@ -140,22 +217,16 @@ impl LayerContext<'_> {
         Some(out)
     }
 
-    /// Adds a bias to every row.
-    fn add_bias(&self, x: &mut [f32], bias: &[f32]) {
-        self.each_row(
-            x,
-            bias.len(),
-            #[inline(always)]
-            |row| add(row, bias),
-        );
-    }
-
     /// Runs `f` on every row of `width` values.
     fn each_row(&self, x: &mut [f32], width: usize, f: impl Fn(&mut [f32]) + Sync) {
         x.par_chunks_mut(CHUNK * width).with_min_len(self.threads.least()).for_each(|rows| {
             wide(
                 #[inline(always)]
-                || rows.chunks_exact_mut(width).for_each(&f),
+                || {
+                    for row in rows.chunks_exact_mut(width) {
+                        f(row);
+                    }
+                },
             );
         });
     }

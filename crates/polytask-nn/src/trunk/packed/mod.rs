@@ -13,13 +13,13 @@ use polytask_core::PackedBatch;
 use rayon::prelude::*;
 
 use self::groups::Group;
-use self::layer::{LayerContext, LayerSaved, NormSaved};
+use self::layer::{Kept, LayerContext, LayerPanels};
 use self::stack::Stack;
-use super::bert::{BertConfig, EMBEDDINGS, FIRST_LAYER, WORDS};
+use super::bert::{BertConfig, FIRST_LAYER};
 use super::check::{self, Sizes, shape};
 use super::kernels::Threads;
 use super::pool::{Buf, Pool};
-use super::{BlockGrad, Cotangent, GradSink, Mode, Saved, States, TaskGrad, Trunk};
+use super::{BlockGrad, Cotangent, GradSink, LaidOut, Mode, Saved, States, TaskGrad, Trunk};
 use crate::Result;
 use crate::params::Params;
 
@@ -37,15 +37,8 @@ pub struct Packed {
 struct PackedSaved {
     batch: PackedBatch,
     mode: Mode,
-    embedding: Option<NormSaved>,
-    /// Of the layers from `mode.lowest` up.
-    layers: Vec<LayerSaved>,
-}
-
-impl PackedSaved {
-    fn nothing(mode: Mode) -> Self {
-        Self { batch: PackedBatch::default(), mode, embedding: None, layers: Vec::new() }
-    }
+    /// Of the blocks from `mode.lowest` up.
+    blocks: Vec<Kept>,
 }
 
 impl Packed {
@@ -75,33 +68,41 @@ impl Packed {
         rayon::scope(|_| {
             // Masks are keyed by rows of the whole batch: a pass with dropout is not cut.
             if !mode.save && mode.dropout <= 0.0 {
-                let saved = PackedSaved::nothing(mode);
-                return (self.infer(params, batch, blocks, states, mode), Box::new(saved) as Saved);
+                let states = self.through_groups(params, batch, blocks, states, None);
+                return (states, Box::new(()) as Saved);
             }
-            let (x, saved) = self.run(params, batch, blocks, states, mode, Threads::All);
-            (self.states(&x), Box::new(saved) as Saved)
+            let (x, saved) = self.run(params, batch, blocks, states, mode);
+            (self.states(&[x]), Box::new(saved) as Saved)
         })
     }
 
-    /// States above blocks `from..to` of a pass that keeps nothing, each group of sequences on one thread.
-    fn infer(
+    /// States of a pass that keeps nothing: each group of sequences goes through a block on one thread.
+    /// Weights that are not in `laid_out` are arranged when their block comes.
+    fn through_groups(
         &self,
         params: &Params,
         batch: &PackedBatch,
-        blocks: (usize, usize),
+        (from, to): (usize, usize),
         states: &[f32],
-        mode: Mode,
+        laid_out: Option<&[LayerPanels]>,
     ) -> States {
-        let d = self.config.hidden_size;
-        let mut values = vec![0.0; batch.n_rows() * d];
-        let groups = groups::cut(batch, &mut values, d);
+        let groups = groups::cut(batch);
         let threads = if groups.len() == 1 { Threads::All } else { Threads::One };
-        groups.into_par_iter().for_each(|Group { batch, first_row, out }| {
-            let below = states.get(first_row * d..first_row * d + out.len()).unwrap_or_default();
-            let (x, _) = self.run(params, &batch, blocks, below, mode, threads);
-            out.copy_from_slice(&x);
-        });
-        States { values, width: d }
+        let below = |group: &Group| self.below(&group.batch, states, group.first_row);
+        let mut xs: Vec<Buf> = groups.iter().map(below).collect();
+        for block in from..to {
+            let values = &params.blocks[block].values;
+            let lay_out = || LayerPanels::new(&self.config, &self.pool, values);
+            let new = (laid_out.is_none() && block >= FIRST_LAYER).then(lay_out);
+            let panels =
+                laid_out.and_then(|layers| layers.get(block.checked_sub(FIRST_LAYER)?)).or(new.as_ref());
+            let place = LayerContext { threads, panels, ..self.context(batch, &Mode::EVAL, block) };
+            let step = |(group, x): (&Group, Buf)| {
+                LayerContext { batch: &group.batch, ..place }.through(values, x, false).1
+            };
+            xs = groups.par_iter().zip(xs).map(step).collect();
+        }
+        self.states(&xs)
     }
 
     /// Runs blocks `from..to`; `states` are those below `from` (none when `from` is 0).
@@ -112,44 +113,41 @@ impl Packed {
         (from, to): (usize, usize),
         states: &[f32],
         mode: Mode,
-        threads: Threads,
     ) -> (Buf, PackedSaved) {
-        let mut saved = PackedSaved::nothing(mode);
-        if mode.save {
-            saved.batch = batch.clone();
-        }
-        let mut x = self.pool.take(batch.n_rows() * self.config.hidden_size);
-        if from > WORDS {
-            x.copy_from_slice(states);
-        }
+        let mut saved = PackedSaved { batch: batch.clone(), mode, blocks: Vec::new() };
+        let mut x = self.below(batch, states, 0);
         for block in from..to {
-            let values = &params.blocks[block].values;
             let keep = mode.save && block >= mode.lowest;
-            match block {
-                WORDS => embedding::words(&self.config, values, batch, &mut x, threads),
-                EMBEDDINGS => {
-                    let surroundings = (&self.pool, threads);
-                    let (norm, out) = embedding::forward(&self.config, values, batch, &mode, surroundings, x);
-                    saved.embedding = keep.then_some(norm);
-                    x = out;
-                }
-                _ => {
-                    let context = LayerContext { threads, ..self.context(batch, &mode, block) };
-                    let (layer, out) = context.forward(values, x, keep);
-                    saved.layers.extend(layer);
-                    x = out;
-                }
+            let place = self.context(batch, &mode, block);
+            let (kept, out) = place.through(&params.blocks[block].values, x, keep);
+            if keep {
+                saved.blocks.push(kept);
             }
+            x = out;
         }
         (x, saved)
     }
 
-    fn context<'a>(&'a self, batch: &'a PackedBatch, mode: &'a Mode, block: usize) -> LayerContext<'a> {
-        LayerContext { config: &self.config, batch, mode, pool: &self.pool, block, threads: Threads::All }
+    /// The states that a pass starts from: some rows of `states`, or room for word vectors when there are none.
+    fn below(&self, batch: &PackedBatch, states: &[f32], first_row: usize) -> Buf {
+        let d = self.config.hidden_size;
+        let mut x = self.pool.take(batch.n_rows() * d);
+        if let Some(states) = states.get(first_row * d..first_row * d + x.len()) {
+            x.copy_from_slice(states);
+        }
+        x
     }
 
-    fn states(&self, values: &[f32]) -> States {
-        States { values: values.to_vec(), width: self.config.hidden_size }
+    fn context<'a>(&'a self, batch: &'a PackedBatch, mode: &'a Mode, block: usize) -> LayerContext<'a> {
+        let (config, pool, threads) = (&self.config, &self.pool, Threads::All);
+        LayerContext { config, batch, mode, pool, block, threads, panels: None }
+    }
+
+    /// Rows of consecutive groups as states.
+    fn states(&self, groups: &[Buf]) -> States {
+        let mut values = Vec::with_capacity(groups.iter().map(|group| group.len()).sum());
+        groups.iter().for_each(|group| values.extend_from_slice(group));
+        States { values, width: self.config.hidden_size }
     }
 
     fn check(&self, params: &Params, batch: &PackedBatch, mode: Mode) -> Result<()> {
@@ -168,19 +166,17 @@ impl Packed {
         sink: &mut dyn GradSink<f32>,
     ) -> Result<Option<Buf>> {
         let (values, batch, mode) = (&params.blocks[block].values, &saved.batch, &saved.mode);
-        let (grads, g) = match block {
-            WORDS => {
+        let (grads, g) = match &saved.blocks[block - mode.lowest] {
+            Kept::Words => {
                 embedding::words_backward(&self.config, batch, &self.pool, stack, &g, sink)?;
                 return Ok(None);
             }
-            EMBEDDINGS => {
-                let norm = saved.embedding.as_ref().expect("a trainable embedding block was saved");
+            Kept::Embeddings(norm) => {
                 let kept = (norm, stack);
                 let grads = embedding::backward(&self.config, values, batch, mode, &self.pool, kept, &mut g);
                 (grads, Some(g))
             }
-            _ => {
-                let layer = &saved.layers[block - mode.lowest.max(FIRST_LAYER)];
+            Kept::Layer(layer) => {
                 let grads = self.context(batch, mode, block).backward(values, layer, stack, g, below);
                 (grads.params, grads.input)
             }
@@ -216,6 +212,23 @@ impl Trunk<f32> for Packed {
     fn forward(&self, params: &Params, batch: &PackedBatch, mode: Mode) -> Result<(States, Saved)> {
         self.check(params, batch, mode)?;
         Ok(self.pass(params, batch, (0, self.n_blocks()), &[], mode))
+    }
+
+    fn lay_out(&self, params: &Params) -> Result<LaidOut> {
+        self.sizes.params(params)?;
+        let layers = params.blocks[FIRST_LAYER..].iter();
+        let layers: Vec<LayerPanels> =
+            layers.map(|block| LayerPanels::new(&self.config, &self.pool, &block.values)).collect();
+        Ok(Box::new(layers))
+    }
+
+    fn infer(&self, params: &Params, laid_out: &LaidOut, batch: &PackedBatch) -> Result<States> {
+        let Some(layers) = laid_out.downcast_ref::<Vec<LayerPanels>>() else {
+            return shape("forward", "weights that another trunk laid out", "what `lay_out` returned");
+        };
+        self.check(params, batch, Mode::EVAL)?;
+        let blocks = (0, self.n_blocks());
+        Ok(rayon::scope(|_| self.through_groups(params, batch, blocks, &[], Some(layers))))
     }
 
     fn forward_below(&self, params: &Params, batch: &PackedBatch, lowest: usize) -> Result<States> {
