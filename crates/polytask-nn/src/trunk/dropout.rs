@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     fn dropout(rate: f64, step: u64) -> Dropout {
-        let mode = Mode { dropout: rate, seed: 3, step, save: true, lowest: 0 };
+        let mode = Mode { dropout: rate, seed: 3, step, save: true, ..Mode::EVAL };
         Dropout::new(&mode, 2, Site::Attention).unwrap()
     }
 
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn frozen_blocks_and_rate_zero_drop_nothing() {
-        let mode = Mode { dropout: 0.1, seed: 0, step: 0, save: true, lowest: 3 };
+        let mode = Mode { dropout: 0.1, save: true, lowest: 3, ..Mode::EVAL };
         assert!(Dropout::new(&mode, 2, Site::Embedding).is_none());
         assert!(Dropout::new(&mode, 3, Site::Embedding).is_some());
         assert!(Dropout::new(&Mode::EVAL, 3, Site::Embedding).is_none());

@@ -1,4 +1,5 @@
-//! The one unsafe step of the packed trunk: the matrix product of the `gemm` crate, which takes raw pointers.
+//! All unsafe steps of the packed trunk: strided views of slices, and the matrix product of the `gemm` crate, which
+//! takes raw pointers.
 //!
 //! [`Mat`] and [`MatMut`] are strided views whose bounds are checked once, when they are made from a slice;
 //! every smaller view is cut from a larger one, and mutable views can only be *split*, so two never overlap.

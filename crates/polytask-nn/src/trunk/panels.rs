@@ -9,7 +9,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use pulp::{Simd, WithSimd};
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::kernels::{Mat, MatMut, Threads};
@@ -44,6 +44,8 @@ pub(crate) struct Panels {
     k: usize,
     n: usize,
     width: usize,
+    /// What the width was chosen for.
+    arch: Arch,
 }
 
 /// What a product adds to.
@@ -58,9 +60,13 @@ pub(crate) enum Start<'a> {
 }
 
 impl Panels {
-    /// Lays out `rhs`.
+    /// Lays out `rhs` for the instructions in use.
     pub(crate) fn new(pool: &Pool, rhs: Mat<'_>) -> Self {
-        let (k, n, width) = (rhs.n_rows(), rhs.n_cols(), simd::arch().dispatch(Width));
+        Self::of(simd::arch(), pool, rhs)
+    }
+
+    fn of(arch: Arch, pool: &Pool, rhs: Mat<'_>) -> Self {
+        let (k, n, width) = (rhs.n_rows(), rhs.n_cols(), arch.dispatch(Width));
         let padded = n.div_ceil(width) * width;
         let mut values = pool.take(k * padded);
         let panels: Vec<_> = blocks(k)
@@ -75,7 +81,7 @@ impl Panels {
             let cols = p * width..((p + 1) * width).min(n);
             fill(panel, width, rhs.rows(block).cols(cols));
         });
-        Self { values, k, n, width }
+        Self { values, k, n, width, arch }
     }
 
     /// `dst = start + lhs · self`.
@@ -97,7 +103,7 @@ impl Panels {
                 start,
             }));
         }
-        bands.into_par_iter().with_min_len(threads.least()).for_each(|band| simd::arch().dispatch(band));
+        bands.into_par_iter().with_min_len(threads.least()).for_each(|band| self.arch.dispatch(band));
     }
 
     /// Columns that a thread takes at a time: all of them, unless there are too few rows to share.
@@ -110,9 +116,10 @@ impl Panels {
     }
 }
 
-/// Ranges of at most [`DEPTH`] terms.
+/// Even ranges of at most [`DEPTH`] terms.
 fn blocks(k: usize) -> impl Iterator<Item = Range<usize>> + Clone {
-    (0..k).step_by(DEPTH).map(move |from| from..(from + DEPTH).min(k))
+    let depth = k.div_ceil(k.div_ceil(DEPTH).max(1)).max(1);
+    (0..k).step_by(depth).map(move |from| from..(from + depth).min(k))
 }
 
 /// Writes `[depth, cols]` as rows of `width` values, the missing ones zero.
@@ -343,7 +350,7 @@ mod tests {
     }
 
     /// Largest error of `start + lhs · rhs` with either side stored by rows or by columns.
-    fn error(m: usize, k: usize, n: usize, start: Start<'_>, threads: Threads) -> f64 {
+    fn error(arch: Arch, (m, k, n): (usize, usize, usize), start: Start<'_>, threads: Threads) -> f64 {
         let (a, b, pool) = (values(m * k, 0.37), values(k * n, 0.11), Pool::default());
         let by_col = |v: &[f32], rows: usize, cols: usize| -> Vec<f32> {
             (0..rows * cols).map(|i| v[i % rows * cols + i / rows]).collect()
@@ -353,7 +360,7 @@ mod tests {
         for lhs in [Mat::new(&a, m, k), Mat::new(&a_cols, k, m).t()] {
             for rhs in [Mat::new(&b, k, n), Mat::new(&b_cols, n, k).t()] {
                 let mut out = vec![3.0; m * n];
-                Panels::new(&pool, rhs).multiply(MatMut::new(&mut out, m, n), lhs, start, threads);
+                Panels::of(arch, &pool, rhs).multiply(MatMut::new(&mut out, m, n), lhs, start, threads);
                 for (i, found) in out.iter().enumerate() {
                     let first = match start {
                         Start::Zero => 0.0,
@@ -371,11 +378,12 @@ mod tests {
     #[test]
     fn products_of_odd_sizes_equal_the_sums() {
         let bias = values(200, 0.7);
-        for (m, k, n) in [(1, 1, 1), (5, 3, 7), (6, 16, 64), (50, 513, 200), (200, 40, 130), (3, 1030, 16)] {
-            for start in [Start::Zero, Start::Bias(&bias[..n]), Start::Old] {
+        let shapes = [(1, 1, 1), (5, 3, 7), (6, 16, 64), (50, 513, 200), (200, 40, 130), (3, 1030, 16)];
+        for (arch, shape) in simd::known().into_iter().flat_map(|arch| shapes.map(|shape| (arch, shape))) {
+            for start in [Start::Zero, Start::Bias(&bias[..shape.2]), Start::Old] {
                 for threads in [Threads::One, Threads::All] {
-                    let error = error(m, k, n, start, threads);
-                    assert!(error < 2e-4, "{m}x{k}x{n} {start:?}: {error}");
+                    let error = error(arch, shape, start, threads);
+                    assert!(error < 2e-4, "{arch:?} {shape:?} {start:?}: {error}");
                 }
             }
         }

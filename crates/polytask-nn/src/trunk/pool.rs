@@ -28,8 +28,14 @@ impl Pool {
         buf
     }
 
-    /// The smallest free buffer that holds `n`; else the largest one gives way, so memory stays bounded by what
-    /// was once in use at the same time.
+    /// Values in free buffers.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.free.lock().unwrap().iter().map(Vec::capacity).sum()
+    }
+
+    /// The smallest free buffer that holds `n`; else the largest one gives way, so there are never more buffers
+    /// than were once in use at the same time.
     fn best(&self, n: usize) -> Vec<f32> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = (0..free.len()).filter(|&i| free[i].capacity() >= n).min_by_key(|&i| free[i].capacity());

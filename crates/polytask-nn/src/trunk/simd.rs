@@ -57,7 +57,7 @@ pub(crate) fn arch() -> Arch {
 }
 
 /// The sets this processor has.
-fn known() -> Vec<Arch> {
+pub(crate) fn known() -> Vec<Arch> {
     let mut known = vec![Arch::Scalar];
     #[cfg(target_arch = "x86_64")]
     {

@@ -62,7 +62,7 @@ fn narrow(cotangents: &[Cotangent<f64>]) -> Vec<Cotangent<f32>> {
 }
 
 fn mode(dropout: f64, lowest: usize) -> Mode {
-    Mode { dropout, seed: 3, step: 11, save: true, lowest }
+    Mode { dropout, seed: 3, step: 11, save: true, lowest, recompute: false }
 }
 
 /// Jacobian of a trunk, with the states of its forward.
@@ -305,6 +305,34 @@ fn repeated_passes_drop_the_same_values_and_other_steps_others() {
 }
 
 #[test]
+fn activations_computed_again_give_the_same_bits() {
+    let config = small();
+    let (packed, params) = (Packed::new(config.clone()).unwrap(), weights(&config).cast::<f32>());
+    let batch = batch(&config, &[5, 7, 40]);
+    let set = narrow(&[cotangent(&batch, 21, 0, &[0, 2], 0), cotangent(&batch, 21, 1, &[1], 0)]);
+    for lowest in [0, 2, 3] {
+        let kept = jacobian(&packed, &params, &batch, mode(0.1, lowest), &set);
+        let again = Mode { recompute: true, ..mode(0.1, lowest) };
+        assert!(jacobian(&packed, &params, &batch, again, &set) == kept, "from block {lowest}");
+    }
+}
+
+#[test]
+fn laid_out_weights_give_the_states_of_a_forward() {
+    let config = small();
+    let (packed, params) = (Packed::new(config.clone()).unwrap(), weights(&config).cast::<f32>());
+    let laid_out = packed.lay_out(&params).unwrap();
+    for lengths in [&[1][..], &[9, 0, 4], &[40; 12]] {
+        let batch = batch(&config, lengths);
+        let (states, _) = packed.forward(&params, &batch, Mode::EVAL).unwrap();
+        assert_eq!(packed.infer(&params, &laid_out, &batch).unwrap(), states);
+    }
+    let foreign: super::LaidOut = Box::new(());
+    let error = packed.infer(&params, &foreign, &batch(&config, &[2])).unwrap_err().to_string();
+    assert!(error.contains("another trunk"), "{error}");
+}
+
+#[test]
 fn the_number_of_threads_does_not_change_a_bit() {
     let config = BertConfig { hidden_size: 96, num_attention_heads: 4, intermediate_size: 384, ..small() };
     let (packed, params) = (Packed::new(config.clone()).unwrap(), weights(&config).cast::<f32>());
@@ -314,7 +342,11 @@ fn the_number_of_threads_does_not_change_a_bit() {
     let set = narrow(&[cotangent(&batch, 96, 0, &all[..15], 0), cotangent(&batch, 96, 1, &all[10..], 0)]);
     let on = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| jacobian(&packed, &params, &batch, mode(0.1, 0), &set))
+        let single = PackedBatch::pack([&batch.ids[..30]]);
+        pool.install(|| {
+            let states = [&batch, &single].map(|batch| packed.forward(&params, batch, Mode::EVAL).unwrap().0);
+            (jacobian(&packed, &params, &batch, mode(0.1, 0), &set), states)
+        })
     };
     let one = on(1);
     for threads in [2, 3, 7] {

@@ -17,8 +17,8 @@ Examples:
   polytask info
   polytask info --json
 
-POLYTASK_SIMD=portable (or avx2, avx512, neon) makes the row kernels use other vector instructions than the
-widest ones found; matrix products always use the widest.
+POLYTASK_SIMD=portable (or avx2, avx512, neon) makes polytask's own kernels use these vector instructions instead
+of the widest ones found; the products of training and of attention always use the widest.
 
 Exit codes: 0 done, 2 POLYTASK_SIMD names instructions this processor lacks.")]
 pub(crate) struct Args {

@@ -14,7 +14,7 @@ mod search;
 mod show;
 mod train;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::output::Outcome;
@@ -70,8 +70,8 @@ enum Verb {
 impl Cli {
     /// Runs the verb.
     pub(crate) fn run(self) -> Result<Outcome> {
-        if let Ok(instructions) = std::env::var("POLYTASK_SIMD") {
-            polytask_nn::trunk::simd::choose(&instructions)?;
+        if let Some(wanted) = std::env::var("POLYTASK_SIMD").ok().filter(|wanted| !wanted.is_empty()) {
+            polytask_nn::trunk::simd::choose(&wanted).context("POLYTASK_SIMD")?;
         }
         match self.verb {
             Verb::Demo(args) => demo::run(&args),

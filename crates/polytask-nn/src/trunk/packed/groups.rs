@@ -1,7 +1,8 @@
 //! A batch cut into groups of whole sequences: in inference a thread takes a group through all blocks by itself.
 //!
-//! Threads then meet only at the end, a group's states stay in its core's cache, and memory grows with the group
-//! instead of the batch. Groups are cut by size alone, so results do not depend on the number of threads.
+//! Threads then meet only at the end, a group's states stay in its core's cache, and what a layer needs beside its
+//! states grows with the group instead of the batch. Groups are cut by size alone, so results do not depend on the
+//! number of threads.
 
 use polytask_core::PackedBatch;
 

@@ -68,7 +68,8 @@ impl Packed {
         rayon::scope(|_| {
             // Masks are keyed by rows of the whole batch: a pass with dropout is not cut.
             if !mode.save && mode.dropout <= 0.0 {
-                let states = self.through_groups(params, batch, blocks, states, None);
+                let layers = self.layers(params, blocks);
+                let states = self.through_groups(params, batch, blocks, states, &layers);
                 return (states, Box::new(()) as Saved);
             }
             let (x, saved) = self.run(params, batch, blocks, states, mode);
@@ -76,33 +77,34 @@ impl Packed {
         })
     }
 
-    /// States of a pass that keeps nothing: each group of sequences goes through a block on one thread.
-    /// Weights that are not in `laid_out` are arranged when their block comes.
+    /// States of a pass that keeps nothing: each group of sequences goes through all blocks on one thread;
+    /// `layers` are the laid-out layers among the blocks.
     fn through_groups(
         &self,
         params: &Params,
         batch: &PackedBatch,
         (from, to): (usize, usize),
         states: &[f32],
-        laid_out: Option<&[LayerPanels]>,
+        layers: &[LayerPanels],
     ) -> States {
         let groups = groups::cut(batch);
         let threads = if groups.len() == 1 { Threads::All } else { Threads::One };
-        let below = |group: &Group| self.below(&group.batch, states, group.first_row);
-        let mut xs: Vec<Buf> = groups.iter().map(below).collect();
-        for block in from..to {
-            let values = &params.blocks[block].values;
-            let lay_out = || LayerPanels::new(&self.config, &self.pool, values);
-            let new = (laid_out.is_none() && block >= FIRST_LAYER).then(lay_out);
-            let panels =
-                laid_out.and_then(|layers| layers.get(block.checked_sub(FIRST_LAYER)?)).or(new.as_ref());
-            let place = LayerContext { threads, panels, ..self.context(batch, &Mode::EVAL, block) };
-            let step = |(group, x): (&Group, Buf)| {
-                LayerContext { batch: &group.batch, ..place }.through(values, x, false).1
-            };
-            xs = groups.par_iter().zip(xs).map(step).collect();
-        }
+        let through = |group: &Group| {
+            (from..to).fold(self.below(&group.batch, states, group.first_row), |x, block| {
+                let panels = block.checked_sub(from.max(FIRST_LAYER)).map(|layer| &layers[layer]);
+                let place = self.context(&group.batch, &Mode::EVAL, block);
+                let place = LayerContext { threads, panels, ..place };
+                place.through(&params.blocks[block].values, x, false).1
+            })
+        };
+        let xs: Vec<Buf> = groups.par_iter().map(through).collect();
         self.states(&xs)
+    }
+
+    /// The layers among blocks `from..to`, laid out.
+    fn layers(&self, params: &Params, (from, to): (usize, usize)) -> Vec<LayerPanels> {
+        let blocks = params.blocks.get(from.max(FIRST_LAYER)..to).unwrap_or_default();
+        blocks.iter().map(|block| LayerPanels::new(&self.config, &self.pool, &block.values)).collect()
     }
 
     /// Runs blocks `from..to`; `states` are those below `from` (none when `from` is 0).
@@ -121,7 +123,7 @@ impl Packed {
             let place = self.context(batch, &mode, block);
             let (kept, out) = place.through(&params.blocks[block].values, x, keep);
             if keep {
-                saved.blocks.push(kept);
+                saved.blocks.push(if mode.recompute { kept.reduced() } else { kept });
             }
             x = out;
         }
@@ -180,6 +182,12 @@ impl Packed {
                 let grads = self.context(batch, mode, block).backward(values, layer, stack, g, below);
                 (grads.params, grads.input)
             }
+            Kept::Input(input) => {
+                let place = self.context(batch, mode, block);
+                let (layer, _) = place.forward(values, self.below(batch, input, 0), true);
+                let grads = place.backward(values, &layer, stack, g, below);
+                (grads.params, grads.input)
+            }
         };
         let tasks: Vec<TaskGrad<'_>> = stack
             .groups
@@ -216,19 +224,18 @@ impl Trunk<f32> for Packed {
 
     fn lay_out(&self, params: &Params) -> Result<LaidOut> {
         self.sizes.params(params)?;
-        let layers = params.blocks[FIRST_LAYER..].iter();
-        let layers: Vec<LayerPanels> =
-            layers.map(|block| LayerPanels::new(&self.config, &self.pool, &block.values)).collect();
+        let layers = rayon::scope(|_| self.layers(params, (0, self.n_blocks())));
         Ok(Box::new(layers))
     }
 
     fn infer(&self, params: &Params, laid_out: &LaidOut, batch: &PackedBatch) -> Result<States> {
-        let Some(layers) = laid_out.downcast_ref::<Vec<LayerPanels>>() else {
+        let layers = laid_out.downcast_ref::<Vec<LayerPanels>>();
+        let Some(layers) = layers.filter(|layers| layers.len() + FIRST_LAYER == self.n_blocks()) else {
             return shape("forward", "weights that another trunk laid out", "what `lay_out` returned");
         };
         self.check(params, batch, Mode::EVAL)?;
         let blocks = (0, self.n_blocks());
-        Ok(rayon::scope(|_| self.through_groups(params, batch, blocks, &[], Some(layers))))
+        Ok(rayon::scope(|_| self.through_groups(params, batch, blocks, &[], layers)))
     }
 
     fn forward_below(&self, params: &Params, batch: &PackedBatch, lowest: usize) -> Result<States> {
@@ -320,5 +327,35 @@ impl Packed {
         }
         active.retain(|cotangent| kept(cotangent));
         (Stack::new(&saved.batch, active), next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{bert, sinks};
+    use super::*;
+
+    /// A training step and an inference pass on sequences of these lengths.
+    fn step(trunk: &Packed, params: &Params, lengths: &[usize]) {
+        let batch = PackedBatch::pack(lengths.iter().map(|&n| vec![7; n]));
+        let mode = Mode { save: true, dropout: 0.1, ..Mode::EVAL };
+        let (states, saved) = trunk.forward(params, &batch, mode).unwrap();
+        let sequences = (0..lengths.len() as u32).collect();
+        let cotangent = Cotangent { task: 0, sequences, values: states.values, lowest: 0 };
+        let mut sum = sinks::Sum::new(params, &[1.0]);
+        trunk.vjp(params, &saved, &[cotangent], &mut sum).unwrap();
+        trunk.forward(params, &batch, Mode::EVAL).unwrap();
+    }
+
+    #[test]
+    fn memory_stays_flat_over_steps_of_changing_sizes() {
+        let config = BertConfig { vocab_size: 50, ..BertConfig::tiny() };
+        let (trunk, params) = (Packed::new(config.clone()).unwrap(), bert::init(&config, 1));
+        let mixes = [&[3, 20, 7][..], &[40; 9], &[1], &[33, 12]];
+        let round = || mixes.iter().for_each(|lengths| step(&trunk, &params, lengths));
+        (0..5).for_each(|_| round());
+        let held = trunk.pool.held();
+        (0..20).for_each(|_| round());
+        assert!(trunk.pool.held() <= held + held / 4, "{} values after {held}", trunk.pool.held());
     }
 }

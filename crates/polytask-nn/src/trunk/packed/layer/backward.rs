@@ -1,0 +1,206 @@
+//! The hand-written backward of a layer, on the stacked rows of all tasks at once; weight gradients task by task.
+
+use rayon::prelude::*;
+
+use super::super::super::bert::LayerView;
+use super::super::super::dropout::{Dropout, Site};
+use super::super::super::elementwise::{activate_backward, add, add_product, norm_backward};
+use super::super::super::kernels::{Mat, MatMut, Threads, matmul};
+use super::super::super::pool::{Buf, Pool};
+use super::super::super::simd::wide;
+use super::super::attention::Attention;
+use super::super::stack::{Group, Stack};
+use super::{LayerContext, LayerSaved, NormSaved};
+
+/// A layer's gradients.
+pub(in crate::trunk) struct LayerGrads {
+    /// Per group, one value per parameter of the block.
+    pub(in crate::trunk) params: Vec<Buf>,
+    /// dL/d input on the stacked rows, when asked for.
+    pub(in crate::trunk) input: Option<Buf>,
+}
+
+impl LayerContext<'_> {
+    /// Gradients from `g` = dL/d output on the stacked rows.
+    pub(in crate::trunk) fn backward(
+        &self,
+        values: &[f32],
+        saved: &LayerSaved,
+        stack: &Stack,
+        g: Buf,
+        below: bool,
+    ) -> LayerGrads {
+        let view = LayerView::new(self.config, values);
+        let mut params: Vec<Buf> = stack.groups.iter().map(|_| self.pool.take(values.len())).collect();
+        let g = self.feed_forward_backward(&view, saved, stack, g, &mut params);
+        let input = self.attention_backward(&view, saved, stack, g, below, &mut params);
+        LayerGrads { params, input }
+    }
+
+    /// The half above the attention: gradient at its input.
+    fn feed_forward_backward(
+        &self,
+        view: &LayerView<&[f32]>,
+        saved: &LayerSaved,
+        stack: &Stack,
+        mut g: Buf,
+        params: &mut [Buf],
+    ) -> Buf {
+        let (pool, d, f) = (self.pool, self.config.hidden_size, self.config.intermediate_size);
+        let mut branch = pool.take(stack.n_rows() * d);
+        let drop = self.drop(Site::FeedForwardOut);
+        let norm =
+            norm_backward_rows(pool, stack, &saved.norm2, view.norm2_weight, drop, &mut g, Some(&mut branch));
+        let mut d_wide = self.back(&branch, view.down_weight, f, None);
+        let (active, up_bias) = self.activation_backward(saved, stack, &mut d_wide);
+        self.each(stack, params, |group, grad| {
+            outer(grad.down_weight, group, &branch, &active, d);
+            Stack::reduce(group, &norm, 3 * d, 0, grad.norm2_weight);
+            Stack::reduce(group, &norm, 3 * d, d, grad.norm2_bias);
+            Stack::reduce(group, &norm, 3 * d, 2 * d, grad.down_bias);
+            Stack::reduce(group, &up_bias, f, 0, grad.up_bias);
+        });
+        // Back to the pool before the next ones are taken.
+        drop_all((active, norm, up_bias, branch));
+        let middle = stack.gather(pool, &saved.middle, d);
+        self.each(stack, params, |group, grad| outer(grad.up_weight, group, &d_wide, &middle, f));
+        self.back(&d_wide, view.up_weight, d, Some(g))
+    }
+
+    /// The attention half: gradient at the layer's input when there is something `below`.
+    fn attention_backward(
+        &self,
+        view: &LayerView<&[f32]>,
+        saved: &LayerSaved,
+        stack: &Stack,
+        mut g: Buf,
+        below: bool,
+        params: &mut [Buf],
+    ) -> Option<Buf> {
+        let (pool, d, n) = (self.pool, self.config.hidden_size, stack.n_rows());
+        let mut branch = pool.take(n * d);
+        let drop = self.drop(Site::AttentionOut);
+        let norm =
+            norm_backward_rows(pool, stack, &saved.norm1, view.norm1_weight, drop, &mut g, Some(&mut branch));
+        let d_context = self.back(&branch, view.out_weight, d, None);
+        let context = stack.gather(pool, &saved.context, d);
+        let mut d_qkv = pool.take(n * 3 * d);
+        let attention = Attention::new(self.config, self.batch, &saved.qkv, self.drop(Site::Attention));
+        attention.backward(&saved.log_sums, stack, &d_context, &mut d_qkv);
+        let qkv_bias = stack.sum_rows(pool, &d_qkv, 3 * d);
+        let input = stack.gather(pool, &saved.input, d);
+        self.each(stack, params, |group, grad| {
+            outer(grad.out_weight, group, &branch, &context, d);
+            outer(grad.qkv_weight, group, &d_qkv, &input, 3 * d);
+            Stack::reduce(group, &norm, 3 * d, 0, grad.norm1_weight);
+            Stack::reduce(group, &norm, 3 * d, d, grad.norm1_bias);
+            Stack::reduce(group, &norm, 3 * d, 2 * d, grad.out_bias);
+            Stack::reduce(group, &qkv_bias, 3 * d, 0, grad.qkv_bias);
+        });
+        below.then(|| self.back(&d_qkv, view.qkv_weight, d, Some(g)))
+    }
+
+    /// Runs `f` on the parts of every group's gradient.
+    fn each(&self, stack: &Stack, params: &mut [Buf], f: impl Fn(&Group, LayerView<&mut [f32]>)) {
+        for (group, grad) in stack.groups.iter().zip(params) {
+            f(group, LayerView::new(self.config, &mut **grad));
+        }
+    }
+
+    /// `g · weight` (+ `add`): gradient at a product's input, `[n, d_out]` → `[n, d_in]`.
+    fn back(&self, g: &[f32], weight: &[f32], d_in: usize, add: Option<Buf>) -> Buf {
+        let d_out = weight.len() / d_in;
+        let n = g.len() / d_out;
+        let adds = add.is_some();
+        let mut out = add.unwrap_or_else(|| self.pool.take(n * d_in));
+        let (g, weight) = (Mat::new(g, n, d_out), Mat::new(weight, d_out, d_in));
+        matmul(MatMut::new(&mut out, n, d_in), adds, g, weight, 1.0, Threads::All);
+        out
+    }
+
+    /// Multiplies `g` by the activation's derivative; returns the activation and per-chunk sums of `g`.
+    fn activation_backward(&self, saved: &LayerSaved, stack: &Stack, g: &mut [f32]) -> (Buf, Buf) {
+        let f = self.config.intermediate_size;
+        let mut active = self.pool.take(stack.n_rows() * f);
+        let mut sums = self.pool.take(stack.chunks.len() * f);
+        let chunks = stack.cut(g, f).into_par_iter().zip(stack.cut(&mut active, f)).zip(&stack.chunks);
+        chunks.zip(sums.par_chunks_mut(f)).for_each(|(((g, active), chunk), sums)| {
+            sums.fill(0.0);
+            let rows = g.chunks_exact_mut(f).zip(active.chunks_exact_mut(f)).zip(&stack.rows[chunk.clone()]);
+            wide(
+                #[inline(always)]
+                || {
+                    for ((g, active), &row) in rows {
+                        let x = &saved.wide[row as usize * f..][..f];
+                        activate_backward(self.config.hidden_act, x, g, active);
+                        add(sums, g);
+                    }
+                },
+            );
+        });
+        (active, sums)
+    }
+}
+
+/// Gives several buffers back.
+fn drop_all<B>(buffers: B) {
+    drop(buffers);
+}
+
+/// Weight gradient `gᵀ · x` over the rows of a group: `[d_out, d_in]`.
+fn outer(out: &mut [f32], group: &Group, g: &[f32], x: &[f32], d_out: usize) {
+    let d_in = out.len() / d_out;
+    let (g, x) = (Mat::new(g, g.len() / d_out, d_out), Mat::new(x, x.len() / d_in, d_in));
+    let (g, x) = (g.rows(group.rows.clone()), x.rows(group.rows.clone()));
+    matmul(MatMut::new(out, d_out, d_in), false, g.t(), x, 1.0, Threads::All);
+}
+
+/// Backward of residual, dropout and norm on the stacked rows: `g` becomes the gradient of the residual branch,
+/// `branch` that of the other one (before dropout).
+///
+/// Returns per-chunk sums `[chunks, 3, d_hidden]`: of g·x̂ (norm weight), g (norm bias) and of the other branch's
+/// gradient (its bias), or of the residual's when there is no other branch.
+pub(in crate::trunk) fn norm_backward_rows(
+    pool: &Pool,
+    stack: &Stack,
+    saved: &NormSaved,
+    weight: &[f32],
+    drop: Option<Dropout>,
+    g: &mut [f32],
+    branch: Option<&mut [f32]>,
+) -> Buf {
+    let d = weight.len();
+    let mut sums = pool.take(stack.chunks.len() * 3 * d);
+    let branches = match branch {
+        Some(branch) => stack.cut(branch, d),
+        None => stack.chunks.iter().map(|_| <&mut [f32]>::default()).collect(),
+    };
+    let chunks =
+        stack.cut(g, d).into_par_iter().zip(branches).zip(&stack.chunks).zip(sums.par_chunks_mut(3 * d));
+    chunks.for_each(|(((g, branch), chunk), sums)| {
+        sums.fill(0.0);
+        let (for_weight, rest) = sums.split_at_mut(d);
+        let (for_bias, for_branch) = rest.split_at_mut(d);
+        wide(
+            #[inline(always)]
+            || {
+                for (i, (g, &row)) in g.chunks_exact_mut(d).zip(&stack.rows[chunk.clone()]).enumerate() {
+                    let hat = &saved.hat[row as usize * d..][..d];
+                    add_product(for_weight, g, hat);
+                    add(for_bias, g);
+                    norm_backward(g, weight, hat, saved.inverse[row as usize]);
+                    let Some(branch) = branch.get_mut(i * d..(i + 1) * d) else {
+                        add(for_branch, g);
+                        continue;
+                    };
+                    branch.copy_from_slice(g);
+                    if let Some(drop) = &drop {
+                        drop.apply(u64::from(row), branch);
+                    }
+                    add(for_branch, branch);
+                }
+            },
+        );
+    });
+    sums
+}
