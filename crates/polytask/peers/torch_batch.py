@@ -33,8 +33,12 @@ def encoder(job):
 class Task:
     """A task's sequences and its target for each, already divided by the number of values."""
 
-    def __init__(self, sequences, targets):
-        self.sequences, self.targets = sequences, targets
+    def __init__(self, index, sequences, targets):
+        self.index, self.sequences, self.targets = index, sequences, targets
+
+    def part(self, sequences):
+        """The task on some of its sequences."""
+        return Task(self.index, sequences, self.targets)
 
 
 def read(job, width):
@@ -49,7 +53,7 @@ def read(job, width):
             end = start + len(sequences[s]) * width
             targets[s] = torch.from_numpy(values[start:end].reshape(-1, width) / (rows * width))
             start = end
-        tasks.append(Task(task["sequences"], targets))
+        tasks.append(Task(len(tasks), task["sequences"], targets))
     return sequences, tasks
 
 
@@ -91,10 +95,20 @@ class Group:
 
 
 def groups(layout, sequences, tasks):
-    """Everything in one group (`joint`), or a group per task."""
+    """Everything in one group (`joint`), a group per task (`per-task`), or two per task, its shorter sequences and its
+    longer ones (`by-length`): queries are not padded to the length of passages."""
     if layout == "joint":
         return [Group(sequences, list(range(len(sequences))), tasks)]
-    return [Group(sequences, task.sequences, [task]) for task in tasks]
+    if layout == "per-task":
+        return [Group(sequences, task.sequences, [task]) for task in tasks]
+    parts = [task.part(half) for task in tasks for half in halves(task.sequences, sequences) if half]
+    return [Group(sequences, part.sequences, [part]) for part in parts]
+
+
+def halves(members, sequences):
+    """The shorter half and the longer half."""
+    ordered = sorted(members, key=lambda s: len(sequences[s]))
+    return ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]
 
 
 def keep_states(path, sequences, groups, model):

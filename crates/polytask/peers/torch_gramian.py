@@ -1,6 +1,6 @@
 """Inner products of the gradients of several tasks in PyTorch, each gradient kept apart by a backward of its own.
 
-The peer of `polytask bench gramian`; `layout` says whether the tasks share one padded forward or have one each.
+The peer of `polytask bench gramian`; `layout` says whether the tasks share one padded forward, have one each, or two.
 """
 
 import torch
@@ -12,15 +12,24 @@ from common import measure, read_job, report, summary
 def gradients_of(model, groups, width):
     """A function that gives every task's gradients, one list of parameters' gradients after the other."""
     parameters = list(model.parameters())
-    wanted = [[(group.rows_of(task), group.target(task, width)) for task in group.tasks] for group in groups]
+    parts = lambda group: [(task.index, group.rows_of(task), group.target(task, width)) for task in group.tasks]
+    wanted = [parts(group) for group in groups]
 
     def of_group(group, targets):
         states = group.states(model)
-        for i, (rows, target) in enumerate(targets):
+        for i, (task, rows, target) in enumerate(targets):
             again = i + 1 < len(targets)
-            yield torch.autograd.grad((states[rows] * target).sum(), parameters, retain_graph=again)
+            yield task, torch.autograd.grad((states[rows] * target).sum(), parameters, retain_graph=again)
 
-    return lambda: [found for group, targets in zip(groups, wanted) for found in of_group(group, targets)]
+    def all_groups():
+        total = {}
+        for group, targets in zip(groups, wanted):
+            for task, found in of_group(group, targets):
+                known = total.get(task)
+                total[task] = found if known is None else [a.add_(b) for a, b in zip(known, found)]
+        return [total[task] for task in sorted(total)]
+
+    return all_groups
 
 
 def products(gradients):

@@ -1,7 +1,7 @@
 """One training step of an encoder in PyTorch: forward, backward, fused AdamW, all weights, dropout 0.1.
 
 The peer of `polytask bench train-step` (equal lengths) and `polytask bench mixed-step` (real lengths, padded: `layout`
-says whether all tasks share one padded batch or each has its own).
+says whether all tasks share one padded batch, each has its own, or each has one of short and one of long sequences).
 """
 
 import collections

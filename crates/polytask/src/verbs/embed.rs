@@ -17,8 +17,8 @@ Examples:
   polytask embed --model runs/first/model --input texts.jsonl --output vectors.npy
   echo '{\"text\": \"hello\"}' | polytask embed --model runs/first/model --input - --output out.jsonl
 
-Each input line is {\"text\": \"…\"}; row i of the output is line i, so an empty line is an error. CSV, TSV and Parquet are read too, and
-all of them compressed (.gz, .zst).
+Each input line is {\"text\": \"…\"}; row i of the output is line i, so an empty line is an error. CSV, TSV
+and Parquet are read too, and all of them compressed (.gz, .zst).
 
 Exit codes: 0 done, 2 could not run.")]
 pub(crate) struct Args {

@@ -47,9 +47,10 @@ impl Batch {
         Self { sequences, tasks: vec![all] }
     }
 
-    /// What training would make of 32 train rows of each task of a suite.
-    pub(super) fn of_suite(data: &Path) -> Result<Self> {
-        let suite = suites::load(&data.join("suite.toml"), &[])?;
+    /// What training the model of a folder would make of 32 train rows of each task of a suite.
+    pub(super) fn of_suite(data: &Path, model: &Path) -> Result<Self> {
+        let encoder = serde_json::to_string(&super::argument(&std::path::absolute(model)?))?;
+        let suite = suites::load(&data.join("suite.toml"), &[format!("model.encoder={encoder}")])?;
         let prepared = prepare(suite, &mut Progress::new(true))?;
         let Prepared { suite, dataset, encoder, .. } = &prepared;
         let d_hidden = encoder.trunk.d_hidden();

@@ -151,8 +151,8 @@ pub(super) fn compare_texts<'a>(
         script: "",
         ours: [&["--model".to_owned(), super::argument(folder)][..], &threads].concat(),
         job: fields([
-            ("model", json!(folder)),
-            ("texts", json!(path)),
+            ("model", json!(super::argument(folder))),
+            ("texts", json!(super::argument(&path))),
             ("max_length", json!(model.encoder.max_length)),
         ]),
         axes: vec![against::threads(common.threads)],
@@ -168,7 +168,7 @@ pub(super) fn onnx_runtime(comparison: &mut Comparison, place: &Place, folder: &
     let graphs = exported["graphs"].as_array().cloned().unwrap_or_default();
     comparison.peer = "onnxruntime";
     comparison.script = "onnxruntime_texts.py";
-    comparison.job.insert("graphs".into(), json!(place.work()));
+    comparison.job.insert("graphs".into(), json!(super::argument(place.work())));
     // The optimised graph first: it is usually the faster.
     let values = graphs.into_iter().rev().collect();
     comparison.axes.push(Axis { field: "graph", values });

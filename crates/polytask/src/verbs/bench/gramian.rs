@@ -20,7 +20,8 @@ Examples:
 
 The batch is that of mixed-step. One forward, one backward sweep with a cotangent per task, and the 4 x 4 inner
 products of the tasks' gradients over all weights; no optimiser. PyTorch keeps gradients apart by a backward per task:
-it gets the faster of one padded forward for everything and one per task. Times are milliseconds, dropout 0.1.")]
+it gets the fastest of one padded forward for everything, one per task, and two per task. Times are milliseconds,
+dropout 0.1.")]
 pub(super) struct Args {
     #[command(flatten)]
     step: mixed_step::Args,
@@ -28,8 +29,8 @@ pub(super) struct Args {
 
 pub(super) fn run(Args { step: args }: &Args) -> Result<Outcome> {
     suites::set_threads(args.common.threads)?;
-    let batch = args.input.batch()?;
     let folder = args.common.folder()?;
+    let batch = args.input.batch(&folder)?;
     if args.against.is_some() {
         return compare(args, &batch, &folder);
     }
@@ -67,14 +68,16 @@ impl Work {
 
 fn compare(args: &mixed_step::Args, batch: &Batch, folder: &std::path::Path) -> Result<Outcome> {
     let place = Place::new(&args.options)?;
-    let mut comparison = compare_steps("gramian", &place, folder, batch, args.common.threads)?;
-    describe(&mut comparison, args, batch, folder);
-    comparison.script = "torch_gramian.py";
     let (states, products) = Work::new(Net::load(folder)?, batch).products(0.0, 1)?;
-    comparison.prove = Box::new(move |theirs| {
+    let width = states.width;
+    let prove: against::Prove = Box::new(move |theirs| {
         let cosine = proof::cosines(&states, theirs)?;
         let product = proof::products(&products, theirs)?;
         Ok(vec![("lowest cosine of a state", cosine), ("largest difference of an inner product", product)])
     });
+    let work = mixed_step::Work { folder, batch, width, threads: args.common.threads };
+    let mut comparison = compare_steps("gramian", &place, &work, prove)?;
+    describe(&mut comparison, args, batch, folder);
+    comparison.script = "torch_gramian.py";
     against::run(&comparison, &place, &args.options, args.common.json)
 }

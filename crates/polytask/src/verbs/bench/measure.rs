@@ -25,7 +25,16 @@ pub(super) struct Process {
 impl Process {
     /// This process, now.
     pub(super) fn now() -> Self {
-        Self { threads: rayon::current_num_threads(), precision: "f32", peak_rss_mb: peak_rss_mb() }
+        Self::of(libc::RUSAGE_SELF)
+    }
+
+    /// The processes this one started and waited for: the largest of them, with this one's number of threads.
+    pub(super) fn children() -> Self {
+        Self::of(libc::RUSAGE_CHILDREN)
+    }
+
+    fn of(who: libc::c_int) -> Self {
+        Self { threads: rayon::current_num_threads(), precision: "f32", peak_rss_mb: peak_rss_mb(who) }
     }
 }
 
@@ -73,13 +82,13 @@ pub(super) fn percentile(times: &[f64], share: f64) -> f64 {
     times[rank.clamp(1, times.len()) - 1]
 }
 
-/// Largest resident memory of this process so far, in MiB; 0 where the system does not say.
+/// Largest resident memory so far of this process or of its children, in MiB; 0 where the system does not say.
 #[allow(unsafe_code)]
-fn peak_rss_mb() -> f64 {
+fn peak_rss_mb(who: libc::c_int) -> f64 {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: `usage` is a writable rusage, which is all getrusage asks for; zeroed is a valid value of it.
     let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
+        libc::getrusage(who, usage.as_mut_ptr());
         usage.assume_init()
     };
     let unit = if cfg!(target_os = "macos") { 1.0 } else { 1024.0 };

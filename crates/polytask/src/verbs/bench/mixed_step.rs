@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Common;
-use super::against::{self, Axis, Comparison, Place, Variant, fields, proof};
+use super::against::{self, Axis, Comparison, Place, Prove, Variant, fields, proof};
 use super::batch::Batch;
 use super::measure::{Process, Times, measure};
 use super::step::{Net, Step};
@@ -25,7 +25,8 @@ Examples:
   polytask bench mixed-step --data demo --threads 1 --json
 
 The batch is what training makes of 32 train rows of each task: texts once each, a pair is two sequences, a query
-stands beside its passage. PyTorch pads: it gets the faster of one padded batch for everything and one per task.
+stands beside its passage. Texts are cut into tokens as the model does it. PyTorch pads: it gets the fastest of one
+padded batch for everything, one per task, and two per task (its shorter and its longer sequences apart).
 Times are whole steps in milliseconds, all weights trained, dropout 0.1.")]
 pub(super) struct Args {
     #[command(flatten)]
@@ -54,10 +55,11 @@ pub(super) struct Input {
 }
 
 impl Input {
-    pub(super) fn batch(&self) -> Result<Batch> {
+    /// The batch for the model of a folder.
+    pub(super) fn batch(&self, model: &Path) -> Result<Batch> {
         match &self.batch_file {
             Some(path) => Batch::read(path),
-            None => Batch::of_suite(&demo::find_data(self.data.as_deref())?),
+            None => Batch::of_suite(&demo::find_data(self.data.as_deref())?, model),
         }
     }
 }
@@ -107,11 +109,15 @@ impl Figures {
 
 pub(super) fn run(args: &Args) -> Result<Outcome> {
     suites::set_threads(args.common.threads)?;
-    let batch = args.input.batch()?;
     let folder = args.common.folder()?;
+    let batch = args.input.batch(&folder)?;
     if args.against.is_some() {
         let place = Place::new(&args.options)?;
-        let mut comparison = compare_steps("mixed-step", &place, &folder, &batch, args.common.threads)?;
+        let net = Net::load(&folder)?;
+        let width = net.trunk.d_hidden();
+        let prove = prove_step(net, &batch)?;
+        let work = Work { folder: &folder, batch: &batch, width, threads: args.common.threads };
+        let mut comparison = compare_steps("mixed-step", &place, &work, prove)?;
         describe(&mut comparison, args, &batch, &folder);
         return against::run(&comparison, &place, &args.options, args.common.json);
     }
@@ -141,23 +147,34 @@ pub(super) fn describe(comparison: &mut Comparison, args: &Args, batch: &Batch, 
     comparison.job.insert("runs".into(), json!(args.runs));
 }
 
+/// What both sides of a comparison of steps work on.
+pub(super) struct Work<'a> {
+    pub(super) folder: &'a Path,
+    pub(super) batch: &'a Batch,
+    /// Values per state of the model.
+    pub(super) width: usize,
+    pub(super) threads: usize,
+}
+
+/// Holds a peer's states and gradients against those of one step of ours.
+pub(super) fn prove_step(net: Net, batch: &Batch) -> Result<Prove<'static>> {
+    let (states, norms) = Step::new(net, batch).answers()?;
+    Ok(Box::new(move |theirs| {
+        let cosine = proof::cosines(&states, theirs)?;
+        let norm = proof::norms(&norms, theirs)?;
+        Ok(vec![("lowest cosine of a state", cosine), ("largest difference of a gradient norm", norm)])
+    }))
+}
+
 /// What all comparisons of steps with PyTorch share.
 pub(super) fn compare_steps<'a>(
     bench: &'static str,
     place: &Place,
-    folder: &Path,
-    batch: &'a Batch,
-    threads: usize,
+    work: &Work,
+    prove: Prove<'a>,
 ) -> Result<Comparison<'a>> {
-    let net = Net::load(folder)?;
-    let width = net.trunk.d_hidden();
-    let (sequences, targets) = batch.write(place.work(), width)?;
-    let (states, norms) = Step::new(net, batch).answers()?;
-    let prove = move |theirs: &against::Answers| {
-        let cosine = proof::cosines(&states, theirs)?;
-        let norm = proof::norms(&norms, theirs)?;
-        Ok(vec![("lowest cosine of a state", cosine), ("largest difference of a gradient norm", norm)])
-    };
+    let files = work.batch.write(place.work(), work.width)?;
+    let [sequences, targets] = [files.0, files.1].map(|path| super::argument(&path));
     Ok(Comparison {
         bench,
         peer: "torch",
@@ -165,19 +182,19 @@ pub(super) fn compare_steps<'a>(
         script: "torch_step.py",
         ours: Vec::new(),
         job: fields([
-            ("model", json!(folder)),
+            ("model", json!(super::argument(work.folder))),
             ("sequences", json!(sequences)),
             ("targets", json!(targets)),
             ("warmup", json!(3)),
         ]),
         axes: vec![
-            Axis::names("layout", &["per-task", "joint"]),
+            Axis::names("layout", &["by-length", "per-task", "joint"]),
             Axis::names("attention", &["sdpa", "eager"]),
-            against::threads(threads),
+            against::threads(work.threads),
         ],
-        trial: fields([("runs", json!(1)), ("warmup", json!(1))]),
+        trial: fields([("runs", json!(2)), ("warmup", json!(1))]),
         variant: None,
-        prove: Box::new(prove),
+        prove,
     })
 }
 

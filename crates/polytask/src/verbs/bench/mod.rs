@@ -17,6 +17,7 @@ mod batch;
 mod embed;
 mod gramian;
 mod latency;
+mod leftovers;
 mod measure;
 mod mixed_step;
 mod start;

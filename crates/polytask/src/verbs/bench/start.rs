@@ -1,16 +1,17 @@
 //! `polytask bench start`: from the start of the process to the first vector on disk.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use polytask_core::atomic;
 use serde::Serialize;
 use serde_json::json;
+use tempfile::TempDir;
 
-use super::Common;
 use super::measure::{Process, Times, measure};
 use super::texts;
+use super::{Common, leftovers};
 use crate::output::{self, Outcome};
 use crate::suites;
 
@@ -21,7 +22,7 @@ Examples:
   polytask bench start --runs 20 --json
 
 Runs `polytask embed` on one text as a process of its own, model files in the system's cache. Times are wall
-milliseconds of the whole process.")]
+milliseconds of the whole process, memory is that of the largest of these processes.")]
 pub(super) struct Args {
     #[command(flatten)]
     common: Common,
@@ -42,18 +43,18 @@ struct Figures {
 pub(super) fn run(args: &Args) -> Result<Outcome> {
     suites::set_threads(args.common.threads)?;
     let model = args.common.folder()?;
-    let folder = Folder::new()?;
-    let times = Times::of(measure(args.runs, 1, || embed_once(&model, &folder.0))?);
-    let figures = Figures { bench: "start", times, process: Process::now() };
+    let folder = folder()?;
+    let times = Times::of(measure(args.runs, 1, || embed_once(&model, folder.path()))?);
+    let figures = Figures { bench: "start", times, process: Process::children() };
     if args.common.json {
         output::json(&figures)?;
     } else {
-        output::line(format!("process start to first embedding: {}", figures.times))?;
+        output::line(format!("process start to first embedding: {}, {}", figures.times, figures.process))?;
     }
     Ok(Outcome::Done)
 }
 
-/// One process that embeds one text.
+/// One process that embeds one text, with as many threads as this one was told to use.
 fn embed_once(model: &Path, folder: &Path) -> Result<()> {
     let program = std::env::current_exe().context("cannot find the path of this program")?;
     let said = Command::new(program)
@@ -61,6 +62,7 @@ fn embed_once(model: &Path, folder: &Path) -> Result<()> {
         .args(["--model".as_ref(), model])
         .args(["--input".as_ref(), folder.join("text.jsonl").as_path()])
         .args(["--output".as_ref(), folder.join("vector.npy").as_path()])
+        .env("RAYON_NUM_THREADS", rayon::current_num_threads().to_string())
         .stdin(Stdio::null())
         .output()
         .context("cannot start this program again")?;
@@ -69,21 +71,13 @@ fn embed_once(model: &Path, folder: &Path) -> Result<()> {
 }
 
 /// A folder with the text; it vanishes with its value.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Result<Self> {
-        let folder = Self(std::env::temp_dir().join(format!("polytask-start.{}", std::process::id())));
-        atomic::create_dir(&folder.0)?;
-        let line = format!("{}\n", json!({ "text": texts::short().texts[0] }));
-        atomic::write(&folder.0.join("text.jsonl"), line.as_bytes())?;
-        Ok(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // Best effort: a folder left in the temporary folder harms nobody.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+fn folder() -> Result<TempDir> {
+    leftovers::sweep(&std::env::temp_dir(), |name| name.starts_with(leftovers::PREFIX));
+    let folder = tempfile::Builder::new()
+        .prefix(leftovers::PREFIX)
+        .tempdir()
+        .context("cannot create a temporary folder")?;
+    let line = format!("{}\n", json!({ "text": texts::short().texts[0] }));
+    atomic::write(&folder.path().join("text.jsonl"), line.as_bytes())?;
+    Ok(folder)
 }

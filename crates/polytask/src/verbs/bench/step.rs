@@ -14,24 +14,26 @@ use polytask_nn::{Cotangent, Mode, Params, Saved, States, Trunk};
 pub(super) struct Net {
     pub(super) trunk: Arc<dyn Trunk>,
     pub(super) params: Params,
+    /// Whether activations are computed again in the backward.
+    pub(super) recompute: bool,
 }
 
 impl Net {
     /// Fresh weights of MiniLM's shape.
     pub(super) fn fresh() -> Result<Self> {
         let config = BertConfig::mini_lm();
-        Ok(Self { params: bert::init(&config, 1), trunk: Arc::new(Packed::new(config)?) })
+        Ok(Self { params: bert::init(&config, 1), trunk: Arc::new(Packed::new(config)?), recompute: false })
     }
 
     /// The weights of a model folder.
     pub(super) fn load(folder: &Path) -> Result<Self> {
         let encoder = Encoder::load(folder)?;
-        Ok(Self { trunk: encoder.trunk, params: encoder.params })
+        Ok(Self { trunk: encoder.trunk, params: encoder.params, recompute: false })
     }
 
     /// A forward that a backward can follow.
     pub(super) fn forward(&self, batch: &PackedBatch, dropout: f64, step: u64) -> Result<(States, Saved)> {
-        let mode = Mode { dropout, seed: 1, step, save: true, lowest: 0 };
+        let mode = Mode { dropout, seed: 1, step, save: true, recompute: self.recompute, ..Mode::EVAL };
         Ok(self.trunk.forward(&self.params, batch, mode)?)
     }
 }

@@ -1,16 +1,15 @@
 //! `polytask bench train-step`: a training step on sequences of one length.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use polytask_nn::trunk::BertConfig;
 use serde::Serialize;
 use serde_json::json;
 
 use super::against::{self, Place};
 use super::batch::Batch;
 use super::measure::{Process, Times, measure};
-use super::mixed_step::{compare_steps, compile};
+use super::mixed_step::{Work, compare_steps, compile, prove_step};
 use super::step::{Net, Step};
 use crate::output::{self, Outcome};
 use crate::suites;
@@ -37,6 +36,9 @@ pub(super) struct Args {
     /// Folder of a model whose weights are trained; fresh ones of MiniLM's shape otherwise
     #[arg(long)]
     model: Option<PathBuf>,
+    /// Compute activations again in the backward instead of keeping them
+    #[arg(long)]
+    recompute: bool,
     /// Worker threads; 0 means all cores
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -55,6 +57,7 @@ struct Figures {
     bench: &'static str,
     batch: usize,
     length: usize,
+    recompute: bool,
     parameters: usize,
     #[serde(flatten)]
     times: Times,
@@ -64,49 +67,69 @@ struct Figures {
 
 pub(super) fn run(args: &Args) -> Result<Outcome> {
     suites::set_threads(args.threads)?;
-    let config = BertConfig::mini_lm();
-    let most = config.max_position_embeddings;
-    if args.length > most {
-        let what = format!("--length is {}, expected at most {most}", args.length);
-        return output::refuse(what, "a shorter length");
-    }
-    let batch = Batch::equal(args.batch, args.length, config.vocab_size);
-    if args.against.is_some() { compare(args, &batch) } else { alone(args, &batch) }
+    if args.against.is_some() { compare(args) } else { alone(args) }
 }
 
-fn alone(args: &Args, batch: &Batch) -> Result<Outcome> {
-    let net = args.model.as_deref().map_or_else(Net::fresh, Net::load)?;
+impl Args {
+    fn net(&self, folder: Option<&Path>) -> Result<Net> {
+        Ok(Net { recompute: self.recompute, ..folder.map_or_else(Net::fresh, Net::load)? })
+    }
+
+    /// A batch of ids and of a length that the net can read.
+    fn batch(&self, net: &Net) -> Result<Batch> {
+        let most = net.trunk.max_positions();
+        if self.length > most {
+            let what = format!("--length is {}, the model reads at most {most}", self.length);
+            return output::refuse(what, "a shorter length");
+        }
+        Ok(Batch::equal(self.batch, self.length, net.trunk.vocab_size()))
+    }
+
+    /// The work in words.
+    fn size(&self) -> String {
+        let Self { batch, length, .. } = self;
+        let recompute = if self.recompute { ", activations computed again" } else { "" };
+        format!("train step, {batch} x {length} tokens{recompute}")
+    }
+}
+
+fn alone(args: &Args) -> Result<Outcome> {
+    let net = args.net(args.model.as_deref())?;
+    let batch = args.batch(&net)?;
     let parameters = net.params.len();
-    let mut step = Step::new(net, batch);
+    let mut step = Step::new(net, &batch);
     let mut number = 0;
     let times = Times::of(measure(args.runs, 1, || {
         number += 1;
         step.run(number)
     })?);
     let Args { batch, length, .. } = *args;
-    let figures = Figures { bench: "train-step", batch, length, parameters, times, process: Process::now() };
+    let (recompute, process) = (args.recompute, Process::now());
+    let figures = Figures { bench: "train-step", batch, length, recompute, parameters, times, process };
     if args.json {
         output::json(&figures)?;
         return Ok(Outcome::Done);
     }
     let (millions, times, process) = (parameters as f64 / 1e6, &figures.times, &figures.process);
-    output::line(format!(
-        "train step, {batch} x {length} tokens, {millions:.1} M weights: {times}, {process}"
-    ))?;
+    output::line(format!("{}, {millions:.1} M weights: {times}, {process}", args.size()))?;
     Ok(Outcome::Done)
 }
 
-fn compare(args: &Args, batch: &Batch) -> Result<Outcome> {
+fn compare(args: &Args) -> Result<Outcome> {
     let common = super::Common { model: args.model.clone(), threads: args.threads, json: args.json };
     let folder = common.folder()?;
+    let net = args.net(Some(&folder))?;
+    let (batch, width) = (args.batch(&net)?, net.trunk.d_hidden());
     let place = Place::new(&args.options)?;
-    let mut comparison = compare_steps("train-step", &place, &folder, batch, args.threads)?;
-    comparison.what = format!("train step, {} x {} tokens, dropout 0.1", args.batch, args.length);
+    let work = Work { folder: &folder, batch: &batch, width, threads: args.threads };
+    let mut comparison = compare_steps("train-step", &place, &work, prove_step(net, &batch)?)?;
+    comparison.what = format!("{}, dropout 0.1", args.size());
     comparison.ours = ["--batch", "--length", "--runs", "--threads"]
         .into_iter()
         .zip([args.batch, args.length, args.runs, args.threads])
         .flat_map(|(name, value)| [name.to_owned(), value.to_string()])
         .chain(["--model".to_owned(), super::argument(&folder)])
+        .chain(args.recompute.then(|| "--recompute".to_owned()))
         .collect();
     comparison.job.insert("runs".into(), json!(args.runs));
     // One task: padding it apart is padding it together.

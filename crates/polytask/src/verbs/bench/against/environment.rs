@@ -6,17 +6,19 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use polytask_core::{Error, atomic, hash};
 use polytask_data::PullOptions;
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::side::{Side, last_lines};
 use super::{Fields, Options};
 use crate::output;
+use crate::verbs::bench::{argument, leftovers};
 
 /// The pinned versions.
 const REQUIREMENTS: &str = include_str!("../../../../peers/requirements.txt");
@@ -33,20 +35,22 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("onnxruntime_texts.py", include_str!("../../../../peers/onnxruntime_texts.py")),
 ];
 
+/// How the names of folders with scripts start.
+const SCRIPTS_PREFIX: &str = "scripts-";
+
 /// The Python that makes environments.
 const PYTHON: &str = if cfg!(windows) { "python" } else { "python3" };
 
 /// Lines of a failed command that are shown.
 const SHOWN: usize = 12;
 
-/// Temporary folders older than this belong to no process that still runs.
-const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// Where a comparison works: a Python with the peer's packages, the scripts, a folder for this run's files.
 pub(crate) struct Place {
     python: PathBuf,
+    /// What to try when the Python lacks a package.
+    remedy: String,
     scripts: PathBuf,
-    work: PathBuf,
+    work: TempDir,
     cache: PathBuf,
 }
 
@@ -55,34 +59,37 @@ impl Place {
     pub(crate) fn new(options: &Options) -> Result<Self> {
         let cache = PullOptions::from_environment().cache.join("peers");
         atomic::create_dir(&cache)?;
-        sweep(&cache);
+        // First the scripts: the folder of this version is new then.
+        let scripts = write_scripts(&cache)?;
+        leftovers::sweep(&cache, |name| name.starts_with(SCRIPTS_PREFIX) || name.ends_with(".partial"));
+        leftovers::sweep(&std::env::temp_dir(), |name| name.starts_with(leftovers::PREFIX));
         let python = match &options.python {
             Some(python) => python.clone(),
             None => environment(&cache, Path::new(PYTHON), REQUIREMENTS)?,
         };
-        let scripts = write_scripts(&cache)?;
-        let work = cache.join(temporary_name("work"));
-        atomic::create_dir(&work)?;
-        Ok(Self { python, scripts, work, cache })
+        let remedy = remedy(&cache, options.python.as_deref());
+        let work = tempfile::Builder::new().prefix(".work.").suffix(".partial").tempdir_in(&cache);
+        let work = work.map_err(Error::io("create a folder in", &cache))?;
+        Ok(Self { python, remedy, scripts, work, cache })
     }
 
     /// The folder for this run's files; it vanishes with this value.
     pub(crate) fn work(&self) -> &Path {
-        &self.work
+        self.work.path()
     }
 
     /// Runs a script with plain arguments and reads its report.
     pub(crate) fn prepare(&self, script: &str, arguments: &[&Path]) -> Result<Value> {
         output::note(format!("running {script}"));
-        let arguments = arguments.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+        let arguments = arguments.iter().map(|path| argument(path)).collect();
         self.script("preparation", script, arguments, None, super::LIMIT).report()
     }
 
     /// The process that does a job.
     pub(super) fn side(&self, name: &str, script: &str, job: &Fields, limit: Duration) -> Result<Side> {
-        let path = self.work.join(format!("{name}.json"));
+        let path = self.work.path().join(format!("{name}.json"));
         atomic::write_json(&path, job)?;
-        Ok(self.script(name, script, vec![path.to_string_lossy().into_owned()], job.get("threads"), limit))
+        Ok(self.script(name, script, vec![argument(&path)], job.get("threads"), limit))
     }
 
     fn script(
@@ -93,7 +100,7 @@ impl Place {
         threads: Option<&Value>,
         limit: Duration,
     ) -> Side {
-        let script = self.scripts.join(script).to_string_lossy().into_owned();
+        let script = argument(&self.scripts.join(script));
         let arguments = [vec![script], arguments].concat();
         Side {
             name: name.into(),
@@ -101,6 +108,7 @@ impl Place {
             arguments,
             variables: self.variables(threads),
             limit,
+            remedy: Some(self.remedy.clone()),
         }
     }
 
@@ -113,7 +121,7 @@ impl Place {
             ("CUDA_VISIBLE_DEVICES", String::new()),
             // Compiled in the process itself, so that ending it ends all of it.
             ("TORCHINDUCTOR_COMPILE_THREADS", "1".to_owned()),
-            ("TORCHINDUCTOR_CACHE_DIR", self.cache.join("inductor").to_string_lossy().into_owned()),
+            ("TORCHINDUCTOR_CACHE_DIR", argument(&self.cache.join("inductor"))),
         ];
         if let Some(threads) = threads {
             variables.push(("OMP_NUM_THREADS", threads.to_string()));
@@ -122,16 +130,33 @@ impl Place {
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        // Best effort: what is left is swept by a later run.
-        let _ = fs::remove_dir_all(&self.work);
+/// What to try when a package cannot be imported, with the environment or with the Python that was named.
+fn remedy(cache: &Path, python: Option<&Path>) -> String {
+    match python {
+        Some(python) => {
+            let packages: Vec<&str> = packages(REQUIREMENTS).collect();
+            format!("{} -m pip install {}", python.display(), packages.join(" "))
+        }
+        None => {
+            let folder = folder_of(cache, REQUIREMENTS);
+            format!("delete the folder {}; the next run makes the environment again", folder.display())
+        }
     }
+}
+
+/// The packages with their versions.
+fn packages(requirements: &str) -> impl Iterator<Item = &str> {
+    requirements.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+/// The environment's folder.
+fn folder_of(cache: &Path, requirements: &str) -> PathBuf {
+    cache.join(&hash::sha256(requirements.as_bytes())[..16])
 }
 
 /// The environment's Python; the environment is made when it is not there.
 fn environment(cache: &Path, base: &Path, requirements: &str) -> Result<PathBuf> {
-    let target = cache.join(&hash::sha256(requirements.as_bytes())[..16]);
+    let target = folder_of(cache, requirements);
     if python_of(&target).exists() {
         return Ok(python_of(&target));
     }
@@ -227,7 +252,7 @@ fn python_of(environment: &Path) -> PathBuf {
 /// The scripts in a folder named after their content.
 fn write_scripts(cache: &Path) -> Result<PathBuf> {
     let all: String = SCRIPTS.iter().map(|(_, text)| *text).collect();
-    let folder = cache.join(format!("scripts-{}", &hash::sha256(all.as_bytes())[..16]));
+    let folder = cache.join(format!("{SCRIPTS_PREFIX}{}", &hash::sha256(all.as_bytes())[..16]));
     atomic::create_dir(&folder)?;
     for (name, text) in SCRIPTS {
         atomic::write(&folder.join(name), text.as_bytes())?;
@@ -237,19 +262,6 @@ fn write_scripts(cache: &Path) -> Result<PathBuf> {
 
 fn temporary_name(what: &str) -> String {
     format!(".{what}.{}.partial", std::process::id())
-}
-
-/// Removes what processes that were ended left behind.
-fn sweep(cache: &Path) {
-    let is_old = |entry: &fs::DirEntry| {
-        let modified = entry.metadata().and_then(|data| data.modified()).ok();
-        let age = modified.and_then(|at| SystemTime::now().duration_since(at).ok());
-        entry.file_name().to_string_lossy().ends_with(".partial") && age.is_some_and(|age| age > ABANDONED)
-    };
-    for entry in fs::read_dir(cache).into_iter().flatten().flatten().filter(is_old) {
-        // Best effort: it is tried again next time.
-        let _ = fs::remove_dir_all(entry.path());
-    }
 }
 
 #[cfg(all(test, unix))]
@@ -320,8 +332,18 @@ mod tests {
     }
 
     #[test]
+    fn a_package_that_lacks_names_the_folder_to_delete_or_what_to_install() {
+        let cache = Path::new("cache");
+        let ours = remedy(cache, None);
+        assert!(ours.contains(&*folder_of(cache, REQUIREMENTS).to_string_lossy()), "{ours}");
+        let theirs = remedy(cache, Some(Path::new("venv/bin/python")));
+        assert!(theirs.contains("venv/bin/python -m pip install") && theirs.contains("torch=="), "{theirs}");
+    }
+
+    #[test]
     fn every_pinned_package_has_a_version() {
-        let mut lines = REQUIREMENTS.lines().filter(|line| !line.starts_with('#'));
-        assert!(lines.all(|line| line.contains("==")), "{REQUIREMENTS}");
+        let packages: Vec<&str> = packages(REQUIREMENTS).collect();
+        assert!(packages.iter().any(|package| package.starts_with("torch==")), "{REQUIREMENTS}");
+        assert!(packages.iter().all(|package| package.contains("==")), "{REQUIREMENTS}");
     }
 }

@@ -28,6 +28,7 @@ use serde_json::{Map, Value, json};
 pub(super) use self::choose::{Axis, threads};
 pub(super) use self::environment::Place;
 use self::side::Side;
+use super::argument;
 use crate::output::{self, Outcome};
 
 /// How a comparison is made.
@@ -37,7 +38,7 @@ pub(super) struct Options {
     #[arg(long, requires = "against")]
     python: Option<PathBuf>,
     /// Rounds in which both sides run in turn
-    #[arg(long, default_value_t = 5, value_parser = crate::verbs::count)]
+    #[arg(long, requires = "against", default_value_t = 5, value_parser = crate::verbs::count)]
     rounds: usize,
 }
 
@@ -94,9 +95,11 @@ struct Findings {
     proof: Vec<(&'static str, f64)>,
     setting: Fields,
     trials: Vec<choose::Trial>,
-    /// Ours, the peer, and its variant if that worked.
+    /// Ours, the peer, and its variant if that finished a round.
     timed: Vec<rounds::Timed>,
-    /// Why the variant was not timed.
+    /// Rounds in which ours and the peer ran.
+    rounds: usize,
+    /// Why the variant was not timed in every round.
     variant_failed: Option<String>,
 }
 
@@ -118,21 +121,16 @@ pub(super) fn run(
 
 fn find(comparison: &Comparison, place: &Place, rounds: usize) -> Result<Findings> {
     let peer = Peer { comparison, place };
-    let first = choose::first(&comparison.axes);
-    output::note("proving that both sides answer the same");
-    let mut proof = peer.prove(&first, LIMIT)?;
-    output::note("choosing the peer's fastest settings");
-    let (setting, trials) = choose::fastest(&comparison.axes, |setting, limit| peer.trial(setting, limit))?;
-    if setting != first {
-        proof = peer.prove(&setting, LIMIT)?;
-    }
-    let (variant, variant_failed) = peer.variant(&setting);
-    let mut sides = vec![ours(comparison)?, peer.timed(comparison.peer, &setting, LIMIT)?];
-    sides.extend(variant);
-    let timed = rounds::interleave(&sides, rounds, |round| {
+    output::note("proving that both sides answer the same, and choosing the peer's fastest settings");
+    let prove = |setting: &Fields| peer.prove(setting, LIMIT);
+    let time = |setting: &Fields, limit| peer.trial(setting, limit);
+    let choose::Chosen { setting, proof, trials } = choose::choose(&comparison.axes, prove, time)?;
+    let (variant, unproven) = peer.variant(&setting);
+    let sides = [ours(comparison)?, peer.timed(comparison.peer, &setting, LIMIT)?];
+    let (timed, dropped) = rounds::interleave(&sides, variant.as_ref(), rounds, |round| {
         output::note(format!("round {round} of {rounds}"));
     })?;
-    Ok(Findings { proof, setting, trials, timed, variant_failed })
+    Ok(Findings { proof, setting, trials, timed, rounds, variant_failed: unproven.or(dropped) })
 }
 
 /// Our own executable, as the user would run it.
@@ -140,7 +138,14 @@ fn ours(comparison: &Comparison) -> Result<Side> {
     let program = std::env::current_exe().context("cannot find the path of this program")?;
     let arguments =
         [&["bench".into(), comparison.bench.into(), "--json".into()], &comparison.ours[..]].concat();
-    Ok(Side { name: "polytask".into(), program, arguments, variables: Vec::new(), limit: LIMIT })
+    Ok(Side {
+        name: "polytask".into(),
+        program,
+        arguments,
+        variables: Vec::new(),
+        limit: LIMIT,
+        remedy: None,
+    })
 }
 
 /// The peer of a comparison.
@@ -167,13 +172,15 @@ impl Peer<'_> {
     fn trial(&self, setting: &Fields, limit: Option<Duration>) -> Result<Option<f64>> {
         let side = self.side("trial", &[setting, &self.comparison.trial], limit.unwrap_or(LIMIT))?;
         let Some(report) = side.report_in_time()? else { return Ok(None) };
-        Ok(Some(rounds::parts(&report)?.iter().map(|(_, ms)| ms).sum()))
+        rounds::least(&report).map(Some)
     }
 
     /// Asks the peer for its answers and holds them against ours.
     fn prove(&self, setting: &Fields, limit: Duration) -> Result<Vec<(&'static str, f64)>> {
         let path = self.place.work().join("answers.f32");
-        let extra = fields([("prove", json!(path))]);
+        // Answers of an earlier proof prove nothing.
+        let _ = std::fs::remove_file(&path);
+        let extra = fields([("prove", json!(argument(&path)))]);
         let report = self.side("proof", &[setting, &extra], limit)?.report()?;
         let answers = Answers { values: read_values(&path)?, report };
         (self.comparison.prove)(&answers).with_context(|| {

@@ -19,6 +19,15 @@ pub(super) struct Timed {
 }
 
 impl Timed {
+    fn new(side: &Side) -> Self {
+        Self { name: side.name.clone(), parts: Vec::new(), memory: Vec::new(), report: Value::Null }
+    }
+
+    /// One more round.
+    fn run(&mut self, side: &Side) -> Result<()> {
+        self.add(side.report()?).with_context(|| format!("the report of {}", side.name))
+    }
+
     /// A part's times over the rounds.
     pub(super) fn times(&self, part: usize) -> Times {
         Times::of(self.parts[part].1.clone())
@@ -30,14 +39,14 @@ impl Timed {
     }
 
     fn add(&mut self, report: Value) -> Result<()> {
-        let parts = parts(&report)?;
+        let (parts, memory) = (parts(&report)?, number(&report, "peak_rss_mb")?);
         if self.parts.is_empty() {
             self.parts = parts.iter().map(|(name, _)| (name.clone(), Vec::new())).collect();
         }
         for ((_, medians), (_, median)) in self.parts.iter_mut().zip(&parts) {
             medians.push(*median);
         }
-        self.memory.push(number(&report, "peak_rss_mb")?);
+        self.memory.push(memory);
         self.report = report;
         Ok(())
     }
@@ -47,26 +56,42 @@ impl Timed {
     }
 }
 
-/// Runs all sides `rounds` times in turn.
-pub(super) fn interleave(sides: &[Side], rounds: usize, say: impl Fn(usize)) -> Result<Vec<Timed>> {
-    let empty = |side: &Side| Timed {
-        name: side.name.clone(),
-        parts: Vec::new(),
-        memory: Vec::new(),
-        report: Value::Null,
-    };
-    let mut timed: Vec<Timed> = sides.iter().map(empty).collect();
+/// Runs all sides `rounds` times in turn, and the peer's variant after them.
+///
+/// A variant that fails in a round is dropped and keeps the rounds before; gives why.
+pub(super) fn interleave(
+    sides: &[Side],
+    variant: Option<&Side>,
+    rounds: usize,
+    say: impl Fn(usize),
+) -> Result<(Vec<Timed>, Option<String>)> {
+    let mut timed: Vec<Timed> = sides.iter().map(Timed::new).collect();
+    let mut variant = variant.map(|side| (side, Timed::new(side)));
+    let mut dropped = None;
     for round in 1..=rounds {
         say(round);
-        for (side, timed) in sides.iter().zip(&mut timed) {
-            timed.add(side.report()?).with_context(|| format!("the report of {}", side.name))?;
+        sides.iter().zip(&mut timed).try_for_each(|(side, timed)| timed.run(side))?;
+        if let (Some((side, timed)), None) = (&mut variant, &dropped) {
+            dropped = timed.run(side).err().map(|error| format!("{error:#}"));
         }
     }
+    timed.extend(variant.map(|(_, timed)| timed).filter(|timed| !timed.memory.is_empty()));
     for other in &timed[1..] {
         let (ours, theirs) = (timed[0].names(), other.names());
         ensure!(ours == theirs, "polytask timed {ours:?}, {} {theirs:?}", other.name);
     }
-    Ok(timed)
+    Ok((timed, dropped))
+}
+
+/// What a short run says about a setting: the smallest times of its mixes, or its smallest; a latency's percentiles.
+pub(super) fn least(report: &Value) -> Result<f64> {
+    if let Some(mixes) = report.get("mixes").and_then(Value::as_array) {
+        return mixes.iter().map(|mix| number(mix, "min_ms")).sum();
+    }
+    if report.get("p95_ms").is_some() {
+        return Ok(parts(report)?.iter().map(|(_, ms)| ms).sum());
+    }
+    number(report, "min_ms")
 }
 
 /// The medians of a report by part: one per length mix, p50 and p95 of a latency, or one without a name.

@@ -1,14 +1,16 @@
 //! One side of a comparison: a process that prints a JSON object on its last line.
 
-use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use tempfile::NamedTempFile;
+
+use crate::output;
+use crate::verbs::bench::leftovers;
 
 /// A program to be run.
 #[derive(Debug, Clone)]
@@ -21,10 +23,15 @@ pub(super) struct Side {
     pub(super) variables: Vec<(String, String)>,
     /// It is ended when it takes longer.
     pub(super) limit: Duration,
+    /// What to try when it lacks a package.
+    pub(super) remedy: Option<String>,
 }
 
 /// Lines of a failed program's messages that are shown.
 const SHOWN: usize = 12;
+
+/// What Python says when a package is not there or cannot be loaded.
+const LACKS: [&str; 2] = ["ModuleNotFoundError", "ImportError"];
 
 /// How often a running process is looked at.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -40,7 +47,14 @@ impl Side {
     /// As [`Side::report`]; `None` when it took too long.
     pub(super) fn report_in_time(&self) -> Result<Option<Value>> {
         let Some((status, stdout, stderr)) = self.run()? else { return Ok(None) };
-        ensure!(status.success(), "{} failed ({status}):\n{}", self.command(), last_lines(&stderr, SHOWN));
+        if !status.success() {
+            let what = format!("{} failed ({status}):\n{}", self.command(), last_lines(&stderr, SHOWN));
+            let lacks_package = LACKS.iter().any(|error| stderr.contains(error));
+            return match self.remedy.as_ref().filter(|_| lacks_package) {
+                Some(remedy) => output::refuse(what, remedy),
+                None => bail!(what),
+            };
+        }
         let line = stdout.lines().next_back().unwrap_or_default();
         serde_json::from_str::<Value>(line)
             .ok()
@@ -92,35 +106,21 @@ pub(super) fn last_lines(text: &str, n: usize) -> String {
 }
 
 /// A file that vanishes with its value.
-struct Scratch(PathBuf);
+struct Scratch(NamedTempFile);
 
 impl Scratch {
     fn new() -> Result<Self> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("polytask-bench.{}.{number}", std::process::id()));
-        File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self(path))
+        let file = tempfile::Builder::new().prefix(leftovers::PREFIX).tempfile();
+        Ok(Self(file.context("cannot write a temporary file")?))
     }
 
     fn writer(&self) -> Result<Stdio> {
-        Ok(File::create(self.path())?.into())
+        Ok(self.0.reopen()?.into())
     }
 
     fn text(&self) -> Result<String> {
         let mut bytes = Vec::new();
-        File::open(self.path())?.read_to_end(&mut bytes)?;
+        self.0.reopen()?.read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // Best effort: a file left in the temporary folder harms nobody.
-        let _ = std::fs::remove_file(&self.0);
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::choose::Trial;
 use super::machine::Machine;
 use super::rounds::Timed;
 use super::{Comparison, Fields, Findings};
@@ -79,15 +80,8 @@ fn notes(comparison: &Comparison, findings: &Findings) -> Vec<String> {
     let proof: Vec<String> =
         findings.proof.iter().map(|(what, value)| format!("{what} {}", small(*value))).collect();
     let versions = peers.iter().map(|peer| shown(&peer.report["versions"])).next().unwrap_or_default();
-    let rounds = ours.memory.len();
-    let trials: Vec<String> = findings
-        .trials
-        .iter()
-        .map(|(setting, ms)| {
-            let ms = ms.map_or("ended, far slower".to_owned(), |ms| format!("{ms:.1} ms"));
-            format!("  {}: {ms}", shown(&setting.clone().into()))
-        })
-        .collect();
+    let rounds = findings.rounds;
+    let trials: Vec<String> = findings.trials.iter().map(trial).collect();
     let mut notes = vec![
         format!("ratio: peer / polytask, above 1 polytask is faster or needs less; {rounds} rounds in turn"),
         format!("same answers: {}", proof.join(", ")),
@@ -97,9 +91,19 @@ fn notes(comparison: &Comparison, findings: &Findings) -> Vec<String> {
         format!("machine: {}", Machine::here()),
     ];
     if let (Some(variant), Some(why)) = (&comparison.variant, &findings.variant_failed) {
-        notes.push(format!("{} was not timed: {why}", variant.name));
+        let finished = match peers.get(1).map_or(0, |timed| timed.memory.len()) {
+            0 => "was not timed".to_owned(),
+            n => format!("was dropped after {n} of {rounds} rounds"),
+        };
+        notes.push(format!("{} {finished}: {why}", variant.name));
     }
     notes
+}
+
+/// A setting, and its time or why it has lost.
+fn trial((setting, ended): &Trial) -> String {
+    let ended = ended.as_ref().map_or_else(|why| why.replace('\n', "\n    "), |ms| format!("{ms:.1} ms"));
+    format!("  {}: {ended}", shown(&setting.clone().into()))
 }
 
 /// A figure near 1 with the digits that differ from it, one near 0 by its size.
@@ -120,16 +124,26 @@ pub(super) fn json(comparison: &Comparison, findings: &Findings) -> Value {
     let (ours, peers) = findings.sides();
     let variant = comparison.variant.as_ref().map(|variant| {
         let timed = peers.get(1).map(|peer| compared(ours, peer));
-        json!({ "name": variant.name, "worked": timed.is_some(), "why_not": findings.variant_failed, "timed": timed })
+        let rounds = peers.get(1).map_or(0, |peer| peer.memory.len());
+        let why_not = &findings.variant_failed;
+        json!({
+            "name": variant.name,
+            "worked": why_not.is_none(),
+            "why_not": why_not,
+            "rounds": rounds,
+            "timed": timed,
+        })
     });
-    let trials = findings.trials.iter().map(|(setting, ms)| json!({ "setting": setting, "ms": ms }));
+    let trials = findings.trials.iter().map(|(setting, ended)| {
+        json!({ "setting": setting, "ms": ended.as_ref().ok(), "why_not": ended.as_ref().err() })
+    });
     let proof: Fields =
         findings.proof.iter().map(|(what, value)| (what.replace(' ', "_"), json!(value))).collect();
     let mut all = json!({
         "bench": comparison.bench,
         "against": comparison.peer,
         "what": comparison.what,
-        "rounds": ours.memory.len(),
+        "rounds": findings.rounds,
         "proof": proof,
         "settings": { "ours": { "threads": ours.report["threads"] }, "peer": findings.setting },
         "trials": trials.collect::<Vec<_>>(),
