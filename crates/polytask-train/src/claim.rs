@@ -14,16 +14,17 @@ const ENTRIES: &[&str] =
 /// What only a run leaves: one of these tells its folder from that of a user's own suite and encoder.
 const MARKS: &[&str] = &["report.json", "checkpoint", "log.jsonl"];
 
-/// Refuses a folder that holds something, unless it may be replaced or continued.
+/// Refuses a folder that holds something, unless it is a run's and may be replaced or continued.
 pub fn check_free(out: &Path, force: bool, resume: bool) -> Result<()> {
-    let taken = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
+    let taken = is_taken(out);
     if taken && !resume && !force {
         let what = format!("output folder {} exists and is not empty", out.display());
         let remedy = "`--force` to replace a run, `--resume` to continue it, or another `--out`";
         return Err(Problem::new(what).try_this(remedy).into());
     }
-    if taken && force && !MARKS.iter().any(|mark| out.join(mark).exists()) {
-        let what = format!("folder {} holds files but no run, expected a run to replace", out.display());
+    if taken && !MARKS.iter().any(|mark| out.join(mark).exists()) {
+        let verb = if resume { "continue" } else { "replace" };
+        let what = format!("folder {} holds files but no run, expected a run to {verb}", out.display());
         return Err(Problem::new(what).try_this("another `--out`, or empty the folder yourself").into());
     }
     if out.exists() && !out.is_dir() {
@@ -31,6 +32,13 @@ pub fn check_free(out: &Path, force: bool, resume: bool) -> Result<()> {
         return Err(Problem::new(what).try_this("another `--out`").into());
     }
     Ok(())
+}
+
+/// Whether a folder holds anything but files whose first writing was interrupted.
+fn is_taken(out: &Path) -> bool {
+    let is_ours = |name: &str| atomic::unfinished(name).is_some_and(|name| ENTRIES.contains(&name));
+    let mut entries = std::fs::read_dir(out).into_iter().flatten().flatten();
+    entries.any(|entry| !is_ours(&entry.file_name().to_string_lossy()))
 }
 
 /// Makes the run's folder free of an earlier run (`force`) or of what an interrupted one was writing (`resume`),
@@ -130,13 +138,30 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_a_run_is_never_emptied() {
+    fn a_folder_without_a_run_is_never_emptied_nor_written_to() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("model")).unwrap();
         fs::write(folder.path().join("suite.toml"), "mine").unwrap();
-        let error = claim(folder.path(), true, false).unwrap_err().to_string();
-        assert!(error.contains("no run") && error.contains("try: "), "{error}");
-        assert_eq!(names(folder.path()), ["model", "suite.toml"]);
+        for (force, resume, wanted) in [(true, false, "to replace"), (false, true, "to continue")] {
+            let error = claim(folder.path(), force, resume).unwrap_err().to_string();
+            assert!(error.contains("no run") && error.contains(wanted), "{error}");
+            assert!(error.contains("try: another `--out`"), "{error}");
+            assert_eq!(names(folder.path()), ["model", "suite.toml"]);
+        }
+    }
+
+    #[test]
+    fn resume_starts_in_an_absent_an_empty_and_a_just_begun_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("run");
+        for content in [None, Some(".log.jsonl.41.partial")] {
+            claim(&out, false, true).unwrap();
+            assert_eq!(names(&out), ["log.jsonl"]);
+            fs::remove_file(out.join("log.jsonl")).unwrap();
+            content.into_iter().for_each(|name| fs::write(out.join(name), "half").unwrap());
+            claim(&out, false, true).unwrap();
+            assert_eq!(names(&out), ["log.jsonl"]);
+        }
     }
 
     #[test]
@@ -155,7 +180,7 @@ mod tests {
         }
         claim(folder.path(), false, true).unwrap();
         let left = |file: &&str| folder.path().join(file).exists();
-        assert!(!ours.iter().any(|file| left(file)));
-        assert!(others.iter().all(|file| left(file)));
+        assert!(!ours.iter().any(&left));
+        assert!(others.iter().all(left));
     }
 }
