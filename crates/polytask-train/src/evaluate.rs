@@ -107,7 +107,7 @@ pub fn predict(
     for &task in tasks {
         let data = &engine.dataset.tasks[task];
         if let Some((rows, targets)) = known(engine, data, split) {
-            out.insert(task, predict_task(engine, weights, task, &pooled, rows, targets)?);
+            out.insert(task, predict_task(engine, weights, task, &pooled, (split, rows, targets))?);
         }
     }
     Ok(out)
@@ -118,15 +118,15 @@ fn predict_task(
     weights: Weights,
     task: usize,
     pooled: &Pooled,
-    rows: &Rows,
-    targets: &Targets,
+    (split, rows, targets): (Split, &Rows, &Targets),
 ) -> Result<Predictions> {
     let data = &engine.dataset.tasks[task];
     let shown: Vec<usize> = (0..targets.len()).filter(|&i| targets.is_known(i)).collect();
     match targets {
         Targets::Tags(tags) => tag_words(engine, weights, task, rows, tags, &shown),
         Targets::Passages(_) => {
-            rank(data, pooled, rows, targets, &shown, engine.heads[task].queries_told_apart)
+            let told_apart = engine.heads[task].told_apart.contains(&split);
+            rank(data, pooled, rows, targets, &shown, told_apart)
         }
         _ => {
             let output = sentence_outputs(engine, weights, task, pooled, rows, &shown)?;

@@ -1,6 +1,6 @@
 //! Each task's head and loss, as training sees them.
 
-use polytask_core::suite::{Suite, TaskSpec};
+use polytask_core::suite::{SourceSpec, Suite, TaskSpec};
 use polytask_core::{HeadForm, KindInfo, Split};
 use polytask_data::{Dataset, Targets, TaskData};
 use polytask_nn::encoder::freeze_blocks;
@@ -31,8 +31,8 @@ pub struct TaskHead {
     pub lowest: usize,
     /// Hard negatives per query (retrieval).
     pub negatives: usize,
-    /// Whether queries of equal text are queries of their own, as judgements by id have them (retrieval).
-    pub queries_told_apart: bool,
+    /// Splits whose queries of equal text are queries of their own, as judgements by id have them (retrieval).
+    pub told_apart: Vec<Split>,
     /// The metric that decides.
     pub metric: String,
 }
@@ -74,7 +74,7 @@ impl TaskHead {
             lr_factor: spec.lr_factor * suite.train.head_lr_factor,
             lowest: frozen.iter().rposition(|&frozen| frozen).map_or(0, |last| last + 1),
             negatives: negatives as usize,
-            queries_told_apart: !suite.source_of(spec).qrels.is_empty(),
+            told_apart: judged_splits(suite.source_of(spec)),
             metric: spec.metric.clone(),
         })
     }
@@ -88,6 +88,16 @@ impl TaskHead {
     pub fn view<'a>(&self, index: usize, dataset: &'a Dataset) -> TaskView<'a> {
         TaskView { index, data: &dataset.tasks[index], negatives: self.negatives }
     }
+}
+
+/// Splits with judgements by id; a valid split that was cut from train has those of train.
+fn judged_splits(source: &SourceSpec) -> Vec<Split> {
+    let origin = |split: Split| {
+        let is_cut =
+            split == Split::Valid && !source.files.contains_key(&split) && !source.qrels.contains_key(&split);
+        if is_cut { Split::Train } else { split }
+    };
+    Split::ALL.into_iter().filter(|&split| source.qrels.contains_key(&origin(split))).collect()
 }
 
 /// Number of outputs a task's head has.

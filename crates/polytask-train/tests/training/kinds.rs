@@ -127,3 +127,40 @@ fn a_query_that_stands_in_several_rows_is_judged_once_with_all_its_answers() {
     let Predictions::Rankings { rankings, .. } = &predictions[&0] else { panic!("a retrieval task ranks") };
     assert_eq!(rankings.iter().map(|ranking| ranking.relevant.len()).collect::<Vec<_>>(), [2, 1]);
 }
+
+#[test]
+fn equal_queries_are_told_apart_only_in_splits_that_are_judged_by_id() {
+    let data = Data::new();
+    let folder = data.path().join("search");
+    std::fs::create_dir_all(&folder).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    let passage = |id: &str, text: &str| format!("{{\"_id\":\"{id}\",\"text\":\"{text}\"}}\n");
+    write("corpus.jsonl", &(passage("c", "the cup") + &passage("l", "the lamp")));
+    let query = |id: &str, text: &str| {
+        format!("{{\"id\":\"{id}\",\"query\":\"which is {text}\",\"positives\":[\"c\"]}}\n")
+    };
+    let rows = query("a", "red") + &query("b", "red") + &query("d", "blue");
+    for split in Split::ALL {
+        write(&format!("{}.jsonl", split.name()), &rows);
+    }
+    write("judged.tsv", "a\tc\t1\nb\tl\t1\nd\tl\t1\n");
+    let find = |files: &[&str], judged: &str| {
+        let files: Vec<String> = files.iter().map(|s| format!("{s} = \"search/{s}.jsonl\"")).collect();
+        format!(
+            "[[task]]\nname = \"find\"\nkind = \"retrieval\"\ncorpus = \"search/corpus.jsonl\"\n\
+             files = {{ {} }}\nqrels = {{ {judged} = \"search/judged.tsv\" }}\n",
+            files.join(", ")
+        )
+    };
+    let rig = data.rig(&find(&["train", "valid", "test"], "test"), &[]);
+    let heads = rig.blocks();
+    let weights = Weights { trunk: &rig.prepared.encoder.params, heads: &heads };
+    let queries = |split| match &evaluate::predict(&rig.engine(), weights, &[0], split).unwrap()[&0] {
+        Predictions::Rankings { rankings, .. } => rankings.len(),
+        other => panic!("a retrieval task ranks, found {other:?}"),
+    };
+    assert_eq!([Split::Valid, Split::Test].map(queries), [2, 3]);
+    // A valid split cut from judged train is judged as well.
+    let rig = data.rig(&find(&["train", "test"], "train"), &[]);
+    assert_eq!(rig.heads[0].told_apart, [Split::Train, Split::Valid]);
+}
