@@ -64,6 +64,8 @@ pub struct Tokenizer {
     vocab_size: usize,
     special: SpecialIds,
     files: Vec<(String, Vec<u8>)>,
+    /// Whether texts are lower-cased before the file's own steps.
+    lowercase: bool,
     prompts: BTreeMap<String, String>,
     /// What stands before every text.
     prompt: String,
@@ -135,7 +137,7 @@ impl Tokenizer {
         let vocab_size = inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
         probe(&inner)?;
         let (prompts, prompt) = (BTreeMap::new(), String::new());
-        Ok(Self { inner, max_length, vocab_size, special, files, prompts, prompt })
+        Ok(Self { inner, max_length, vocab_size, special, files, lowercase, prompts, prompt })
     }
 
     /// The same tokenizer with one of the folder's prompts before every text, in the place of the default one.
@@ -209,6 +211,17 @@ impl Tokenizer {
     /// Ids of the special tokens.
     pub fn special(&self) -> SpecialIds {
         self.special
+    }
+
+    /// Whether texts are lower-cased before the file's own steps (`do_lower_case` of the sentence config).
+    pub fn lowercase(&self) -> bool {
+        self.lowercase
+    }
+
+    /// Whether both give the same ids for every text: files, length limit, prompt and lower-casing agree.
+    pub fn same_ids(&self, other: &Self) -> bool {
+        let shaping = |t: &Self| (t.max_length, t.lowercase);
+        shaping(self) == shaping(other) && self.prompt == other.prompt && self.files == other.files
     }
 
     /// The files it was read from, as (name, content): what [`Tokenizer::save_to`] writes.
@@ -456,6 +469,26 @@ mod tests {
         assert_eq!(ids.len(), TINY_LENGTH);
         assert_eq!((first[31], first[32]), (125, NO_TOKEN));
         assert_eq!(tiny.encode_words::<&str>(&[]).unwrap(), (vec![2, 3], vec![]));
+    }
+
+    #[test]
+    fn two_tokenizers_are_the_same_only_when_all_that_shapes_ids_is() {
+        let folder = saved_tiny(|json| json["normalizer"] = Value::Null);
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let load = |length| Tokenizer::load(folder.path(), length).unwrap();
+        let plain = load(None);
+        assert!(plain.same_ids(&load(None)) && plain.same_ids(&load(Some(32))));
+        let config = r#"{"prompts": {"query": "ask: "}}"#;
+        write("config_sentence_transformers.json", config);
+        assert!(plain.same_ids(&load(None)), "a prompt that is not used shapes nothing");
+        let mut others = vec![Tokenizer::tiny(), load(Some(31)), load(None).with_prompt("query").unwrap()];
+        write("sentence_bert_config.json", r#"{"do_lower_case": true}"#);
+        others.push(load(None));
+        for other in others {
+            let ids = |t: &Tokenizer| t.encode(&"Ab ".repeat(40)).unwrap();
+            assert!(!plain.same_ids(&other) && !other.same_ids(&plain));
+            assert_ne!(ids(&plain), ids(&other));
+        }
     }
 
     #[test]

@@ -109,9 +109,7 @@ fn predict_like(
             |m: &Model| m.task(&task.name).map(|t| (t.info.labels.clone(), t.info.scale.clone())).ok();
         outputs(model) == outputs(first)
     });
-    let same_tokens = model.tokenizer.files() == first.tokenizer.files()
-        && model.tokenizer.max_length() == first.tokenizer.max_length();
-    if same_tokens && same_outputs {
+    if model.tokenizer.same_ids(&first.tokenizer) && same_outputs {
         return predictions(suite, dataset, model, split);
     }
     let mut suite = suite.clone();

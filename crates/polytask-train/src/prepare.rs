@@ -84,8 +84,8 @@ pub(crate) fn encoder_settings(prepared: &Prepared) -> String {
     let Prepared { encoder, tokenizer, .. } = prepared;
     let files = tokenizer.files().iter().map(|(name, bytes)| format!("{name} {}", hash::sha256(bytes)));
     let dropout = encoder.config.hidden_dropout_prob;
-    let (length, prompt) = (tokenizer.max_length(), tokenizer.prompt());
-    let settings = format!("{} {length} {dropout} {prompt}", encoder.pooling);
+    let (length, lowercase, prompt) = (tokenizer.max_length(), tokenizer.lowercase(), tokenizer.prompt());
+    let settings = format!("{} {length} {lowercase} {dropout} {prompt}", encoder.pooling);
     hash::sha256(files.chain([settings]).collect::<Vec<_>>().join("\n").as_bytes())
 }
 

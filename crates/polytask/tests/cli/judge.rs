@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Place, has, suite, trained, with_suite, write_data};
+use crate::support::{Place, copied_model, has, suite, trained, with_suite, write_data};
 
 const EVAL: [&str; 4] = ["eval", "suite.toml", "--model", "run/model"];
 
@@ -28,6 +28,25 @@ fn against_itself_no_task_differs() {
         assert_eq!([&delta["value"], &delta["low"], &delta["high"]], [&Value::from(0.0); 3], "{task}");
         assert_eq!(task["regressed"], false);
     }
+}
+
+#[test]
+fn each_of_two_models_reads_texts_behind_its_own_prompt() {
+    let (run, place) = (trained(), copied_model());
+    let name = "model/config_sentence_transformers.json";
+    let mut config = place.json(name);
+    config["prompts"] = serde_json::json!({ "ask": "zzz zzz zzz zzz: " });
+    config["default_prompt_name"] = "ask".into();
+    place.write(name, config.to_string());
+    let prompted = place.path("model").display().to_string();
+    let alone = run.polytask(&["eval", "suite.toml", "--model", &prompted, "--json"]).object();
+    let both = run.polytask(&[&EVAL[..], &["--against", &prompted, "--json"]].concat()).object();
+    let scores = |report: &Value, of: &str| -> Vec<Value> {
+        let tasks = report["tasks"].as_array().unwrap().iter();
+        tasks.flat_map(|task| task[of].as_array().unwrap()).map(|score| score["value"].clone()).collect()
+    };
+    assert_eq!(scores(&both, "single"), scores(&alone, "joint"));
+    assert_ne!(scores(&both, "single"), scores(&both, "joint"), "the prompt changes no score");
 }
 
 #[test]
