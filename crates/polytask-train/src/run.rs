@@ -325,8 +325,8 @@ impl Run<'_> {
     /// What a checkpoint must agree on to be continued.
     fn identity(&self) -> String {
         let lineage = &self.parts.lineage;
-        let settings = encoder_settings(self.prepared);
-        format!("{} {} {} {settings} {}", lineage.suite, lineage.data, lineage.encoder, lineage.seed)
+        let (suite, settings) = (suite::weight_hash(&self.prepared.suite), encoder_settings(self.prepared));
+        format!("{suite} {} {} {settings}", lineage.data, lineage.encoder)
     }
 
     /// File name of a single-task result: all that can change it, and nothing else.
@@ -336,11 +336,10 @@ impl Run<'_> {
         suite.train.weighting = polytask_core::method::Choice::named("equal");
         suite.train.gradients = polytask_core::suite::GradientSpace::Full;
         suite.train.conflict_every = 0;
-        suite.train.checkpoint_every = 0;
-        let Lineage { data, encoder, version, threads, .. } = &self.parts.lineage;
+        let Lineage { data, encoder, version, .. } = &self.parts.lineage;
         let settings = encoder_settings(self.prepared);
-        let (suite, head) = (suite::hash(&suite), &self.parts.heads[task].name);
-        let text = format!("{SEMANTICS} {suite} {data} {encoder} {settings} {version} {head} {threads}");
+        let (suite, head) = (suite::weight_hash(&suite), &self.parts.heads[task].name);
+        let text = format!("{SEMANTICS} {suite} {data} {encoder} {settings} {version} {head}");
         format!("{}.json", hash::sha256(text.as_bytes()))
     }
 

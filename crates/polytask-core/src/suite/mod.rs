@@ -30,7 +30,7 @@ pub use keys::{KeyInfo, POOLINGS, Table, ValueType, keys, keys_of};
 pub use parts::SAMPLINGS;
 pub use read::{load, parse};
 pub use template::{template, template_from};
-pub use write::{hash, to_toml};
+pub use write::{hash, to_toml, weight_hash, weight_settings};
 
 /// A part of a task's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

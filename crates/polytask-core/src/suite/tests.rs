@@ -362,6 +362,40 @@ fn the_merged_suite_reads_back_as_itself() {
 }
 
 #[test]
+fn how_a_run_is_done_decides_no_weights_and_everything_else_does() {
+    let (_folder, path) = folder();
+    let with = |set: &[&str]| {
+        let set: Vec<String> = set.iter().map(ToString::to_string).collect();
+        weight_hash(&parse(GOOD, &path, &catalogue(), &set).unwrap())
+    };
+    for same in ["train.threads=3", "train.recompute=true", "train.checkpoint_every=5"] {
+        assert_eq!(with(&[same]), with(&[]), "{same}");
+    }
+    let others = ["seed=14", "train.lr=1e-3", "train.steps=5", "train.cache_mb=3", "model.dropout=0.3"];
+    for other in others {
+        assert_ne!(with(&[other]), with(&[]), "{other}");
+    }
+}
+
+#[test]
+fn a_setting_that_an_older_file_lacks_has_its_default() {
+    let (_folder, path) = folder();
+    let text = "[[task]]\nname='t'\nkind='class'\ndata='data/banking'\n";
+    let written = to_toml(&parse(text, &path, &catalogue(), &[]).unwrap());
+    let expected = weight_settings(&written);
+    let train = written.split_once("[train]\n").unwrap().1.split_once("\n\n").unwrap().0;
+    assert!(train.lines().count() > 20, "{train}");
+    for line in train.lines() {
+        assert_eq!(weight_settings(&written.replace(&format!("{line}\n"), "")), expected, "{line}");
+    }
+    let other = parse(text, &path, &catalogue(), &["train.eps=1e-6".into()]).unwrap();
+    assert_ne!(weight_settings(&to_toml(&other)), expected);
+    assert!(expected.contains(&"lr = 0.00003".to_owned()), "{expected:?}");
+    assert_eq!(weight_settings("not = = toml\nat all"), ["not = = toml", "at all"]);
+    assert_ne!(weight_settings(&format!("later = 1\n{written}")), expected);
+}
+
+#[test]
 fn steps_survive_the_round_trip() {
     let (_folder, path) = folder();
     let suite = parse(GOOD, &path, &catalogue(), &["train.steps=5".into()]).unwrap();

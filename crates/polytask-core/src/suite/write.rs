@@ -6,7 +6,10 @@ use serde_json::{Map, Value};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item};
 
 use super::Suite;
-use super::keys::{Table, ValueType, keys_of};
+use super::keys::{KeyInfo, Table, ValueType, keys_of};
+
+/// Keys of `[train]` that say how a run is done and change no bit of its weights.
+const MEANS: [&str; 3] = ["checkpoint_every", "recompute", "threads"];
 
 /// The suite as a file with every default written out; paths as they are in the suite.
 ///
@@ -22,6 +25,53 @@ pub fn to_toml(suite: &Suite) -> String {
 /// SHA-256 of the merged suite: the same for two suites that mean the same, however they were written.
 pub fn hash(suite: &Suite) -> String {
     crate::hash::sha256(to_toml(suite).as_bytes())
+}
+
+/// SHA-256 of the settings that decide a run's weights: the same for two suites that train to the same bytes.
+pub fn weight_hash(suite: &Suite) -> String {
+    crate::hash::sha256(weight_settings(&to_toml(suite)).join("\n").as_bytes())
+}
+
+/// The settings that decide a run's weights, a line each, of a file that [`to_toml`] wrote: keys that say only how
+/// a run is done are left out, and a key that an earlier version did not write has its default. A text that is no
+/// TOML is its own lines.
+pub fn weight_settings(text: &str) -> Vec<String> {
+    let Ok(document) = text.parse::<DocumentMut>() else { return text.lines().map(str::to_owned).collect() };
+    settings_of(Table::Root, document.as_table())
+}
+
+fn settings_of(table: Table, written: &toml_edit::Table) -> Vec<String> {
+    let is_means = |name: &str| table == Table::Train && MEANS.contains(&name);
+    let known = keys_of(table).filter(|key| !is_means(key.name));
+    let mut lines: Vec<String> = known.flat_map(|key| setting(key, written.get(key.name))).collect();
+    let unknown = written.iter().filter(|(name, _)| keys_of(table).all(|key| key.name != *name));
+    lines.extend(unknown.map(|(name, item)| line(name, item)));
+    lines
+}
+
+/// A key's line, or the lines of its tables.
+fn setting(key: &KeyInfo, given: Option<&Item>) -> Vec<String> {
+    let headed = |header: String, table: Table, written: &toml_edit::Table| {
+        [vec![header], settings_of(table, written)].concat()
+    };
+    match key.value {
+        ValueType::Section(table) => {
+            let written = given.and_then(Item::as_table).cloned().unwrap_or_default();
+            headed(format!("[{}]", key.name), table, &written)
+        }
+        ValueType::Sections(table) => {
+            let all = given.and_then(Item::as_array_of_tables).into_iter().flatten();
+            all.flat_map(|written| headed(format!("[[{}]]", key.name), table, written)).collect()
+        }
+        _ => {
+            let default = || item(&key.value, &serde_json::from_str(key.default).unwrap_or(Value::Null));
+            given.cloned().or_else(default).map(|item| line(key.name, &item)).into_iter().collect()
+        }
+    }
+}
+
+fn line(name: &str, item: &Item) -> String {
+    format!("{name} = {}", item.to_string().trim())
 }
 
 impl Suite {

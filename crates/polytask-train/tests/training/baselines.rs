@@ -73,6 +73,11 @@ fn a_kept_baseline_is_used_again_and_a_corrupt_one_is_trained_again() {
     let other = once("c", &["train.weighting=\"uw\""]);
     assert_eq!(other.1, 2);
     assert_eq!(other.0["tasks"][0]["single"], first.0["tasks"][0]["single"]);
+    // Nor does how it is done.
+    for set in ["train.threads=3", "train.recompute=true", "train.checkpoint_every=1"] {
+        assert_eq!(once("how", &[set]).1, 2, "{set}");
+        fs::remove_dir_all(data.out("how")).unwrap();
+    }
     assert_eq!(once("d", &["train.lr=1e-3"]).1, 0);
     let files: Vec<_> = fs::read_dir(&kept).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(files.len(), 4);

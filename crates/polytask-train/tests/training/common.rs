@@ -266,6 +266,7 @@ impl Rig {
             cache: self.cache.as_ref(),
             dropout: suite.model.dropout.unwrap(),
             seed: suite.seed,
+            recompute: suite.train.recompute,
         }
     }
 

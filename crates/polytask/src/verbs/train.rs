@@ -95,21 +95,25 @@ impl RunArgs {
     }
 }
 
-/// Refuses to continue a run with other settings than it began with. Files are not compared by name, since a
-/// folder may have moved; checkpoints know their content.
+/// Refuses to continue a run with other settings than it began with; those that change no weight may differ.
+/// Files are not compared by name, since a folder may have moved; checkpoints know their content.
 fn check_same(suite: &Suite, out: &Path) -> Result<()> {
     let path = out.join("suite.toml");
     let Ok(before) = std::fs::read_to_string(&path) else { return Ok(()) };
-    let is_path =
-        |line: &&str| ["data", "files", "corpus", "queries", "qrels"].iter().any(|key| line.starts_with(key));
+    let is_path = |line: &String| {
+        ["data", "files", "corpus", "queries", "qrels"].iter().any(|key| line.starts_with(key))
+    };
     let now = suite::to_toml(&suite.with_absolute_paths());
-    let [before, now] =
-        [&before, &now].map(|text| text.lines().filter(|line| !is_path(line)).collect::<Vec<_>>());
+    let [before, now] = [before, now].map(|text| {
+        let mut settings = suite::weight_settings(&text);
+        settings.retain(|line| !is_path(line));
+        settings
+    });
     if before == now {
         return Ok(());
     }
     let n = before.iter().zip(&now).take_while(|(a, b)| a == b).count();
-    let [before, now] = [before, now].map(|lines| lines.get(n).copied().unwrap_or("nothing more"));
+    let [before, now] = [&before, &now].map(|lines| lines.get(n).map_or("nothing more", String::as_str));
     let what = format!("the run in {} began with `{before}`, found `{now}`", out.display());
     output::refuse(what, "the suite, `--set` and `--seed` it began with, or `--force` to start anew")
 }

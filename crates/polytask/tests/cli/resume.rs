@@ -185,7 +185,33 @@ fn a_run_is_not_resumed_with_another_suite_or_seed() {
 }
 
 #[test]
+fn how_a_run_is_done_may_change_on_resume_and_a_setting_its_suite_lacks_has_its_default() {
+    let place = place(1);
+    assert!(kill_when(&mut start(&place, false), || lines(&place, "joint") >= 5));
+    let text = place.read("run/suite.toml");
+    let older: String = text
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with("recompute") && !line.starts_with("eps "))
+        .collect();
+    assert_ne!(older, text);
+    place.write("run/suite.toml", older);
+    let set = ["train.threads=2", "train.recompute=true", "train.checkpoint_every=3"];
+    let set: Vec<&str> = set.iter().flat_map(|set| ["--set", set]).collect();
+    place.polytask(&[&["train", "suite.toml", "--out", "run", "--resume"][..], &set].concat()).done();
+    compare(&place);
+}
+
+#[test]
 fn resuming_where_nothing_was_begun_starts_the_run() {
     let place = place(1);
     resume_and_compare(&place);
+}
+
+#[test]
+fn a_folder_of_the_users_is_not_resumed() {
+    let place = place(1);
+    place.write("run/suite.toml", "mine");
+    let error = place.polytask(&["train", "suite.toml", "--out", "run", "--resume"]).refused();
+    has(&error, &["run", "holds files but no run", "--out"]);
+    assert_eq!((place.read("run/suite.toml"), place.path("run/log.jsonl").exists()), ("mine".into(), false));
 }
