@@ -62,11 +62,18 @@ impl Place {
         command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
         command.env("POLYTASK_CACHE", self.path("cache")).env("HF_HOME", self.path("hub"));
         command.env("COLUMNS", "110").env("POLYTASK_OFFLINE", "1").env("RAYON_NUM_THREADS", "2");
+        command.env_remove("POLYTASK_SIMD");
         command
     }
 
     pub(crate) fn polytask(&self, args: &[&str]) -> Ran {
         Ran::new(&self.command(env!("CARGO_BIN_EXE_polytask"), args).output().unwrap())
+    }
+
+    /// The same with a variable in its environment.
+    pub(crate) fn polytask_where(&self, (name, value): (&str, &str), args: &[&str]) -> Ran {
+        let mut command = self.command(env!("CARGO_BIN_EXE_polytask"), args);
+        Ran::new(&command.env(name, value).output().unwrap())
     }
 
     /// The same with something on standard input.
