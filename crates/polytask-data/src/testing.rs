@@ -45,6 +45,7 @@ pub(crate) fn suite(folder: &Path) -> Suite {
         conflict_every: 0,
         checkpoint_every: 0,
         baselines: true,
+        recompute: false,
         cache_mb: 0,
         threads: 1,
     };

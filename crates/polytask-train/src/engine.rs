@@ -38,6 +38,8 @@ pub struct Engine<'a> {
     pub dropout: f64,
     /// Seed of the run.
     pub seed: u64,
+    /// Whether activations are computed again in the backward instead of kept.
+    pub recompute: bool,
 }
 
 /// The weights an evaluation is made at.
@@ -94,7 +96,14 @@ impl Engine<'_> {
 
     /// How the trunk runs at an optimiser step.
     pub fn train_mode(&self, step: u64) -> Mode {
-        Mode { dropout: self.dropout, seed: self.seed, step, save: true, lowest: self.lowest() }
+        Mode {
+            dropout: self.dropout,
+            seed: self.seed,
+            step,
+            save: true,
+            lowest: self.lowest(),
+            recompute: self.recompute,
+        }
     }
 
     /// Forward of the trunk, from cached states where they are.

@@ -139,6 +139,7 @@ fn predictions(
         cache: None,
         dropout: 0.0,
         seed: suite.seed,
+        recompute: false,
     };
     let block = |head: &TaskHead| Ok(model.task(&head.name)?.block.clone());
     let blocks = heads.iter().map(block).collect::<Result<Vec<Block>>>()?;

@@ -114,6 +114,7 @@ impl<'a> Parts<'a> {
             cache,
             dropout: suite.model.dropout.unwrap_or(encoder.config.hidden_dropout_prob),
             seed: suite.seed,
+            recompute: suite.train.recompute,
         }
     }
 }

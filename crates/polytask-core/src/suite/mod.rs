@@ -162,6 +162,8 @@ pub struct TrainSpec {
     pub checkpoint_every: u64,
     /// Whether single-task models are trained for comparison.
     pub baselines: bool,
+    /// Whether activations are computed again in the backward instead of kept.
+    pub recompute: bool,
     /// Most memory for cached states of the frozen part, in MiB.
     pub cache_mb: usize,
     /// Worker threads; 0 means all cores.

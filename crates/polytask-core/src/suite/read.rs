@@ -175,6 +175,7 @@ impl Reader<'_, '_> {
             conflict_every: section.count("conflict_every"),
             checkpoint_every: section.count("checkpoint_every"),
             baselines: section.flag("baselines"),
+            recompute: section.flag("recompute"),
             cache_mb: section.size("cache_mb"),
             threads: section.size("threads"),
         }
