@@ -185,12 +185,11 @@ impl Model {
     /// The trunk's states.
     fn states(&self, batch: &PackedBatch) -> Result<States> {
         let (trunk, params) = (&self.encoder.trunk, &self.encoder.params);
-        let laid_out = match self.laid_out.get() {
-            Some(laid_out) => laid_out,
-            None => {
-                let new = trunk.lay_out(params)?;
-                self.laid_out.get_or_init(|| new)
-            }
+        let laid_out = if let Some(laid_out) = self.laid_out.get() {
+            laid_out
+        } else {
+            let new = trunk.lay_out(params)?;
+            self.laid_out.get_or_init(|| new)
         };
         Ok(trunk.infer(params, laid_out, batch)?)
     }

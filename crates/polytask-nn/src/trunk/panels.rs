@@ -122,6 +122,9 @@ fn blocks(k: usize) -> impl Iterator<Item = Range<usize>> + Clone {
     (0..k).step_by(depth).map(move |from| from..(from + depth).min(k))
 }
 
+/// Terms of all columns that are written in turn: few, so that they stay in the first-level cache.
+const STEP: usize = 64;
+
 /// Writes `[depth, cols]` as rows of `width` values, the missing ones zero.
 fn fill(panel: &mut [f32], width: usize, from: Mat<'_>) {
     let n = from.n_cols();
@@ -132,8 +135,6 @@ fn fill(panel: &mut [f32], width: usize, from: Mat<'_>) {
         }
         return;
     }
-    // Columns are contiguous: a few terms at a time, so that what is written stays in the first-level cache.
-    const STEP: usize = 64;
     for (i, part) in panel.chunks_mut(STEP * width).enumerate() {
         let terms = i * STEP..i * STEP + part.len() / width;
         let columns = from.rows(terms).t().contiguous_rows().expect("one of the strides is 1");
@@ -202,7 +203,7 @@ impl Band<'_> {
     fn only_start(&mut self) {
         let cols = self.dst.n_cols();
         for i in 0..self.dst.n_rows() {
-            match self.start.from_col(self.first_col) {
+            match self.start.at_col(self.first_col) {
                 Start::Zero => self.dst.row(i).fill(0.0),
                 Start::Bias(bias) => self.dst.row(i).copy_from_slice(&bias[..cols]),
                 Start::Old => {}
@@ -224,17 +225,11 @@ impl Band<'_> {
             let (col, cols) = (p * width, width.min(self.dst.n_cols() - p * width));
             let panel = S::as_simd_f32s(panel).0.as_chunks::<V>().0;
             for (t, tile) in tiles.chunks_exact(depth * ROWS).enumerate() {
-                let (row, tile) = (t * ROWS, tile.as_chunks::<ROWS>().0);
-                match self.dst.n_rows() - row {
-                    1 | 2 => {
-                        self.tile(simd, (row, col..col + cols), sums::<S, V, 2>(simd, tile, panel), start)
-                    }
-                    3 | 4 => {
-                        self.tile(simd, (row, col..col + cols), sums::<S, V, 4>(simd, tile, panel), start)
-                    }
-                    _ => {
-                        self.tile(simd, (row, col..col + cols), sums::<S, V, ROWS>(simd, tile, panel), start)
-                    }
+                let (place, tile) = ((t * ROWS, col..col + cols), tile.as_chunks::<ROWS>().0);
+                match self.dst.n_rows() - t * ROWS {
+                    1 | 2 => self.tile(simd, place, sums::<S, V, 2>(simd, tile, panel), start),
+                    3 | 4 => self.tile(simd, place, sums::<S, V, 4>(simd, tile, panel), start),
+                    _ => self.tile(simd, place, sums::<S, V, ROWS>(simd, tile, panel), start),
                 }
             }
         }
@@ -251,14 +246,14 @@ impl Band<'_> {
     ) {
         for (row, sums) in (row..self.dst.n_rows()).zip(sums) {
             let dst = &mut self.dst.row(row)[cols.clone()];
-            store(simd, dst, sums, start.from_col(self.first_col + cols.start));
+            store(simd, dst, sums, start.at_col(self.first_col + cols.start));
         }
     }
 }
 
 impl Start<'_> {
     #[inline(always)]
-    fn from_col(self, col: usize) -> Self {
+    fn at_col(self, col: usize) -> Self {
         match self {
             Self::Bias(bias) => Self::Bias(&bias[col..]),
             other => other,

@@ -1,6 +1,6 @@
 //! Which vector instructions the row kernels use: the widest this processor has, found once, in one binary.
 //!
-//! [`wide`] runs a piece of code in the version compiled for those instructions. Row kernels fuse no
+//! `wide` runs a piece of code in the version compiled for those instructions. Row kernels fuse no
 //! multiplications with additions and sum in fixed lanes, so every version gives the same bits.
 
 use std::sync::OnceLock;
@@ -89,6 +89,7 @@ mod tests {
 
     /// Soft-max, norm, its backward and GELU of one row.
     #[inline(always)]
+    #[allow(clippy::inline_always)] // it must land in code compiled for each set
     fn work(n: usize) -> Vec<u32> {
         let row: Vec<f32> = (0..n).map(|i| (i as f32 * 1.37).sin() * 4.0).collect();
         let (weight, bias) = (vec![1.3; n], vec![0.2; n]);

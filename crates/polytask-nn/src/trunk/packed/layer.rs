@@ -94,7 +94,7 @@ pub(super) enum Kept {
     /// The norm of the embeddings.
     Embeddings(NormSaved),
     /// A layer.
-    Layer(LayerSaved),
+    Layer(Box<LayerSaved>),
     /// A layer's input, from which the rest is computed again.
     Input(Buf),
 }
@@ -137,7 +137,7 @@ impl LayerContext<'_> {
             }
             _ => {
                 let (saved, out) = self.forward(values, x, keep);
-                (Kept::Layer(saved), out)
+                (Kept::Layer(Box::new(saved)), out)
             }
         }
     }

@@ -132,16 +132,12 @@ impl Place {
 
 /// What to try when a package cannot be imported, with the environment or with the Python that was named.
 fn remedy(cache: &Path, python: Option<&Path>) -> String {
-    match python {
-        Some(python) => {
-            let packages: Vec<&str> = packages(REQUIREMENTS).collect();
-            format!("{} -m pip install {}", python.display(), packages.join(" "))
-        }
-        None => {
-            let folder = folder_of(cache, REQUIREMENTS);
-            format!("delete the folder {}; the next run makes the environment again", folder.display())
-        }
+    if let Some(python) = python {
+        let packages: Vec<&str> = packages(REQUIREMENTS).collect();
+        return format!("{} -m pip install {}", python.display(), packages.join(" "));
     }
+    let folder = folder_of(cache, REQUIREMENTS);
+    format!("delete the folder {}; the next run makes the environment again", folder.display())
 }
 
 /// The packages with their versions.
