@@ -17,6 +17,15 @@ def set_threads(n):
     torch.set_num_interop_threads(1)
 
 
+def start(job):
+    """Threads, random numbers and the job's parts: the encoder, its width, all sequences, and the tasks."""
+    set_threads(job["threads"])
+    torch.manual_seed(13)
+    model = encoder(job)
+    width = model.config.hidden_size
+    return model, width, *read(job, width)
+
+
 def encoder(job):
     """The encoder without pooler (polytask's trunk has none), in training mode, without dropout when proving."""
     dropout = 0.0 if "prove" in job else 0.1

@@ -44,11 +44,7 @@ def products(gradients):
 
 def main():
     job = read_job()
-    torch_batch.set_threads(job["threads"])
-    torch.manual_seed(13)
-    model = torch_batch.encoder(job)
-    width = model.config.hidden_size
-    sequences, tasks = torch_batch.read(job, width)
+    model, width, sequences, tasks = torch_batch.start(job)
     groups = torch_batch.groups(job["layout"], sequences, tasks)
     gradients, versions = gradients_of(model, groups, width), {"torch": torch.__version__}
     if "prove" in job:

@@ -39,11 +39,7 @@ def block_norms(model):
 
 def main():
     job = read_job()
-    torch_batch.set_threads(job["threads"])
-    torch.manual_seed(13)
-    model = torch_batch.encoder(job)
-    width = model.config.hidden_size
-    sequences, tasks = torch_batch.read(job, width)
+    model, width, sequences, tasks = torch_batch.start(job)
     plain = torch_batch.groups(job["layout"], sequences, tasks)
     # Tasks that share a group share its backward.
     groups = [(group, group.whole_target(width)) for group in plain]

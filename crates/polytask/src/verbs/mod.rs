@@ -14,8 +14,9 @@ mod search;
 mod show;
 mod train;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
+use polytask_core::{Error, Problem};
 
 use crate::output::Outcome;
 
@@ -71,7 +72,10 @@ impl Cli {
     /// Runs the verb.
     pub(crate) fn run(self) -> Result<Outcome> {
         if let Some(wanted) = std::env::var("POLYTASK_SIMD").ok().filter(|wanted| !wanted.is_empty()) {
-            polytask_nn::trunk::simd::choose(&wanted).context("POLYTASK_SIMD")?;
+            polytask_nn::trunk::simd::choose(&wanted).map_err(|error| {
+                let what = format!("POLYTASK_SIMD: {error}");
+                Error::from(Problem::new(what).try_this("unset it to use the widest there are"))
+            })?;
         }
         match self.verb {
             Verb::Demo(args) => demo::run(&args),

@@ -27,5 +27,5 @@ fn instructions_are_chosen_by_the_environment_and_unknown_ones_refused() {
     assert_eq!(chosen("").object(), place.polytask(&["info", "--json"]).object());
     let ran = chosen("nonsense");
     assert_eq!((ran.code, ran.out.as_str()), (2, ""));
-    has(&ran.err, &["error: ", SIMD, "nonsense", "portable"]);
+    has(&ran.err, &["error: ", SIMD, "nonsense", "portable", "try: unset it"]);
 }

@@ -6,6 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use polytask_core::{Error, Problem};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
@@ -77,7 +78,10 @@ impl Side {
             .stdout(stdout.writer()?)
             .stderr(stderr.writer()?)
             .spawn()
-            .with_context(|| format!("cannot start {}", self.program.display()))?;
+            .map_err(|error| {
+                let what = format!("cannot start {}: {error}", self.program.display());
+                Error::from(Problem::new(what).try_this("the path of a program that can be run"))
+            })?;
         let Some(status) = self.wait(&mut child)? else { return Ok(None) };
         Ok(Some((status, stdout.text()?, stderr.text()?)))
     }
