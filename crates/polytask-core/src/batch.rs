@@ -27,6 +27,11 @@ impl PackedBatch {
         batch
     }
 
+    /// The layout of one state per token.
+    pub fn layout(&self) -> Layout {
+        Layout { starts: self.starts.clone() }
+    }
+
     /// Appends one sequence.
     pub fn push(&mut self, sequence: &[u32]) {
         self.ids.extend_from_slice(sequence);
@@ -54,6 +59,49 @@ impl PackedBatch {
     }
 }
 
+/// Where the output states of each sequence lie: those of sequence `s` are rows `starts[s]..starts[s + 1]`.
+///
+/// A trunk of token rows gives one state per token, so its layout is the batch's own; others give as many states
+/// as they like (an image becomes one vector or a grid of them).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Where the states of each sequence start, `[sequences + 1]`; the first is 0, the last is the number of rows.
+    pub starts: Vec<u32>,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self { starts: vec![0] }
+    }
+}
+
+impl Layout {
+    /// `n` sequences of `rows` states each.
+    pub fn even(n: usize, rows: usize) -> Self {
+        Self { starts: (0..=n).map(|s| (s * rows) as u32).collect() }
+    }
+
+    /// Number of state rows.
+    pub fn n_rows(&self) -> usize {
+        self.starts.last().map_or(0, |&end| end as usize)
+    }
+
+    /// Number of sequences.
+    pub fn n_sequences(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// State rows of sequence `s`.
+    pub fn rows(&self, s: usize) -> std::ops::Range<usize> {
+        self.starts[s] as usize..self.starts[s + 1] as usize
+    }
+
+    /// Number of states of sequence `s`.
+    pub fn length(&self, s: usize) -> usize {
+        self.rows(s).len()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +112,15 @@ mod tests {
         assert_eq!((batch.n_rows(), batch.n_sequences()), (4, 3));
         assert_eq!(&batch.ids[batch.rows(2)], [9]);
         assert_eq!(batch.length(1), 0);
+        let layout = batch.layout();
+        assert_eq!((layout.n_rows(), layout.n_sequences(), layout.rows(2)), (4, 3, 3..4));
+    }
+
+    #[test]
+    fn an_even_layout_gives_every_sequence_as_many_states() {
+        let layout = Layout::even(3, 4);
+        assert_eq!((layout.n_rows(), layout.n_sequences()), (12, 3));
+        assert_eq!((layout.rows(1), layout.length(2)), (4..8, 4));
+        assert_eq!(Layout::default().n_rows(), 0);
     }
 }

@@ -19,7 +19,7 @@ pub mod report;
 pub mod rng;
 pub mod suite;
 
-pub use batch::PackedBatch;
+pub use batch::{Layout, PackedBatch};
 pub use error::{Error, Place, Problem, Result};
 pub use kind::{HeadForm, KindInfo, TargetType};
 pub use method::{Family, MethodInfo, ParamInfo};

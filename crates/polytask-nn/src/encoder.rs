@@ -112,7 +112,7 @@ impl Encoder {
     /// As [`Encoder::embed`] with other weights of the same layout.
     pub fn embed_with(&self, params: &Params, batch: &PackedBatch) -> Result<States> {
         let (states, _) = self.trunk.forward(params, batch, Mode::EVAL)?;
-        let pooled = self.pooling.forward(&states, batch);
+        let pooled = self.pooling.forward(&states, &self.trunk.layout(batch));
         Ok(self.finish(pooled))
     }
 

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use polytask_core::{PackedBatch, Problem};
+use polytask_core::{Layout, Problem};
 use rayon::prelude::*;
 
 use crate::params::Real;
@@ -114,11 +114,11 @@ impl Pooling {
     ///
     /// # Shapes
     /// `states`: `[rows, d_hidden]` → `[sequences, width]`.
-    pub fn forward<T: Real>(&self, states: &States<T>, batch: &PackedBatch) -> States<T> {
+    pub fn forward<T: Real>(&self, states: &States<T>, layout: &Layout) -> States<T> {
         let (d, width) = (states.width, self.width(states.width));
-        let mut values = vec![T::ZERO; batch.n_sequences() * width];
+        let mut values = vec![T::ZERO; layout.n_sequences() * width];
         values.par_chunks_mut(width.max(1)).enumerate().for_each(|(s, pooled)| {
-            let rows = batch.rows(s);
+            let rows = layout.rows(s);
             let x = &states.values[rows.start * d..rows.end * d];
             for (mode, out) in self.modes.iter().zip(pooled.chunks_mut(d)) {
                 pool(*mode, x, out);
@@ -134,16 +134,16 @@ impl Pooling {
     pub fn vjp<T: Real>(
         &self,
         states: &States<T>,
-        batch: &PackedBatch,
+        layout: &Layout,
         sequences: &[u32],
         d_pooled: &[T],
     ) -> Vec<T> {
         let (d, width) = (states.width, self.width(states.width));
-        let n_rows: usize = sequences.iter().map(|&s| batch.length(s as usize)).sum();
+        let n_rows: usize = sequences.iter().map(|&s| layout.length(s as usize)).sum();
         let mut values = vec![T::ZERO; n_rows * d];
         let mut rest = &mut values[..];
         for (&s, d_vector) in sequences.iter().zip(d_pooled.chunks(width.max(1))) {
-            let rows = batch.rows(s as usize);
+            let rows = layout.rows(s as usize);
             let x = &states.values[rows.start * d..rows.end * d];
             let (dx, behind) = rest.split_at_mut(x.len());
             for (mode, d_out) in self.modes.iter().zip(d_vector.chunks(d)) {
@@ -213,7 +213,7 @@ fn highest<T: Real>(x: &[T], d: usize, column: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use polytask_core::{Purpose, Rng};
+    use polytask_core::{PackedBatch, Purpose, Rng};
     use serde::Deserialize;
 
     #[derive(Deserialize)]
@@ -229,8 +229,8 @@ mod tests {
         pooled: Vec<f64>,
     }
 
-    fn batch(lengths: &[usize]) -> PackedBatch {
-        PackedBatch::pack(lengths.iter().map(|&n| vec![0; n]))
+    fn layout(lengths: &[usize]) -> Layout {
+        PackedBatch::pack(lengths.iter().map(|&n| vec![0; n])).layout()
     }
 
     #[test]
@@ -239,7 +239,7 @@ mod tests {
         let golden: Golden = serde_json::from_str(include_str!("golden.json")).unwrap();
         for case in golden.pooling {
             let pooling: Pooling = case.modes.join("+").parse().unwrap();
-            let pooled = pooling.forward(&States { values: case.states, width: 4 }, &batch(&case.lengths));
+            let pooled = pooling.forward(&States { values: case.states, width: 4 }, &layout(&case.lengths));
             assert_eq!(pooled.width, pooling.width(4));
             for (a, b) in pooled.values.iter().zip(&case.pooled) {
                 assert!((a - b).abs() < 1e-8, "{pooling}: {a} {b}");
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_backward_of_every_mode_equals_finite_differences() {
-        let batch = batch(&[3, 0, 1, 4]);
+        let layout = layout(&[3, 0, 1, 4]);
         let mut rng = Rng::new(1, Purpose::Bench, &[]);
         let mut draws = |n: usize| (0..n).map(|_| rng.normal()).collect::<Vec<f64>>();
         let mut states = States { values: draws(8 * 3), width: 3 };
@@ -259,11 +259,11 @@ mod tests {
             // Sequences 1 (empty), 0 and 3, in this order; sequence 2 has no gradient.
             let touched = [1, 0, 3];
             let d_pooled = draws(3 * width);
-            let found = pooling.vjp(&states, &batch, &touched, &d_pooled);
+            let found = pooling.vjp(&states, &layout, &touched, &d_pooled);
             let mut objective = |row: usize, column: usize, h: f64| {
                 let i = row * 3 + column;
                 states.values[i] += h;
-                let pooled = pooling.forward(&states, &batch);
+                let pooled = pooling.forward(&states, &layout);
                 states.values[i] -= h;
                 let of = |(k, &s): (usize, &u32)| -> f64 {
                     let d = &d_pooled[k * width..(k + 1) * width];
@@ -271,7 +271,7 @@ mod tests {
                 };
                 touched.iter().enumerate().map(of).sum::<f64>()
             };
-            let rows: Vec<usize> = touched.iter().flat_map(|&s| batch.rows(s as usize)).collect();
+            let rows: Vec<usize> = touched.iter().flat_map(|&s| layout.rows(s as usize)).collect();
             assert_eq!(found.len(), rows.len() * 3);
             for (k, &row) in rows.iter().enumerate() {
                 for column in 0..3 {
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn an_empty_sequence_pools_to_zeros() {
         let pooling = Pooling { modes: PoolMode::ALL.to_vec() };
-        let pooled = pooling.forward(&States { values: vec![1.0_f32, 2.0], width: 2 }, &batch(&[0, 1]));
+        let pooled = pooling.forward(&States { values: vec![1.0_f32, 2.0], width: 2 }, &layout(&[0, 1]));
         assert!(pooled.row(0).iter().all(|&x| x == 0.0));
         assert_eq!(pooled.row(1), [1.0, 2.0].repeat(6));
     }

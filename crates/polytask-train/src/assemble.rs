@@ -4,8 +4,9 @@
 
 use std::collections::HashMap;
 
-use polytask_core::{PackedBatch, Purpose, Rng, Split};
+use polytask_core::{Layout, PackedBatch, Purpose, Rng, Split};
 use polytask_data::{Dataset, Relevance, Rows, Targets, TaskData, TextId};
+use polytask_nn::Trunk;
 use polytask_nn::objective::Target;
 
 /// A step's batch: the texts once, and what each task makes of them.
@@ -13,6 +14,8 @@ use polytask_nn::objective::Target;
 pub struct StepBatch {
     /// The distinct texts.
     pub packed: PackedBatch,
+    /// Where the trunk's states of each text lie.
+    pub layout: Layout,
     /// The text of each sequence, `[sequences]`.
     pub texts: Vec<TextId>,
     /// The tasks with known targets here, in suite order.
@@ -24,7 +27,7 @@ pub struct StepBatch {
 pub struct Part {
     /// Suite index of the task.
     pub task: usize,
-    /// Sequences it touches, ascending, each once.
+    /// Sequences of the layout it touches, ascending, each once.
     pub sequences: Vec<u32>,
     /// What a row of the head's leaf is.
     pub leaf: Leaf,
@@ -43,7 +46,7 @@ pub struct Part {
 pub enum Leaf {
     /// The pooled vector of each sequence in `sequences`.
     Sentences,
-    /// The state of these packed rows (first tokens of words).
+    /// The state of these rows of the layout (first tokens of words).
     Tokens(Vec<u32>),
 }
 
@@ -67,13 +70,14 @@ pub struct TaskView<'a> {
     pub negatives: usize,
 }
 
-/// The batch of some rows of some sources for the given tasks.
+/// The batch of some rows of some sources for the given tasks, as this trunk lays out its states.
 pub fn assemble(
     dataset: &Dataset,
     tasks: &[TaskView],
     split: Split,
     draws: &[(usize, Vec<u32>)],
     draw: Draw,
+    trunk: &dyn Trunk,
 ) -> StepBatch {
     let mut builder = Builder { dataset, batch: StepBatch::default(), sequence_of: HashMap::new() };
     for task in tasks {
@@ -83,7 +87,7 @@ pub fn assemble(
             }
         }
     }
-    builder.batch
+    StepBatch { layout: trunk.layout(&builder.batch.packed), ..builder.batch }
 }
 
 struct Builder<'a> {

@@ -28,14 +28,14 @@ fn merge_members(
     sequences.sort_unstable();
     sequences.dedup();
     let starts = offsets(batch, &sequences);
-    let n_rows: usize = sequences.iter().map(|&s| batch.packed.length(s as usize)).sum();
+    let n_rows: usize = sequences.iter().map(|&s| batch.layout.length(s as usize)).sum();
     let first = members.first().map(|(part, _)| &part.cotangent);
     let width = first.map_or(0, |c| c.values.len() / rows_of(batch, &c.sequences).max(1));
     let mut values = vec![0.0; n_rows * width];
     for (part, weight) in members {
         let mut from = 0;
         for &s in &part.cotangent.sequences {
-            let n = batch.packed.length(s as usize) * width;
+            let n = batch.layout.length(s as usize) * width;
             let at = starts[s as usize] as usize * width;
             let source = &part.cotangent.values[from..from + n];
             values[at..at + n].iter_mut().zip(source).for_each(|(v, g)| *v += *weight as f32 * g);
@@ -47,24 +47,24 @@ fn merge_members(
 
 /// For each sequence of the batch, its first row among the rows of `sequences` laid end to end.
 fn offsets(batch: &StepBatch, sequences: &[u32]) -> Vec<u32> {
-    let mut starts = vec![0; batch.packed.n_sequences()];
+    let mut starts = vec![0; batch.layout.n_sequences()];
     let mut next = 0;
     for &s in sequences {
         starts[s as usize] = next;
-        next += batch.packed.length(s as usize) as u32;
+        next += batch.layout.length(s as usize) as u32;
     }
     starts
 }
 
 fn rows_of(batch: &StepBatch, sequences: &[u32]) -> usize {
-    sequences.iter().map(|&s| batch.packed.length(s as usize)).sum()
+    sequences.iter().map(|&s| batch.layout.length(s as usize)).sum()
 }
 
 /// Calls `put(index in [rows × width], value)` for each value of a cotangent.
 pub(crate) fn place(batch: &StepBatch, cotangent: &Cotangent, width: usize, mut put: impl FnMut(usize, f32)) {
     let mut values = cotangent.values.iter();
     for &s in &cotangent.sequences {
-        let rows = batch.packed.rows(s as usize);
+        let rows = batch.layout.rows(s as usize);
         (rows.start * width..rows.end * width)
             .zip(values.by_ref().take(rows.len() * width))
             .for_each(|(at, v)| put(at, *v));
@@ -75,10 +75,10 @@ pub(crate) fn place(batch: &StepBatch, cotangent: &Cotangent, width: usize, mut 
 pub(crate) fn scatter(batch: &StepBatch, part: &Part, rows: &[u32], width: usize, d_z: &[f32]) -> Vec<f32> {
     let starts = offsets(batch, &part.sequences);
     let mut values = vec![0.0; rows_of(batch, &part.sequences) * width];
-    let sequence_of = |row: u32| batch.packed.starts.partition_point(|&start| start <= row) - 1;
+    let sequence_of = |row: u32| batch.layout.starts.partition_point(|&start| start <= row) - 1;
     for (&row, gradient) in rows.iter().zip(d_z.chunks(width.max(1))) {
         let s = sequence_of(row);
-        let at = (starts[s] + row - batch.packed.starts[s]) as usize * width;
+        let at = (starts[s] + row - batch.layout.starts[s]) as usize * width;
         values[at..at + width].iter_mut().zip(gradient).for_each(|(v, g)| *v += g);
     }
     values

@@ -142,7 +142,7 @@ impl Engine<'_> {
         step: u64,
     ) -> Result<Evaluation> {
         let states = displaced.unwrap_or(&forward.states);
-        let pooled = self.pooling.forward(states, &batch.packed);
+        let pooled = self.pooling.forward(states, &batch.layout);
         let (mut parts, mut broken) = (Vec::new(), Vec::new());
         for part in wanted {
             match self.part_gradient(heads, batch, part, states, &pooled, step)? {
@@ -157,7 +157,7 @@ impl Engine<'_> {
     pub fn losses(&self, weights: Weights, batch: &StepBatch, step: u64) -> Result<Vec<f64>> {
         let mode = Mode { save: false, ..self.train_mode(step) };
         let (states, _) = self.forward(weights.trunk, &batch.packed, &batch.texts, mode)?;
-        let pooled = self.pooling.forward(&states, &batch.packed);
+        let pooled = self.pooling.forward(&states, &batch.layout);
         let loss = |part: &Part| {
             let (head, (input, _)) = (&self.heads[part.task], self.input(part, &states, &pooled, step));
             let loss = objective::value(&*head.head, &weights.heads[part.task], &*head.loss, &input)?;
@@ -226,7 +226,7 @@ impl Engine<'_> {
     /// From dL/d(leaf) to dL/d(states) on the part's sequences.
     fn states_gradient(&self, batch: &StepBatch, part: &Part, states: &States, d_z: &[f32]) -> Vec<f32> {
         match &part.leaf {
-            Leaf::Sentences => self.pooling.vjp(states, &batch.packed, &part.sequences, d_z),
+            Leaf::Sentences => self.pooling.vjp(states, &batch.layout, &part.sequences, d_z),
             Leaf::Tokens(rows) => scatter(batch, part, rows, states.width, d_z),
         }
     }
@@ -254,7 +254,7 @@ impl Engine<'_> {
         direction: Vec<f32>,
         sum: &mut dyn GradSink,
     ) -> Result<()> {
-        let sequences = (0..batch.packed.n_sequences() as u32).collect();
+        let sequences = (0..batch.layout.n_sequences() as u32).collect();
         let lowest = evaluation.parts.iter().map(|p| p.cotangent.lowest).min().unwrap_or(0);
         let cotangent = Cotangent { task: 0, sequences, values: direction, lowest };
         Ok(self.trunk.vjp(trunk, &evaluation.forward.saved, &[cotangent], sum)?)
@@ -303,7 +303,7 @@ impl Engine<'_> {
         tasks: &[usize],
     ) -> Jacobian {
         let d_hidden = self.trunk.d_hidden();
-        let width = batch.packed.n_rows() * d_hidden;
+        let width = batch.layout.n_rows() * d_hidden;
         let mut values = vec![0.0; tasks.len() * width];
         for (&task, row) in tasks.iter().zip(values.chunks_mut(width.max(1))) {
             if let Some(part) = evaluation.part(task) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use polytask_core::{HeadForm, KindInfo, PackedBatch, Split};
+use polytask_core::{HeadForm, KindInfo, Layout, PackedBatch, Split};
 use polytask_data::{Rows, Targets, TaskData, TextId};
 use polytask_eval::{Predictions, Ranking};
 use polytask_nn::{Mode, Params, States, objective, topk};
@@ -30,8 +30,8 @@ impl Pooled {
         let place = texts.iter().enumerate().map(|(i, &t)| (t, i as u32)).collect();
         let width = engine.pooling.width(engine.trunk.d_hidden());
         let mut states = States { values: vec![0.0; texts.len() * width], width };
-        for_batches(engine, trunk, &texts, |first_of, packed, batch_states| {
-            let pooled = engine.pooling.forward(batch_states, packed);
+        for_batches(engine, trunk, &texts, |first_of, layout, batch_states| {
+            let pooled = engine.pooling.forward(batch_states, layout);
             for (i, &at) in first_of.iter().enumerate() {
                 states.values[at * width..(at + 1) * width].copy_from_slice(pooled.row(i));
             }
@@ -46,19 +46,20 @@ impl Pooled {
     }
 }
 
-/// Runs the trunk over `texts`; `visit` gets each batch's positions in `texts`, the batch and its states.
+/// Runs the trunk over `texts`; `visit` gets each batch's positions in `texts`, its states and their
+/// layout.
 fn for_batches(
     engine: &Engine,
     trunk: &Params,
     texts: &[TextId],
-    mut visit: impl FnMut(&[usize], &PackedBatch, &States) -> Result<()>,
+    mut visit: impl FnMut(&[usize], &Layout, &States) -> Result<()>,
 ) -> Result<()> {
     let store = &engine.dataset.texts;
     for now in by_length(texts.len(), |i| store.tokens(texts[i]).len()) {
         let ids: Vec<TextId> = now.iter().map(|&i| texts[i]).collect();
         let packed = PackedBatch::pack(ids.iter().map(|&t| store.tokens(t)));
         let (states, _) = engine.forward(trunk, &packed, &ids, Mode::EVAL)?;
-        visit(&now, &packed, &states)?;
+        visit(&now, &engine.trunk.layout(&packed), &states)?;
     }
     Ok(())
 }
@@ -225,12 +226,12 @@ fn tag_words(
     let texts: Vec<TextId> = shown.iter().map(|&i| rows.inputs(i)[0]).collect();
     let truth: Vec<Vec<u32>> = shown.iter().map(|&i| tags[i].clone().unwrap_or_default()).collect();
     let mut predicted: Vec<Vec<u32>> = truth.iter().map(|t| vec![outside; t.len()]).collect();
-    for_batches(engine, weights.trunk, &texts, |positions, packed, states| {
+    for_batches(engine, weights.trunk, &texts, |positions, layout, states| {
         for (s, &at) in positions.iter().enumerate() {
             let starts = engine.dataset.texts.word_starts(texts[at]).unwrap_or(&[]);
             let seen: Vec<(usize, u32)> =
                 starts.iter().copied().enumerate().filter(|(_, start)| *start != u32::MAX).collect();
-            let row = |start: u32| states.row(packed.rows(s).start + start as usize);
+            let row = |start: u32| states.row(layout.rows(s).start + start as usize);
             let z: Vec<f32> = seen.iter().flat_map(|&(_, start)| row(start).iter().copied()).collect();
             let inputs = [(0..seen.len() as u32).collect::<Vec<_>>()];
             let head = &*engine.heads[task].head;

@@ -174,7 +174,9 @@ impl Model {
         let mut out = States { values: vec![0.0; texts.len() * width], width };
         for places in by_length(tokens.len(), |i| tokens[i].len()) {
             let packed = PackedBatch::pack(places.iter().map(|&i| &tokens[i]));
-            let vectors = finish(self.encoder.pooling.forward(&self.states(&packed)?, &packed));
+            let vectors = finish(
+                self.encoder.pooling.forward(&self.states(&packed)?, &self.encoder.trunk.layout(&packed)),
+            );
             for (i, &place) in places.iter().enumerate() {
                 out.values[place * width..(place + 1) * width].copy_from_slice(vectors.row(i));
             }

@@ -204,7 +204,7 @@ impl Probe for StepProbe<'_> {
         Ok(method::States {
             values: states.values.clone(),
             width: states.width,
-            samples: placed.batch.packed.starts.iter().map(|&start| start as usize).collect(),
+            samples: placed.batch.layout.starts.iter().map(|&start| start as usize).collect(),
         })
     }
 

@@ -115,7 +115,8 @@ impl Trainer<'_> {
         let draw = Draw { seed: self.engine.seed, step: self.plan.joint_step(step - 1) };
         let batch = |k: u64| {
             let at = (step - 1 + k * n / (extra + 1)) % n;
-            assemble(self.engine.dataset, &views, Split::Train, &self.plan.step(at), draw)
+            let rows = self.plan.step(at);
+            assemble(self.engine.dataset, &views, Split::Train, &rows, draw, self.engine.trunk)
         };
         (0..=extra).map(batch).collect()
     }

@@ -30,7 +30,7 @@ pub use bert::BertConfig;
 pub use composed::Composed;
 pub use packed::Packed;
 
-use polytask_core::PackedBatch;
+use polytask_core::{Layout, PackedBatch};
 
 use crate::Result;
 use crate::params::{Params, Real};
@@ -85,12 +85,13 @@ pub type Saved = Box<dyn std::any::Any + Send + Sync>;
 /// Weights arranged for many passes; opaque, and only good for the trunk and parameters that made it.
 pub type LaidOut = Box<dyn std::any::Any + Send + Sync>;
 
-/// dL/dz of one task at the trunk's output, on the sequences it touches.
+/// dL/dz of one task at the trunk's output, on the sequences it touches; sequences and rows are those of the
+/// trunk's [layout](Trunk::layout).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cotangent<T = f32> {
     /// Index of the task (row of the Gramian or Jacobian).
     pub task: usize,
-    /// Sequences of the batch it touches, ascending, each once.
+    /// Sequences of the layout it touches, ascending, each once.
     pub sequences: Vec<u32>,
     /// Values for the rows of those sequences laid end to end, `[rows of sequences, d_hidden]`.
     pub values: Vec<T>,
@@ -143,10 +144,22 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
     /// Number of parameter blocks; block order is that of [`Params::blocks`], lowest first.
     fn n_blocks(&self) -> usize;
 
+    /// Versions of its states that each sequence has: one, or one per task where the tasks share only a part of
+    /// the network.
+    fn n_views(&self) -> usize {
+        1
+    }
+
+    /// Where the states of a batch lie. With several views the layout has `n_views × n_sequences` sequences: view
+    /// `v` of sequence `s` is number `v × n_sequences + s`.
+    fn layout(&self, batch: &PackedBatch) -> Layout {
+        batch.layout()
+    }
+
     /// States of all rows, and what the backward needs when `mode.save`.
     ///
     /// # Shapes
-    /// `batch`: `[rows]` ids → states `[rows, d_hidden]`.
+    /// `batch`: `[rows]` ids → states `[rows of the layout, d_hidden]`.
     fn forward(&self, params: &Params<T>, batch: &PackedBatch, mode: Mode) -> Result<(States<T>, Saved)>;
 
     /// Arranges weights that will not change for passes that keep nothing.

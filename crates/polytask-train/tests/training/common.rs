@@ -328,7 +328,7 @@ impl Rig {
         let dataset = &self.prepared.dataset;
         let views: Vec<_> = (0..self.heads.len()).map(|t| self.heads[t].view(t, dataset)).collect();
         let draw = Draw { seed: self.prepared.suite.seed, step: 0 };
-        assemble(dataset, &views, Split::Train, draws, draw)
+        assemble(dataset, &views, Split::Train, draws, draw, &*self.prepared.encoder.trunk)
     }
 }
 

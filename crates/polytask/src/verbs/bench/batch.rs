@@ -58,7 +58,8 @@ impl Batch {
         let heads = TaskHead::all(suite, dataset, &encoder.params, d_in, d_hidden)?;
         let draws: Vec<_> = (0..heads.len()).map(|task| draw(&prepared, task)).collect();
         let views: Vec<_> = heads.iter().enumerate().map(|(i, head)| head.view(i, dataset)).collect();
-        let step = assemble(dataset, &views, Split::Train, &draws, Draw { seed: SEED, step: 0 });
+        let draw = Draw { seed: SEED, step: 0 };
+        let step = assemble(dataset, &views, Split::Train, &draws, draw, &*encoder.trunk);
         let packed = &step.packed;
         let sequence = |s| packed.ids[packed.rows(s)].to_vec();
         let tasks = step
