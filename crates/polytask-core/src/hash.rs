@@ -28,9 +28,14 @@ pub fn sha256_file(path: &Path) -> Result<String> {
 
 /// A stable 64-bit hash of a text (FNV-1a, then mixed): the same on every machine and in every version.
 pub fn text64(text: &str) -> u64 {
-    let fnv = text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    bytes64(text.as_bytes())
+}
+
+/// The same of bytes.
+pub fn bytes64(bytes: &[u8]) -> u64 {
+    let fnv = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |h, &byte| {
+        (h ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
     crate::rng::mix(fnv)
 }
 

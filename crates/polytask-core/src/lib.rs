@@ -11,6 +11,7 @@ pub mod atomic;
 pub mod batch;
 pub mod error;
 pub mod hash;
+pub mod image;
 pub mod kind;
 pub mod length;
 pub mod method;

@@ -26,6 +26,8 @@ pub enum Family {
     Metric,
     /// How often each source is drawn.
     Sampling,
+    /// What turns a vector into a task's outputs.
+    Head,
 }
 
 /// A named part as it presents itself.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use polytask_core::Split;
+use polytask_core::image::ImageSize;
 
 /// Index of a text in [`TokenStore`]; equal texts have equal ids.
 pub type TextId = u32;
@@ -190,6 +191,8 @@ pub struct Dataset {
     pub truncated: Vec<TextId>,
     /// Hash of each text in lower case with its white space folded, `[texts]`: equal for near-equal texts.
     pub folded: Vec<u64>,
+    /// The size of every image, when inputs are images.
+    pub image: Option<ImageSize>,
     /// File as named in the suite → SHA-256 of its content.
     pub files: BTreeMap<String, String>,
     /// What a reader of the data should know, in words.

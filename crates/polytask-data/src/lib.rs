@@ -5,9 +5,11 @@
 pub mod build;
 pub mod card;
 pub mod dataset;
+pub mod images;
 pub mod plan;
 pub mod pull;
 pub mod readers;
+pub mod symbols;
 #[cfg(test)]
 mod testing;
 pub mod tokenizer;
@@ -15,6 +17,8 @@ pub mod tokenizer;
 pub use build::{Progress, Tokenize, build, build_with};
 pub use card::card;
 pub use dataset::{Dataset, Relevance, Rows, SourceData, Targets, TaskData, TextId, TokenStore};
+pub use images::ImageSpec;
 pub use plan::Plan;
 pub use pull::{PullOptions, Pulled, pull};
+pub use symbols::Symbols;
 pub use tokenizer::{SpecialIds, TINY_VOCAB, Tokenizer};

@@ -1,4 +1,5 @@
-//! The encoder: trunk, pooling and what follows it, as one folder on disk and one function on token ids.
+//! The encoder: trunk, pooling and what follows it, as one folder on disk and one function on symbols (token ids, or
+//! the bytes of images).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use crate::params::Params;
 use crate::pooling::{PoolMode, Pooling};
 use crate::trunk::Packed;
 use crate::trunk::bert::{self, BertConfig};
-use crate::trunk::{Mode, States, Trunk};
+use crate::trunk::{ImageConfig, ImageTrunk, Mode, States, Trunk};
 use crate::weights::{RawTensor, Weights};
 use crate::{Error, Result};
 
@@ -20,11 +21,38 @@ const KEPT: [&str; 3] = ["pooler.dense.weight", "pooler.dense.bias", "embeddings
 /// Norms shorter than this divide as if they were this long, as in PyTorch's `normalize`.
 const SHORTEST: f64 = 1e-12;
 
-/// A sentence encoder: token ids to one vector per text.
+/// Which network a trunk is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Network {
+    /// A transformer on tokens.
+    Bert(BertConfig),
+    /// A network on images.
+    Image(ImageConfig),
+}
+
+impl Network {
+    /// Share of values dropped in training, where the suite says nothing.
+    pub fn dropout(&self) -> f64 {
+        match self {
+            Self::Bert(config) => config.hidden_dropout_prob,
+            Self::Image(_) => 0.0,
+        }
+    }
+
+    /// The settings of a network on images, if it is one.
+    pub fn image(&self) -> Option<&ImageConfig> {
+        match self {
+            Self::Image(config) => Some(config),
+            Self::Bert(_) => None,
+        }
+    }
+}
+
+/// An encoder: the symbols of a text or an image to one vector.
 #[derive(Clone)]
 pub struct Encoder {
     /// Settings of the trunk.
-    pub config: BertConfig,
+    pub network: Network,
     /// The network.
     pub trunk: Arc<dyn Trunk>,
     /// Its weights.
@@ -45,7 +73,7 @@ pub struct Encoder {
 impl std::fmt::Debug for Encoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Encoder")
-            .field("config", &self.config)
+            .field("network", &self.network)
             .field("pooling", &self.pooling)
             .field("dense", &self.dense.len())
             .field("normalize", &self.normalize)
@@ -55,11 +83,14 @@ impl std::fmt::Debug for Encoder {
 }
 
 impl Encoder {
-    /// Reads a sentence-transformers folder or a plain BERT folder.
+    /// Reads a sentence-transformers folder, a plain BERT folder, or an image network of ours.
     ///
     /// # Errors
     /// When a part is unsupported, or any weight is missing, misshapen or not finite (all named at once).
     pub fn load(folder: &Path) -> Result<Self> {
+        if let Some(config) = folder::image_config(folder)? {
+            return Self::load_image(folder, config);
+        }
         let parts = folder::read_folder(folder)?;
         let weights = Weights::open_folder(&parts.transformer)?;
         check_size(&parts.config, &weights)?;
@@ -70,7 +101,35 @@ impl Encoder {
         let max_length = polytask_core::length::length_limit(&parts.transformer)?;
         let FolderParts { config, pooling, dense, normalize, notes, .. } = parts;
         let trunk = Arc::new(Packed::new(config.clone())?);
-        Ok(Self { config, trunk, params, pooling, dense, normalize, max_length, kept, notes })
+        let network = Network::Bert(config);
+        Ok(Self { network, trunk, params, pooling, dense, normalize, max_length, kept, notes })
+    }
+
+    fn load_image(folder: &Path, config: ImageConfig) -> Result<Self> {
+        let mut encoder = Self::image(config, 0)?;
+        let weights = Weights::open_folder(folder)?;
+        let report = weights.load_into(&mut encoder.params, ToString::to_string)?;
+        report.require_all(weights.path())?;
+        Ok(encoder)
+    }
+
+    /// An image network with fresh weights.
+    ///
+    /// # Errors
+    /// When the network cannot be built or its pooling is none.
+    pub fn image(config: ImageConfig, seed: u64) -> Result<Self> {
+        let trunk = Arc::new(ImageTrunk::new(config.clone())?);
+        Ok(Self {
+            params: trunk.init(seed),
+            pooling: config.pooling.parse()?,
+            dense: Vec::new(),
+            normalize: false,
+            max_length: config.size().len(),
+            kept: Vec::new(),
+            notes: folder::no_notes(),
+            network: Network::Image(config),
+            trunk,
+        })
     }
 
     /// A small encoder with fresh weights, for tests and `encoder = "tiny"`.
@@ -86,13 +145,13 @@ impl Encoder {
             kept: Vec::new(),
             notes: folder::fresh_notes(&config),
             trunk,
-            config,
+            network: Network::Bert(config),
         })
     }
 
     /// Values per vector.
     pub fn d_embedding(&self) -> usize {
-        let pooled = self.pooling.width(self.config.hidden_size);
+        let pooled = self.pooling.width(&*self.trunk);
         self.dense.last().map_or(pooled, |dense| dense.d_out)
     }
 

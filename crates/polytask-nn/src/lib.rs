@@ -20,7 +20,7 @@ pub mod topk;
 pub mod trunk;
 pub mod weights;
 
-pub use encoder::{Encoder, freeze_blocks};
+pub use encoder::{Encoder, Network, freeze_blocks};
 pub use error::{Error, Result};
 pub use params::{Block, Params, Real, TensorSpec};
 pub use trunk::{BlockGrad, Cotangent, GradSink, Mode, Saved, States, TaskGrad, Trunk};

@@ -11,7 +11,7 @@ use polytask_core::{Layout, Problem};
 use rayon::prelude::*;
 
 use crate::params::Real;
-use crate::trunk::States;
+use crate::trunk::{States, Trunk};
 
 /// How the states `x_1 … x_n` of a sequence become one vector; in the order sentence-transformers concatenates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,12 +28,19 @@ pub enum PoolMode {
     WeightedMean,
     /// `x_n`.
     LastToken,
+    /// All of `x_1 … x_n` end to end: for trunks that give every sequence as many states.
+    Flatten,
 }
 
 impl PoolMode {
-    /// All modes, in order.
+    /// All modes that take any number of states, in order.
     pub const ALL: [Self; 6] =
         [Self::Cls, Self::Max, Self::Mean, Self::MeanSqrtLen, Self::WeightedMean, Self::LastToken];
+
+    /// Values per pooled vector, from `rows` states of `d_hidden`.
+    const fn width(self, d_hidden: usize, rows: usize) -> usize {
+        if matches!(self, Self::Flatten) { d_hidden * rows } else { d_hidden }
+    }
 
     /// The name in configuration files.
     pub const fn name(self) -> &'static str {
@@ -44,6 +51,7 @@ impl PoolMode {
             Self::MeanSqrtLen => "mean_sqrt_len_tokens",
             Self::WeightedMean => "weightedmean",
             Self::LastToken => "lasttoken",
+            Self::Flatten => "flatten",
         }
     }
 
@@ -68,7 +76,7 @@ impl FromStr for PoolMode {
     type Err = polytask_core::Error;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|mode| mode.name() == name).ok_or_else(|| {
+        Self::ALL.into_iter().chain([Self::Flatten]).find(|mode| mode.name() == name).ok_or_else(|| {
             let names = Self::ALL.map(Self::name).join(", ");
             Problem::new(format!("unknown pooling `{name}`, expected one of {names}")).into()
         })
@@ -105,9 +113,36 @@ impl FromStr for Pooling {
 }
 
 impl Pooling {
-    /// Values per pooled vector.
-    pub fn width(&self, d_hidden: usize) -> usize {
-        self.modes.len() * d_hidden
+    /// Values per pooled vector of a trunk's states.
+    pub fn width<T: Real>(&self, trunk: &dyn Trunk<T>) -> usize {
+        self.columns(trunk.d_hidden(), trunk.rows_per_sequence().unwrap_or(1))
+    }
+
+    /// Refuses a mode that needs a fixed number of states where a trunk gives as many as there are tokens.
+    pub fn check<T: Real>(&self, trunk: &dyn Trunk<T>) -> Result<(), polytask_core::Error> {
+        if trunk.rows_per_sequence().is_some() || !self.modes.contains(&PoolMode::Flatten) {
+            return Ok(());
+        }
+        let what = "pooling `flatten` needs as many states for every input, but texts differ in length";
+        Err(Problem::new(what).try_this("pooling = \"mean\"").into())
+    }
+
+    /// Values per pooled vector, from `rows` states of `d_hidden`.
+    pub(crate) fn columns(&self, d_hidden: usize, rows: usize) -> usize {
+        self.modes.iter().map(|mode| mode.width(d_hidden, rows)).sum()
+    }
+
+    /// The modes with their columns of a pooled vector.
+    fn parts<'a, V>(&'a self, vector: V, d: usize, rows: usize) -> impl Iterator<Item = (PoolMode, V)> + 'a
+    where
+        V: Cut + 'a,
+    {
+        let mut rest = Some(vector);
+        self.modes.iter().map_while(move |mode| {
+            let (front, behind) = rest.take()?.cut(mode.width(d, rows));
+            rest = Some(behind);
+            Some((*mode, front))
+        })
     }
 
     /// One vector per sequence; zeros for an empty one.
@@ -115,13 +150,14 @@ impl Pooling {
     /// # Shapes
     /// `states`: `[rows, d_hidden]` → `[sequences, width]`.
     pub fn forward<T: Real>(&self, states: &States<T>, layout: &Layout) -> States<T> {
-        let (d, width) = (states.width, self.width(states.width));
+        let (d, n_rows) = (states.width, rows_of(layout));
+        let width = self.columns(d, n_rows);
         let mut values = vec![T::ZERO; layout.n_sequences() * width];
         values.par_chunks_mut(width.max(1)).enumerate().for_each(|(s, pooled)| {
             let rows = layout.rows(s);
             let x = &states.values[rows.start * d..rows.end * d];
-            for (mode, out) in self.modes.iter().zip(pooled.chunks_mut(d)) {
-                pool(*mode, x, out);
+            for (mode, out) in self.parts(pooled, d, n_rows) {
+                pool(mode, x, d, out);
             }
         });
         States { values, width }
@@ -138,7 +174,8 @@ impl Pooling {
         sequences: &[u32],
         d_pooled: &[T],
     ) -> Vec<T> {
-        let (d, width) = (states.width, self.width(states.width));
+        let (d, fixed) = (states.width, rows_of(layout));
+        let width = self.columns(d, fixed);
         let n_rows: usize = sequences.iter().map(|&s| layout.length(s as usize)).sum();
         let mut values = vec![T::ZERO; n_rows * d];
         let mut rest = &mut values[..];
@@ -146,8 +183,8 @@ impl Pooling {
             let rows = layout.rows(s as usize);
             let x = &states.values[rows.start * d..rows.end * d];
             let (dx, behind) = rest.split_at_mut(x.len());
-            for (mode, d_out) in self.modes.iter().zip(d_vector.chunks(d)) {
-                pool_vjp(*mode, x, d_out, dx);
+            for (mode, d_out) in self.parts(d_vector, d, fixed) {
+                pool_vjp(mode, x, d, d_out, dx);
             }
             rest = behind;
         }
@@ -155,9 +192,30 @@ impl Pooling {
     }
 }
 
-/// One mode on one sequence: `x` `[n, d]` → `out` `[d]`, which comes as zeros.
-fn pool<T: Real>(mode: PoolMode, x: &[T], out: &mut [T]) {
-    let d = out.len();
+/// A vector that is cut in two.
+trait Cut: Sized {
+    fn cut(self, at: usize) -> (Self, Self);
+}
+
+impl<T> Cut for &[T] {
+    fn cut(self, at: usize) -> (Self, Self) {
+        self.split_at(at)
+    }
+}
+
+impl<T> Cut for &mut [T] {
+    fn cut(self, at: usize) -> (Self, Self) {
+        self.split_at_mut(at)
+    }
+}
+
+/// States of a sequence where all have the same number of them.
+fn rows_of(layout: &Layout) -> usize {
+    if layout.n_sequences() == 0 { 1 } else { layout.length(0) }
+}
+
+/// One mode on one sequence: `x` `[n, d]` → `out` `[d]` (`[n · d]` flat), which comes as zeros.
+fn pool<T: Real>(mode: PoolMode, x: &[T], d: usize, out: &mut [T]) {
     let n = x.len() / d.max(1);
     if n == 0 {
         return;
@@ -165,6 +223,7 @@ fn pool<T: Real>(mode: PoolMode, x: &[T], out: &mut [T]) {
     match mode {
         PoolMode::Cls => out.copy_from_slice(&x[..d]),
         PoolMode::LastToken => out.copy_from_slice(&x[(n - 1) * d..]),
+        PoolMode::Flatten => out.copy_from_slice(x),
         PoolMode::Max => {
             for (column, value) in out.iter_mut().enumerate() {
                 *value = x[highest(x, d, column)];
@@ -180,8 +239,7 @@ fn pool<T: Real>(mode: PoolMode, x: &[T], out: &mut [T]) {
 }
 
 /// Adds dL/dx of one mode on one sequence to `dx` `[n, d]`.
-fn pool_vjp<T: Real>(mode: PoolMode, x: &[T], d_out: &[T], dx: &mut [T]) {
-    let d = d_out.len();
+fn pool_vjp<T: Real>(mode: PoolMode, x: &[T], d: usize, d_out: &[T], dx: &mut [T]) {
     let n = x.len() / d.max(1);
     if n == 0 {
         return;
@@ -192,6 +250,7 @@ fn pool_vjp<T: Real>(mode: PoolMode, x: &[T], d_out: &[T], dx: &mut [T]) {
     match mode {
         PoolMode::Cls => add(&mut dx[..d], T::ONE),
         PoolMode::LastToken => add(&mut dx[(n - 1) * d..], T::ONE),
+        PoolMode::Flatten => add(dx, T::ONE),
         PoolMode::Max => {
             for (column, value) in d_out.iter().enumerate() {
                 dx[highest(x, d, column)] += *value;
@@ -240,7 +299,7 @@ mod tests {
         for case in golden.pooling {
             let pooling: Pooling = case.modes.join("+").parse().unwrap();
             let pooled = pooling.forward(&States { values: case.states, width: 4 }, &layout(&case.lengths));
-            assert_eq!(pooled.width, pooling.width(4));
+            assert_eq!(pooled.width, pooling.columns(4, 1));
             for (a, b) in pooled.values.iter().zip(&case.pooled) {
                 assert!((a - b).abs() < 1e-8, "{pooling}: {a} {b}");
             }
@@ -255,7 +314,7 @@ mod tests {
         let mut states = States { values: draws(8 * 3), width: 3 };
         let all = Pooling { modes: PoolMode::ALL.to_vec() };
         for pooling in PoolMode::ALL.map(Pooling::from).into_iter().chain([all]) {
-            let width = pooling.width(3);
+            let width = pooling.columns(3, 1);
             // Sequences 1 (empty), 0 and 3, in this order; sequence 2 has no gradient.
             let touched = [1, 0, 3];
             let d_pooled = draws(3 * width);
@@ -281,6 +340,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn flat_states_stand_end_to_end_beside_other_columns() {
+        let pooling: Pooling = "flatten+mean".parse().unwrap();
+        let states = States { values: vec![1.0_f64, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], width: 2 };
+        let layout = Layout::even(2, 2);
+        let pooled = pooling.forward(&states, &layout);
+        assert_eq!(pooled.row(1), [5.0, 6.0, 7.0, 8.0, 6.0, 7.0]);
+        let d_states = pooling.vjp(&states, &layout, &[1], &[1.0, 2.0, 3.0, 4.0, 10.0, 20.0]);
+        assert_eq!(d_states, [6.0, 12.0, 8.0, 14.0]);
     }
 
     #[test]

@@ -10,9 +10,6 @@ use polytask_nn::{Params, States, Trunk};
 use crate::Result;
 use crate::observe::{Event, Observer};
 
-/// Tokens per forward while the cache is filled.
-const TOKENS: usize = 8192;
-
 /// States `[rows, d_hidden]` of every text below the lowest trained block.
 #[derive(Debug)]
 pub struct FrozenCache {
@@ -24,8 +21,11 @@ pub struct FrozenCache {
 
 impl FrozenCache {
     /// Whether a cache pays: something is frozen and all states fit into `limit_mb`.
-    pub fn pays(dataset: &Dataset, d_hidden: usize, lowest: usize, limit_mb: usize) -> bool {
-        let bytes = dataset.texts.n_tokens() as u128 * d_hidden as u128 * 4;
+    pub fn pays(dataset: &Dataset, trunk: &dyn Trunk, lowest: usize, limit_mb: usize) -> bool {
+        let (_, width) = trunk.layout_below(&PackedBatch::default(), lowest);
+        // Trunks with a fixed number of states keep one row per input below.
+        let fixed = trunk.rows_per_sequence().map(|_| dataset.texts.len());
+        let bytes = fixed.unwrap_or(dataset.texts.n_tokens()) as u128 * width as u128 * 4;
         lowest > 0 && bytes <= limit_mb as u128 * (1 << 20)
     }
 
@@ -37,16 +37,16 @@ impl FrozenCache {
         lowest: usize,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
-        let (n, width) = (dataset.texts.len(), trunk.d_hidden());
-        let mut cache =
-            Self { values: Vec::with_capacity(dataset.texts.n_tokens() * width), starts: vec![0], width };
+        let (n, width) = (dataset.texts.len(), trunk.layout_below(&PackedBatch::default(), lowest).1);
+        let mut cache = Self { values: Vec::new(), starts: vec![0], width };
         observer.event(Event::Phase { name: "frozen layers", total: n as u64, done: 0 });
         while cache.n_texts() < n {
-            let (packed, tokens) = next_texts(dataset, cache.n_texts());
+            let (packed, tokens) = next_texts(dataset, cache.n_texts(), trunk.symbols_per_pass());
             let states = trunk.forward_below(params, &packed, lowest)?;
             cache.values.extend_from_slice(&states.values);
             let base = cache.starts[cache.n_texts()];
-            cache.starts.extend(packed.starts[1..].iter().map(|&end| base + end as usize));
+            let (layout, _) = trunk.layout_below(&packed, lowest);
+            cache.starts.extend(layout.starts[1..].iter().map(|&end| base + end as usize));
             observer.event(Event::Step { done: cache.n_texts() as u64, losses: &[], lr: 0.0, tokens });
         }
         observer.event(Event::Done);
@@ -68,11 +68,11 @@ impl FrozenCache {
 }
 
 /// The next texts that fit into one forward, at least one.
-fn next_texts(dataset: &Dataset, first: usize) -> (PackedBatch, usize) {
+fn next_texts(dataset: &Dataset, first: usize, most: usize) -> (PackedBatch, usize) {
     let mut packed = PackedBatch::default();
     for text in first..dataset.texts.len() {
         let tokens = dataset.texts.tokens(text as TextId);
-        if packed.n_rows() > 0 && packed.n_rows() + tokens.len() > TOKENS {
+        if packed.n_rows() > 0 && packed.n_rows() + tokens.len() > most {
             break;
         }
         packed.push(tokens);

@@ -103,6 +103,7 @@ impl Engine<'_> {
             save: true,
             lowest: self.lowest(),
             recompute: self.recompute,
+            train: true,
         }
     }
 

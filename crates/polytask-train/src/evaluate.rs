@@ -10,8 +10,6 @@ use polytask_nn::{Mode, Params, States, objective, topk};
 use crate::Result;
 use crate::engine::{Engine, Weights};
 
-/// Tokens per forward when nothing is saved for a backward.
-const TOKENS: usize = 8192;
 /// Passages kept per query: as deep as any metric looks.
 const DEPTH: usize = 1000;
 
@@ -28,7 +26,7 @@ impl Pooled {
         texts.sort_unstable();
         texts.dedup();
         let place = texts.iter().enumerate().map(|(i, &t)| (t, i as u32)).collect();
-        let width = engine.pooling.width(engine.trunk.d_hidden());
+        let width = engine.pooling.width(engine.trunk);
         let mut states = States { values: vec![0.0; texts.len() * width], width };
         for_batches(engine, trunk, &texts, |first_of, layout, batch_states| {
             let pooled = engine.pooling.forward(batch_states, layout);
@@ -55,7 +53,7 @@ fn for_batches(
     mut visit: impl FnMut(&[usize], &Layout, &States) -> Result<()>,
 ) -> Result<()> {
     let store = &engine.dataset.texts;
-    for now in by_length(texts.len(), |i| store.tokens(texts[i]).len()) {
+    for now in by_length(texts.len(), engine.trunk.symbols_per_pass(), |i| store.tokens(texts[i]).len()) {
         let ids: Vec<TextId> = now.iter().map(|&i| texts[i]).collect();
         let packed = PackedBatch::pack(ids.iter().map(|&t| store.tokens(t)));
         let (states, _) = engine.forward(trunk, &packed, &ids, Mode::EVAL)?;
@@ -64,13 +62,13 @@ fn for_batches(
     Ok(())
 }
 
-/// Positions of `n` sequences in groups that fit into one forward, longest first so that groups are even.
-pub(crate) fn by_length(n: usize, length: impl Fn(usize) -> usize) -> Vec<Vec<usize>> {
+/// Positions of `n` sequences in groups that fit into one forward (`most` symbols), longest first so that groups are even.
+pub(crate) fn by_length(n: usize, most: usize, length: impl Fn(usize) -> usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(length(i)), i));
     let (mut groups, mut rest) = (Vec::new(), &order[..]);
     while let Some(&longest) = rest.first() {
-        let (now, later) = rest.split_at((TOKENS / length(longest).max(1)).clamp(1, rest.len()));
+        let (now, later) = rest.split_at((most / length(longest).max(1)).clamp(1, rest.len()));
         groups.push(now.to_vec());
         rest = later;
     }
@@ -318,7 +316,7 @@ mod tests {
     #[test]
     fn groups_hold_every_sequence_once_longest_first_within_the_budget() {
         let lengths = [5, 9000, 4096, 1, 4096, 0];
-        let groups = by_length(lengths.len(), |i| lengths[i]);
+        let groups = by_length(lengths.len(), 8192, |i| lengths[i]);
         assert_eq!(groups, [vec![1], vec![2, 4], vec![0, 3, 5]]);
     }
 }

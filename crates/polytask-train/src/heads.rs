@@ -19,6 +19,8 @@ pub struct TaskHead {
     pub kind: &'static KindInfo,
     /// The head's function.
     pub head: Box<dyn Head>,
+    /// Width of its hidden layer, where it has one.
+    pub hidden: Option<usize>,
     /// The loss.
     pub loss: Box<dyn LossFn>,
     /// Whether the head has parameters.
@@ -59,7 +61,7 @@ impl TaskHead {
         d_hidden: usize,
     ) -> Result<Self> {
         let d_in = if spec.kind.head == HeadForm::TokenLinear { d_hidden } else { d_in };
-        let head = heads::build(spec.kind.head, d_in, n_outputs(spec.kind, data));
+        let head = heads::build_with(spec.kind.head, d_in, n_outputs(spec.kind, data), spec.hidden());
         let loss = losses::make(&spec.loss, &data.labels, &label_counts(data))?;
         let info = losses::find(&spec.loss.name).map(polytask_nn::losses::Loss::info);
         let negatives = info.and_then(|info| spec.loss.param(info, "negatives").as_u64()).unwrap_or(0);
@@ -69,6 +71,7 @@ impl TaskHead {
             kind: spec.kind,
             has_params: !head.shapes().is_empty(),
             head,
+            hidden: spec.hidden(),
             loss,
             loss_weight: spec.loss_weight,
             lr_factor: spec.lr_factor * suite.train.head_lr_factor,

@@ -28,7 +28,7 @@ pub fn judge(
     let (name, model) = (model.display().to_string(), Model::load(model)?);
     adopt_labels(&mut suite, &model)?;
     observer.event(Event::Note("reading and tokenising the data"));
-    let mut dataset = polytask_data::build(&suite, &model.tokenizer)?;
+    let mut dataset = polytask_data::build(&suite, &model.symbols)?;
     adopt_scales(&mut dataset, &model)?;
     let ours = predictions(&suite, &dataset, &model, split)?;
     let theirs = match against {
@@ -109,12 +109,12 @@ fn predict_like(
             |m: &Model| m.task(&task.name).map(|t| (t.info.labels.clone(), t.info.scale.clone())).ok();
         outputs(model) == outputs(first)
     });
-    if model.tokenizer.same_ids(&first.tokenizer) && same_outputs {
+    if model.symbols.same_ids(&first.symbols) && same_outputs {
         return predictions(suite, dataset, model, split);
     }
     let mut suite = suite.clone();
     adopt_labels(&mut suite, model)?;
-    let mut dataset = polytask_data::build(&suite, &model.tokenizer)?;
+    let mut dataset = polytask_data::build(&suite, &model.symbols)?;
     adopt_scales(&mut dataset, model)?;
     predictions(&suite, &dataset, model, split)
 }
@@ -127,7 +127,7 @@ fn predictions(
 ) -> Result<BTreeMap<usize, Predictions>> {
     let encoder = &model.encoder;
     let d_hidden = encoder.trunk.d_hidden();
-    let d_in = encoder.pooling.width(d_hidden);
+    let d_in = encoder.pooling.width(&*encoder.trunk);
     let heads = TaskHead::all(suite, dataset, &encoder.params, d_in, d_hidden)?;
     let trainable = vec![true; encoder.params.blocks.len()];
     let engine = Engine {

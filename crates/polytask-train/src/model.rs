@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use polytask_core::kind::{self, KindInfo};
 use polytask_core::{HeadForm, PackedBatch, Place, Problem, TargetType, atomic};
-use polytask_data::Tokenizer;
+use polytask_data::{ImageSpec, Symbols, Tokenizer};
 use polytask_nn::encoder::Encoder;
 use polytask_nn::heads::{self, Head};
 use polytask_nn::trunk::LaidOut;
@@ -25,12 +25,12 @@ use crate::run::Prepared;
 /// Version of `polytask.json`.
 const VERSION: u32 = 1;
 
-/// An encoder with its tokenizer and the heads of its tasks.
+/// An encoder with what it reads and the heads of its tasks.
 pub struct Model {
     /// The encoder.
     pub encoder: Encoder,
-    /// Its tokenizer.
-    pub tokenizer: Tokenizer,
+    /// What turns its inputs into symbols.
+    pub symbols: Symbols,
     /// The tasks, in suite order; none for a plain encoder.
     pub tasks: Vec<ModelTask>,
     /// The encoder's weights arranged for inference, from the first text on.
@@ -64,6 +64,9 @@ pub struct TaskInfo {
     pub scale: Vec<(f32, f32)>,
     /// Outputs of its head.
     pub n_outputs: usize,
+    /// Width of its head's hidden layer, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<usize>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -84,14 +87,20 @@ impl Model {
                 labels: data.labels.clone(),
                 scale: data.scale.clone(),
                 n_outputs: n_outputs(head.kind, data),
+                hidden: head.hidden,
             },
             kind: head.kind,
-            head: heads::build(head.kind.head, head.head.d_in(), n_outputs(head.kind, data)),
+            head: heads::build_with(
+                head.kind.head,
+                head.head.d_in(),
+                n_outputs(head.kind, data),
+                head.hidden,
+            ),
             block,
         });
         Self {
             encoder: prepared.encoder.clone(),
-            tokenizer: prepared.tokenizer.clone(),
+            symbols: prepared.symbols.clone(),
             tasks: tasks.collect(),
             laid_out: OnceLock::new(),
         }
@@ -99,7 +108,7 @@ impl Model {
 
     /// Writes the folder with the given trunk weights.
     pub fn save(&self, trunk: &Params, folder: &Path) -> Result<()> {
-        self.encoder.save(trunk, folder, self.tokenizer.files())?;
+        self.encoder.save(trunk, folder, self.symbols.files())?;
         for task in &self.tasks {
             let place = folder.join("heads").join(&task.info.name);
             atomic::create_dir(&place)?;
@@ -118,19 +127,21 @@ impl Model {
             return Err(Problem::new(what).try_this("the folder `model` of a run").into());
         }
         let encoder = Encoder::load(folder)?;
-        let tokenizer = Tokenizer::load(folder, None)?;
-        check_vocabulary(folder, &tokenizer, &encoder)?;
+        let symbols = symbols_of(folder, &encoder, None)?;
         let d_hidden = encoder.trunk.d_hidden();
-        let d_in = encoder.pooling.width(d_hidden);
+        let d_in = encoder.pooling.width(&*encoder.trunk);
         let load = |info| ModelTask::load(folder, info, d_in, d_hidden);
         let tasks = read_tasks(folder)?.into_iter().map(load).collect::<Result<_>>()?;
-        Ok(Self { encoder, tokenizer, tasks, laid_out: OnceLock::new() })
+        Ok(Self { encoder, symbols, tasks, laid_out: OnceLock::new() })
     }
 
     /// The folder's tokenizer with the prompt of this name before every text; without a name, with the default one.
+    ///
+    /// # Errors
+    /// When the model reads images, or has no such prompt.
     pub fn tokenizer_with(&self, prompt: Option<&str>) -> Result<Tokenizer> {
-        let Some(name) = prompt else { return Ok(self.tokenizer.clone()) };
-        let tokenizer = self.tokenizer.clone().with_prompt(name)?;
+        let Some(name) = prompt else { return Ok(self.symbols.text()?.clone()) };
+        let tokenizer = self.symbols.text()?.clone().with_prompt(name)?;
         if tokenizer.prompt().is_empty() || self.encoder.includes_prompt() {
             return Ok(tokenizer);
         }
@@ -138,6 +149,11 @@ impl Model {
             "the model leaves prompts out of pooling (`include_prompt` is false), found prompt `{name}`"
         );
         Err(Problem::new(what).try_this("embed without a prompt").into())
+    }
+
+    /// Whether its inputs are files of images.
+    pub fn reads_images(&self) -> bool {
+        self.encoder.network.image().is_some()
     }
 
     /// The task of this name; the error names those there are.
@@ -155,24 +171,31 @@ impl Model {
     /// # Shapes
     /// `[texts]` → `[texts, d_embedding]`.
     pub fn embed<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Result<States> {
-        self.vectors(texts, self.encoder.d_embedding(), |pooled| self.encoder.finish(pooled))
+        self.vectors(&self.tokens(texts)?, self.encoder.d_embedding(), |pooled| self.encoder.finish(pooled))
+    }
+
+    /// The symbols of some inputs: texts, or files of images.
+    fn tokens<S: AsRef<str> + Sync>(&self, inputs: &[S]) -> Result<Vec<Vec<u32>>> {
+        match &self.symbols {
+            Symbols::Text(tokenizer) => Ok(tokenizer.encode_batch(inputs)?),
+            Symbols::Images(spec) => Ok(spec.read_all(inputs)?),
+        }
     }
 
     /// Pooled vectors before any normalisation: what heads read.
-    fn pooled<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Result<States> {
-        self.vectors(texts, self.encoder.pooling.width(self.encoder.trunk.d_hidden()), |pooled| pooled)
+    fn pooled<S: AsRef<str> + Sync>(&self, inputs: &[S]) -> Result<States> {
+        self.vectors(&self.tokens(inputs)?, self.encoder.pooling.width(&*self.encoder.trunk), |pooled| pooled)
     }
 
-    /// Pooled vectors of some texts, finished, in order.
-    fn vectors<S: AsRef<str> + Sync>(
+    /// Pooled vectors of some inputs, finished, in order.
+    fn vectors(
         &self,
-        texts: &[S],
+        tokens: &[Vec<u32>],
         width: usize,
         finish: impl Fn(States) -> States,
     ) -> Result<States> {
-        let tokens = self.tokenizer.encode_batch(texts)?;
-        let mut out = States { values: vec![0.0; texts.len() * width], width };
-        for places in by_length(tokens.len(), |i| tokens[i].len()) {
+        let mut out = States { values: vec![0.0; tokens.len() * width], width };
+        for places in by_length(tokens.len(), self.encoder.trunk.symbols_per_pass(), |i| tokens[i].len()) {
             let packed = PackedBatch::pack(places.iter().map(|&i| &tokens[i]));
             let vectors = finish(
                 self.encoder.pooling.forward(&self.states(&packed)?, &self.encoder.trunk.layout(&packed)),
@@ -225,7 +248,7 @@ impl Model {
     /// A tag per word; words beyond the length limit get none.
     fn predict_tags(&self, task: &ModelTask, text: &str) -> Result<Value> {
         let words: Vec<&str> = text.split_whitespace().collect();
-        let (tokens, starts) = self.tokenizer.encode_words(&words)?;
+        let (tokens, starts) = self.symbols.text()?.encode_words(&words)?;
         let packed = PackedBatch::pack([&tokens]);
         let states = self.states(&packed)?;
         let seen: Vec<u32> = starts.iter().copied().filter(|start| *start != u32::MAX).collect();
@@ -250,7 +273,7 @@ impl ModelTask {
         })?;
         check_task(folder, &info, kind)?;
         let d_in = if kind.head == HeadForm::TokenLinear { d_hidden } else { d_in };
-        let head = heads::build(kind.head, d_in, info.n_outputs);
+        let head = heads::build_with(kind.head, d_in, info.n_outputs, info.hidden);
         let mut params = Params { blocks: vec![head.block(&format!("head.{}", info.name), 0)] };
         let path = folder.join("heads").join(&info.name).join("model.safetensors");
         let report = Weights::open(&path)?.load_into(&mut params, ToString::to_string)?;
@@ -351,6 +374,19 @@ fn check_task(folder: &Path, info: &TaskInfo, kind: &KindInfo) -> Result<()> {
     };
     let file = folder.join("polytask.json");
     Err(Problem::at(Place::file(&file), what).try_this("restore the file the run wrote").into())
+}
+
+/// What turns the inputs of an encoder's folder into symbols, texts cut at `max_length` or the folder's own limit.
+pub fn symbols_of(folder: &Path, encoder: &Encoder, max_length: Option<usize>) -> Result<Symbols> {
+    if let Some(config) = encoder.network.image() {
+        let size = Some(config.size());
+        let resize = config.resize.then_some((config.height, config.width));
+        let channels = config.recolour.then_some(config.channels);
+        return Ok(Symbols::Images(ImageSpec { size, resize, channels }));
+    }
+    let tokenizer = Tokenizer::load(folder, max_length)?;
+    check_vocabulary(folder, &tokenizer, encoder)?;
+    Ok(tokenizer.into())
 }
 
 /// Refuses a tokenizer that gives ids the encoder has no vectors for.

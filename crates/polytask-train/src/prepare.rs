@@ -1,13 +1,14 @@
-//! From a checked suite to all a run works on: encoder, tokenizer, data.
+//! From a checked suite to all a run works on: encoder, symbols, data.
 
 use polytask_core::report::Lineage;
-use polytask_core::{Problem, Suite, hash, suite};
+use polytask_core::{Problem, Suite, hash, image, suite};
 use polytask_data::pull::{self, PullOptions};
-use polytask_data::{Dataset, Tokenizer};
-use polytask_nn::encoder::Encoder;
+use polytask_data::{Dataset, ImageSpec, Symbols, Tokenizer};
+use polytask_nn::encoder::{Encoder, Network};
+use polytask_nn::trunk::ImageConfig;
 
 use crate::Result;
-use crate::model::check_vocabulary;
+use crate::model::symbols_of;
 use crate::observe::{Event, Observer};
 use crate::run::Prepared;
 
@@ -16,15 +17,62 @@ const TINY: &str = "tiny";
 
 /// Gets the encoder (from the network only when it is nowhere here) and reads all data.
 pub fn prepare(suite: Suite, observer: &mut dyn Observer) -> Result<Prepared> {
-    let (encoder, tokenizer) = load_encoder(&suite, observer)?;
-    observer.event(Event::Note("reading and tokenising the data"));
-    let dataset = polytask_data::build(&suite, &tokenizer)?;
+    let (encoder, symbols, dataset) =
+        if is_fresh(&suite) { fresh_images(&suite, observer)? } else { loaded(&suite, observer)? };
     for warning in &dataset.warnings {
         observer.event(Event::Note(warning));
     }
     let card = polytask_data::card(&suite, &dataset);
     refuse_dense(&suite, &encoder)?;
-    Ok(Prepared { suite, dataset, encoder, tokenizer, card })
+    encoder.pooling.check(&*encoder.trunk)?;
+    Ok(Prepared { suite, dataset, encoder, symbols, card })
+}
+
+/// Whether the encoder is an image network that starts from random weights.
+fn is_fresh(suite: &Suite) -> bool {
+    suite.reads_images() && image::is_net(&suite.model.encoder)
+}
+
+fn loaded(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Symbols, Dataset)> {
+    let (encoder, symbols) = load_encoder(suite, observer)?;
+    check_reads(suite, &encoder)?;
+    observer.event(Event::Note("reading and tokenising the data"));
+    let dataset = polytask_data::build(suite, &symbols)?;
+    Ok((encoder, symbols, dataset))
+}
+
+/// The data first: they say how large images are, and so what the network is.
+fn fresh_images(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Symbols, Dataset)> {
+    observer.event(Event::Note("reading the images"));
+    let dataset = polytask_data::build(suite, &ImageSpec::of(suite))?;
+    let Some(size) = dataset.image else {
+        return Err(Problem::new("the suite has no image").try_this("rows with an `image` each").into());
+    };
+    let model = &suite.model;
+    let mut config = ImageConfig::new(&model.encoder, size)?;
+    config.mean.fill(model.pixel_mean as f32);
+    config.std.fill(model.pixel_std as f32);
+    (config.resize, config.recolour) = (model.image_size.is_some(), model.channels.is_some());
+    if let Some(widths) = &model.widths {
+        config.widths.clone_from(widths);
+    }
+    if let Some(pooling) = &model.pooling {
+        config.pooling.clone_from(pooling);
+    }
+    let encoder = Encoder::image(config.checked()?, suite.seed)?;
+    let symbols = symbols_of(&suite.folder, &encoder, None)?;
+    Ok((encoder, symbols, dataset))
+}
+
+/// Refuses an encoder of texts for images, and the reverse.
+fn check_reads(suite: &Suite, encoder: &Encoder) -> Result<()> {
+    let (found, expected) = match (&encoder.network, suite.reads_images()) {
+        (Network::Bert(_), true) => ("texts", "images"),
+        (Network::Image(_), false) => ("images", "texts"),
+        _ => return Ok(()),
+    };
+    let what = format!("encoder `{}` reads {found}, but the tasks read {expected}", suite.model.encoder);
+    Err(Problem::new(what).try_this(format!("an encoder that reads {expected}")).into())
 }
 
 /// Refuses to train an encoder with a Dense module: heads would read other vectors than the folder gives.
@@ -37,22 +85,24 @@ fn refuse_dense(suite: &Suite, encoder: &Encoder) -> Result<()> {
 }
 
 /// The suite's encoder with the suite's own pooling and length limit.
-pub fn load_encoder(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Tokenizer)> {
+pub fn load_encoder(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Symbols)> {
     let model = &suite.model;
-    let (mut encoder, tokenizer) = if model.encoder == TINY {
-        (Encoder::tiny(polytask_data::TINY_VOCAB, suite.seed)?, tiny_tokenizer(suite)?)
+    let (mut encoder, symbols) = if model.encoder == TINY {
+        (Encoder::tiny(polytask_data::TINY_VOCAB, suite.seed)?, tiny_tokenizer(suite)?.into())
     } else {
         let folder = locate(suite, observer)?;
-        let (encoder, tokenizer) = (Encoder::load(&folder)?, Tokenizer::load(&folder, model.max_length)?);
-        check_vocabulary(&folder, &tokenizer, &encoder)?;
-        (encoder, tokenizer)
+        let encoder = Encoder::load(&folder)?;
+        let symbols = symbols_of(&folder, &encoder, model.max_length)?;
+        (encoder, symbols)
     };
     // The folder that is written must cut where training did.
-    encoder.max_length = tokenizer.max_length();
+    if let Symbols::Text(tokenizer) = &symbols {
+        encoder.max_length = tokenizer.max_length();
+    }
     if let Some(pooling) = &model.pooling {
         encoder.pooling = pooling.parse()?;
     }
-    Ok((encoder, tokenizer))
+    Ok((encoder, symbols))
 }
 
 fn tiny_tokenizer(suite: &Suite) -> Result<Tokenizer> {
@@ -81,11 +131,9 @@ fn data_hash(dataset: &Dataset) -> String {
 
 /// One hash over what shapes a training in the encoder's folder beside its weights: tokenizer and settings.
 pub(crate) fn encoder_settings(prepared: &Prepared) -> String {
-    let Prepared { encoder, tokenizer, .. } = prepared;
-    let files = tokenizer.files().iter().map(|(name, bytes)| format!("{name} {}", hash::sha256(bytes)));
-    let dropout = encoder.config.hidden_dropout_prob;
-    let (length, lowercase, prompt) = (tokenizer.max_length(), tokenizer.lowercase(), tokenizer.prompt());
-    let settings = format!("{} {length} {lowercase} {dropout} {prompt}", encoder.pooling);
+    let Prepared { encoder, symbols, .. } = prepared;
+    let files = symbols.files().iter().map(|(name, bytes)| format!("{name} {}", hash::sha256(bytes)));
+    let settings = format!("{} {} {:?}", encoder.pooling, symbols.settings(), encoder.network);
     hash::sha256(files.chain([settings]).collect::<Vec<_>>().join("\n").as_bytes())
 }
 
@@ -100,10 +148,13 @@ fn locate(suite: &Suite, observer: &mut dyn Observer) -> Result<std::path::PathB
     Ok(pulled.folder)
 }
 
-/// The suite's tokenizer alone, for looking at data.
-pub fn tokenizer_only(suite: &Suite, observer: &mut dyn Observer) -> Result<Tokenizer> {
-    if suite.model.encoder == TINY {
-        return tiny_tokenizer(suite);
+/// What turns the suite's inputs into symbols, for looking at data.
+pub fn symbols_only(suite: &Suite, observer: &mut dyn Observer) -> Result<Symbols> {
+    if suite.reads_images() {
+        return Ok(Symbols::Images(ImageSpec::of(suite)));
     }
-    Ok(Tokenizer::load(&locate(suite, observer)?, suite.model.max_length)?)
+    if suite.model.encoder == TINY {
+        return Ok(tiny_tokenizer(suite)?.into());
+    }
+    Ok(Tokenizer::load(&locate(suite, observer)?, suite.model.max_length)?.into())
 }

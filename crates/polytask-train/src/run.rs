@@ -7,7 +7,7 @@ use std::time::Instant;
 use polytask_core::Suite;
 use polytask_core::report::{DataCard, Lineage, Point, REPORT_VERSION, RunReport, TaskReport};
 use polytask_core::{HeadForm, Split, atomic, hash, suite};
-use polytask_data::{Dataset, Plan, Tokenizer};
+use polytask_data::{Dataset, Plan, Symbols};
 use polytask_eval::{ModelFacts, MtebRun, Predictions, TaskRun};
 use polytask_nn::encoder::{Encoder, freeze_blocks};
 use polytask_nn::{Block, Params};
@@ -39,8 +39,8 @@ pub struct Prepared {
     pub dataset: Dataset,
     /// The encoder as it was loaded.
     pub encoder: Encoder,
-    /// Its tokenizer.
-    pub tokenizer: Tokenizer,
+    /// What turns its inputs into symbols.
+    pub symbols: Symbols,
     /// What the data looks like.
     pub card: DataCard,
 }
@@ -86,7 +86,7 @@ impl<'a> Parts<'a> {
     fn new(prepared: &'a Prepared) -> Result<Self> {
         let Prepared { suite, dataset, encoder, .. } = prepared;
         let d_hidden = encoder.trunk.d_hidden();
-        let d_in = encoder.pooling.width(d_hidden);
+        let d_in = encoder.pooling.width(&*encoder.trunk);
         let heads = TaskHead::all(suite, dataset, &encoder.params, d_in, d_hidden)?;
         let frozen = freeze_blocks(&encoder.params, &suite.model.freeze)?;
         let trainable = frozen.iter().map(|f| !f).collect();
@@ -97,7 +97,7 @@ impl<'a> Parts<'a> {
     fn cache(&self, observer: &mut dyn Observer) -> Result<Option<FrozenCache>> {
         let Prepared { suite, dataset, encoder, .. } = self.prepared;
         let lowest = self.trainable.iter().position(|t| *t).unwrap_or(self.trainable.len());
-        if !FrozenCache::pays(dataset, encoder.trunk.d_hidden(), lowest, suite.train.cache_mb) {
+        if !FrozenCache::pays(dataset, &*encoder.trunk, lowest, suite.train.cache_mb) {
             return Ok(None);
         }
         FrozenCache::fill(dataset, &*encoder.trunk, &encoder.params, lowest, observer).map(Some)
@@ -112,7 +112,7 @@ impl<'a> Parts<'a> {
             heads: &self.heads,
             trainable: &self.trainable,
             cache,
-            dropout: suite.model.dropout.unwrap_or(encoder.config.hidden_dropout_prob),
+            dropout: suite.model.dropout.unwrap_or(encoder.network.dropout()),
             seed: suite.seed,
             recompute: suite.train.recompute,
         }
@@ -346,13 +346,13 @@ impl Run<'_> {
 
     /// What the model card says beside the report.
     fn facts(&self) -> ModelFacts {
-        let Prepared { suite, encoder, tokenizer, .. } = self.prepared;
+        let Prepared { suite, encoder, symbols, .. } = self.prepared;
         ModelFacts {
             name: suite.name.clone(),
             encoder: suite.model.encoder.clone(),
             folder: "model".into(),
             dimensions: Some(encoder.d_embedding()),
-            max_length: Some(tokenizer.max_length()),
+            max_length: symbols.text().ok().map(polytask_data::Tokenizer::max_length),
             parameters: Some(encoder.params.len()),
             ..ModelFacts::default()
         }

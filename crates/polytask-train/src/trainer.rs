@@ -99,7 +99,11 @@ impl Trainer<'_> {
             return Ok(tokens);
         }
         let mut evaluation = self.engine.evaluate(self.weights(), &batches[0], step)?;
+        let is_whole = evaluation.broken.is_empty();
         self.isolate(&mut evaluation, step)?;
+        if is_whole {
+            self.engine.trunk.update_statistics(&mut self.state.trunk, &evaluation.forward.saved);
+        }
         self.state.history.losses(step, &evaluation.parts, self.engine.heads);
         self.measure_conflict(&evaluation, step)?;
         self.apply(&batches, evaluation, step)?;

@@ -4,6 +4,8 @@
 //! A new kind of such parts is one file here and one line in [`KINDS`].
 
 mod class;
+mod image_class;
+mod image_regression;
 mod multilabel;
 mod pair_class;
 mod regression;
@@ -16,6 +18,8 @@ use serde::Serialize;
 /// All kinds, sorted by name.
 pub static KINDS: &[&KindInfo] = &[
     &class::INFO,
+    &image_class::INFO,
+    &image_regression::INFO,
     &multilabel::INFO,
     &pair_class::INFO,
     &regression::INFO,
@@ -36,7 +40,7 @@ pub struct KindInfo {
     pub name: &'static str,
     /// What such a task is, in a sentence.
     pub about: &'static str,
-    /// Roles of the columns that hold input text; a role's default column has the role's name.
+    /// Roles of the columns that hold inputs (texts, or files of images); a role's default column has the role's name.
     pub inputs: &'static [&'static str],
     /// Role of the column that holds the target.
     pub target: &'static str,
@@ -50,6 +54,13 @@ pub struct KindInfo {
     pub losses: &'static [&'static str],
     /// Metrics that are computed; the first is the default main metric.
     pub metrics: &'static [&'static str],
+}
+
+impl KindInfo {
+    /// Whether its inputs are images, not texts.
+    pub fn reads_images(&self) -> bool {
+        self.inputs.contains(&"image")
+    }
 }
 
 /// How a target cell is read, and what a target is.

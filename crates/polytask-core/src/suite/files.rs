@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Split;
+use super::images;
 use super::near;
 use super::section::{Reporter, Section};
 use super::written::Origin;
@@ -36,7 +37,10 @@ pub(super) fn resolve(section: &Section, base: &Path, reporter: &mut Reporter) -
         None => {}
     }
     for (split, path, origin) in section.files("files") {
-        if search.file(&path, &format!("files.{}", split.name()), origin) && search.format(&path, origin) {
+        let is_classes = images::is_class_folder(&base.join(&path));
+        if is_classes
+            || search.file(&path, &format!("files.{}", split.name()), origin) && search.format(&path, origin)
+        {
             search.found.files.insert(split, path);
         }
     }
@@ -83,7 +87,7 @@ impl Search<'_, '_, '_> {
     /// Whether a file's format is known by its name.
     fn format(&mut self, path: &Path, origin: &Origin) -> bool {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if is_readable(&name) {
+        if is_readable(&name) || images::is_idx(&name) {
             return true;
         }
         let what =
@@ -107,6 +111,10 @@ impl Search<'_, '_, '_> {
             return;
         }
         let names = names_in(&full);
+        if images::has_splits(&full, &names) {
+            self.found.files = images::splits(path, &full, &names);
+            return;
+        }
         match (stem_file(&names, &["corpus"]), stem_file(&names, &["queries"]), full.join("qrels").is_dir()) {
             (Some(corpus), Some(queries), true) => {
                 self.found.corpus = Some(path.join(corpus));

@@ -59,6 +59,8 @@ pub enum ValueType {
     Text,
     /// A file or folder, relative to the suite file's folder.
     Path,
+    /// Whole numbers of at least 1, as many as given.
+    Counts(Option<usize>),
     /// Distinct texts.
     Texts,
     /// Names of trunk blocks: `embeddings`, `layer.3`, `layer.0-3`.
@@ -80,6 +82,8 @@ impl ValueType {
     pub fn describe(&self) -> String {
         match self {
             Self::Scalar(range) => return range.describe(),
+            Self::Counts(Some(n)) => return format!("a list of {n} whole numbers of at least 1"),
+            Self::Counts(None) => "a list of whole numbers of at least 1",
             Self::Joined(words) => return format!("one of {} (or several joined by +)", words.join(", ")),
             Self::Share => "a number of at least 0 and below 1",
             Self::Fraction => "a number above 0 and below 1",
@@ -158,8 +162,10 @@ const fn key(
     KeyInfo { tables, name, value, default, about, why }
 }
 
-/// Ways to make one vector of a text's states; the names are those of sentence-transformers.
-pub const POOLINGS: &[&str] = &["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"];
+/// Ways to make one vector of a text's states; the names are those of sentence-transformers, and `flatten` is for
+/// images alone.
+pub const POOLINGS: &[&str] =
+    &["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken", "flatten"];
 
 #[rustfmt::skip]
 static KEYS: &[KeyInfo] = &[
@@ -171,22 +177,27 @@ static KEYS: &[KeyInfo] = &[
     key(ROOT, "task", ValueType::Sections(Table::Task), "", "The tasks.", "at least one must be given"),
 
     key(MODEL, "encoder", ValueType::Text, r#""sentence-transformers/all-MiniLM-L6-v2""#,
-        "A name that `polytask pull` knows, a folder, or `tiny` (random, for tests).",
+        "A name that `polytask pull` knows, a folder, `tiny` (random, for tests), or an image network (`lenet`, ...).",
         "small, free to use, and good enough that a minute on a CPU gives a useful model"),
     key(MODEL, "freeze", ValueType::Blocks, "[]", "Blocks whose weights stay as they are.", "training everything scores best when data allow it"),
     key(MODEL, "tune", words(&["full"]), r#""full""#, "What is trained.", "the strongest way, and affordable with a small encoder"),
     key(MODEL, "sharing", words(&["hard"]), r#""hard""#, "How tasks share the encoder.", "one encoder for all: the baseline of every other way"),
     key(MODEL, "pooling", ValueType::Joined(POOLINGS), "", "How one vector is made of a text's states.", "what the encoder's folder says"),
     key(MODEL, "max_length", ValueType::Scalar(Range::Integer { min: 3 }), "", "Longest text in tokens, special ones included.", "what the encoder's folder says"),
+    key(MODEL, "image_size", ValueType::Counts(Some(2)), "", "Height and width that images are resized to.", "images stay as they are, and all must have one size"),
+    key(MODEL, "channels", COUNT_FROM_1, "", "Channels that images are converted to: 1 (grey) or 3.", "images stay as they are"),
+    key(MODEL, "pixel_mean", AT_LEAST_0, "0.0", "Subtracted from pixels (as shares of full white) before an image network.", "black is 0"),
+    key(MODEL, "pixel_std", POSITIVE, "1.0", "What pixels are divided by after that.", "white is 1"),
+    key(MODEL, "widths", ValueType::Counts(None), "", "Widths of the layers of an image network.", "those of the published network"),
     key(MODEL, "precision", words(&["f32"]), r#""f32""#, "Numbers the model computes in.", "exact enough for every method"),
     key(MODEL, "dropout", ValueType::Share, "", "Share of values dropped in training, in trainable layers and before heads.", "what the encoder's folder says"),
 
     key(TRAIN, "epochs", POSITIVE, "1.0", "Passes over the largest source (joint) or over all sources (alternate).", "a pre-trained encoder adapts in one pass; more is for small data"),
     key(TRAIN, "steps", COUNT_FROM_1, "", "Optimiser steps, instead of epochs.", "epochs decide"),
     key(TRAIN, "batch_tokens", COUNT_FROM_1, "4096", "Most tokens of a step, over all tasks of the step.", "about 128 sentences: steady gradients, and small enough for a laptop's memory"),
-    key(TRAIN, "batch_rows", COUNT_FROM_1, "", "Rows per source and step, where the source says nothing.", "batch_tokens decides"),
-    key(TRAIN, "lr", POSITIVE, "3e-5", "Peak learning rate of the trunk.", "the middle of the range (2e-5 to 5e-5) in which BERT encoders are fine-tuned"),
-    key(TRAIN, "head_lr_factor", POSITIVE, "10.0", "Heads learn this many times faster than the trunk.", "heads start from random weights and at the trunk's rate would still be untrained after one epoch"),
+    key(TRAIN, "batch_rows", COUNT_FROM_1, "", "Rows per source and step, where the source says nothing.", "batch_tokens decides; 128 for images"),
+    key(TRAIN, "lr", POSITIVE, "3e-5", "Peak learning rate of the trunk.", "the middle of the range (2e-5 to 5e-5) in which BERT encoders are fine-tuned; 1e-3 for fresh image networks"),
+    key(TRAIN, "head_lr_factor", POSITIVE, "10.0", "Heads learn this many times faster than the trunk.", "heads start from random weights and at the trunk's rate would still be untrained after one epoch; 1 for fresh image networks"),
     key(TRAIN, "weight_decay", AT_LEAST_0, "0.01", "Decoupled weight decay of matrices (not of biases and norms).", "the value BERT encoders are fine-tuned with"),
     key(TRAIN, "betas", ValueType::Betas, "[0.9, 0.999]", "AdamW's decay rates.", "those of the paper (Kingma & Ba 2015)"),
     key(TRAIN, "eps", POSITIVE, "1e-8", "AdamW's epsilon.", "that of the paper (Kingma & Ba 2015)"),
@@ -222,6 +233,7 @@ static KEYS: &[KeyInfo] = &[
     key(OWN_DATA, "corpus", ValueType::Path, "", "Passages (retrieval): JSONL or TSV with id, title, text.", "passages stand in the rows themselves"),
     key(OWN_DATA, "queries", ValueType::Path, "", "Queries (retrieval), shared by all splits.", "queries stand in the rows themselves"),
     key(OWN_DATA, "qrels", ValueType::Files, "", "Relevance judgements of each split (retrieval).", "positives stand in the rows themselves"),
+    key(TASK, "head", ValueType::Part, r#""linear""#, "What turns a vector into labels or numbers: `linear`, or `mlp` with a `hidden` layer.", "a pre-trained encoder needs no more"),
     key(TASK, "loss", ValueType::Part, "", "Its loss.", "the first loss of its kind"),
     key(TASK, "metric", ValueType::Text, "", "The metric that decides; one of its kind.", "the first metric of its kind"),
     key(TASK, "labels", ValueType::Texts, "", "The label set, in the order of outputs.", "the labels that train shows, sorted"),

@@ -6,6 +6,7 @@
 
 mod check;
 mod files;
+pub mod images;
 mod keys;
 mod parts;
 mod read;
@@ -27,7 +28,7 @@ use crate::near;
 
 pub use files::{COMPRESSIONS, FORMATS};
 pub use keys::{KeyInfo, POOLINGS, Table, ValueType, keys, keys_of};
-pub use parts::SAMPLINGS;
+pub use parts::{HEADS, SAMPLINGS};
 pub use read::{load, parse};
 pub use template::{template, template_from};
 pub use write::{hash, to_toml, weight_hash, weight_settings};
@@ -107,6 +108,16 @@ pub struct ModelSpec {
     pub pooling: Option<String>,
     /// Longest text in tokens, when it is not what the encoder's folder says.
     pub max_length: Option<usize>,
+    /// Height and width that images are resized to.
+    pub image_size: Option<Vec<usize>>,
+    /// Channels that images are converted to.
+    pub channels: Option<usize>,
+    /// Subtracted from pixels, as shares of full white.
+    pub pixel_mean: f64,
+    /// What pixels are divided by after that.
+    pub pixel_std: f64,
+    /// Widths of an image network, when they are not the published ones.
+    pub widths: Option<Vec<usize>>,
     /// `f32` for now.
     pub precision: String,
     /// Share of values dropped in training, in trainable layers and before heads; the encoder's own when absent.
@@ -275,6 +286,8 @@ pub struct TaskSpec {
     pub from: String,
     /// Role → column for the target role (and `weight`), on top of the source's.
     pub columns: BTreeMap<String, String>,
+    /// Its head.
+    pub head: Choice,
     /// Its loss.
     pub loss: Choice,
     /// Metric that decides; one of the kind's.
@@ -339,7 +352,20 @@ fn with_own(listed: &[&'static str], parts: &[&'static MethodInfo], kind: &KindI
     listed.iter().copied().chain(own).collect()
 }
 
+impl TaskSpec {
+    /// Width of its head's hidden layer, where it has one.
+    pub fn hidden(&self) -> Option<usize> {
+        let info = parts::HEADS.iter().find(|info| info.id == self.head.name)?;
+        self.head.param(info, "hidden").as_u64().and_then(|n| usize::try_from(n).ok())
+    }
+}
+
 impl Suite {
+    /// Whether its tasks read images; those of a checked suite all do, or none.
+    pub fn reads_images(&self) -> bool {
+        self.tasks.iter().any(|task| task.kind.reads_images())
+    }
+
     /// The source a task reads.
     pub fn source_of(&self, task: &TaskSpec) -> &SourceSpec {
         let found = self.sources.iter().find(|source| source.name == task.from);

@@ -45,6 +45,25 @@ const fn sampling(
     MethodInfo { id, title: id, paper, family: Family::Sampling, about, cost: "", kinds: &[], params }
 }
 
+/// The heads a task with labels or numbers may choose, sorted by name.
+pub static HEADS: &[&MethodInfo] = &[
+    &head("linear", "A linear map.", &[]),
+    &head(
+        "mlp",
+        "A hidden layer with ReLU, then a linear map.",
+        &[ParamInfo {
+            name: "hidden",
+            about: "Width of the hidden layer.",
+            default: "50",
+            range: Range::Integer { min: 1 },
+        }],
+    ),
+];
+
+const fn head(id: &'static str, about: &'static str, params: &'static [ParamInfo]) -> MethodInfo {
+    MethodInfo { id, title: id, paper: "", family: Family::Head, about, cost: "", kinds: &[], params }
+}
+
 impl Shelf<'_> {
     /// The part a key names, and what is known about it; `default` when the key is absent or names none.
     pub(super) fn choice(

@@ -7,7 +7,7 @@ use super::check;
 use super::files;
 use super::keys::Table;
 use super::near;
-use super::parts::{self, SAMPLINGS, Shelf};
+use super::parts::{self, HEADS, SAMPLINGS, Shelf};
 use super::section::{Reporter, Section};
 use super::written::{self, Data, Node, Origin};
 use super::{Catalogue, ModelSpec, Sampling, SourceSpec, Suite, TaskSpec, TrainSpec};
@@ -48,6 +48,12 @@ pub fn parse(text: &str, file: &Path, catalogue: &Catalogue, overrides: &[String
     }
 }
 
+/// The network of a suite of images that names none.
+const IMAGE_NET: &str = "lenet";
+/// Rows of a step of images, and the learning rate of a fresh network: the usual start for Adam.
+const IMAGE_ROWS: usize = 128;
+const IMAGE_LR: f64 = 1e-3;
+
 struct Reader<'a, 'b> {
     file: &'a Path,
     catalogue: &'a Catalogue,
@@ -76,12 +82,13 @@ impl Reader<'_, '_> {
             self.reporter.report(root.origin, "the suite has no task, expected at least one", example);
         }
         check::names(&sources, &tasks, self.reporter);
+        let images = check::inputs(&tasks, self.reporter);
         let sources = self.sources(&sources, &tasks);
         let suite = Suite {
             name: root.text("name"),
             seed: root.count("seed"),
-            model: self.model(&model),
-            train: self.train(&train, &tasks),
+            model: self.model(&model, images),
+            train: self.train(&train, &tasks, images),
             tasks: tasks.iter().map(|draft| self.task(draft)).collect(),
             sources,
             folder: self.file.parent().unwrap_or(Path::new("")).to_path_buf(),
@@ -130,10 +137,12 @@ impl Reader<'_, '_> {
         found
     }
 
-    fn model(&mut self, section: &Section) -> ModelSpec {
-        let encoder = section.text("encoder");
+    fn model(&mut self, section: &Section, images: bool) -> ModelSpec {
+        let is_fresh = images && !section.has("encoder");
+        let encoder = if is_fresh { IMAGE_NET.into() } else { section.text("encoder") };
         let base = self.file.parent().unwrap_or(Path::new(""));
         check::encoder(&encoder, base, section.place("encoder"), self.reporter);
+        check::image_keys(section, &encoder, images, self.reporter);
         ModelSpec {
             encoder,
             freeze: section.texts("freeze"),
@@ -141,12 +150,21 @@ impl Reader<'_, '_> {
             sharing: section.text("sharing"),
             pooling: section.maybe_text("pooling"),
             max_length: section.maybe_size("max_length"),
+            image_size: section.maybe_sizes("image_size"),
+            channels: section.maybe_size("channels"),
+            pixel_mean: section.real("pixel_mean"),
+            pixel_std: section.real("pixel_std"),
+            widths: section.maybe_sizes("widths"),
             precision: section.text("precision"),
             dropout: section.maybe_real("dropout"),
         }
     }
 
-    fn train(&mut self, section: &Section, tasks: &[Draft]) -> TrainSpec {
+    fn train(&mut self, section: &Section, tasks: &[Draft], images: bool) -> TrainSpec {
+        let own = |key: &str, of_images: f64| {
+            if images && !section.has(key) { of_images } else { section.real(key) }
+        };
+        let is_sized = section.has("batch_rows") || section.has("batch_tokens");
         let shelf = Shelf { noun: "weighting", parts: &self.catalogue.weightings };
         let (weighting, _) = shelf.choice(section, "weighting", &section.part("weighting"), self.reporter);
         let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
@@ -155,9 +173,9 @@ impl Reader<'_, '_> {
             epochs: section.real("epochs"),
             steps: section.maybe_count("steps"),
             batch_tokens: section.size("batch_tokens"),
-            batch_rows: section.maybe_size("batch_rows"),
-            lr: section.real("lr"),
-            head_lr_factor: section.real("head_lr_factor"),
+            batch_rows: if images && !is_sized { Some(IMAGE_ROWS) } else { section.maybe_size("batch_rows") },
+            lr: own("lr", IMAGE_LR),
+            head_lr_factor: own("head_lr_factor", 1.0),
             weight_decay: section.real("weight_decay"),
             betas: section.word("betas"),
             eps: section.real("eps"),
@@ -242,16 +260,20 @@ impl Reader<'_, '_> {
         let columns = check::target_columns(draft, self.reporter);
         let shelf = Shelf { noun: "loss", parts: &self.catalogue.losses };
         let (loss, known) = shelf.choice(section, "loss", kind.losses[0], self.reporter);
+        let heads = Shelf { noun: "head", parts: HEADS };
+        let (head, _) = heads.choice(section, "head", &section.part("head"), self.reporter);
         if draft.kind.is_some() {
             check::loss(draft, kind, self.catalogue, (&loss, known.is_some()), self.reporter);
             check::metric(draft, kind, self.catalogue, self.reporter);
             check::labels(draft, kind, self.reporter);
+            check::head(draft, kind, &head, self.reporter);
         }
         TaskSpec {
             name: draft.name.clone(),
             kind,
             from: section.maybe_text("from").unwrap_or_else(|| draft.name.clone()),
             columns,
+            head,
             loss,
             metric: section.maybe_text("metric").unwrap_or_else(|| kind.metrics[0].into()),
             labels: section.has("labels").then(|| check::label_set(section)),

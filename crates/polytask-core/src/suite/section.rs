@@ -147,6 +147,11 @@ impl<'a> Section<'a> {
         self.count(key).try_into().unwrap_or(usize::MAX)
     }
 
+    /// The numbers of a list, when one is given.
+    pub(super) fn maybe_sizes(&self, key: &str) -> Option<Vec<usize>> {
+        self.node(key).and_then(|node| serde_json::from_value(node.json()).ok())
+    }
+
     pub(super) fn flag(&self, key: &str) -> bool {
         self.value(key).as_bool().expect("a switch is given or the default")
     }
@@ -218,6 +223,11 @@ fn mistake(expected: &ValueType, node: &Node) -> Option<Mistake> {
         ValueType::Betas => {
             node.items().len() == 2
                 && node.items().iter().all(|beta| mistake(&ValueType::Share, beta).is_none())
+        }
+        ValueType::Counts(n) => {
+            let is_count = |item: &Node| item.json().as_u64().is_some_and(|n| n > 0);
+            let items = node.items();
+            !items.is_empty() && n.is_none_or(|n| n == items.len()) && items.iter().all(is_count)
         }
         ValueType::Name => text.is_some_and(is_name),
         ValueType::Text | ValueType::Path => text.is_some_and(|text| !text.trim().is_empty()),

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::Split;
 use super::files::{is_readable, names_in, stem_file};
+use super::images;
 use super::keys::{self, KeyInfo, Table};
 use super::section::usable_name;
 use crate::kind::{KINDS, KindInfo};
@@ -141,6 +142,10 @@ fn of_folder(base: &Path, path: &Path, place: &str) -> Option<Candidate> {
     let judged = stem_file(&names_in(&path.join("qrels")), Split::Train.stems()).is_some();
     if judged && stem_file(&names, &["corpus"]).is_some() && stem_file(&names, &["queries"]).is_some() {
         let kind = crate::kind::find("retrieval");
+        return Some(Candidate { name, data: data.into(), kind, columns: Vec::new() });
+    }
+    if images::has_splits(path, &names) {
+        let kind = crate::kind::find("image-class");
         return Some(Candidate { name, data: data.into(), kind, columns: Vec::new() });
     }
     let train = stem_file(&names, Split::Train.stems())?;

@@ -35,6 +35,7 @@ impl Builder<'_> {
             }
         }
         self.problems.check()?;
+        self.dataset.image = self.images.size();
         (self.dataset.texts, self.dataset.truncated, self.dataset.folded) = self.interner.finish()?;
         Ok(self.dataset)
     }

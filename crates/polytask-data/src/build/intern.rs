@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use polytask_core::hash::text64;
+use polytask_core::hash::{bytes64, text64};
 use polytask_core::{Error, Result};
 use sha2::{Digest, Sha256};
 
@@ -19,6 +19,8 @@ pub(super) enum Content {
     Text(String),
     /// Words that carry tags.
     Words(Vec<String>),
+    /// The bytes of an image.
+    Image(Vec<u8>),
 }
 
 impl Content {
@@ -35,6 +37,10 @@ impl Content {
                 // 0xff stands in no UTF-8 text, so words never collide with a running text.
                 hasher.update([0xff]);
             }
+            Self::Image(bytes) => {
+                hasher.update([0xff, 0xfe]);
+                hasher.update(bytes);
+            }
         }
         let digest = hasher.finalize();
         digest[..16].iter().fold(0, |key, &byte| (key << 8) | u128::from(byte))
@@ -45,6 +51,7 @@ impl Content {
         match self {
             Self::Text(text) => text64(text),
             Self::Words(words) => text64(&words.join(" ")),
+            Self::Image(bytes) => bytes64(bytes),
         }
     }
 
@@ -54,6 +61,7 @@ impl Content {
         match self {
             Self::Text(text) => text64(&fold(text)),
             Self::Words(words) => text64(&fold(&words.join(" "))),
+            Self::Image(bytes) => bytes64(bytes),
         }
     }
 }
@@ -158,5 +166,6 @@ fn encode(tokenizer: &dyn Tokenize, content: &Content) -> Result<Encoded> {
             let (tokens, starts) = tokenizer.encode_words(&words)?;
             (tokens, Some(starts), folded)
         }
+        Content::Image(bytes) => (bytes.iter().map(|&byte| u32::from(byte)).collect(), None, folded),
     })
 }

@@ -15,7 +15,8 @@ mod table;
 
 use polytask_core::{Result, Split, Suite};
 
-use crate::{Dataset, Tokenizer};
+use crate::images::Library;
+use crate::{Dataset, ImageSpec, Tokenizer};
 pub(crate) use finish::n_known;
 use intern::Interner;
 use problems::Problems;
@@ -28,6 +29,10 @@ pub trait Tokenize: Sync {
     fn encode_words(&self, words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)>;
     /// Longest sequence it gives, in tokens including special ones.
     fn max_length(&self) -> usize;
+    /// What images must be, for a reader of images; else the suite alone says it.
+    fn images(&self) -> Option<ImageSpec> {
+        None
+    }
 }
 
 impl Tokenize for Tokenizer {
@@ -74,6 +79,7 @@ pub fn build_with(
     let mut builder = Builder {
         suite,
         interner: Interner::new(tokenizer, suite.train.threads),
+        images: Library::new(tokenizer.images().unwrap_or_else(|| ImageSpec::of(suite))),
         problems: Problems::default(),
         dataset: Dataset::default(),
         progress,
@@ -89,6 +95,7 @@ pub fn build_with(
 struct Builder<'a> {
     suite: &'a Suite,
     interner: Interner<'a>,
+    images: Library,
     problems: Problems,
     dataset: Dataset,
     progress: &'a mut dyn FnMut(Progress<'_>),

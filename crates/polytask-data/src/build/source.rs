@@ -40,6 +40,7 @@ impl<'a> Builder<'a> {
         let reading = Reading {
             spec,
             as_words: tasks.iter().any(is_tagging),
+            as_images: tasks.iter().any(|task| task.kind.reads_images()),
             tasks,
             members,
             labels,
@@ -55,7 +56,7 @@ impl<'a> Builder<'a> {
     /// The file a suite names, with its hash noted.
     fn file(&mut self, named: &Path) -> Result<PathBuf> {
         let file = self.suite.folder.join(named);
-        let sum = hash::sha256_file(&file).map_err(|error| self.absent(named, error))?;
+        let sum = sum_of(&file).map_err(|error| self.absent(named, error))?;
         self.dataset.files.insert(named.display().to_string(), sum);
         Ok(file)
     }
@@ -71,6 +72,24 @@ impl<'a> Builder<'a> {
             error => error,
         }
     }
+}
+
+/// Hash of a file; of a folder of images, of all names and contents in it; of images in idx format, with their labels.
+fn sum_of(file: &Path) -> Result<String> {
+    if readers::idx::is_images(file) {
+        let labels = polytask_core::suite::images::labels_of(file);
+        let sums = [hash::sha256_file(file)?, hash::sha256_file(&labels)?];
+        return Ok(hash::sha256(sums.join(" ").as_bytes()));
+    }
+    if !file.is_dir() {
+        return hash::sha256_file(file);
+    }
+    let mut lines = Vec::new();
+    for record in readers::open(file)? {
+        let name = record?.get("image").and_then(readers::Cell::to_text).unwrap_or_default();
+        lines.push(format!("{} {name}", hash::sha256_file(&file.join(&name))?));
+    }
+    Ok(hash::sha256(lines.join("\n").as_bytes()))
 }
 
 /// The judgements of a split by query.
@@ -92,6 +111,8 @@ struct Reading<'b, 'a> {
     has_column: Vec<bool>,
     /// Whether texts are words that carry tags.
     as_words: bool,
+    /// Whether inputs are files of images.
+    as_images: bool,
 }
 
 impl Reading<'_, '_> {

@@ -6,6 +6,8 @@
 
 mod cell;
 mod csv;
+pub(crate) mod idx;
+mod image_table;
 mod input;
 mod jsonl;
 mod parquet;
@@ -101,8 +103,15 @@ pub fn format_of(file: &Path) -> Option<&'static Format> {
     FORMATS.iter().find(|format| format.extensions.contains(&ending))
 }
 
-/// Opens a file for reading; its name tells format and compression.
+/// Opens a file for reading; its name tells format and compression. Files of images in idx format, and folders with
+/// a folder per class, are tables of images and labels.
 pub fn open(file: &Path) -> Result<Reader> {
+    if file.is_dir() {
+        return image_table::of_classes(file);
+    }
+    if idx::is_images(file) {
+        return image_table::of_idx(file);
+    }
     let format = format_of(file).ok_or_else(|| unknown_format(file))?;
     (format.open)(Input::from_file(file)?)
 }

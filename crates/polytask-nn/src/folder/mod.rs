@@ -21,6 +21,7 @@ use serde_json::Value;
 pub use self::dense::{Dense, DenseActivation};
 pub(crate) use self::write::write_folder;
 use crate::pooling::{PoolMode, Pooling};
+use crate::trunk::ImageConfig;
 use crate::trunk::bert::BertConfig;
 use crate::{Error, Result};
 
@@ -60,6 +61,19 @@ impl Notes {
     }
 }
 
+/// The configuration of an image network, where a folder is one of those.
+pub(crate) fn image_config(folder: &Path) -> Result<Option<ImageConfig>> {
+    let Some(raw) = read_json(folder, "config.json")? else { return Ok(None) };
+    if !raw.get("model_type").and_then(Value::as_str).is_some_and(polytask_core::image::is_net) {
+        return Ok(None);
+    }
+    let path = folder.join("config.json");
+    let config: ImageConfig = serde_json::from_value(raw).map_err(|error| {
+        problem(&path, &format!("not an image network: {error}"), "the folder `model` of a run")
+    })?;
+    config.checked().map(Some)
+}
+
 /// Reads everything but the weights of the trunk.
 pub(crate) fn read_folder(folder: &Path) -> Result<FolderParts> {
     let modules = read_modules(folder)?;
@@ -91,7 +105,7 @@ impl FolderParts {
                 return Err(unsupported(folder, "a Dense module after Normalize", "Dense before Normalize"));
             }
             "Dense" => {
-                let width = self.pooling.width(self.config.hidden_size);
+                let width = self.pooling.columns(self.config.hidden_size, 1);
                 let d_in = self.dense.last().map_or(width, |dense| dense.d_out);
                 self.dense.push(Dense::load(path, d_in)?);
             }
@@ -184,6 +198,11 @@ fn on_sentence_vectors(path: &Path, config: &Value) -> Result<()> {
 
 fn default_sentence() -> Value {
     serde_json::json!({"prompts": {}, "default_prompt_name": null, "similarity_fn_name": "cosine"})
+}
+
+/// The notes of an encoder of images.
+pub(crate) fn no_notes() -> Notes {
+    Notes { config: Value::Null, sentence: Value::Null, lower_case: false, include_prompt: true }
 }
 
 /// The notes of an encoder that was made here.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::pooling;
 use crate::Result;
-use crate::encoder::Encoder;
+use crate::encoder::{Encoder, Network};
 use crate::params::Params;
 use crate::weights::{self, TensorOut, Values};
 
@@ -21,6 +21,10 @@ pub(crate) fn write_folder(
     create_dir(folder)?;
     for (name, bytes) in tokenizer {
         atomic::write(&folder.join(name), bytes)?;
+    }
+    if let Network::Image(config) = &encoder.network {
+        write_json(&folder.join("config.json"), config)?;
+        return write_weights(encoder, params, folder);
     }
     let notes = &encoder.notes;
     write_json(&folder.join("config.json"), &config(&notes.config))?;
@@ -46,7 +50,7 @@ fn config(original: &Value) -> Value {
 fn write_modules(encoder: &Encoder, folder: &Path) -> Result<()> {
     let mut modules = vec![module(0, "", "Transformer"), module(1, "1_Pooling", "Pooling")];
     create_dir(&folder.join("1_Pooling"))?;
-    let (d, include) = (encoder.config.hidden_size, encoder.notes.include_prompt);
+    let (d, include) = (encoder.trunk.d_hidden(), encoder.notes.include_prompt);
     write_json(&folder.join("1_Pooling/config.json"), &pooling::to_json(&encoder.pooling, d, include))?;
     for dense in &encoder.dense {
         let path = format!("{}_Dense", modules.len());

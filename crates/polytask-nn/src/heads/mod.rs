@@ -5,6 +5,7 @@
 
 mod cosine;
 mod linear;
+mod mlp;
 mod pair_linear;
 
 use candle_core::Tensor;
@@ -14,6 +15,7 @@ use crate::{Block, Error, Result};
 
 pub use cosine::Cosine;
 pub use linear::Linear;
+pub use mlp::Mlp;
 pub use pair_linear::PairLinear;
 
 /// How the rows of two inputs meet.
@@ -56,6 +58,14 @@ pub fn build(form: HeadForm, d_in: usize, n_outputs: usize) -> Box<dyn Head> {
         HeadForm::Cosine => Box::new(Cosine { d_in }),
         HeadForm::Linear | HeadForm::TokenLinear => Box::new(Linear { d_in, n_outputs }),
         HeadForm::PairLinear => Box::new(PairLinear { d_in, n_outputs }),
+    }
+}
+
+/// As [`build`], with a hidden layer of some width in place of a linear map where one is asked for.
+pub fn build_with(form: HeadForm, d_in: usize, n_outputs: usize, hidden: Option<usize>) -> Box<dyn Head> {
+    match (form, hidden) {
+        (HeadForm::Linear, Some(hidden)) => Box::new(Mlp { d_in, hidden, n_outputs }),
+        _ => build(form, d_in, n_outputs),
     }
 }
 
@@ -119,6 +129,30 @@ mod tests {
             let head = build(form, 3, 2);
             let found: Vec<_> = head.block("h", 1).tensors.iter().map(|spec| spec.shape.clone()).collect();
             assert_eq!(found, head.shapes());
+        }
+    }
+
+    #[test]
+    fn a_hidden_layer_cuts_at_zero_before_the_linear_map() {
+        use crate::objective::{Target, TaskInput, gradient, value};
+        let head = build_with(HeadForm::Linear, 2, 1, Some(2));
+        let mut block = head.block("h", 1).cast::<f64>();
+        assert!(block.tensor(0).iter().all(|&w| w != 0.0));
+        // Hidden: x₀ − x₁ and x₀ + x₁ − 10.
+        block.values = vec![1.0, -1.0, 1.0, 1.0, 0.0, -10.0, 3.0, 7.0, 0.5];
+        let z = vec![3.0, 1.0];
+        assert_eq!(output(&*head, &block, &z, 2, &[vec![0]]).unwrap(), [6.5]);
+        let loss = crate::losses::make(&polytask_core::method::Choice::named("mse"), &[], &[]).unwrap();
+        let target = Target::Numbers { width: 1, values: vec![2.0] };
+        let input = TaskInput { z, width: 2, inputs: vec![vec![0]], target, weights: vec![] };
+        let found = gradient(&*head, &block, &*loss, &input).unwrap().d_head;
+        for (i, found) in found.iter().enumerate() {
+            let at = |h: f64| {
+                let mut block = block.clone();
+                block.values[i] += h;
+                value(&*head, &block, &*loss, &input).unwrap()
+            };
+            assert!((found - (at(1e-6) - at(-1e-6)) / 2e-6).abs() < 1e-6);
         }
     }
 

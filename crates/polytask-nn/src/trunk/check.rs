@@ -1,7 +1,7 @@
 //! What both trunks refuse: parameters of another shape, ids outside the vocabulary, sequences too long,
 //! cotangents that do not fit the batch.
 
-use polytask_core::PackedBatch;
+use polytask_core::{Layout, PackedBatch};
 
 use super::bert::{BertConfig, layout};
 use super::{Cotangent, Mode, States};
@@ -101,25 +101,21 @@ pub(crate) fn below<T>(
 }
 
 /// Refuses cotangents whose sequences or values do not fit the batch.
-pub(crate) fn cotangents<T>(
-    config: &BertConfig,
-    batch: &PackedBatch,
-    cotangents: &[Cotangent<T>],
-) -> Result<()> {
+pub(crate) fn cotangents<T>(d_hidden: usize, layout: &Layout, cotangents: &[Cotangent<T>]) -> Result<()> {
     for cotangent in cotangents {
         let part = format!("cotangent of task {}", cotangent.task);
         let sequences = &cotangent.sequences;
         if sequences.windows(2).any(|w| w[0] >= w[1]) {
             return shape(&part, "sequences out of order", "ascending sequences, each once");
         }
-        let n = batch.n_sequences();
+        let n = layout.n_sequences();
         if let Some(last) = sequences.last().filter(|&&s| s as usize >= n) {
             return shape(&part, format!("sequence {last}"), format!("sequences below {n}"));
         }
-        let rows: usize = sequences.iter().map(|&s| batch.length(s as usize)).sum();
-        if cotangent.values.len() != rows * config.hidden_size {
+        let rows: usize = sequences.iter().map(|&s| layout.length(s as usize)).sum();
+        if cotangent.values.len() != rows * d_hidden {
             let found = format!("{} values", cotangent.values.len());
-            return shape(&part, found, format!("[rows {rows}, d_hidden {}]", config.hidden_size));
+            return shape(&part, found, format!("[rows {rows}, d_hidden {d_hidden}]"));
         }
     }
     Ok(())

@@ -319,7 +319,7 @@ impl<T: Real> Trunk<T> for Composed<T> {
         let Some(saved) = saved.downcast_ref::<ComposedSaved>().filter(|saved| saved.mode.save) else {
             return shape("backward", "nothing saved by this trunk", "what a forward with `save` returned");
         };
-        check::cotangents(&self.config, &saved.batch, cotangents)?;
+        check::cotangents(self.config.hidden_size, &saved.batch.layout(), cotangents)?;
         let mut order: Vec<&Cotangent<T>> = cotangents.iter().collect();
         order.sort_by_key(|cotangent| cotangent.task);
         let grads: Vec<Vec<Option<Vec<T>>>> =

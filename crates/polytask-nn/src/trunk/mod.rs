@@ -19,6 +19,7 @@ mod check;
 mod composed;
 mod dropout;
 mod elementwise;
+pub mod image;
 mod kernels;
 mod packed;
 mod panels;
@@ -28,6 +29,7 @@ pub mod sinks;
 
 pub use bert::BertConfig;
 pub use composed::Composed;
+pub use image::{ImageConfig, ImageTrunk};
 pub use packed::Packed;
 
 use polytask_core::{Layout, PackedBatch};
@@ -51,11 +53,14 @@ pub struct Mode {
     /// Whether only each layer's input is saved and the rest computed again in the backward: the same gradients
     /// from a fraction of the memory, for about a third more time.
     pub recompute: bool,
+    /// Whether this is a pass of training: batch norms then use the moments of the batch.
+    pub train: bool,
 }
 
 impl Mode {
     /// Inference: no dropout, nothing saved.
-    pub const EVAL: Self = Self { dropout: 0.0, seed: 0, step: 0, save: false, lowest: 0, recompute: false };
+    pub const EVAL: Self =
+        Self { dropout: 0.0, seed: 0, step: 0, save: false, lowest: 0, recompute: false, train: false };
 }
 
 /// States of packed rows: `[rows, d_hidden]`, row-major.
@@ -150,6 +155,16 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
         1
     }
 
+    /// Symbols per pass that keeps nothing: enough to keep all threads busy, little enough for the memory.
+    fn symbols_per_pass(&self) -> usize {
+        8192
+    }
+
+    /// States of each sequence, where all have the same number whatever their length.
+    fn rows_per_sequence(&self) -> Option<usize> {
+        None
+    }
+
     /// Where the states of a batch lie. With several views the layout has `n_views × n_sequences` sequences: view
     /// `v` of sequence `s` is number `v × n_sequences + s`.
     fn layout(&self, batch: &PackedBatch) -> Layout {
@@ -172,6 +187,11 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
         Ok(self.forward(params, batch, Mode::EVAL)?.0)
     }
 
+    /// Where the states that [`Trunk::forward_below`] gives lie, and their width.
+    fn layout_below(&self, batch: &PackedBatch, _lowest: usize) -> (Layout, usize) {
+        (batch.layout(), self.d_hidden())
+    }
+
     /// States after the frozen blocks below `lowest`, to be cached and fed to [`Trunk::forward_from`].
     fn forward_below(&self, params: &Params<T>, batch: &PackedBatch, lowest: usize) -> Result<States<T>>;
 
@@ -192,6 +212,10 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
         cotangents: &[Cotangent<T>],
         sink: &mut dyn GradSink<T>,
     ) -> Result<()>;
+
+    /// Moves the network's running statistics, if it has any, towards those of a training pass. A pass itself never
+    /// does: only the loop knows which one is the step's own, at undisplaced weights.
+    fn update_statistics(&self, _params: &mut Params<T>, _saved: &Saved) {}
 }
 
 #[cfg(test)]

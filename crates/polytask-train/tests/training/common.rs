@@ -244,12 +244,12 @@ impl Rig {
     pub(crate) fn new(prepared: Prepared) -> Self {
         let Prepared { suite, dataset, encoder, .. } = &prepared;
         let d_hidden = encoder.trunk.d_hidden();
-        let d_in = encoder.pooling.width(d_hidden);
+        let d_in = encoder.pooling.width(&*encoder.trunk);
         let heads = TaskHead::all(suite, dataset, &encoder.params, d_in, d_hidden).unwrap();
         let frozen = freeze_blocks(&encoder.params, &suite.model.freeze).unwrap();
         let trainable: Vec<bool> = frozen.iter().map(|frozen| !frozen).collect();
         let lowest = frozen.iter().position(|frozen| !frozen).unwrap_or(frozen.len());
-        let cache = FrozenCache::pays(dataset, d_hidden, lowest, suite.train.cache_mb).then(|| {
+        let cache = FrozenCache::pays(dataset, &*encoder.trunk, lowest, suite.train.cache_mb).then(|| {
             FrozenCache::fill(dataset, &*encoder.trunk, &encoder.params, lowest, &mut Silent).unwrap()
         });
         Self { prepared, heads, trainable, cache }

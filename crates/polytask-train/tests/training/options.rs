@@ -137,7 +137,7 @@ fn a_smaller_rmse_is_the_better_one() {
 fn the_tiny_encoder_cuts_texts_where_the_suite_says() {
     let data = Data::new();
     let (whole, cut) = (data.prepare(TWO, &[]), data.prepare(TWO, &["model.max_length=6"]));
-    assert_eq!((cut.tokenizer.max_length(), cut.encoder.max_length), (6, 6));
+    assert_eq!((cut.symbols.text().unwrap().max_length(), cut.encoder.max_length), (6, 6));
     let longest = |prepared: &polytask_train::run::Prepared| {
         let texts = &prepared.dataset.texts;
         (0..texts.len()).map(|text| texts.tokens(text as u32).len()).max().unwrap()

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use polytask_core::Split;
 use polytask_core::report::{DataCard, TaskCard};
-use polytask_train::prepare::tokenizer_only;
+use polytask_train::prepare::symbols_only;
 
 use crate::output::{self, Outcome};
 use crate::progress::Progress;
@@ -29,8 +29,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let suite = suites::load(&args.suite, &args.set)?;
-    let tokenizer = tokenizer_only(&suite, &mut Progress::new(true))?;
-    let dataset = polytask_data::build(&suite, &tokenizer)?;
+    let symbols = symbols_only(&suite, &mut Progress::new(true))?;
+    let dataset = polytask_data::build(&suite, &symbols)?;
     let card = polytask_data::card(&suite, &dataset);
     if args.json {
         output::json(&card)?;

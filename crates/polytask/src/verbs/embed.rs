@@ -44,7 +44,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let mut model = Model::load(&args.model)?;
-    model.tokenizer = model.tokenizer_with(args.prompt.as_deref())?;
+    model.symbols = model.tokenizer_with(args.prompt.as_deref())?.into();
     let width = model.encoder.d_embedding();
     let mut file = args.output.as_deref().map(|path| VectorFile::create(path, width)).transpose()?;
     for_pieces(&args.input, |rows| {

@@ -1,6 +1,6 @@
 //! `polytask predict`: a task's labels, tags or numbers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use polytask_core::HeadForm;
@@ -18,9 +18,10 @@ Examples:
   polytask predict --model runs/first/model --task intent --text 'where is my card?'
   polytask predict --model runs/first/model --task entail --text 'a man sleeps' --text 'a man rests'
   polytask predict --model runs/first/model --task intent --input texts.jsonl > labels.jsonl
+  polytask predict --model runs/digits/model --task digit --image seven.png
 
-An input line holds the kind's inputs: {\"text\": …}, {\"a\": …, \"b\": …} or {\"tokens\": […]}; --list shows
-them. One line of output per line of input, in order.
+An input line holds the kind's inputs: {\"text\": …}, {\"a\": …, \"b\": …}, {\"tokens\": […]} or {\"image\": FILE},
+the file relative to the input's folder; --list shows them. One line of output per line of input, in order.
 
 Exit codes: 0 done, 2 could not run.")]
 pub(crate) struct Args {
@@ -36,6 +37,9 @@ pub(crate) struct Args {
     /// A text, given in place of --input; twice for pairs
     #[arg(long)]
     text: Vec<String>,
+    /// A file of an image, given in place of --input
+    #[arg(long, conflicts_with_all = ["input", "text"], value_name = "FILE")]
+    image: Vec<String>,
     /// Show the tasks of the model
     #[arg(long)]
     list: bool,
@@ -64,17 +68,26 @@ fn list(model: &Model) -> Result<Outcome> {
 }
 
 fn from_arguments(model: &Model, args: &Args) -> Result<()> {
-    if args.text.is_empty() {
-        return output::refuse("nothing to predict", "`--text TEXT` or `--input FILE`");
+    let (given, reads_images) =
+        (if args.image.is_empty() { &args.text } else { &args.image }, model.reads_images());
+    if given.is_empty() {
+        let remedy =
+            if reads_images { "`--image FILE` or `--input FILE`" } else { "`--text TEXT` or `--input FILE`" };
+        return output::refuse("nothing to predict", remedy);
+    }
+    if args.image.is_empty() == reads_images {
+        let (reads, remedy) =
+            if reads_images { ("images", "`--image FILE`") } else { ("texts", "`--text TEXT`") };
+        return output::refuse(format!("the model reads {reads}"), remedy);
     }
     if let Some(name) = &args.task {
-        output::json(&one(model, model.task(name)?, &args.text)?)
+        output::json(&one(model, model.task(name)?, given)?)
     } else {
-        let n = args.text.len();
-        let predictions = all(model, &args.text)?;
+        let n = given.len();
+        let predictions = all(model, given)?;
         if predictions.is_empty() {
             return output::refuse(
-                format!("no task reads {n} texts"),
+                format!("no task reads {n} {}", if reads_images { "images" } else { "texts" }),
                 "`polytask predict --list` shows what each reads",
             );
         }
@@ -111,9 +124,18 @@ fn from_lines(model: &Model, args: &Args, input: &str) -> Result<()> {
     };
     let task = model.task(name)?;
     for_pieces(input, |rows| {
-        let texts = rows.iter().map(|row| inputs(task, row)).collect::<Result<Vec<_>>>()?;
+        let mut texts = rows.iter().map(|row| inputs(task, row)).collect::<Result<Vec<_>>>()?;
+        if model.reads_images() {
+            texts.iter_mut().flatten().for_each(|file| *file = beside(input, file));
+        }
         model.predict(task, &texts)?.iter().try_for_each(output::json)
     })
+}
+
+/// A file that a line names, from the folder of the input; from the working folder for standard input.
+fn beside(input: &str, file: &str) -> String {
+    let folder = Path::new(input).parent().filter(|_| input != "-").unwrap_or(Path::new(""));
+    folder.join(file).to_string_lossy().into_owned()
 }
 
 /// The kind's inputs of a line.

@@ -54,7 +54,7 @@ struct Corpus {
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let mut model = Model::load(&args.model)?;
     let asking = model.tokenizer_with(args.prompt.as_deref())?;
-    model.tokenizer = model.tokenizer_with(args.corpus_prompt.as_deref())?;
+    model.symbols = model.tokenizer_with(args.corpus_prompt.as_deref())?.into();
     let queries = match &args.input {
         Some(input) => all_rows(input, |row| Ok(row.text("text")?))?,
         None => args.query.clone(),
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         return output::refuse("no query", "`--query TEXT` or `--input FILE`");
     }
     let corpus = read_corpus(&model, &args.corpus)?;
-    model.tokenizer = asking;
+    model.symbols = asking.into();
     let vectors = model.embed(&queries)?;
     let found = model::search(vectors, corpus.vectors, args.k)?;
     for (query, hits) in queries.iter().zip(found) {

@@ -63,10 +63,8 @@ impl Reading<'_, '_> {
         record: &Record,
         answers: Option<&[Qrel]>,
     ) -> Result<Row> {
-        let text = |name: &String| {
-            content(record.get(name), self.as_words).map_err(|e| misread(file, record, name, e))
-        };
-        let texts = columns.inputs.iter().map(text).collect::<Result<Vec<_>>>()?;
+        let texts =
+            columns.inputs.iter().map(|name| self.input(file, record, name)).collect::<Result<Vec<_>>>()?;
         let n_words = if let Content::Words(words) = &texts[0] { words.len() } else { 0 };
         let weight = |name: &Option<String>| match name {
             Some(name) => {
@@ -90,6 +88,28 @@ impl Reading<'_, '_> {
             targets,
             task_weights,
         })
+    }
+
+    /// An input of a record: a text, or the image that a cell names.
+    fn input(&mut self, file: &Path, record: &Record, name: &str) -> Result<Content> {
+        if !self.as_images {
+            return content(record.get(name), self.as_words).map_err(|e| misread(file, record, name, e));
+        }
+        let cell = record.get(name).filter(|cell| !cell.is_missing()).and_then(Cell::to_text);
+        let Some(named) = cell else {
+            let wrong =
+                Wrong("empty, expected the file of an image".into(), "name a file, or remove the row");
+            return Err(misread(file, record, name, wrong));
+        };
+        let folder = if file.is_dir() { file } else { file.parent().unwrap_or(Path::new("")) };
+        match self.builder.images.read(folder, named.trim()) {
+            Ok(image) => Ok(Content::Image(image.bytes)),
+            Err(Error::Io { path, source, .. }) => {
+                let what = format!("image `{}` cannot be read: {source}", path.display());
+                Err(misread(file, record, name, Wrong(what, "paths start at the table's folder")))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The target of the `t`-th task of the source.

@@ -271,7 +271,7 @@ impl Trunk<f32> for Packed {
         };
         self.sizes.params(params)?;
         check::batch(&self.config, &saved.batch)?;
-        check::cotangents(&self.config, &saved.batch, cotangents)?;
+        check::cotangents(self.config.hidden_size, &saved.batch.layout(), cotangents)?;
         rayon::scope(|_| self.sweep(params, saved, cotangents, sink))
     }
 }

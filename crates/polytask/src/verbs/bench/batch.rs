@@ -54,7 +54,7 @@ impl Batch {
         let prepared = prepare(suite, &mut Progress::new(true))?;
         let Prepared { suite, dataset, encoder, .. } = &prepared;
         let d_hidden = encoder.trunk.d_hidden();
-        let d_in = encoder.pooling.width(d_hidden);
+        let d_in = encoder.pooling.width(&*encoder.trunk);
         let heads = TaskHead::all(suite, dataset, &encoder.params, d_in, d_hidden)?;
         let draws: Vec<_> = (0..heads.len()).map(|task| draw(&prepared, task)).collect();
         let views: Vec<_> = heads.iter().enumerate().map(|(i, head)| head.view(i, dataset)).collect();

@@ -92,7 +92,7 @@ fn alone(args: &Args, folder: &Path, mixes: &[Mix]) -> Result<Outcome> {
 }
 
 fn measure_mix(model: &Model, runs: usize, Mix { mix, texts }: &Mix) -> Result<(MixFigures, Vec<f64>)> {
-    let tokens = model.tokenizer.encode_batch(texts)?.iter().map(Vec::len).sum();
+    let tokens = model.symbols.text()?.encode_batch(texts)?.iter().map(Vec::len).sum();
     let passes = measure(runs, 1, || {
         let _: () = drop(model.embed(texts)?);
         Ok(())

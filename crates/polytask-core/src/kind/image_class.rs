@@ -1,0 +1,16 @@
+//! `image-class`: one label for an image.
+
+use super::{HeadForm, KindInfo, TargetType};
+
+/// One label for an image: digits, things.
+pub(super) static INFO: KindInfo = KindInfo {
+    name: "image-class",
+    about: "One label for an image: digits, things.",
+    inputs: &["image"],
+    target: "label",
+    synonyms: &[("image", &["file", "path", "filename"]), ("label", &["class", "category"])],
+    target_type: TargetType::Label,
+    head: HeadForm::Linear,
+    losses: &["cross-entropy"],
+    metrics: &["accuracy", "macro_f1", "micro_f1", "mcc"],
+};

@@ -1,0 +1,16 @@
+//! `image-regression`: one or several numbers for an image.
+
+use super::{HeadForm, KindInfo, TargetType};
+
+/// One or several numbers for an image; targets are standardised on train.
+pub(super) static INFO: KindInfo = KindInfo {
+    name: "image-regression",
+    about: "One or several numbers for an image; targets are standardised on train.",
+    inputs: &["image"],
+    target: "value",
+    synonyms: &[("image", &["file", "path", "filename"]), ("value", &["values", "score", "target", "y"])],
+    target_type: TargetType::Numbers,
+    head: HeadForm::Linear,
+    losses: &["huber", "mse"],
+    metrics: &["r2", "rmse", "mae", "pearson", "spearman"],
+};

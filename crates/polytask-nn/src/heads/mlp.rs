@@ -1,0 +1,66 @@
+//! A hidden layer with ReLU, then a linear map: the head for vectors no layer above has shaped yet.
+
+use candle_core::Tensor;
+use polytask_core::{Purpose, Rng, hash};
+
+use super::{Head, INIT_STD, Pairing, affine, shape};
+use crate::{Block, Result};
+
+/// `W₂ relu(W₁ x + b₁) + b₂`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mlp {
+    /// Values per leaf row.
+    pub d_in: usize,
+    /// Width of the hidden layer.
+    pub hidden: usize,
+    /// Outputs per row.
+    pub n_outputs: usize,
+}
+
+impl Head for Mlp {
+    fn n_inputs(&self) -> usize {
+        1
+    }
+
+    fn d_in(&self) -> usize {
+        self.d_in
+    }
+
+    fn n_outputs(&self) -> usize {
+        self.n_outputs
+    }
+
+    fn shapes(&self) -> Vec<Vec<usize>> {
+        vec![
+            vec![self.hidden, self.d_in],
+            vec![self.hidden],
+            vec![self.n_outputs, self.hidden],
+            vec![self.n_outputs],
+        ]
+    }
+
+    fn block(&self, name: &str, seed: u64) -> Block {
+        let names = ["hidden.weight", "hidden.bias", "weight", "bias"];
+        let shapes = self.shapes();
+        let tensors: Vec<(&str, &[usize], bool)> = names
+            .iter()
+            .zip(&shapes)
+            .map(|(name, shape)| (*name, shape.as_slice(), shape.len() > 1))
+            .collect();
+        let mut block = Block::zeros(name, &tensors);
+        let mut rng = Rng::new(seed, Purpose::Init, &[hash::text64(name)]);
+        // The hidden layer as He et al. (2015) start one under a ReLU, the outputs as a linear head.
+        let hidden = (2.0 / self.d_in.max(1) as f64).sqrt();
+        for (tensor, std) in [(0, hidden), (2, INIT_STD)] {
+            block.tensor_mut(tensor).fill_with(|| (std * rng.normal()) as f32);
+        }
+        block
+    }
+
+    fn output(&self, weights: &[Tensor], inputs: &[Tensor], _pairing: Pairing) -> Result<Tensor> {
+        match (inputs, weights.len()) {
+            ([x], 4) => affine(&affine(x, &weights[..2])?.relu()?, &weights[2..]),
+            _ => Err(shape("mlp head", &format!("{} inputs", inputs.len()), "1 input and 4 tensors")),
+        }
+    }
+}

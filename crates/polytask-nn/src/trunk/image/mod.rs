@@ -1,0 +1,491 @@
+//! Image trunks: convolutional networks and perceptrons on pixels, with a hand-written backward.
+//!
+//! A batch's ids are pixel bytes, channel by channel; every image has the network's size. Inside, values lie with
+//! channels innermost, so that maps are rows of states as they come: [`Trunk::layout`] gives each image one row per
+//! place (one in all for a vector). [`graph::Graph`] is the network as data; [`conv`] and its neighbours are the work.
+//! All sums have a fixed order: results do not depend on the number of threads.
+//!
+//! Batch norms use the moments of the whole batch in training passes ([`Mode::train`]) and running ones otherwise, and
+//! in frozen blocks always. A pass changes no statistics: [`Trunk::update_statistics`] takes those of one saved pass,
+//! so a loop that calls it for the step's own forward alone keeps perturbed and extra passes out. Since such a norm
+//! couples the images of a batch, every task then has a gradient on every image, and each costs a backward of its own.
+//! These networks have no dropout of their own (heads have theirs), and keep their activations (`recompute` is ignored).
+
+mod config;
+mod conv;
+mod graph;
+mod max_pool;
+mod nets;
+mod norm;
+mod patches;
+mod stack;
+#[cfg(test)]
+mod tests;
+
+use polytask_core::{Layout, PackedBatch, Purpose, Rng};
+
+pub use self::config::ImageConfig;
+use self::conv::Conv;
+use self::graph::{Graph, Node, Op, Start};
+use self::max_pool::MaxPool;
+use self::norm::{BatchNorm, LayerNorm, Moments};
+use self::patches::Images;
+use self::stack::Stack;
+use super::check::{self, shape};
+use super::pool::{Buf, Pool};
+use super::{BlockGrad, Cotangent, GradSink, Mode, Saved, States, TaskGrad, Trunk, simd};
+use crate::Result;
+use crate::params::{Block, Params};
+
+/// Images that go through a network together when nothing is saved.
+const GROUP: usize = 64;
+
+/// Share of a new batch in the running statistics, as in PyTorch.
+const MOMENTUM: f32 = 0.1;
+
+/// A network on images, in f32 kernels.
+#[derive(Debug)]
+pub struct ImageTrunk {
+    config: ImageConfig,
+    graph: Graph,
+    /// Number of values of each block.
+    sizes: Vec<usize>,
+    /// The last node that reads each value.
+    last_reader: Vec<usize>,
+    pool: Pool,
+}
+
+/// What a pass keeps for its backward.
+struct ImageSaved {
+    n: usize,
+    mode: Mode,
+    /// Values by index; `None` where no trained block needs them.
+    values: Vec<Option<Buf>>,
+    /// What batch norms used, by node.
+    moments: Vec<Option<Moments>>,
+}
+
+impl ImageTrunk {
+    /// The network of a configuration.
+    ///
+    /// # Errors
+    /// [`crate::Error::Core`] when the configuration cannot be built.
+    pub fn new(config: ImageConfig) -> Result<Self> {
+        let config = config.checked()?;
+        let Some(graph) = nets::build(&config) else {
+            return shape("image network", "images too small for it", "what `ImageConfig::checked` accepts");
+        };
+        let sizes = graph.layout::<f32>().blocks.iter().map(|block| block.values.len()).collect();
+        let mut last_reader = vec![0; graph.last() + 1];
+        for (i, node) in graph.nodes.iter().enumerate() {
+            inputs(node).for_each(|value| last_reader[value] = i);
+        }
+        Ok(Self { config, graph, sizes, last_reader, pool: Pool::default() })
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &ImageConfig {
+        &self.config
+    }
+
+    /// Fresh parameters: weights normal with variance 2 / fan-in (He et al. 2015), biases 0, norms the identity.
+    pub fn init(&self, seed: u64) -> Params {
+        let mut params = self.graph.layout::<f32>();
+        for (b, (block, tensors)) in params.blocks.iter_mut().zip(&self.graph.blocks).enumerate() {
+            for (i, tensor) in tensors.iter().enumerate() {
+                let mut rng = Rng::new(seed, Purpose::Init, &[b as u64, i as u64]);
+                block.tensor_mut(i).fill_with(|| match tensor.start {
+                    Start::Normal(variance) => (variance.sqrt() * rng.normal()) as f32,
+                    Start::Constant(value) => value as f32,
+                });
+            }
+        }
+        params
+    }
+
+    fn check(&self, params: &Params, batch: &PackedBatch, lowest: usize) -> Result<()> {
+        let found: Vec<usize> = params.blocks.iter().map(|block| block.values.len()).collect();
+        if found != self.sizes {
+            return shape(
+                "image network",
+                format!("blocks of {found:?} values"),
+                format!("{:?}", self.sizes),
+            );
+        }
+        if lowest > self.sizes.len() {
+            return shape(
+                "image network",
+                format!("lowest block {lowest}"),
+                format!("at most {}", self.sizes.len()),
+            );
+        }
+        let size = self.config.size();
+        if let Some(s) = (0..batch.n_sequences()).find(|&s| batch.length(s) != size.len()) {
+            let found = format!("image {s} of {} bytes", batch.length(s));
+            return shape("image network", found, format!("images of {size}"));
+        }
+        match batch.ids.iter().find(|&&id| id > 255) {
+            Some(id) => shape("image network", format!("pixel {id}"), "bytes"),
+            None => Ok(()),
+        }
+    }
+
+    /// Pixels as standardised values, channels innermost.
+    fn pixels(&self, batch: &PackedBatch, images: std::ops::Range<usize>) -> Buf {
+        let (c, places) = (self.config.channels, self.config.height * self.config.width);
+        let mut x = self.pool.take(images.len() * c * places);
+        for (x, image) in x.chunks_exact_mut(c * places).zip(images) {
+            let ids = &batch.ids[batch.rows(image)];
+            for (channel, plane) in ids.chunks_exact(places).enumerate() {
+                let (mean, std) = (self.config.mean[channel], self.config.std[channel]);
+                let scaled = plane.iter().map(|&id| (id as f32 / 255.0 - mean) / std);
+                x[channel..].iter_mut().step_by(c).zip(scaled).for_each(|(to, value)| *to = value);
+            }
+        }
+        x
+    }
+
+    /// Runs the nodes of blocks `from..to` on a value of `n` images.
+    fn run(&self, params: &Params, x: Buf, n: usize, (from, to): (usize, usize), mode: Mode) -> ImageSaved {
+        let mut values: Vec<Option<Buf>> = (0..=self.graph.last()).map(|_| None).collect();
+        let mut moments = vec![None; self.graph.last()];
+        values[self.graph.value_below(from)] = Some(x);
+        for (i, node) in self.graph.nodes.iter().enumerate() {
+            if node.block < from || node.block >= to {
+                continue;
+            }
+            let out = self.node(params, node, &values, n, mode, &mut moments[i]);
+            values[i + 1] = Some(out);
+            for value in inputs(node).filter(|&v| self.last_reader[v] == i && !self.is_kept(v, mode)) {
+                values[value] = None;
+            }
+        }
+        ImageSaved { n, mode, values, moments }
+    }
+
+    /// Whether the backward reads a value: a trained node made it or reads it.
+    fn is_kept(&self, value: usize, mode: Mode) -> bool {
+        let is_trained = |node: &Node| node.block >= mode.lowest;
+        let is_made = value > 0 && is_trained(&self.graph.nodes[value - 1]);
+        mode.save && (is_made || is_trained(&self.graph.nodes[self.last_reader[value]]))
+    }
+
+    /// The output of a node.
+    fn node(
+        &self,
+        params: &Params,
+        node: &Node,
+        values: &[Option<Buf>],
+        n: usize,
+        mode: Mode,
+        moments: &mut Option<Moments>,
+    ) -> Buf {
+        let (block, pool) = (&params.blocks[node.block], &self.pool);
+        let x = values[node.input].as_deref().unwrap_or(&[]);
+        match node.op {
+            Op::Conv { .. } => {
+                let images = Images { values: x, size: node.from.len(), order: None };
+                self.conv(block, node).forward(&images, n)
+            }
+            Op::MaxPool { .. } => self.max_pool(node).forward(x, n),
+            Op::LayerNorm => self.layer_norm(block, node).forward(x),
+            Op::BatchNorm { plus } => {
+                let used = if mode.train && node.block >= mode.lowest {
+                    Moments::of(pool, x, node.out.channels)
+                } else {
+                    let (mean, variance) = (block.tensor(node.tensor + 2), block.tensor(node.tensor + 3));
+                    Moments { mean: mean.to_vec(), variance: variance.to_vec(), rows: 0 }
+                };
+                let plus = plus.and_then(|value| values[value].as_deref());
+                let y = self.batch_norm(block, node).forward(x, &used, plus);
+                *moments = Some(used);
+                y
+            }
+        }
+    }
+
+    fn conv<'a>(&'a self, block: &'a Block, node: &Node) -> Conv<'a> {
+        let bias = matches!(node.op, Op::Conv { bias: true, .. }).then(|| block.tensor(node.tensor + 1));
+        Conv::new(node, block.tensor(node.tensor), bias, &self.pool)
+    }
+
+    fn max_pool(&self, node: &Node) -> MaxPool<'_> {
+        let Op::MaxPool { window } = node.op else { unreachable!("a pooling is made of its node") };
+        MaxPool { from: node.from, out: node.out, window, relu: node.relu, pool: &self.pool }
+    }
+
+    fn layer_norm<'a>(&'a self, block: &'a Block, node: &Node) -> LayerNorm<'a> {
+        LayerNorm { weight: block.tensor(node.tensor), bias: block.tensor(node.tensor + 1), pool: &self.pool }
+    }
+
+    fn batch_norm<'a>(&'a self, block: &'a Block, node: &Node) -> BatchNorm<'a> {
+        let (weight, bias) = (block.tensor(node.tensor), block.tensor(node.tensor + 1));
+        BatchNorm { weight, bias, relu: node.relu, pool: &self.pool }
+    }
+
+    /// A value of the batch as states; the trunk's output has a row per place.
+    fn states(&self, values: &[f32], width: usize) -> States {
+        States { values: values.to_vec(), width }
+    }
+
+    /// A pass through blocks `from..to`; `below` are the states under `from`.
+    fn pass(
+        &self,
+        params: &Params,
+        batch: &PackedBatch,
+        (from, to): (usize, usize),
+        below: &[f32],
+        mode: Mode,
+    ) -> (States, Option<ImageSaved>) {
+        let (first, last) = (self.graph.value_below(from), self.graph.value_below(to));
+        let (size, out) = (self.graph.shape(first).len(), self.graph.shape(last));
+        let width = if to == self.sizes.len() { out.channels } else { out.len() };
+        let start = |images: std::ops::Range<usize>| {
+            if first == 0 {
+                return self.pixels(batch, images);
+            }
+            let mut x = self.pool.take(images.len() * size);
+            x.copy_from_slice(&below[images.start * size..images.end * size]);
+            x
+        };
+        let n = batch.n_sequences();
+        if mode.save || mode.train {
+            let saved = self.run(params, start(0..n), n, (from, to), mode);
+            let states = self.states(saved.values[last].as_deref().unwrap_or(&[]), width);
+            return (states, mode.save.then_some(saved));
+        }
+        let mut states = States { values: Vec::with_capacity(n * out.len()), width };
+        for group in (0..n).step_by(GROUP) {
+            let images = group..(group + GROUP).min(n);
+            let done = self.run(params, start(images.clone()), images.len(), (from, to), mode);
+            states.values.extend_from_slice(done.values[last].as_deref().unwrap_or(&[]));
+        }
+        (states, None)
+    }
+}
+
+/// The values a node reads.
+fn inputs(node: &Node) -> impl Iterator<Item = usize> + use<> {
+    let plus = if let Op::BatchNorm { plus } = node.op { plus } else { None };
+    std::iter::once(node.input).chain(plus)
+}
+
+fn saved_box(saved: Option<ImageSaved>) -> Saved {
+    saved.map_or_else(|| Box::new(()) as Saved, |saved| Box::new(saved))
+}
+
+impl Trunk<f32> for ImageTrunk {
+    fn d_hidden(&self) -> usize {
+        self.graph.states().channels
+    }
+
+    fn max_positions(&self) -> usize {
+        self.config.size().len()
+    }
+
+    fn vocab_size(&self) -> usize {
+        256
+    }
+
+    fn n_blocks(&self) -> usize {
+        self.sizes.len()
+    }
+
+    fn symbols_per_pass(&self) -> usize {
+        4 * GROUP * self.config.size().len()
+    }
+
+    fn rows_per_sequence(&self) -> Option<usize> {
+        Some(self.graph.states().places())
+    }
+
+    fn layout(&self, batch: &PackedBatch) -> Layout {
+        Layout::even(batch.n_sequences(), self.graph.states().places())
+    }
+
+    fn layout_below(&self, batch: &PackedBatch, lowest: usize) -> (Layout, usize) {
+        (Layout::even(batch.n_sequences(), 1), self.graph.shape(self.graph.value_below(lowest)).len())
+    }
+
+    fn forward(&self, params: &Params, batch: &PackedBatch, mode: Mode) -> Result<(States, Saved)> {
+        self.check(params, batch, mode.lowest)?;
+        let blocks = (0, self.n_blocks());
+        let (states, saved) = rayon::scope(|_| self.pass(params, batch, blocks, &[], mode));
+        Ok((states, saved_box(saved)))
+    }
+
+    fn forward_below(&self, params: &Params, batch: &PackedBatch, lowest: usize) -> Result<States> {
+        self.check(params, batch, lowest)?;
+        let mode = Mode { lowest, ..Mode::EVAL };
+        let width = self.layout_below(batch, lowest).1;
+        let (states, _) = rayon::scope(|_| self.pass(params, batch, (0, lowest), &[], mode));
+        Ok(States { width, ..states })
+    }
+
+    fn forward_from(
+        &self,
+        params: &Params,
+        batch: &PackedBatch,
+        below: &States,
+        mode: Mode,
+    ) -> Result<(States, Saved)> {
+        self.check(params, batch, mode.lowest)?;
+        let expected = batch.n_sequences() * self.layout_below(batch, mode.lowest).1;
+        if mode.lowest > 0 && below.values.len() != expected {
+            let found = format!("{} cached values", below.values.len());
+            return shape("image network", found, expected.to_string());
+        }
+        let blocks = (mode.lowest, self.n_blocks());
+        let (states, saved) = rayon::scope(|_| self.pass(params, batch, blocks, &below.values, mode));
+        Ok((states, saved_box(saved)))
+    }
+
+    fn vjp(
+        &self,
+        params: &Params,
+        saved: &Saved,
+        cotangents: &[Cotangent],
+        sink: &mut dyn GradSink<f32>,
+    ) -> Result<()> {
+        let Some(saved) = saved.downcast_ref::<ImageSaved>() else {
+            return shape("backward", "nothing saved by this trunk", "what a forward with `save` returned");
+        };
+        let states = self.graph.states();
+        check::cotangents(states.channels, &Layout::even(saved.n, states.places()), cotangents)?;
+        rayon::scope(|_| self.sweep(params, saved, cotangents, sink))
+    }
+
+    fn update_statistics(&self, params: &mut Params, saved: &Saved) {
+        let Some(saved) = saved.downcast_ref::<ImageSaved>() else { return };
+        for (node, used) in self.graph.nodes.iter().zip(&saved.moments) {
+            let Some(used) = used.as_ref().filter(|used| used.rows > 0) else { continue };
+            let block = &mut params.blocks[node.block];
+            // The running variance is the unbiased one.
+            let factor = used.rows as f32 / (used.rows as f32 - 1.0).max(1.0);
+            let move_to = |to: &mut f32, new: f32| *to += MOMENTUM * (new - *to);
+            block
+                .tensor_mut(node.tensor + 2)
+                .iter_mut()
+                .zip(&used.mean)
+                .for_each(|(m, new)| move_to(m, *new));
+            let variance = block.tensor_mut(node.tensor + 3).iter_mut().zip(&used.variance);
+            variance.for_each(|(v, new)| move_to(v, factor * *new));
+        }
+    }
+}
+
+impl ImageTrunk {
+    /// Sends cotangents down block by block.
+    fn sweep(
+        &self,
+        params: &Params,
+        saved: &ImageSaved,
+        cotangents: &[Cotangent],
+        sink: &mut dyn GradSink<f32>,
+    ) -> Result<()> {
+        let mut active: Vec<&Cotangent> = cotangents.iter().collect();
+        active.sort_by_key(|cotangent| cotangent.task);
+        let is_coupled = saved.moments.iter().flatten().any(|used| used.rows > 0);
+        let mut stack = Stack::new(&active, saved.n, is_coupled);
+        let mut slots: Vec<(Option<Buf>, usize)> =
+            (0..=self.graph.last()).map(|value| (None, self.graph.shape(value).len())).collect();
+        let size = self.graph.states().len();
+        slots[self.graph.last()].0 = Some(stack.gradient(&self.pool, &active, size));
+        for block in (saved.mode.lowest..self.n_blocks()).rev() {
+            stack.restrict(&self.pool, block, &mut slots);
+            if stack.groups.is_empty() {
+                break;
+            }
+            let below = block > saved.mode.lowest && stack.lowest() < block;
+            let grads = self.backward((params, saved), (block, below), &stack, &mut slots);
+            let pairs = stack.groups.iter().zip(&grads);
+            let tasks: Vec<TaskGrad<'_>> = pairs
+                .map(|(group, grad)| TaskGrad { task: group.task, grad: BlockGrad::Dense(grad) })
+                .collect();
+            sink.block(block, &tasks)?;
+            if !below {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The backward through one block: the gradient of its parameters for each group of the stack.
+    fn backward(
+        &self,
+        (params, saved): (&Params, &ImageSaved),
+        (block, below): (usize, bool),
+        stack: &Stack,
+        slots: &mut [(Option<Buf>, usize)],
+    ) -> Vec<Buf> {
+        let weights = &params.blocks[block];
+        let mut grads: Vec<Buf> =
+            stack.groups.iter().map(|_| self.pool.zeros(weights.values.len())).collect();
+        for (i, node) in self.graph.nodes.iter().enumerate().rev().filter(|(_, node)| node.block == block) {
+            let Some(mut g) = slots[i + 1].0.take() else { continue };
+            if node.relu {
+                let y = saved.values[i + 1].as_deref().unwrap_or(&[]);
+                mask(&mut g, &stack.images(y, node.out.len()), stack.len());
+            }
+            let x = saved.values[node.input].as_deref().unwrap_or(&[]);
+            let x = stack.images(x, node.from.len());
+            let first = weights.tensors.get(node.tensor).map_or(0, |spec| spec.offset);
+            let mut own: Vec<&mut [f32]> = grads.iter_mut().map(|grad| &mut grad[first..]).collect();
+            let wants = |value: usize| value > 0 && (below || self.graph.nodes[value - 1].block == block);
+            let wants_input = wants(node.input);
+            match node.op {
+                Op::Conv { .. } => {
+                    let conv = self.conv(weights, node);
+                    conv.weights_backward(&x, &g, stack, &mut own);
+                    if wants_input {
+                        add_to(&mut slots[node.input].0, conv.input_backward(&g, stack.len()));
+                    }
+                }
+                Op::MaxPool { .. } if wants_input => {
+                    add_to(&mut slots[node.input].0, self.max_pool(node).backward(&x, &g, stack.len()));
+                }
+                Op::MaxPool { .. } => {}
+                Op::LayerNorm => {
+                    self.layer_norm(weights, node).backward(&x, &mut g, stack, &mut own);
+                    add_to(&mut slots[node.input].0, g);
+                }
+                Op::BatchNorm { plus } => {
+                    let Some(used) = &saved.moments[i] else { continue };
+                    let dx = self.batch_norm(weights, node).backward(&x, used, &g, stack, &mut own);
+                    add_to(&mut slots[node.input].0, dx);
+                    if let Some(plus) = plus.filter(|&value| wants(value)) {
+                        add_to(&mut slots[plus].0, g);
+                    }
+                }
+            }
+        }
+        grads
+    }
+}
+
+/// Zeroes gradients where the output of a ReLU is 0.
+fn mask(g: &mut [f32], y: &Images<'_>, n: usize) {
+    use rayon::prelude::*;
+    let size = y.size;
+    g.par_chunks_mut(size).enumerate().take(n).for_each(|(i, g)| {
+        simd::wide(
+            #[inline(always)]
+            || g.iter_mut().zip(y.get(i)).for_each(|(g, y)| *g = if *y > 0.0 { *g } else { 0.0 }),
+        );
+    });
+}
+
+/// Adds a gradient to what a value has already.
+fn add_to(slot: &mut Option<Buf>, more: Buf) {
+    use rayon::prelude::*;
+    const CHUNK: usize = 1 << 14;
+    match slot {
+        None => *slot = Some(more),
+        Some(sum) => sum.par_chunks_mut(CHUNK).zip(more.par_chunks(CHUNK)).for_each(|(sum, more)| {
+            simd::wide(
+                #[inline(always)]
+                || super::elementwise::add(sum, more),
+            );
+        }),
+    }
+}

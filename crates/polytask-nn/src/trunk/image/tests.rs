@@ -1,0 +1,358 @@
+//! The networks against their formulas in f64: values node by node, gradients by finite differences.
+
+use polytask_core::image::ImageSize;
+use polytask_core::{PackedBatch, Purpose, Rng};
+
+use super::graph::{Graph, Op, Shape};
+use super::*;
+use crate::trunk::sinks;
+
+/// A network as its formulas say, pixel by pixel in f64: no patches, no products, no tiles.
+struct Plain<'a> {
+    graph: &'a Graph,
+    params: &'a Params<f64>,
+    train: bool,
+    lowest: usize,
+}
+
+impl Plain<'_> {
+    /// The states of a batch.
+    fn states(&self, pixels: &[f64], n: usize) -> Vec<f64> {
+        let mut values = vec![pixels.to_vec()];
+        for node in &self.graph.nodes {
+            let out = self.node(node, &values, n);
+            values.push(out);
+        }
+        values.pop().unwrap()
+    }
+
+    fn node(&self, node: &Node, values: &[Vec<f64>], n: usize) -> Vec<f64> {
+        let x = &values[node.input];
+        let block = &self.params.blocks[node.block];
+        let tensor = |i: usize| block.tensor(node.tensor + i);
+        let mut y = match node.op {
+            Op::Conv { window, bias } => {
+                let at = |s: usize, y: usize, x0: usize, o: usize| -> f64 {
+                    let mut sum = if bias { tensor(1)[o] } else { 0.0 };
+                    for ky in 0..window.height {
+                        for kx in 0..window.width {
+                            for c in 0..node.from.channels {
+                                let (py, px) = (y * window.stride + ky, x0 * window.stride + kx);
+                                let weight =
+                                    ((o * window.height + ky) * window.width + kx) * node.from.channels + c;
+                                sum +=
+                                    tensor(0)[weight] * pixel(x, node.from, s, (py, px), window.padding, c);
+                            }
+                        }
+                    }
+                    sum
+                };
+                each(node.out, n, at)
+            }
+            Op::MaxPool { window } => each(node.out, n, |s, y, x0, c| {
+                let places = (0..window.height).flat_map(|ky| (0..window.width).map(move |kx| (ky, kx)));
+                let values = places.map(|(ky, kx)| {
+                    pixel(x, node.from, s, (y * window.stride + ky, x0 * window.stride + kx), 0, c)
+                });
+                values.fold(f64::NEG_INFINITY, f64::max)
+            }),
+            Op::LayerNorm => {
+                let c = node.out.channels;
+                let standardise = |row: &[f64]| {
+                    let (mean, variance) = moments(row.iter().copied());
+                    row.iter().map(|v| (v - mean) / (variance + 1e-5).sqrt()).collect::<Vec<_>>()
+                };
+                let hat: Vec<f64> = x.chunks(c).flat_map(standardise).collect();
+                hat.iter().enumerate().map(|(i, h)| h * tensor(0)[i % c] + tensor(1)[i % c]).collect()
+            }
+            Op::BatchNorm { plus } => {
+                let c = node.out.channels;
+                let of = |channel: usize| {
+                    if self.train && node.block >= self.lowest {
+                        moments(x.iter().copied().skip(channel).step_by(c))
+                    } else {
+                        (tensor(2)[channel], tensor(3)[channel])
+                    }
+                };
+                let all: Vec<(f64, f64)> = (0..c).map(of).collect();
+                let norm = |(i, v): (usize, &f64)| {
+                    let (mean, variance) = all[i % c];
+                    let plus = plus.map_or(0.0, |value| values[value][i]);
+                    (v - mean) / (variance + 1e-5).sqrt() * tensor(0)[i % c] + tensor(1)[i % c] + plus
+                };
+                x.iter().enumerate().map(norm).collect()
+            }
+        };
+        if node.relu {
+            y.iter_mut().for_each(|v| *v = v.max(0.0));
+        }
+        y
+    }
+}
+
+fn each(out: Shape, n: usize, at: impl Fn(usize, usize, usize, usize) -> f64) -> Vec<f64> {
+    let mut values = Vec::new();
+    for s in 0..n {
+        for y in 0..out.height {
+            for x in 0..out.width {
+                values.extend((0..out.channels).map(|c| at(s, y, x, c)));
+            }
+        }
+    }
+    values
+}
+
+/// A pixel, counted from the padding; 0 there.
+fn pixel(values: &[f64], shape: Shape, s: usize, (y, x): (usize, usize), padding: usize, c: usize) -> f64 {
+    let inside = |i: usize, size: usize| i.checked_sub(padding).filter(|&i| i < size);
+    match (inside(y, shape.height), inside(x, shape.width)) {
+        (Some(y), Some(x)) => values[((s * shape.height + y) * shape.width + x) * shape.channels + c],
+        _ => 0.0,
+    }
+}
+
+fn moments(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+    let n = values.clone().count() as f64;
+    let mean = values.clone().sum::<f64>() / n;
+    (mean, values.map(|v| (v - mean).powi(2)).sum::<f64>() / n)
+}
+
+/// A network with random parameters, biases and statistics included.
+struct Case {
+    trunk: ImageTrunk,
+    params: Params,
+    batch: PackedBatch,
+}
+
+impl Case {
+    fn new(net: &str, (channels, height, width): (usize, usize, usize), widths: &[usize], n: usize) -> Self {
+        let size = ImageSize { channels, height, width };
+        let mut config = ImageConfig::new(net, size).unwrap();
+        config.widths = widths.to_vec();
+        (config.mean, config.std) = (vec![0.4; channels], vec![0.3; channels]);
+        let trunk = ImageTrunk::new(config).unwrap();
+        let mut params = trunk.init(5);
+        let mut rng = Rng::new(7, Purpose::Bench, &[]);
+        for block in &mut params.blocks {
+            for spec in block.tensors.clone().iter().filter(|spec| spec.shape.len() == 1) {
+                let values = &mut block.values[spec.range()];
+                values.iter_mut().for_each(|v| *v += 0.2 * rng.uniform() as f32);
+            }
+        }
+        let mut image = || (0..size.len()).map(|_| rng.below(256) as u32).collect::<Vec<_>>();
+        let batch = PackedBatch::pack((0..n).map(|_| image()));
+        Self { trunk, params, batch }
+    }
+
+    fn all() -> Vec<Self> {
+        vec![
+            Self::new("lenet", (1, 24, 21), &[3, 4, 5], 3),
+            Self::new("lenet-maps", (3, 20, 26), &[2, 5], 2),
+            Self::new("mlp", (1, 5, 3), &[7, 6], 4),
+            Self::new("convnet", (3, 9, 7), &[4, 33], 2),
+            Self::new("resnet18", (1, 9, 6), &[3, 4, 5, 6], 3),
+            // One image, one pixel; channels enough for panels.
+            Self::new("mlp", (1, 1, 1), &[40], 1),
+            Self::new("resnet18", (3, 8, 8), &[33, 34, 35, 36], 1),
+        ]
+    }
+
+    fn pixels(&self) -> Vec<f64> {
+        self.trunk.pixels(&self.batch, 0..self.batch.n_sequences()).iter().map(|&v| f64::from(v)).collect()
+    }
+
+    fn plain(&self, params: &Params<f64>, (train, lowest): (bool, usize)) -> Vec<f64> {
+        let plain = Plain { graph: &self.trunk.graph, params, train, lowest };
+        plain.states(&self.pixels(), self.batch.n_sequences())
+    }
+
+    fn name(&self) -> String {
+        format!("{} of {}", self.trunk.config.model_type, self.trunk.config.size())
+    }
+
+    /// Cotangents of two tasks: one on the first image, one on all.
+    fn cotangents(&self, lowest: [usize; 2]) -> Vec<Cotangent> {
+        let size = self.trunk.graph.states().len();
+        let mut rng = Rng::new(9, Purpose::Bench, &[]);
+        let mut cotangent = |task: usize, sequences: Vec<u32>, lowest| {
+            let values = (0..sequences.len() * size).map(|_| rng.normal() as f32).collect();
+            Cotangent { task, sequences, values, lowest }
+        };
+        let n = self.batch.n_sequences() as u32;
+        vec![cotangent(0, vec![n - 1], lowest[0]), cotangent(1, (0..n).collect(), lowest[1])]
+    }
+}
+
+const TRAIN: Mode = Mode { save: true, train: true, ..Mode::EVAL };
+
+#[test]
+fn states_are_those_of_the_formulas() {
+    for case in Case::all() {
+        for mode in [TRAIN, Mode::EVAL, Mode { lowest: 1, ..TRAIN }] {
+            let expected = case.plain(&case.params.cast(), (mode.train, mode.lowest));
+            let (states, _) = case.trunk.forward(&case.params, &case.batch, mode).unwrap();
+            assert_eq!(states.values.len(), expected.len());
+            assert_eq!(states.n_rows(), case.trunk.layout(&case.batch).n_rows());
+            let scale = expected.iter().fold(1.0_f64, |m, v| m.max(v.abs()));
+            for (found, expected) in states.values.iter().zip(&expected) {
+                let error = (f64::from(*found) - expected).abs();
+                assert!(error < 2e-4 * scale, "{} {mode:?}: {found} {expected}", case.name());
+            }
+        }
+    }
+}
+
+/// Σ cotangent · states of one task.
+fn objective(case: &Case, params: &Params<f64>, cotangent: &Cotangent, mode: (bool, usize)) -> f64 {
+    let states = case.plain(params, mode);
+    let size = case.trunk.graph.states().len();
+    let of = |(i, &s): (usize, &u32)| -> f64 {
+        let states = &states[s as usize * size..][..size];
+        states.iter().zip(&cotangent.values[i * size..]).map(|(a, b)| a * f64::from(*b)).sum()
+    };
+    cotangent.sequences.iter().enumerate().map(of).sum()
+}
+
+#[test]
+fn gradients_are_the_slopes_of_the_formulas() {
+    for case in Case::all() {
+        let saved = case.trunk.forward(&case.params, &case.batch, TRAIN).unwrap().1;
+        let cotangents = case.cotangents([0, 0]);
+        let mut rows = sinks::Rows::new(&case.params, 2, 0);
+        case.trunk.vjp(&case.params, &saved, &cotangents, &mut rows).unwrap();
+        let mut rng = Rng::new(11, Purpose::Bench, &[]);
+        let mut params = case.params.cast::<f64>();
+        for (task, cotangent) in cotangents.iter().enumerate() {
+            for block in 0..params.blocks.len() {
+                let gradient = &rows.row(task)[rows.range(block).unwrap()];
+                let scale = gradient.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+                assert!(scale > 0.0 || case.batch.n_sequences() == 1, "{}: block {block}", case.name());
+                let n = params.blocks[block].values.len();
+                for i in (0..6).map(|_| rng.below(n)) {
+                    // Steps so small that hardly a ReLU or a maximum flips on the way.
+                    let h = 1e-6;
+                    let old = params.blocks[block].values[i];
+                    let mut at = |value: f64| {
+                        params.blocks[block].values[i] = value;
+                        objective(&case, &params, cotangent, (true, 0))
+                    };
+                    let slope = (at(old + h) - at(old - h)) / (2.0 * h);
+                    at(old);
+                    let found = f64::from(gradient[i]);
+                    let bound = 2e-3 * f64::from(scale).max(1e-2);
+                    assert!(
+                        (found - slope).abs() < bound,
+                        "{}: block {block} value {i}: {found} {slope}",
+                        case.name()
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sweep_of_two_tasks_gives_what_two_sweeps_give_and_stops_where_each_says() {
+    for case in Case::all() {
+        let top = case.trunk.n_blocks() - 1;
+        let saved = case.trunk.forward(&case.params, &case.batch, TRAIN).unwrap().1;
+        let cotangents = case.cotangents([top, 0]);
+        let sweep = |cotangents: &[Cotangent]| {
+            let mut rows = sinks::Rows::new(&case.params, 2, 0);
+            case.trunk.vjp(&case.params, &saved, cotangents, &mut rows).unwrap();
+            [rows.row(0).to_vec(), rows.row(1).to_vec()]
+        };
+        let together = sweep(&cotangents);
+        let alone = [sweep(&cotangents[..1]), sweep(&cotangents[1..])];
+        for task in 0..2 {
+            let scale = alone[task][task].iter().fold(1e-3_f32, |m, v| m.max(v.abs()));
+            for (a, b) in together[task].iter().zip(&alone[task][task]) {
+                assert!((a - b).abs() <= 1e-5 * scale, "{} task {task}: {a} {b}", case.name());
+            }
+        }
+        let first: usize = case.params.blocks[..top].iter().map(|block| block.values.len()).sum();
+        assert!(together[0][..first].iter().all(|&g| g == 0.0), "{}", case.name());
+    }
+}
+
+#[test]
+fn states_of_frozen_blocks_are_a_place_to_start_from() {
+    for case in Case::all().into_iter().filter(|case| case.trunk.n_blocks() > 1) {
+        let mode = Mode { lowest: 1, ..TRAIN };
+        let below = case.trunk.forward_below(&case.params, &case.batch, 1).unwrap();
+        let (layout, width) = case.trunk.layout_below(&case.batch, 1);
+        assert_eq!((below.width, below.n_rows()), (width, layout.n_rows()));
+        let (whole, saved) = case.trunk.forward(&case.params, &case.batch, mode).unwrap();
+        let (from, saved_from) = case.trunk.forward_from(&case.params, &case.batch, &below, mode).unwrap();
+        assert_eq!(whole, from, "{}", case.name());
+        let gradient = |saved: &Saved| {
+            let mut sum = sinks::Sum::new(&case.params, &[1.0, 1.0]);
+            case.trunk.vjp(&case.params, saved, &case.cotangents([0, 0]), &mut sum).unwrap();
+            assert!(sum.gradient(0).is_none());
+            sum.gradient(case.trunk.n_blocks() - 1).unwrap().to_vec()
+        };
+        assert_eq!(gradient(&saved), gradient(&saved_from));
+    }
+}
+
+#[test]
+fn running_statistics_follow_the_batch_when_told_and_only_then() {
+    let case = Case::new("resnet18", (1, 9, 6), &[3, 4, 5, 6], 3);
+    let (mut params, before) = (case.params.clone(), case.params.clone());
+    let (_, saved) = case.trunk.forward(&params, &case.batch, TRAIN).unwrap();
+    assert_eq!(params, before);
+    case.trunk.update_statistics(&mut params, &saved);
+    // The stem's norm stands on its convolution.
+    let graph = &case.trunk.graph;
+    let plain = Plain { graph, params: &case.params.cast(), train: true, lowest: 0 };
+    let x = plain.node(&graph.nodes[0], &[case.pixels()], 3);
+    let (mean, variance) = moments(x.iter().copied().step_by(3));
+    let n = (x.len() / 3) as f64;
+    let (old, new) = (&before.blocks[0], &params.blocks[0]);
+    let expected = |old: f32, new: f64| 0.9 * f64::from(old) + 0.1 * new;
+    assert!((f64::from(new.tensor(3)[0]) - expected(old.tensor(3)[0], mean)).abs() < 1e-5);
+    let unbiased = variance * n / (n - 1.0);
+    assert!((f64::from(new.tensor(4)[0]) - expected(old.tensor(4)[0], unbiased)).abs() < 1e-5);
+    assert_eq!(new.tensor(0), old.tensor(0));
+    let (_, saved) = case.trunk.forward(&params, &case.batch, Mode { save: true, ..Mode::EVAL }).unwrap();
+    let again = params.clone();
+    case.trunk.update_statistics(&mut params, &saved);
+    assert_eq!(params, again);
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let cases = [
+        Case::new("lenet", (1, 24, 21), &[3, 4, 5], 30),
+        Case::new("resnet18", (1, 9, 6), &[3, 4, 5, 33], 20),
+    ];
+    for case in cases {
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let (states, saved) = case.trunk.forward(&case.params, &case.batch, TRAIN).unwrap();
+                let mut rows = sinks::Rows::new(&case.params, 2, 0);
+                case.trunk.vjp(&case.params, &saved, &case.cotangents([0, 0]), &mut rows).unwrap();
+                (states, rows.row(0).to_vec(), rows.row(1).to_vec())
+            })
+        };
+        assert!(run(1) == run(3), "{}", case.name());
+    }
+}
+
+#[test]
+fn images_of_another_size_and_networks_that_do_not_fit_are_refused() {
+    let case = Case::new("mlp", (1, 5, 3), &[7], 1);
+    let batch = PackedBatch::pack([vec![0_u32; 14]]);
+    let error = case.trunk.forward(&case.params, &batch, Mode::EVAL).unwrap_err().to_string();
+    assert!(error.contains("14 bytes") && error.contains("5 x 3 pixels"), "{error}");
+    let batch = PackedBatch::pack([vec![256_u32; 15]]);
+    assert!(
+        case.trunk.forward(&case.params, &batch, Mode::EVAL).unwrap_err().to_string().contains("pixel 256")
+    );
+    let small = ImageSize { channels: 1, height: 10, width: 10 };
+    let error = ImageConfig::new("lenet", small).unwrap_err().to_string();
+    assert!(error.contains("too small") && error.contains("`mlp`"), "{error}");
+    let config = ImageConfig { widths: vec![0], ..case.trunk.config.clone() };
+    assert!(config.checked().unwrap_err().to_string().contains("widths [0]"));
+}
