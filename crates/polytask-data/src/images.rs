@@ -100,18 +100,9 @@ impl Library {
 
     /// The image a cell names, from a table in `folder`.
     pub(crate) fn read(&mut self, folder: &Path, name: &str) -> Result<Image> {
-        let (path, image) = match name.rsplit_once('#').and_then(|(file, n)| Some((file, n.parse().ok()?))) {
-            Some((file, n)) => {
-                let path = folder.join(file);
-                let image = self.of_idx(&path, n)?;
-                (path, image)
-            }
-            None => {
-                let path = folder.join(name);
-                let image = decode::read(&path)?;
-                (path, image)
-            }
-        };
+        let numbered = name.rsplit_once('#').and_then(|(file, n)| Some((file, n.parse().ok()?)));
+        let path = folder.join(numbered.map_or(name, |(file, _)| file));
+        let image = if let Some((_, n)) = numbered { self.of_idx(&path, n)? } else { decode::read(&path)? };
         let image = fit::fit(image, &self.spec);
         let (size, first) = self.first.get_or_insert_with(|| (image.size, path.display().to_string()));
         if *size == image.size {

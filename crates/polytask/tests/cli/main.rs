@@ -8,6 +8,7 @@ mod disk;
 mod embed;
 mod folder;
 mod help;
+mod images;
 mod info;
 mod judge;
 mod predict;

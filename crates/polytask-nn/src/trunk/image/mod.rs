@@ -223,11 +223,6 @@ impl ImageTrunk {
         BatchNorm { weight, bias, relu: node.relu, pool: &self.pool }
     }
 
-    /// A value of the batch as states; the trunk's output has a row per place.
-    fn states(&self, values: &[f32], width: usize) -> States {
-        States { values: values.to_vec(), width }
-    }
-
     /// A pass through blocks `from..to`; `below` are the states under `from`.
     fn pass(
         &self,
@@ -251,7 +246,8 @@ impl ImageTrunk {
         let n = batch.n_sequences();
         if mode.save || mode.train {
             let saved = self.run(params, start(0..n), n, (from, to), mode);
-            let states = self.states(saved.values[last].as_deref().unwrap_or(&[]), width);
+            let values = saved.values[last].as_deref().unwrap_or(&[]).to_vec();
+            let states = States { values, width };
             return (states, mode.save.then_some(saved));
         }
         let mut states = States { values: Vec::with_capacity(n * out.len()), width };

@@ -8,12 +8,14 @@
 //! | [`train_step`] | forward, backward, AdamW on equal lengths | torch |
 //! | [`mixed_step`] | the same on the lengths of the demo's four tasks | torch |
 //! | [`gramian`] | four task gradients kept apart, their inner products | torch |
+//! | [`conv_step`] | forward, backward, AdamW of an image network | torch |
 //! | [`embed`] | texts to vectors, three mixes of lengths | sentence-transformers, onnxruntime |
 //! | [`latency`] | one short text, warm | onnxruntime |
 //! | [`start`] | process start to first vector | |
 
 mod against;
 mod batch;
+mod conv_step;
 mod embed;
 mod gramian;
 mod latency;
@@ -40,6 +42,7 @@ Examples:
   polytask bench train-step --length 128 --against torch
   polytask bench mixed-step --against torch
   polytask bench gramian --against torch
+  polytask bench conv-step --net resnet18 --against torch
   polytask bench embed --against sentence-transformers
   polytask bench embed --against onnxruntime --python venv/bin/python
   polytask bench latency --against onnxruntime
@@ -67,6 +70,8 @@ enum What {
     MixedStep(mixed_step::Args),
     /// Inner products of the four tasks' gradients on the batch of mixed-step, no optimiser
     Gramian(gramian::Args),
+    /// A training step of an image network
+    ConvStep(conv_step::Args),
     /// Texts to vectors, tokenisation included, on three mixes of lengths
     Embed(embed::Args),
     /// One short text to its vector, warm, tokenisation included
@@ -80,6 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         What::TrainStep(args) => train_step::run(args),
         What::MixedStep(args) => mixed_step::run(args),
         What::Gramian(args) => gramian::run(args),
+        What::ConvStep(args) => conv_step::run(args),
         What::Embed(args) => embed::run(args),
         What::Latency(args) => latency::run(args),
         What::Start(args) => start::run(args),

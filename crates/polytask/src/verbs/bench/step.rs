@@ -33,7 +33,8 @@ impl Net {
 
     /// A forward that a backward can follow.
     pub(super) fn forward(&self, batch: &PackedBatch, dropout: f64, step: u64) -> Result<(States, Saved)> {
-        let mode = Mode { dropout, seed: 1, step, save: true, recompute: self.recompute, ..Mode::EVAL };
+        let mode =
+            Mode { dropout, seed: 1, step, save: true, train: true, recompute: self.recompute, ..Mode::EVAL };
         Ok(self.trunk.forward(&self.params, batch, mode)?)
     }
 }
@@ -49,11 +50,16 @@ pub(super) struct Step {
 
 impl Step {
     pub(super) fn new(net: Net, batch: &super::batch::Batch) -> Self {
+        let cotangent = batch.merged(net.trunk.d_hidden());
+        Self::on(net, batch.packed(), cotangent)
+    }
+
+    /// Steps on a packed batch whose loss has this gradient at the states.
+    pub(super) fn on(net: Net, batch: PackedBatch, cotangent: Cotangent) -> Self {
         let blocks = net.params.blocks.iter();
         let moments = blocks.map(|block| Moments::zeros(block.values.len())).collect();
         let sum = sinks::Sum::new(&net.params, &[1.0]);
-        let cotangent = batch.merged(net.trunk.d_hidden());
-        Self { batch: batch.packed(), cotangent, moments, sum, net }
+        Self { batch, cotangent, moments, sum, net }
     }
 
     /// Forward and backward; the gradients lie in `sum`. Gives the loss and the states.

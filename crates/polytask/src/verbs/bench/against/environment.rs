@@ -28,6 +28,7 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("common.py", include_str!("../../../../peers/common.py")),
     ("texts.py", include_str!("../../../../peers/texts.py")),
     ("torch_batch.py", include_str!("../../../../peers/torch_batch.py")),
+    ("torch_images.py", include_str!("../../../../peers/torch_images.py")),
     ("torch_step.py", include_str!("../../../../peers/torch_step.py")),
     ("torch_gramian.py", include_str!("../../../../peers/torch_gramian.py")),
     ("sentence_transformers_texts.py", include_str!("../../../../peers/sentence_transformers_texts.py")),
