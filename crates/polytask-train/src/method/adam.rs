@@ -4,6 +4,7 @@
 //! not move either.
 
 use super::refuse_state;
+use super::table::Setup;
 use crate::Result;
 
 /// Decay rates and epsilon of the paper.
@@ -59,6 +60,25 @@ impl Learned {
             *cell = Cell { value: s[0], first: s[1], second: s[2], steps: s[3] };
         }
         Ok(())
+    }
+}
+
+/// A rate of a method's own numbers that follows the schedule of the run (warm-up, decay).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Pace {
+    peak: f64,
+    peak_lr: f64,
+}
+
+impl Pace {
+    /// `peak` where the run's learning rate is at its peak.
+    pub(crate) fn new(peak: f64, setup: &Setup) -> Self {
+        Self { peak, peak_lr: setup.lr }
+    }
+
+    /// The rate of a step whose learning rate is `lr`.
+    pub(crate) fn rate(&self, lr: f64) -> f64 {
+        if self.peak_lr > 0.0 { self.peak * (lr / self.peak_lr).min(1.0) } else { self.peak }
     }
 }
 

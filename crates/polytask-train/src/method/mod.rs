@@ -20,17 +20,39 @@
 mod adam;
 pub mod adapt;
 mod constant;
+mod dwa;
 mod equal;
+mod gls;
+#[cfg(test)]
+mod golden;
+mod imtl_l;
+mod means;
 mod mgda;
 mod pcgrad;
 mod probe;
+mod rlw;
+mod shares;
+mod si;
+mod stch;
 pub mod table;
 #[cfg(test)]
 mod testing;
 mod uw;
 
 /// All methods, by id.
-pub static METHODS: &[table::Entry] = &[constant::ENTRY, equal::ENTRY, mgda::ENTRY, pcgrad::ENTRY, uw::ENTRY];
+pub static METHODS: &[table::Entry] = &[
+    constant::ENTRY,
+    dwa::ENTRY,
+    equal::ENTRY,
+    gls::ENTRY,
+    imtl_l::ENTRY,
+    mgda::ENTRY,
+    pcgrad::ENTRY,
+    rlw::ENTRY,
+    si::ENTRY,
+    stch::ENTRY,
+    uw::ENTRY,
+];
 
 use polytask_core::Rng;
 
