@@ -58,7 +58,9 @@ use polytask_core::Rng;
 
 use crate::Result;
 
-pub use probe::{At, Gramian, Jacobian, Part, Probe, States, TaskGradient, blocks, dot};
+pub use probe::{
+    At, Gramian, Jacobian, JointGradient, Part, Probe, States, TaskGradient, TaskGradients, blocks, dot,
+};
 
 /// Which gradients a method can work with; the suite's `train.gradients` must be among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

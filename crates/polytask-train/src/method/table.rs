@@ -34,9 +34,9 @@ pub enum Claim {
     Permutation,
     /// Gradients c times as large give a direction c times as large.
     Scaling,
-    /// (From losses.) A task's weight does not depend on which other tasks there are.
+    /// A task's weight does not depend on which other tasks there are.
     Separate,
-    /// (From losses.) Ratios of weights do not depend on which other tasks there are.
+    /// Ratios of weights do not depend on which other tasks there are.
     Ratios,
 }
 
