@@ -1,7 +1,7 @@
 //! DWA: a task whose loss falls more slowly from epoch to epoch gets more weight.
 //!
 //! - **What:** weights of an epoch come from the rates at which the losses fell between the last two.
-//! - **Paper:** Liu, Johns, Davison: End-To-End Multi-Task Learning with Attention. CVPR 2019, equation 7.
+//! - **Paper:** Liu, Johns, Davison: End-To-End Multi-Task Learning with Attention. CVPR 2019.
 //! - **Rule:** rᵢ = l̄ᵢ(e−1) / l̄ᵢ(e−2) of mean losses per epoch; w = m softmax(r / T). In epochs 0 and 1, w = 1.
 //! - **Departures:** none where every task is in every batch. Otherwise a task's mean counts the steps it was in,
 //!   its r comes from the last two epochs it was in (r = 1 before it has two), and m and the softmax go over all

@@ -1,7 +1,7 @@
 //! IMTL-L: every task's loss is scaled, by learning, to the same size.
 //!
 //! - **What:** a learned scale per task brings every scaled loss to 1, without a bound between tasks.
-//! - **Paper:** Liu et al.: Towards Impartial Multi-task Learning. ICLR 2021, section 3.2 (the loss-balance half).
+//! - **Paper:** Liu et al.: Towards Impartial Multi-task Learning. ICLR 2021 (the half that balances losses).
 //! - **Rule:** minimise Σ e^{sᵢ} lᵢ − sᵢ over the network and s; so wᵢ = e^{sᵢ}, and ∂/∂sᵢ = e^{sᵢ} lᵢ − 1. sᵢ settles
 //!   at −log lᵢ, where wᵢ lᵢ = 1. s starts at 0 (w = 1).
 //! - **Departures:** s has its own Adam with rate `rate` times the run's schedule instead of the network's

@@ -19,17 +19,26 @@
 
 mod adam;
 pub mod adapt;
+mod auto_lambda;
 mod constant;
 mod dwa;
 mod equal;
+mod excess_mtl;
+mod famo;
+mod forum;
 mod gls;
 #[cfg(test)]
 mod golden;
+mod gradnorm;
 mod imtl_l;
+mod look_ahead;
 mod means;
 mod mgda;
+mod moml;
 mod pcgrad;
 mod probe;
+#[cfg(test)]
+mod quadratic;
 mod rlw;
 mod shares;
 mod si;
@@ -41,12 +50,18 @@ mod uw;
 
 /// All methods, by id.
 pub static METHODS: &[table::Entry] = &[
+    auto_lambda::ENTRY,
     constant::ENTRY,
     dwa::ENTRY,
     equal::ENTRY,
+    excess_mtl::ENTRY,
+    famo::ENTRY,
+    forum::ENTRY,
     gls::ENTRY,
+    gradnorm::ENTRY,
     imtl_l::ENTRY,
     mgda::ENTRY,
+    moml::ENTRY,
     pcgrad::ENTRY,
     rlw::ENTRY,
     si::ENTRY,
