@@ -99,6 +99,17 @@ mod tests {
     }
 
     #[test]
+    fn a_pace_follows_the_schedule_and_never_exceeds_its_peak() {
+        let setup = Setup { lr: 4e-5, ..Setup::of(&["a"]) };
+        let pace = Pace::new(0.02, &setup);
+        assert_eq!(
+            [pace.rate(4e-5), pace.rate(1e-5), pace.rate(0.0), pace.rate(1.0)],
+            [0.02, 0.005, 0.0, 0.02]
+        );
+        assert_eq!(Pace::new(0.02, &Setup { lr: 0.0, ..setup }).rate(0.0), 0.02);
+    }
+
+    #[test]
     fn numbers_stay_within_their_bound() {
         let mut learned = Learned::new(1, 0.0);
         (0..100).for_each(|_| learned.descend(0, -1.0, 1.0, 2.0));

@@ -17,10 +17,10 @@ use polytask_core::method::{Choice, Range};
 use polytask_core::{Family, MethodInfo, ParamInfo};
 
 use super::adapt::Present;
-use super::look_ahead::Place;
+use super::look_ahead::{Place, square};
 use super::shares::{Shares, pull_back};
 use super::table::{Claim, Entry, Setup};
-use super::{At, JointGradient, Method, Needs, Probe, Update, dot};
+use super::{At, JointGradient, Method, Needs, Probe, Update};
 use crate::Result;
 
 /// What the method says about itself.
@@ -66,7 +66,7 @@ impl AutoLambda {
         ahead.descend(probe.lr(), &inner, &weights);
         let plain = present.spread(&vec![1.0; tasks.len()]);
         let outer = probe.joint(ahead.at(1), &plain)?;
-        let epsilon = DISPLACEMENT / norm(&outer, &plain);
+        let epsilon = DISPLACEMENT / square(&outer, &plain).sqrt();
         if epsilon.is_normal() {
             let difference = present.pick(&difference(probe, &outer, &plain, epsilon)?);
             let slope: Vec<f64> = difference.iter().map(|d| -probe.lr() * d).collect();
@@ -74,13 +74,6 @@ impl AutoLambda {
         }
         Ok(())
     }
-}
-
-/// The norm of a gradient of trunk and heads.
-fn norm(gradient: &JointGradient, weights: &[f64]) -> f64 {
-    let head = |(head, w): (&Vec<f32>, &f64)| if *w == 0.0 { 0.0 } else { w * w * dot(head, head) };
-    let heads: f64 = gradient.heads.iter().zip(weights).map(head).sum();
-    (dot(&gradient.shared, &gradient.shared) + heads).sqrt()
 }
 
 /// The slopes of the losses of the step's batch along a gradient, by central differences.

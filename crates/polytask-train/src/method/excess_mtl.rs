@@ -11,7 +11,7 @@
 //!   meaning: `train.gradients = "full"`.
 //! - **Scale:** weights sum to m like those of `equal`; heads are scaled too.
 //! - **Cost:** the rows (one backward per task over shared rows), one weighted backward, and memory and state
-//!   of the size of the parameters times the tasks.
+//!   of the size of the parameters times the tasks; the loop copies the state at every step, to be able to undo it.
 
 use polytask_core::method::{Choice, Range};
 use polytask_core::{Family, MethodInfo, ParamInfo};

@@ -24,7 +24,7 @@ use polytask_core::method::{Choice, Range};
 use polytask_core::{Family, MethodInfo, ParamInfo};
 
 use super::adapt::Present;
-use super::look_ahead::Place;
+use super::look_ahead::{Place, square};
 use super::mgda::shortest;
 use super::shares::{Shares, pull_back};
 use super::table::{Claim, Entry, Setup};
@@ -41,7 +41,7 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
     paper: "Ye et al., ECAI 2024",
     family: Family::LossWeighting,
     about: "steps along losses of another batch, held near the optimum of losses with learned weights",
-    cost: "rows + six backwards, two batches",
+    cost: "rows + five backwards, two batches",
     kinds: &[],
     params: &[
         ParamInfo {
@@ -112,10 +112,7 @@ struct Constraint {
 
 impl Constraint {
     fn square(&self) -> f64 {
-        let head = |(head, w): (&Vec<f32>, &f64)| if *w == 0.0 { 0.0 } else { w * w * dot(head, head) };
-        let heads: f64 = self.gradient.heads.iter().zip(&self.weights).map(head).sum();
-        let scores: f64 = self.scores.iter().map(|s| s * s).sum();
-        scores + dot(&self.gradient.shared, &self.gradient.shared) + heads
+        self.scores.iter().map(|s| s * s).sum::<f64>() + square(&self.gradient, &self.weights)
     }
 
     /// Inner product with the gradient of task `t` of the upper level.

@@ -9,7 +9,7 @@
 //! - **Departures:** s has its own Adam with rate `rate` times the run's schedule instead of the network's
 //!   optimiser, for the reason given for `uw`. The softmax is LibMTL's; the paper rescales w to sum to m. Norms are
 //!   of all shared parameters (or of the representation), not of one layer. A task that comes later has w = 1
-//!   until it has an lᵢ(0); the others share m among themselves. The first epoch is that of the suite.
+//!   until it has an lᵢ(0), after its own first epoch; the others share their number among themselves.
 //! - **Scale:** weights sum to m like those of `equal`. Heads step with their own plain gradients, as in LibMTL.
 //! - **Cost:** one backward in the first epoch; then the Gramian and one weighted backward.
 

@@ -1,6 +1,6 @@
 //! A place near the weights, reached by steps along gradients: what bilevel methods evaluate at.
 
-use super::{At, JointGradient};
+use super::{At, JointGradient, dot};
 
 /// Displacements of the shared parameters and of the heads of the tasks present.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +40,13 @@ impl Place {
     pub(crate) fn at(&self, batch: usize) -> At<'_> {
         At { batch, displacement: Some(&self.shared), heads: Some(&self.heads), states: None }
     }
+}
+
+/// The squared norm of a gradient of trunk and heads; `weights` are the factors of the heads' own gradients in it.
+pub(crate) fn square(gradient: &JointGradient, weights: &[f64]) -> f64 {
+    let head = |(head, w): (&Vec<f32>, &f64)| if *w == 0.0 { 0.0 } else { w * w * dot(head, head) };
+    let heads: f64 = gradient.heads.iter().zip(weights).map(head).sum();
+    dot(&gradient.shared, &gradient.shared) + heads
 }
 
 fn add(to: &mut Vec<f32>, factor: f64, values: &[f32]) {

@@ -78,6 +78,11 @@ impl Quadratic {
         self.tasks = (0..self.heads.len()).collect();
     }
 
+    /// The model with this learning rate.
+    pub(crate) fn with_lr(self, lr: f64) -> Self {
+        Self { lr, ..self }
+    }
+
     /// The model without task `task` in the extra batch: its loss there is NaN, its gradients are zero.
     pub(crate) fn without_extra(mut self, task: usize) -> Self {
         let term = &mut self.batches[1][task];
@@ -92,7 +97,8 @@ impl Quadratic {
             let head = displaced(&self.heads[i], at.heads.map(|h| h[i].as_slice()));
             term.at(&shared, &head)
         };
-        self.batches[at.batch].iter().enumerate().map(point).collect()
+        let batch = &self.batches[at.batch % self.batches.len()];
+        batch.iter().enumerate().map(point).collect()
     }
 
     /// Gradient descent by an update.
@@ -108,8 +114,10 @@ impl Quadratic {
                 let entry = |k: usize| weights.iter().zip(&points).map(|(w, p)| w * p.shared[k]).sum();
                 (0..self.shared.len()).map(entry).collect()
             }
-            Direction::Gradient(gradient) => gradient.iter().map(|g| f64::from(*g)).collect(),
-            other => panic!("expected weights or a gradient, found {other:?}"),
+            Direction::Gradient(gradient) | Direction::Vector(gradient) => {
+                gradient.iter().map(|g| f64::from(*g)).collect()
+            }
+            Direction::BlockWeights(_) => panic!("the model is one block"),
         };
         let lr = self.lr;
         let step =

@@ -8,8 +8,8 @@
 //!   uᵢ = log(lᵢ / zᵢ) and the loss is m μ log Σ exp(uᵢ / μ), so wᵢ = m softmax(u / μ)ᵢ / lᵢ.
 //! - **Departures:** none where every task is in every batch. Otherwise zᵢ is the mean over the steps the task
 //!   was in; a task that comes later warms up in its own first epoch; and m and the softmax go over the step's
-//!   tasks that have a nadir. 1e-20 is added before every logarithm as in LibMTL; a loss
-//!   below 1e-20 counts as that.
+//!   tasks that have a nadir. 1e-20 is added before every logarithm as in LibMTL; a loss below 1e-20
+//!   counts as that.
 //! - **Scale:** as `si`: one task alone is plain training at w = 1 / l. A run of E + 1 epochs or fewer is `si`.
 //! - **Cost:** one backward.
 

@@ -452,3 +452,30 @@ fn block_gramians_of_a_probe_add_up_to_its_gramian() {
         assert!((blocks[0].values[k] + blocks[1].values[k] - whole.values[k]).abs() < 1e-12);
     }
 }
+
+#[test]
+fn no_two_methods_train_alike_where_tasks_conflict() {
+    // Constant weights are equal weights until the user says otherwise.
+    let differing = METHODS.iter().filter(|entry| entry.info.id != "constant");
+    let ends = differing.map(|entry| {
+        let mut model = super::golden::golden().models[2].clone().with_lr(0.003);
+        let mut method = fresh(entry);
+        for step in 1..=30 {
+            model.at_step(step, step / 4);
+            let update = method.update(&mut model).unwrap();
+            model.apply(&update);
+            if method.needs().after_step {
+                method.after_step(&mut model).unwrap();
+            }
+        }
+        assert!(model.shared().iter().all(|v| v.is_finite()), "{}", entry.info.id);
+        (entry.info.id, model.shared())
+    });
+    let ends: Vec<(&str, Vec<f32>)> = ends.collect();
+    for (i, (a, end_a)) in ends.iter().enumerate() {
+        for (b, end_b) in &ends[i + 1..] {
+            let apart = end_a.iter().zip(end_b).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
+            assert!(apart > 1e-6, "{a} and {b} train alike");
+        }
+    }
+}
