@@ -16,7 +16,7 @@ use crate::near;
 pub enum Family {
     /// A per-task loss.
     Loss,
-    /// Task weights from the loss values.
+    /// Weights of the task losses, from their values or from looking ahead.
     LossWeighting,
     /// Task weights from the Gramian of the task gradients.
     GramianWeighting,

@@ -12,7 +12,7 @@ use polytask_nn::{Block, BlockGrad, GradSink, Params, TaskGrad};
 use crate::Result;
 use crate::assemble::StepBatch;
 use crate::engine::{Engine, Evaluation, Forward, Weights, empty_sum};
-use crate::method::{self, At, Gramian, Jacobian, Probe, TaskGradient};
+use crate::method::{self, At, Gramian, Jacobian, JointGradient, Probe, TaskGradient, TaskGradients};
 
 /// A step as a method sees it.
 pub struct StepProbe<'a> {
@@ -109,6 +109,30 @@ impl<'a> StepProbe<'a> {
         }
     }
 
+    /// The losses of the present tasks; NaN where one is absent.
+    fn losses_of(&self, placed: &Placed) -> Vec<f64> {
+        let loss = |&task: &usize| placed.evaluation.part(task).map_or(f64::NAN, |part| part.loss);
+        self.tasks.iter().map(loss).collect()
+    }
+
+    /// The gradient of a weighted sum of losses, `[params]`.
+    fn sum_of(&self, placed: &Placed, weights: &[f64]) -> Result<Vec<f32>> {
+        let mut sum = empty_sum(&placed.trunk, &placed.evaluation);
+        let pair = (self.tasks, weights);
+        self.engine.weighted_sum(&placed.trunk, placed.batch, &placed.evaluation, pair, &mut sum)?;
+        Ok(flatten(&sum, &placed.trunk, self.engine.trainable))
+    }
+
+    /// The gradients of the heads of the present tasks.
+    fn head_gradients(&self, placed: &Placed) -> Vec<Vec<f32>> {
+        self.tasks.iter().map(|&task| self.head_gradient(placed, task)).collect()
+    }
+
+    /// Remembers whether the step's own gradients are finite.
+    fn watch(&mut self, at: At, rows: &Jacobian) {
+        self.is_finite &= at != At::default() || rows.values.iter().all(|v| v.is_finite());
+    }
+
     /// The gradient of a task's head; zeros where the task is absent.
     fn head_gradient(&self, placed: &Placed, task: usize) -> Vec<f32> {
         match placed.evaluation.part(task) {
@@ -155,9 +179,7 @@ impl Probe for StepProbe<'_> {
             let of_task = |task: &usize| batch.parts.iter().position(|part| part.task == *task);
             return Ok(self.tasks.iter().map(|t| of_task(t).map_or(f64::NAN, |i| losses[i])).collect());
         }
-        let placed = self.place(at)?;
-        let loss = |&task: &usize| placed.evaluation.part(task).map_or(f64::NAN, |part| part.loss);
-        Ok(self.tasks.iter().map(loss).collect())
+        Ok(self.losses_of(&self.place(at)?))
     }
 
     fn gramian(&mut self, at: At) -> Result<Gramian> {
@@ -173,21 +195,30 @@ impl Probe for StepProbe<'_> {
 
     fn rows(&mut self, at: At) -> Result<Jacobian> {
         let rows = self.rows_of(&self.place(at)?, self.tasks)?;
-        self.is_finite &= at != At::default() || rows.values.iter().all(|v| v.is_finite());
+        self.watch(at, &rows);
         Ok(rows)
     }
 
     fn gradient(&mut self, at: At, weights: &[f64]) -> Result<Vec<f32>> {
-        let placed = self.place(at)?;
-        let mut sum = empty_sum(&placed.trunk, &placed.evaluation);
-        let pair = (self.tasks, weights);
-        self.engine.weighted_sum(&placed.trunk, placed.batch, &placed.evaluation, pair, &mut sum)?;
-        Ok(flatten(&sum, &placed.trunk, self.engine.trainable))
+        self.sum_of(&self.place(at)?, weights)
     }
 
     fn heads(&mut self, at: At) -> Result<Vec<Vec<f32>>> {
+        Ok(self.head_gradients(&self.place(at)?))
+    }
+
+    fn gradients(&mut self, at: At) -> Result<TaskGradients> {
         let placed = self.place(at)?;
-        Ok(self.tasks.iter().map(|&task| self.head_gradient(&placed, task)).collect())
+        let rows = self.rows_of(&placed, self.tasks)?;
+        let (losses, heads) = (self.losses_of(&placed), self.head_gradients(&placed));
+        self.watch(at, &rows);
+        Ok(TaskGradients { losses, rows, heads })
+    }
+
+    fn joint(&mut self, at: At, weights: &[f64]) -> Result<JointGradient> {
+        let placed = self.place(at)?;
+        let (losses, heads) = (self.losses_of(&placed), self.head_gradients(&placed));
+        Ok(JointGradient { losses, shared: self.sum_of(&placed, weights)?, heads })
     }
 
     fn task(&mut self, at: At, i: usize) -> Result<TaskGradient> {

@@ -4,6 +4,7 @@
 //! not move either.
 
 use super::refuse_state;
+use super::table::Setup;
 use crate::Result;
 
 /// Decay rates and epsilon of the paper.
@@ -62,6 +63,25 @@ impl Learned {
     }
 }
 
+/// A rate of a method's own numbers that follows the schedule of the run (warm-up, decay).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Pace {
+    peak: f64,
+    peak_lr: f64,
+}
+
+impl Pace {
+    /// `peak` where the run's learning rate is at its peak.
+    pub(crate) fn new(peak: f64, setup: &Setup) -> Self {
+        Self { peak, peak_lr: setup.lr }
+    }
+
+    /// The rate of a step whose learning rate is `lr`.
+    pub(crate) fn rate(&self, lr: f64) -> f64 {
+        if self.peak_lr > 0.0 { self.peak * (lr / self.peak_lr).min(1.0) } else { self.peak }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +96,17 @@ mod tests {
             assert!((learned.get(1) - value).abs() < 1e-12, "{} {value}", learned.get(1));
         }
         assert_eq!(learned.get(0), -0.5);
+    }
+
+    #[test]
+    fn a_pace_follows_the_schedule_and_never_exceeds_its_peak() {
+        let setup = Setup { lr: 4e-5, ..Setup::of(&["a"]) };
+        let pace = Pace::new(0.02, &setup);
+        assert_eq!(
+            [pace.rate(4e-5), pace.rate(1e-5), pace.rate(0.0), pace.rate(1.0)],
+            [0.02, 0.005, 0.0, 0.02]
+        );
+        assert_eq!(Pace::new(0.02, &Setup { lr: 0.0, ..setup }).rate(0.0), 0.02);
     }
 
     #[test]

@@ -34,20 +34,20 @@ pub struct ByRows<A> {
 }
 
 /// What is known of the present tasks before a solver is asked.
-struct Present {
+pub(crate) struct Present {
     /// Suite indices.
-    tasks: Vec<usize>,
+    pub(crate) tasks: Vec<usize>,
     /// Losses.
-    losses: Vec<f64>,
+    pub(crate) losses: Vec<f64>,
     /// Positions of tasks that pull.
-    pulling: Vec<usize>,
+    pub(crate) pulling: Vec<usize>,
     /// Positions of tasks whose loss and gradient are finite.
     finite: Vec<bool>,
 }
 
 impl Present {
     /// Sorts the present tasks by the square of their gradient's norm, `[tasks]`.
-    fn new(probe: &mut dyn Probe, squares: Option<&[f64]>) -> Result<Self> {
+    pub(crate) fn new(probe: &mut dyn Probe, squares: Option<&[f64]>) -> Result<Self> {
         let tasks = probe.tasks().to_vec();
         let losses = probe.losses(At::default())?;
         let square = |i: usize| squares.map_or(1.0, |s| s[i]);
@@ -57,16 +57,30 @@ impl Present {
         Ok(Self { tasks, losses, pulling, finite })
     }
 
+    /// Suite indices of the tasks that pull.
+    pub(crate) fn pulling_tasks(&self) -> Vec<usize> {
+        self.pulling.iter().map(|&i| self.tasks[i]).collect()
+    }
+
+    /// Losses of the tasks that pull.
+    pub(crate) fn pulling_losses(&self) -> Vec<f64> {
+        self.pick(&self.losses)
+    }
+
+    /// Of values of all present tasks those of the tasks that pull.
+    pub(crate) fn pick(&self, values: &[f64]) -> Vec<f64> {
+        self.pulling.iter().map(|&i| values[i]).collect()
+    }
+
     /// Asks `solve` about the tasks that pull.
     fn ask<T>(&self, probe: &dyn Probe, solve: impl FnOnce(&mut Step) -> T) -> T {
-        let tasks: Vec<usize> = self.pulling.iter().map(|&i| self.tasks[i]).collect();
-        let losses: Vec<f64> = self.pulling.iter().map(|&i| self.losses[i]).collect();
+        let (tasks, losses) = (self.pulling_tasks(), self.pulling_losses());
         let (number, epoch, lr, rng) = (probe.step(), probe.epoch(), probe.lr(), probe.rng());
         solve(&mut Step { number, epoch, lr, tasks: &tasks, losses: &losses, rng })
     }
 
     /// The weights of the tasks that pull, spread over all present tasks, others 0.
-    fn spread(&self, weights: &[f64]) -> Vec<f64> {
+    pub(crate) fn spread(&self, weights: &[f64]) -> Vec<f64> {
         let sound = weights.len() == self.pulling.len() && weights.iter().all(|w| w.is_finite());
         let mut all = vec![0.0; self.tasks.len()];
         for (k, &i) in self.pulling.iter().enumerate() {
@@ -84,13 +98,22 @@ impl Present {
         };
         Heads::Factors((0..self.tasks.len()).map(factor).collect())
     }
-}
 
-/// The step of the only task present: its plain gradient.
-fn alone(probe: &mut dyn Probe) -> Result<Update> {
-    let present = Present::new(probe, None)?;
-    let weights = present.spread(&vec![1.0; present.pulling.len()]);
-    Ok(Update { heads: present.heads(Some(&weights)), trunk: Direction::Weights(weights) })
+    /// These weights of the tasks that pull, for trunk and heads.
+    pub(crate) fn weighted(&self, weights: &[f64]) -> Update {
+        let weights = self.spread(weights);
+        Update { heads: self.heads(Some(&weights)), trunk: Direction::Weights(weights) }
+    }
+
+    /// These weights of the tasks that pull for the trunk; heads step with their plain gradients.
+    pub(crate) fn trunk_weighted(&self, weights: &[f64]) -> Update {
+        Update { heads: self.heads(None), trunk: Direction::Weights(self.spread(weights)) }
+    }
+
+    /// Plain training of the tasks that pull.
+    pub(crate) fn plain(&self) -> Update {
+        self.trunk_weighted(&vec![1.0; self.pulling.len()])
+    }
 }
 
 impl<W: LossWeighting> Method for ByLoss<W> {
@@ -100,8 +123,8 @@ impl<W: LossWeighting> Method for ByLoss<W> {
 
     fn update(&mut self, probe: &mut dyn Probe) -> Result<Update> {
         let present = Present::new(probe, None)?;
-        let weights = present.spread(&present.ask(probe, |step| self.0.weights(step)));
-        Ok(Update { heads: present.heads(Some(&weights)), trunk: Direction::Weights(weights) })
+        let weights = present.ask(probe, |step| self.0.weights(step));
+        Ok(present.weighted(&weights))
     }
 
     fn state(&self) -> Vec<f64> {
@@ -120,7 +143,7 @@ impl<W: GramianWeighting> Method for ByGramian<W> {
 
     fn update(&mut self, probe: &mut dyn Probe) -> Result<Update> {
         if probe.tasks().len() == 1 {
-            return alone(probe);
+            return Ok(Present::new(probe, None)?.plain());
         }
         let gramian = probe.gramian(At::default())?;
         let squares: Vec<f64> = (0..gramian.n).map(|i| gramian.get(i, i)).collect();
@@ -131,9 +154,8 @@ impl<W: GramianWeighting> Method for ByGramian<W> {
             let kept = gramian.select(&present.pulling);
             present.ask(probe, |step| self.weighting.weights(step, &kept))
         };
-        let weights = present.spread(&weights);
-        let heads = present.heads(self.needs.weighted_heads.then_some(weights.as_slice()));
-        Ok(Update { heads, trunk: Direction::Weights(weights) })
+        let is_for_heads = self.needs.weighted_heads;
+        Ok(if is_for_heads { present.weighted(&weights) } else { present.trunk_weighted(&weights) })
     }
 
     fn state(&self) -> Vec<f64> {
@@ -152,7 +174,7 @@ impl<A: Aggregator> Method for ByRows<A> {
 
     fn update(&mut self, probe: &mut dyn Probe) -> Result<Update> {
         if probe.tasks().len() == 1 {
-            return alone(probe);
+            return Ok(Present::new(probe, None)?.plain());
         }
         let rows = probe.rows(At::default())?;
         let squares: Vec<f64> = (0..rows.n).map(|i| super::dot(rows.row(i), rows.row(i))).collect();

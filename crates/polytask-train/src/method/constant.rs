@@ -36,7 +36,8 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
 };
 
 /// Its line in the table.
-pub(crate) const ENTRY: Entry = Entry { info: &INFO, claims: &[Claim::Permutation, Claim::Scaling], make };
+pub(crate) const ENTRY: Entry =
+    Entry { info: &INFO, claims: &[Claim::Permutation, Claim::Scaling, Claim::Separate], make };
 
 /// Weights in suite order.
 struct Constant(Vec<f64>);

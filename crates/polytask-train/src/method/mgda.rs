@@ -128,7 +128,7 @@ fn rescale(gramian: &Gramian, factors: &[f64]) -> Gramian {
 }
 
 /// argmin over the simplex of wᵀ G w, by pairwise Frank–Wolfe steps from uniform weights.
-fn shortest(gramian: &Gramian, max_iterations: usize, tolerance: f64) -> Vec<f64> {
+pub(crate) fn shortest(gramian: &Gramian, max_iterations: usize, tolerance: f64) -> Vec<f64> {
     let n = gramian.n;
     let mut w = vec![1.0 / n as f64; n];
     let bar = tolerance * (0..n).map(|t| gramian.get(t, t)).fold(f64::INFINITY, f64::min);

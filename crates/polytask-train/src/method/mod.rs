@@ -19,24 +19,63 @@
 
 mod adam;
 pub mod adapt;
+mod auto_lambda;
 mod constant;
+mod dwa;
 mod equal;
+mod excess_mtl;
+mod famo;
+mod forum;
+mod gls;
+#[cfg(test)]
+mod golden;
+mod gradnorm;
+mod imtl_l;
+mod look_ahead;
+mod means;
 mod mgda;
+mod moml;
 mod pcgrad;
 mod probe;
+#[cfg(test)]
+mod quadratic;
+mod rlw;
+mod shares;
+mod si;
+mod stch;
 pub mod table;
 #[cfg(test)]
 mod testing;
 mod uw;
 
 /// All methods, by id.
-pub static METHODS: &[table::Entry] = &[constant::ENTRY, equal::ENTRY, mgda::ENTRY, pcgrad::ENTRY, uw::ENTRY];
+pub static METHODS: &[table::Entry] = &[
+    auto_lambda::ENTRY,
+    constant::ENTRY,
+    dwa::ENTRY,
+    equal::ENTRY,
+    excess_mtl::ENTRY,
+    famo::ENTRY,
+    forum::ENTRY,
+    gls::ENTRY,
+    gradnorm::ENTRY,
+    imtl_l::ENTRY,
+    mgda::ENTRY,
+    moml::ENTRY,
+    pcgrad::ENTRY,
+    rlw::ENTRY,
+    si::ENTRY,
+    stch::ENTRY,
+    uw::ENTRY,
+];
 
 use polytask_core::Rng;
 
 use crate::Result;
 
-pub use probe::{At, Gramian, Jacobian, Part, Probe, States, TaskGradient, blocks, dot};
+pub use probe::{
+    At, Gramian, Jacobian, JointGradient, Part, Probe, States, TaskGradient, TaskGradients, blocks, dot,
+};
 
 /// Which gradients a method can work with; the suite's `train.gradients` must be among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -78,6 +78,15 @@ impl Jacobian {
         Self { n: kept.len(), width: self.width, values }
     }
 
+    /// The weighted sum of the rows; a row of weight 0 is not touched.
+    pub fn weighted_sum(&self, weights: &[f64]) -> Vec<f32> {
+        let mut sum = vec![0.0_f64; self.width];
+        for (i, &w) in weights.iter().enumerate().filter(|(_, w)| **w != 0.0) {
+            sum.iter_mut().zip(self.row(i)).for_each(|(s, &g)| *s += w * f64::from(g));
+        }
+        sum.into_iter().map(|s| s as f32).collect()
+    }
+
     /// The inner products of the rows, summed in f64 over the columns of `span`.
     pub fn gramian(&self, span: Range<usize>) -> Gramian {
         let mut values = vec![0.0; self.n * self.n];
@@ -132,6 +141,28 @@ pub struct TaskGradient {
     pub head: Vec<f32>,
 }
 
+/// Losses and gradients of all present tasks at one place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskGradients {
+    /// Losses, `[tasks]`.
+    pub losses: Vec<f64>,
+    /// Gradients in the run's gradient space.
+    pub rows: Jacobian,
+    /// Gradients of the heads, `[tasks][head params]`.
+    pub heads: Vec<Vec<f32>>,
+}
+
+/// Losses of all present tasks and the gradient of a weighted sum of them at one place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JointGradient {
+    /// Losses, `[tasks]`.
+    pub losses: Vec<f64>,
+    /// Gradient of the weighted sum with respect to the shared trainable parameters, `[params]`.
+    pub shared: Vec<f32>,
+    /// Gradients of the heads of each task's own loss, weight 1, `[tasks][head params]`.
+    pub heads: Vec<Vec<f32>>,
+}
+
 /// What a method can ask during a step.
 ///
 /// Tasks are those present in the step's batch, in suite order; a task without known targets there is absent from
@@ -172,6 +203,17 @@ pub trait Probe {
     fn task(&mut self, at: At, i: usize) -> Result<TaskGradient> {
         let (loss, row) = (self.losses(at)?[i], self.rows(at)?.row(i).to_vec());
         Ok(TaskGradient { loss, row, head: self.heads(at)?.swap_remove(i) })
+    }
+
+    /// Losses, rows and heads' gradients together; a loop that evaluates once is cheaper.
+    fn gradients(&mut self, at: At) -> Result<TaskGradients> {
+        Ok(TaskGradients { losses: self.losses(at)?, rows: self.rows(at)?, heads: self.heads(at)? })
+    }
+
+    /// Losses, the gradient of a weighted sum and heads' gradients together; a loop that evaluates once is cheaper.
+    fn joint(&mut self, at: At, weights: &[f64]) -> Result<JointGradient> {
+        let (losses, shared) = (self.losses(at)?, self.gradient(at, weights)?);
+        Ok(JointGradient { losses, shared, heads: self.heads(at)? })
     }
 
     /// Inner product of each task's gradient with `direction`, `[tasks]`.

@@ -34,6 +34,10 @@ pub enum Claim {
     Permutation,
     /// Gradients c times as large give a direction c times as large.
     Scaling,
+    /// A task's weight does not depend on which other tasks there are.
+    Separate,
+    /// Ratios of weights do not depend on which other tasks there are.
+    Ratios,
 }
 
 /// Makes a method from its parameters.

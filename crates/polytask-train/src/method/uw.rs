@@ -17,7 +17,7 @@
 use polytask_core::method::{Choice, Range};
 use polytask_core::{Family, MethodInfo, ParamInfo};
 
-use super::adam::Learned;
+use super::adam::{Learned, Pace};
 use super::adapt::ByLoss;
 use super::table::{Claim, Entry, Setup};
 use super::{LossWeighting, Method, Step};
@@ -49,7 +49,8 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
 };
 
 /// Its line in the table.
-pub(crate) const ENTRY: Entry = Entry { info: &INFO, claims: &[Claim::Permutation], make };
+pub(crate) const ENTRY: Entry =
+    Entry { info: &INFO, claims: &[Claim::Permutation, Claim::Scaling, Claim::Separate], make };
 
 /// Largest size of a log variance.
 const BOUND: f64 = 40.0;
@@ -57,8 +58,7 @@ const BOUND: f64 = 40.0;
 struct Uncertainty {
     /// Log variances, one per task of the suite.
     log_variance: Learned,
-    rate: f64,
-    peak_lr: f64,
+    pace: Pace,
 }
 
 fn make(choice: &Choice, setup: &Setup) -> Result<Box<dyn Method>> {
@@ -68,19 +68,19 @@ fn make(choice: &Choice, setup: &Setup) -> Result<Box<dyn Method>> {
 impl Uncertainty {
     fn new(choice: &Choice, setup: &Setup) -> Self {
         let log_variance = Learned::new(setup.tasks.len(), choice.real(&INFO, "init"));
-        Self { log_variance, rate: choice.real(&INFO, "rate"), peak_lr: setup.lr }
+        Self { log_variance, pace: Pace::new(choice.real(&INFO, "rate"), setup) }
     }
 }
 
 impl LossWeighting for Uncertainty {
     fn weights(&mut self, step: &mut Step) -> Vec<f64> {
-        let schedule = if self.peak_lr > 0.0 { (step.lr / self.peak_lr).min(1.0) } else { 1.0 };
+        let rate = self.pace.rate(step.lr);
         let mut weights = Vec::with_capacity(step.tasks.len());
         for (&task, &loss) in step.tasks.iter().zip(step.losses) {
             let precision = (-self.log_variance.get(task)).exp();
             weights.push(0.5 * precision);
             let gradient = 0.5 * (1.0 - loss * precision);
-            self.log_variance.descend(task, gradient, self.rate * schedule, BOUND);
+            self.log_variance.descend(task, gradient, rate, BOUND);
         }
         weights
     }

@@ -1,6 +1,7 @@
 //! A task whose numbers stop being finite is left out and named; the others train as if it were absent.
 
 use polytask_train::Error;
+use polytask_train::method::METHODS;
 use polytask_train::observe::Silent;
 use polytask_train::run::{RunOptions, run};
 
@@ -21,7 +22,7 @@ fn tasks(broken: &[&str]) -> String {
 #[test]
 fn the_others_train_as_if_the_broken_task_were_absent() {
     let data = Data::new();
-    for method in ["equal", "uw", "pcgrad", "mgda"] {
+    for method in METHODS.iter().map(|entry| entry.info.id) {
         let rig = data
             .rig(&tasks(&["same"]), &[&*format!("train.weighting=\"{method}\""), "train.conflict_every=1"]);
         let both = rig.trained();
@@ -75,7 +76,7 @@ fn when_no_task_is_sound_training_ends_in_words() {
 #[test]
 fn a_loss_weight_that_overflows_gradients_isolates_its_task_wherever_it_does() {
     let data = Data::new();
-    for method in ["equal", "uw", "mgda", "pcgrad"] {
+    for method in ["equal", "uw", "mgda", "pcgrad", "moml", "forum"] {
         let mut places = Vec::new();
         for weight in ["1e36", "1e37", "1e38", "3e38", "1e300"] {
             let tasks = TWO.replace("data = \"pairs\"", &format!("data = \"pairs\"\nloss_weight = {weight}"));

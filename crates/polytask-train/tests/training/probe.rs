@@ -166,6 +166,31 @@ fn gramian_gradient_products_blocks_and_single_tasks_are_those_of_the_rows() {
 }
 
 #[test]
+fn questions_asked_together_have_the_answers_of_each() {
+    let data = Data::new();
+    let rig = data.rig(ALL, &[]);
+    let bench = Bench::new(&rig);
+    for space in [FULL, STATES] {
+        let mut probe = bench.probe(space, true);
+        let moved = vec![1e-3; probe.shared().len()];
+        let displaced = At { displacement: Some(&moved), ..At::default() };
+        for at in [At::default(), displaced, At { batch: 1, ..displaced }] {
+            let weights: Vec<f64> = (0..bench.tasks.len()).map(|i| 0.5 + i as f64).collect();
+            let (together, joint) = (probe.gradients(at).unwrap(), probe.joint(at, &weights).unwrap());
+            // As bits: an absent task's loss is NaN.
+            let losses = probe.losses(at).unwrap().iter().map(|l| l.to_bits()).collect::<Vec<_>>();
+            for found in [&together.losses, &joint.losses] {
+                assert_eq!(found.iter().map(|l| l.to_bits()).collect::<Vec<_>>(), losses);
+            }
+            let heads = probe.heads(at).unwrap();
+            assert!(together.heads == heads && joint.heads == heads);
+            assert_eq!(together.rows, probe.rows(at).unwrap());
+            assert_eq!(joint.shared, probe.gradient(at, &weights).unwrap());
+        }
+    }
+}
+
+#[test]
 fn in_an_extra_batch_a_task_without_targets_has_loss_nan_and_a_zero_row() {
     let data = Data::new();
     let rig = data.rig(ALL, &[]);
