@@ -12,7 +12,7 @@ use polytask_nn::{Block, BlockGrad, GradSink, Params, TaskGrad};
 use crate::Result;
 use crate::assemble::StepBatch;
 use crate::engine::{Engine, Evaluation, Forward, Weights, empty_sum};
-use crate::method::{self, At, Gramian, Jacobian, Probe, TaskGradient};
+use crate::method::{self, At, Gramian, Jacobian, Probe, TaskGradient, Total};
 
 /// A step as a method sees it.
 pub struct StepProbe<'a> {
@@ -34,8 +34,25 @@ pub struct StepProbe<'a> {
     pub lr: f64,
     /// Which gradients the run's method sees.
     pub space: GradientSpace,
-    /// Whether the step's own gradients were finite wherever the method looked at them.
+    /// What was noticed while the method looked.
+    pub seen: Seen,
+}
+
+/// What a probe notices.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// Whether the step's own gradients were finite.
     pub is_finite: bool,
+    /// Tasks whose numbers are not finite at another place (displaced weights, extra batches): (suite index, what).
+    pub broken: Vec<(usize, String)>,
+    /// Share of pairs of tasks with a negative inner product, where the method asked for the Gramian.
+    pub conflict: Option<f64>,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self { is_finite: true, broken: Vec::new(), conflict: None }
+    }
 }
 
 /// An evaluation and where it was made.
@@ -99,6 +116,14 @@ impl<'a> StepProbe<'a> {
         Cow::Owned(heads)
     }
 
+    /// Remembers the tasks that are not finite at a place other than the main one, whose own are known already.
+    fn note_broken(&mut self, at: At, placed: &Placed) {
+        if at != At::default() {
+            let elsewhere = |(task, what): &(usize, String)| (*task, format!("{what}, at {}", describe(at)));
+            self.seen.broken.extend(placed.evaluation.broken.iter().map(elsewhere));
+        }
+    }
+
     /// The gradients of `tasks` in the run's gradient space.
     fn rows_of(&self, placed: &Placed, tasks: &[usize]) -> Result<Jacobian> {
         match self.space {
@@ -107,6 +132,14 @@ impl<'a> StepProbe<'a> {
                 Ok(self.engine.representation_rows(placed.batch, &placed.evaluation, tasks))
             }
         }
+    }
+
+    /// The weighted sum of task gradients, `[params]`.
+    fn sum(&self, placed: &Placed, weights: &[f64]) -> Result<Vec<f32>> {
+        let mut sum = empty_sum(&placed.trunk, &placed.evaluation);
+        let pair = (self.tasks, weights);
+        self.engine.weighted_sum(&placed.trunk, placed.batch, &placed.evaluation, pair, &mut sum)?;
+        Ok(flatten(&sum, &placed.trunk, self.engine.trainable))
     }
 
     /// The gradient of a task's head; zeros where the task is absent.
@@ -161,28 +194,28 @@ impl Probe for StepProbe<'_> {
     }
 
     fn gramian(&mut self, at: At) -> Result<Gramian> {
-        if self.space == GradientSpace::Representation {
+        let gramian = if self.space == GradientSpace::Representation {
             let rows = self.rows(at)?;
-            return Ok(rows.gramian(0..rows.width));
+            rows.gramian(0..rows.width)
+        } else {
+            let placed = self.place(at)?;
+            self.engine.gramian(&placed.trunk, &placed.evaluation, self.tasks)?
+        };
+        if at == At::default() {
+            self.seen.is_finite &= gramian.values.iter().all(|v| v.is_finite());
+            self.seen.conflict = gramian.conflicting();
         }
-        let placed = self.place(at)?;
-        let gramian = self.engine.gramian(&placed.trunk, &placed.evaluation, self.tasks)?;
-        self.is_finite &= at != At::default() || gramian.values.iter().all(|v| v.is_finite());
         Ok(gramian)
     }
 
     fn rows(&mut self, at: At) -> Result<Jacobian> {
         let rows = self.rows_of(&self.place(at)?, self.tasks)?;
-        self.is_finite &= at != At::default() || rows.values.iter().all(|v| v.is_finite());
+        self.seen.is_finite &= at != At::default() || rows.values.iter().all(|v| v.is_finite());
         Ok(rows)
     }
 
     fn gradient(&mut self, at: At, weights: &[f64]) -> Result<Vec<f32>> {
-        let placed = self.place(at)?;
-        let mut sum = empty_sum(&placed.trunk, &placed.evaluation);
-        let pair = (self.tasks, weights);
-        self.engine.weighted_sum(&placed.trunk, placed.batch, &placed.evaluation, pair, &mut sum)?;
-        Ok(flatten(&sum, &placed.trunk, self.engine.trainable))
+        self.sum(&self.place(at)?, weights)
     }
 
     fn heads(&mut self, at: At) -> Result<Vec<Vec<f32>>> {
@@ -193,9 +226,28 @@ impl Probe for StepProbe<'_> {
     fn task(&mut self, at: At, i: usize) -> Result<TaskGradient> {
         let task = self.tasks[i];
         let placed = self.place_tasks(at, &[task])?;
+        self.note_broken(at, &placed);
         let loss = placed.evaluation.part(task).map_or(f64::NAN, |part| part.loss);
         let row = self.rows_of(&placed, &[task])?.values;
+        if !row.iter().all(|v| v.is_finite()) {
+            match at == At::default() {
+                true => self.seen.is_finite = false,
+                false => self
+                    .seen
+                    .broken
+                    .push((task, format!("gradient in the trunk is not finite, at {}", describe(at)))),
+            }
+        }
         Ok(TaskGradient { loss, row, head: self.head_gradient(&placed, task) })
+    }
+
+    fn total(&mut self, at: At, weights: &[f64]) -> Result<Total> {
+        let placed = self.place(at)?;
+        self.note_broken(at, &placed);
+        let loss = |&task: &usize| placed.evaluation.part(task).map_or(f64::NAN, |part| part.loss);
+        let losses = self.tasks.iter().map(loss).collect();
+        let heads = self.tasks.iter().map(|&task| self.head_gradient(&placed, task)).collect();
+        Ok(Total { losses, shared: self.sum(&placed, weights)?, heads })
     }
 
     fn states(&mut self, at: At) -> Result<method::States> {
@@ -229,6 +281,14 @@ impl Probe for StepProbe<'_> {
 
     fn head(&self, i: usize) -> Vec<f32> {
         self.weights.heads[self.tasks[i]].values.clone()
+    }
+}
+
+/// A place in words.
+fn describe(at: At) -> String {
+    match at.batch {
+        0 => "displaced weights".into(),
+        batch => format!("extra batch {batch}"),
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Choice;
 
 /// The parameter whose key the short form leaves out.
-pub const WRAPPED: &str = "of";
+const WRAPPED: &str = "of";
 /// Most parts inside each other.
 const MOST_NESTED: usize = 8;
 

@@ -87,7 +87,7 @@ impl Present {
 }
 
 /// The step of the only task present: its plain gradient.
-fn alone(probe: &mut dyn Probe) -> Result<Update> {
+pub(super) fn alone(probe: &mut dyn Probe) -> Result<Update> {
     let present = Present::new(probe, None)?;
     let weights = present.spread(&vec![1.0; present.pulling.len()]);
     Ok(Update { heads: present.heads(Some(&weights)), trunk: Direction::Weights(weights) })
@@ -155,7 +155,7 @@ impl<A: Aggregator> Method for ByRows<A> {
             return alone(probe);
         }
         let rows = probe.rows(At::default())?;
-        let squares: Vec<f64> = (0..rows.n).map(|i| super::dot(rows.row(i), rows.row(i))).collect();
+        let squares = rows.squares();
         let present = Present::new(probe, Some(&squares))?;
         let trunk = self.direction(&present, probe, &rows);
         Ok(Update { heads: present.heads(None), trunk })
@@ -167,6 +167,14 @@ impl<A: Aggregator> Method for ByRows<A> {
 
     fn restore(&mut self, state: &[f64]) -> Result<()> {
         self.aggregator.restore(state)
+    }
+
+    fn mark(&self) -> Vec<f64> {
+        self.aggregator.mark()
+    }
+
+    fn rewind(&mut self, mark: &[f64]) -> Result<()> {
+        self.aggregator.rewind(mark)
     }
 }
 

@@ -19,24 +19,29 @@
 
 mod adam;
 pub mod adapt;
+mod ball;
 mod constant;
 mod equal;
+mod flat;
+mod inner;
 mod mgda;
 mod pcgrad;
 mod probe;
+mod sam;
 pub mod table;
 #[cfg(test)]
 mod testing;
 mod uw;
 
 /// All methods, by id.
-pub static METHODS: &[table::Entry] = &[constant::ENTRY, equal::ENTRY, mgda::ENTRY, pcgrad::ENTRY, uw::ENTRY];
+pub static METHODS: &[table::Entry] =
+    &[constant::ENTRY, equal::ENTRY, flat::ENTRY, mgda::ENTRY, pcgrad::ENTRY, sam::ENTRY, uw::ENTRY];
 
 use polytask_core::Rng;
 
 use crate::Result;
 
-pub use probe::{At, Gramian, Jacobian, Part, Probe, States, TaskGradient, blocks, dot};
+pub use probe::{At, Gramian, Jacobian, Part, Probe, States, TaskGradient, Total, blocks, dot};
 
 /// Which gradients a method can work with; the suite's `train.gradients` must be among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -109,6 +114,16 @@ pub enum Direction {
     Gradient(Vec<f32>),
 }
 
+impl Direction {
+    /// The weights of the tasks, where it is made of them.
+    pub fn weights(&self) -> Option<&[f64]> {
+        match self {
+            Self::Weights(weights) => Some(weights),
+            _ => None,
+        }
+    }
+}
+
 /// What the heads of the present tasks step with.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heads {
@@ -116,6 +131,17 @@ pub enum Heads {
     Factors(Vec<f64>),
     /// The gradients themselves (sharpness, bilevel), `[tasks][head params]`.
     Gradients(Vec<Vec<f32>>),
+}
+
+/// Something a method measured during a step, for the log and the report.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Observation {
+    /// What it is: `sharpness`.
+    pub name: &'static str,
+    /// Suite index of the task it is of; none for the step as a whole.
+    pub task: Option<usize>,
+    /// Its value.
+    pub value: f64,
 }
 
 /// A conflict method in the loop.
@@ -131,6 +157,11 @@ pub trait Method: Send {
         Ok(())
     }
 
+    /// What the last update measured beside its weights, which the loop sees itself.
+    fn observations(&self) -> Vec<Observation> {
+        Vec::new()
+    }
+
     /// Everything that must survive a restart.
     fn state(&self) -> Vec<f64> {
         Vec::new()
@@ -139,6 +170,17 @@ pub trait Method: Send {
     /// Takes back what [`Method::state`] gave; refuses a state of another shape.
     fn restore(&mut self, state: &[f64]) -> Result<()> {
         refuse_state(state.len(), 0)
+    }
+
+    /// What [`Method::rewind`] needs when a step is tried again without a task that was not finite. A method whose
+    /// state is as large as the gradients leaves its buffers out and knows itself which step they hold.
+    fn mark(&self) -> Vec<f64> {
+        self.state()
+    }
+
+    /// Back to before the step's first try.
+    fn rewind(&mut self, mark: &[f64]) -> Result<()> {
+        self.restore(mark)
     }
 }
 
@@ -198,6 +240,14 @@ pub trait Aggregator: Send {
     /// Takes the state back; refuses one of another shape.
     fn restore(&mut self, state: &[f64]) -> Result<()> {
         refuse_state(state.len(), 0)
+    }
+    /// As [`Method::mark`].
+    fn mark(&self) -> Vec<f64> {
+        self.state()
+    }
+    /// As [`Method::rewind`].
+    fn rewind(&mut self, mark: &[f64]) -> Result<()> {
+        self.restore(mark)
     }
 }
 

@@ -40,6 +40,14 @@ impl Gramian {
         (norm > 0.0 && norm.is_finite()).then(|| (self.get(i, j) / norm).clamp(-1.0, 1.0))
     }
 
+    /// Share of pairs of tasks whose inner product is negative; none for a single task.
+    pub fn conflicting(&self) -> Option<f64> {
+        let pairs = self.n * self.n.saturating_sub(1) / 2;
+        let upper = (0..self.n).flat_map(|i| (i + 1..self.n).map(move |j| (i, j)));
+        let negative = upper.filter(|&(i, j)| self.get(i, j) < 0.0).count();
+        (pairs > 0).then(|| negative as f64 / pairs as f64)
+    }
+
     /// The product with a vector of task weights, `[tasks]`.
     pub fn times(&self, weights: &[f64]) -> Vec<f64> {
         let row = |i: usize| (0..self.n).map(|j| self.get(i, j) * weights[j]).sum();
@@ -69,6 +77,25 @@ impl Jacobian {
     /// The gradient of task `i`.
     pub fn row(&self, i: usize) -> &[f32] {
         &self.values[i * self.width..(i + 1) * self.width]
+    }
+
+    /// The gradient of task `i`, to be changed.
+    pub fn row_mut(&mut self, i: usize) -> &mut [f32] {
+        &mut self.values[i * self.width..(i + 1) * self.width]
+    }
+
+    /// The squared norm of each row, `[tasks]`.
+    pub fn squares(&self) -> Vec<f64> {
+        (0..self.n).map(|i| dot(self.row(i), self.row(i))).collect()
+    }
+
+    /// The sum of the rows times `weights` over the columns of `span`, in f64; a row of weight 0 is not touched.
+    pub fn weighted(&self, weights: &[f64], span: Range<usize>) -> Vec<f32> {
+        let mut sum = vec![0.0_f64; span.len()];
+        for (i, &w) in weights.iter().enumerate().filter(|(_, w)| **w != 0.0) {
+            sum.iter_mut().zip(&self.row(i)[span.clone()]).for_each(|(s, &g)| *s += w * f64::from(g));
+        }
+        sum.into_iter().map(|s| s as f32).collect()
     }
 
     /// The Jacobian of the tasks at `kept` only.
@@ -132,6 +159,17 @@ pub struct TaskGradient {
     pub head: Vec<f32>,
 }
 
+/// The sum of the tasks' losses as one objective.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Total {
+    /// Each present task's loss, `[tasks]`.
+    pub losses: Vec<f64>,
+    /// Gradient of the weighted sum with respect to the shared trainable parameters, `[params]`.
+    pub shared: Vec<f32>,
+    /// Gradient of each task's own loss with respect to its head, `[tasks][head params]`.
+    pub heads: Vec<Vec<f32>>,
+}
+
 /// What a method can ask during a step.
 ///
 /// Tasks are those present in the step's batch, in suite order; a task without known targets there is absent from
@@ -172,6 +210,12 @@ pub trait Probe {
     fn task(&mut self, at: At, i: usize) -> Result<TaskGradient> {
         let (loss, row) = (self.losses(at)?[i], self.rows(at)?.row(i).to_vec());
         Ok(TaskGradient { loss, row, head: self.heads(at)?.swap_remove(i) })
+    }
+
+    /// Losses, weighted gradient and head gradients at one place; a loop that evaluates once is cheaper.
+    fn total(&mut self, at: At, weights: &[f64]) -> Result<Total> {
+        let (losses, shared) = (self.losses(at)?, self.gradient(at, weights)?);
+        Ok(Total { losses, shared, heads: self.heads(at)? })
     }
 
     /// Inner product of each task's gradient with `direction`, `[tasks]`.

@@ -102,7 +102,7 @@ impl Probe for FakeProbe {
         Ok(self.rows.clone())
     }
     fn gradient(&mut self, _at: At, weights: &[f64]) -> Result<Vec<f32>> {
-        Ok(weighted(&self.rows, weights))
+        Ok(self.rows.weighted(weights, 0..self.rows.width))
     }
     fn heads(&mut self, _at: At) -> Result<Vec<Vec<f32>>> {
         Ok(vec![vec![1.0, -2.0]; self.rows.n])
@@ -128,15 +128,6 @@ impl Probe for FakeProbe {
     }
 }
 
-/// The weighted sum of rows; a row of weight 0 is not touched.
-fn weighted(rows: &Jacobian, weights: &[f64]) -> Vec<f32> {
-    let mut sum = vec![0.0_f64; rows.width];
-    for (i, &w) in weights.iter().enumerate().filter(|(_, w)| **w != 0.0) {
-        sum.iter_mut().zip(rows.row(i)).for_each(|(s, &g)| *s += w * f64::from(g));
-    }
-    sum.into_iter().map(|s| s as f32).collect()
-}
-
 /// One step of a method that answers with weights.
 pub(crate) fn weights(method: &mut dyn Method, probe: &mut FakeProbe) -> Vec<f64> {
     match method.update(probe).unwrap().trunk {
@@ -148,12 +139,10 @@ pub(crate) fn weights(method: &mut dyn Method, probe: &mut FakeProbe) -> Vec<f64
 /// The direction of an update in the space of the rows.
 fn direction(update: &Update, probe: &FakeProbe) -> Vec<f32> {
     match &update.trunk {
-        Direction::Weights(weights) => weighted(&probe.rows, weights),
+        Direction::Weights(weights) => probe.rows.weighted(weights, 0..probe.rows.width),
         Direction::BlockWeights(all) => {
-            let spans = super::blocks(&probe.parts());
-            let block =
-                |(span, w): (std::ops::Range<usize>, &Vec<f64>)| weighted(&probe.rows, w)[span].to_vec();
-            spans.into_iter().zip(all).flat_map(block).collect()
+            let spans = super::blocks(&probe.parts()).into_iter().zip(all);
+            spans.flat_map(|(span, w)| probe.rows.weighted(w, span)).collect()
         }
         Direction::Vector(vector) | Direction::Gradient(vector) => vector.clone(),
     }
@@ -174,7 +163,11 @@ fn first(entry: &Entry, probe: &FakeProbe) -> Vec<f32> {
 fn head_factors(update: &Update, n: usize) -> Vec<f64> {
     match &update.heads {
         Heads::Factors(factors) => factors.clone(),
-        Heads::Gradients(gradients) => vec![1.0; n.min(gradients.len())],
+        // Every head of the probe has the same gradient, not zero; a task left out gets zeros.
+        Heads::Gradients(gradients) => {
+            assert_eq!(gradients.len(), n);
+            gradients.iter().map(|gradient| f64::from(gradient[0])).collect()
+        }
     }
 }
 
@@ -313,7 +306,7 @@ fn one_task_is_plain_training() {
         if entry.info.family == Family::LossWeighting {
             let factor = head_factors(&update, 1)[0];
             assert!(factor > 0.0, "{}", entry.info.id);
-            assert_eq!(found, weighted(&probe.rows, &[factor]), "{}", entry.info.id);
+            assert_eq!(found, probe.rows.weighted(&[factor], 0..6), "{}", entry.info.id);
         } else {
             assert_eq!(found, probe.rows.values, "{}", entry.info.id);
             assert_eq!(head_factors(&update, 1), [1.0], "{}", entry.info.id);
