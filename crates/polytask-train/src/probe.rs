@@ -124,6 +124,20 @@ impl<'a> StepProbe<'a> {
         }
     }
 
+    /// Remembers a task whose gradient is not finite inside the trunk; at the main place the loop finds it itself.
+    fn note_row(&mut self, at: At, task: usize, row: &[f32]) {
+        if row.iter().all(|v| v.is_finite()) {
+            return;
+        }
+        if at == At::default() {
+            self.seen.is_finite = false;
+        } else {
+            self.seen
+                .broken
+                .push((task, format!("gradient in the trunk is not finite, at {}", describe(at))));
+        }
+    }
+
     /// The gradients of `tasks` in the run's gradient space.
     fn rows_of(&self, placed: &Placed, tasks: &[usize]) -> Result<Jacobian> {
         match self.space {
@@ -209,13 +223,19 @@ impl Probe for StepProbe<'_> {
     }
 
     fn rows(&mut self, at: At) -> Result<Jacobian> {
-        let rows = self.rows_of(&self.place(at)?, self.tasks)?;
-        self.seen.is_finite &= at != At::default() || rows.values.iter().all(|v| v.is_finite());
+        let placed = self.place(at)?;
+        self.note_broken(at, &placed);
+        let rows = self.rows_of(&placed, self.tasks)?;
+        for (i, &task) in self.tasks.iter().enumerate() {
+            self.note_row(at, task, rows.row(i));
+        }
         Ok(rows)
     }
 
     fn gradient(&mut self, at: At, weights: &[f64]) -> Result<Vec<f32>> {
-        self.sum(&self.place(at)?, weights)
+        let placed = self.place(at)?;
+        self.note_broken(at, &placed);
+        self.sum(&placed, weights)
     }
 
     fn heads(&mut self, at: At) -> Result<Vec<Vec<f32>>> {
@@ -229,15 +249,7 @@ impl Probe for StepProbe<'_> {
         self.note_broken(at, &placed);
         let loss = placed.evaluation.part(task).map_or(f64::NAN, |part| part.loss);
         let row = self.rows_of(&placed, &[task])?.values;
-        if !row.iter().all(|v| v.is_finite()) {
-            match at == At::default() {
-                true => self.seen.is_finite = false,
-                false => self
-                    .seen
-                    .broken
-                    .push((task, format!("gradient in the trunk is not finite, at {}", describe(at)))),
-            }
-        }
+        self.note_row(at, task, &row);
         Ok(TaskGradient { loss, row, head: self.head_gradient(&placed, task) })
     }
 

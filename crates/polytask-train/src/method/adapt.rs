@@ -34,7 +34,7 @@ pub struct ByRows<A> {
 }
 
 /// What is known of the present tasks before a solver is asked.
-struct Present {
+pub(super) struct Present {
     /// Suite indices.
     tasks: Vec<usize>,
     /// Losses.
@@ -47,7 +47,7 @@ struct Present {
 
 impl Present {
     /// Sorts the present tasks by the square of their gradient's norm, `[tasks]`.
-    fn new(probe: &mut dyn Probe, squares: Option<&[f64]>) -> Result<Self> {
+    pub(super) fn new(probe: &mut dyn Probe, squares: Option<&[f64]>) -> Result<Self> {
         let tasks = probe.tasks().to_vec();
         let losses = probe.losses(At::default())?;
         let square = |i: usize| squares.map_or(1.0, |s| s[i]);
@@ -55,6 +55,11 @@ impl Present {
             (0..tasks.len()).map(|i| losses[i].is_finite() && square(i).is_finite()).collect();
         let pulling = (0..tasks.len()).filter(|&i| finite[i] && square(i) > 0.0).collect();
         Ok(Self { tasks, losses, pulling, finite })
+    }
+
+    /// Positions of the tasks that pull.
+    pub(super) fn pulling(&self) -> &[usize] {
+        &self.pulling
     }
 
     /// Asks `solve` about the tasks that pull.
@@ -66,7 +71,7 @@ impl Present {
     }
 
     /// The weights of the tasks that pull, spread over all present tasks, others 0.
-    fn spread(&self, weights: &[f64]) -> Vec<f64> {
+    pub(super) fn spread(&self, weights: &[f64]) -> Vec<f64> {
         let sound = weights.len() == self.pulling.len() && weights.iter().all(|w| w.is_finite());
         let mut all = vec![0.0; self.tasks.len()];
         for (k, &i) in self.pulling.iter().enumerate() {
@@ -76,7 +81,7 @@ impl Present {
     }
 
     /// The factors of the heads for these weights of the trunk.
-    fn heads(&self, weights: Option<&[f64]>) -> Heads {
+    pub(super) fn heads(&self, weights: Option<&[f64]>) -> Heads {
         let factor = |i: usize| match (self.finite[i], weights) {
             (false, _) => 0.0,
             (true, Some(weights)) => weights[i],

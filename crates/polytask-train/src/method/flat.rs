@@ -28,8 +28,7 @@ use super::ball::{self, Ball};
 use super::inner::{Answer, Inner, Rows, join, split};
 use super::table::{Entry, Setup};
 use super::{
-    At, Direction, Heads, Jacobian, METHODS, Method, Needs, Observation, Probe, Spaces, TaskGradient, Update,
-    dot,
+    At, Direction, Heads, Jacobian, METHODS, Method, Needs, Observation, Probe, Spaces, Update, dot,
 };
 use crate::Result;
 
@@ -176,7 +175,7 @@ impl Flat {
             let at = At { displacement: Some(&trunk), heads: Some(&displaced), ..At::default() };
             let there = probe.task(at, place)?;
             self.see("sharpness", task, there.loss - clean.losses[k]);
-            if is_finite(&there) {
+            if there.is_finite() {
                 let norm = self.replace(probe, clean, k, there.row)?;
                 self.see("flatness", task, norm);
                 heads[place] = there.head;
@@ -231,11 +230,6 @@ impl Flat {
     fn see(&mut self, name: &'static str, task: usize, value: f64) {
         self.seen.push(Observation { name, task: Some(task), value });
     }
-
-    fn see_weights(&mut self, name: &'static str, tasks: &[usize], direction: &Direction) {
-        let weights = direction.weights().unwrap_or_default();
-        tasks.iter().zip(weights).for_each(|(&task, &w)| self.see(name, task, w));
-    }
 }
 
 impl Method for Flat {
@@ -260,25 +254,19 @@ impl Method for Flat {
         let two_parts = matches!(self.variant, Variant::Separate | Variant::Second);
         let plain = two_parts.then(|| self.plain.ask(probe, &clean.rows())).transpose()?;
         let mut heads = self.displace(probe, &mut clean)?;
-        let (trunk, factors) = match plain {
-            None => {
-                let only = self.plain.ask(probe, &clean.rows())?;
-                self.see_weights("weight", &clean.tasks, &only.direction);
-                (Direction::Vector(only.vector), only.factors)
-            }
-            Some(plain) => {
-                let (flat, factors) = (self.flat.ask(probe, &clean.rows())?, plain.factors.clone());
-                self.see_weights("flat-weight", &clean.tasks, &flat.direction);
-                let weights = plain.direction.clone();
-                let trunk = clean.spread(self.combine(probe, plain, flat)?);
-                if trunk.weights().is_none() {
-                    self.see_weights("weight", &clean.tasks, &weights);
-                }
-                (trunk, factors)
-            }
+        let last = if two_parts { &mut self.flat } else { &mut self.plain };
+        let answer = last.ask(probe, &clean.rows())?;
+        let Some(plain) = plain else {
+            answer.scale_heads(&clean.places, &mut heads);
+            self.seen.extend(answer.weights("weight", &clean.tasks));
+            return Ok(Update { trunk: Direction::Vector(answer.vector), heads: Heads::Gradients(heads) });
         };
-        for (&place, &factor) in clean.places.iter().zip(&factors).filter(|(_, factor)| **factor != 1.0) {
-            heads[place].iter_mut().for_each(|g| *g = (f64::from(*g) * factor) as f32);
+        plain.scale_heads(&clean.places, &mut heads);
+        self.seen.extend(answer.weights("flat-weight", &clean.tasks));
+        let weights = plain.weights("weight", &clean.tasks);
+        let trunk = clean.spread(self.combine(probe, plain, answer)?);
+        if trunk.weights().is_none() {
+            self.seen.extend(weights);
         }
         Ok(Update { trunk, heads: Heads::Gradients(heads) })
     }
@@ -351,11 +339,6 @@ fn pair(inner: &mut Inner, probe: &mut dyn Probe, two: &Jacobian, place: usize) 
     Ok(inner.ask(probe, &rows)?.vector)
 }
 
-fn is_finite(there: &TaskGradient) -> bool {
-    let finite = |values: &[f32]| values.iter().all(|v| v.is_finite());
-    there.loss.is_finite() && finite(&there.row) && finite(&there.head)
-}
-
 /// Refuses a loss weighting where plain rows are combined with rows that have no loss.
 fn refuse_losses(of: &serde_json::Value) -> Result<()> {
     let name = Choice::from_json(of).map_or_else(String::new, |choice| choice.name);
@@ -368,4 +351,132 @@ fn refuse_losses(of: &serde_json::Value) -> Result<()> {
          expected `separate` or `direct`"
     );
     Err(Problem::new(what).try_this("`variant = \"separate\"`").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::method::testing::FakeProbe;
+    use crate::method::toy::{Close, Toy, golden, vector_of};
+
+    fn with(params: &[(&str, Value)], setup: &Setup) -> Result<Flat> {
+        let params = params.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        Flat::new(&Choice { name: "flat".into(), params }, setup)
+    }
+
+    #[test]
+    fn steps_of_every_form_equal_the_published_algorithm() {
+        let golden = golden();
+        let mut checked = 0;
+        for case in golden.flat.iter().filter(|case| case.is_made()) {
+            let mut toy = Toy::of(&golden.models[case.model]);
+            let mut flat = Flat::new(&case.choice("flat"), &toy.setup()).unwrap();
+            let update = flat.update(&mut toy).unwrap();
+            case.check(&update, &vector_of(&update, &mut toy), 5e-6);
+            let sharpness = flat.observations().into_iter().filter(|seen| seen.name == "sharpness");
+            let sharpness: Vec<f32> = sharpness.map(|seen| seen.value as f32).collect();
+            sharpness.close(&case.sharpness, 1e-5, "sharpness");
+            checked += 1;
+        }
+        assert!(checked >= 160, "{checked}");
+    }
+
+    #[test]
+    fn with_a_radius_of_zero_a_step_is_the_inner_methods_bit_for_bit() {
+        let golden = golden();
+        for model in &golden.models {
+            for of in ["equal", "mgda", "pcgrad", "uw"] {
+                let mut toy = Toy::of(model);
+                let setup = toy.setup();
+                let mut flat = with(&[("of", of.into())], &setup).unwrap();
+                (flat.ball.rho, flat.ball.rho_heads) = (0.0, 0.0);
+                let mut base = super::super::table::make(&Choice::named(of), &setup).unwrap();
+                for _ in 0..3 {
+                    let (found, expected) = (flat.update(&mut toy).unwrap(), base.update(&mut toy).unwrap());
+                    assert_eq!(found.trunk, expected.trunk, "{of}");
+                    let (Heads::Gradients(found), Heads::Factors(factors)) = (found.heads, expected.heads)
+                    else {
+                        panic!("expected gradients and factors")
+                    };
+                    let scaled = toy.heads(At::default()).unwrap().into_iter().zip(factors);
+                    let scale = |(head, f): (Vec<f32>, f64)| -> Vec<f32> {
+                        head.iter().map(|g| (f64::from(*g) * f) as f32).collect()
+                    };
+                    assert_eq!(found, scaled.map(scale).collect::<Vec<_>>(), "{of}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_larger_ball_goes_further_and_sees_more() {
+        let golden = golden();
+        let sharpness = |rho: f64| {
+            let mut toy = Toy::of(&golden.models[2]);
+            let mut flat = with(&[("rho", rho.into()), ("of", "mgda".into())], &toy.setup()).unwrap();
+            flat.update(&mut toy).unwrap();
+            let of = |name| flat.seen.iter().filter(move |seen| seen.name == name).map(|seen| seen.value);
+            assert_eq!((of("flatness").count(), of("conflict").count(), of("weight").count()), (3, 1, 3));
+            of("sharpness").sum::<f64>()
+        };
+        assert!(0.0 < sharpness(0.01) && sharpness(0.01) < sharpness(0.1) && sharpness(0.1) < sharpness(0.5));
+    }
+
+    #[test]
+    fn steps_between_displaced_ones_are_the_inner_methods() {
+        let setup = Setup::of(&["a", "b", "c"]);
+        let mut flat = with(&[("of", "pcgrad".into()), ("every", 3.into())], &setup).unwrap();
+        for step in 1..=7 {
+            let update = flat.update(&mut FakeProbe::random(step, 3, 8).at_step(step)).unwrap();
+            assert_eq!(matches!(update.heads, Heads::Gradients(_)), step % 3 == 1, "{step}");
+        }
+    }
+
+    #[test]
+    fn a_task_that_falls_off_a_cliff_harms_nobody_else() {
+        let golden = golden();
+        for variant in ["separate", "direct", "second", "each"] {
+            let mut toy = Toy::of(&golden.models[2]);
+            let mut flat = with(&[("of", "mgda".into()), ("variant", variant.into())], &toy.setup()).unwrap();
+            toy.cliff = Some(1);
+            let update = flat.update(&mut toy).unwrap();
+            assert!(vector_of(&update, &mut toy).iter().all(|v| v.is_finite()), "{variant}");
+            let Heads::Gradients(heads) = update.heads else { panic!("expected gradients") };
+            assert_eq!(heads[1], toy.heads(At::default()).unwrap()[1], "{variant}");
+        }
+    }
+
+    #[test]
+    fn a_method_that_looks_elsewhere_is_no_inner_method() {
+        let setup = Setup::of(&["a", "b"]);
+        for (of, part) in [
+            (json!("flat"), "`flat` inside `flat` looks beyond"),
+            (json!("modo"), "`modo` inside `flat` looks beyond"),
+            (json!("mgdaa"), "unknown weighting `mgdaa`"),
+            (json!({"name": "mgda", "tolerance": 5}), "parameter `tolerance` of weighting `mgda` is 5"),
+        ] {
+            let error = with(&[("of", of)], &setup).err().unwrap().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        for variant in ["second", "each"] {
+            let error = with(&[("of", "uw".into()), ("variant", variant.into())], &setup).err().unwrap();
+            assert!(error.to_string().contains("`uw` weighs losses"), "{error}");
+        }
+    }
+
+    #[test]
+    fn states_of_all_inner_methods_survive_a_restart() {
+        let setup = Setup::of(&["a", "b", "c"]);
+        let made = || with(&[("of", "moco".into()), ("variant", "each".into())], &setup).unwrap();
+        let mut whole = made();
+        for step in 1..=3 {
+            whole.update(&mut FakeProbe::random(step, 3, 6).at_step(step)).unwrap();
+        }
+        let mut resumed = made();
+        resumed.restore(&whole.state()).unwrap();
+        let mut probe = FakeProbe::random(9, 3, 6).at_step(4);
+        assert_eq!(resumed.update(&mut probe).unwrap(), whole.update(&mut probe).unwrap());
+    }
 }

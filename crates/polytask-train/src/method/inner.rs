@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::table::{self, Setup};
 use super::{
-    At, Direction, Gramian, Heads, Jacobian, Method, Part, Probe, Spaces, States, Update, blocks, dot,
-    refuse_state,
+    At, Direction, Gramian, Heads, Jacobian, Method, Observation, Part, Probe, Spaces, States, Update,
+    blocks, dot, refuse_state,
 };
 use crate::Result;
 
@@ -25,6 +25,22 @@ pub(super) struct Answer {
     pub(super) vector: Vec<f32>,
     /// Its factors on the heads, `[rows]`.
     pub(super) factors: Vec<f64>,
+}
+
+impl Answer {
+    /// Multiplies the heads' gradients at these places by the method's factors.
+    pub(super) fn scale_heads(&self, places: &[usize], heads: &mut [Vec<f32>]) {
+        for (&place, &factor) in places.iter().zip(&self.factors).filter(|(_, factor)| **factor != 1.0) {
+            heads[place].iter_mut().for_each(|g| *g = (f64::from(*g) * factor) as f32);
+        }
+    }
+
+    /// Its weights of these tasks, as something measured.
+    pub(super) fn weights(&self, name: &'static str, tasks: &[usize]) -> Vec<Observation> {
+        let weights = self.direction.weights().unwrap_or_default();
+        let seen = |(&task, &value): (&usize, &f64)| Observation { name, task: Some(task), value };
+        tasks.iter().zip(weights).map(seen).collect()
+    }
 }
 
 /// Rows with the tasks and losses they stand for.

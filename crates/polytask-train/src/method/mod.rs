@@ -20,22 +20,50 @@
 mod adam;
 pub mod adapt;
 mod ball;
+mod batches;
+mod buffers;
+mod config;
 mod constant;
+mod db_mtl;
 mod equal;
 mod flat;
+mod graddrop;
 mod inner;
 mod mgda;
+mod moco;
+mod modo;
 mod pcgrad;
 mod probe;
 mod sam;
+mod samo;
+mod sdmgrad;
+mod simplex;
 pub mod table;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod toy;
+mod trimmed_mean;
 mod uw;
 
 /// All methods, by id.
-pub static METHODS: &[table::Entry] =
-    &[constant::ENTRY, equal::ENTRY, flat::ENTRY, mgda::ENTRY, pcgrad::ENTRY, sam::ENTRY, uw::ENTRY];
+pub static METHODS: &[table::Entry] = &[
+    config::ENTRY,
+    constant::ENTRY,
+    db_mtl::ENTRY,
+    equal::ENTRY,
+    flat::ENTRY,
+    graddrop::ENTRY,
+    mgda::ENTRY,
+    moco::ENTRY,
+    modo::ENTRY,
+    pcgrad::ENTRY,
+    sam::ENTRY,
+    samo::ENTRY,
+    sdmgrad::ENTRY,
+    trimmed_mean::ENTRY,
+    uw::ENTRY,
+];
 
 use polytask_core::Rng;
 

@@ -159,6 +159,13 @@ pub struct TaskGradient {
     pub head: Vec<f32>,
 }
 
+impl TaskGradient {
+    /// Whether all its numbers are finite.
+    pub fn is_finite(&self) -> bool {
+        self.loss.is_finite() && self.row.iter().chain(&self.head).all(|v| v.is_finite())
+    }
+}
+
 /// The sum of the tasks' losses as one objective.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Total {

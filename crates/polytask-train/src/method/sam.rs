@@ -85,3 +85,23 @@ fn total(losses: &[f64], weights: &[f64]) -> f64 {
 fn keep(head: Vec<f32>, weight: f64) -> Vec<f32> {
     if weight > 0.0 { head } else { vec![0.0; head.len()] }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::method::toy::{Toy, golden, vector_of};
+
+    #[test]
+    fn steps_equal_the_published_algorithm() {
+        let golden = golden();
+        assert!(golden.sam.len() >= 8);
+        for case in &golden.sam {
+            let mut toy = Toy::of(&golden.models[case.model]);
+            let mut method = make(&case.choice("sam"), &toy.setup()).unwrap();
+            let update = method.update(&mut toy).unwrap();
+            case.check(&update, &vector_of(&update, &mut toy), 1e-6);
+            let seen = method.observations();
+            assert!(seen.len() == 1 && seen[0].value > 0.0, "{seen:?}");
+        }
+    }
+}

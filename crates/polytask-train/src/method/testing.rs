@@ -20,6 +20,8 @@ pub(crate) struct FakeProbe {
     tasks: Vec<usize>,
     step: u64,
     seed: u64,
+    /// Gradients on extra batches; those of the step where there are none.
+    extra: Vec<Jacobian>,
 }
 
 impl FakeProbe {
@@ -28,14 +30,28 @@ impl FakeProbe {
         let mut rng = Rng::new(seed, Purpose::Bench, &[n as u64, width as u64]);
         let values = (0..n * width).map(|_| rng.normal() as f32).collect();
         let losses = (0..n).map(|_| 0.5 + rng.uniform()).collect();
-        Self { rows: Jacobian { n, width, values }, losses, tasks: (0..n).collect(), step: 1, seed }
+        Self {
+            rows: Jacobian { n, width, values },
+            losses,
+            tasks: (0..n).collect(),
+            step: 1,
+            seed,
+            extra: vec![],
+        }
     }
 
     /// These gradients, losses 1.
     pub(crate) fn from_rows(rows: &[&[f32]]) -> Self {
         let values = rows.concat();
         let rows = Jacobian { n: rows.len(), width: rows[0].len(), values };
-        Self { losses: vec![1.0; rows.n], tasks: (0..rows.n).collect(), rows, step: 1, seed: 0 }
+        Self {
+            losses: vec![1.0; rows.n],
+            tasks: (0..rows.n).collect(),
+            rows,
+            step: 1,
+            seed: 0,
+            extra: vec![],
+        }
     }
 
     /// The gradients of a golden case.
@@ -47,6 +63,21 @@ impl FakeProbe {
     pub(crate) fn with_tasks(mut self, tasks: &[usize]) -> Self {
         self.tasks = tasks.to_vec();
         self
+    }
+
+    /// The same at this step.
+    pub(crate) fn at_step(self, step: u64) -> Self {
+        Self { step, ..self }
+    }
+
+    /// The same with these gradients on extra batches.
+    pub(crate) fn with_extra(self, extra: Vec<Jacobian>) -> Self {
+        Self { extra, ..self }
+    }
+
+    /// The gradients on a batch.
+    fn on(&self, at: At) -> &Jacobian {
+        at.batch.checked_sub(1).and_then(|k| self.extra.get(k)).unwrap_or(&self.rows)
     }
 
     /// Sets the losses.
@@ -95,14 +126,14 @@ impl Probe for FakeProbe {
         let gained = |i: usize| at.displacement.map_or(0.0, |d| super::dot(self.rows.row(i), d));
         Ok((0..self.rows.n).map(|i| self.losses[i] + gained(i)).collect())
     }
-    fn gramian(&mut self, _at: At) -> Result<Gramian> {
-        Ok(self.rows.gramian(0..self.rows.width))
+    fn gramian(&mut self, at: At) -> Result<Gramian> {
+        Ok(self.on(at).gramian(0..self.rows.width))
     }
-    fn rows(&mut self, _at: At) -> Result<Jacobian> {
-        Ok(self.rows.clone())
+    fn rows(&mut self, at: At) -> Result<Jacobian> {
+        Ok(self.on(at).clone())
     }
-    fn gradient(&mut self, _at: At, weights: &[f64]) -> Result<Vec<f32>> {
-        Ok(self.rows.weighted(weights, 0..self.rows.width))
+    fn gradient(&mut self, at: At, weights: &[f64]) -> Result<Vec<f32>> {
+        Ok(self.on(at).weighted(weights, 0..self.rows.width))
     }
     fn heads(&mut self, _at: At) -> Result<Vec<Vec<f32>>> {
         Ok(vec![vec![1.0, -2.0]; self.rows.n])
