@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use crate::error::Problem;
 use crate::near;
 
+mod short;
+
 /// What kind of part it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -114,6 +116,8 @@ pub enum Range {
     OneOf(&'static [&'static str]),
     /// A table from names (tasks, labels) to reals of at least 0, or one of these words.
     Map(&'static [&'static str]),
+    /// Another part of the same kind: its name, or a table of `name` and parameters.
+    Part,
 }
 
 impl Range {
@@ -130,6 +134,7 @@ impl Range {
                 Value::Object(map) => map.values().all(|v| v.as_f64().is_some_and(|x| x >= 0.0)),
                 _ => false,
             },
+            Self::Part => Choice::from_json(value).is_some(),
         }
     }
 
@@ -144,6 +149,7 @@ impl Range {
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::Map([]) => "a table of numbers of at least 0".into(),
             Self::Map(words) => format!("{} or a table of numbers of at least 0", words.join(", ")),
+            Self::Part => "a name or a table of `name` and parameters".into(),
         }
     }
 }
@@ -162,6 +168,15 @@ impl Choice {
     /// A part with all parameters at their defaults.
     pub fn named(name: &str) -> Self {
         Self { name: name.into(), params: BTreeMap::new() }
+    }
+
+    /// A part as a parameter of another: a text (its name or its short form) or a table with `name`.
+    pub fn from_json(value: &Value) -> Option<Self> {
+        match value {
+            Value::String(text) => Self::parse(text).ok(),
+            Value::Object(_) => serde_json::from_value(value.clone()).ok(),
+            _ => None,
+        }
     }
 
     /// The value of a parameter: the one given, else the default `info` declares (`Null` when it has none).

@@ -200,6 +200,10 @@ pub struct RunReport {
     pub single_losses: BTreeMap<String, Vec<Point>>,
     /// Task → main metric on valid.
     pub valid: BTreeMap<String, Vec<Point>>,
+    /// What the weighting did and measured: name (`weight`, `sharpness`) → task, empty for the step as a whole →
+    /// value.
+    #[serde(default)]
+    pub observed: BTreeMap<String, BTreeMap<String, Vec<Point>>>,
     /// Gradient cosines.
     pub conflict: ConflictReport,
     /// The data.

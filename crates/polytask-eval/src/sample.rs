@@ -129,6 +129,7 @@ pub(crate) fn report() -> RunReport {
         losses: curves(1.4, 0.25, 1200, 0.05),
         single_losses: curves(1.4, 0.21, 1100, 0.05),
         valid: TASKS.iter().enumerate().map(valid).collect(),
+        observed: BTreeMap::new(),
         conflict: conflict(),
         data: DataCard {
             tasks: TASKS.iter().enumerate().map(|(i, task)| card(task.0, task.1, i)).collect(),

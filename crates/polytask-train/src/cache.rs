@@ -47,7 +47,13 @@ impl FrozenCache {
             let base = cache.starts[cache.n_texts()];
             let (layout, _) = trunk.layout_below(&packed, lowest);
             cache.starts.extend(layout.starts[1..].iter().map(|&end| base + end as usize));
-            observer.event(Event::Step { done: cache.n_texts() as u64, losses: &[], lr: 0.0, tokens });
+            observer.event(Event::Step {
+                done: cache.n_texts() as u64,
+                losses: &[],
+                lr: 0.0,
+                tokens,
+                observed: &[],
+            });
         }
         observer.event(Event::Done);
         Ok(cache)

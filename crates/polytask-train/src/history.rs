@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::PartGradient;
 use crate::heads::TaskHead;
-use crate::method::Gramian;
+use crate::method::{Gramian, Observation};
 
 /// Steps over which the loss shown beside the progress bar is averaged.
 const RECENT: usize = 20;
@@ -25,6 +25,9 @@ pub struct History {
     pub valid: BTreeMap<usize, Vec<Point>>,
     /// Steps' gradient norms before clipping.
     pub norms: Vec<(u64, f64)>,
+    /// What the method did and measured: name → task (or none, the step as a whole) → (step, value).
+    #[serde(default)]
+    observed: BTreeMap<String, Vec<(Option<usize>, Vec<(u64, f64)>)>>,
     /// Tasks that were left out of steps.
     pub isolated: Vec<Isolated>,
     /// Tasks that were left out when they were last seen.
@@ -64,6 +67,38 @@ impl History {
     /// Records the norm of a step's whole gradient.
     pub fn norm(&mut self, step: u64, norm: f64) {
         self.norms.push((step, norm));
+    }
+
+    /// Records what the method did and measured; values that are not finite are left out.
+    pub fn observations(&mut self, step: u64, all: impl Iterator<Item = Observation>) {
+        for Observation { name, task, value } in all.filter(|o| o.value.is_finite()) {
+            let of_name = self.observed.entry(name.into()).or_default();
+            match of_name.iter_mut().find(|(known, _)| *known == task) {
+                Some((_, values)) => values.push((step, value)),
+                None => of_name.push((task, vec![(step, value)])),
+            }
+        }
+    }
+
+    /// What was observed at a step (the last one): (name, task or empty, value).
+    pub fn observed_at<'a>(&'a self, step: u64, heads: &'a [TaskHead]) -> Vec<(&'a str, &'a str, f64)> {
+        let mut found = Vec::new();
+        for (name, tasks) in &self.observed {
+            for (task, values) in tasks {
+                let last = values.last().filter(|(at, _)| *at == step);
+                found.extend(last.map(|(_, value)| (&**name, name_of(*task, heads), *value)));
+            }
+        }
+        found
+    }
+
+    /// What was observed as curves: name → task (empty for the step as a whole) → points.
+    pub fn observed_curves(&self, heads: &[TaskHead]) -> BTreeMap<String, BTreeMap<String, Vec<Point>>> {
+        let curve = |(task, values): &(Option<usize>, Vec<(u64, f64)>)| {
+            (name_of(*task, heads).to_owned(), thin(values))
+        };
+        let curves = |tasks: &Vec<_>| tasks.iter().map(curve).collect();
+        self.observed.iter().map(|(name, tasks)| (name.clone(), curves(tasks))).collect()
     }
 
     /// Records that a task was left out of a step; its first cause is kept.
@@ -134,6 +169,10 @@ impl History {
     pub fn valid_curves(&self, heads: &[TaskHead]) -> BTreeMap<String, Vec<Point>> {
         self.valid.iter().map(|(&task, points)| (heads[task].name.clone(), points.clone())).collect()
     }
+}
+
+fn name_of(task: Option<usize>, heads: &[TaskHead]) -> &str {
+    task.map_or("", |task| &heads[task].name)
 }
 
 /// At most [`CURVE`] points, each the mean of a stretch.

@@ -51,12 +51,18 @@ impl<'a> Log<'a> {
     fn write(&mut self, event: &Event) -> std::io::Result<()> {
         let phase = self.phase.clone();
         match event {
-            Event::Step { done, losses, lr, tokens } if !losses.is_empty() => {
+            Event::Step { done, losses, lr, tokens, observed } if !losses.is_empty() => {
                 let losses: Map<String, Value> =
                     losses.iter().map(|(name, loss)| ((*name).into(), json!(loss))).collect();
-                self.line(
-                    &json!({ "phase": phase, "step": done, "lr": lr, "tokens": tokens, "losses": losses }),
-                )
+                let mut line =
+                    json!({ "phase": phase, "step": done, "lr": lr, "tokens": tokens, "losses": losses });
+                for (name, task, value) in *observed {
+                    match *task {
+                        "" => line["observed"][*name] = json!(value),
+                        task => line["observed"][*name][task] = json!(value),
+                    }
+                }
+                self.line(&line)
             }
             Event::Valid { step, scores } => {
                 let scores: Map<String, Value> = scores
@@ -101,7 +107,13 @@ mod tests {
     fn a_resumed_phase_tells_no_step_twice() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.jsonl");
-        let step = |done| Event::Step { done, losses: &[("a", 1.0)], lr: 0.1, tokens: 3 };
+        let step = |done| Event::Step {
+            done,
+            losses: &[("a", 1.0)],
+            lr: 0.1,
+            tokens: 3,
+            observed: &[("weight", "a", 0.5), ("conflict", "", 1.0)],
+        };
         for (first, last) in [(1, 5), (4, 6)] {
             let mut silent = Silent;
             let mut log = Log::open(&path, &mut silent).unwrap();
@@ -115,5 +127,7 @@ mod tests {
             .map(|l| serde_json::from_str::<Value>(l).unwrap()["step"].as_u64().unwrap())
             .collect();
         assert_eq!(steps, [1, 2, 3, 4, 5, 6]);
+        let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        assert_eq!(first["observed"], json!({ "weight": { "a": 0.5 }, "conflict": 1.0 }));
     }
 }

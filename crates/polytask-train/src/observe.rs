@@ -22,6 +22,8 @@ pub enum Event<'a> {
         lr: f64,
         /// Tokens read by this step.
         tokens: usize,
+        /// What the weighting did and measured: (name, task or empty for the step as a whole, value).
+        observed: &'a [(&'a str, &'a str, f64)],
     },
     /// The phase is over.
     Done,

@@ -34,8 +34,25 @@ pub struct StepProbe<'a> {
     pub lr: f64,
     /// Which gradients the run's method sees.
     pub space: GradientSpace,
-    /// Whether the step's own gradients were finite wherever the method looked at them.
+    /// What was noticed while the method looked.
+    pub seen: Seen,
+}
+
+/// What a probe notices.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// Whether the step's own gradients were finite.
     pub is_finite: bool,
+    /// Tasks whose numbers are not finite at another place (displaced weights, extra batches): (suite index, what).
+    pub broken: Vec<(usize, String)>,
+    /// Share of pairs of tasks with a negative inner product, where the method asked for the Gramian.
+    pub conflict: Option<f64>,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self { is_finite: true, broken: Vec::new(), conflict: None }
+    }
 }
 
 /// An evaluation and where it was made.
@@ -99,6 +116,28 @@ impl<'a> StepProbe<'a> {
         Cow::Owned(heads)
     }
 
+    /// Remembers the tasks that are not finite at a place other than the main one, whose own are known already.
+    fn note_broken(&mut self, at: At, placed: &Placed) {
+        if at != At::default() {
+            let elsewhere = |(task, what): &(usize, String)| (*task, format!("{what}, at {}", describe(at)));
+            self.seen.broken.extend(placed.evaluation.broken.iter().map(elsewhere));
+        }
+    }
+
+    /// Remembers a task whose gradient is not finite inside the trunk; at the main place the loop finds it itself.
+    fn note_row(&mut self, at: At, task: usize, row: &[f32]) {
+        if row.iter().all(|v| v.is_finite()) {
+            return;
+        }
+        if at == At::default() {
+            self.seen.is_finite = false;
+        } else {
+            self.seen
+                .broken
+                .push((task, format!("gradient in the trunk is not finite, at {}", describe(at))));
+        }
+    }
+
     /// The gradients of `tasks` in the run's gradient space.
     fn rows_of(&self, placed: &Placed, tasks: &[usize]) -> Result<Jacobian> {
         match self.space {
@@ -128,9 +167,14 @@ impl<'a> StepProbe<'a> {
         self.tasks.iter().map(|&task| self.head_gradient(placed, task)).collect()
     }
 
-    /// Remembers whether the step's own gradients are finite.
-    fn watch(&mut self, at: At, rows: &Jacobian) {
-        self.is_finite &= at != At::default() || rows.values.iter().all(|v| v.is_finite());
+    /// The gradients of the present tasks; what is not finite is remembered.
+    fn noted_rows(&mut self, at: At, placed: &Placed) -> Result<Jacobian> {
+        self.note_broken(at, placed);
+        let rows = self.rows_of(placed, self.tasks)?;
+        for (i, &task) in self.tasks.iter().enumerate() {
+            self.note_row(at, task, rows.row(i));
+        }
+        Ok(rows)
     }
 
     /// The gradient of a task's head; zeros where the task is absent.
@@ -183,24 +227,29 @@ impl Probe for StepProbe<'_> {
     }
 
     fn gramian(&mut self, at: At) -> Result<Gramian> {
-        if self.space == GradientSpace::Representation {
+        let gramian = if self.space == GradientSpace::Representation {
             let rows = self.rows(at)?;
-            return Ok(rows.gramian(0..rows.width));
+            rows.gramian(0..rows.width)
+        } else {
+            let placed = self.place(at)?;
+            self.engine.gramian(&placed.trunk, &placed.evaluation, self.tasks)?
+        };
+        if at == At::default() {
+            self.seen.is_finite &= gramian.values.iter().all(|v| v.is_finite());
+            self.seen.conflict = gramian.conflicting();
         }
-        let placed = self.place(at)?;
-        let gramian = self.engine.gramian(&placed.trunk, &placed.evaluation, self.tasks)?;
-        self.is_finite &= at != At::default() || gramian.values.iter().all(|v| v.is_finite());
         Ok(gramian)
     }
 
     fn rows(&mut self, at: At) -> Result<Jacobian> {
-        let rows = self.rows_of(&self.place(at)?, self.tasks)?;
-        self.watch(at, &rows);
-        Ok(rows)
+        let placed = self.place(at)?;
+        self.noted_rows(at, &placed)
     }
 
     fn gradient(&mut self, at: At, weights: &[f64]) -> Result<Vec<f32>> {
-        self.sum_of(&self.place(at)?, weights)
+        let placed = self.place(at)?;
+        self.note_broken(at, &placed);
+        self.sum_of(&placed, weights)
     }
 
     fn heads(&mut self, at: At) -> Result<Vec<Vec<f32>>> {
@@ -209,14 +258,14 @@ impl Probe for StepProbe<'_> {
 
     fn gradients(&mut self, at: At) -> Result<TaskGradients> {
         let placed = self.place(at)?;
-        let rows = self.rows_of(&placed, self.tasks)?;
+        let rows = self.noted_rows(at, &placed)?;
         let (losses, heads) = (self.losses_of(&placed), self.head_gradients(&placed));
-        self.watch(at, &rows);
         Ok(TaskGradients { losses, rows, heads })
     }
 
     fn joint(&mut self, at: At, weights: &[f64]) -> Result<JointGradient> {
         let placed = self.place(at)?;
+        self.note_broken(at, &placed);
         let (losses, heads) = (self.losses_of(&placed), self.head_gradients(&placed));
         Ok(JointGradient { losses, shared: self.sum_of(&placed, weights)?, heads })
     }
@@ -224,8 +273,10 @@ impl Probe for StepProbe<'_> {
     fn task(&mut self, at: At, i: usize) -> Result<TaskGradient> {
         let task = self.tasks[i];
         let placed = self.place_tasks(at, &[task])?;
+        self.note_broken(at, &placed);
         let loss = placed.evaluation.part(task).map_or(f64::NAN, |part| part.loss);
         let row = self.rows_of(&placed, &[task])?.values;
+        self.note_row(at, task, &row);
         Ok(TaskGradient { loss, row, head: self.head_gradient(&placed, task) })
     }
 
@@ -260,6 +311,14 @@ impl Probe for StepProbe<'_> {
 
     fn head(&self, i: usize) -> Vec<f32> {
         self.weights.heads[self.tasks[i]].values.clone()
+    }
+}
+
+/// A place in words.
+fn describe(at: At) -> String {
+    match at.batch {
+        0 => "displaced weights".into(),
+        batch => format!("extra batch {batch}"),
     }
 }
 

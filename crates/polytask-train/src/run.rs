@@ -202,7 +202,7 @@ impl Run<'_> {
         atomic::create_dir(&folder)?;
         let checkpoints = Checkpoints::new(&folder, &format!("{name} {}", self.identity()));
         let method = table::make(weighting, &Setup { tasks: names, lr: suite.train.lr })?;
-        if tasks.len() > 1 {
+        if tasks.len() > 1 || method.needs().displaced {
             table::check_space(&weighting.name, method.needs(), suite.train.gradients)?;
         }
         let mut trainer = Trainer {
@@ -291,12 +291,13 @@ impl Run<'_> {
             delta_m: summary.delta_m,
             worst: summary.worst,
             below: summary.below,
-            weighting: suite.train.weighting.name.clone(),
+            weighting: suite.train.weighting.to_string(),
             steps: joint.steps,
             kept: joint.kept,
             losses: joint.losses.clone(),
             single_losses: singles.values().flat_map(|single| single.losses.clone()).collect(),
             valid: history.valid_curves(&self.parts.heads),
+            observed: history.observed_curves(&self.parts.heads),
             conflict: history.conflict_report(&names),
             data: self.prepared.card.clone(),
             isolated: history.isolated.clone(),

@@ -12,10 +12,10 @@ use crate::assemble::{Draw, StepBatch, assemble};
 use crate::checkpoint::Checkpoints;
 use crate::engine::{Engine, Evaluation, Weights, empty_sum};
 use crate::history::History;
-use crate::method::{Direction, Heads, Method, Update};
+use crate::method::{Direction, Heads, Method, Observation, Update};
 use crate::observe::{Event, Observer};
 use crate::optimise::{Gradients, Slots};
-use crate::probe::{BlockWeighted, StepProbe, unflatten};
+use crate::probe::{BlockWeighted, Seen, StepProbe, unflatten};
 use crate::{Error, Result};
 
 /// Everything of a training that changes, and that a checkpoint holds.
@@ -169,6 +169,29 @@ impl Trainer<'_> {
         Ok(found)
     }
 
+    /// The tasks that are not finite where else the method looked are taken out.
+    fn isolate_elsewhere(
+        &mut self,
+        evaluation: &mut Evaluation,
+        mut broken: Vec<(usize, String)>,
+        step: u64,
+    ) -> Result<()> {
+        broken.sort_by_key(|(task, _)| *task);
+        broken.dedup_by_key(|(task, _)| *task);
+        evaluation.parts.retain(|part| broken.iter().all(|(task, _)| *task != part.task));
+        evaluation.broken.extend(broken);
+        self.isolate(evaluation, step)
+    }
+
+    /// Records what the method did and measured.
+    fn observe(&mut self, tasks: &[usize], weights: Option<Vec<f64>>, conflict: Option<f64>, step: u64) {
+        let weight = |(&task, value)| Observation { name: "weight", task: Some(task), value };
+        let weights = tasks.iter().zip(weights.unwrap_or_default()).map(weight);
+        let conflict = conflict.map(|value| Observation { name: "conflict", task: None, value });
+        let all = weights.chain(conflict).chain(self.method.observations());
+        self.state.history.observations(step, all);
+    }
+
     /// Every `conflict_every` steps: cosines of the task gradients.
     fn measure_conflict(&mut self, evaluation: &Evaluation, step: u64) -> Result<()> {
         let every = self.spec.conflict_every;
@@ -185,22 +208,26 @@ impl Trainer<'_> {
     /// Asks the method and applies its update; when something is not finite, once more without the culprits, the
     /// method's state put back.
     fn apply(&mut self, batches: &[StepBatch], evaluation: Evaluation, step: u64) -> Result<()> {
-        let (mut evaluation, before) = (Rc::new(evaluation), self.method.state());
+        let (mut evaluation, before) = (Rc::new(evaluation), self.method.mark());
         while !evaluation.parts.is_empty() {
             let tasks: Vec<usize> = evaluation.parts.iter().map(|part| part.task).collect();
             let main = Some(evaluation.clone());
-            let (update, is_finite) =
+            let (update, seen) =
                 self.ask(batches, main, &tasks, step, |method, probe| method.update(probe))?;
-            if is_finite {
+            if seen.is_finite && seen.broken.is_empty() {
+                let weights = update.trunk.weights().map(<[f64]>::to_vec);
                 let gradients = self.gradients(&batches[0], &evaluation, &tasks, update)?;
                 let norm = gradients.norm();
                 if norm.is_finite() {
+                    self.observe(&tasks, weights, seen.conflict, step);
                     return self.finish(batches, &tasks, gradients, norm, step);
                 }
             }
-            self.method.restore(&before)?;
+            self.method.rewind(&before)?;
             let only = Rc::get_mut(&mut evaluation).expect("the probe that shared it is gone");
-            if !self.isolate_in_trunk(&batches[0], only, step)? {
+            if !seen.broken.is_empty() {
+                self.isolate_elsewhere(only, seen.broken, step)?;
+            } else if !self.isolate_in_trunk(&batches[0], only, step)? {
                 let what = "the combined gradient".to_string();
                 return Err(Error::Diverged { step, what, lr: self.lr(step) });
             }
@@ -226,7 +253,7 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Lets the method work with a probe of this step; its answer, and whether all gradients it saw were finite.
+    /// Lets the method work with a probe of this step; its answer, and what its probe noticed.
     fn ask<R>(
         &mut self,
         batches: &[StepBatch],
@@ -234,7 +261,7 @@ impl Trainer<'_> {
         tasks: &[usize],
         step: u64,
         question: impl FnOnce(&mut dyn Method, &mut StepProbe) -> Result<R>,
-    ) -> Result<(R, bool)> {
+    ) -> Result<(R, Seen)> {
         let mut probe = StepProbe {
             engine: &self.engine,
             weights: Weights { trunk: &self.state.trunk, heads: &self.state.heads },
@@ -245,10 +272,10 @@ impl Trainer<'_> {
             epoch: self.plan.epochs(step - 1) as u64,
             lr: optim::rate(self.spec.schedule, self.spec.lr, self.spec.warmup, self.plan.n_steps(), step),
             space: self.spec.gradients,
-            is_finite: true,
+            seen: Seen::default(),
         };
         let answer = question(&mut *self.method, &mut probe)?;
-        Ok((answer, probe.is_finite))
+        Ok((answer, probe.seen))
     }
 
     /// From a method's update to flat gradients.
@@ -321,7 +348,8 @@ impl Trainer<'_> {
         let losses = self.state.history.recent(self.engine.heads);
         let losses: Vec<(&str, f64)> = losses.iter().map(|(name, loss)| (name.as_str(), *loss)).collect();
         let (done, lr) = (self.state.step, self.lr(self.state.step));
-        observer.event(Event::Step { done, losses: &losses, lr, tokens });
+        let observed = self.state.history.observed_at(done, self.engine.heads);
+        observer.event(Event::Step { done, losses: &losses, lr, tokens, observed: &observed });
     }
 
     fn is_evaluation_due(&self) -> bool {

@@ -1,5 +1,7 @@
 //! Parts chosen by name (weighting, loss, sampling): the name is known, its parameters are its own and in range.
 
+use serde_json::Value;
+
 use super::near;
 use super::section::{Reporter, Section};
 use super::written::{Data, Node};
@@ -75,39 +77,52 @@ impl Shelf<'_> {
     ) -> (Choice, Option<&'static MethodInfo>) {
         let fallback = || (Choice::named(default), self.find(default));
         let Some(node) = section.node(key) else { return fallback() };
+        let chosen = self.chosen(node, (key, default), &section.label, reporter);
+        chosen.map_or_else(fallback, |(choice, info)| (choice, Some(info)))
+    }
+
+    /// The part the value of a key names (the key with an example); what is wrong is reported.
+    fn chosen(
+        &self,
+        node: &Node,
+        (key, example): (&str, &str),
+        label: &str,
+        reporter: &mut Reporter,
+    ) -> Option<(Choice, &'static MethodInfo)> {
+        let written_out = long_form(node, key, label, reporter)?;
+        let node = written_out.as_ref().unwrap_or(node);
         let named = if node.text().is_some() { Some(node) } else { node.get("name") };
         let Some((name, name_node)) = named.and_then(|node| Some((node.text()?, node))) else {
-            let what =
-                format!("`{key}` in {} has no `name`, expected {{name = ..., parameters}}", section.label);
-            reporter.report(&node.origin, what, format!("{key} = {{ name = {default:?} }}"));
-            return fallback();
+            let what = format!("`{key}` in {label} has no `name`, expected {{name = ..., parameters}}");
+            reporter.report(&node.origin, what, format!("{key} = {{ name = {example:?} }}"));
+            return None;
         };
         let Some(info) = self.find(name) else {
             let ids: Vec<&str> = self.parts.iter().map(|part| part.id).collect();
-            let what =
-                format!("unknown {} `{}` in {}", self.noun, super::written::shorten(name), section.label);
+            let what = format!("unknown {} `{}` in {label}", self.noun, super::written::shorten(name));
             reporter.report(&name_node.origin, what, near::advice(name, &ids));
-            return fallback();
+            return None;
         };
         let given = node.entries().iter().filter(|(param, _)| param != "name");
-        let checked = given.filter(|(param, value)| self.takes(info, param, value, &section.label, reporter));
-        let params = checked.map(|(param, value)| (param.clone(), value.json())).collect();
-        (Choice { name: name.into(), params }, Some(info))
+        let checked = given.filter_map(|(param, value)| {
+            Some((param.clone(), self.param(info, param, value, label, reporter)?))
+        });
+        Some((Choice { name: name.into(), params: checked.collect() }, info))
     }
 
     fn find(&self, name: &str) -> Option<&'static MethodInfo> {
         self.parts.iter().copied().find(|part| part.id == name)
     }
 
-    /// Whether a parameter is the part's own and its value in range.
-    fn takes(
+    /// The value of a parameter; none when it is not the part's own or out of range.
+    fn param(
         &self,
         info: &MethodInfo,
         param: &str,
         value: &Node,
         label: &str,
         reporter: &mut Reporter,
-    ) -> bool {
+    ) -> Option<Value> {
         let owner = format!("{} `{}` in {label}", self.noun, info.id);
         let Some(declared) = info.params.iter().find(|declared| declared.name == param) else {
             let names: Vec<&str> = info.params.iter().map(|declared| declared.name).collect();
@@ -115,10 +130,18 @@ impl Shelf<'_> {
             let none = || format!("remove it, {} `{}` has no parameters", self.noun, info.id);
             let remedy = if names.is_empty() { none() } else { near::advice(param, &names) };
             reporter.report(&value.origin, what, remedy);
-            return false;
+            return None;
         };
+        let is_part = value.text().is_some() || !value.entries().is_empty();
+        if matches!(declared.range, Range::Part) && is_part {
+            return Some(
+                self.chosen(value, (param, declared.default.trim_matches('"')), &owner, reporter)?
+                    .0
+                    .to_json(),
+            );
+        }
         if declared.range.contains(&value.json()) {
-            return true;
+            return Some(value.json());
         }
         let expected = declared.range.describe();
         let what = format!("parameter `{param}` of {owner} is {}, expected {expected}", value.found());
@@ -127,14 +150,38 @@ impl Shelf<'_> {
             default => format!("the default is {default}"),
         };
         reporter.report(&value.origin, what, remedy);
-        false
+        None
+    }
+}
+
+/// The table a short form stands for; `Some(None)` when the value is none, `None` when it is broken (reported).
+fn long_form(node: &Node, key: &str, label: &str, reporter: &mut Reporter) -> Option<Option<Node>> {
+    let Some(text) = node.text().filter(|text| text.contains('(')) else { return Some(None) };
+    match Choice::parse(text) {
+        Ok(choice) => Some(Some(Node::from_json(&choice.to_json(), &node.origin))),
+        Err(wrong) => {
+            let what = format!("`{key}` in {label} cannot be read: {}", super::written::shorten(&wrong));
+            reporter.report(&node.origin, what, format!("{key} = \"NAME(KEY=VALUE, ...)\""));
+            None
+        }
     }
 }
 
 /// A weighting's tables (such as the weights of `constant`) are by task: other keys are reported.
 pub(super) fn check_task_keys(section: &Section, tasks: &[&str], reporter: &mut Reporter) {
-    for (param, value) in section.node("weighting").map_or(&[][..], Node::entries) {
+    if let Some(node) = section.node("weighting") {
+        check_tables(node, tasks, reporter);
+    }
+}
+
+fn check_tables(weighting: &Node, tasks: &[&str], reporter: &mut Reporter) {
+    for (param, value) in weighting.entries() {
         let Data::Table(entries) = &value.data else { continue };
+        if value.get("name").is_some_and(|name| name.text().is_some()) {
+            // Another weighting inside this one.
+            check_tables(value, tasks, reporter);
+            continue;
+        }
         for (key, node) in entries.iter().filter(|(key, _)| !tasks.contains(&key.as_str())) {
             let key = super::written::shorten(key);
             let what = format!("`{param}` of the weighting names `{key}`, expected names of tasks");

@@ -25,9 +25,12 @@ static LOSSES: [MethodInfo; 7] = [
     part("info-nce", Family::Loss, &[SCALE]),
     part("mse", Family::Loss, &[]),
 ];
-static WEIGHTINGS: [MethodInfo; 3] = [
+const OF: ParamInfo = ParamInfo { name: "of", about: "", default: "\"equal\"", range: Range::Part };
+const RHO: ParamInfo = ParamInfo { name: "rho", about: "", default: "0.05", range: Range::Positive };
+static WEIGHTINGS: [MethodInfo; 4] = [
     part("constant", Family::LossWeighting, &[WEIGHTS]),
     part("equal", Family::LossWeighting, &[]),
+    part("flat", Family::Aggregator, &[OF, RHO]),
     part("uw", Family::LossWeighting, &[]),
 ];
 static METRICS: [MethodInfo; 2] =
@@ -507,5 +510,53 @@ fn judgements_may_stand_beside_files_of_queries_but_need_a_corpus() {
     for wrong in [format!("{task}{}", qrels("train")), format!("{task}{corpus}{}", qrels("test"))] {
         let error = parse(&wrong, &file, &catalogue(), &[]).unwrap_err().to_string();
         assert!(error.contains("expected `corpus`, `queries` and `qrels` together"), "{error}");
+    }
+}
+
+const STS: &str = "[[task]]\nname = 'sts'\nkind = 'similarity'\ndata = 'data/sick-train.tsv'\n";
+
+fn weighting(value: &str) -> Result<crate::method::Choice, String> {
+    let (_folder, file) = folder();
+    let text = format!("{STS}[train]\nweighting = {value}\n");
+    let suite = parse(&text, &file, &catalogue(), &[]).map_err(|error| error.to_string())?;
+    Ok(suite.train.weighting)
+}
+
+#[test]
+fn a_weighting_inside_another_is_written_in_short_or_at_length() {
+    let long =
+        weighting("{ name = 'flat', of = { name = 'constant', weights = { sts = 2 } }, rho = 0.1 }").unwrap();
+    assert_eq!(long.to_string(), "flat(constant(weights={\"sts\":2}), rho=0.1)");
+    for short in [
+        "'flat(constant(weights={\"sts\": 2}), rho=0.1)'",
+        "{ name = 'flat', of = 'constant(weights={\"sts\": 2})', rho = 0.1 }",
+    ] {
+        assert_eq!(weighting(short).unwrap(), long);
+    }
+    assert_eq!(
+        weighting("'flat(uw)'").unwrap(),
+        weighting("{ name = 'flat', of = { name = 'uw' } }").unwrap()
+    );
+}
+
+#[test]
+fn mistakes_of_a_weighting_inside_another_are_reported_with_their_line() {
+    for (value, part) in [
+        ("'flat(uww)'", "s.toml:6: unknown weighting `uww` in weighting `flat` in [train]"),
+        (
+            "'flat(uw, rho=0)'",
+            "parameter `rho` of weighting `flat` in [train] is 0, expected a number above 0",
+        ),
+        ("'flat(uw(rate=1))'", "unknown parameter `rate` of weighting `uw` in weighting `flat` in [train]"),
+        ("'flat(uw'", "s.toml:6: `weighting` in [train] cannot be read: `flat(uw` does not end"),
+        ("{ name = 'flat', of = { rho = 1 } }", "`of` in weighting `flat` in [train] has no `name`"),
+        ("{ name = 'flat', of = 3 }", "is 3, expected a name or a table of `name` and parameters"),
+        (
+            "{ name = 'flat', of = { name = 'constant', weights = { stss = 2 } } }",
+            "names `stss`, expected names of tasks",
+        ),
+    ] {
+        let error = weighting(value).unwrap_err();
+        assert!(error.contains(part), "{value}: {error}");
     }
 }

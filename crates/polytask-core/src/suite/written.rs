@@ -102,6 +102,22 @@ impl Node {
         }
     }
 
+    /// A tree of JSON whose every value was written at one place.
+    pub(super) fn from_json(value: &Value, origin: &Origin) -> Self {
+        let node = |value| Self::from_json(value, origin);
+        let data = match value {
+            Value::Null => Data::Date,
+            Value::Bool(x) => Data::Bool(*x),
+            Value::Number(x) => {
+                x.as_i64().map_or_else(|| Data::Real(x.as_f64().unwrap_or(f64::NAN)), Data::Integer)
+            }
+            Value::String(x) => Data::Text(x.clone()),
+            Value::Array(items) => Data::List(items.iter().map(node).collect()),
+            Value::Object(map) => Data::Table(map.iter().map(|(key, x)| (key.clone(), node(x))).collect()),
+        };
+        Self { origin: origin.clone(), data }
+    }
+
     /// What was found, in the words of an error.
     pub(super) fn found(&self) -> String {
         match &self.data {

@@ -90,7 +90,7 @@ impl Present {
     }
 
     /// The factors of the heads for these weights of the trunk.
-    fn heads(&self, weights: Option<&[f64]>) -> Heads {
+    pub(super) fn heads(&self, weights: Option<&[f64]>) -> Heads {
         let factor = |i: usize| match (self.finite[i], weights) {
             (false, _) => 0.0,
             (true, Some(weights)) => weights[i],
@@ -177,7 +177,7 @@ impl<A: Aggregator> Method for ByRows<A> {
             return Ok(Present::new(probe, None)?.plain());
         }
         let rows = probe.rows(At::default())?;
-        let squares: Vec<f64> = (0..rows.n).map(|i| super::dot(rows.row(i), rows.row(i))).collect();
+        let squares = rows.squares();
         let present = Present::new(probe, Some(&squares))?;
         let trunk = self.direction(&present, probe, &rows);
         Ok(Update { heads: present.heads(None), trunk })
@@ -189,6 +189,14 @@ impl<A: Aggregator> Method for ByRows<A> {
 
     fn restore(&mut self, state: &[f64]) -> Result<()> {
         self.aggregator.restore(state)
+    }
+
+    fn mark(&self) -> Vec<f64> {
+        self.aggregator.mark()
+    }
+
+    fn rewind(&mut self, mark: &[f64]) -> Result<()> {
+        self.aggregator.rewind(mark)
     }
 }
 

@@ -296,7 +296,7 @@ fn direction(constraint: &Constraint, upper: &Upper, lambda: &[f64], nu: f64) ->
     for ((&t, norm), l) in upper.places.iter().zip(&upper.norms).zip(lambda) {
         factors[t] = l / norm;
     }
-    let ahead = rows.weighted_sum(&factors);
+    let ahead = rows.weighted(&factors, 0..rows.width);
     let mut total = Place::along(1.0, &ahead, &upper.gradients.heads, &factors);
     total.add(nu, &gradient.shared, &gradient.heads, &constraint.weights);
     let (shared, heads) = total.into_parts();

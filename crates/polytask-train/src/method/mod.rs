@@ -20,52 +20,79 @@
 mod adam;
 pub mod adapt;
 mod auto_lambda;
+mod ball;
+mod batches;
+mod buffers;
+mod config;
 mod constant;
+mod db_mtl;
 mod dwa;
 mod equal;
 mod excess_mtl;
 mod famo;
+mod flat;
 mod forum;
 mod gls;
 #[cfg(test)]
 mod golden;
+mod graddrop;
 mod gradnorm;
 mod imtl_l;
+mod inner;
 mod look_ahead;
 mod means;
 mod mgda;
+mod moco;
+mod modo;
 mod moml;
 mod pcgrad;
 mod probe;
 #[cfg(test)]
 mod quadratic;
 mod rlw;
+mod sam;
+mod samo;
+mod sdmgrad;
 mod shares;
 mod si;
+mod simplex;
 mod stch;
 pub mod table;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod toy;
+mod trimmed_mean;
 mod uw;
 
 /// All methods, by id.
 pub static METHODS: &[table::Entry] = &[
     auto_lambda::ENTRY,
+    config::ENTRY,
     constant::ENTRY,
+    db_mtl::ENTRY,
     dwa::ENTRY,
     equal::ENTRY,
     excess_mtl::ENTRY,
     famo::ENTRY,
+    flat::ENTRY,
     forum::ENTRY,
     gls::ENTRY,
+    graddrop::ENTRY,
     gradnorm::ENTRY,
     imtl_l::ENTRY,
     mgda::ENTRY,
+    moco::ENTRY,
+    modo::ENTRY,
     moml::ENTRY,
     pcgrad::ENTRY,
     rlw::ENTRY,
+    sam::ENTRY,
+    samo::ENTRY,
+    sdmgrad::ENTRY,
     si::ENTRY,
     stch::ENTRY,
+    trimmed_mean::ENTRY,
     uw::ENTRY,
 ];
 
@@ -148,6 +175,16 @@ pub enum Direction {
     Gradient(Vec<f32>),
 }
 
+impl Direction {
+    /// The weights of the tasks, where it is made of them.
+    pub fn weights(&self) -> Option<&[f64]> {
+        match self {
+            Self::Weights(weights) => Some(weights),
+            _ => None,
+        }
+    }
+}
+
 /// What the heads of the present tasks step with.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heads {
@@ -155,6 +192,17 @@ pub enum Heads {
     Factors(Vec<f64>),
     /// The gradients themselves (sharpness, bilevel), `[tasks][head params]`.
     Gradients(Vec<Vec<f32>>),
+}
+
+/// Something a method measured during a step, for the log and the report.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Observation {
+    /// What it is: `sharpness`.
+    pub name: &'static str,
+    /// Suite index of the task it is of; none for the step as a whole.
+    pub task: Option<usize>,
+    /// Its value.
+    pub value: f64,
 }
 
 /// A conflict method in the loop.
@@ -170,6 +218,11 @@ pub trait Method: Send {
         Ok(())
     }
 
+    /// What the last update measured beside its weights, which the loop sees itself.
+    fn observations(&self) -> Vec<Observation> {
+        Vec::new()
+    }
+
     /// Everything that must survive a restart.
     fn state(&self) -> Vec<f64> {
         Vec::new()
@@ -178,6 +231,17 @@ pub trait Method: Send {
     /// Takes back what [`Method::state`] gave; refuses a state of another shape.
     fn restore(&mut self, state: &[f64]) -> Result<()> {
         refuse_state(state.len(), 0)
+    }
+
+    /// What [`Method::rewind`] needs when a step is tried again without a task that was not finite. A method whose
+    /// state is as large as the gradients leaves its buffers out and knows itself which step they hold.
+    fn mark(&self) -> Vec<f64> {
+        self.state()
+    }
+
+    /// Back to before the step's first try.
+    fn rewind(&mut self, mark: &[f64]) -> Result<()> {
+        self.restore(mark)
     }
 }
 
@@ -237,6 +301,14 @@ pub trait Aggregator: Send {
     /// Takes the state back; refuses one of another shape.
     fn restore(&mut self, state: &[f64]) -> Result<()> {
         refuse_state(state.len(), 0)
+    }
+    /// As [`Method::mark`].
+    fn mark(&self) -> Vec<f64> {
+        self.state()
+    }
+    /// As [`Method::rewind`].
+    fn rewind(&mut self, mark: &[f64]) -> Result<()> {
+        self.restore(mark)
     }
 }
 

@@ -79,7 +79,7 @@ impl Moml {
         let shares = self.shares.of(&tasks);
         let weights = present.spread(&shares);
         let inner = probe.gradients(At::default())?;
-        let shared = inner.rows.weighted_sum(&weights);
+        let shared = inner.rows.weighted(&weights, 0..inner.rows.width);
         let ahead = Place::along(-self.inner_rate, &shared, &inner.heads, &weights);
         let outer = probe.gradients(ahead.at(1))?;
         let wish = |&t: &usize| {

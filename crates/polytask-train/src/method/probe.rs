@@ -40,6 +40,14 @@ impl Gramian {
         (norm > 0.0 && norm.is_finite()).then(|| (self.get(i, j) / norm).clamp(-1.0, 1.0))
     }
 
+    /// Share of pairs of tasks whose inner product is negative; none for a single task.
+    pub fn conflicting(&self) -> Option<f64> {
+        let pairs = self.n * self.n.saturating_sub(1) / 2;
+        let upper = (0..self.n).flat_map(|i| (i + 1..self.n).map(move |j| (i, j)));
+        let negative = upper.filter(|&(i, j)| self.get(i, j) < 0.0).count();
+        (pairs > 0).then(|| negative as f64 / pairs as f64)
+    }
+
     /// The product with a vector of task weights, `[tasks]`.
     pub fn times(&self, weights: &[f64]) -> Vec<f64> {
         let row = |i: usize| (0..self.n).map(|j| self.get(i, j) * weights[j]).sum();
@@ -71,20 +79,30 @@ impl Jacobian {
         &self.values[i * self.width..(i + 1) * self.width]
     }
 
+    /// The gradient of task `i`, to be changed.
+    pub fn row_mut(&mut self, i: usize) -> &mut [f32] {
+        &mut self.values[i * self.width..(i + 1) * self.width]
+    }
+
+    /// The squared norm of each row, `[tasks]`.
+    pub fn squares(&self) -> Vec<f64> {
+        (0..self.n).map(|i| dot(self.row(i), self.row(i))).collect()
+    }
+
+    /// The sum of the rows times `weights` over the columns of `span`, in f64; a row of weight 0 is not touched.
+    pub fn weighted(&self, weights: &[f64], span: Range<usize>) -> Vec<f32> {
+        let mut sum = vec![0.0_f64; span.len()];
+        for (i, &w) in weights.iter().enumerate().filter(|(_, w)| **w != 0.0) {
+            sum.iter_mut().zip(&self.row(i)[span.clone()]).for_each(|(s, &g)| *s += w * f64::from(g));
+        }
+        sum.into_iter().map(|s| s as f32).collect()
+    }
+
     /// The Jacobian of the tasks at `kept` only.
     #[must_use]
     pub fn select(&self, kept: &[usize]) -> Self {
         let values = kept.iter().flat_map(|&i| self.row(i)).copied().collect();
         Self { n: kept.len(), width: self.width, values }
-    }
-
-    /// The weighted sum of the rows; a row of weight 0 is not touched.
-    pub fn weighted_sum(&self, weights: &[f64]) -> Vec<f32> {
-        let mut sum = vec![0.0_f64; self.width];
-        for (i, &w) in weights.iter().enumerate().filter(|(_, w)| **w != 0.0) {
-            sum.iter_mut().zip(self.row(i)).for_each(|(s, &g)| *s += w * f64::from(g));
-        }
-        sum.into_iter().map(|s| s as f32).collect()
     }
 
     /// The inner products of the rows, summed in f64 over the columns of `span`.
@@ -139,6 +157,13 @@ pub struct TaskGradient {
     pub row: Vec<f32>,
     /// The gradient of its head, `[head params]`.
     pub head: Vec<f32>,
+}
+
+impl TaskGradient {
+    /// Whether all its numbers are finite.
+    pub fn is_finite(&self) -> bool {
+        self.loss.is_finite() && self.row.iter().chain(&self.head).all(|v| v.is_finite())
+    }
 }
 
 /// Losses and gradients of all present tasks at one place.

@@ -156,7 +156,8 @@ impl Probe for Quadratic {
         Ok(Jacobian { n: points.len(), width: self.shared.len(), values })
     }
     fn gradient(&mut self, at: At, weights: &[f64]) -> Result<Vec<f32>> {
-        Ok(self.rows(at)?.weighted_sum(weights))
+        let rows = self.rows(at)?;
+        Ok(rows.weighted(weights, 0..rows.width))
     }
     fn heads(&mut self, at: At) -> Result<Vec<Vec<f32>>> {
         Ok(self.points(at).iter().map(|point| narrow(&point.head)).collect())

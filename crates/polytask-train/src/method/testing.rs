@@ -22,6 +22,8 @@ pub(crate) struct FakeProbe {
     /// The tenth of the step where none is given.
     epoch: Option<u64>,
     seed: u64,
+    /// Gradients on extra batches; those of the step where there are none.
+    extra: Vec<Jacobian>,
 }
 
 impl FakeProbe {
@@ -37,6 +39,7 @@ impl FakeProbe {
             step: 1,
             epoch: None,
             seed,
+            extra: Vec::new(),
         }
     }
 
@@ -45,7 +48,7 @@ impl FakeProbe {
         let values = rows.concat();
         let rows = Jacobian { n: rows.len(), width: rows[0].len(), values };
         let (losses, tasks) = (vec![1.0; rows.n], (0..rows.n).collect());
-        Self { losses, tasks, rows, step: 1, epoch: None, seed: 0 }
+        Self { losses, tasks, rows, step: 1, epoch: None, seed: 0, extra: Vec::new() }
     }
 
     /// The gradients of a golden case.
@@ -69,6 +72,16 @@ impl FakeProbe {
     pub(crate) fn at_epoch(mut self, epoch: u64) -> Self {
         self.epoch = Some(epoch);
         self
+    }
+
+    /// The same with these gradients on extra batches.
+    pub(crate) fn with_extra(self, extra: Vec<Jacobian>) -> Self {
+        Self { extra, ..self }
+    }
+
+    /// The gradients on a batch.
+    fn on(&self, at: At) -> &Jacobian {
+        at.batch.checked_sub(1).and_then(|k| self.extra.get(k)).unwrap_or(&self.rows)
     }
 
     /// Sets the losses.
@@ -117,14 +130,14 @@ impl Probe for FakeProbe {
         let gained = |i: usize| at.displacement.map_or(0.0, |d| super::dot(self.rows.row(i), d));
         Ok((0..self.rows.n).map(|i| self.losses[i] + gained(i)).collect())
     }
-    fn gramian(&mut self, _at: At) -> Result<Gramian> {
-        Ok(self.rows.gramian(0..self.rows.width))
+    fn gramian(&mut self, at: At) -> Result<Gramian> {
+        Ok(self.on(at).gramian(0..self.rows.width))
     }
-    fn rows(&mut self, _at: At) -> Result<Jacobian> {
-        Ok(self.rows.clone())
+    fn rows(&mut self, at: At) -> Result<Jacobian> {
+        Ok(self.on(at).clone())
     }
-    fn gradient(&mut self, _at: At, weights: &[f64]) -> Result<Vec<f32>> {
-        Ok(self.rows.weighted_sum(weights))
+    fn gradient(&mut self, at: At, weights: &[f64]) -> Result<Vec<f32>> {
+        Ok(self.on(at).weighted(weights, 0..self.rows.width))
     }
     fn heads(&mut self, _at: At) -> Result<Vec<Vec<f32>>> {
         Ok(vec![vec![1.0, -2.0]; self.rows.n])
@@ -161,12 +174,10 @@ pub(crate) fn weights(method: &mut dyn Method, probe: &mut dyn Probe) -> Vec<f64
 /// The direction of an update in the space of the rows.
 fn direction(update: &Update, probe: &FakeProbe) -> Vec<f32> {
     match &update.trunk {
-        Direction::Weights(weights) => probe.rows.weighted_sum(weights),
+        Direction::Weights(weights) => probe.rows.weighted(weights, 0..probe.rows.width),
         Direction::BlockWeights(all) => {
-            let spans = super::blocks(&probe.parts());
-            let block =
-                |(span, w): (std::ops::Range<usize>, &Vec<f64>)| probe.rows.weighted_sum(w)[span].to_vec();
-            spans.into_iter().zip(all).flat_map(block).collect()
+            let spans = super::blocks(&probe.parts()).into_iter().zip(all);
+            spans.flat_map(|(span, w)| probe.rows.weighted(w, span)).collect()
         }
         Direction::Vector(vector) | Direction::Gradient(vector) => vector.clone(),
     }
@@ -342,7 +353,7 @@ fn one_task_is_plain_training() {
         if weights_losses(entry) {
             let factor = head_factors(&update, 1)[0];
             assert!(factor > 0.0, "{}", entry.info.id);
-            assert_eq!(found, probe.rows.weighted_sum(&[factor]), "{}", entry.info.id);
+            assert_eq!(found, probe.rows.weighted(&[factor], 0..6), "{}", entry.info.id);
         } else {
             assert_eq!(found, probe.rows.values, "{}", entry.info.id);
             assert_eq!(head_factors(&update, 1), [1.0], "{}", entry.info.id);

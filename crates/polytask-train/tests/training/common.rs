@@ -278,6 +278,14 @@ impl Rig {
         fresh(self.prepared.encoder.params.clone(), self.blocks(), self.heads.len())
     }
 
+    /// A method of this suite at its defaults.
+    pub(crate) fn method(&self, id: &str) -> Box<dyn Method> {
+        let suite = &self.prepared.suite;
+        let names = suite.tasks.iter().map(|task| task.name.clone()).collect();
+        let choice = polytask_core::method::Choice::named(id);
+        table::make(&choice, &Setup { tasks: names, lr: suite.train.lr }).unwrap()
+    }
+
     /// A trainer of some tasks, on the rows of the whole suite's plan.
     pub(crate) fn trainer_of(&self, tasks: &[usize]) -> Trainer<'_> {
         let Prepared { suite, dataset, .. } = &self.prepared;

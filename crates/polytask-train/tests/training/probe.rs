@@ -6,7 +6,7 @@ use polytask_core::suite::GradientSpace;
 use polytask_train::assemble::StepBatch;
 use polytask_train::engine::{Engine, Weights};
 use polytask_train::method::{At, Probe, dot};
-use polytask_train::probe::StepProbe;
+use polytask_train::probe::{Seen, StepProbe};
 
 use crate::common::{ALL, Data, NOTES, Rig, apart, size};
 
@@ -44,7 +44,7 @@ impl<'a> Bench<'a> {
             epoch: 0,
             lr: 1e-3,
             space,
-            is_finite: true,
+            seen: Seen::default(),
         }
     }
 }

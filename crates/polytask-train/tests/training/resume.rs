@@ -101,6 +101,14 @@ fn a_training_stopped_at_any_step_resumes_to_the_same_bytes() {
 }
 
 #[test]
+fn methods_that_keep_gradients_and_weights_resume_to_the_same_bytes() {
+    for method in ["moco", "db-mtl", "flat(moco, variant=each)"] {
+        let weighting = format!("train.weighting=\"{method}\"");
+        assert_eq!(resumed_equals_whole(TWO, &[&weighting, "train.checkpoint_every=1", "train.epochs=1"]), 3);
+    }
+}
+
+#[test]
 fn a_training_that_runs_out_of_patience_resumes_to_the_same_bytes() {
     let set = ["train.checkpoint_every=1", "train.eval_every=1", "train.patience=3", "train.lr=1e-12"];
     // The first evaluation is the best one; three without improvement follow.

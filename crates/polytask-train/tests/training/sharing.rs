@@ -5,7 +5,7 @@ use std::rc::Rc;
 use polytask_core::suite::GradientSpace;
 use polytask_train::engine::Weights;
 use polytask_train::method::{At, Probe};
-use polytask_train::probe::StepProbe;
+use polytask_train::probe::{Seen, StepProbe};
 
 use crate::common::{Data, NOTES, Rig, apart, size};
 
@@ -27,7 +27,7 @@ fn gradients(rig: &Rig, draws: &[(usize, Vec<u32>)]) -> (Vec<f32>, Vec<Vec<f32>>
         epoch: 0,
         lr: 1e-3,
         space,
-        is_finite: true,
+        seen: Seen::default(),
     };
     let ones = vec![1.0; tasks.len()];
     (probe.gradient(At::default(), &ones).unwrap(), probe.heads(At::default()).unwrap())
