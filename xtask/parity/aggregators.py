@@ -4,7 +4,8 @@ Run: python xtask/parity/aggregators.py LIBMTL > crates/polytask-train/tests/dat
 LIBMTL is an unpacked LibMTL (commit 4336804). Made with Python 3.11, torch 2.15.0, torchjd 0.18.0, scipy 1.17.1,
 numpy 2.4.6.
 
-- graddrop, config, trimmed mean: TorchJD in float64 (graddrop with the uniform draws written down).
+- graddrop, config, trimmed mean: TorchJD in float64 (graddrop with the uniform draws written down; config as a
+  pseudo-inverse cut off at float32's rounding, held against TorchJD).
 - moco, modo, sdmgrad, db-mtl: the rules of LibMTL run on Jacobians that are given to them; modo and sdmgrad see the
   Jacobians of three batches.
 - flat, sam, samo: written here from the papers' algorithms, gradients by autograd in float64, on a model of two trunk
@@ -69,6 +70,22 @@ def graddrop(rows, leak):
     return draws.tolist(), np.nan_to_num(direction.numpy()).tolist()
 
 
+def config(rows):
+    """ConFIG with singular values below 1e-6 of the largest cut off: the rows are rounded to float32. TorchJD cuts at
+    the rounding of float64, and agrees wherever no singular value lies between."""
+    units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    singular = np.linalg.svd(units, compute_uv=False)
+    v = np.linalg.pinv(units, rcond=1e-6) @ np.ones(len(rows))
+    length = np.linalg.norm(v)
+    direction = 0 * v if length < 1e-9 else (rows @ v).sum() * v / length**2
+    between = singular[(singular < 1e-6 * singular[0]) & (singular > 1e-14 * singular[0])]
+    if len(between) == 0:
+        size = max(np.abs(direction).max(), np.linalg.norm(rows, axis=1).min())
+        apart = np.abs(ConFIG()(torch.tensor(rows)).numpy() - direction).max() / size
+        assert apart < 1e-6, apart
+    return direction.tolist()
+
+
 def of_torchjd():
     cases, out = [], {"graddrop": [], "graddrop_leak": [], "config": [], "trimmed_mean": []}
     for name, rows in jacobians():
@@ -80,7 +97,7 @@ def of_torchjd():
         leak = exact(RNG.uniform(size=len(rows))).tolist()
         draws, expected = graddrop(rows, leak)
         out["graddrop_leak"].append({"leak": leak, "draws": draws, "expected": expected})
-        out["config"].append(ConFIG()(torch.tensor(rows)).tolist())
+        out["config"].append(config(rows))
         trim = min(1 + len(rows) // 5, (len(rows) - 1) // 2)
         expected = TrimmedMean(trim)(torch.tensor(rows)).tolist()
         out["trimmed_mean"].append({"trim": trim, "expected": expected})

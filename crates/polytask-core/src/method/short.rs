@@ -50,10 +50,10 @@ fn part(text: &str, depth: usize) -> Result<Choice, String> {
 fn named(name: &str) -> Result<Choice, String> {
     let name = name.trim();
     let is_word = |c: char| !c.is_whitespace() && !"(),=\"".contains(c);
-    match name.is_empty() || !name.chars().all(is_word) {
-        true => Err(format!("`{name}` is no name")),
-        false => Ok(Choice::named(name)),
+    if name.is_empty() || !name.chars().all(is_word) {
+        return Err(format!("`{name}` is no name"));
     }
+    Ok(Choice::named(name))
 }
 
 /// Splits at commas outside brackets and quotes.
@@ -118,10 +118,7 @@ impl fmt::Display for Choice {
         let others = self.params.iter().filter(|(key, _)| *key != WRAPPED);
         let all: Vec<String> =
             wrapped.into_iter().chain(others.map(|(key, value)| format!("{key}={}", show(value)))).collect();
-        match all.is_empty() {
-            true => f.write_str(&self.name),
-            false => write!(f, "{}({})", self.name, all.join(", ")),
-        }
+        if all.is_empty() { f.write_str(&self.name) } else { write!(f, "{}({})", self.name, all.join(", ")) }
     }
 }
 

@@ -8,8 +8,9 @@
 //!   a weighted sum of the rows, and the weights need their cosines K = U Uᵀ only: a = K⁺ 1 and
 //!   wᵢ = (Σⱼ ‖gⱼ‖ (K a)ⱼ / aᵀ K a) aᵢ / ‖gᵢ‖.
 //! - **Departures:** none in the mathematics; no row is kept. K⁺ 1 comes from a Cholesky factor with pivoting, cut off
-//!   where what is left of a row is below 1e-6 of its length (gradients are computed in f32). Where the
-//!   gradients leave no direction (two opposite ones) there is no step.
+//!   where what is left of a row is below 1e-6 of its length: gradients are computed in f32, and beyond that the
+//!   direction would follow their rounding (TorchJD cuts off at the rounding of f64). Where the gradients leave no
+//!   direction (two opposite ones) there is no step.
 //! - **Cost:** the Gramian (one backward per task over shared rows), then one weighted backward.
 
 use polytask_core::method::Choice;

@@ -152,6 +152,16 @@ impl Flat {
         })
     }
 
+    /// Whether weights are displaced at this step, from 1.
+    fn is_due(&self, step: u64) -> bool {
+        (step - 1).is_multiple_of(self.every)
+    }
+
+    /// Whether plain rows and flatness rows are combined apart.
+    fn has_two_parts(&self) -> bool {
+        matches!(self.variant, Variant::Separate | Variant::Second)
+    }
+
     fn inner(&self) -> impl Iterator<Item = &Inner> {
         [&self.plain, &self.flat].into_iter().chain(&self.pairs)
     }
@@ -245,16 +255,15 @@ impl Method for Flat {
 
     fn update(&mut self, probe: &mut dyn Probe) -> Result<Update> {
         self.seen.clear();
-        if !(probe.step() - 1).is_multiple_of(self.every) {
+        if !self.is_due(probe.step()) {
             return self.plain.plain(probe);
         }
         let mut clean = Clean::new(probe)?;
         let conflict = clean.rows.gramian(0..clean.rows.width).conflicting();
         self.seen.extend(conflict.map(|value| Observation { name: "conflict", task: None, value }));
-        let two_parts = matches!(self.variant, Variant::Separate | Variant::Second);
-        let plain = two_parts.then(|| self.plain.ask(probe, &clean.rows())).transpose()?;
+        let plain = self.has_two_parts().then(|| self.plain.ask(probe, &clean.rows())).transpose()?;
         let mut heads = self.displace(probe, &mut clean)?;
-        let last = if two_parts { &mut self.flat } else { &mut self.plain };
+        let last = if self.has_two_parts() { &mut self.flat } else { &mut self.plain };
         let answer = last.ask(probe, &clean.rows())?;
         let Some(plain) = plain else {
             answer.scale_heads(&clean.places, &mut heads);
@@ -273,7 +282,8 @@ impl Method for Flat {
 
     fn after_step(&mut self, probe: &mut dyn Probe) -> Result<()> {
         self.plain.after_step(probe)?;
-        if (probe.step() - 1).is_multiple_of(self.every) { self.flat.after_step(probe) } else { Ok(()) }
+        let asked = self.has_two_parts() && self.is_due(probe.step());
+        if asked { self.flat.after_step(probe) } else { Ok(()) }
     }
 
     fn observations(&self) -> Vec<Observation> {

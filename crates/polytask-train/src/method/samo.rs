@@ -17,10 +17,13 @@ use polytask_core::method::{Choice, Range};
 use polytask_core::{Family, MethodInfo, ParamInfo, Purpose, Rng};
 use rayon::prelude::*;
 
-use super::ball::{self, Ball};
+use super::ball::{self, Ball, Center};
 use super::inner::{Inner, Rows, join, split};
 use super::table::{Entry, Setup};
-use super::{At, Direction, Heads, Jacobian, Method, Needs, Observation, Part, Probe, Spaces, Update, dot};
+use super::{
+    At, Direction, Heads, Jacobian, Method, Needs, Observation, Part, Probe, Spaces, TaskGradient, Update,
+    dot,
+};
 use crate::Result;
 
 /// What the method says about itself.
@@ -62,6 +65,30 @@ pub(crate) const ENTRY: Entry = Entry { info: &INFO, claims: &[], make };
 /// Values drawn from one stream.
 const CHUNK: usize = 1 << 16;
 
+/// What all displacements of a step start from.
+struct Scene {
+    /// Places of the tasks that are finite among those of the step, and their suite indices.
+    places: Vec<usize>,
+    tasks: Vec<usize>,
+    /// Losses and head gradients of all tasks of the step.
+    losses: Vec<f64>,
+    heads: Vec<Vec<f32>>,
+    /// The mean gradient of the finite ones.
+    mean: Vec<f32>,
+    parts: Vec<Part>,
+    center: Center,
+}
+
+impl Scene {
+    fn new(probe: &mut dyn Probe, ball: &Ball) -> Result<Self> {
+        let losses = probe.losses(At::default())?;
+        let (places, mean) = mean_gradient(probe, &losses)?;
+        let tasks = places.iter().map(|&place| probe.tasks()[place]).collect();
+        let (heads, parts, center) = (probe.heads(At::default())?, probe.parts(), ball.center(probe));
+        Ok(Self { places, tasks, losses, heads, mean, parts, center })
+    }
+}
+
 struct Samo {
     inner: Inner,
     ball: Ball,
@@ -88,40 +115,35 @@ impl Samo {
     /// A step with the random directions `draw` gives for a task of the suite, `[params]`.
     fn step(&mut self, probe: &mut dyn Probe, draw: &dyn Fn(usize, usize) -> Vec<f32>) -> Result<Update> {
         self.seen.clear();
-        let losses = probe.losses(At::default())?;
-        let (places, mean) = mean_gradient(probe, &losses)?;
-        let (plain, parts) = (probe.heads(At::default())?, probe.parts());
-        let center = self.ball.center(probe);
-        let tasks: Vec<usize> = places.iter().map(|&place| probe.tasks()[place]).collect();
-        let mut heads: Vec<Vec<f32>> = plain.iter().map(|head| vec![0.0; head.len()]).collect();
-        let mut rows = Jacobian { n: places.len(), width: mean.len(), values: Vec::new() };
-        for (&place, &task) in places.iter().zip(&tasks) {
-            let own = draw(task, mean.len());
-            let slope = self.slope(probe, place, &own)?;
-            let mixed = mix(&mean, &own, slope, self.beta, &parts);
-            let (trunk, head) = self.ball.ascend(probe, &center, &mixed, &[(place, &plain[place])]);
-            let mut displaced = vec![Vec::new(); plain.len()];
-            displaced[place] = head.into_iter().next().unwrap_or_default();
-            let at = At { displacement: Some(&trunk), heads: Some(&displaced), ..At::default() };
-            let mut there = probe.task(at, place)?;
-            self.seen.push(Observation {
-                name: "sharpness",
-                task: Some(task),
-                value: there.loss - losses[place],
-            });
-            if !there.is_finite() {
-                // The loop names the task and asks again without it; nobody else's answer may suffer until then.
-                there = probe.task(At::default(), place)?;
-            }
+        let scene = Scene::new(probe, &self.ball)?;
+        let mut heads: Vec<Vec<f32>> = scene.heads.iter().map(|head| vec![0.0; head.len()]).collect();
+        let mut rows = Jacobian { n: scene.places.len(), width: scene.mean.len(), values: Vec::new() };
+        for (&place, &task) in scene.places.iter().zip(&scene.tasks) {
+            let there = self.visit(probe, &scene, place, &draw(task, scene.mean.len()))?;
+            let value = there.loss - scene.losses[place];
+            self.seen.push(Observation { name: "sharpness", task: Some(task), value });
             rows.values.extend_from_slice(&there.row);
             heads[place] = there.head;
         }
-        let losses: Vec<f64> = places.iter().map(|&place| losses[place]).collect();
-        let asked = Rows { jacobian: &rows, tasks: &tasks, losses: &losses, places: &places };
+        let losses: Vec<f64> = scene.places.iter().map(|&place| scene.losses[place]).collect();
+        let asked = Rows { jacobian: &rows, tasks: &scene.tasks, losses: &losses, places: &scene.places };
         let answer = self.inner.ask(probe, &asked)?;
-        answer.scale_heads(&places, &mut heads);
-        self.seen.extend(answer.weights("weight", &tasks));
+        answer.scale_heads(&scene.places, &mut heads);
+        self.seen.extend(answer.weights("weight", &scene.tasks));
         Ok(Update { trunk: Direction::Vector(answer.vector), heads: Heads::Gradients(heads) })
+    }
+
+    /// A task's gradients at its displaced weights; at the weights themselves where those are not finite (the loop
+    /// then names the task and asks again without it).
+    fn visit(&self, probe: &mut dyn Probe, scene: &Scene, place: usize, own: &[f32]) -> Result<TaskGradient> {
+        let slope = self.slope(probe, place, own)?;
+        let mixed = mix(&scene.mean, own, slope, self.beta, &scene.parts);
+        let (trunk, head) = self.ball.ascend(probe, &scene.center, &mixed, &[(place, &scene.heads[place])]);
+        let mut displaced = vec![Vec::new(); scene.heads.len()];
+        displaced[place] = head.into_iter().next().unwrap_or_default();
+        let at = At { displacement: Some(&trunk), heads: Some(&displaced), ..At::default() };
+        let there = probe.task(at, place)?;
+        if there.is_finite() { Ok(there) } else { probe.task(At::default(), place) }
     }
 
     /// The sign of a task's slope along `own`: all that is left of it once it is divided by its norm.
