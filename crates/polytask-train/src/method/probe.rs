@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use polytask_core::Rng;
+use rayon::prelude::*;
 
 use crate::Result;
 
@@ -91,11 +92,17 @@ impl Jacobian {
 
     /// The sum of the rows times `weights` over the columns of `span`, in f64; a row of weight 0 is not touched.
     pub fn weighted(&self, weights: &[f64], span: Range<usize>) -> Vec<f32> {
-        let mut sum = vec![0.0_f64; span.len()];
-        for (i, &w) in weights.iter().enumerate().filter(|(_, w)| **w != 0.0) {
-            sum.iter_mut().zip(&self.row(i)[span.clone()]).for_each(|(s, &g)| *s += w * f64::from(g));
-        }
-        sum.into_iter().map(|s| s as f32).collect()
+        let mut sum = vec![0.0; span.len()];
+        sum.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, sum)| {
+            let from = span.start + chunk * CHUNK;
+            let mut wide = vec![0.0_f64; sum.len()];
+            for (i, &w) in weights.iter().enumerate().filter(|(_, w)| **w != 0.0) {
+                let row = &self.row(i)[from..from + sum.len()];
+                wide.iter_mut().zip(row).for_each(|(s, &g)| *s += w * f64::from(g));
+            }
+            sum.iter_mut().zip(wide).for_each(|(s, w)| *s = w as f32);
+        });
+        sum
     }
 
     /// The Jacobian of the tasks at `kept` only.
@@ -119,9 +126,29 @@ impl Jacobian {
     }
 }
 
-/// Inner product in f64, in the order of the values.
+/// Values per unit of parallel work, and per partial sum of an inner product; fixed, so sums are.
+const CHUNK: usize = 1 << 14;
+
+/// Inner product in f64, in a fixed order: the same on any number of threads.
 pub fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
+    if a.len() <= CHUNK {
+        return dot_of_chunk(a, b);
+    }
+    let chunks = a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK));
+    let parts: Vec<f64> = chunks.map(|(a, b)| dot_of_chunk(a, b)).collect();
+    parts.iter().sum()
+}
+
+/// In eight interleaved partial sums.
+fn dot_of_chunk(a: &[f32], b: &[f32]) -> f64 {
+    let product = |(x, y): (&f32, &f32)| f64::from(*x) * f64::from(*y);
+    let (a_eights, b_eights) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest: f64 = a_eights.remainder().iter().zip(b_eights.remainder()).map(product).sum();
+    let mut lanes = [0.0; 8];
+    for (a, b) in a_eights.zip(b_eights) {
+        lanes.iter_mut().zip(a.iter().zip(b)).for_each(|(lane, pair)| *lane += product(pair));
+    }
+    lanes.iter().sum::<f64>() + rest
 }
 
 /// A tensor in the vector of shared trainable parameters: methods work by tensor or block, or leave out norms.
@@ -266,4 +293,24 @@ pub fn blocks(parts: &[Part]) -> Vec<Range<usize>> {
     let same = |a: &Part, b: &Part| a.block == b.block;
     let span = |run: &[Part]| run[0].range.start..run[run.len() - 1].range.end;
     parts.chunk_by(same).map(span).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_and_sums_of_long_rows_are_those_of_their_values() {
+        let width = 2 * CHUNK + 13;
+        // Whole numbers, so that no order rounds.
+        let values: Vec<f32> = (0..2 * width).map(|k| ((k * 37) % 11) as f32 - 5.0).collect();
+        let rows = Jacobian { n: 2, width, values };
+        let plain: f32 = rows.row(0).iter().zip(rows.row(1)).map(|(a, b)| a * b).sum();
+        assert_eq!(dot(rows.row(0), rows.row(1)), f64::from(plain));
+        let span = 5..width - 3;
+        let sum = rows.weighted(&[2.0, -1.0], span.clone());
+        for (k, found) in span.zip(&sum) {
+            assert_eq!(*found, 2.0 * rows.row(0)[k] - rows.row(1)[k]);
+        }
+    }
 }

@@ -3,12 +3,13 @@
 // The small methods below have the signature of `Method::update`.
 #![allow(clippy::unnecessary_wraps)]
 
+use polytask_train::log::Log;
 use polytask_train::method::{At, Direction, Heads, METHODS, Method, Needs, Probe, Update};
 use polytask_train::observe::Silent;
 use polytask_train::run::{RunOptions, run};
 use polytask_train::{Error, Result};
 
-use crate::common::{Data, NOTES, TWO, heads, trunk};
+use crate::common::{Data, NOTES, TWO, apart, heads, trunk};
 
 fn weighting(short: &str) -> String {
     format!("train.weighting=\"{short}\"")
@@ -32,14 +33,20 @@ fn every_method_of_the_table_trains() {
 }
 
 #[test]
-fn in_a_ball_of_no_size_flat_is_the_inner_method_bit_for_bit_also_under_dropout() {
+fn in_a_ball_of_no_size_flat_is_the_inner_method_also_under_dropout() {
     let data = Data::new();
+    let set = ["model.dropout=0.2", "train.eps=1e-2"];
     for tasks in [NOTES, TWO] {
-        for of in ["equal", "mgda", "pcgrad", "uw"] {
-            let dropout = "model.dropout=0.2";
-            let base = data.rig(tasks, &[&*weighting(of), dropout]).trained();
-            let flat = data.rig(tasks, &[&*weighting(&format!("flat({of}, rho=1e-30)")), dropout]).trained();
-            assert!(trunk(&flat) == trunk(&base) && heads(&flat) == heads(&base), "{of}");
+        for of in ["equal", "uw", "mgda", "pcgrad"] {
+            let train = |short: &str| data.rig(tasks, &[&*weighting(short), set[0], set[1]]).trained();
+            let (base, flat) = (train(of), train(&format!("flat({of}, rho=1e-30)")));
+            if ["equal", "uw"].contains(&of) {
+                // No Gramian, whose sums have another order than those of kept rows: bit for bit.
+                assert!(trunk(&flat) == trunk(&base) && heads(&flat) == heads(&base), "{of}");
+            }
+            let near = apart(&trunk(&flat), &trunk(&base)).max(apart(&heads(&flat), &heads(&base)));
+            let far = apart(&trunk(&train(&format!("flat({of}, rho=0.1)"))), &trunk(&base));
+            assert!(near < 1e-6 && far > 20.0 * near, "{of} {near} {far}");
         }
     }
 }
@@ -76,7 +83,6 @@ fn one_task_under_flat_is_sam_up_to_the_norm() {
     let flat = data.rig(task, &[&*weighting("flat(mgda, rho=0.1, norm=joint)"), "train.eps=1e-2"]).trained();
     let sam = data.rig(task, &[&*weighting("sam(rho=0.1)"), "train.eps=1e-2"]).trained();
     let far = data.rig(task, &["train.eps=1e-2"]).trained();
-    let apart = crate::common::apart;
     let (near, far) = (apart(&trunk(&flat), &trunk(&sam)), apart(&trunk(&flat), &trunk(&far)));
     assert!(near < 1e-6 && far > 20.0 * near, "{near} {far}");
 }
@@ -130,7 +136,10 @@ fn what_a_method_does_and_measures_stands_in_log_and_report() {
     let data = Data::new();
     let prepared = data.prepare(NOTES, &[&*weighting("flat(mgda, rho=0.05)")]);
     let options = RunOptions { out: data.out("seen"), resume: false, baselines: None };
-    let report = run(&prepared, &options, &mut Silent).unwrap();
+    std::fs::create_dir_all(data.out("log")).unwrap();
+    let path = data.out("log").join("log.jsonl");
+    let mut silent = Silent;
+    let report = run(&prepared, &options, &mut Log::open(&path, &mut silent).unwrap()).unwrap();
     assert_eq!(report.weighting, "flat(mgda, rho=0.05)");
     for (name, tasks) in
         [("weight", 3), ("flat-weight", 3), ("sharpness", 3), ("flatness", 3), ("conflict", 1)]
@@ -138,7 +147,7 @@ fn what_a_method_does_and_measures_stands_in_log_and_report() {
         assert_eq!(report.observed[name].len(), tasks, "{name}");
     }
     assert_eq!(report.observed["sharpness"]["size"].len() as u64, report.steps);
-    let log = std::fs::read_to_string(data.out("seen").join("log.jsonl")).unwrap();
+    let log = std::fs::read_to_string(path).unwrap();
     let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let steps: Vec<_> = lines.filter(|line| line["phase"] == "joint" && line["losses"].is_object()).collect();
     assert_eq!(steps.len() as u64, report.steps);
