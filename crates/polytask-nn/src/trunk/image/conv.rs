@@ -9,6 +9,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::graph::{Node, Op, Shape, Window};
+use super::narrow::Narrow;
 use super::patches::{Images, lay, scatter};
 use super::stack::Stack;
 use crate::trunk::elementwise;
@@ -17,8 +18,12 @@ use crate::trunk::panels::{Panels, Start};
 use crate::trunk::pool::{Buf, Pool};
 use crate::trunk::simd;
 
-/// Rows of patches at a time: few, so that they stay in the cache.
-const TILE: usize = 256;
+/// Rows of patches at a time: few, so that they stay in the cache of a core that two threads share.
+const TILE: usize = 96;
+
+/// Values of a weight gradient that one row of patches may be added to for: a large one is read and written again for
+/// every tile, so it gets tiles of more rows.
+const PER_ROW: usize = 1024;
 
 /// Partial sums of a weight gradient: fixed, so that sums do not depend on the number of threads.
 const PARTS: usize = 8;
@@ -99,6 +104,14 @@ impl<'a> Conv<'a> {
         self.is_plain() && self.out.places() == 1
     }
 
+    /// The same convolution by planes, where channels are too few for a product.
+    fn narrow(&self) -> Option<Narrow<'_>> {
+        let Window { stride, padding, .. } = self.window;
+        let is_narrow = self.out.channels < WIDE && stride == 1 && padding == 0 && !self.is_plain();
+        let Self { from, out, window, weight, pool, .. } = *self;
+        is_narrow.then_some(Narrow { from, out, window, weight, pool })
+    }
+
     fn weight(&self) -> Mat<'a> {
         Mat::new(self.weight, self.out.channels, self.patch())
     }
@@ -116,6 +129,11 @@ impl<'a> Conv<'a> {
 
     /// Outputs of `n` images.
     pub(super) fn forward(&self, x: &Images<'_>, n: usize) -> Buf {
+        if let Some(narrow) = self.narrow() {
+            let mut y = narrow.forward(x, n);
+            y.par_chunks_mut(self.out.len()).for_each(|y| finish(y, self.bias, self.relu, self.out.channels));
+            return y;
+        }
         let (channels, patch) = (self.out.channels, self.patch());
         let mut y = self.pool.take(n * self.out.len());
         let (tile, threads) = if self.is_dense() { (n.max(1), Threads::All) } else { (TILE, Threads::One) };
@@ -167,8 +185,13 @@ impl<'a> Conv<'a> {
         let (channels, patch, places) = (self.out.channels, self.patch(), self.out.places());
         let (weight, bias) = sum.split_at_mut(self.weight.len());
         bias.fill(0.0);
+        if let Some(narrow) = self.narrow() {
+            narrow.weights_backward(x, g, images.clone(), weight);
+            let g = &g[images.start * self.out.len()..images.end * self.out.len()];
+            return add_rows(bias, g);
+        }
         let rows = images.start * places..images.end * places;
-        let tile = if self.is_dense() { rows.len().max(1) } else { TILE };
+        let tile = if self.is_dense() { rows.len().max(1) } else { TILE.max(self.weight.len() / PER_ROW) };
         for first in rows.clone().step_by(tile) {
             let now = first..(first + tile).min(rows.end);
             let n = now.len();
@@ -177,17 +200,15 @@ impl<'a> Conv<'a> {
             let dst = MatMut::new(weight, channels, patch);
             let add = first > rows.start;
             matmul(dst, add, Mat::new(g, n, channels).t(), Mat::new(&a, n, patch), 1.0, threads);
-            if !bias.is_empty() {
-                simd::wide(
-                    #[inline(always)]
-                    || g.chunks_exact(channels).for_each(|row| elementwise::add(bias, row)),
-                );
-            }
+            add_rows(bias, g);
         }
     }
 
     /// dL/d input of the stacked images.
     pub(super) fn input_backward(&self, g: &[f32], n: usize) -> Buf {
+        if let Some(narrow) = self.narrow() {
+            return narrow.input_backward(g, n);
+        }
         let (size, places) = (self.from.len(), self.out.places());
         let mut dx = self.pool.take(n * size);
         let weight = Right::new(self.pool, self.weight());
@@ -243,6 +264,17 @@ fn finish(out: &mut [f32], bias: Option<&[f32]>, relu: bool, channels: usize) {
                 out.iter_mut().for_each(|v| *v = if *v > 0.0 { *v } else { 0.0 });
             }
         },
+    );
+}
+
+/// Adds every row to `sum`, if it has any values.
+fn add_rows(sum: &mut [f32], rows: &[f32]) {
+    if sum.is_empty() {
+        return;
+    }
+    simd::wide(
+        #[inline(always)]
+        || rows.chunks_exact(sum.len()).for_each(|row| elementwise::add(sum, row)),
     );
 }
 

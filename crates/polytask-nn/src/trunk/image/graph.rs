@@ -54,8 +54,8 @@ pub(super) enum Op {
     /// A convolution; over the whole image it is an affine map of all its values. Tensors: weight
     /// `[channels, kernel height, kernel width, channels below]`, then the bias where there is one.
     Conv { window: Window, bias: bool },
-    /// The largest value under a window.
-    MaxPool { window: Window },
+    /// The largest value under squares of two.
+    MaxPool,
     /// Each channel standardised over all places of the batch (running statistics outside training), scaled, shifted,
     /// and a second value added where there is one. Tensors: weight, bias, running mean, running variance.
     BatchNorm { plus: Option<usize> },
@@ -176,7 +176,7 @@ impl Graph {
         let window = Window { height: 2, width: 2, stride: 2, padding: 0 };
         let from = self.shape(input);
         let out = window.over(from, from.channels)?;
-        self.push(Op::MaxPool { window }, input, out, relu);
+        self.push(Op::MaxPool, input, out, relu);
         Some(self.last())
     }
 

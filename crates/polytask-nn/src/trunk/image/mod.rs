@@ -15,6 +15,7 @@ mod config;
 mod conv;
 mod graph;
 mod max_pool;
+mod narrow;
 mod nets;
 mod norm;
 mod patches;
@@ -187,7 +188,7 @@ impl ImageTrunk {
                 let images = Images { values: x, size: node.from.len(), order: None };
                 self.conv(block, node).forward(&images, n)
             }
-            Op::MaxPool { .. } => self.max_pool(node).forward(x, n),
+            Op::MaxPool => self.max_pool(node).forward(x, n),
             Op::LayerNorm => self.layer_norm(block, node).forward(x),
             Op::BatchNorm { plus } => {
                 let used = if mode.train && node.block >= mode.lowest {
@@ -210,8 +211,7 @@ impl ImageTrunk {
     }
 
     fn max_pool(&self, node: &Node) -> MaxPool<'_> {
-        let Op::MaxPool { window } = node.op else { unreachable!("a pooling is made of its node") };
-        MaxPool { from: node.from, out: node.out, window, relu: node.relu, pool: &self.pool }
+        MaxPool { from: node.from, out: node.out, relu: node.relu, pool: &self.pool }
     }
 
     fn layer_norm<'a>(&'a self, block: &'a Block, node: &Node) -> LayerNorm<'a> {
@@ -437,10 +437,10 @@ impl ImageTrunk {
                         add_to(&mut slots[node.input].0, conv.input_backward(&g, stack.len()));
                     }
                 }
-                Op::MaxPool { .. } if wants_input => {
+                Op::MaxPool if wants_input => {
                     add_to(&mut slots[node.input].0, self.max_pool(node).backward(&x, &g, stack.len()));
                 }
-                Op::MaxPool { .. } => {}
+                Op::MaxPool => {}
                 Op::LayerNorm => {
                     self.layer_norm(weights, node).backward(&x, &mut g, stack, &mut own);
                     add_to(&mut slots[node.input].0, g);
