@@ -8,6 +8,7 @@ mod embed;
 mod eval;
 mod info;
 mod init;
+mod methods;
 mod predict;
 mod pull;
 mod search;
@@ -62,6 +63,8 @@ enum Verb {
     Predict(predict::Args),
     /// Find the nearest passages of a corpus, exactly
     Search(search::Args),
+    /// List the methods: weightings, losses, metrics, samplings, or one in full
+    Methods(methods::Args),
     /// Measure training and embedding speed on this machine
     Bench(bench::Args),
     /// Say what this build is and what it uses of this machine
@@ -89,6 +92,7 @@ impl Cli {
             Verb::Embed(args) => embed::run(&args),
             Verb::Predict(args) => predict::run(&args),
             Verb::Search(args) => search::run(&args),
+            Verb::Methods(args) => methods::run(&args),
             Verb::Bench(args) => bench::run(&args),
             Verb::Info(args) => info::run(&args),
         }

@@ -11,6 +11,7 @@ mod help;
 mod images;
 mod info;
 mod judge;
+mod methods;
 mod predict;
 mod resume;
 mod search;
