@@ -4,19 +4,22 @@ use anyhow::Result;
 use polytask_core::method::MethodInfo;
 use polytask_core::{ParamInfo, near};
 use polytask_eval::table::{aligned, fitting, wrapped};
+use polytask_methods::Paper;
+use polytask_methods::registry::PAPERS;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::output::{self, Outcome};
 use crate::suites;
 
-/// List the methods: weightings, losses, metrics, samplings, or one in full
+/// List the methods: weightings, losses, metrics, samplings, papers, or one in full
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   polytask methods
   polytask methods --kind weighting --json
   polytask methods mgda
+  polytask methods --kind paper
 
 Exit codes: 0 done, 2 there is no such method.")]
 pub(crate) struct Args {
@@ -31,12 +34,17 @@ pub(crate) struct Args {
 }
 
 /// The kinds of named parts.
-const KINDS: [&str; 4] = ["weighting", "loss", "metric", "sampling"];
+const KINDS: [&str; 5] = ["weighting", "loss", "metric", "sampling", PAPER];
+
+/// The kind that is no part of a suite: what `polytask reproduce` runs.
+const PAPER: &str = "paper";
 
 /// A method as other programs read it; they rely on these names.
 #[derive(Debug, Clone, Serialize)]
 struct Listed {
     id: &'static str,
+    /// The same, but for papers, whose id is a number.
+    name: &'static str,
     title: &'static str,
     kind: &'static str,
     /// As [`polytask_core::Family`] is written.
@@ -89,11 +97,13 @@ fn all() -> Vec<Listed> {
         }
     };
     let mut listed = Vec::new();
-    for kind in KINDS {
+    for kind in KINDS.into_iter().filter(|kind| *kind != PAPER) {
         let mut parts = of_kind(kind);
         parts.sort_by_key(|info| info.family);
         listed.extend(parts.into_iter().map(|info| Listed::new(kind, info)));
     }
+    let papers: Vec<Listed> = PAPERS.iter().map(|paper| Listed::of_paper(paper, &listed)).collect();
+    listed.extend(papers);
     listed
 }
 
@@ -101,6 +111,7 @@ impl Listed {
     fn new(kind: &'static str, info: &'static MethodInfo) -> Self {
         Self {
             id: info.id,
+            name: info.id,
             title: info.title,
             kind,
             family: serde_json::to_value(info.family).unwrap_or(Value::Null),
@@ -109,6 +120,23 @@ impl Listed {
             cost: info.cost,
             parameters: info.params.iter().map(Parameter::new).collect(),
             example: example(kind, info),
+        }
+    }
+
+    /// A paper; its parameters are those of the part of a suite it is reached by.
+    fn of_paper(paper: &'static Paper, parts: &[Self]) -> Self {
+        let part = parts.iter().find(|part| paper.parts.first() == Some(&part.id));
+        Self {
+            id: paper.id,
+            name: paper.name,
+            title: paper.title,
+            kind: PAPER,
+            family: PAPER.into(),
+            paper: paper.paper,
+            about: paper.about,
+            cost: paper.cost,
+            parameters: part.map(|part| part.parameters.clone()).unwrap_or_default(),
+            example: format!("polytask reproduce {} --quick", paper.id),
         }
     }
 
@@ -145,7 +173,8 @@ fn example(kind: &str, info: &MethodInfo) -> String {
 
 /// The methods of this id; the error names the nearest.
 fn named(listed: &[Listed], name: &str) -> Result<Vec<Listed>> {
-    let found: Vec<Listed> = listed.iter().filter(|method| method.id == name).cloned().collect();
+    let found: Vec<Listed> =
+        listed.iter().filter(|method| [method.id, method.name].contains(&name)).cloned().collect();
     if !found.is_empty() {
         return Ok(found);
     }
@@ -167,18 +196,21 @@ fn show_families(listed: &[Listed]) -> Result<()> {
 }
 
 /// Columns of the table, widest layout first.
-const LAYOUTS: [&[&str]; 5] = [
-    &["name", "title", "parameters", "cost", "paper"],
-    &["name", "parameters", "cost", "paper"],
-    &["name", "parameters", "cost"],
-    &["name", "cost", "paper"],
-    &["name", "cost"],
+const LAYOUTS: [&[&str]; 6] = [
+    &["id", "name", "title", "parameters", "cost", "paper"],
+    &["id", "name", "parameters", "cost", "paper"],
+    &["id", "name", "parameters", "cost"],
+    &["id", "name", "cost", "paper"],
+    &["id", "name", "cost"],
+    &["id", "cost"],
 ];
 
 /// The head and a row per method; a column that is empty for the whole family is left out.
 fn rows(family: &[Listed], columns: &[&str]) -> Vec<Vec<String>> {
     let cell = |method: &Listed, column: &str| match column {
-        "name" => method.id.to_owned(),
+        "id" => method.id.to_owned(),
+        "name" if method.name == method.id => String::new(),
+        "name" => method.name.to_owned(),
         "title" => method.title.to_owned(),
         "parameters" => method.parameters.iter().map(Parameter::short).collect::<Vec<_>>().join(", "),
         "cost" => method.cost.to_owned(),
@@ -203,7 +235,7 @@ fn show_one(method: &Listed) -> Result<()> {
         }
     }
     show_parameters(&method.parameters)?;
-    output::line("\nin a suite file")?;
+    output::line(if method.kind == PAPER { "\nto run its experiment" } else { "\nin a suite file" })?;
     method.example.lines().try_for_each(|line| output::line(format!("  {line}")))
 }
 
@@ -243,7 +275,7 @@ mod tests {
     fn the_example_of_every_weighting_loss_and_sampling_is_right_in_a_suite() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("rows.csv"), "text,label\nx,a\ny,b\n").unwrap();
-        for method in all().iter().filter(|method| method.kind != "metric") {
+        for method in all().iter().filter(|method| !["metric", PAPER].contains(&method.kind)) {
             let (table, line) = method.example.split_once('\n').unwrap();
             let (train, task) = if table == "[train]" { (line, "") } else { ("", line) };
             let kind = polytask_core::kind::KINDS.iter().find(|kind| {

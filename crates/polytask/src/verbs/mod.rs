@@ -11,6 +11,7 @@ mod init;
 mod methods;
 mod predict;
 mod pull;
+mod reproduce;
 mod search;
 mod show;
 mod train;
@@ -63,8 +64,10 @@ enum Verb {
     Predict(predict::Args),
     /// Find the nearest passages of a corpus, exactly
     Search(search::Args),
-    /// List the methods: weightings, losses, metrics, samplings, or one in full
+    /// List the methods: weightings, losses, metrics, samplings, papers, or one in full
     Methods(methods::Args),
+    /// Run a paper's experiment: claim, arms, seeds, measured table, verdict
+    Reproduce(reproduce::Args),
     /// Measure training and embedding speed on this machine
     Bench(bench::Args),
     /// Say what this build is and what it uses of this machine
@@ -93,6 +96,7 @@ impl Cli {
             Verb::Predict(args) => predict::run(&args),
             Verb::Search(args) => search::run(&args),
             Verb::Methods(args) => methods::run(&args),
+            Verb::Reproduce(args) => reproduce::run(&args),
             Verb::Bench(args) => bench::run(&args),
             Verb::Info(args) => info::run(&args),
         }

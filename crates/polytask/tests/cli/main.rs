@@ -13,6 +13,7 @@ mod info;
 mod judge;
 mod methods;
 mod predict;
+mod reproduce;
 mod resume;
 mod search;
 mod support;

@@ -30,7 +30,7 @@ fn the_list_has_the_names_other_programs_rely_on() {
 #[test]
 fn without_a_kind_every_kind_is_listed() {
     let all = list(&[]);
-    for kind in ["weighting", "loss", "metric", "sampling"] {
+    for kind in ["weighting", "loss", "metric", "sampling", "paper"] {
         let of_kind = all.iter().filter(|method| method["kind"] == kind).count();
         assert_eq!(of_kind, list(&["--kind", kind]).len(), "{kind}");
         assert!(of_kind > 0, "{kind}");
@@ -58,4 +58,14 @@ fn one_method_is_shown_in_full_and_an_unknown_one_refused_with_the_nearest() {
     let error = place.polytask(&["methods", "mgda", "--kind", "loss"]).refused();
     has(&error, &["`mgda`"]);
     assert_eq!(place.polytask(&["methods", "--kind", "wieghting"]).code, 2);
+}
+
+#[test]
+fn papers_are_listed_with_the_command_that_reproduces_them() {
+    let papers = list(&["--kind", "paper"]);
+    let rep = papers.iter().find(|paper| paper["id"] == "13").unwrap();
+    assert_eq!((&rep["name"], &rep["family"]), (&"rep-mtl".into(), &"paper".into()));
+    assert!(rep["example"].as_str().unwrap().contains("polytask reproduce 13"));
+    let out = Place::new().polytask(&["methods", "flat-mtl"]).done();
+    has(&out, &["31: Task-based flat regions", "ICCV 2025", "polytask reproduce 31"]);
 }
