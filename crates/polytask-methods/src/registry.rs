@@ -52,6 +52,41 @@ mod tests {
     }
 
     #[test]
+    fn recipes_refer_to_settings_and_arms_that_are_there() {
+        for paper in PAPERS {
+            let recipe = Recipe::read(paper.recipe, &[]).unwrap();
+            let settings: Vec<&str> = recipe.spec.setting.iter().map(|s| s.name.as_str()).collect();
+            let named =
+                recipe.spec.arm.iter().flat_map(|arm| &arm.settings).chain(&recipe.spec.quick.settings);
+            for name in named {
+                assert!(settings.contains(&name.as_str()), "{}: {name}", paper.id);
+            }
+            for setting in &recipe.spec.setting {
+                let arms: Vec<&str> = recipe.arms(setting).map(|arm| arm.name.as_str()).collect();
+                assert_eq!(arms.iter().collect::<BTreeSet<_>>().len(), arms.len(), "{}: {arms:?}", paper.id);
+                assert!(recipe.arms(setting).next().unwrap().alone, "{}: no single-task arm first", paper.id);
+                for arm in recipe.arms(setting) {
+                    let before = &arms[..arms.iter().position(|name| *name == arm.name).unwrap()];
+                    let wanted = arm.like.iter().chain(&arm.in_time_of);
+                    assert!(wanted.into_iter().all(|name| before.contains(&name.as_str())), "{}", arm.name);
+                }
+                for c in recipe.spec.compare.iter().filter(|c| c.setting == setting.name) {
+                    let has = |name: &String| arms.contains(&name.as_str());
+                    assert!(has(&c.better) && has(&c.than), "{}: {} {}", paper.id, c.better, c.than);
+                }
+            }
+            assert!(recipe.spec.compare.iter().all(|c| settings.contains(&c.setting.as_str())));
+            let quick = &recipe.spec.quick;
+            let known = |name: &String| recipe.spec.arm.iter().any(|arm| arm.name == *name);
+            assert!(
+                quick.seeds >= 2 && quick.arms.len() >= 3 && quick.arms.iter().all(known),
+                "{}",
+                paper.id
+            );
+        }
+    }
+
+    #[test]
     fn a_paper_is_found_by_number_and_by_name_and_an_unknown_one_refused_with_the_nearest() {
         for name in ["13", "rep-mtl", "Rep_MTL"] {
             assert_eq!(find(name).unwrap().id, "13");

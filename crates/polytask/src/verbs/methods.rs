@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use polytask_core::method::MethodInfo;
+use polytask_core::suite::{HEADS, SAMPLINGS};
 use polytask_core::{ParamInfo, near};
 use polytask_eval::table::{aligned, fitting, wrapped};
 use polytask_methods::Paper;
@@ -34,7 +35,7 @@ pub(crate) struct Args {
 }
 
 /// The kinds of named parts.
-const KINDS: [&str; 5] = ["weighting", "loss", "metric", "sampling", PAPER];
+const KINDS: [&str; 6] = ["weighting", "loss", "metric", "head", "sampling", PAPER];
 
 /// The kind that is no part of a suite: what `polytask reproduce` runs.
 const PAPER: &str = "paper";
@@ -85,20 +86,22 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// The tables of named parts.
+fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 5] {
+    let known = suites::catalogue();
+    [
+        ("weighting", known.weightings),
+        ("loss", known.losses),
+        ("metric", known.metrics),
+        ("head", HEADS.to_vec()),
+        ("sampling", SAMPLINGS.to_vec()),
+    ]
+}
+
 /// Every method, kind after kind and family after family.
 fn all() -> Vec<Listed> {
-    let known = suites::catalogue();
-    let of_kind = |kind: &'static str| -> Vec<&'static MethodInfo> {
-        match kind {
-            "weighting" => known.weightings.clone(),
-            "loss" => known.losses.clone(),
-            "metric" => known.metrics.clone(),
-            _ => polytask_core::suite::SAMPLINGS.to_vec(),
-        }
-    };
     let mut listed = Vec::new();
-    for kind in KINDS.into_iter().filter(|kind| *kind != PAPER) {
-        let mut parts = of_kind(kind);
+    for (kind, mut parts) in tables() {
         parts.sort_by_key(|info| info.family);
         listed.extend(parts.into_iter().map(|info| Listed::new(kind, info)));
     }
@@ -159,7 +162,7 @@ impl Parameter {
 
 /// The lines of a suite that choose a part.
 fn example(kind: &str, info: &MethodInfo) -> String {
-    let table = if matches!(kind, "loss" | "metric") { "[[task]]" } else { "[train]" };
+    let table = if matches!(kind, "loss" | "metric" | "head") { "[[task]]" } else { "[train]" };
     if kind == "metric" {
         return format!("{table}\nmetric = {:?}", info.id);
     }
@@ -256,44 +259,53 @@ fn show_parameters(parameters: &[Parameter]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use polytask_core::KindInfo;
+    use polytask_core::kind::KINDS as KINDS_OF_TASKS;
+
     use super::*;
 
     #[test]
-    fn every_part_of_the_catalogue_is_listed_once_under_its_kind() {
-        let (listed, known) = (all(), suites::catalogue());
-        for (kind, parts) in
-            [("weighting", &known.weightings), ("loss", &known.losses), ("metric", &known.metrics)]
-        {
-            let ids: Vec<&str> = listed.iter().filter(|m| m.kind == kind).map(|m| m.id).collect();
-            assert_eq!(ids.len(), parts.len(), "{kind}");
-            assert!(parts.iter().all(|info| ids.contains(&info.id)), "{kind}");
+    fn every_part_of_every_table_is_listed_once_under_its_kind_and_every_kind_has_some() {
+        let listed = all();
+        for (kind, parts) in tables() {
+            let mut ids: Vec<&str> = listed.iter().filter(|m| m.kind == kind).map(|m| m.id).collect();
+            let mut known: Vec<&str> = parts.iter().map(|info| info.id).collect();
+            ids.sort_unstable();
+            known.sort_unstable();
+            assert_eq!(ids, known, "{kind}");
         }
-        assert!(listed.iter().any(|method| method.kind == "sampling" && method.id == "sqrt"));
+        assert!(KINDS.iter().all(|kind| listed.iter().any(|method| method.kind == *kind)));
     }
 
     #[test]
-    fn the_example_of_every_weighting_loss_and_sampling_is_right_in_a_suite() {
+    fn the_example_of_every_part_is_right_in_a_suite() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("rows.csv"), "text,label\nx,a\ny,b\n").unwrap();
-        for method in all().iter().filter(|method| !["metric", PAPER].contains(&method.kind)) {
+        let known = suites::catalogue();
+        for method in all().iter().filter(|method| method.kind != PAPER && !method.id.contains('@')) {
             let (table, line) = method.example.split_once('\n').unwrap();
             let (train, task) = if table == "[train]" { (line, "") } else { ("", line) };
-            let kind = polytask_core::kind::KINDS.iter().find(|kind| {
-                method.kind != "loss" || suites::catalogue().losses_of(kind).contains(&method.id)
-            });
+            let fits = |kind: &&&KindInfo| match method.kind {
+                "loss" => known.losses_of(kind).contains(&method.id),
+                "metric" => known.has_metric(kind, method.id),
+                _ => kind.name == "class",
+            };
+            let kind = KINDS_OF_TASKS.iter().find(fits).unwrap().name;
             let text = format!(
-                "name = \"x\"\n[model]\nencoder = \"tiny\"\n[train]\n{train}\n[[task]]\nname = \"t\"\nkind = {:?}\ndata = \"rows.csv\"\n{task}\n",
-                kind.unwrap().name
+                "name = \"x\"\n[model]\nencoder = \"tiny\"\n[train]\n{train}\n\
+                 [[task]]\nname = \"t\"\nkind = {kind:?}\ndata = \"rows.csv\"\n{task}\n"
             );
-            let parsed = polytask_core::suite::parse(
-                &text,
-                &folder.path().join("suite.toml"),
-                &suites::catalogue(),
-                &[],
-            );
-            let suite = parsed.unwrap_or_else(|error| panic!("{}: {error}", method.id));
-            let chosen = if table == "[train]" { &suite.train.weighting } else { &suite.tasks[0].loss };
-            assert!(method.kind == "sampling" || chosen.name == method.id, "{}", method.id);
+            let file = folder.path().join("suite.toml");
+            let suite = polytask_core::suite::parse(&text, &file, &known, &[])
+                .unwrap_or_else(|error| panic!("{}: {error}", method.id));
+            let chosen = match method.kind {
+                "weighting" => &suite.train.weighting.name,
+                "loss" => &suite.tasks[0].loss.name,
+                "head" => &suite.tasks[0].head.name,
+                "metric" => &suite.tasks[0].metric,
+                _ => method.id,
+            };
+            assert_eq!(chosen, method.id);
         }
     }
 }
