@@ -29,6 +29,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     if !problems.is_empty() {
         bail!("{}", problems.join("\n"));
     }
+    atomic::create_dir(&root().join(PAGES))?;
     for page in &pages {
         atomic::write(&root().join(&page.path), page.text.as_bytes())?;
         println!("{}", page.path);

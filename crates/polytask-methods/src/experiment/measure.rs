@@ -157,7 +157,8 @@ fn batches(engine: &Engine, tasks: &[usize]) -> Vec<StepBatch> {
             (source, rows.map(|row| row as u32).collect::<Vec<u32>>())
         };
         let draws: Vec<(usize, Vec<u32>)> = sources.iter().map(rows).filter(|(_, r)| !r.is_empty()).collect();
-        assemble(dataset, &views, Split::Train, &draws, Draw { seed: engine.seed, step: 0 })
+        let draw = Draw { seed: engine.seed, step: 0 };
+        assemble(dataset, &views, Split::Train, &draws, draw, engine.trunk)
     };
     (0..BATCHES).map(batch).filter(|batch| !batch.parts.is_empty()).collect()
 }

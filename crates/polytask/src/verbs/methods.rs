@@ -285,11 +285,12 @@ mod tests {
         for method in all().iter().filter(|method| method.kind != PAPER && !method.id.contains('@')) {
             let (table, line) = method.example.split_once('\n').unwrap();
             let (train, task) = if table == "[train]" { (line, "") } else { ("", line) };
-            let fits = |kind: &&&KindInfo| match method.kind {
+            let takes = |kind: &KindInfo| match method.kind {
                 "loss" => known.losses_of(kind).contains(&method.id),
                 "metric" => known.has_metric(kind, method.id),
                 _ => kind.name == "class",
             };
+            let fits = |kind: &&&KindInfo| !kind.inputs.contains(&"image") && takes(kind);
             let kind = KINDS_OF_TASKS.iter().find(fits).unwrap().name;
             let text = format!(
                 "name = \"x\"\n[model]\nencoder = \"tiny\"\n[train]\n{train}\n\
