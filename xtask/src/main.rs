@@ -5,6 +5,7 @@
 //! | `test [ARGS]` | runs every test of the workspace; arguments go to the test runner |
 //! | `check [--no-tests]` | format, repository rules, lints, documentation, tests: cheapest first |
 //! | `demo-data --data DIR` | makes the data sets under `demo/` from complete ones |
+//! | `generate` | writes the pages that are made from sources and results: `docs/methods/` |
 //! | `fuzz [--seconds N] [TARGET ...]` | feeds the parsers mutated input (needs `cargo install cargo-fuzz`) |
 
 // A chore's output is its terminal.
@@ -15,6 +16,7 @@ mod check;
 mod demo_data;
 mod fuzz;
 mod options;
+mod pages;
 mod process;
 mod repo;
 mod root;
@@ -23,7 +25,7 @@ mod test;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask test [ARGS] | check [--no-tests] | demo-data --data DIR \
-                     | fuzz [--seconds N] [TARGET ...]";
+                     | generate | fuzz [--seconds N] [TARGET ...]";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -43,6 +45,7 @@ fn dispatch(name: &str, rest: &[String]) -> anyhow::Result<ExitCode> {
         "test" => test::run(rest),
         "check" => check::run(rest),
         "demo-data" => demo_data::run(rest),
+        "generate" => pages::run(rest),
         "fuzz" => fuzz::run(rest),
         _ => anyhow::bail!("unknown chore `{name}`\n{USAGE}"),
     }

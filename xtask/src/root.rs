@@ -43,6 +43,17 @@ pub(crate) fn text_files(root: &Path) -> Result<Vec<TextFile>> {
     Ok(files.collect())
 }
 
+/// All text files below some folders, committed or not, sorted by path; a folder may be missing.
+pub(crate) fn walked_files(root: &Path, folders: &[&str]) -> Result<Vec<TextFile>> {
+    let mut paths = Vec::new();
+    for folder in folders.iter().map(|folder| root.join(folder)).filter(|folder| folder.is_dir()) {
+        paths.extend(walk(&folder)?.into_iter().map(|path| relative(root, &folder.join(path))));
+    }
+    paths.sort();
+    let read = |path: String| Some(TextFile { text: std::fs::read_to_string(root.join(&path)).ok()?, path });
+    Ok(paths.into_iter().filter_map(read).collect())
+}
+
 /// What git tracks, or nothing where there is no git or no checkout (a source archive).
 fn committed(root: &Path) -> Option<Vec<String>> {
     let output = Command::new("git").arg("-C").arg(root).args(["ls-files", "-z"]).output().ok()?;
@@ -83,6 +94,17 @@ mod tests {
         let files = text_files(&root()).unwrap();
         assert!(files.iter().any(|file| file.path == "Cargo.toml" && file.text.contains("[workspace]")));
         assert!(files.windows(2).all(|pair| pair[0].path < pair[1].path));
+    }
+
+    #[test]
+    fn files_of_some_folders_have_paths_from_the_root() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("a/b")).unwrap();
+        for name in ["a/b/x.md", "y.md"] {
+            std::fs::write(folder.path().join(name), "text").unwrap();
+        }
+        let files = walked_files(folder.path(), &["a/", "none/"]).unwrap();
+        assert_eq!(files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["a/b/x.md"]);
     }
 
     #[test]

@@ -28,12 +28,17 @@ const LAYOUTS: [Layout; 5] = [
 
 /// The table of main metrics and the lines below it; no line is wider than `width` columns if that is possible.
 pub fn table(report: &RunReport, width: usize) -> String {
-    let lines = LAYOUTS.iter().map(|&layout| aligned(&cells(report, layout)));
-    let fitting = lines.into_iter().find(|lines| lines.iter().all(|line| line.width() <= width));
-    let mut lines = fitting.unwrap_or_else(|| blocks(report));
+    let layouts = LAYOUTS.iter().map(|&layout| cells(report, layout));
+    let mut lines = fitting(layouts, width).unwrap_or_else(|| blocks(report));
     lines.push(String::new());
     lines.extend(summary(report).iter().flat_map(|line| wrapped(line, width)));
     lines.join("\n") + "\n"
+}
+
+/// The first of several layouts of a table (rows of cells, a head first) whose lines are at most `width` columns wide.
+pub fn fitting(layouts: impl IntoIterator<Item = Vec<Vec<String>>>, width: usize) -> Option<Vec<String>> {
+    let mut tables = layouts.into_iter().map(|rows| aligned(&rows));
+    tables.find(|lines| lines.iter().all(|line| line.width() <= width))
 }
 
 fn cells(report: &RunReport, layout: Layout) -> Vec<Vec<String>> {
@@ -92,7 +97,7 @@ fn delta(task: &TaskReport, with_range: bool) -> String {
 }
 
 /// Rows as lines of equal columns, with a rule under the first.
-fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+pub fn aligned(rows: &[Vec<String>]) -> Vec<String> {
     let n = rows.first().map_or(0, Vec::len);
     let widths: Vec<usize> =
         (0..n).map(|c| rows.iter().map(|row| row[c].width()).max().unwrap_or(0)).collect();
@@ -147,7 +152,7 @@ fn summary(report: &RunReport) -> Vec<String> {
 }
 
 /// A sentence in lines of at most `width` columns, broken between words.
-fn wrapped(line: &str, width: usize) -> Vec<String> {
+pub fn wrapped(line: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in line.split(' ') {
         let current = lines.last_mut().expect("starts with one line");

@@ -26,7 +26,10 @@ use crate::prepare::{encoder_settings, lineage};
 use crate::trainer::Trainer;
 use crate::{Error, Result};
 
+mod alone;
+
 pub use crate::claim::{check_free, claim};
+pub use alone::{Finished, train_alone};
 
 /// Raised whenever the same suite would train to other weights or be judged otherwise: cached single-task results of before are void.
 const SEMANTICS: u32 = 2;

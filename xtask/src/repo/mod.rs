@@ -59,6 +59,7 @@ pub(crate) const CHECKS: &[Check] = &[
     Check { name: "unfinished work", find: words::problems },
     Check { name: "links", find: links::problems },
     Check { name: "machine names", find: paths::problems },
+    Check { name: "generated pages", find: crate::pages::problems },
 ];
 
 #[cfg(test)]
@@ -102,6 +103,11 @@ mod tests {
     #[test]
     fn the_repository_has_no_broken_link() {
         keeps("links");
+    }
+
+    #[test]
+    fn the_repository_has_fresh_pages() {
+        keeps("generated pages");
     }
 
     #[test]

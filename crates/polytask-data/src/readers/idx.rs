@@ -12,20 +12,25 @@ const MOST: u64 = 1 << 34;
 
 /// Items of one size.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Idx {
+pub struct Idx {
     /// Number of items, then their sizes.
-    pub(crate) sizes: Vec<usize>,
+    pub sizes: Vec<usize>,
     bytes: Vec<u8>,
 }
 
 impl Idx {
     /// Number of items.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.sizes[0]
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The bytes of item `i`.
-    pub(crate) fn item(&self, i: usize) -> &[u8] {
+    pub fn item(&self, i: usize) -> &[u8] {
         let size = self.bytes.len() / self.len().max(1);
         &self.bytes[i * size..(i + 1) * size]
     }
@@ -37,7 +42,7 @@ pub(crate) fn is_images(file: &Path) -> bool {
 }
 
 /// Reads a file with items of `n_dims` dimensions less one, plain or (`.gz`) compressed.
-pub(crate) fn read(file: &Path, n_dims: usize) -> Result<Idx> {
+pub fn read(file: &Path, n_dims: usize) -> Result<Idx> {
     let raw = BufReader::new(File::open(file).map_err(Error::io("read", file))?);
     if file.extension().is_some_and(|ending| ending == "gz") {
         parse(file, n_dims, flate2::bufread::MultiGzDecoder::new(raw))

@@ -6,7 +6,7 @@
 
 mod cell;
 mod csv;
-pub(crate) mod idx;
+pub mod idx;
 mod image_table;
 mod input;
 mod jsonl;

@@ -8,8 +8,10 @@ mod embed;
 mod eval;
 mod info;
 mod init;
+mod methods;
 mod predict;
 mod pull;
+mod reproduce;
 mod search;
 mod show;
 mod train;
@@ -62,6 +64,10 @@ enum Verb {
     Predict(predict::Args),
     /// Find the nearest passages of a corpus, exactly
     Search(search::Args),
+    /// List the methods: weightings, losses, metrics, samplings, papers, or one in full
+    Methods(methods::Args),
+    /// Run a paper's experiment: claim, arms, seeds, measured table, verdict
+    Reproduce(reproduce::Args),
     /// Measure training and embedding speed on this machine
     Bench(bench::Args),
     /// Say what this build is and what it uses of this machine
@@ -89,6 +95,8 @@ impl Cli {
             Verb::Embed(args) => embed::run(&args),
             Verb::Predict(args) => predict::run(&args),
             Verb::Search(args) => search::run(&args),
+            Verb::Methods(args) => methods::run(&args),
+            Verb::Reproduce(args) => reproduce::run(&args),
             Verb::Bench(args) => bench::run(&args),
             Verb::Info(args) => info::run(&args),
         }

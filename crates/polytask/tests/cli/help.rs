@@ -25,7 +25,7 @@ fn without_arguments_the_help_is_shown() {
 fn every_verb_has_an_example_of_its_own_and_says_how_it_ends() {
     let place = Place::new();
     let verbs = verbs(&place);
-    assert!(verbs.len() >= 13, "{verbs:?}");
+    assert!(verbs.len() >= 15, "{verbs:?}");
     for verb in verbs {
         let help = place.polytask(&[&verb, "--help"]).done();
         has(&help, &["Example", &format!("polytask {verb}"), "Exit codes: 0"]);

@@ -1,0 +1,179 @@
+//! One training of an arm, measured: scores on valid and test, time of a step, conflict, sharpness.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use polytask_core::{Split, Suite};
+use polytask_eval::Predictions;
+use polytask_nn::{Block, Params};
+use polytask_train::assemble::{Draw, StepBatch, assemble};
+use polytask_train::engine::{Engine, Weights};
+use polytask_train::evaluate;
+use polytask_train::observe::{Observer, Silent};
+use polytask_train::prepare::prepare;
+use polytask_train::probe::unflatten;
+use polytask_train::run::{Finished, train_alone};
+use polytask_train::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use super::clock::Clock;
+use super::statistics::mean;
+
+/// Length of the ascent step of the sharpness, over the trunk's parameters.
+const RHO: f64 = 0.05;
+/// Batches, and rows of each source in a batch, that sharpness is measured on.
+const BATCHES: usize = 6;
+const ROWS: usize = 128;
+
+/// What one training of an arm gave.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Measured {
+    /// Task → its main metric.
+    pub metrics: BTreeMap<String, String>,
+    /// Task → main metric on valid.
+    pub valid: BTreeMap<String, f64>,
+    /// Task → main metric on the split it is reported on.
+    pub test: BTreeMap<String, f64>,
+    /// What else was measured.
+    pub values: BTreeMap<String, f64>,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Median milliseconds of a step; of all tasks' single trainings together.
+    pub step_ms: f64,
+    /// Seconds of training.
+    pub seconds: f64,
+    /// Why there is no score, when training diverged.
+    pub diverged: Option<String>,
+}
+
+/// Trains a suite's tasks, together or each alone, and measures.
+pub(super) fn measure(
+    suite: Suite,
+    (name, alone): (&str, bool),
+    folder: &Path,
+    observer: &mut dyn Observer,
+) -> Result<Measured> {
+    let prepared = prepare(suite, &mut Silent)?;
+    let names: Vec<String> = prepared.suite.tasks.iter().map(|task| task.name.clone()).collect();
+    let all: Vec<usize> = (0..names.len()).collect();
+    let groups: Vec<&[usize]> = if alone { all.chunks(1).collect() } else { vec![&all[..]] };
+    let mut measured = Measured::default();
+    for group in groups {
+        let name = if alone { format!("{name} {}", names[group[0]]) } else { name.to_owned() };
+        let (start, mut clock) = (Instant::now(), Clock::new(&mut *observer));
+        let look = |finished: &Finished| look(finished, &names);
+        match train_alone(&prepared, (&name, group), folder, &mut clock, look) {
+            Ok(part) => measured.add(part),
+            Err(error @ Error::Diverged { .. }) => measured.diverged = Some(error.to_string()),
+            Err(error) => return Err(error),
+        }
+        measured.step_ms += clock.step_ms();
+        measured.seconds += start.elapsed().as_secs_f64();
+    }
+    Ok(measured)
+}
+
+impl Measured {
+    fn add(&mut self, part: Self) {
+        self.metrics.extend(part.metrics);
+        self.valid.extend(part.valid);
+        self.test.extend(part.test);
+        self.values.extend(part.values);
+        self.steps += part.steps;
+    }
+}
+
+/// Everything but times.
+fn look(finished: &Finished, names: &[String]) -> Result<Measured> {
+    let Finished { engine, weights, tasks, .. } = finished;
+    let valid = evaluate::predict(engine, *weights, tasks, Split::Valid)?;
+    let metric = |task: &usize| (engine.heads[*task].name.clone(), engine.heads[*task].metric.clone());
+    let values = if tasks.len() > 1 { mechanism(finished, names)? } else { BTreeMap::new() };
+    Ok(Measured {
+        metrics: tasks.iter().map(metric).collect(),
+        valid: scores(engine, &valid)?,
+        test: scores(engine, finished.predictions)?,
+        values,
+        steps: finished.steps,
+        ..Measured::default()
+    })
+}
+
+/// Main metric of each task; one that is undefined is left out.
+fn scores(engine: &Engine, predictions: &BTreeMap<usize, Predictions>) -> Result<BTreeMap<String, f64>> {
+    let mut scores = BTreeMap::new();
+    for (&task, predictions) in predictions {
+        let head = &engine.heads[task];
+        let score = polytask_eval::score(&head.metric, predictions)?;
+        if score.is_finite() {
+            scores.insert(head.name.clone(), score);
+        }
+    }
+    Ok(scores)
+}
+
+/// What shows how a joint training worked.
+fn mechanism(finished: &Finished, names: &[String]) -> Result<BTreeMap<String, f64>> {
+    let report = finished.history.conflict_report(names);
+    let above = report.conflicting.iter().enumerate().flat_map(|(i, row)| row.iter().skip(i + 1));
+    let conflict = mean(&above.flatten().copied().collect::<Vec<_>>());
+    let sharpness = sharpness(&finished.engine, finished.weights, finished.tasks)?;
+    let known = [("conflict", conflict), ("sharpness", sharpness)];
+    Ok(known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect())
+}
+
+/// L(θ + ρ g/‖g‖) − L(θ) of each task at some weights, ρ = [`RHO`] over the trunk's trained parameters: mean over
+/// batches of train and over tasks.
+fn sharpness(engine: &Engine, weights: Weights, tasks: &[usize]) -> Result<Option<f64>> {
+    let mut rises = Vec::new();
+    for batch in batches(engine, tasks) {
+        // Step 0 is no step of a training, and dropout is off: its masks would be part of the sharpness.
+        let engine = Engine { dropout: 0.0, ..*engine };
+        let evaluation = engine.evaluate(weights, &batch, 0)?;
+        for part in &evaluation.parts {
+            let row = engine.rows(weights.trunk, &evaluation, &[part.task])?.values;
+            let Some(moved) = ascended(weights.trunk, engine.trainable, &row) else { continue };
+            let there = Weights { trunk: &moved, heads: weights.heads };
+            let losses = engine.losses(there, &batch, 0)?;
+            let place = batch.parts.iter().position(|p| p.task == part.task);
+            rises.extend(place.map(|i| losses[i] - part.loss).filter(|rise| rise.is_finite()));
+        }
+    }
+    Ok(mean(&rises))
+}
+
+/// The first rows of train, in batches.
+fn batches(engine: &Engine, tasks: &[usize]) -> Vec<StepBatch> {
+    let dataset = engine.dataset;
+    let views: Vec<_> = tasks.iter().map(|&task| engine.heads[task].view(task, dataset)).collect();
+    let mut sources: Vec<usize> = tasks.iter().map(|&task| dataset.tasks[task].source).collect();
+    sources.sort_unstable();
+    sources.dedup();
+    let batch = |k: usize| {
+        let rows = |&source: &usize| {
+            let n = dataset.sources[source].splits.get(&Split::Train).map_or(0, polytask_data::Rows::len);
+            let rows = (k * ROWS).min(n)..((k + 1) * ROWS).min(n);
+            (source, rows.map(|row| row as u32).collect::<Vec<u32>>())
+        };
+        let draws: Vec<(usize, Vec<u32>)> = sources.iter().map(rows).filter(|(_, r)| !r.is_empty()).collect();
+        let draw = Draw { seed: engine.seed, step: 0 };
+        assemble(dataset, &views, Split::Train, &draws, draw, engine.trunk)
+    };
+    (0..BATCHES).map(batch).filter(|batch| !batch.parts.is_empty()).collect()
+}
+
+/// The trunk a step of length [`RHO`] up a gradient; `None` where the gradient is zero or not finite.
+fn ascended(trunk: &Params, trainable: &[bool], gradient: &[f32]) -> Option<Params> {
+    let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+    if !(norm > 0.0 && norm.is_finite()) {
+        return None;
+    }
+    let mut moved = trunk.clone();
+    let factor = (RHO / norm) as f32;
+    let add = |(block, d): (&mut Block, Vec<f32>)| {
+        block.values.iter_mut().zip(d).for_each(|(v, d)| *v += factor * d);
+    };
+    moved.blocks.iter_mut().zip(unflatten(gradient, trunk, trainable)).for_each(add);
+    Some(moved)
+}

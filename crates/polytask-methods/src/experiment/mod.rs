@@ -1,0 +1,61 @@
+//! An experiment: every arm of a recipe on every seed, then the differences judged.
+//!
+//! Whatever has been trained is kept in the output folder beside the suite it was trained by, and is not trained
+//! again: an interrupted experiment goes on where it stopped.
+
+mod clock;
+mod judge;
+mod measure;
+mod statistics;
+mod train;
+
+use std::path::PathBuf;
+
+use polytask_core::atomic;
+use polytask_core::suite::Catalogue;
+use polytask_train::Result;
+use polytask_train::observe::{Event, Observer};
+
+use crate::findings::Findings;
+use crate::paper::Paper;
+use crate::recipe::Recipe;
+
+pub(crate) use judge::sentence;
+pub use measure::Measured;
+
+/// How an experiment is run.
+#[derive(Debug, Clone)]
+pub struct Options<'a> {
+    /// The short form.
+    pub quick: bool,
+    /// Seeds, when not as many as the recipe says.
+    pub seeds: Option<usize>,
+    /// The experiment's folder.
+    pub out: PathBuf,
+    /// Folders in which data sets are looked for, in order.
+    pub bases: Vec<PathBuf>,
+    /// Settings changed in every arm; `method.…` change the experiment.
+    pub set: Vec<String>,
+    /// The parts suites may name.
+    pub catalogue: &'a Catalogue,
+    /// The command that asked for it, without places of this machine.
+    pub command: String,
+}
+
+/// Runs a paper's experiment, or what is left of it, and judges it; the findings are also written to the folder.
+pub fn reproduce(paper: &Paper, options: &Options, observer: &mut dyn Observer) -> Result<Findings> {
+    let mut recipe = Recipe::read(paper.recipe, &options.set)?;
+    if options.quick {
+        recipe = recipe.shortened();
+    }
+    recipe.spec.seeds = options.seeds.unwrap_or(recipe.spec.seeds);
+    let lab = train::Lab { paper, recipe: &recipe, options };
+    observer.event(Event::Note(&format!("{}: {} trainings at most", paper.title, lab.trainings())));
+    let mut trained = Vec::new();
+    for setting in &recipe.spec.setting {
+        trained.push((setting, lab.setting(setting, observer)?));
+    }
+    let findings = judge::judge(paper, &recipe, options, &trained);
+    atomic::write_json(&options.out.join("findings.json"), &findings)?;
+    Ok(findings)
+}

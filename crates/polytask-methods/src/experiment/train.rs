@@ -1,0 +1,244 @@
+//! From a recipe to trained arms: choices on valid, seeds, and what is kept from before.
+
+use std::path::{Path, PathBuf};
+
+use polytask_core::{Problem, Suite, atomic, hash, suite};
+use polytask_train::Result;
+use polytask_train::observe::{Event, Observer};
+use serde::{Deserialize, Serialize};
+
+use super::measure::{Measured, measure};
+use super::statistics::mean;
+use super::{Options, judge};
+use crate::paper::{Data, Paper, Request};
+use crate::recipe::{ArmSpec, Recipe, Setting};
+
+/// All that stays the same while an experiment runs.
+pub(super) struct Lab<'a> {
+    pub(super) paper: &'a Paper,
+    pub(super) recipe: &'a Recipe,
+    pub(super) options: &'a Options<'a>,
+}
+
+/// An arm of a setting, trained with every seed.
+pub(super) struct Trained<'a> {
+    pub(super) spec: &'a ArmSpec,
+    /// The candidate that was best on valid.
+    pub(super) chosen: Option<String>,
+    /// Settings it was trained with.
+    changes: Vec<String>,
+    /// What each seed gave.
+    pub(super) runs: Vec<Measured>,
+    /// The suite of the first seed, below the output folder.
+    pub(super) suite: String,
+}
+
+/// A training's result as the folder keeps it.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// Differs whenever the training would.
+    key: String,
+    measured: Measured,
+}
+
+/// One training: of which arm, named how in files, with which changes, by which seed.
+struct One<'a> {
+    setting: &'a Setting,
+    arm: &'a ArmSpec,
+    label: Option<&'a str>,
+    changes: &'a [String],
+    seed: usize,
+}
+
+impl<'a> Lab<'a> {
+    /// How many trainings there are when none was kept and the first candidate of no choice wins.
+    pub(super) fn trainings(&self) -> usize {
+        let spec = &self.recipe.spec;
+        let of_arm = |arm: &ArmSpec| match arm.choose.len() {
+            0 => spec.seeds,
+            n => n * self.choose_on() + spec.seeds - self.choose_on(),
+        };
+        let of_setting = |setting: &Setting| self.recipe.arms(setting).map(of_arm).sum::<usize>();
+        spec.setting.iter().map(of_setting).sum()
+    }
+
+    fn choose_on(&self) -> usize {
+        self.recipe.spec.choose_on.clamp(1, self.recipe.spec.seeds)
+    }
+
+    /// Trains a setting's arms in their order.
+    pub(super) fn setting(
+        &self,
+        setting: &'a Setting,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<Trained<'a>>> {
+        let mut trained = Vec::new();
+        for arm in self.recipe.arms(setting) {
+            let arm = self.arm(setting, arm, &trained, observer)?;
+            trained.push(arm);
+        }
+        Ok(trained)
+    }
+
+    fn arm(
+        &self,
+        setting: &Setting,
+        spec: &'a ArmSpec,
+        before: &[Trained<'a>],
+        observer: &mut dyn Observer,
+    ) -> Result<Trained<'a>> {
+        let (chosen, changes) = self.changes(setting, spec, before, observer)?;
+        let mut runs = Vec::new();
+        for seed in 1..=self.recipe.spec.seeds {
+            let label = chosen.as_deref();
+            let one = One { setting, arm: spec, label, changes: &changes, seed };
+            runs.push(self.train(&one, observer)?);
+        }
+        let first = One { setting, arm: spec, label: chosen.as_deref(), changes: &changes, seed: 1 };
+        let suite = self.file(&first, "toml").strip_prefix(&self.options.out).map_or_else(
+            |_| String::new(),
+            |path| path.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/"),
+        );
+        Ok(Trained { spec, chosen, changes, runs, suite })
+    }
+
+    /// The candidate that is taken, and the settings an arm is trained with.
+    fn changes(
+        &self,
+        setting: &Setting,
+        spec: &ArmSpec,
+        before: &[Trained],
+        observer: &mut dyn Observer,
+    ) -> Result<(Option<String>, Vec<String>)> {
+        if let Some(name) = &spec.like {
+            let model = earlier(before, name, spec)?;
+            let mut changes = [&model.changes[..], &spec.set].concat();
+            if let Some(name) = &spec.in_time_of {
+                changes.push(self.epochs_in_time_of(setting, model, earlier(before, name, spec)?)?);
+            }
+            return Ok((model.chosen.clone(), changes));
+        }
+        if spec.choose.is_empty() {
+            return Ok((None, spec.set.clone()));
+        }
+        let mut best: Option<(f64, String, Vec<String>)> = None;
+        for candidate in &spec.choose {
+            let changes = [&spec.set[..], &candidate.set].concat();
+            let label = Some(candidate.label.as_str());
+            let mut scores = Vec::new();
+            for seed in 1..=self.choose_on() {
+                let one = One { setting, arm: spec, label, changes: &changes, seed };
+                let measured = self.train(&one, observer)?;
+                let alone = judge::alone(before).map(|alone| &alone.runs[seed - 1]);
+                scores.extend(judge::score(
+                    setting.score,
+                    &measured,
+                    &measured.valid,
+                    alone.map(|a| &a.valid),
+                ));
+            }
+            let score = mean(&scores).unwrap_or(f64::NEG_INFINITY);
+            if best.as_ref().is_none_or(|(highest, ..)| score > *highest) {
+                best = Some((score, candidate.label.clone(), changes));
+            }
+        }
+        let (_, label, changes) = best.unwrap_or_default();
+        Ok((Some(label), changes))
+    }
+
+    /// `train.epochs` with which `model`'s dearer steps take no longer than the training of `other`.
+    fn epochs_in_time_of(&self, setting: &Setting, model: &Trained, other: &Trained) -> Result<String> {
+        let step = |arm: &Trained| mean(&arm.runs.iter().map(|run| run.step_ms).collect::<Vec<_>>());
+        let ratio = match (step(other), step(model)) {
+            (Some(other), Some(own)) if own > 0.0 => (other / own).min(1.0),
+            _ => 1.0,
+        };
+        let one = One { setting, arm: model.spec, label: None, changes: &model.changes, seed: 1 };
+        let epochs = self.suite(&one)?.0.train.epochs;
+        // Two digits: the same machine gives the same number again, and the training is not repeated.
+        Ok(format!("train.epochs={:.1}", (epochs * ratio).max(0.1)))
+    }
+
+    /// One training, or what was kept of it.
+    fn train(&self, one: &One, observer: &mut dyn Observer) -> Result<Measured> {
+        let (suite, data) = self.suite(one)?;
+        let (file, place) = (self.file(one, "toml"), self.file(one, "json"));
+        let folder = place.parent().unwrap_or(Path::new("")).to_path_buf();
+        let is_beside = data.folder == folder;
+        let text = suite::to_toml(&if is_beside { suite.clone() } else { suite.with_absolute_paths() });
+        let alone = one.arm.alone;
+        let (version, settings) = (env!("CARGO_PKG_VERSION"), suite::weight_settings(&text).join("\n"));
+        let key = hash::sha256(format!("{version} {alone} {} {settings}", data.key).as_bytes());
+        if let Some(measured) = read_kept(&place, &key) {
+            return Ok(measured);
+        }
+        atomic::write(&file, text.as_bytes())?;
+        let name = format!("{} #{}", one.arm.name, one.seed);
+        let measured = measure(suite, (&name, alone), &folder, observer)?;
+        if let Some(why) = &measured.diverged {
+            observer.event(Event::Note(&format!("{name}: {why}")));
+        }
+        atomic::write_json(&place, &Kept { key, measured: measured.clone() })?;
+        // Its checkpoints are of no use any more; a folder that cannot be removed harms nobody.
+        let _ = std::fs::remove_dir_all(folder.join("checkpoint"));
+        Ok(measured)
+    }
+
+    /// The suite of a training, and its data.
+    fn suite(&self, one: &One) -> Result<(Suite, Data)> {
+        let folder = self.folder(one);
+        atomic::create_dir(&folder)?;
+        let data = (self.paper.data)(&Request {
+            bases: &self.options.bases,
+            folder: &folder,
+            numbers: &self.recipe.numbers(one.setting),
+            seed: one.seed as u64,
+        })?;
+        let seed = format!("seed={}", one.seed);
+        let changes: Vec<String> = one.changes.iter().cloned().chain([seed]).collect();
+        let suite = self.recipe.suite(one.setting, &data.folder, &changes, self.options.catalogue)?;
+        Ok((suite, data))
+    }
+
+    fn folder(&self, one: &One) -> PathBuf {
+        self.options.out.join(slug(&one.setting.name)).join(format!("seed-{}", one.seed))
+    }
+
+    /// Where the suite or the result of a training lies.
+    fn file(&self, one: &One, ending: &str) -> PathBuf {
+        let label = one.label.map(|label| format!(" {label}")).unwrap_or_default();
+        self.folder(one).join(format!("{}.{ending}", slug(&format!("{}{label}", one.arm.name))))
+    }
+}
+
+/// The arm an arm refers to.
+fn earlier<'t, 'a>(before: &'t [Trained<'a>], name: &str, of: &ArmSpec) -> Result<&'t Trained<'a>> {
+    before.iter().find(|arm| arm.spec.name == name).ok_or_else(|| {
+        let what = format!("arm `{}` refers to `{name}`, which is no earlier arm of its setting", of.name);
+        Problem::new(what).try_this("the name of an arm above it").into()
+    })
+}
+
+/// A result of the very training; one that cannot be read is trained again.
+fn read_kept(path: &Path, key: &str) -> Option<Measured> {
+    let kept: Kept = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    (kept.key == key).then_some(kept.measured)
+}
+
+/// A name as part of a path: letters and digits in lower case, joined by hyphens; a dot stays between digits.
+pub(super) fn slug(name: &str) -> String {
+    let keep = |c: char| if c.is_alphanumeric() || c == '.' { c } else { ' ' };
+    let words: String = name.to_lowercase().chars().map(keep).collect();
+    words.split_whitespace().map(|word| word.trim_matches('.')).collect::<Vec<_>>().join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_parts_of_paths() {
+        assert_eq!(slug("F-CAGrad, rho = 0.05 (adaptive)"), "f-cagrad-rho-0.05-adaptive");
+        assert_eq!(slug("20% random labels"), "20-random-labels");
+    }
+}

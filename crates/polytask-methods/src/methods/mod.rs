@@ -1,0 +1,8 @@
+//! The papers, a file each. A file begins with the same headings everywhere, from which its page is made.
+
+// Headers name papers, authors and venues in prose.
+#![allow(clippy::doc_markdown)]
+
+pub mod flat_mtl;
+pub mod rep_mtl;
+pub mod text_methods;

@@ -1,0 +1,62 @@
+//! What a paper says about itself, and how its experiment gets data.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use polytask_train::Result;
+
+/// A paper in the registry.
+#[derive(Debug, Clone, Copy)]
+pub struct Paper {
+    /// Its number, or the name of an experiment that is no single paper's.
+    pub id: &'static str,
+    /// Its name in words of a file name: `rep-mtl`.
+    pub name: &'static str,
+    /// The name in prose.
+    pub title: &'static str,
+    /// Authors, venue, year.
+    pub paper: &'static str,
+    /// What kind of method it is.
+    pub family: &'static str,
+    /// What it does, in a sentence.
+    pub about: &'static str,
+    /// What is claimed and tried.
+    pub claim: &'static str,
+    /// What it costs compared with the plain step.
+    pub cost: &'static str,
+    /// Ids of the parts of a suite it is reached by.
+    pub parts: &'static [&'static str],
+    /// Its recipe: a suite with `[method]`.
+    pub recipe: &'static str,
+    /// Makes or finds the experiment's data.
+    pub data: fn(&Request) -> Result<Data>,
+}
+
+/// What data an experiment asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Folders in which data sets are looked for, in order.
+    pub bases: &'a [PathBuf],
+    /// An empty or formerly made folder of this setting and seed.
+    pub folder: &'a Path,
+    /// Numbers of the recipe: sizes, shares.
+    pub numbers: &'a BTreeMap<String, f64>,
+    /// Seed of the arms that will be trained on it.
+    pub seed: u64,
+}
+
+impl Request<'_> {
+    /// A number of the recipe; 0 when it says nothing.
+    pub fn number(&self, name: &str) -> f64 {
+        self.numbers.get(name).copied().unwrap_or(0.0)
+    }
+}
+
+/// Where an experiment's data lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Data {
+    /// The folder the paths of the recipe start at.
+    pub folder: PathBuf,
+    /// Differs whenever the data do.
+    pub key: String,
+}

@@ -1,0 +1,326 @@
+//! A recipe: a suite with a table `[method]` that says which arms are compared, on which data, over how many seeds.
+//!
+//! An arm is the suite with a few settings changed, in the words of `--set`; so is what `--quick` changes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use polytask_core::suite::{self, Catalogue};
+use polytask_core::{Problem, Suite};
+use polytask_train::Result;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use toml_edit::{ArrayOfTables, DocumentMut, Item, TableLike};
+
+use crate::findings::Role;
+
+/// A recipe that has been read.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// The suite all arms start from.
+    suite: DocumentMut,
+    /// Settings changed in every arm.
+    set: Vec<String>,
+    /// What is compared.
+    pub spec: Spec,
+}
+
+/// The table `[method]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// The paper's number or the experiment's name.
+    pub id: String,
+    /// Seeds each arm is trained with: 1, 2, …
+    pub seeds: usize,
+    /// Seeds on which parameters are chosen, at most `seeds`.
+    pub choose_on: usize,
+    /// Numbers the data are made by.
+    #[serde(default)]
+    pub data: BTreeMap<String, f64>,
+    /// What `--quick` changes.
+    pub quick: Quick,
+    /// Data and tasks the arms are compared in.
+    pub setting: Vec<Setting>,
+    /// The arms, in the order they are trained.
+    pub arm: Vec<ArmSpec>,
+    /// Which differences are judged.
+    #[serde(default)]
+    pub compare: Vec<CompareSpec>,
+}
+
+/// What `--quick` changes.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quick {
+    /// Seeds.
+    pub seeds: usize,
+    /// Settings changed in every arm.
+    #[serde(default)]
+    pub set: Vec<String>,
+    /// The settings that are kept.
+    pub settings: Vec<String>,
+    /// The arms that are kept.
+    pub arms: Vec<String>,
+    /// Numbers the data are made by.
+    #[serde(default)]
+    pub data: BTreeMap<String, f64>,
+}
+
+/// Data and tasks that arms are compared in.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    /// Its name.
+    pub name: String,
+    /// The suite's tasks it has; all when absent.
+    #[serde(default)]
+    pub tasks: Vec<String>,
+    /// What an arm's score is.
+    pub score: Score,
+    /// Numbers the data are made by, on top of the recipe's.
+    #[serde(default)]
+    pub data: BTreeMap<String, f64>,
+}
+
+/// What an arm's score is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Score {
+    /// The mean of the tasks' main metrics, in points of 100.
+    Mean,
+    /// The mean relative change against the single-task arm in percent, positive = better.
+    DeltaM,
+}
+
+/// An arm.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArmSpec {
+    /// Its name.
+    pub name: String,
+    /// Settings changed in it.
+    #[serde(default)]
+    pub set: Vec<String>,
+    /// Candidates, of which the best on valid is reported.
+    #[serde(default)]
+    pub choose: Vec<Candidate>,
+    /// Whether each task is trained alone.
+    #[serde(default)]
+    pub alone: bool,
+    /// The settings it belongs to; all when absent.
+    #[serde(default)]
+    pub settings: Vec<String>,
+    /// An earlier arm whose settings and choice it takes.
+    pub like: Option<String>,
+    /// An earlier arm whose training time it gets: fewer epochs than `like`, as its steps are dearer.
+    pub in_time_of: Option<String>,
+}
+
+/// A candidate of a choice.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Candidate {
+    /// What tells it from the others: `rho = 0.05`.
+    pub label: String,
+    /// Settings changed.
+    pub set: Vec<String>,
+}
+
+/// A difference that is judged.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompareSpec {
+    /// What it is evidence of.
+    pub role: Role,
+    /// The setting.
+    pub setting: String,
+    /// The arm said to be better.
+    pub better: String,
+    /// The arm it is compared with.
+    pub than: String,
+    /// `score`, or a measured value.
+    #[serde(default = "score")]
+    pub value: String,
+    /// Whether lower values are better.
+    #[serde(default)]
+    pub lower: bool,
+    /// The difference it must exceed; below 0 where only harm is to be excluded.
+    #[serde(default)]
+    pub bar: f64,
+    /// The difference that is claimed, `bar` when absent: an interval below it refutes the claim.
+    pub claimed: Option<f64>,
+}
+
+fn score() -> String {
+    "score".into()
+}
+
+impl Recipe {
+    /// Reads a recipe; `set` are the `KEY=VALUE` of `--set`, of which `method.…` change the experiment itself.
+    pub fn read(text: &str, set: &[String]) -> Result<Self> {
+        let wrong = |why: String| {
+            let what = format!("the recipe cannot be read: {why}");
+            Problem::new(what).try_this("a key of [method] that there is, as method.data.train=1000")
+        };
+        let mut suite: DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| wrong(e.to_string()))?;
+        let method = suite.remove("method").ok_or_else(|| wrong("it has no [method]".into()))?;
+        let mut method = json(&method);
+        let (of_method, set): (Vec<&String>, Vec<&String>) =
+            set.iter().partition(|text| text.starts_with("method."));
+        for text in of_method {
+            change(&mut method, text)?;
+        }
+        let spec = serde_json::from_value(method).map_err(|e| wrong(e.to_string()))?;
+        Ok(Self { suite, set: set.into_iter().cloned().collect(), spec })
+    }
+
+    /// The same in its short form.
+    #[must_use]
+    pub fn shortened(mut self) -> Self {
+        let spec = &mut self.spec;
+        let quick = spec.quick.clone();
+        spec.seeds = quick.seeds;
+        spec.data.extend(quick.data);
+        spec.setting.retain(|setting| quick.settings.contains(&setting.name));
+        spec.arm.retain(|arm| quick.arms.contains(&arm.name));
+        // What the user sets comes last and wins.
+        self.set.splice(0..0, quick.set);
+        self
+    }
+
+    /// The suite of a setting with these changes, as if it stood in `folder`.
+    pub fn suite(
+        &self,
+        setting: &Setting,
+        folder: &Path,
+        changes: &[String],
+        catalogue: &Catalogue,
+    ) -> Result<Suite> {
+        let mut document = self.suite.clone();
+        if let Some(tasks) = document.get_mut("task").and_then(Item::as_array_of_tables_mut) {
+            let is_kept = |name: &str| setting.tasks.is_empty() || setting.tasks.iter().any(|t| t == name);
+            tasks.retain(|task| task.get("name").and_then(Item::as_str).is_some_and(is_kept));
+        }
+        let changes: Vec<String> = changes.iter().chain(&self.set).cloned().collect();
+        Ok(suite::parse(&document.to_string(), &folder.join("recipe.toml"), catalogue, &changes)?)
+    }
+
+    /// The arms of a setting.
+    pub fn arms(&self, setting: &Setting) -> impl Iterator<Item = &ArmSpec> {
+        let belongs = |arm: &&ArmSpec| arm.settings.is_empty() || arm.settings.contains(&setting.name);
+        self.spec.arm.iter().filter(belongs)
+    }
+
+    /// The numbers a setting's data are made by.
+    pub fn numbers(&self, setting: &Setting) -> BTreeMap<String, f64> {
+        self.spec.data.clone().into_iter().chain(setting.data.clone()).collect()
+    }
+}
+
+/// `method.PATH=VALUE` in the table.
+fn change(method: &mut Value, text: &str) -> Result<()> {
+    let wrong = |what: String, remedy: &str| Problem::new(format!("--set {text}: {what}")).try_this(remedy);
+    let (path, value) = text.split_once('=').ok_or_else(|| wrong("no value".into(), "KEY=VALUE"))?;
+    let value =
+        value.trim().parse::<toml_edit::Value>().map_or_else(|_| value.trim().into(), |v| of_value(&v));
+    let mut place = method;
+    for step in path.trim().split('.').skip(1) {
+        let table = place.as_object_mut().ok_or_else(|| {
+            wrong(format!("`{step}` is not inside a table"), "a key of [method], as method.data.train=100")
+        })?;
+        place = table.entry(step).or_insert(Value::Object(Map::new()));
+    }
+    *place = value;
+    Ok(())
+}
+
+fn json(item: &Item) -> Value {
+    match item {
+        Item::None => Value::Null,
+        Item::Value(value) => of_value(value),
+        Item::Table(table) => of_table(table),
+        Item::ArrayOfTables(tables) => of_tables(tables),
+    }
+}
+
+fn of_tables(tables: &ArrayOfTables) -> Value {
+    tables.iter().map(|table| of_table(table)).collect()
+}
+
+fn of_table(table: &dyn TableLike) -> Value {
+    Value::Object(table.iter().map(|(name, item)| (name.to_owned(), json(item))).collect())
+}
+
+fn of_value(value: &toml_edit::Value) -> Value {
+    use toml_edit::Value as V;
+    match value {
+        V::String(text) => text.value().clone().into(),
+        V::Integer(n) => (*n.value()).into(),
+        V::Float(x) => (*x.value()).into(),
+        V::Boolean(flag) => (*flag.value()).into(),
+        V::Datetime(date) => date.value().to_string().into(),
+        V::Array(items) => items.iter().map(of_value).collect(),
+        V::InlineTable(table) => of_table(table),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"
+        name = "x"
+        [train]
+        epochs = 3
+        [method]
+        id = "x"
+        seeds = 5
+        choose_on = 2
+        data = { train = 100 }
+        [method.quick]
+        seeds = 2
+        set = ["train.epochs=1"]
+        settings = ["a"]
+        arms = ["EW"]
+        [[method.setting]]
+        name = "a"
+        score = "mean"
+        data = { noise = 0.2 }
+        [[method.setting]]
+        name = "b"
+        score = "delta-m"
+        [[method.arm]]
+        name = "EW"
+        [[method.arm]]
+        name = "F"
+        settings = ["b"]
+        choose = [{ label = "rho = 1", set = ["train.lr=1"] }]
+    "#;
+
+    #[test]
+    fn the_short_form_keeps_what_it_names() {
+        let recipe = Recipe::read(TEXT, &["train.epochs=9".into()]).unwrap();
+        assert_eq!((recipe.spec.setting.len(), recipe.arms(&recipe.spec.setting[0]).count()), (2, 1));
+        assert_eq!(recipe.arms(&recipe.spec.setting[1]).count(), 2);
+        let short = recipe.shortened();
+        assert_eq!((short.spec.seeds, short.spec.setting.len(), short.spec.arm.len()), (2, 1, 1));
+        assert_eq!(short.set, ["train.epochs=1", "train.epochs=9"]);
+    }
+
+    #[test]
+    fn numbers_of_the_data_are_the_recipes_then_the_settings_and_can_be_set() {
+        let recipe = Recipe::read(TEXT, &["method.data.train=20".into()]).unwrap();
+        let numbers = recipe.numbers(&recipe.spec.setting[0]);
+        assert_eq!((numbers["train"], numbers["noise"]), (20.0, 0.2));
+        assert!(recipe.set.is_empty());
+    }
+
+    #[test]
+    fn an_unknown_key_of_the_method_is_named() {
+        let error = Recipe::read(TEXT, &["method.sedes=3".into()]).unwrap_err().to_string();
+        assert!(error.contains("`sedes`"), "{error}");
+        let error = Recipe::read(TEXT, &["method.seeds.x=3".into()]).unwrap_err().to_string();
+        assert!(error.contains("not inside a table") && error.contains("try:"), "{error}");
+    }
+}

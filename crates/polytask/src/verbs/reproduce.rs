@@ -1,0 +1,100 @@
+//! `polytask reproduce`: a paper's acceptance experiment, and what it found.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use polytask_methods::{Findings, Options, Paper, registry, reproduce, show};
+
+use crate::output::{self, Outcome};
+use crate::progress::Progress;
+use crate::suites;
+
+/// Run a paper's experiment: claim, arms, seeds, measured table, verdict
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  polytask reproduce 31 --quick --data data
+  polytask reproduce rep-mtl --seeds 5 --out runs/rep-mtl
+  polytask reproduce text-methods --json
+
+Data are found in --data, else in POLYTASK_DATA, else in ./data. The output folder holds the data the
+experiment makes and a suite per arm and seed, which `polytask train` runs alone; what has been trained
+there is not trained again. `polytask methods --kind paper` lists the papers.
+
+Exit codes: 0 the experiment ran, whatever its verdict; 2 could not run.")]
+pub(crate) struct Args {
+    /// Number or name of the paper: 13, rep-mtl, 31, flat-mtl, text-methods
+    id: String,
+    /// Fewer arms, seeds and steps: minutes
+    #[arg(long)]
+    quick: bool,
+    /// Folder of data sets (mnist, demo)
+    #[arg(long, env = "POLYTASK_DATA", default_value = "data")]
+    data: PathBuf,
+    /// Seeds per arm, when not as many as the recipe says
+    #[arg(long, value_parser = super::count)]
+    seeds: Option<usize>,
+    /// Folder of the experiment [default: runs/reproduce-NAME]
+    #[arg(long, short)]
+    out: Option<PathBuf>,
+    /// Change a setting of every arm (train.epochs=5), or of the experiment (method.data.train=1000)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Worker threads; 0 means all cores
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+    /// Print the findings as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Outcome> {
+    let paper = registry::find(&args.id)?;
+    suites::set_threads(args.threads)?;
+    let catalogue = suites::catalogue();
+    let options = Options {
+        quick: args.quick,
+        seeds: args.seeds,
+        out: args.out(paper),
+        bases: vec![args.data.clone()],
+        set: args.set.clone(),
+        catalogue: &catalogue,
+        command: args.command(paper),
+    };
+    let findings = reproduce(paper, &options, &mut Progress::new(args.quiet))?;
+    show(&findings, &options.out, args.json)
+}
+
+impl Args {
+    fn out(&self, paper: &Paper) -> PathBuf {
+        let form = if self.quick { "-quick" } else { "" };
+        let usual = || Path::new("runs").join(format!("reproduce-{}{form}", paper.name));
+        self.out.clone().unwrap_or_else(usual)
+    }
+
+    /// The command without the places of this machine.
+    fn command(&self, paper: &Paper) -> String {
+        let mut words = vec![format!("polytask reproduce {}", paper.id)];
+        words.extend(self.quick.then(|| "--quick".to_owned()));
+        words.push("--data DIR".into());
+        words.extend(self.seeds.map(|n| format!("--seeds {n}")));
+        words.extend(self.set.iter().map(|set| format!("--set '{set}'")));
+        words.join(" ")
+    }
+}
+
+fn show(findings: &Findings, out: &Path, json: bool) -> Result<Outcome> {
+    if json {
+        output::json(findings)?;
+    } else {
+        output::line(show::table(findings, output::width()).trim_end())?;
+        output::line(format!("\nfindings  {}", out.join("findings.json").display()))?;
+        if let Some(arm) = findings.arms.first() {
+            output::line(format!("an arm    polytask train {}", out.join(&arm.suite).display()))?;
+        }
+    }
+    Ok(Outcome::Done)
+}
