@@ -13,6 +13,7 @@ use crate::Result;
 use crate::assemble::StepBatch;
 use crate::engine::{Engine, Evaluation, Forward, Weights, empty_sum};
 use crate::method::{self, At, Gramian, Jacobian, JointGradient, Probe, TaskGradient, TaskGradients};
+use crate::swept::{Keeper, Swept};
 
 /// A step as a method sees it.
 pub struct StepProbe<'a> {
@@ -36,6 +37,8 @@ pub struct StepProbe<'a> {
     pub space: GradientSpace,
     /// Whether the step's own gradients were finite wherever the method looked at them.
     pub is_finite: bool,
+    /// The step's Gramian once a method has asked, and the gradients it was made from when they fit.
+    pub keeper: Keeper,
 }
 
 /// An evaluation and where it was made.
@@ -99,10 +102,36 @@ impl<'a> StepProbe<'a> {
         Cow::Owned(heads)
     }
 
+    /// The sweep of the step's own gradients, made once.
+    fn main_sweep(&mut self) -> Result<&Swept> {
+        let swept = match self.keeper.swept.take() {
+            Some(swept) => swept,
+            None => {
+                let placed = self.place(At::default())?;
+                let rows = self.keeper.buffer(&placed.trunk, self.tasks.len(), self.engine.lowest());
+                let swept = self.engine.swept(&placed.trunk, &placed.evaluation, self.tasks, rows)?;
+                self.is_finite &= swept.gramian().values.iter().all(|v| v.is_finite());
+                swept
+            }
+        };
+        Ok(self.keeper.swept.insert(swept))
+    }
+
+    /// The sweep of the gradients at a place.
+    fn sweep_at<R>(&mut self, at: At, take: impl Fn(&Swept) -> R) -> Result<R> {
+        if at == At::default() {
+            return Ok(take(self.main_sweep()?));
+        }
+        let placed = self.place(at)?;
+        Ok(take(&self.engine.swept(&placed.trunk, &placed.evaluation, self.tasks, None)?))
+    }
+
     /// The gradients of `tasks` in the run's gradient space.
     fn rows_of(&self, placed: &Placed, tasks: &[usize]) -> Result<Jacobian> {
         match self.space {
-            GradientSpace::Full => self.engine.rows(&placed.trunk, &placed.evaluation, tasks),
+            GradientSpace::Full | GradientSpace::Layer => {
+                self.engine.rows(&placed.trunk, &placed.evaluation, tasks)
+            }
             GradientSpace::Representation => {
                 Ok(self.engine.representation_rows(placed.batch, &placed.evaluation, tasks))
             }
@@ -187,10 +216,12 @@ impl Probe for StepProbe<'_> {
             let rows = self.rows(at)?;
             return Ok(rows.gramian(0..rows.width));
         }
-        let placed = self.place(at)?;
-        let gramian = self.engine.gramian(&placed.trunk, &placed.evaluation, self.tasks)?;
-        self.is_finite &= at != At::default() || gramian.values.iter().all(|v| v.is_finite());
-        Ok(gramian)
+        self.sweep_at(at, Swept::gramian)
+    }
+
+    fn block_gramians(&mut self, at: At) -> Result<Vec<Gramian>> {
+        let trainable = self.engine.trainable;
+        self.sweep_at(at, |swept| swept.blocks(trainable))
     }
 
     fn rows(&mut self, at: At) -> Result<Jacobian> {

@@ -19,53 +19,83 @@
 
 mod adam;
 pub mod adapt;
+mod aligned_mtl;
 mod auto_lambda;
+mod cagrad;
 mod constant;
+mod dualproj;
 mod dwa;
 mod equal;
 mod excess_mtl;
+mod fairgrad;
 mod famo;
 mod forum;
 mod gls;
 #[cfg(test)]
 mod golden;
 mod gradnorm;
+mod gradvac;
+mod imtl;
+mod imtl_g;
 mod imtl_l;
+mod krum;
+pub mod layers;
 mod look_ahead;
 mod means;
 mod mgda;
+mod mgda_ub;
 mod moml;
+mod nash_mtl;
+mod ntkmtl;
+mod ntkmtl_sr;
 mod pcgrad;
 mod probe;
 #[cfg(test)]
 mod quadratic;
+mod random;
 mod rlw;
 mod shares;
 mod si;
+mod solve;
 mod stch;
 pub mod table;
 #[cfg(test)]
 mod testing;
+mod upgrad;
 mod uw;
 
 /// All methods, by id.
 pub static METHODS: &[table::Entry] = &[
+    aligned_mtl::ENTRY,
     auto_lambda::ENTRY,
+    cagrad::ENTRY,
     constant::ENTRY,
+    dualproj::ENTRY,
     dwa::ENTRY,
     equal::ENTRY,
     excess_mtl::ENTRY,
+    fairgrad::ENTRY,
     famo::ENTRY,
     forum::ENTRY,
     gls::ENTRY,
     gradnorm::ENTRY,
+    gradvac::ENTRY,
+    imtl::ENTRY,
+    imtl_g::ENTRY,
     imtl_l::ENTRY,
+    krum::ENTRY,
     mgda::ENTRY,
+    mgda_ub::ENTRY,
     moml::ENTRY,
+    nash_mtl::ENTRY,
+    ntkmtl::ENTRY,
+    ntkmtl_sr::ENTRY,
     pcgrad::ENTRY,
+    random::ENTRY,
     rlw::ENTRY,
     si::ENTRY,
     stch::ENTRY,
+    upgrad::ENTRY,
     uw::ENTRY,
 ];
 
@@ -80,7 +110,7 @@ pub use probe::{
 /// Which gradients a method can work with; the suite's `train.gradients` must be among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Spaces {
-    /// Of the parameters or of the representation, as the suite says.
+    /// Of the parameters (all together or by layer) or of the representation, as the suite says.
     #[default]
     Either,
     /// Of the shared parameters only (several batches, displaced weights).
@@ -214,6 +244,15 @@ pub trait LossWeighting: Send {
 
 /// Task weights from the Gramian: the direction is the weighted sum of task gradients.
 pub trait GramianWeighting: Send {
+    /// Weights known without this step's Gramian, in methods that solve every few steps only; asked first, and
+    /// answered so, it spares the step the backwards of the Gramian.
+    fn kept(&mut self, _step: &Step) -> Option<Vec<f64>> {
+        None
+    }
+    /// Factors of the heads of the step's tasks, where they are neither 1 nor the weights; asked before the weights.
+    fn heads(&self, _step: &Step) -> Option<Vec<f64>> {
+        None
+    }
     /// Weights of the tasks of the step.
     fn weights(&mut self, step: &mut Step, gramian: &Gramian) -> Vec<f64>;
     /// Everything that must survive a restart.

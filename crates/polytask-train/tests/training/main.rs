@@ -4,6 +4,7 @@
 mod common;
 
 mod baselines;
+mod gramian;
 mod isolation;
 mod kinds;
 mod losses;
