@@ -52,6 +52,7 @@ pub(crate) fn suite(folder: &Path) -> Suite {
         baselines: true,
         recompute: false,
         cache_mb: 0,
+        rows_mb: 0,
         threads: 1,
     };
     let (folder, file) = (folder.to_path_buf(), folder.join("suite.toml"));

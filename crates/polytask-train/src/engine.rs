@@ -18,6 +18,7 @@ use crate::cache::FrozenCache;
 use crate::cotangents::{merge, place, scatter};
 use crate::heads::TaskHead;
 use crate::method::{Gramian, Jacobian};
+use crate::swept::Swept;
 
 /// The unchanging parts of a training.
 #[derive(Clone, Copy)]
@@ -92,6 +93,11 @@ impl Engine<'_> {
     /// Index of the lowest trained block; the number of blocks when all are frozen.
     pub fn lowest(&self) -> usize {
         self.trainable.iter().position(|&trained| trained).unwrap_or(self.trainable.len())
+    }
+
+    /// Number of trained blocks.
+    pub fn n_trained(&self) -> usize {
+        self.trainable.iter().filter(|trained| **trained).count()
     }
 
     /// How the trunk runs at an optimiser step.
@@ -276,11 +282,23 @@ impl Engine<'_> {
         Ok(self.trunk.vjp(trunk, &evaluation.forward.saved, &cotangents, sink)?)
     }
 
-    /// Inner products of the gradients of the shared parameters, block by block.
-    pub fn gramian(&self, trunk: &Params, evaluation: &Evaluation, tasks: &[usize]) -> Result<Gramian> {
-        let mut sink = sinks::Gramian::new(tasks.len(), self.trainable.len());
+    /// Inner products of the gradients of the shared parameters, block by block, and the gradients themselves where
+    /// there is a buffer for them.
+    pub fn swept(
+        &self,
+        trunk: &Params,
+        evaluation: &Evaluation,
+        tasks: &[usize],
+        rows: Option<sinks::Rows>,
+    ) -> Result<Swept> {
+        let mut sink = Swept::new(tasks.len(), self.trainable.len(), rows);
         self.sweep(trunk, evaluation, tasks, &mut Trained { inner: &mut sink, trainable: self.trainable })?;
-        Ok(Gramian { n: tasks.len(), values: sink.total() })
+        Ok(sink)
+    }
+
+    /// Inner products of the gradients of the shared parameters.
+    pub fn gramian(&self, trunk: &Params, evaluation: &Evaluation, tasks: &[usize]) -> Result<Gramian> {
+        Ok(self.swept(trunk, evaluation, tasks, None)?.gramian())
     }
 
     /// The gradients of the shared parameters, trained blocks in order.

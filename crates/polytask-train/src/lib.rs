@@ -26,6 +26,7 @@ pub mod optimise;
 pub mod prepare;
 pub mod probe;
 pub mod run;
+pub mod swept;
 pub mod trainer;
 
 pub use error::{Error, Result};

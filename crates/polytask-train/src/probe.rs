@@ -13,6 +13,7 @@ use crate::Result;
 use crate::assemble::StepBatch;
 use crate::engine::{Engine, Evaluation, Forward, Weights, empty_sum};
 use crate::method::{self, At, Gramian, Jacobian, JointGradient, Probe, TaskGradient, TaskGradients};
+use crate::swept::{Keeper, Swept};
 
 /// A step as a method sees it.
 pub struct StepProbe<'a> {
@@ -36,6 +37,8 @@ pub struct StepProbe<'a> {
     pub space: GradientSpace,
     /// What was noticed while the method looked.
     pub seen: Seen,
+    /// The step's Gramian once a method has asked, and the gradients it was made from when they fit.
+    pub keeper: Keeper,
 }
 
 /// What a probe notices.
@@ -136,12 +139,44 @@ impl<'a> StepProbe<'a> {
                 .broken
                 .push((task, format!("gradient in the trunk is not finite, at {}", describe(at))));
         }
+    /// Remembers whether the step's own Gramian is finite, and how many of its pairs conflict.
+    fn note_gramian(&mut self, at: At, gramian: &Gramian) {
+        if at == At::default() {
+            self.seen.is_finite &= gramian.values.iter().all(|v| v.is_finite());
+            self.seen.conflict = gramian.conflicting();
+        }
+    }
+
+    /// The sweep of the step's own gradients, made once.
+    fn main_sweep(&mut self) -> Result<&Swept> {
+        let swept = match self.keeper.swept.take() {
+            Some(swept) => swept,
+            None => {
+                let placed = self.place(At::default())?;
+                let rows = self.keeper.buffer(&placed.trunk, self.tasks.len(), self.engine.lowest());
+                let swept = self.engine.swept(&placed.trunk, &placed.evaluation, self.tasks, rows)?;
+                self.note_gramian(At::default(), &swept.gramian());
+                swept
+            }
+        };
+        Ok(self.keeper.swept.insert(swept))
+    }
+
+    /// The sweep of the gradients at a place.
+    fn sweep_at<R>(&mut self, at: At, take: impl Fn(&Swept) -> R) -> Result<R> {
+        if at == At::default() {
+            return Ok(take(self.main_sweep()?));
+        }
+        let placed = self.place(at)?;
+        Ok(take(&self.engine.swept(&placed.trunk, &placed.evaluation, self.tasks, None)?))
     }
 
     /// The gradients of `tasks` in the run's gradient space.
     fn rows_of(&self, placed: &Placed, tasks: &[usize]) -> Result<Jacobian> {
         match self.space {
-            GradientSpace::Full => self.engine.rows(&placed.trunk, &placed.evaluation, tasks),
+            GradientSpace::Full | GradientSpace::Layer => {
+                self.engine.rows(&placed.trunk, &placed.evaluation, tasks)
+            }
             GradientSpace::Representation => {
                 Ok(self.engine.representation_rows(placed.batch, &placed.evaluation, tasks))
             }
@@ -227,18 +262,18 @@ impl Probe for StepProbe<'_> {
     }
 
     fn gramian(&mut self, at: At) -> Result<Gramian> {
-        let gramian = if self.space == GradientSpace::Representation {
+        if self.space == GradientSpace::Representation {
             let rows = self.rows(at)?;
-            rows.gramian(0..rows.width)
-        } else {
-            let placed = self.place(at)?;
-            self.engine.gramian(&placed.trunk, &placed.evaluation, self.tasks)?
-        };
-        if at == At::default() {
-            self.seen.is_finite &= gramian.values.iter().all(|v| v.is_finite());
-            self.seen.conflict = gramian.conflicting();
+            let gramian = rows.gramian(0..rows.width);
+            self.note_gramian(at, &gramian);
+            return Ok(gramian);
         }
-        Ok(gramian)
+        self.sweep_at(at, Swept::gramian)
+    }
+
+    fn block_gramians(&mut self, at: At) -> Result<Vec<Gramian>> {
+        let trainable = self.engine.trainable;
+        self.sweep_at(at, |swept| swept.blocks(trainable))
     }
 
     fn rows(&mut self, at: At) -> Result<Jacobian> {

@@ -204,8 +204,13 @@ impl Run<'_> {
         let folder = self.options.out.join("checkpoint").join(name.replace(' ', "-"));
         atomic::create_dir(&folder)?;
         let checkpoints = Checkpoints::new(&folder, &format!("{name} {}", self.identity()));
-        let method = table::make(weighting, &Setup { tasks: names, lr: suite.train.lr })?;
-        if tasks.len() > 1 || method.needs().displaced {
+        let setup = Setup { tasks: names, lr: suite.train.lr };
+        let method = match tasks.len() {
+            // A task alone trains plainly, whatever the gradients.
+            0 | 1 => table::make(weighting, &setup)?,
+            _ => table::make_in(weighting, &setup, suite.train.gradients, self.engine.n_trained())?,
+        };
+        if method.needs().displaced {
             table::check_space(&weighting.name, method.needs(), suite.train.gradients)?;
         }
         let mut trainer = Trainer {
@@ -216,6 +221,7 @@ impl Run<'_> {
             method,
             state: fresh(self.prepared.encoder.params.clone(), heads, suite.tasks.len()),
             checkpoints: Some(checkpoints.clone()),
+            spare: None,
         };
         if self.options.resume && checkpoints.load(&mut trainer.state, &self.parts.trainable)? {
             trainer.method.restore(&trainer.state.method)?;
@@ -341,6 +347,7 @@ impl Run<'_> {
         suite.train.weighting = polytask_core::method::Choice::named("equal");
         suite.train.gradients = polytask_core::suite::GradientSpace::Full;
         suite.train.conflict_every = 0;
+        suite.train.rows_mb = 0;
         let Lineage { data, encoder, version, .. } = &self.parts.lineage;
         let settings = encoder_settings(self.prepared);
         let (suite, head) = (suite::weight_hash(&suite), &self.parts.heads[task].name);

@@ -6,6 +6,7 @@ use polytask_core::Split;
 use polytask_core::suite::TrainSpec;
 use polytask_data::Plan;
 use polytask_nn::optim::{self, AdamW};
+use polytask_nn::trunk::sinks::Rows;
 use polytask_nn::{Block, Params};
 
 use crate::assemble::{Draw, StepBatch, assemble};
@@ -16,6 +17,7 @@ use crate::method::{Direction, Heads, Method, Observation, Update};
 use crate::observe::{Event, Observer};
 use crate::optimise::{Gradients, Slots};
 use crate::probe::{BlockWeighted, Seen, StepProbe, unflatten};
+use crate::swept::{Keeper, Swept};
 use crate::{Error, Result};
 
 /// Everything of a training that changes, and that a checkpoint holds.
@@ -68,6 +70,8 @@ pub struct Trainer<'a> {
     pub state: State,
     /// Where checkpoints go; none for short-lived trainings.
     pub checkpoints: Option<Checkpoints>,
+    /// Buffer of task gradients, from step to step.
+    pub spare: Option<Rows>,
 }
 
 impl Trainer<'_> {
@@ -212,11 +216,12 @@ impl Trainer<'_> {
         while !evaluation.parts.is_empty() {
             let tasks: Vec<usize> = evaluation.parts.iter().map(|part| part.task).collect();
             let main = Some(evaluation.clone());
-            let (update, seen) =
+            let (update, seen, swept) =
                 self.ask(batches, main, &tasks, step, |method, probe| method.update(probe))?;
             if seen.is_finite && seen.broken.is_empty() {
                 let weights = update.trunk.weights().map(<[f64]>::to_vec);
-                let gradients = self.gradients(&batches[0], &evaluation, &tasks, update)?;
+                let gradients = self.gradients(&batches[0], &evaluation, &tasks, update, swept.as_ref())?;
+                self.spare = swept.and_then(Swept::into_rows).or(self.spare.take());
                 let norm = gradients.norm();
                 if norm.is_finite() {
                     self.observe(&tasks, weights, seen.conflict, step);
@@ -253,7 +258,8 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Lets the method work with a probe of this step; its answer, and what its probe noticed.
+    /// Lets the method work with a probe of this step; its answer, what its probe noticed, and what was kept of the
+    /// gradients it saw.
     fn ask<R>(
         &mut self,
         batches: &[StepBatch],
@@ -261,7 +267,8 @@ impl Trainer<'_> {
         tasks: &[usize],
         step: u64,
         question: impl FnOnce(&mut dyn Method, &mut StepProbe) -> Result<R>,
-    ) -> Result<(R, Seen)> {
+    ) -> Result<(R, Seen, Option<Swept>)> {
+        let rows_mb = if self.method.needs().rows { 0 } else { self.spec.rows_mb };
         let mut probe = StepProbe {
             engine: &self.engine,
             weights: Weights { trunk: &self.state.trunk, heads: &self.state.heads },
@@ -273,9 +280,12 @@ impl Trainer<'_> {
             lr: optim::rate(self.spec.schedule, self.spec.lr, self.spec.warmup, self.plan.n_steps(), step),
             space: self.spec.gradients,
             seen: Seen::default(),
+            keeper: Keeper::of(rows_mb, self.spare.take()),
         };
         let answer = question(&mut *self.method, &mut probe)?;
-        Ok((answer, probe.seen))
+        let (seen, Keeper { swept, spare, .. }) = (probe.seen, probe.keeper);
+        self.spare = spare;
+        Ok((answer, seen, swept))
     }
 
     /// From a method's update to flat gradients.
@@ -285,6 +295,7 @@ impl Trainer<'_> {
         evaluation: &Evaluation,
         tasks: &[usize],
         update: Update,
+        swept: Option<&Swept>,
     ) -> Result<Gradients> {
         let mut heads = vec![None; self.engine.heads.len()];
         match update.heads {
@@ -298,8 +309,25 @@ impl Trainer<'_> {
                 tasks.iter().zip(own).for_each(|(&task, gradient)| heads[task] = Some(gradient));
             }
         }
-        let trunk = self.trunk_gradient(batch, evaluation, tasks, update.trunk)?;
+        let trunk = match swept.and_then(|swept| self.sum_of_rows(swept, &update.trunk)) {
+            Some(sum) => sum,
+            None => self.trunk_gradient(batch, evaluation, tasks, update.trunk)?,
+        };
         Ok(Gradients { trunk, heads })
+    }
+
+    /// The trunk's gradient from gradients that were kept, when they were and the direction is a weighted sum of them.
+    fn sum_of_rows(&self, swept: &Swept, direction: &Direction) -> Option<Vec<Vec<f32>>> {
+        let trainable = self.engine.trainable;
+        match direction {
+            Direction::Weights(weights) => swept.sum(trainable, |_| weights),
+            Direction::BlockWeights(weights) => {
+                // Frozen blocks have no weights, and no gradient.
+                let place = |block: usize| trainable[..block].iter().filter(|trained| **trained).count();
+                swept.sum(trainable, |block| &weights[place(block)])
+            }
+            Direction::Vector(_) | Direction::Gradient(_) => None,
+        }
     }
 
     /// The trunk's gradient, `[blocks][values]`; empty for blocks nothing reached.
@@ -314,7 +342,9 @@ impl Trainer<'_> {
         let mut sum = empty_sum(trunk, evaluation);
         match direction {
             Direction::Gradient(flat) => return Ok(unflatten(&flat, trunk, engine.trainable)),
-            Direction::Vector(flat) if self.spec.gradients == polytask_core::suite::GradientSpace::Full => {
+            Direction::Vector(flat)
+                if self.spec.gradients != polytask_core::suite::GradientSpace::Representation =>
+            {
                 return Ok(unflatten(&flat, trunk, engine.trainable));
             }
             Direction::Vector(values) => engine.pull_back(trunk, batch, evaluation, values, &mut sum)?,

@@ -207,7 +207,7 @@ static KEYS: &[KeyInfo] = &[
     key(TRAIN, "mixing", words(&["joint", "alternate"]), r#""joint""#, "Whether a step sees all tasks or one source.", "weightings and conflict measurements need the tasks side by side"),
     key(TRAIN, "sampling", ValueType::Part, r#""sqrt""#, "How often each source is drawn.", "between starving small sources (proportional) and repeating them too often (uniform)"),
     key(TRAIN, "weighting", ValueType::Part, r#""equal""#, "Loss weighting, Gramian weighting or aggregator.", "the plain sum is the bar that every other one has to beat"),
-    key(TRAIN, "gradients", words(&["full", "representation"]), r#""full""#, "Which gradients a weighting sees.", "exact; representation is the cheap bound"),
+    key(TRAIN, "gradients", words(&["full", "layer", "representation"]), r#""full""#, "Which gradients a weighting sees: of all trunk parameters, of each block, or of the trunk's output.", "exact; representation is the cheap bound, layer lets every block settle its own conflicts"),
     key(TRAIN, "eval_every", COUNT, "0", "Steps between evaluations on valid; 0 means once per epoch.", "evaluation costs time that short runs would rather train"),
     key(TRAIN, "keep", words(&["best", "last"]), r#""best""#, "Which weights a run keeps.", "the last step may be past the best one"),
     key(TRAIN, "watch", ValueType::Text, r#""mean""#, "What `best` and early stopping look at: `mean` (of main metrics), a task, or `task.metric`.", "no task is favoured"),
@@ -217,6 +217,7 @@ static KEYS: &[KeyInfo] = &[
     key(TRAIN, "baselines", ValueType::Scalar(Range::Bool), "true", "Whether single-task models are trained for comparison.", "without them nobody knows which task was hurt"),
     key(TRAIN, "recompute", ValueType::Scalar(Range::Bool), "false", "Whether activations are computed again in the backward instead of kept.", "a third faster; `true` needs a fraction of the memory and gives the same weights"),
     key(TRAIN, "cache_mb", COUNT, "1024", "Most memory for cached states of the frozen part, in MiB.", "fits beside a small encoder on an 8 GiB machine"),
+    key(TRAIN, "rows_mb", COUNT, "1024", "Most memory for the task gradients of a step, in MiB.", "eleven tasks of a small encoder; where they fit, a Gramian weighting spares its last backward"),
     key(TRAIN, "threads", COUNT, "0", "Worker threads; 0 means all cores.", "one run at a time is the common case"),
 
     key(NAMED, "name", ValueType::Name, "", "Its name in commands, reports and file names.", "must be given"),

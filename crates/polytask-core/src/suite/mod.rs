@@ -177,6 +177,8 @@ pub struct TrainSpec {
     pub recompute: bool,
     /// Most memory for cached states of the frozen part, in MiB.
     pub cache_mb: usize,
+    /// Most memory for the task gradients of a step, in MiB.
+    pub rows_mb: usize,
     /// Worker threads; 0 means all cores.
     pub threads: usize,
 }
@@ -228,8 +230,10 @@ pub enum Sampling {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GradientSpace {
-    /// Of the trunk's parameters.
+    /// Of the trunk's parameters, all together.
     Full,
+    /// Of the parameters of each block of the trunk, one block after the other.
+    Layer,
     /// Of the trunk's output states.
     Representation,
 }

@@ -195,6 +195,7 @@ impl Reader<'_, '_> {
             baselines: section.flag("baselines"),
             recompute: section.flag("recompute"),
             cache_mb: section.size("cache_mb"),
+            rows_mb: section.size("rows_mb"),
             threads: section.size("threads"),
         }
     }

@@ -201,6 +201,11 @@ impl Gramian {
         total
     }
 
+    /// Inner products over one block, row-major `[tasks, tasks]`; `None` when no task reached it.
+    pub fn block_total(&self, block: usize) -> Option<&[f64]> {
+        self.blocks.get(block).map(Vec::as_slice).filter(|products| !products.is_empty())
+    }
+
     /// Forgets all products.
     pub fn reset(&mut self) {
         self.blocks.iter_mut().for_each(Vec::clear);
@@ -434,8 +439,11 @@ mod tests {
                 assert_eq!(total[i * 3 + j], f64::from(product));
             }
         }
+        let of_block = |block: usize| gramian.block_total(block).unwrap().to_vec();
+        let added: Vec<f64> = of_block(0).iter().zip(of_block(1)).map(|(a, b)| a + b).collect();
+        assert_eq!(added, total);
         gramian.reset();
-        assert_eq!(gramian.total(), [0.0; 9]);
+        assert_eq!((gramian.total(), gramian.block_total(0)), (vec![0.0; 9], None));
         let mixed =
             [TaskGrad { task: 0, grad: TABLE_A }, TaskGrad { task: 1, grad: BlockGrad::Dense(&[1.0; 8]) }];
         gramian.block(0, &mixed).unwrap();

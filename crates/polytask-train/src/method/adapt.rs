@@ -7,8 +7,8 @@
 //! A solver that answers with something not finite is replaced
 //! for this step by weights of 1 on the tasks that pull, so that one bad step does not end a run.
 //!
-//! Heads get factor 1, the weights themselves where [`Needs::weighted_heads`] says so, and 0 for a task whose
-//! loss or gradient is not finite.
+//! Heads get factor 1, the weights themselves where [`Needs::weighted_heads`] says so, factors of their own where
+//! the weighting has such, and 0 for a task whose loss or gradient is not finite.
 
 use super::{Aggregator, At, Direction, GramianWeighting, Heads, Jacobian, LossWeighting, Method, Needs};
 use super::{Probe, Step, Update};
@@ -81,10 +81,15 @@ impl Present {
 
     /// The weights of the tasks that pull, spread over all present tasks, others 0.
     pub(crate) fn spread(&self, weights: &[f64]) -> Vec<f64> {
-        let sound = weights.len() == self.pulling.len() && weights.iter().all(|w| w.is_finite());
-        let mut all = vec![0.0; self.tasks.len()];
+        self.spread_over(weights, 0.0)
+    }
+
+    /// The values of the tasks that pull, spread over all present tasks, `others` elsewhere.
+    fn spread_over(&self, values: &[f64], others: f64) -> Vec<f64> {
+        let sound = values.len() == self.pulling.len() && values.iter().all(|w| w.is_finite());
+        let mut all = vec![others; self.tasks.len()];
         for (k, &i) in self.pulling.iter().enumerate() {
-            all[i] = if sound { weights[k] } else { 1.0 };
+            all[i] = if sound { values[k] } else { 1.0 };
         }
         all
     }
@@ -145,17 +150,19 @@ impl<W: GramianWeighting> Method for ByGramian<W> {
         if probe.tasks().len() == 1 {
             return Ok(Present::new(probe, None)?.plain());
         }
+        if let Some(update) = self.kept(probe)? {
+            return Ok(update);
+        }
         let gramian = probe.gramian(At::default())?;
         let squares: Vec<f64> = (0..gramian.n).map(|i| gramian.get(i, i)).collect();
         let present = Present::new(probe, Some(&squares))?;
-        let weights = if present.pulling.len() < 2 {
-            vec![1.0; present.pulling.len()]
-        } else {
-            let kept = gramian.select(&present.pulling);
-            present.ask(probe, |step| self.weighting.weights(step, &kept))
-        };
-        let is_for_heads = self.needs.weighted_heads;
-        Ok(if is_for_heads { present.weighted(&weights) } else { present.trunk_weighted(&weights) })
+        if present.pulling.len() < 2 {
+            return Ok(self.answer(&present, &vec![1.0; present.pulling.len()], None));
+        }
+        let selected = gramian.select(&present.pulling);
+        let ask = |step: &mut Step| (self.weighting.heads(step), self.weighting.weights(step, &selected));
+        let (heads, weights) = present.ask(probe, ask);
+        Ok(self.answer(&present, &weights, heads))
     }
 
     fn state(&self) -> Vec<f64> {
@@ -164,6 +171,32 @@ impl<W: GramianWeighting> Method for ByGramian<W> {
 
     fn restore(&mut self, state: &[f64]) -> Result<()> {
         self.weighting.restore(state)
+    }
+}
+
+impl<W: GramianWeighting> ByGramian<W> {
+    /// The step of weights that are known without the Gramian.
+    fn kept(&mut self, probe: &mut dyn Probe) -> Result<Option<Update>> {
+        let present = Present::new(probe, None)?;
+        if present.pulling.len() < 2 {
+            return Ok(None);
+        }
+        let ask = |step: &mut Step| (self.weighting.heads(step), self.weighting.kept(step));
+        let (heads, kept) = present.ask(probe, ask);
+        Ok(kept.map(|weights| self.answer(&present, &weights, heads)))
+    }
+
+    /// The update of these weights; `heads` are the factors of the heads that pull, where the weighting has its own.
+    fn answer(&self, present: &Present, weights: &[f64], heads: Option<Vec<f64>>) -> Update {
+        let update = if self.needs.weighted_heads {
+            present.weighted(weights)
+        } else {
+            present.trunk_weighted(weights)
+        };
+        match heads {
+            Some(own) => Update { heads: present.heads(Some(&present.spread_over(&own, 1.0))), ..update },
+            None => update,
+        }
     }
 }
 
@@ -260,6 +293,35 @@ mod tests {
         let needs = Needs { weighted_heads: true, ..Needs::NONE };
         let (_, heads) = update(&mut ByGramian { weighting: fixed(), needs }, &ROWS);
         assert_eq!(heads, [0.25, 0.0, 0.0, 3.0]);
+    }
+
+    /// Knows its weights without a Gramian, and scales the heads.
+    struct Kept(Option<Vec<f64>>);
+
+    impl GramianWeighting for Kept {
+        fn kept(&mut self, _step: &Step) -> Option<Vec<f64>> {
+            self.0.clone()
+        }
+
+        fn heads(&self, step: &Step) -> Option<Vec<f64>> {
+            Some(vec![7.0; step.tasks.len()])
+        }
+
+        fn weights(&mut self, _step: &mut Step, gramian: &Gramian) -> Vec<f64> {
+            assert!(self.0.is_none(), "asked although the weights were known");
+            vec![3.0; gramian.n]
+        }
+    }
+
+    #[test]
+    fn weights_known_before_spare_the_gramian_and_heads_have_factors_of_their_own() {
+        let (trunk, heads) = update(
+            &mut ByGramian { weighting: Kept(Some(vec![2.0, 5.0])), needs: Needs::NONE },
+            &[ROWS[0], ROWS[3]],
+        );
+        assert_eq!((trunk, heads), (Direction::Weights(vec![2.0, 5.0]), vec![7.0, 7.0]));
+        let (trunk, heads) = update(&mut ByGramian { weighting: Kept(None), needs: Needs::NONE }, &ROWS);
+        assert_eq!((trunk, heads), (Direction::Weights(vec![3.0, 0.0, 0.0, 3.0]), vec![7.0, 1.0, 0.0, 7.0]));
     }
 
     #[test]

@@ -42,15 +42,27 @@ pub(crate) const ENTRY: Entry =
 /// Largest size of a scale's logarithm.
 const BOUND: f64 = 40.0;
 
-struct Impartial {
+/// The learned scales.
+pub(super) struct Impartial {
     /// Logarithms of the scales, one per task of the suite.
     log_scale: Learned,
     pace: Pace,
 }
 
 fn make(choice: &Choice, setup: &Setup) -> Result<Box<dyn Method>> {
-    let pace = Pace::new(choice.real(&INFO, "rate"), setup);
-    Ok(Box::new(ByLoss(Impartial { log_scale: Learned::new(setup.tasks.len(), 0.0), pace })))
+    Ok(Box::new(ByLoss(Impartial::new(choice.real(&INFO, "rate"), setup))))
+}
+
+impl Impartial {
+    /// All at 1, learned at `rate`.
+    pub(super) fn new(rate: f64, setup: &Setup) -> Self {
+        Self { log_scale: Learned::new(setup.tasks.len(), 0.0), pace: Pace::new(rate, setup) }
+    }
+
+    /// The scales of the step's tasks.
+    pub(super) fn scales(&self, step: &Step) -> Vec<f64> {
+        step.tasks.iter().map(|&task| self.log_scale.get(task).exp()).collect()
+    }
 }
 
 impl LossWeighting for Impartial {

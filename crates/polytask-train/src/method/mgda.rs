@@ -70,7 +70,8 @@ enum Normalise {
 /// A loss below this (a task that is done) counts as this much.
 const SMALLEST_LOSS: f64 = 1e-30;
 
-struct Mgda {
+/// The weighting, for gradients of parameters or representation.
+pub(super) struct Mgda {
     normalise: Normalise,
     max_iterations: usize,
     tolerance: f64,
@@ -81,7 +82,8 @@ fn make(choice: &Choice, _setup: &Setup) -> Result<Box<dyn Method>> {
 }
 
 impl Mgda {
-    fn new(choice: &Choice) -> Self {
+    /// With the parameters given.
+    pub(super) fn new(choice: &Choice) -> Self {
         let normalise = match choice.param(&INFO, "normalise").as_str() {
             Some("l2") => Normalise::L2,
             Some("loss") => Normalise::Loss,

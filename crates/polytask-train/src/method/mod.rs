@@ -19,16 +19,20 @@
 
 mod adam;
 pub mod adapt;
+mod aligned_mtl;
 mod auto_lambda;
 mod ball;
 mod batches;
 mod buffers;
+mod cagrad;
 mod config;
 mod constant;
 mod db_mtl;
+mod dualproj;
 mod dwa;
 mod equal;
 mod excess_mtl;
+mod fairgrad;
 mod famo;
 mod flat;
 mod forum;
@@ -37,18 +41,28 @@ mod gls;
 mod golden;
 mod graddrop;
 mod gradnorm;
+mod gradvac;
+mod imtl;
+mod imtl_g;
 mod imtl_l;
 mod inner;
+mod krum;
+pub mod layers;
 mod look_ahead;
 mod means;
 mod mgda;
+mod mgda_ub;
 mod moco;
 mod modo;
 mod moml;
+mod nash_mtl;
+mod ntkmtl;
+mod ntkmtl_sr;
 mod pcgrad;
 mod probe;
 #[cfg(test)]
 mod quadratic;
+mod random;
 mod rlw;
 mod sam;
 mod samo;
@@ -56,6 +70,7 @@ mod sdmgrad;
 mod shares;
 mod si;
 mod simplex;
+mod solve;
 mod stch;
 pub mod table;
 #[cfg(test)]
@@ -63,29 +78,43 @@ mod testing;
 #[cfg(test)]
 mod toy;
 mod trimmed_mean;
+mod upgrad;
 mod uw;
 
 /// All methods, by id.
 pub static METHODS: &[table::Entry] = &[
+    aligned_mtl::ENTRY,
     auto_lambda::ENTRY,
+    cagrad::ENTRY,
     config::ENTRY,
     constant::ENTRY,
     db_mtl::ENTRY,
+    dualproj::ENTRY,
     dwa::ENTRY,
     equal::ENTRY,
     excess_mtl::ENTRY,
+    fairgrad::ENTRY,
     famo::ENTRY,
     flat::ENTRY,
     forum::ENTRY,
     gls::ENTRY,
     graddrop::ENTRY,
     gradnorm::ENTRY,
+    gradvac::ENTRY,
+    imtl::ENTRY,
+    imtl_g::ENTRY,
     imtl_l::ENTRY,
+    krum::ENTRY,
     mgda::ENTRY,
+    mgda_ub::ENTRY,
     moco::ENTRY,
     modo::ENTRY,
     moml::ENTRY,
+    nash_mtl::ENTRY,
+    ntkmtl::ENTRY,
+    ntkmtl_sr::ENTRY,
     pcgrad::ENTRY,
+    random::ENTRY,
     rlw::ENTRY,
     sam::ENTRY,
     samo::ENTRY,
@@ -93,6 +122,7 @@ pub static METHODS: &[table::Entry] = &[
     si::ENTRY,
     stch::ENTRY,
     trimmed_mean::ENTRY,
+    upgrad::ENTRY,
     uw::ENTRY,
 ];
 
@@ -107,7 +137,7 @@ pub use probe::{
 /// Which gradients a method can work with; the suite's `train.gradients` must be among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Spaces {
-    /// Of the parameters or of the representation, as the suite says.
+    /// Of the parameters (all together or by layer) or of the representation, as the suite says.
     #[default]
     Either,
     /// Of the shared parameters only (several batches, displaced weights).
@@ -278,6 +308,15 @@ pub trait LossWeighting: Send {
 
 /// Task weights from the Gramian: the direction is the weighted sum of task gradients.
 pub trait GramianWeighting: Send {
+    /// Weights known without this step's Gramian, in methods that solve every few steps only; asked first, and
+    /// answered so, it spares the step the backwards of the Gramian.
+    fn kept(&mut self, _step: &Step) -> Option<Vec<f64>> {
+        None
+    }
+    /// Factors of the heads of the step's tasks, where they are neither 1 nor the weights; asked before the weights.
+    fn heads(&self, _step: &Step) -> Option<Vec<f64>> {
+        None
+    }
     /// Weights of the tasks of the step.
     fn weights(&mut self, step: &mut Step, gramian: &Gramian) -> Vec<f64>;
     /// Everything that must survive a restart.

@@ -6,8 +6,9 @@
 use polytask_core::method::Choice;
 use polytask_core::near::nearest;
 use polytask_core::suite::GradientSpace;
-use polytask_core::{MethodInfo, Problem};
+use polytask_core::{Family, MethodInfo, Problem};
 
+use super::layers::ByLayer;
 use super::{METHODS, Method, Needs, Spaces};
 use crate::Result;
 
@@ -73,15 +74,40 @@ pub fn make(choice: &Choice, setup: &Setup) -> Result<Box<dyn Method>> {
     }
 }
 
-/// Refuses gradients of a space the method cannot work with.
+/// Makes the method a user chose for a run on gradients of this space; by layer, it is one per trained block.
+pub fn make_in(
+    choice: &Choice,
+    setup: &Setup,
+    gradients: GradientSpace,
+    n_blocks: usize,
+) -> Result<Box<dyn Method>> {
+    let method = make(choice, setup)?;
+    check_space(&choice.name, method.needs(), gradients)?;
+    if gradients != GradientSpace::Layer || n_blocks == 0 || !method.needs().gramian {
+        return Ok(method);
+    }
+    // A weight of a loss is one for the whole network, also where norms of gradients decide it.
+    match find(&choice.name).map(|entry| entry.info.family) {
+        Some(Family::GramianWeighting) => Ok(Box::new(ByLayer::new(n_blocks, || make(choice, setup))?)),
+        _ => Err(wrong_space(&choice.name, "full").into()),
+    }
+}
+
+/// Refuses gradients of a space the method cannot work with; methods that look at losses only do not mind.
 pub fn check_space(name: &str, needs: Needs, gradients: GradientSpace) -> Result<()> {
+    let looks = needs.gramian || needs.rows || needs.displaced || needs.extra_batches > 0;
     let expected = match (needs.spaces, gradients) {
         (Spaces::Parameters, GradientSpace::Representation) => "full",
-        (Spaces::Representation, GradientSpace::Full) => "representation",
+        (Spaces::Representation, GradientSpace::Full | GradientSpace::Layer) => "representation",
+        (_, GradientSpace::Layer) if looks && !ByLayer::can(needs) => "full",
         _ => return Ok(()),
     };
+    Err(wrong_space(name, expected).into())
+}
+
+fn wrong_space(name: &str, expected: &str) -> Problem {
     let what = format!("weighting `{name}` does not work with these gradients, expected `{expected}`");
-    Err(Problem::new(what).try_this(format!("train.gradients = \"{expected}\"")).into())
+    Problem::new(what).try_this(format!("train.gradients = \"{expected}\""))
 }
 
 fn unknown_method(name: &str) -> Problem {
@@ -135,6 +161,21 @@ mod tests {
         assert!(error.to_string().contains("train.gradients = \"full\""), "{error}");
         assert!(check_space("x", needs(Spaces::Representation), GradientSpace::Full).is_err());
         assert!(check_space("x", needs(Spaces::Either), GradientSpace::Full).is_ok());
+    }
+
+    #[test]
+    fn gradients_by_layer_are_for_methods_of_the_gramian_and_of_losses() {
+        let made =
+            |name: &str| make_in(&Choice::named(name), &Setup::of(&["a", "b"]), GradientSpace::Layer, 3);
+        assert_eq!(made("cagrad").unwrap().needs().spaces, Spaces::Parameters);
+        assert!(made("uw").is_ok() && made("equal").is_ok());
+        let error = made("gradnorm").err().unwrap().to_string();
+        assert!(error.contains("train.gradients = \"full\""), "{error}");
+        let error = made("mgda-ub").err().unwrap().to_string();
+        assert!(error.contains("train.gradients = \"representation\""), "{error}");
+        let rows = Needs { rows: true, ..Needs::NONE };
+        let error = check_space("config", rows, GradientSpace::Layer).unwrap_err().to_string();
+        assert!(error.contains("train.gradients = \"full\""), "{error}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Property checks every method of the table is walked through, a probe without a network, and the golden values.
 
+use std::collections::BTreeMap;
+
 use polytask_core::method::Choice;
 use polytask_core::{Family, Purpose, Rng};
 use serde::Deserialize;
@@ -87,6 +89,12 @@ impl FakeProbe {
     /// Sets the losses.
     pub(crate) fn set_losses(&mut self, losses: &[f64]) {
         self.losses = losses.to_vec();
+    }
+
+    /// The same tasks with these columns of their gradients only.
+    pub(crate) fn columns(&self, span: std::ops::Range<usize>) -> Self {
+        let values = (0..self.rows.n).flat_map(|i| self.rows.row(i)[span.clone()].to_vec()).collect();
+        Self { rows: Jacobian { n: self.rows.n, width: span.len(), values }, ..self.clone() }
     }
 
     /// The tasks at `kept` in that order.
@@ -214,7 +222,7 @@ fn same(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
 }
 
 /// A Jacobian and the direction an independent implementation finds for it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Case {
     /// What is special about it.
     pub(crate) name: String,
@@ -223,6 +231,21 @@ pub(crate) struct Case {
     /// Order of projections of each task, where the method draws one.
     #[serde(default)]
     pub(crate) orders: Vec<Vec<usize>>,
+    /// Losses of the step, where the method looks at them.
+    #[serde(default)]
+    pub(crate) losses: Vec<f64>,
+    /// Factors of the heads, where the method has its own.
+    #[serde(default)]
+    pub(crate) heads: Vec<f64>,
+    /// Draws of the standard normal distribution, where the method draws.
+    #[serde(default)]
+    pub(crate) draws: Vec<f64>,
+    /// First column of each sample in a row, and the end, where the method splits a batch.
+    #[serde(default)]
+    pub(crate) samples: Vec<usize>,
+    /// Number of parts a batch is split into.
+    #[serde(default)]
+    pub(crate) parts: usize,
     /// The direction.
     expected: Vec<f64>,
 }
@@ -266,6 +289,58 @@ pub(crate) struct Golden {
 /// The golden values.
 pub(crate) fn golden() -> Golden {
     serde_json::from_str(include_str!("../../tests/data/weightings.json")).unwrap()
+}
+
+/// The values `xtask/parity/gramian_weightings.py` made.
+#[derive(Debug, Deserialize)]
+struct GramianGolden {
+    /// The Jacobians every weighting is asked about.
+    jacobians: Vec<Jacobians>,
+    /// Directions of each setting of each weighting, one per Jacobian; none where the reference has none.
+    directions: Vec<Directions>,
+    /// Successive steps of weightings that draw or remember.
+    steps: BTreeMap<String, Vec<Case>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Jacobians {
+    name: String,
+    rows: Vec<Vec<f32>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Directions {
+    choice: Choice,
+    expected: Vec<Option<Vec<f64>>>,
+}
+
+fn all_gramian_golden() -> GramianGolden {
+    serde_json::from_str(include_str!("../../tests/data/gramian_weightings.json")).unwrap()
+}
+
+/// Golden directions of a weighting, with its parameters: at least 20 random and 10 degenerate Jacobians each.
+pub(crate) fn gramian_golden(name: &str) -> Vec<(Choice, Case)> {
+    let golden = all_gramian_golden();
+    let mut all = Vec::new();
+    for setting in golden.directions.into_iter().filter(|d| d.choice.name == name) {
+        assert_eq!(setting.expected.len(), golden.jacobians.len());
+        assert!(setting.expected.iter().flatten().count() >= 25, "{name}: few Jacobians");
+        for (jacobian, expected) in golden.jacobians.iter().zip(setting.expected) {
+            let Some(expected) = expected else { continue };
+            let (name, rows) =
+                (format!("{:?} {}", setting.choice.params, jacobian.name), jacobian.rows.clone());
+            all.push((setting.choice.clone(), Case { name, rows, expected, ..Case::default() }));
+        }
+    }
+    assert!(!all.is_empty(), "no golden values of {name}");
+    all
+}
+
+/// Golden steps of a weighting that draws or remembers.
+pub(crate) fn gramian_steps(name: &str) -> Vec<Case> {
+    let steps = all_gramian_golden().steps.remove(name).unwrap();
+    assert!(!steps.is_empty(), "no golden steps of {name}");
+    steps
 }
 
 #[test]
@@ -466,8 +541,10 @@ fn block_gramians_of_a_probe_add_up_to_its_gramian() {
 
 #[test]
 fn no_two_methods_train_alike_where_tasks_conflict() {
-    // Constant weights are equal weights until the user says otherwise.
-    let differing = METHODS.iter().filter(|entry| entry.info.id != "constant");
+    // Constant weights are equal weights until the user says otherwise; the other two differ from `mgda` and `ntkmtl`
+    // by the space of their gradients, which is the run's.
+    let same = ["constant", "mgda-ub", "ntkmtl-sr"];
+    let differing = METHODS.iter().filter(|entry| !same.contains(&entry.info.id));
     let ends = differing.map(|entry| {
         let mut model = super::golden::golden().models[2].clone().with_lr(0.003);
         let mut method = fresh(entry);
@@ -488,5 +565,36 @@ fn no_two_methods_train_alike_where_tasks_conflict() {
             let apart = end_a.iter().zip(end_b).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
             assert!(apart > 1e-6, "{a} and {b} train alike");
         }
+    }
+}
+
+/// The unit vector along the first step of a fresh method.
+fn unit(id: &str, probe: &FakeProbe) -> Vec<f32> {
+    let found = first(super::table::find(id).unwrap(), probe);
+    let norm = super::dot(&found, &found).sqrt() as f32;
+    assert!(norm > 0.0, "{id}");
+    found.into_iter().map(|v| v / norm).collect()
+}
+
+#[test]
+fn two_orthogonal_gradients_of_one_length_are_simply_added() {
+    let probe = FakeProbe::from_rows(&[&[1.0, 1.0, 0.0], &[1.0, -1.0, 0.0]]);
+    let ids = [
+        "aligned-mtl",
+        "cagrad",
+        "dualproj",
+        "fairgrad",
+        "gradvac",
+        "imtl",
+        "imtl-g",
+        "krum",
+        "mgda",
+        "nash-mtl",
+        "ntkmtl",
+        "pcgrad",
+        "upgrad",
+    ];
+    for id in ids {
+        same(&unit(id, &probe), &[1.0, 0.0, 0.0], 1e-5, id);
     }
 }

@@ -296,9 +296,22 @@ impl Rig {
             spec: &suite.train,
             plan: Plan::new(suite, dataset),
             tasks: tasks.to_vec(),
-            method: table::make(&suite.train.weighting, &setup).unwrap(),
+            method: self.method(&setup, tasks.len()),
             state: self.state(),
             checkpoints: None,
+            spare: None,
+        }
+    }
+
+    /// The method of a training of `n_tasks` tasks.
+    fn method(&self, setup: &Setup, n_tasks: usize) -> Box<dyn Method> {
+        let train = &self.prepared.suite.train;
+        match n_tasks {
+            0 | 1 => table::make(&train.weighting, setup).unwrap(),
+            _ => {
+                let n_blocks = self.engine().n_trained();
+                table::make_in(&train.weighting, setup, train.gradients, n_blocks).unwrap()
+            }
         }
     }
 

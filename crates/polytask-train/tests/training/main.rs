@@ -5,6 +5,7 @@ mod common;
 
 mod baselines;
 mod displaced;
+mod gramian;
 mod isolation;
 mod kinds;
 mod losses;

@@ -57,7 +57,7 @@ fn one_task_under_any_method_is_plain_training() {
     let task = TWO.split("[[task]]\nname = \"alike\"").next().unwrap();
     let plain = data.rig(task, &[]).trained();
     for method in METHODS.iter().map(|entry| entry.info.id).filter(|id| !SCALING.contains(id)) {
-        for space in ["full", "representation"] {
+        for space in ["full", "layer", "representation"] {
             let set = [&*weighting(&format!("\"{method}\"")), &*format!("train.gradients=\"{space}\"")];
             let mut state = data.rig(task, &set).trained();
             // Its own notes aside, every byte is that of plain training.

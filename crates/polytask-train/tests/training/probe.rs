@@ -7,11 +7,12 @@ use polytask_train::assemble::StepBatch;
 use polytask_train::engine::{Engine, Weights};
 use polytask_train::method::{At, Probe, dot};
 use polytask_train::probe::{Seen, StepProbe};
+use polytask_train::swept::Keeper;
 
 use crate::common::{ALL, Data, NOTES, Rig, apart, size};
 
 /// All that a probe of a rig's step borrows.
-struct Bench<'a> {
+pub(crate) struct Bench<'a> {
     rig: &'a Rig,
     engine: Engine<'a>,
     heads: Vec<polytask_nn::Block>,
@@ -20,7 +21,7 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn new(rig: &'a Rig) -> Self {
+    pub(crate) fn new(rig: &'a Rig) -> Self {
         let n_sources = rig.prepared.suite.sources.len();
         let draws = |rows: std::ops::Range<u32>| {
             (0..n_sources).map(|source| (source, rows.clone().collect())).collect::<Vec<_>>()
@@ -31,7 +32,7 @@ impl<'a> Bench<'a> {
         Self { rig, engine: rig.engine(), heads: rig.blocks(), batches, tasks }
     }
 
-    fn probe(&self, space: GradientSpace, with_evaluation: bool) -> StepProbe<'_> {
+    pub(crate) fn probe(&self, space: GradientSpace, with_evaluation: bool) -> StepProbe<'_> {
         let weights = Weights { trunk: &self.rig.prepared.encoder.params, heads: &self.heads };
         let evaluate = || Rc::new(self.engine.evaluate(weights, &self.batches[0], 3).unwrap());
         StepProbe {
@@ -45,6 +46,7 @@ impl<'a> Bench<'a> {
             lr: 1e-3,
             space,
             seen: Seen::default(),
+            keeper: Keeper::default(),
         }
     }
 }

@@ -6,6 +6,7 @@ use polytask_core::suite::GradientSpace;
 use polytask_train::engine::Weights;
 use polytask_train::method::{At, Probe};
 use polytask_train::probe::{Seen, StepProbe};
+use polytask_train::swept::Keeper;
 
 use crate::common::{Data, NOTES, Rig, apart, size};
 
@@ -28,6 +29,7 @@ fn gradients(rig: &Rig, draws: &[(usize, Vec<u32>)]) -> (Vec<f32>, Vec<Vec<f32>>
         lr: 1e-3,
         space,
         seen: Seen::default(),
+        keeper: Keeper::default(),
     };
     let ones = vec![1.0; tasks.len()];
     (probe.gradient(At::default(), &ones).unwrap(), probe.heads(At::default()).unwrap())
