@@ -139,6 +139,8 @@ impl<'a> StepProbe<'a> {
                 .broken
                 .push((task, format!("gradient in the trunk is not finite, at {}", describe(at))));
         }
+    }
+
     /// Remembers whether the step's own Gramian is finite, and how many of its pairs conflict.
     fn note_gramian(&mut self, at: At, gramian: &Gramian) {
         if at == At::default() {
