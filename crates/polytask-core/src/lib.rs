@@ -18,6 +18,7 @@ pub mod method;
 pub mod near;
 pub mod report;
 pub mod rng;
+pub mod saliency;
 pub mod suite;
 
 pub use batch::{Layout, PackedBatch};

@@ -30,6 +30,8 @@ pub enum Family {
     Sampling,
     /// What turns a vector into a task's outputs.
     Head,
+    /// A term added to the task losses.
+    Regularizer,
 }
 
 /// A named part as it presents itself.

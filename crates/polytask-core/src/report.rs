@@ -190,6 +190,9 @@ pub struct RunReport {
     pub below: usize,
     /// Weighting used.
     pub weighting: String,
+    /// Regularizer used; `none` or empty without.
+    #[serde(default)]
+    pub regularizer: String,
     /// Steps taken, and the step whose weights were kept.
     pub steps: u64,
     /// Step whose weights were kept.

@@ -43,6 +43,7 @@ pub(crate) fn suite(folder: &Path) -> Suite {
         sampling: Sampling::Sqrt,
         weighting: Choice::named("equal"),
         gradients: GradientSpace::Full,
+        regularizer: Choice::named("none"),
         eval_every: 0,
         keep: Keep::Best,
         watch: "mean".into(),

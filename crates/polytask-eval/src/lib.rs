@@ -8,6 +8,7 @@ pub mod interval;
 pub mod metric;
 pub mod mteb;
 pub mod predictions;
+pub mod saliency;
 #[cfg(test)]
 mod sample;
 pub mod table;

@@ -124,6 +124,7 @@ pub(crate) fn report() -> RunReport {
         below: summary.below,
         tasks,
         weighting: "uw".into(),
+        regularizer: "none".into(),
         steps: 1200,
         kept: 900,
         losses: curves(1.4, 0.25, 1200, 0.05),

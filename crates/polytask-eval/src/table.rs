@@ -64,14 +64,14 @@ fn row(task: &TaskReport, layout: Layout) -> Vec<String> {
 }
 
 /// A name without control characters, which would break the lines (or speak to the terminal).
-fn plain(name: &str) -> String {
+pub(crate) fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// Widest name in the narrow layouts.
 const NAME: usize = 24;
 
-fn shortened(name: &str) -> String {
+pub(crate) fn shortened(name: &str) -> String {
     if name.width() <= NAME {
         return name.into();
     }

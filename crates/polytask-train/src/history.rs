@@ -30,6 +30,9 @@ pub struct History {
     observed: BTreeMap<String, Vec<(Option<usize>, Vec<(u64, f64)>)>>,
     /// Tasks that were left out of steps.
     pub isolated: Vec<Isolated>,
+    /// What a user should know of the training, in words, each once.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// Tasks that were left out when they were last seen.
     broken: BTreeSet<usize>,
     cosines: Cosines,
@@ -99,6 +102,13 @@ impl History {
         };
         let curves = |tasks: &Vec<_>| tasks.iter().map(curve).collect();
         self.observed.iter().map(|(name, tasks)| (name.clone(), curves(tasks))).collect()
+    }
+
+    /// Records what a user should know, once.
+    pub fn note(&mut self, text: &str) {
+        if self.notes.iter().all(|known| known != text) {
+            self.notes.push(text.into());
+        }
     }
 
     /// Records that a task was left out of a step; its first cause is kept.
@@ -195,6 +205,13 @@ mod tests {
         let curve = thin(&points);
         assert_eq!((curve.len(), curve[199].step), (200, 1000));
         assert!((curve.iter().map(|p| p.value).sum::<f64>() / 200.0 - 500.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_note_is_kept_once() {
+        let mut history = History::default();
+        ["a", "b", "a"].iter().for_each(|note| history.note(note));
+        assert_eq!(history.notes, ["a", "b"]);
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub fn judge(
 }
 
 /// A model's outputs mean the labels it was trained with: the suite's tasks take those.
-fn adopt_labels(suite: &mut Suite, model: &Model) -> Result<()> {
+pub(crate) fn adopt_labels(suite: &mut Suite, model: &Model) -> Result<()> {
     for task in &mut suite.tasks {
         let trained = model.task(&task.name)?;
         if trained.kind.name != task.kind.name {
@@ -82,7 +82,7 @@ fn adopt_labels(suite: &mut Suite, model: &Model) -> Result<()> {
 }
 
 /// Numbers come out in the units of the data the model was trained on, whatever train the suite has now.
-fn adopt_scales(dataset: &mut Dataset, model: &Model) -> Result<()> {
+pub(crate) fn adopt_scales(dataset: &mut Dataset, model: &Model) -> Result<()> {
     for data in &mut dataset.tasks {
         let scale = &model.task(&data.name)?.info.scale;
         if scale.len() != data.scale.len() {

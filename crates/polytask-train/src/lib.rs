@@ -25,7 +25,9 @@ pub mod observe;
 pub mod optimise;
 pub mod prepare;
 pub mod probe;
+pub mod regularizer;
 pub mod run;
+pub mod saliency;
 pub mod swept;
 pub mod trainer;
 

@@ -10,6 +10,7 @@ use polytask_nn::trunk::ImageConfig;
 use crate::Result;
 use crate::model::symbols_of;
 use crate::observe::{Event, Observer};
+use crate::regularizer;
 use crate::run::Prepared;
 
 /// Name of the small random encoder for tests and first tries.
@@ -17,6 +18,7 @@ const TINY: &str = "tiny";
 
 /// Gets the encoder (from the network only when it is nowhere here) and reads all data.
 pub fn prepare(suite: Suite, observer: &mut dyn Observer) -> Result<Prepared> {
+    regularizer::table::check(&suite)?;
     let (encoder, symbols, dataset) =
         if is_fresh(&suite) { fresh_images(&suite, observer)? } else { loaded(&suite, observer)? };
     for warning in &dataset.warnings {

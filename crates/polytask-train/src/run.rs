@@ -23,6 +23,7 @@ use crate::method::table::{self, Setup};
 use crate::model::Model;
 use crate::observe::{Event, Observer};
 use crate::prepare::{encoder_settings, lineage};
+use crate::regularizer;
 use crate::trainer::Trainer;
 use crate::{Error, Result};
 
@@ -213,12 +214,16 @@ impl Run<'_> {
         if method.needs().displaced {
             table::check_space(&weighting.name, method.needs(), suite.train.gradients)?;
         }
+        // A task alone has nothing to be regularized against: its training is the plain one.
+        let regularizer =
+            if tasks.len() > 1 { regularizer::table::make(&suite.train.regularizer)? } else { None };
         let mut trainer = Trainer {
             engine: self.engine,
             spec: &suite.train,
             plan,
             tasks: tasks.to_vec(),
             method,
+            regularizer,
             state: fresh(self.prepared.encoder.params.clone(), heads, suite.tasks.len()),
             checkpoints: Some(checkpoints.clone()),
             spare: None,
@@ -301,6 +306,7 @@ impl Run<'_> {
             worst: summary.worst,
             below: summary.below,
             weighting: suite.train.weighting.to_string(),
+            regularizer: suite.train.regularizer.to_string(),
             steps: joint.steps,
             kept: joint.kept,
             losses: joint.losses.clone(),
@@ -312,7 +318,7 @@ impl Run<'_> {
             isolated: history.isolated.clone(),
             lineage: self.parts.lineage.clone(),
             seconds,
-            notes: self.notes(&tasks),
+            notes: [self.notes(&tasks), history.notes.clone()].concat(),
             tasks,
         }
     }
@@ -345,6 +351,7 @@ impl Run<'_> {
         let mut suite = self.prepared.suite.clone();
         suite.name = String::new();
         suite.train.weighting = polytask_core::method::Choice::named("equal");
+        suite.train.regularizer = polytask_core::method::Choice::named("none");
         suite.train.gradients = polytask_core::suite::GradientSpace::Full;
         suite.train.conflict_every = 0;
         suite.train.rows_mb = 0;

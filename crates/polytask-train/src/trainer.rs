@@ -17,6 +17,7 @@ use crate::method::{Direction, Heads, Method, Observation, Update};
 use crate::observe::{Event, Observer};
 use crate::optimise::{Gradients, Slots};
 use crate::probe::{BlockWeighted, Seen, StepProbe, unflatten};
+use crate::regularizer::{Regularizer, regularize};
 use crate::swept::{Keeper, Swept};
 use crate::{Error, Result};
 
@@ -66,6 +67,8 @@ pub struct Trainer<'a> {
     pub tasks: Vec<usize>,
     /// The conflict method.
     pub method: Box<dyn Method>,
+    /// Term added to the task losses.
+    pub regularizer: Option<Box<dyn Regularizer>>,
     /// What changes.
     pub state: State,
     /// Where checkpoints go; none for short-lived trainings.
@@ -80,8 +83,9 @@ impl Trainer<'_> {
         let total = self.plan.n_steps();
         observer.event(Event::Phase { name, total, done: self.state.step });
         while self.state.step < total && !self.is_patience_over() {
+            let told = self.state.history.notes.len();
             let tokens = self.step()?;
-            self.tell(observer, tokens);
+            self.tell(observer, tokens, told);
             if self.is_evaluation_due() {
                 self.evaluate(observer)?;
                 self.checkpoint()?;
@@ -110,6 +114,7 @@ impl Trainer<'_> {
         }
         self.state.history.losses(step, &evaluation.parts, self.engine.heads);
         self.measure_conflict(&evaluation, step)?;
+        self.regularize(&batches[0], &mut evaluation, step)?;
         self.apply(&batches, evaluation, step)?;
         self.state.step = step;
         Ok(tokens)
@@ -206,6 +211,16 @@ impl Trainer<'_> {
         let tasks: Vec<usize> = evaluation.parts.iter().map(|part| part.task).collect();
         let gramian = self.engine.gramian(&self.state.trunk, evaluation, &tasks)?;
         self.state.history.conflict(&tasks, &gramian, self.engine.heads.len());
+        Ok(())
+    }
+
+    /// Adds the term's gradients to the tasks' and records what it saw.
+    fn regularize(&mut self, batch: &StepBatch, evaluation: &mut Evaluation, step: u64) -> Result<()> {
+        let Some(regularizer) = &self.regularizer else { return Ok(()) };
+        let when = (step, self.plan.epochs(step - 1) as u64);
+        let seen = regularize(&**regularizer, &self.engine, &self.state.heads, batch, evaluation, when)?;
+        self.state.history.observations(step, seen.observed.into_iter());
+        seen.notes.iter().for_each(|note| self.state.history.note(note));
         Ok(())
     }
 
@@ -374,11 +389,14 @@ impl Trainer<'_> {
         state.slots.step(&adamw, &mut state.trunk, &mut state.heads, gradients, lr, &factors);
     }
 
-    fn tell(&self, observer: &mut dyn Observer, tokens: usize) {
-        let losses = self.state.history.recent(self.engine.heads);
+    /// Tells of a step: its notes beyond the first `told`, what was observed, the losses.
+    fn tell(&self, observer: &mut dyn Observer, tokens: usize, told: usize) {
+        let history = &self.state.history;
+        history.notes[told..].iter().for_each(|note| observer.event(Event::Note(note)));
+        let losses = history.recent(self.engine.heads);
         let losses: Vec<(&str, f64)> = losses.iter().map(|(name, loss)| (name.as_str(), *loss)).collect();
         let (done, lr) = (self.state.step, self.lr(self.state.step));
-        let observed = self.state.history.observed_at(done, self.engine.heads);
+        let observed = history.observed_at(done, self.engine.heads);
         observer.event(Event::Step { done, losses: &losses, lr, tokens, observed: &observed });
     }
 

@@ -2,22 +2,28 @@
 
 use std::path::{Path, PathBuf};
 
-use polytask_core::Result;
 use polytask_core::suite::{self, Catalogue, Suite};
+use polytask_core::{Problem, Result};
 use polytask_data::PullOptions;
 
-/// The losses, weightings and metrics of this build.
+/// The losses, weightings, regularizers and metrics of this build.
 pub(crate) fn catalogue() -> Catalogue {
     Catalogue {
         losses: polytask_nn::losses::infos(),
         weightings: polytask_train::method::table::infos(),
+        regularizers: polytask_train::regularizer::table::infos(),
         metrics: polytask_eval::infos(),
     }
 }
 
 /// Loads and checks a suite file with `--set` overrides.
 pub(crate) fn load(path: &Path, overrides: &[String]) -> Result<Suite> {
-    suite::load(path, &catalogue(), overrides)
+    let suite = suite::load(path, &catalogue(), overrides)?;
+    match polytask_train::regularizer::table::check(&suite) {
+        Ok(()) => Ok(suite),
+        Err(polytask_train::Error::Core(error)) => Err(error),
+        Err(other) => Err(Problem::new(other.to_string()).into()),
+    }
 }
 
 /// Where single-task results are kept between runs.

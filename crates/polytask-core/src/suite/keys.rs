@@ -208,6 +208,7 @@ static KEYS: &[KeyInfo] = &[
     key(TRAIN, "sampling", ValueType::Part, r#""sqrt""#, "How often each source is drawn.", "between starving small sources (proportional) and repeating them too often (uniform)"),
     key(TRAIN, "weighting", ValueType::Part, r#""equal""#, "Loss weighting, Gramian weighting or aggregator.", "the plain sum is the bar that every other one has to beat"),
     key(TRAIN, "gradients", words(&["full", "layer", "representation"]), r#""full""#, "Which gradients a weighting sees: of all trunk parameters, of each block, or of the trunk's output.", "exact; representation is the cheap bound, layer lets every block settle its own conflicts"),
+    key(TRAIN, "regularizer", ValueType::Part, r#""none""#, "Term added to the task losses, on top of a loss weighting.", "every published one has to prove itself against the plain losses"),
     key(TRAIN, "eval_every", COUNT, "0", "Steps between evaluations on valid; 0 means once per epoch.", "evaluation costs time that short runs would rather train"),
     key(TRAIN, "keep", words(&["best", "last"]), r#""best""#, "Which weights a run keeps.", "the last step may be past the best one"),
     key(TRAIN, "watch", ValueType::Text, r#""mean""#, "What `best` and early stopping look at: `mean` (of main metrics), a task, or `task.metric`.", "no task is favoured"),

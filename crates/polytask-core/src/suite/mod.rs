@@ -28,7 +28,7 @@ use crate::near;
 
 pub use files::{COMPRESSIONS, FORMATS};
 pub use keys::{KeyInfo, POOLINGS, Table, ValueType, keys, keys_of};
-pub use parts::{HEADS, SAMPLINGS};
+pub use parts::{HEADS, NO_REGULARIZER, SAMPLINGS};
 pub use read::{load, parse};
 pub use template::{template, template_from};
 pub use write::{hash, to_toml, weight_hash, weight_settings};
@@ -159,6 +159,8 @@ pub struct TrainSpec {
     pub weighting: Choice,
     /// Which gradients a weighting sees.
     pub gradients: GradientSpace,
+    /// Term added to the task losses; `none` adds nothing.
+    pub regularizer: Choice,
     /// Steps between evaluations on valid; 0 means once per epoch.
     pub eval_every: u64,
     /// Which weights a run keeps.
@@ -324,6 +326,8 @@ pub struct Catalogue {
     pub losses: Vec<&'static MethodInfo>,
     /// Loss weightings, Gramian weightings and aggregators.
     pub weightings: Vec<&'static MethodInfo>,
+    /// Regularizers; `none` is always there.
+    pub regularizers: Vec<&'static MethodInfo>,
     /// Metrics.
     pub metrics: Vec<&'static MethodInfo>,
 }

@@ -38,6 +38,18 @@ pub static SAMPLINGS: &[&MethodInfo] = &[
     &sampling("uniform", "Equally.", "", &[]),
 ];
 
+/// What the plain task losses are called where a regularizer could stand.
+pub static NO_REGULARIZER: MethodInfo = MethodInfo {
+    id: "none",
+    title: "None",
+    paper: "",
+    family: Family::Regularizer,
+    about: "adds nothing to the task losses",
+    cost: "",
+    kinds: &[],
+    params: &[],
+};
+
 const fn sampling(
     id: &'static str,
     about: &'static str,

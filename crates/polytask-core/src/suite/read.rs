@@ -7,12 +7,13 @@ use super::check;
 use super::files;
 use super::keys::Table;
 use super::near;
-use super::parts::{self, HEADS, SAMPLINGS, Shelf};
+use super::parts::{self, HEADS, NO_REGULARIZER, SAMPLINGS, Shelf};
 use super::section::{Reporter, Section};
 use super::written::{self, Data, Node, Origin};
 use super::{Catalogue, ModelSpec, Sampling, SourceSpec, Suite, TaskSpec, TrainSpec};
 use crate::error::{Error, Place, Problem, Result};
 use crate::kind::{self, KindInfo};
+use crate::method::Choice;
 
 /// Reads and checks a suite file; `overrides` are the `KEY=VALUE` of `--set`.
 ///
@@ -169,6 +170,7 @@ impl Reader<'_, '_> {
         let (weighting, _) = shelf.choice(section, "weighting", &section.part("weighting"), self.reporter);
         let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
         parts::check_task_keys(section, &names, self.reporter);
+        let regularizer = self.regularizer(section);
         TrainSpec {
             epochs: section.real("epochs"),
             steps: section.maybe_count("steps"),
@@ -186,6 +188,7 @@ impl Reader<'_, '_> {
             sampling: self.sampling(section),
             weighting,
             gradients: section.word("gradients"),
+            regularizer,
             eval_every: section.count("eval_every"),
             keep: section.word("keep"),
             watch: section.text("watch"),
@@ -198,6 +201,13 @@ impl Reader<'_, '_> {
             rows_mb: section.size("rows_mb"),
             threads: section.size("threads"),
         }
+    }
+
+    fn regularizer(&mut self, section: &Section) -> Choice {
+        let parts: Vec<_> =
+            [&NO_REGULARIZER].into_iter().chain(self.catalogue.regularizers.iter().copied()).collect();
+        let shelf = Shelf { noun: "regularizer", parts: &parts };
+        shelf.choice(section, "regularizer", &section.part("regularizer"), self.reporter).0
     }
 
     fn sampling(&mut self, section: &Section) -> Sampling {

@@ -224,7 +224,12 @@ mod tests {
             kinds: &[],
             params: &[],
         };
-        Catalogue { losses: Vec::new(), weightings: vec![&EQUAL], metrics: Vec::new() }
+        Catalogue {
+            losses: Vec::new(),
+            weightings: vec![&EQUAL],
+            regularizers: Vec::new(),
+            metrics: Vec::new(),
+        }
     }
 
     #[test]

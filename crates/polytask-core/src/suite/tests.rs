@@ -33,6 +33,7 @@ static WEIGHTINGS: [MethodInfo; 4] = [
     part("flat", Family::Aggregator, &[OF, RHO]),
     part("uw", Family::LossWeighting, &[]),
 ];
+static REGULARIZERS: [MethodInfo; 1] = [part("rep-mtl", Family::Regularizer, &[SCALE])];
 static METRICS: [MethodInfo; 2] =
     [part("accuracy", Family::Metric, &[]), part("spearman", Family::Metric, &[])];
 
@@ -40,6 +41,7 @@ fn catalogue() -> Catalogue {
     Catalogue {
         losses: LOSSES.iter().collect(),
         weightings: WEIGHTINGS.iter().collect(),
+        regularizers: REGULARIZERS.iter().collect(),
         metrics: METRICS.iter().collect(),
     }
 }
@@ -188,6 +190,7 @@ fn defaults_are_those_of_the_table() {
     assert_eq!((suite.train.schedule, suite.train.keep), (Schedule::Linear, Keep::Best));
     assert_eq!((suite.train.sampling, suite.train.mixing), (Sampling::Sqrt, Mixing::Joint));
     assert_eq!(suite.train.weighting, Choice::named("equal"));
+    assert_eq!(suite.train.regularizer, Choice::named("none"));
     assert_eq!(suite.tasks[0].loss, Choice::named("cosent"));
     assert_eq!((suite.tasks[0].metric.as_str(), suite.tasks[0].margin), ("spearman", 1.0));
     assert_eq!(suite.sources[0].valid, 0.1);
@@ -285,6 +288,19 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
             "s.toml:2: `weights` of the weighting names `tt`, expected names of tasks\n    try: `t`",
             "s.toml:7: `loss` in task `t` has no `name`, expected {name = ..., parameters}\n    try: loss = { name = \"cosent\" }",
         ],
+    ),
+    (
+        "a regularizer",
+        "[train]\nregularizer={name='rep-mtl',scal=1,scale=0}\n[[task]]\nname='t'\nkind='similarity'\ndata='data/sick-train.tsv'\n",
+        &[
+            "s.toml:2: unknown parameter `scal` of regularizer `rep-mtl` in [train]\n    try: `scale`",
+            "s.toml:2: parameter `scale` of regularizer `rep-mtl` in [train] is 0, expected a number above 0\n    try: the default is 20.0",
+        ],
+    ),
+    (
+        "an unknown regularizer",
+        "[train]\nregularizer='nine'\n[[task]]\nname='t'\nkind='similarity'\ndata='data/sick-train.tsv'\n",
+        &["s.toml:2: unknown regularizer `nine` in [train]\n    try: `none`"],
     ),
     (
         "retrieval keys elsewhere",

@@ -6,6 +6,7 @@
 mod chart;
 mod data;
 mod page;
+pub mod saliency;
 
 use std::path::Path;
 
@@ -22,6 +23,15 @@ pub fn render(report: &RunReport) -> Result<String> {
     environment.add_template("report.html", include_str!("report.html")).map_err(bug)?;
     let template = environment.get_template("report.html").map_err(bug)?;
     template.render(Serde(page::Page::new(report))).map_err(bug)
+}
+
+/// The look of every page: the report's style sheet.
+fn style() -> &'static str {
+    let report = include_str!("report.html");
+    report
+        .split_once("<style>")
+        .and_then(|(_, rest)| rest.split_once("</style>"))
+        .map_or("", |(style, _)| style)
 }
 
 /// Writes the page to `path`.

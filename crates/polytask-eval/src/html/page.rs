@@ -21,6 +21,7 @@ pub(super) struct Page<'a> {
     scale: String,
     losses: Vec<Chart>,
     valid: Vec<Chart>,
+    observed: Vec<Chart>,
     heat: Option<Heat<'a>>,
     data: DataView<'a>,
     isolated: Vec<IsolatedView<'a>>,
@@ -109,6 +110,7 @@ impl<'a> Page<'a> {
             scale: number(scale, usize::from(scale < 10.0)),
             losses: losses(report),
             valid: valid(report),
+            observed: observed(report),
             heat: Heat::new(&report.conflict),
             data: DataView::new(&report.data),
             isolated: report.isolated.iter().map(IsolatedView::new).collect(),
@@ -158,7 +160,11 @@ fn facts(report: &RunReport) -> Vec<Fact> {
     );
     let total: f64 = report.seconds.values().filter(|s| s.is_finite()).sum();
     fact("Time", duration(total), words::plural(report.lineage.threads, "thread"));
-    fact("Weighting", report.weighting.clone(), format!("seed {}", report.lineage.seed));
+    let regularized = match report.regularizer.as_str() {
+        "" | "none" => format!("seed {}", report.lineage.seed),
+        regularizer => format!("{regularizer} · seed {}", report.lineage.seed),
+    };
+    fact("Weighting", report.weighting.clone(), regularized);
     facts
 }
 
@@ -246,6 +252,17 @@ fn valid(report: &RunReport) -> Vec<Chart> {
             chart(format!("{} · {metric}", task.task), label, &[("joint", points)], Some(report.kept))
         })
         .collect()
+}
+
+/// What the weighting and the regularizer measured, a chart per name and task.
+fn observed(report: &RunReport) -> Vec<Chart> {
+    let all = report.observed.iter().flat_map(|(name, tasks)| tasks.iter().map(move |each| (name, each)));
+    all.filter_map(|(name, (task, points))| {
+        let title = if task.is_empty() { name.clone() } else { format!("{name} · {task}") };
+        let label = format!("{title} by step, joint model");
+        chart(title, label, &[("joint", points.as_slice())], None)
+    })
+    .collect()
 }
 
 impl<'a> Heat<'a> {

@@ -18,6 +18,7 @@ use polytask_train::method::Method;
 use polytask_train::method::table::{self, Setup};
 use polytask_train::observe::Silent;
 use polytask_train::prepare::prepare;
+use polytask_train::regularizer;
 use polytask_train::run::Prepared;
 use polytask_train::trainer::{State, Trainer};
 use serde_json::{Value, json};
@@ -180,6 +181,7 @@ impl Data {
         let catalogue = Catalogue {
             losses: polytask_nn::losses::infos(),
             weightings: table::infos(),
+            regularizers: regularizer::table::infos(),
             metrics: polytask_eval::infos(),
         };
         let set: Vec<String> = set.iter().map(ToString::to_string).collect();
@@ -297,6 +299,11 @@ impl Rig {
             plan: Plan::new(suite, dataset),
             tasks: tasks.to_vec(),
             method: self.method(&setup, tasks.len()),
+            regularizer: if tasks.len() > 1 {
+                regularizer::table::make(&suite.train.regularizer).unwrap()
+            } else {
+                None
+            },
             state: self.state(),
             checkpoints: None,
             spare: None,

@@ -13,5 +13,6 @@ mod masking;
 mod methods;
 mod options;
 mod probe;
+mod regularizers;
 mod resume;
 mod sharing;

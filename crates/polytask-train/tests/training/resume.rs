@@ -109,6 +109,12 @@ fn methods_that_keep_gradients_and_weights_resume_to_the_same_bytes() {
 }
 
 #[test]
+fn a_training_with_a_regularizer_resumes_to_the_same_bytes() {
+    let set = ["train.regularizer=\"rep-mtl\"", "train.checkpoint_every=1", "train.epochs=1"];
+    assert_eq!(resumed_equals_whole(NOTES, &set), 3);
+}
+
+#[test]
 fn a_training_that_runs_out_of_patience_resumes_to_the_same_bytes() {
     let set = ["train.checkpoint_every=1", "train.eval_every=1", "train.patience=3", "train.lr=1e-12"];
     // The first evaluation is the best one; three without improvement follow.

@@ -12,6 +12,7 @@ mod methods;
 mod predict;
 mod pull;
 mod reproduce;
+mod saliency;
 mod search;
 mod show;
 mod train;
@@ -68,6 +69,8 @@ enum Verb {
     Methods(methods::Args),
     /// Run a paper's experiment: claim, arms, seeds, measured table, verdict
     Reproduce(reproduce::Args),
+    /// Show which shared states each task's loss hangs on, and the spectra of the weights
+    Saliency(saliency::Args),
     /// Measure training and embedding speed on this machine
     Bench(bench::Args),
     /// Say what this build is and what it uses of this machine
@@ -97,6 +100,7 @@ impl Cli {
             Verb::Search(args) => search::run(&args),
             Verb::Methods(args) => methods::run(&args),
             Verb::Reproduce(args) => reproduce::run(&args),
+            Verb::Saliency(args) => saliency::run(&args),
             Verb::Bench(args) => bench::run(&args),
             Verb::Info(args) => info::run(&args),
         }

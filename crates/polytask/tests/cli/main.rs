@@ -15,6 +15,7 @@ mod methods;
 mod predict;
 mod reproduce;
 mod resume;
+mod saliency;
 mod search;
 mod support;
 mod train;
