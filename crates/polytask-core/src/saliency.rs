@@ -74,7 +74,7 @@ pub struct PositionCell {
     pub evenness: f64,
 }
 
-/// The tail of the spectrum of WᵀW.
+/// The tail of the spectrum of `WᵀW`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Spectrum {
     /// Name of the block: `layer.3`, `head.sts`.

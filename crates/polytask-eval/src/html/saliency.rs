@@ -136,7 +136,7 @@ impl<'a> TaskRow<'a> {
 fn positions(map: &PositionMap) -> Vec<Vec<Cell>> {
     let side = (map.cells.len() as f64).sqrt().round() as usize;
     let is_square = map.is_fixed && side > 1 && side * side == map.cells.len();
-    let width = if is_square { side } else { map.cells.len().min(16).max(1) };
+    let width = if is_square { side } else { map.cells.len().clamp(1, 16) };
     let cell = |cell: &PositionCell| Cell {
         text: number(cell.evenness, 2),
         sub: if cell.first == cell.last {

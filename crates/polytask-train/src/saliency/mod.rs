@@ -25,6 +25,9 @@ use gather::Gathered;
 /// Rows of a source read together.
 const BATCH: usize = 32;
 
+/// Rows of sources that are read together: (source, rows).
+type Draws = Vec<(usize, Vec<u32>)>;
+
 /// What is read.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
@@ -127,7 +130,7 @@ impl Subject {
     }
 
     /// The rows read, batch by batch: (source, rows) of every source, as a training's steps have them.
-    fn draws(&self, wanted: Wanted) -> Result<Vec<Vec<(usize, Vec<u32>)>>> {
+    fn draws(&self, wanted: Wanted) -> Result<Vec<Draws>> {
         let sources = &self.dataset.sources;
         let n_rows = |source: usize| sources[source].splits.get(&wanted.split).map_or(0, Rows::len);
         let rows: Vec<Vec<u32>> =

@@ -1,6 +1,6 @@
 //! Power-law exponents of weight matrices.
 //!
-//! The eigenvalues of WᵀW of a matrix that has learned much have a heavy tail, p(λ) ~ λ^−α; exponents of 2 to 4 are
+//! The eigenvalues of `WᵀW` of a matrix that has learned much have a heavy tail, p(λ) ~ λ^−α; exponents of 2 to 4 are
 //! seen in well-trained networks, larger ones where training changed little (Martin & Mahoney, JMLR 2021). The tail
 //! is found as Clauset, Shalizi, Newman (SIAM Review 2009) do: for every start x of the tail the exponent is
 //! Hill's, α = 1 + k / Σ log(λᵢ/x) over the k eigenvalues of at least x, and the start is taken at which the law lies
@@ -33,7 +33,7 @@ pub(super) fn spectra(block: &Block) -> Vec<Spectrum> {
     matrices.map(spectrum).collect()
 }
 
-/// Eigenvalues of WᵀW that are above rounding, largest first.
+/// Eigenvalues of `WᵀW` that are above rounding, largest first.
 fn eigenvalues(values: &[f32], rows: usize, columns: usize) -> Vec<f64> {
     let values = values.iter().map(|&v| f64::from(v));
     let w = DMatrix::from_row_iterator(rows, columns, values);

@@ -57,7 +57,7 @@ struct Position {
 impl Channels {
     fn entropies(self, sample: &Sample) -> Vec<Position> {
         let size = |values: &[f64]| {
-            if self.absolute { mean(values.iter().map(|v| v.abs())) } else { self.signed(values).abs() }
+            if self.absolute { mean(values.iter().map(|v| v.abs())) } else { signed(values).abs() }
         };
         let of_position = |i: usize| {
             let sizes: Vec<f64> =
@@ -71,15 +71,11 @@ impl Channels {
         &values[i * self.width..(i + 1) * self.width]
     }
 
-    fn signed(self, values: &[f64]) -> f64 {
-        mean(values.iter().copied())
-    }
-
     /// Adds `factor` times a position's derivative by the saliencies.
     fn add_slope(self, sample: &Sample, i: usize, position: &Position, factor: f64, slopes: &mut [Vec<f64>]) {
         for ((values, slope), by_size) in sample.values.iter().zip(slopes).zip(&position.slopes) {
             let values = self.row(values, i);
-            let (of_mean, each) = (sign(self.signed(values)), factor * by_size / self.width as f64);
+            let (of_mean, each) = (sign(signed(values)), factor * by_size / self.width as f64);
             let slope = &mut slope[i * self.width..(i + 1) * self.width];
             for (to, value) in slope.iter_mut().zip(values) {
                 *to += each * if self.absolute { sign(*value) } else { of_mean };
@@ -95,6 +91,10 @@ impl Position {
         let entropy = -sizes.iter().zip(&logs).map(|(q, log)| q / total * log).sum::<f64>();
         Self { entropy, slopes: logs.iter().map(|log| -(log + entropy) / total).collect() }
     }
+}
+
+fn signed(values: &[f64]) -> f64 {
+    mean(values.iter().copied())
 }
 
 fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {

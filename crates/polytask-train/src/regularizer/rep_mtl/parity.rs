@@ -49,6 +49,13 @@ struct Network<'a> {
     log_losses: bool,
 }
 
+/// What was observed, and the gradient of the whole objective.
+struct Solved<'a> {
+    observed: Vec<(&'static str, f64)>,
+    by_states: Vec<f64>,
+    by_head: BTreeMap<&'a str, Vec<f64>>,
+}
+
 impl<'a> Network<'a> {
     fn new(case: &'a Case) -> Self {
         let mut starts = vec![0];
@@ -119,7 +126,7 @@ impl<'a> Network<'a> {
     }
 
     /// What was observed, the gradient by the states and by each head.
-    fn solve(&self, difference: f64) -> (Vec<(&'static str, f64)>, Vec<f64>, BTreeMap<&'a str, Vec<f64>>) {
+    fn solve(&self, difference: f64) -> Solved<'a> {
         let states = self.states();
         let names: Vec<&str> = self.case.tasks.keys().map(String::as_str).collect();
         let own: Vec<_> = names.iter().map(|name| self.gradients(name, &states)).collect();
@@ -143,7 +150,7 @@ impl<'a> Network<'a> {
             by_states = sum(&by_states, &sum(&own.states, &states));
             by_head.insert(*name, sum(&own.head, &head));
         }
-        (penalty.observed, by_states, by_head)
+        Solved { observed: penalty.observed, by_states, by_head }
     }
 }
 
@@ -156,7 +163,7 @@ fn apart(found: &[f64], expected: &[f64]) -> f64 {
 #[test]
 fn both_terms_and_the_similarity_equal_those_of_the_printed_formulas() {
     for case in cases() {
-        let (observed, ..) = Network::new(&case).solve(1e-2);
+        let observed = Network::new(&case).solve(1e-2).observed;
         for (name, expected) in [("tsr", case.tsr), ("csa", case.csa), ("similarity", case.similarity)] {
             let (_, found) = observed.iter().find(|(n, _)| *n == format!("rep-mtl {name}")).unwrap();
             assert!((found - expected).abs() < 1e-6, "{} {name}: {found} {expected}", case.name);
@@ -169,7 +176,7 @@ fn gradients_of_the_whole_objective_equal_a_double_backward() {
     // The difference a training takes, then smaller ones: the error falls with its square.
     for (difference, tolerance) in [(1e-2, 2e-2), (1e-3, 2e-4), (1e-4, 4e-6)] {
         for case in cases() {
-            let (_, by_states, by_head) = Network::new(&case).solve(difference);
+            let Solved { by_states, by_head, .. } = Network::new(&case).solve(difference);
             let gap = apart(&by_states, &case.by_states.concat());
             assert!(gap < tolerance, "{} states {difference}: {gap}", case.name);
             for (name, expected) in &case.by_head {

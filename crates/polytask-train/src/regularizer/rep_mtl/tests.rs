@@ -47,11 +47,11 @@ fn moved(saliencies: &Saliencies, (b, t, i): (usize, usize, usize), h: f64) -> S
 fn check_slopes(params: &Value, saliencies: &Saliencies, h: f64) {
     let slopes = slopes(params, saliencies);
     let largest = slopes.iter().flatten().flatten().fold(0.0, |m: f64, v| m.max(v.abs()));
-    for (b, sample) in saliencies.samples.iter().enumerate() {
-        for (t, values) in sample.values.iter().enumerate() {
-            for i in 0..values.len() {
+    for (b, slopes) in slopes.iter().enumerate() {
+        for (t, slopes) in slopes.iter().enumerate() {
+            for (i, found) in slopes.iter().enumerate() {
                 let at = |h| value(params, &moved(saliencies, (b, t, i), h));
-                let (found, expected) = (slopes[b][t][i], (at(h) - at(-h)) / (2.0 * h));
+                let expected = (at(h) - at(-h)) / (2.0 * h);
                 assert!(
                     (found - expected).abs() < 1e-6 * (largest + expected.abs()) + 1e-9,
                     "{params} sample {b} task {t} value {i}: {found} {expected}"
