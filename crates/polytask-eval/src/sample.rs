@@ -130,6 +130,7 @@ pub(crate) fn report() -> RunReport {
         single_losses: curves(1.4, 0.21, 1100, 0.05),
         valid: TASKS.iter().enumerate().map(valid).collect(),
         conflict: conflict(),
+        diagnosis: None,
         data: DataCard {
             tasks: TASKS.iter().enumerate().map(|(i, task)| card(task.0, task.1, i)).collect(),
             leaks: vec![Leak {

@@ -59,14 +59,14 @@ fn row(task: &TaskReport, layout: Layout) -> Vec<String> {
 }
 
 /// A name without control characters, which would break the lines (or speak to the terminal).
-fn plain(name: &str) -> String {
+pub(crate) fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// Widest name in the narrow layouts.
 const NAME: usize = 24;
 
-fn shortened(name: &str) -> String {
+pub(crate) fn shortened(name: &str) -> String {
     if name.width() <= NAME {
         return name.into();
     }
@@ -92,7 +92,7 @@ fn delta(task: &TaskReport, with_range: bool) -> String {
 }
 
 /// Rows as lines of equal columns, with a rule under the first.
-fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+pub(crate) fn aligned(rows: &[Vec<String>]) -> Vec<String> {
     let n = rows.first().map_or(0, Vec::len);
     let widths: Vec<usize> =
         (0..n).map(|c| rows.iter().map(|row| row[c].width()).max().unwrap_or(0)).collect();
@@ -147,7 +147,7 @@ fn summary(report: &RunReport) -> Vec<String> {
 }
 
 /// A sentence in lines of at most `width` columns, broken between words.
-fn wrapped(line: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrapped(line: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in line.split(' ') {
         let current = lines.last_mut().expect("starts with one line");
