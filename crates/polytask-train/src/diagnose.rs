@@ -36,8 +36,7 @@ pub const MEASUREMENTS: u64 = 24;
 
 /// The record of a training as the report keeps it; none when nothing was measured.
 pub(crate) fn record(names: &[String], measurements: &[Measurement]) -> Option<Diagnosis> {
-    let record =
-        || Diagnosis { tasks: names.to_vec(), rho: RHO, measurements: measurements.to_vec() };
+    let record = || Diagnosis { tasks: names.to_vec(), rho: RHO, measurements: measurements.to_vec() };
     (!measurements.is_empty()).then(record)
 }
 
@@ -89,7 +88,14 @@ impl Trainer<'_> {
             }
             let gradient = engine.rows(trunk, &evaluation, &[i])?.values;
             if norm(&gradient) > 0.0 {
-                self.look_ahead(&batch, &evaluation, &before, (i, &gradient), (step, length), &mut measurement)?;
+                self.look_ahead(
+                    &batch,
+                    &evaluation,
+                    &before,
+                    (i, &gradient),
+                    (step, length),
+                    &mut measurement,
+                )?;
             }
         }
         Ok(Some(measurement))
@@ -193,7 +199,13 @@ impl Losses {
 
 fn empty(step: u64, n: usize) -> Measurement {
     let square = vec![vec![None; n]; n];
-    Measurement { step, loss: vec![None; n], cosine: square.clone(), affinity: square, sharpness: vec![None; n] }
+    Measurement {
+        step,
+        loss: vec![None; n],
+        cosine: square.clone(),
+        affinity: square,
+        sharpness: vec![None; n],
+    }
 }
 
 /// The values with a norm of |`length`|; zeros stay zeros.
@@ -240,7 +252,9 @@ mod tests {
     }
 
     fn gradient(step: u32) -> Vec<f32> {
-        (0..N).map(|k| (k as f32 + 1.0) * 0.1 * if (k as u32 + step).is_multiple_of(3) { -1.0 } else { 1.0 }).collect()
+        (0..N)
+            .map(|k| (k as f32 + 1.0) * 0.1 * if (k as u32 + step).is_multiple_of(3) { -1.0 } else { 1.0 })
+            .collect()
     }
 
     /// A block after four steps of `adamw`, its moments, and how far the last step moved it.
@@ -259,7 +273,8 @@ mod tests {
     fn the_length_is_that_of_the_step_adamw_took_last() {
         let adamw = AdamW { weight_decay: 0.0, ..AdamW::default() };
         let (slot, moved) = stepped(&adamw);
-        let length: f64 = momentum_step(&slot, adamw.betas, adamw.eps).map(|x| x * x).sum::<f64>().sqrt() * 0.01;
+        let length: f64 =
+            momentum_step(&slot, adamw.betas, adamw.eps).map(|x| x * x).sum::<f64>().sqrt() * 0.01;
         assert!((length / norm(&moved) - 1.0).abs() < 1e-4, "{length} {}", norm(&moved));
     }
 
@@ -287,7 +302,8 @@ mod tests {
 
     #[test]
     fn a_loss_of_zero_has_no_affinity() {
-        let (before, after) = (Losses(vec![Some(0.0), Some(2.0), None]), Losses(vec![Some(1.0), Some(1.0), Some(1.0)]));
+        let (before, after) =
+            (Losses(vec![Some(0.0), Some(2.0), None]), Losses(vec![Some(1.0), Some(1.0), Some(1.0)]));
         assert_eq!([0, 1, 2].map(|task| before.affinity(&after, task)), [None, Some(0.5), None]);
         assert_eq!(before.rise(&after, 1), Some(-1.0));
     }

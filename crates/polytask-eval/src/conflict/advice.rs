@@ -137,7 +137,8 @@ fn down_weights(conflict: &Conflict) -> Vec<Advice> {
     let hurts = |name: &str| -> Vec<(&Harm, &Culprit)> {
         let culprits = |harm| move |culprit| (harm, culprit);
         let all = conflict.harms.iter().flat_map(|harm| harm.by.iter().map(culprits(harm)));
-        all.filter(|(harm, culprit)| culprit.task == name && conflict.are_together(name, &harm.task)).collect()
+        all.filter(|(harm, culprit)| culprit.task == name && conflict.are_together(name, &harm.task))
+            .collect()
     };
     let advise = |task: &TaskFinding| {
         let hurt = hurts(&task.task);
@@ -145,7 +146,8 @@ fn down_weights(conflict: &Conflict) -> Vec<Advice> {
             return None;
         }
         let names: Vec<&str> = hurt.iter().map(|(harm, _)| harm.task.as_str()).collect();
-        let gains = if is_above(task.delta.as_ref()) { "gains itself" } else { "loses nothing clearly itself" };
+        let gains =
+            if is_above(task.delta.as_ref()) { "gains itself" } else { "loses nothing clearly itself" };
         let text = format!(
             "down-weight {} (`--set task.{}.loss_weight=0.5`): it hurts {} ({}) and {gains}",
             task.task,

@@ -121,7 +121,8 @@ fn draw_effects(evidence: &Evidence, seed: u64, draw: u64) -> Square<f64> {
         interval.map_or(0.0, |interval| interval.value + error(&interval) * noise)
     };
     let changes: Vec<f64> = evidence.relative.iter().map(&mut drawn).collect();
-    let affinity: Square<f64> = evidence.affinity.iter().map(|row| row.iter().map(&mut drawn).collect()).collect();
+    let affinity: Square<f64> =
+        evidence.affinity.iter().map(|row| row.iter().map(&mut drawn).collect()).collect();
     // Exponential weights, scaled to their sum, are even over all ways to share.
     let mut even = |_| -(1.0 - rng.uniform()).ln();
     square(n, |j| attribute(j, changes[j], &affinity.iter().map(|row| row[j]).collect::<Vec<_>>(), &mut even))

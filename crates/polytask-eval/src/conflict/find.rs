@@ -5,7 +5,9 @@ use polytask_core::report::{Diagnosis, Interval, Measurement, RunReport, Score, 
 use super::effects::{Effects, Evidence, Square};
 use super::estimate::{self, is_below, mean};
 use super::grouping::{self, EXACT, Worth};
-use super::{CONFLICT_VERSION, Conflict, Culprit, Grouping, Harm, Table, TaskFinding, Verified, advice, relative};
+use super::{
+    CONFLICT_VERSION, Conflict, Culprit, Grouping, Harm, Table, TaskFinding, Verified, advice, relative,
+};
 
 /// Metrics that are zero for predictions that know nothing.
 const ZERO_AT_CHANCE: &[&str] = &["mcc", "pearson", "r2", "spearman"];
@@ -24,16 +26,20 @@ impl<'a> Findings<'a> {
     pub(super) fn new(report: &'a RunReport, diagnosis: &'a Diagnosis) -> Self {
         let scores = |task: &String| report.tasks.iter().find(|scores| scores.task == *task);
         let names = diagnosis.tasks.iter().enumerate();
-        let tasks: Vec<TaskFinding> = names.map(|(i, task)| finding(task, scores(task), i, diagnosis)).collect();
+        let tasks: Vec<TaskFinding> =
+            names.map(|(i, task)| finding(task, scores(task), i, diagnosis)).collect();
         let affinity = means(diagnosis, |m| &m.affinity);
-        let evidence =
-            Evidence { relative: tasks.iter().map(|task| task.relative).collect(), affinity: affinity.clone() };
+        let evidence = Evidence {
+            relative: tasks.iter().map(|task| task.relative).collect(),
+            affinity: affinity.clone(),
+        };
         let effects = Effects::new(&evidence, report.lineage.seed);
         Self { report, diagnosis, tasks, cosine: means(diagnosis, |m| &m.cosine), affinity, effects }
     }
 
     pub(super) fn conflict(self, models: Option<usize>) -> Conflict {
-        let (kept, noise): (Vec<usize>, Vec<usize>) = (0..self.tasks.len()).partition(|&i| !self.tasks[i].is_noise);
+        let (kept, noise): (Vec<usize>, Vec<usize>) =
+            (0..self.tasks.len()).partition(|&i| !self.tasks[i].is_noise);
         let limit = models.unwrap_or(kept.len());
         let budgets = grouping::best(&kept, limit, |group| self.worth(group));
         let suggested = self.fewest(&budgets);
@@ -69,7 +75,8 @@ impl<'a> Findings<'a> {
 
     /// Sum over a group's tasks of the mean affinity of the others' steps to it.
     fn group_affinity(&self, group: &[usize]) -> f64 {
-        let onto = |j: usize| group.iter().filter(move |&&i| i != j).filter_map(move |&i| self.affinity[i][j]);
+        let onto =
+            |j: usize| group.iter().filter(move |&&i| i != j).filter_map(move |&i| self.affinity[i][j]);
         group.iter().filter_map(|&j| Some(mean(onto(j).map(|z| z.value))?.value)).sum()
     }
 
@@ -99,9 +106,7 @@ impl<'a> Findings<'a> {
     /// Effects of tasks on tasks that have a change.
     fn effect(&self) -> Table<f64> {
         let central: &Square<f64> = &self.effects.central;
-        let cell = |i: usize, j: usize| {
-            (i != j && self.tasks[j].relative.is_some()).then_some(central[i][j])
-        };
+        let cell = |i: usize, j: usize| (i != j && self.tasks[j].relative.is_some()).then_some(central[i][j]);
         let n = self.tasks.len();
         (0..n).map(|i| (0..n).map(|j| cell(i, j)).collect()).collect()
     }
@@ -134,11 +139,15 @@ impl<'a> Findings<'a> {
     fn notes(&self, kept: usize) -> Vec<String> {
         let mut notes = Vec::new();
         if kept > EXACT {
-            notes.push(format!("groupings of {kept} tasks are found greedily; up to {EXACT} the search is exact"));
+            notes.push(format!(
+                "groupings of {kept} tasks are found greedily; up to {EXACT} the search is exact"
+            ));
         }
         let n = self.diagnosis.measurements.len();
         if n < 5 {
-            notes.push(format!("{n} measurements are few; more steps or a smaller `--every` narrow the intervals"));
+            notes.push(format!(
+                "{n} measurements are few; more steps or a smaller `--every` narrow the intervals"
+            ));
         }
         for task in self.tasks.iter().filter(|task| task.relative.is_none() && !task.is_noise) {
             notes.push(format!("task `{}` has no relative change and does not enter Δm", task.task));
@@ -157,7 +166,8 @@ impl<'a> Findings<'a> {
             .filter(|&(i, j)| self.affinity[i][j].is_none() && self.affinity[j][i].is_none())
             .map(|(i, j)| format!("{} and {}", self.tasks[i].task, self.tasks[j].task))
             .collect();
-        (!apart.is_empty()).then(|| format!("nothing is known of what these do to each other: {}", apart.join(", ")))
+        (!apart.is_empty())
+            .then(|| format!("nothing is known of what these do to each other: {}", apart.join(", ")))
     }
 }
 
@@ -177,11 +187,12 @@ fn finding(task: &str, scores: Option<&TaskReport>, i: usize, diagnosis: &Diagno
     }
 }
 
-/// Whether neither model is above chance, as far as a metric can tell: one that is zero there.
+/// Whether neither model can be told from chance, as far as a metric says: one that is zero there.
 fn is_noise(report: &TaskReport) -> bool {
     let at_chance = |scores: &[Score]| {
         let told = scores.iter().find(|score| ZERO_AT_CHANCE.contains(&score.metric.as_str()));
-        told.is_some_and(|score| score.interval.low <= 0.0 || score.interval.value.is_nan())
+        // Clearly below chance is no noise: something is learned there, if only the opposite.
+        told.is_some_and(|score| !(score.interval.low > 0.0 || score.interval.high < 0.0))
     };
     at_chance(&report.single) && at_chance(&report.joint)
 }

@@ -28,7 +28,11 @@ impl Worth {
     }
 
     fn is_above(self, other: Self) -> bool {
-        if (self.total - other.total).abs() > TIE { self.total > other.total } else { self.tie > other.tie + TIE }
+        if (self.total - other.total).abs() > TIE {
+            self.total > other.total
+        } else {
+            self.tie > other.tie + TIE
+        }
     }
 }
 

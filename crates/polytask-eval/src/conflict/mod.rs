@@ -87,7 +87,7 @@ pub struct TaskFinding {
     pub sharpness: Option<Interval>,
     /// The same as a share of its loss.
     pub relative_sharpness: Option<Interval>,
-    /// Neither alone nor jointly above chance.
+    /// Neither alone nor jointly to be told from chance.
     pub is_noise: bool,
 }
 
@@ -175,7 +175,8 @@ pub fn verify(conflict: &mut Conflict, reports: &[TaskReport]) {
 /// no interval.
 fn relative(task: &TaskReport) -> Option<Interval> {
     let (delta, single) = (task.delta?, task.single.first()?);
-    let factor = if crate::words::in_target_unit(&single.metric) { 1.0 } else { 1.0 / single.interval.value.abs() };
+    let factor =
+        if crate::words::in_target_unit(&single.metric) { 1.0 } else { 1.0 / single.interval.value.abs() };
     let is_away_from_zero = single.interval.low > 0.0 || single.interval.high < 0.0;
     let change = Interval { value: delta.value * factor, low: delta.low * factor, high: delta.high * factor };
     let is_finite = [change.value, change.low, change.high].iter().all(|x| x.is_finite());

@@ -10,9 +10,14 @@ use crate::words::{self, plural, signed, signed_range};
 /// Tables, evidence and advice, no line wider than `width` columns if that is possible.
 pub fn text(conflict: &Conflict, width: usize) -> String {
     let measured = plural(conflict.diagnosis.measurements.len(), "measurement");
-    let mut lines = vec![format!("{measured} over {}", plural(conflict.steps as usize, "step")), String::new()];
+    let mut lines =
+        vec![format!("{measured} over {}", plural(conflict.steps as usize, "step")), String::new()];
     lines.extend(aligned(&tasks(conflict)));
-    lines.extend([String::new(), "cosine of gradients · affinity: share of its loss a column's task loses by a step on the row's".into()]);
+    lines.extend([
+        String::new(),
+        "cosine of gradients · affinity: share of its loss a column's task loses by a step on the row's"
+            .into(),
+    ]);
     lines.extend(aligned(&affinities(conflict)));
     lines.push(String::new());
     lines.extend(aligned(&budgets(conflict)));
@@ -29,8 +34,10 @@ pub fn text(conflict: &Conflict, width: usize) -> String {
 fn tasks(conflict: &Conflict) -> Vec<Vec<String>> {
     let head = ["task", "metric", "joint", "single", "delta", "sharpness"].map(String::from).to_vec();
     let row = |task: &TaskFinding| {
-        let score = |x: &Option<Interval>| x.map_or_else(|| "–".into(), |x| words::value(&task.metric, x.value));
-        let delta = task.delta.map_or_else(|| "–".into(), |d| format!("{} {}", signed(d.value, 1), signed_range(d)));
+        let score =
+            |x: &Option<Interval>| x.map_or_else(|| "–".into(), |x| words::value(&task.metric, x.value));
+        let delta =
+            task.delta.map_or_else(|| "–".into(), |d| format!("{} {}", signed(d.value, 1), signed_range(d)));
         let sharpness = task.relative_sharpness.as_ref().map_or_else(|| "–".into(), affinity);
         let name = shortened(&plain(&task.task));
         vec![name, task.metric.clone(), score(&task.joint), score(&task.single), delta, sharpness]
@@ -48,7 +55,13 @@ fn affinities(conflict: &Conflict) -> Vec<Vec<String>> {
         let cosine = conflict.cosine[i][j].map_or_else(|| "–".into(), |cosine| signed(cosine.value, 2));
         let affinity = conflict.affinity[i][j].map_or_else(
             || "–".into(),
-            |z| format!("{} %{}", signed(z.value * 100.0, 2), if z.low > 0.0 || z.high < 0.0 { "*" } else { "" }),
+            |z| {
+                format!(
+                    "{} %{}",
+                    signed(z.value * 100.0, 2),
+                    if z.low > 0.0 || z.high < 0.0 { "*" } else { "" }
+                )
+            },
         );
         format!("{cosine} · {affinity}")
     };
@@ -72,7 +85,11 @@ fn budgets(conflict: &Conflict) -> Vec<Vec<String>> {
 fn harms(conflict: &Conflict) -> Vec<String> {
     let line = |harm: &super::Harm| {
         let by: Vec<String> = harm.by.iter().map(evidence).collect();
-        let by = if by.is_empty() { "no single task's steps raise its loss clearly".into() } else { by.join("; ") };
+        let by = if by.is_empty() {
+            "no single task's steps raise its loss clearly".into()
+        } else {
+            by.join("; ")
+        };
         format!("evidence: {}: {by}", in_short(harm))
     };
     conflict.harms.iter().map(line).collect()
@@ -85,6 +102,7 @@ fn verified(conflict: &Conflict) -> Option<String> {
         Some(false) => "the intervals do not overlap",
         None => "there is nothing to compare",
     };
-    let (predicted, measured) = (with_range(verified.predicted.as_ref()), with_range(verified.measured.as_ref()));
+    let (predicted, measured) =
+        (with_range(verified.predicted.as_ref()), with_range(verified.measured.as_ref()));
     Some(format!("verified: predicted Δm {predicted} %, measured {measured} %; {agrees}"))
 }

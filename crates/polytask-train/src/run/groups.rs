@@ -96,7 +96,8 @@ impl Run<'_> {
         }
         let Prepared { suite, dataset, .. } = self.prepared;
         let plan = Plan::new(suite, dataset).for_tasks(group);
-        let (trained, _, (trunk, heads)) = self.train(&name, group, plan, &suite.train.weighting, observer)?;
+        let (trained, _, (trunk, heads)) =
+            self.train(&name, group, plan, &suite.train.weighting, observer)?;
         let mut model = Model::of_run(self.prepared, &self.parts.heads, heads);
         model.tasks.retain(|task| names.contains(&task.info.name.as_str()));
         model.save(&trunk, &folder.join("model"))?;
