@@ -48,7 +48,7 @@ pub(super) fn evidence(culprit: &Culprit) -> String {
 }
 
 /// An affinity in percent of the loss.
-pub(super) fn affinity(affinity: &Interval) -> String {
+pub(crate) fn affinity(affinity: &Interval) -> String {
     let half = (affinity.high - affinity.low) / 2.0;
     let digits = if affinity.value.abs() < 0.01 { 2 } else { 1 };
     format!("{} % ± {}", signed(affinity.value * 100.0, digits), number(half * 100.0, digits))
@@ -69,12 +69,12 @@ pub(super) fn listed(names: &[&str]) -> String {
 }
 
 /// `{sts, twin} | {opposite}`.
-pub(super) fn braces(groups: &[Vec<String>]) -> String {
+pub(crate) fn braces(groups: &[Vec<String>]) -> String {
     groups.iter().map(|group| format!("{{{}}}", group.join(", "))).collect::<Vec<_>>().join(" | ")
 }
 
 /// `+1.1 [0.2, 2.0]`, or a dash.
-pub(super) fn with_range(interval: Option<&Interval>) -> String {
+pub(crate) fn with_range(interval: Option<&Interval>) -> String {
     interval.map_or_else(|| "–".into(), |x| format!("{} {}", signed(x.value, 1), signed_range(*x)))
 }
 

@@ -14,6 +14,7 @@ use polytask_core::report::{Diagnosis, Interval, RunReport, TaskReport};
 use polytask_core::{Problem, Result};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use advice::{affinity, braces, percent, with_range};
 pub use grouping::EXACT;
 pub use text::text;
 
@@ -40,8 +41,11 @@ pub struct Conflict {
     pub cosine: Table<Interval>,
     /// Share of measurements in which two gradients pointed against each other, `[tasks][tasks]`.
     pub conflicting: Table<f64>,
-    /// `[i][j]`: mean share of its loss that task j loses by a step on task i.
+    /// `[i][j]`: mean share of its loss that task j loses by a step on task i (Fifty et al. 2021).
     pub affinity: Table<Interval>,
+    /// `[i][j]`: the same, each measurement in units of the largest effect that any step, its own included, had on
+    /// task j: 1 helps like its own step, −1 undoes it. What findings and groupings rest on.
+    pub relative_affinity: Table<Interval>,
     /// `[i][j]`: percent of task j's score that the joint training's change of j puts down to task i.
     pub effect: Table<f64>,
     /// Tasks that lost clearly, with those whose steps raised their loss clearly.
@@ -107,7 +111,7 @@ pub struct Harm {
 pub struct Culprit {
     /// Its name.
     pub task: String,
-    /// Mean affinity of its steps to the task that lost.
+    /// Mean relative affinity of its steps to the task that lost.
     pub affinity: Interval,
     /// Mean cosine of their gradients.
     pub cosine: Option<f64>,
@@ -124,7 +128,7 @@ pub struct Grouping {
     pub delta_m: Option<Interval>,
     /// Predicted change of each task in percent, by name.
     pub tasks: Vec<(String, Option<Interval>)>,
-    /// Sum over the tasks of the mean affinity of their companions, the score of Fifty et al. 2021.
+    /// Sum over the tasks of the mean relative affinity of their companions.
     pub affinity: f64,
 }
 
@@ -181,4 +185,133 @@ fn relative(task: &TaskReport) -> Option<Interval> {
     let change = Interval { value: delta.value * factor, low: delta.low * factor, high: delta.high * factor };
     let is_finite = [change.value, change.low, change.high].iter().all(|x| x.is_finite());
     (is_away_from_zero && is_finite).then_some(change)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::report;
+
+    fn kinds(found: &Conflict, kind: &str) -> Vec<Vec<String>> {
+        found.advice.iter().filter(|advice| advice.kind == kind).map(|advice| advice.tasks.clone()).collect()
+    }
+
+    #[test]
+    fn the_harm_that_was_put_in_is_the_one_that_is_found() {
+        let found = conflict(&report(), None).unwrap();
+        let intent = found.harms.iter().find(|harm| harm.task == "intent").unwrap();
+        assert_eq!(intent.by.iter().map(|culprit| culprit.task.as_str()).collect::<Vec<_>>(), ["search"]);
+        assert!(
+            intent.by[0].affinity.high < 0.0
+                && (intent.by[0].effect - intent.delta.value / 0.9331).abs() < 1e-9
+        );
+        let suggestion = found.suggestion();
+        let together = |a: &str, b: &str| {
+            suggestion.groups.iter().any(|g| g.contains(&a.into()) && g.contains(&b.into()))
+        };
+        assert!(!together("intent", "search"), "{suggestion:?}");
+        assert!(found.verdict.starts_with("search hurts intent (−2.1 ± 0.7)"), "{}", found.verdict);
+        let gain = suggestion.delta_m.unwrap().value - found.together.unwrap().value;
+        assert!(gain > 0.0 && found.suggested > 0);
+    }
+
+    #[test]
+    fn one_model_leaves_down_weighting() {
+        let found = conflict(&report(), Some(1)).unwrap();
+        assert_eq!((found.budgets.len(), found.suggestion().groups.len()), (1, 1));
+        assert_eq!(kinds(&found, "down-weight"), [["search", "intent"]]);
+        assert!(kinds(&found, "split").is_empty() && kinds(&found, "together").len() == 1);
+        // The tagging task lost as well, to nobody in particular.
+        let lost: Vec<&str> = found.harms.iter().map(|harm| harm.task.as_str()).collect();
+        let own = kinds(&found, "own-capacity");
+        assert_eq!((lost.len(), own.len()), (2, 1));
+        assert_eq!(own[0][0], lost[1]);
+    }
+
+    #[test]
+    fn nothing_hurts_nothing_is_split() {
+        let mut calm = report();
+        calm.tasks
+            .iter_mut()
+            .for_each(|task| task.delta = Some(Interval { value: 0.4, low: -0.2, high: 1.0 }));
+        let found = conflict(&calm, None).unwrap();
+        assert_eq!((found.suggested, kinds(&found, "together").len(), found.advice.len()), (0, 1, 1));
+        assert!(
+            found.verdict.starts_with("nothing hurts clearly: train all tasks together"),
+            "{}",
+            found.verdict
+        );
+    }
+
+    #[test]
+    fn a_task_at_chance_is_noise_and_one_below_chance_is_not() {
+        let with_sts = |low: f64, high: f64| {
+            let mut report = report();
+            let interval = Interval { value: f64::midpoint(low, high), low, high };
+            let sts = &mut report.tasks[0];
+            (sts.joint[0].interval, sts.single[0].interval) = (interval, interval);
+            conflict(&report, None).unwrap()
+        };
+        let noise = with_sts(-0.03, 0.05);
+        assert_eq!(
+            (noise.left_out.as_slice(), kinds(&noise, "leave-out").len()),
+            (&["sts".to_string()][..], 1)
+        );
+        assert!(
+            noise.tasks[0].relative.is_none() && !noise.budgets[0].groups.concat().contains(&"sts".into())
+        );
+        assert!(with_sts(-0.5, -0.3).left_out.is_empty() && with_sts(0.3, 0.5).left_out.is_empty());
+    }
+
+    #[test]
+    fn a_suggestion_of_models_of_their_own_is_measured_as_zero() {
+        let mut found = conflict(&report(), None).unwrap();
+        let names: Vec<String> = found.tasks.iter().map(|task| task.task.clone()).collect();
+        let alone =
+            names.iter().map(|name| (name.clone(), Some(Interval { value: 0.0, low: 0.0, high: 0.0 })));
+        let groups = names.iter().map(|name| vec![name.clone()]).collect();
+        found.budgets = vec![Grouping { groups, tasks: alone.collect(), ..Grouping::default() }];
+        found.suggested = 0;
+        verify(&mut found, &[]);
+        assert_eq!(found.verified.unwrap().measured.unwrap().value, 0.0);
+        found.verified = None;
+        let mut whole = conflict(&report(), Some(1)).unwrap();
+        verify(&mut whole, &report().tasks);
+        let verified = whole.verified.unwrap();
+        assert!((verified.measured.unwrap().value - whole.together.unwrap().value).abs() < 1e-9);
+        assert_eq!(verified.agrees, Some(true));
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_said() {
+        let unmeasured = RunReport { diagnosis: None, ..report() };
+        assert!(conflict(&unmeasured, None).unwrap_err().to_string().contains("no measurements"));
+        let mut one = report();
+        one.tasks.truncate(1);
+        assert!(conflict(&one, None).unwrap_err().to_string().contains("one task"));
+    }
+
+    #[test]
+    fn the_file_of_findings_reads_back() {
+        let found = conflict(&report(), None).unwrap();
+        let back: Conflict = serde_json::from_str(&serde_json::to_string(&found).unwrap()).unwrap();
+        assert_eq!(back.verdict, found.verdict);
+        assert_eq!((back.budgets, back.effect), (found.budgets, found.effect));
+    }
+
+    #[test]
+    fn the_printed_text_fits_and_names_everything() {
+        let mut found = conflict(&report(), None).unwrap();
+        verify(&mut found, &report().tasks);
+        let text = text(&found, 110);
+        for part in [
+            "20 measurements over 1\u{202f}200 steps",
+            "search hurts intent",
+            "≤ 2",
+            "←",
+            "verified: predicted",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 mod common;
 
 mod baselines;
+mod diagnosis;
 mod isolation;
 mod kinds;
 mod losses;

@@ -6,6 +6,7 @@ use anyhow::Result;
 use polytask_core::report::{RunReport, TaskReport};
 use polytask_core::{Suite, atomic};
 use polytask_eval::conflict::{self, Conflict};
+use polytask_eval::html;
 use polytask_train::prepare::prepare;
 use polytask_train::run::{self, Prepared};
 
@@ -125,6 +126,7 @@ impl Args {
 
 fn write(found: &Conflict, out: &Path) -> Result<()> {
     atomic::create_dir(out)?;
+    html::write_conflict(found, &out.join("conflict.html"))?;
     Ok(atomic::write_json(&out.join("conflict.json"), found)?)
 }
 
@@ -133,5 +135,5 @@ fn show(found: &Conflict, out: &Path, json: bool) -> Result<()> {
         return output::json(found);
     }
     output::line(conflict::text(found, output::width()).trim_end())?;
-    output::line(format!("\nfindings  {}", out.join("conflict.json").display()))
+    output::line(format!("\nfindings  {}", out.join("conflict.html").display()))
 }
