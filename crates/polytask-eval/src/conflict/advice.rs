@@ -41,17 +41,22 @@ pub(super) fn in_short(harm: &Harm) -> String {
     format!("{who} {} ({})", harm.task, plus_minus(&harm.delta))
 }
 
-/// Evidence against a culprit: `wic: affinity −1.2 % ± 0.3, cosine −0.12`.
+/// Evidence against a culprit: `wic: affinity −0.60 ± 0.10, cosine −0.12`.
 pub(super) fn evidence(culprit: &Culprit) -> String {
     let cosine = culprit.cosine.map_or_else(String::new, |cosine| format!(", cosine {}", signed(cosine, 2)));
     format!("{}: affinity {}{cosine}", culprit.task, affinity(&culprit.affinity))
 }
 
-/// An affinity in percent of the loss.
+/// A relative affinity.
 pub(crate) fn affinity(affinity: &Interval) -> String {
-    let half = (affinity.high - affinity.low) / 2.0;
-    let digits = if affinity.value.abs() < 0.01 { 2 } else { 1 };
-    format!("{} % ± {}", signed(affinity.value * 100.0, digits), number(half * 100.0, digits))
+    format!("{} ± {}", signed(affinity.value, 2), number((affinity.high - affinity.low) / 2.0, 2))
+}
+
+/// A share in percent.
+pub(crate) fn percent(share: &Interval) -> String {
+    let half = (share.high - share.low) / 2.0;
+    let digits = if share.value.abs() < 0.01 { 2 } else { 1 };
+    format!("{} % ± {}", signed(share.value * 100.0, digits), number(half * 100.0, digits))
 }
 
 /// `−1.8 ± 0.6`.
@@ -149,7 +154,7 @@ fn down_weights(conflict: &Conflict) -> Vec<Advice> {
         let gains =
             if is_above(task.delta.as_ref()) { "gains itself" } else { "loses nothing clearly itself" };
         let text = format!(
-            "down-weight {} (`--set task.{}.loss_weight=0.5`): it hurts {} ({}) and {gains}",
+            "down-weight {} (`--set task.{}.loss_weight=0.5`): it hurts {} (affinity {}) and {gains}",
             task.task,
             task.task,
             listed(&names),

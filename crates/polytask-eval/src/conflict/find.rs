@@ -19,6 +19,7 @@ pub(super) struct Findings<'a> {
     tasks: Vec<TaskFinding>,
     cosine: Table<Interval>,
     affinity: Table<Interval>,
+    relative_affinity: Table<Interval>,
     effects: Effects,
 }
 
@@ -28,13 +29,13 @@ impl<'a> Findings<'a> {
         let names = diagnosis.tasks.iter().enumerate();
         let tasks: Vec<TaskFinding> =
             names.map(|(i, task)| finding(task, scores(task), i, diagnosis)).collect();
-        let affinity = means(diagnosis, |m| &m.affinity);
-        let evidence = Evidence {
-            relative: tasks.iter().map(|task| task.relative).collect(),
-            affinity: affinity.clone(),
-        };
-        let effects = Effects::new(&evidence, report.lineage.seed);
-        Self { report, diagnosis, tasks, cosine: means(diagnosis, |m| &m.cosine), affinity, effects }
+        let affinity = means(diagnosis, |m| m.affinity.clone());
+        let relative_affinity = means(diagnosis, |m| relative_affinity(&m.affinity));
+        let relative = tasks.iter().map(|task| task.relative).collect();
+        let effects =
+            Effects::new(&Evidence { relative, affinity: relative_affinity.clone() }, report.lineage.seed);
+        let cosine = means(diagnosis, |m| m.cosine.clone());
+        Self { report, diagnosis, tasks, cosine, affinity, relative_affinity, effects }
     }
 
     pub(super) fn conflict(self, models: Option<usize>) -> Conflict {
@@ -61,6 +62,7 @@ impl<'a> Findings<'a> {
             notes: self.notes(kept.len()),
             cosine: self.cosine,
             affinity: self.affinity,
+            relative_affinity: self.relative_affinity,
             tasks: self.tasks,
             ..Conflict::default()
         };
@@ -76,7 +78,7 @@ impl<'a> Findings<'a> {
     /// Sum over a group's tasks of the mean affinity of the others' steps to it.
     fn group_affinity(&self, group: &[usize]) -> f64 {
         let onto =
-            |j: usize| group.iter().filter(move |&&i| i != j).filter_map(move |&i| self.affinity[i][j]);
+            |j: usize| group.iter().filter(move |&&i| i != j).filter_map(move |&i| self.relative_affinity[i][j]);
         group.iter().filter_map(|&j| Some(mean(onto(j).map(|z| z.value))?.value)).sum()
     }
 
@@ -123,7 +125,7 @@ impl<'a> Findings<'a> {
 
     fn culprits(&self, j: usize) -> Vec<Culprit> {
         let culprit = |i: usize| {
-            let affinity = self.affinity[i][j].filter(|z| i != j && is_below(Some(z)))?;
+            let affinity = self.relative_affinity[i][j].filter(|z| i != j && is_below(Some(z)))?;
             Some(Culprit {
                 task: self.tasks[i].task.clone(),
                 affinity,
@@ -198,8 +200,21 @@ fn is_noise(report: &TaskReport) -> bool {
 }
 
 /// Each cell's mean over the measurements.
-fn means(diagnosis: &Diagnosis, table: impl Fn(&Measurement) -> &Table<f64>) -> Table<Interval> {
-    cells(diagnosis.tasks.len(), |i, j| mean(diagnosis.measurements.iter().filter_map(|m| table(m)[i][j])))
+fn means(diagnosis: &Diagnosis, table: impl Fn(&Measurement) -> Table<f64>) -> Table<Interval> {
+    let tables: Vec<Table<f64>> = diagnosis.measurements.iter().map(table).collect();
+    cells(diagnosis.tasks.len(), |i, j| mean(tables.iter().filter_map(|table| table[i][j])))
+}
+
+/// Affinities of a measurement, each column in units of its largest size.
+///
+/// A training moves fast at first: means of plain affinities tell of its first steps and little else. So every
+/// measurement counts alike.
+fn relative_affinity(affinity: &Table<f64>) -> Table<f64> {
+    let n = affinity.len();
+    let finite = |i: usize, j: usize| affinity[i][j].filter(|z| z.is_finite());
+    let largest = |j: usize| (0..n).filter_map(|i| finite(i, j)).map(f64::abs).fold(0.0, f64::max);
+    let units: Vec<f64> = (0..n).map(largest).collect();
+    cells(n, |i, j| finite(i, j).filter(|_| units[j] > 0.0).map(|z| z / units[j]))
 }
 
 /// Share of the measurements of two tasks in which their cosine was below zero.
@@ -240,4 +255,22 @@ fn mean_change(changes: &[Interval]) -> Option<Interval> {
     let square = changes.iter().map(|change| estimate::error(change).powi(2)).sum::<f64>();
     let half = estimate::Z * square.sqrt() / n;
     (n > 0.0).then_some(Interval { value, low: value - half, high: value + half })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_of_affinities_is_in_units_of_its_largest_size() {
+        let affinity = vec![vec![Some(0.2), Some(-0.3)], vec![Some(-0.1), Some(f64::NAN)]];
+        let relative = relative_affinity(&affinity);
+        assert_eq!(relative, [[Some(1.0), Some(-1.0)], [Some(-0.5), None]]);
+        assert_eq!(relative_affinity(&vec![vec![Some(0.0)]]), [[None]]);
+    }
+
+    #[test]
+    fn metrics_that_are_zero_at_chance_are_metrics() {
+        assert!(ZERO_AT_CHANCE.iter().all(|metric| crate::find(metric).is_ok()));
+    }
 }

@@ -2,7 +2,7 @@
 
 use polytask_core::report::Interval;
 
-use super::advice::{affinity, braces, evidence, in_short, with_range};
+use super::advice::{braces, evidence, in_short, percent, with_range};
 use super::{Conflict, TaskFinding};
 use crate::table::{aligned, plain, shortened, wrapped};
 use crate::words::{self, plural, signed, signed_range};
@@ -15,8 +15,7 @@ pub fn text(conflict: &Conflict, width: usize) -> String {
     lines.extend(aligned(&tasks(conflict)));
     lines.extend([
         String::new(),
-        "cosine of gradients · affinity: share of its loss a column's task loses by a step on the row's"
-            .into(),
+        "cosine of gradients · affinity of a step on the row to the column: 1 helps like its own step, −1 undoes it".into(),
     ]);
     lines.extend(aligned(&affinities(conflict)));
     lines.push(String::new());
@@ -38,7 +37,7 @@ fn tasks(conflict: &Conflict) -> Vec<Vec<String>> {
             |x: &Option<Interval>| x.map_or_else(|| "–".into(), |x| words::value(&task.metric, x.value));
         let delta =
             task.delta.map_or_else(|| "–".into(), |d| format!("{} {}", signed(d.value, 1), signed_range(d)));
-        let sharpness = task.relative_sharpness.as_ref().map_or_else(|| "–".into(), affinity);
+        let sharpness = task.relative_sharpness.as_ref().map_or_else(|| "–".into(), percent);
         let name = shortened(&plain(&task.task));
         vec![name, task.metric.clone(), score(&task.joint), score(&task.single), delta, sharpness]
     };
@@ -53,16 +52,9 @@ fn affinities(conflict: &Conflict) -> Vec<Vec<String>> {
             return "·".into();
         }
         let cosine = conflict.cosine[i][j].map_or_else(|| "–".into(), |cosine| signed(cosine.value, 2));
-        let affinity = conflict.affinity[i][j].map_or_else(
-            || "–".into(),
-            |z| {
-                format!(
-                    "{} %{}",
-                    signed(z.value * 100.0, 2),
-                    if z.low > 0.0 || z.high < 0.0 { "*" } else { "" }
-                )
-            },
-        );
+        let star = |z: Interval| if z.low > 0.0 || z.high < 0.0 { "*" } else { "" };
+        let affinity = conflict.relative_affinity[i][j]
+            .map_or_else(|| "–".into(), |z| format!("{}{}", signed(z.value, 2), star(z)));
         format!("{cosine} · {affinity}")
     };
     let row = |(i, name): (usize, &String)| {
