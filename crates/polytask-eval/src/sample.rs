@@ -86,9 +86,13 @@ pub(crate) fn diagnosis() -> Diagnosis {
             let mut cell = |i: usize, j: usize| ((i, j) != (4, 5)).then(|| mean(i, j) + noise * rng.normal());
             (0..n).map(|i| (0..n).map(|j| cell(i, j)).collect()).collect()
         };
-        let hurts = |i: usize, j: usize| if (i, j) == (3, 2) { -0.02 } else { 0.001 };
-        let along = |i: usize, j: usize| if i == j { 1.0 } else { 10.0 * hurts(i, j) };
-        let (cosine, affinity) = (table(&along, 0.02), table(&hurts, 0.002));
+        let does = |i: usize, j: usize| match (i, j) {
+            (3, 2) => -0.02,
+            _ if i == j => 0.02,
+            _ => 0.001,
+        };
+        let along = |i: usize, j: usize| if i == j { 1.0 } else { 10.0 * does(i, j) };
+        let (cosine, affinity) = (table(&along, 0.02), table(&does, 0.0005));
         Measurement { step, loss: vec![Some(0.5); n], cosine, affinity, sharpness: vec![Some(0.01); n] }
     };
     let tasks = TASKS.iter().map(|task| task.0.into()).collect();

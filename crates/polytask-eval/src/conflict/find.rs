@@ -77,8 +77,9 @@ impl<'a> Findings<'a> {
 
     /// Sum over a group's tasks of the mean affinity of the others' steps to it.
     fn group_affinity(&self, group: &[usize]) -> f64 {
-        let onto =
-            |j: usize| group.iter().filter(move |&&i| i != j).filter_map(move |&i| self.relative_affinity[i][j]);
+        let onto = |j: usize| {
+            group.iter().filter(move |&&i| i != j).filter_map(move |&i| self.relative_affinity[i][j])
+        };
         group.iter().filter_map(|&j| Some(mean(onto(j).map(|z| z.value))?.value)).sum()
     }
 

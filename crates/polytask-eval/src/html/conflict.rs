@@ -4,7 +4,9 @@ use polytask_core::report::{Interval, Point};
 use serde::Serialize;
 
 use super::chart::{Chart, chart};
-use crate::conflict::{Advice, Conflict, Grouping, Table, TaskFinding, affinity, braces, with_range};
+use crate::conflict::{
+    Advice, Conflict, Grouping, Table, TaskFinding, affinity, braces, percent, with_range,
+};
 use crate::words::{self, number, plural, signed, signed_range};
 
 /// Most pairs of tasks whose cosine is drawn over training.
@@ -146,7 +148,7 @@ impl<'a> TaskView<'a> {
             } else {
                 blamed.join(", ")
             },
-            sharpness: task.relative_sharpness.as_ref().map_or_else(|| "–".into(), affinity),
+            sharpness: task.relative_sharpness.as_ref().map_or_else(|| "–".into(), percent),
         }
     }
 }
@@ -157,7 +159,7 @@ impl BudgetView {
             models: k + 1,
             groups: braces(&grouping.groups),
             delta_m: with_range(grouping.delta_m.as_ref()),
-            affinity: signed(grouping.affinity * 100.0, 2),
+            affinity: signed(grouping.affinity, 2),
             is_suggested: k == conflict.suggested,
         }
     }
@@ -171,20 +173,23 @@ fn heats(conflict: &Conflict) -> Vec<Heat<'_>> {
         let rows = names.iter().enumerate().map(|(i, name)| (*name, row(i))).collect();
         Heat { title, lead, low, high, names: names.clone(), rows }
     };
-    let (affinities, effects) = (largest(&conflict.affinity, |z| z.value), largest(&conflict.effect, |x| *x));
-    let percent = |interval: &Interval| {
-        format!("[{}, {}]", signed(interval.low * 100.0, 2), signed(interval.high * 100.0, 2))
-    };
+    let effects = largest(&conflict.effect);
+    let range = |x: Interval| format!("[{}, {}]", signed(x.low, 2), signed(x.high, 2));
     vec![
         heat(
             "Affinity",
-            "Mean share of its loss, in percent, that the column's task loses by a step of the shared parameters on the row's \
-             task; below it the 95 % interval over measurements.",
+            "What a step of the shared parameters on the row's task does to the loss of the column's: 1 lowers it like its \
+             own step, −1 undoes that; below it the 95 % interval over measurements. Each measurement is in units of the \
+             largest effect on the column's task.",
             ["raises its loss", "lowers its loss"],
             &|i, j| {
-                let z = conflict.affinity[i][j];
-                let small = z.as_ref().map_or_else(String::new, percent);
-                Cell::new(z.map(|z| z.value), affinities, z.map(|z| signed(z.value * 100.0, 2)), small)
+                let z = conflict.relative_affinity[i][j];
+                Cell::new(
+                    z.map(|z| z.value),
+                    1.0,
+                    z.map(|z| signed(z.value, 2)),
+                    z.map_or_else(String::new, range),
+                )
             },
         ),
         heat(
@@ -203,8 +208,7 @@ fn heats(conflict: &Conflict) -> Vec<Heat<'_>> {
             ["against", "along"],
             &|i, j| {
                 let cosine = conflict.cosine[i][j];
-                let small = cosine
-                    .map_or_else(String::new, |c| format!("[{}, {}]", signed(c.low, 2), signed(c.high, 2)));
+                let small = cosine.map_or_else(String::new, range);
                 Cell::new(cosine.map(|c| c.value), 1.0, cosine.map(|c| signed(c.value, 2)), small)
             },
         ),
@@ -221,12 +225,9 @@ fn heats(conflict: &Conflict) -> Vec<Heat<'_>> {
     ]
 }
 
-/// The largest size off the diagonal.
-fn largest<T>(table: &Table<T>, value: impl Fn(&T) -> f64) -> f64 {
-    let cells =
-        table.iter().enumerate().flat_map(|(i, row)| row.iter().enumerate().filter(move |(j, _)| *j != i));
-    let sizes = cells.filter_map(|(_, cell)| cell.as_ref()).map(|cell| value(cell).abs());
-    sizes.filter(|x| x.is_finite()).fold(0.0, f64::max)
+/// The largest size in a table.
+fn largest(table: &Table<f64>) -> f64 {
+    table.iter().flatten().flatten().map(|x| x.abs()).filter(|x| x.is_finite()).fold(0.0, f64::max)
 }
 
 impl Cell {

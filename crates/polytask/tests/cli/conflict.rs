@@ -38,8 +38,9 @@ fn planted_structure_is_named_and_the_suggestion_verified() {
     // The twins want the same, the reversed task the opposite.
     assert!(found["cosine"][0][1]["low"].as_f64().unwrap() > 0.99);
     assert!(found["cosine"][0][3]["high"].as_f64().unwrap() < -0.5);
+    assert!(found["relative_affinity"][0][1]["low"].as_f64().unwrap() > 0.9);
+    assert!(found["relative_affinity"][0][3]["high"].as_f64().unwrap() < -0.3);
     assert!(found["affinity"][0][1]["low"].as_f64().unwrap() > 0.0);
-    assert!(found["affinity"][0][3]["high"].as_f64().unwrap() < 0.0);
     assert_eq!(
         (found["conflicting"][0][1].as_f64(), found["conflicting"][0][3].as_f64()),
         (Some(0.0), Some(1.0))
@@ -96,7 +97,9 @@ fn tasks_of_other_kinds_and_sources_are_compared_too_within_the_budget() {
 fn what_cannot_be_compared_or_divided_is_refused_before_anything_is_trained() {
     let place = with_suite("");
     has(&place.polytask(&["conflict", "suite.toml", "--models", "4"]).refused(), &["--models 4", "1 to 3"]);
-    has(&place.polytask(&["conflict", "suite.toml", "--models", "0"]).refused(), &["at least 1"]);
+    let none = place.polytask(&["conflict", "suite.toml", "--models", "0"]);
+    assert_eq!(none.code, 2);
+    has(&none.err, &["--models", "at least 1"]);
     let error = place.polytask(&["conflict", "suite.toml", "--set", "task.stz.margin=2"]).refused();
     has(&error, &["stz"]);
     let frozen = "model.freeze=[\"embeddings\", \"layer.0-1\"]";
