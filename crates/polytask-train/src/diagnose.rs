@@ -1,9 +1,9 @@
 //! What the tasks of a joint training do to each other: gradient cosines, affinities by look-ahead, sharpness.
 //!
 //! Inter-task affinity (Fifty, Amid, Zhao, Yu, Anil, Finn: Efficiently Identifying Task Groupings for Multi-Task
-//! Learning, `NeurIPS` 2021): Z(i→j) = 1 − `L_j(θ` after a step on i) / `L_j(θ)`. Only the shared parameters take the step;
-//! heads stay as they are; both losses are of the same batch, under the same dropout masks. The measurements of a
-//! training are averaged by who reads them.
+//! Learning, 2021): Z(i→j) = 1 − loss of j after a step on i / loss of j before. Only the shared parameters take the
+//! step; heads stay as they are; both losses are of the same batch, under the same dropout masks. The measurements of
+//! a training are averaged by who reads them.
 //!
 //! Departures. The paper takes the step with the training's optimiser. A step of AdamW is for nine tenths the momentum
 //! of all tasks and would look the same for every i, so the step on i has AdamW's direction without momentum and
@@ -63,11 +63,8 @@ impl Trainer<'_> {
         let every = self.state.history.diagnose_every;
         let is_due = every > 0 && step.is_multiple_of(every);
         let length = if is_due { self.step_length(step) } else { 0.0 };
-        if length > 0.0 {
-            if let Some(measurement) = self.measure(step, length)? {
-                self.state.history.measurements.push(measurement);
-            }
-        }
+        let measurement = if length > 0.0 { self.measure(step, length)? } else { None };
+        self.state.history.measurements.extend(measurement);
         Ok(())
     }
 

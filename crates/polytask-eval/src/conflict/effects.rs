@@ -86,7 +86,7 @@ impl Effects {
         (tasks > 0).then(|| of_draws(mean(&self.central), self.draws.iter().map(mean).collect()))
     }
 
-    fn total(&self, effects: &Square<f64>, group: &[usize]) -> f64 {
+    fn total(&self, effects: &[Vec<f64>], group: &[usize]) -> f64 {
         let scored = group.iter().filter(|&&task| self.scored[task]);
         scored.map(|&j| group.iter().map(|&i| effects[i][j]).sum::<f64>()).sum()
     }

@@ -210,7 +210,7 @@ fn means(diagnosis: &Diagnosis, table: impl Fn(&Measurement) -> Table<f64>) -> T
 ///
 /// A training moves fast at first: means of plain affinities tell of its first steps and little else. So every
 /// measurement counts alike.
-fn relative_affinity(affinity: &Table<f64>) -> Table<f64> {
+fn relative_affinity(affinity: &[Vec<Option<f64>>]) -> Table<f64> {
     let n = affinity.len();
     let finite = |i: usize, j: usize| affinity[i][j].filter(|z| z.is_finite());
     let largest = |j: usize| (0..n).filter_map(|i| finite(i, j)).map(f64::abs).fold(0.0, f64::max);
@@ -267,7 +267,7 @@ mod tests {
         let affinity = vec![vec![Some(0.2), Some(-0.3)], vec![Some(-0.1), Some(f64::NAN)]];
         let relative = relative_affinity(&affinity);
         assert_eq!(relative, [[Some(1.0), Some(-1.0)], [Some(-0.5), None]]);
-        assert_eq!(relative_affinity(&vec![vec![Some(0.0)]]), [[None]]);
+        assert_eq!(relative_affinity(&[vec![Some(0.0)]]), [[None]]);
     }
 
     #[test]

@@ -4,9 +4,7 @@ use polytask_core::report::{Interval, Point};
 use serde::Serialize;
 
 use super::chart::{Chart, chart};
-use crate::conflict::{
-    Advice, Conflict, Grouping, Table, TaskFinding, affinity, braces, percent, with_range,
-};
+use crate::conflict::{Advice, Conflict, Grouping, TaskFinding, affinity, braces, percent, with_range};
 use crate::words::{self, number, plural, signed, signed_range};
 
 /// Most pairs of tasks whose cosine is drawn over training.
@@ -226,7 +224,7 @@ fn heats(conflict: &Conflict) -> Vec<Heat<'_>> {
 }
 
 /// The largest size in a table.
-fn largest(table: &Table<f64>) -> f64 {
+fn largest(table: &[Vec<Option<f64>>]) -> f64 {
     table.iter().flatten().flatten().map(|x| x.abs()).filter(|x| x.is_finite()).fold(0.0, f64::max)
 }
 
