@@ -88,6 +88,32 @@ pub struct ConflictReport {
     pub n: usize,
 }
 
+/// What the tasks of a joint training did to each other, measured while it ran.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Diagnosis {
+    /// Task names, the order of rows and columns.
+    pub tasks: Vec<String>,
+    /// Length of the ascent step of the sharpness.
+    pub rho: f64,
+    /// The measurements, in order of their steps.
+    pub measurements: Vec<Measurement>,
+}
+
+/// One measurement of a [`Diagnosis`]; `None` where a task was absent or a value is undefined.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Measurement {
+    /// Optimiser step before which it was made, from 1.
+    pub step: u64,
+    /// Each task's loss, `[tasks]`.
+    pub loss: Vec<Option<f64>>,
+    /// Cosines of the gradients of the shared parameters, `[tasks][tasks]`.
+    pub cosine: Vec<Vec<Option<f64>>>,
+    /// Share of its loss that task j loses by a step on task i, `[i][j]`; below zero where the step raises it.
+    pub affinity: Vec<Vec<Option<f64>>>,
+    /// How much each task's loss rises by a step of length `rho` up its own gradient, `[tasks]`.
+    pub sharpness: Vec<Option<f64>>,
+}
+
 /// What the data of a task looks like.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct TaskCard {
@@ -209,6 +235,9 @@ pub struct RunReport {
     pub observed: BTreeMap<String, BTreeMap<String, Vec<Point>>>,
     /// Gradient cosines.
     pub conflict: ConflictReport,
+    /// What the tasks did to each other, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnosis: Option<Diagnosis>,
     /// The data.
     pub data: DataCard,
     /// Tasks that were isolated.

@@ -39,10 +39,10 @@ enum Pace {
     Steps(f64),
 }
 
-/// A plan restricted to a task: the steps of the whole plan in which it occurs.
+/// A plan restricted to some tasks: the steps of the whole plan in which one of them occurs.
 #[derive(Debug, Clone)]
 struct View {
-    task: usize,
+    tasks: Vec<usize>,
     steps: Arc<Vec<u64>>,
 }
 
@@ -75,11 +75,8 @@ impl Plan {
     /// The rows of train that step `i` (from 0) sees, by source; sources without rows are left out.
     pub fn step(&self, i: u64) -> Vec<(usize, Vec<u32>)> {
         match &self.view {
-            None => (0..self.streams.len())
-                .map(|source| (source, self.drawn(source, i)))
-                .filter(|(_, rows)| !rows.is_empty())
-                .collect(),
-            Some(view) => vec![(self.known[view.task].0, self.drawn_of(view.task, view.steps[i as usize]))],
+            None => self.by_source(|source| self.drawn(source, i)),
+            Some(view) => self.by_source(|source| self.drawn_of(&view.tasks, source, view.steps[i as usize])),
         }
     }
 
@@ -109,11 +106,21 @@ impl Plan {
     /// A model trained on this plan sees the task's examples exactly as often as the joint run does.
     #[must_use]
     pub fn for_task(&self, task: usize) -> Self {
-        let steps = (0..self.n_steps).filter(|&i| !self.drawn_of(task, i).is_empty()).collect();
-        Self { view: Some(View { task, steps: Arc::new(steps) }), ..self.clone() }
+        self.for_tasks(&[task])
     }
 
-    /// The step of the joint plan that step `i` of this plan is (the same unless made by [`Plan::for_task`]).
+    /// The same draws as some tasks see them: only steps and rows in which a target of one of them is known.
+    #[must_use]
+    pub fn for_tasks(&self, tasks: &[usize]) -> Self {
+        let occurs = |i: u64| {
+            let mut sources = tasks.iter().map(|&task| self.known[task].0);
+            sources.any(|source| !self.drawn_of(tasks, source, i).is_empty())
+        };
+        let steps = (0..self.n_steps).filter(|&i| occurs(i)).collect();
+        Self { view: Some(View { tasks: tasks.to_vec(), steps: Arc::new(steps) }), ..self.clone() }
+    }
+
+    /// The step of the joint plan that step `i` of this plan is (the same unless made by [`Plan::for_tasks`]).
     pub fn joint_step(&self, i: u64) -> u64 {
         self.view.as_ref().map_or(i, |view| view.steps[i as usize])
     }
@@ -125,12 +132,22 @@ impl Plan {
         (start..ends[i as usize]).map(|position| self.streams[source].row(position)).collect()
     }
 
-    /// Rows a step of the joint plan draws for a task.
-    fn drawn_of(&self, task: usize, i: u64) -> Vec<u32> {
-        let (source, known) = &self.known[task];
-        let mut rows = self.drawn(*source, i);
-        rows.retain(|&row| known[row as usize]);
+    /// Rows a step of the joint plan draws of a source for some tasks.
+    fn drawn_of(&self, tasks: &[usize], source: usize, i: u64) -> Vec<u32> {
+        let of_source = tasks.iter().map(|&task| &self.known[task]).filter(|(s, _)| *s == source);
+        let known: Vec<&Vec<bool>> = of_source.map(|(_, known)| known).collect();
+        if known.is_empty() {
+            return Vec::new();
+        }
+        let mut rows = self.drawn(source, i);
+        rows.retain(|&row| known.iter().any(|known| known[row as usize]));
         rows
+    }
+
+    /// The rows of each source; sources without rows are left out.
+    fn by_source(&self, rows: impl Fn(usize) -> Vec<u32>) -> Vec<(usize, Vec<u32>)> {
+        let all = (0..self.streams.len()).map(|source| (source, rows(source)));
+        all.filter(|(_, rows)| !rows.is_empty()).collect()
     }
 }
 

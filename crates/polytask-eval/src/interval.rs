@@ -86,7 +86,7 @@ fn bootstrap(rows: &Rows, seed: u64, statistic: impl Fn(&[u32]) -> f64 + Sync) -
 }
 
 /// Quantile `q` of sorted values, linear between neighbours; NaN without values.
-fn quantile(sorted: &[f64], q: f64) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
     let place = q * last as f64;
     let (below, share) = (place.floor() as usize, place.fract());

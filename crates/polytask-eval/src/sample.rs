@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use polytask_core::report::{
-    ConflictReport, DataCard, Interval, Isolated, Leak, Lineage, Point, RunReport, Score, TaskCard,
-    TaskReport,
+    ConflictReport, DataCard, Diagnosis, Interval, Isolated, Leak, Lineage, Measurement, Point, RunReport,
+    Score, TaskCard, TaskReport,
 };
 use polytask_core::{Purpose, Rng};
 
@@ -77,6 +77,28 @@ fn conflict() -> ConflictReport {
     ConflictReport { tasks, cosine, conflicting, n: 48 }
 }
 
+/// Measurements in which `intent` is pushed up by `search` and everybody else is let alone.
+pub(crate) fn diagnosis() -> Diagnosis {
+    let n = TASKS.len();
+    let one = |step: u64| {
+        let mut rng = Rng::new(step, Purpose::Bench, &[]);
+        let mut table = |mean: &dyn Fn(usize, usize) -> f64, noise: f64| -> Vec<Vec<Option<f64>>> {
+            let mut cell = |i: usize, j: usize| ((i, j) != (4, 5)).then(|| mean(i, j) + noise * rng.normal());
+            (0..n).map(|i| (0..n).map(|j| cell(i, j)).collect()).collect()
+        };
+        let does = |i: usize, j: usize| match (i, j) {
+            (3, 2) => -0.02,
+            _ if i == j => 0.02,
+            _ => 0.001,
+        };
+        let along = |i: usize, j: usize| if i == j { 1.0 } else { 10.0 * does(i, j) };
+        let (cosine, affinity) = (table(&along, 0.02), table(&does, 0.0005));
+        Measurement { step, loss: vec![Some(0.5); n], cosine, affinity, sharpness: vec![Some(0.01); n] }
+    };
+    let tasks = TASKS.iter().map(|task| task.0.into()).collect();
+    Diagnosis { tasks, rho: 0.05, measurements: (1..=20).map(|m| one(m * 10)).collect() }
+}
+
 fn task((name, kind, metric, joint, single, delta, half): Row) -> TaskReport {
     let second = match kind {
         "similarity" | "regression" => "pearson",
@@ -132,6 +154,7 @@ pub(crate) fn report() -> RunReport {
         valid: TASKS.iter().enumerate().map(valid).collect(),
         observed: BTreeMap::new(),
         conflict: conflict(),
+        diagnosis: Some(diagnosis()),
         data: DataCard {
             tasks: TASKS.iter().enumerate().map(|(i, task)| card(task.0, task.1, i)).collect(),
             leaks: vec![Leak {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use polytask_core::report::{ConflictReport, Isolated, Point};
+use polytask_core::report::{ConflictReport, Isolated, Measurement, Point};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::PartGradient;
@@ -36,6 +36,13 @@ pub struct History {
     /// Tasks that were left out when they were last seen.
     broken: BTreeSet<usize>,
     cosines: Cosines,
+    /// Steps between measurements of what the tasks do to each other; 0 means never. It stands here so that a
+    /// resumed training goes on measuring as it began.
+    #[serde(default)]
+    pub diagnose_every: u64,
+    /// Those measurements.
+    #[serde(default)]
+    pub measurements: Vec<Measurement>,
 }
 
 /// Sums of pairwise gradient cosines.

@@ -12,6 +12,7 @@ pub mod checkpoint;
 mod choose;
 mod claim;
 mod cotangents;
+pub mod diagnose;
 pub mod engine;
 pub mod error;
 pub mod evaluate;

@@ -383,7 +383,7 @@ pub fn unflatten(flat: &[f32], trunk: &Params, trainable: &[bool]) -> Vec<Vec<f3
 }
 
 /// The trunk's parameters with `displacement` added to the trained blocks.
-fn displace(trunk: &Params, trainable: &[bool], displacement: &[f32]) -> Params {
+pub(crate) fn displace(trunk: &Params, trainable: &[bool], displacement: &[f32]) -> Params {
     let mut moved = trunk.clone();
     for (block, d) in moved.blocks.iter_mut().zip(unflatten(displacement, trunk, trainable)) {
         block.values.iter_mut().zip(d).for_each(|(v, d)| *v += d);

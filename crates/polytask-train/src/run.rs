@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use polytask_core::Suite;
 use polytask_core::report::{DataCard, Lineage, Point, REPORT_VERSION, RunReport, TaskReport};
-use polytask_core::{HeadForm, Split, atomic, hash, suite};
+use polytask_core::{HeadForm, Split, atomic};
 use polytask_data::{Dataset, Plan, Symbols};
 use polytask_eval::{ModelFacts, MtebRun, Predictions, TaskRun};
 use polytask_nn::encoder::{Encoder, freeze_blocks};
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::FrozenCache;
 use crate::checkpoint::{Checkpoints, fresh};
+use crate::diagnose::record;
 use crate::engine::{Engine, Weights};
 use crate::evaluate::{self, metrics};
 use crate::heads::TaskHead;
@@ -22,7 +23,7 @@ use crate::history::History;
 use crate::method::table::{self, Setup};
 use crate::model::Model;
 use crate::observe::{Event, Observer};
-use crate::prepare::{encoder_settings, lineage};
+use crate::prepare::lineage;
 use crate::regularizer;
 use crate::trainer::Trainer;
 use crate::{Error, Result};
@@ -32,8 +33,12 @@ mod alone;
 pub use crate::claim::{check_free, claim};
 pub use alone::{Finished, train_alone};
 
-/// Raised whenever the same suite would train to other weights or be judged otherwise: cached single-task results of before are void.
-const SEMANTICS: u32 = 2;
+mod groups;
+mod keys;
+
+use keys::read_baseline;
+
+pub use groups::{GroupReport, check_shared, diagnose, groups};
 
 /// What a run works on.
 pub struct Prepared {
@@ -73,8 +78,8 @@ struct Trained {
 pub fn run(prepared: &Prepared, options: &RunOptions, observer: &mut dyn Observer) -> Result<RunReport> {
     let parts = Parts::new(prepared)?;
     let cache = parts.cache(observer)?;
-    let run = Run { prepared, parts: &parts, engine: parts.engine(cache.as_ref()), options };
-    run.execute(observer)
+    let engine = parts.engine(cache.as_ref());
+    Run { prepared, parts: &parts, engine, options, diagnose_every: 0 }.execute(observer)
 }
 
 /// What an engine borrows.
@@ -128,6 +133,8 @@ struct Run<'a> {
     parts: &'a Parts<'a>,
     engine: Engine<'a>,
     options: &'a RunOptions,
+    /// Steps between measurements of what the tasks do to each other; 0 means never.
+    diagnose_every: u64,
 }
 
 impl Run<'_> {
@@ -204,6 +211,8 @@ impl Run<'_> {
         let heads: Vec<Block> = self.parts.heads.iter().map(|head| head.block(suite.seed)).collect();
         let folder = self.options.out.join("checkpoint").join(name.replace(' ', "-"));
         atomic::create_dir(&folder)?;
+        let mut state = fresh(self.prepared.encoder.params.clone(), heads, suite.tasks.len());
+        state.history.diagnose_every = if tasks.len() > 1 { self.diagnose_every } else { 0 };
         let checkpoints = Checkpoints::new(&folder, &format!("{name} {}", self.identity()));
         let setup = Setup { tasks: names, lr: suite.train.lr };
         let method = match tasks.len() {
@@ -224,7 +233,7 @@ impl Run<'_> {
             tasks: tasks.to_vec(),
             method,
             regularizer,
-            state: fresh(self.prepared.encoder.params.clone(), heads, suite.tasks.len()),
+            state,
             checkpoints: Some(checkpoints.clone()),
             spare: None,
         };
@@ -314,6 +323,7 @@ impl Run<'_> {
             valid: history.valid_curves(&self.parts.heads),
             observed: history.observed_curves(&self.parts.heads),
             conflict: history.conflict_report(&names),
+            diagnosis: record(&names, &history.measurements),
             data: self.prepared.card.clone(),
             isolated: history.isolated.clone(),
             lineage: self.parts.lineage.clone(),
@@ -337,29 +347,6 @@ impl Run<'_> {
             notes.push(format!("task `{}` is not compared: its single-task training diverged", task.task));
         }
         notes
-    }
-
-    /// What a checkpoint must agree on to be continued.
-    fn identity(&self) -> String {
-        let lineage = &self.parts.lineage;
-        let (suite, settings) = (suite::weight_hash(&self.prepared.suite), encoder_settings(self.prepared));
-        format!("{suite} {} {} {settings}", lineage.data, lineage.encoder)
-    }
-
-    /// File name of a single-task result: all that can change it, and nothing else.
-    fn baseline_key(&self, task: usize) -> String {
-        let mut suite = self.prepared.suite.clone();
-        suite.name = String::new();
-        suite.train.weighting = polytask_core::method::Choice::named("equal");
-        suite.train.regularizer = polytask_core::method::Choice::named("none");
-        suite.train.gradients = polytask_core::suite::GradientSpace::Full;
-        suite.train.conflict_every = 0;
-        suite.train.rows_mb = 0;
-        let Lineage { data, encoder, version, .. } = &self.parts.lineage;
-        let settings = encoder_settings(self.prepared);
-        let (suite, head) = (suite::weight_hash(&suite), &self.parts.heads[task].name);
-        let text = format!("{SEMANTICS} {suite} {data} {encoder} {settings} {version} {head}");
-        format!("{}.json", hash::sha256(text.as_bytes()))
     }
 
     /// What the model card says beside the report.
@@ -391,11 +378,6 @@ impl Run<'_> {
         std::fs::remove_dir_all(&checkpoints).map_err(polytask_core::Error::io("remove", &checkpoints))?;
         Ok(())
     }
-}
-
-/// A finished single-task result; one that cannot be read is trained again.
-fn read_baseline(path: &Path) -> Option<Trained> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
 /// Runs `work` and notes its seconds.

@@ -100,6 +100,7 @@ impl Trainer<'_> {
     /// One optimiser step; gives the number of tokens read.
     fn step(&mut self) -> Result<usize> {
         let step = self.state.step + 1;
+        self.diagnose(step)?;
         let batches = self.batches(step);
         let tokens = batches[0].packed.n_rows();
         if batches[0].parts.is_empty() {
@@ -138,7 +139,7 @@ impl Trainer<'_> {
         Weights { trunk: &self.state.trunk, heads: &self.state.heads }
     }
 
-    fn lr(&self, step: u64) -> f64 {
+    pub(crate) fn lr(&self, step: u64) -> f64 {
         let spec = self.spec;
         optim::rate(spec.schedule, spec.lr, spec.warmup, self.plan.n_steps(), step)
     }

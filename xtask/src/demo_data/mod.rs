@@ -1,4 +1,5 @@
-//! `cargo xtask demo-data --data DIR`: cuts the demo's four data sets out of complete ones.
+//! `cargo xtask demo-data --data DIR`: cuts the demo's four data sets, and one with planted conflict, out of
+//! complete ones.
 //!
 //! The cuts depend on nothing but the texts: rows are ranked by a hash, so the same input gives the same bytes on
 //! every machine. Rows of an official test part come into `test` only, and no training or validation row
@@ -7,6 +8,7 @@
 mod banking77;
 mod note;
 mod onet;
+mod planted;
 mod read;
 mod sample;
 mod sick;
@@ -22,7 +24,7 @@ use crate::options::Options;
 use crate::root::root;
 use note::Note;
 
-/// Most bytes of all four sets, so that they can live in the source tree.
+/// Most bytes of all sets, so that they can live in the source tree.
 const BUDGET: usize = 6 << 20;
 
 /// A file of a set.
@@ -52,7 +54,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let options = Options::parse(arguments, &["data", "out"], &[])?;
     let data = PathBuf::from(options.require("data")?);
     let out = options.get("out").map_or_else(|| root().join("demo"), PathBuf::from);
-    let sets = [banking77::make(&data)?, snli::make(&data)?, sick::make(&data)?, onet::make(&data)?];
+    let sets = [
+        banking77::make(&data)?,
+        snli::make(&data)?,
+        sick::make(&data)?,
+        onet::make(&data)?,
+        planted::make(&data)?,
+    ];
     let bytes: usize = sets.iter().flat_map(|set| &set.files).map(|file| file.bytes.len()).sum();
     ensure!(bytes <= BUDGET, "the demo's data has {bytes} bytes, at most {BUDGET}");
     for set in &sets {
@@ -83,7 +91,7 @@ mod tests {
 
     use super::*;
 
-    const FOLDERS: &[&str] = &["banking77", "snli", "sick", "onet"];
+    const FOLDERS: &[&str] = &["banking77", "snli", "sick", "onet", "planted"];
 
     fn read(path: &str) -> String {
         std::fs::read_to_string(root().join("demo").join(path)).unwrap()
@@ -126,7 +134,7 @@ mod tests {
 
     #[test]
     fn no_training_or_validation_row_is_a_test_row() {
-        for (set, columns) in [("snli", 1..3), ("sick", 1..3)] {
+        for (set, columns) in [("snli", 1..3), ("sick", 1..3), ("planted", 0..2)] {
             let test = inputs(&format!("{set}/test.tsv"), columns.clone());
             for split in ["train", "valid"] {
                 let rows = inputs(&format!("{set}/{split}.tsv"), columns.clone());

@@ -14,12 +14,7 @@ const TEST: usize = 1500;
 
 /// The cut: the official train and trial parts without pairs of the test part, and a sample of the test part.
 pub(super) fn make(data: &Path) -> Result<Set> {
-    let folder = data.join("sick");
-    let part = |name: &str| tsv(&folder.join(name), HEADER);
-    let official = part("test.tsv.gz")?;
-    let valid = without(part("dev.tsv.gz")?, &official, pair);
-    let train = without(without(part("train.tsv.gz")?, &official, pair), &valid, pair);
-    let test = pick(&official, TEST, pair);
+    let [train, valid, test] = cut(data)?;
     let files = vec![
         tsv_file("train.tsv", "official train part", HEADER, &train),
         tsv_file("valid.tsv", "official trial part", HEADER, &valid),
@@ -28,8 +23,19 @@ pub(super) fn make(data: &Path) -> Result<Set> {
     Ok(Set { folder: "sick", note: NOTE, files })
 }
 
+/// The rows of train, valid and test.
+pub(super) fn cut(data: &Path) -> Result<[Vec<Row>; 3]> {
+    let folder = data.join("sick");
+    let part = |name: &str| tsv(&folder.join(name), HEADER);
+    let official = part("test.tsv.gz")?;
+    let valid = without(part("dev.tsv.gz")?, &official, pair);
+    let train = without(without(part("train.tsv.gz")?, &official, pair), &valid, pair);
+    let test = pick(&official, TEST, pair);
+    Ok([train, valid, test])
+}
+
 /// The two sentences, whichever comes first.
-fn pair(row: &Row) -> String {
+pub(super) fn pair(row: &Row) -> String {
     let (a, b) = (normal(&row[1]), normal(&row[2]));
     if a <= b { format!("{a}\t{b}") } else { format!("{b}\t{a}") }
 }

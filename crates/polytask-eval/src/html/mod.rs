@@ -1,9 +1,10 @@
 //! The report of a run as one HTML file: no script, no font, no image from elsewhere.
 //!
-//! This module turns a [`RunReport`] into a page of ready-made words and coordinates; `report.html` holds all
-//! markup and escapes every text.
+//! This module turns a [`RunReport`] (or a [`Conflict`]) into a page of ready-made words and coordinates; the
+//! templates hold all markup and escape every text.
 
 mod chart;
+mod conflict;
 mod data;
 mod page;
 pub mod saliency;
@@ -14,29 +15,46 @@ use minijinja::Environment;
 use minijinja::value::Serde;
 use polytask_core::report::RunReport;
 use polytask_core::{Error, Result, atomic};
+use serde::Serialize;
+
+use crate::conflict::Conflict;
+
+/// The pages and what they share; a name's ending in `html` switches escaping on.
+const TEMPLATES: [(&str, &str); 5] = [
+    ("report.html", include_str!("report.html")),
+    ("conflict.html", include_str!("conflict.html")),
+    ("saliency.html", include_str!("saliency.html")),
+    ("chart.html", include_str!("chart.html")),
+    ("style.css", include_str!("style.css")),
+];
 
 /// The report as a self-contained HTML page.
 pub fn render(report: &RunReport) -> Result<String> {
-    let bug = |e: minijinja::Error| Error::Bug(format!("report template: {e:#}"));
-    let mut environment = Environment::new();
-    // The name's ending switches HTML escaping on.
-    environment.add_template("report.html", include_str!("report.html")).map_err(bug)?;
-    let template = environment.get_template("report.html").map_err(bug)?;
-    template.render(Serde(page::Page::new(report))).map_err(bug)
+    fill("report.html", Serde(page::Page::new(report)))
 }
 
-/// The look of every page: the report's style sheet.
-fn style() -> &'static str {
-    let report = include_str!("report.html");
-    report
-        .split_once("<style>")
-        .and_then(|(_, rest)| rest.split_once("</style>"))
-        .map_or("", |(style, _)| style)
+/// Findings about conflict as a self-contained HTML page.
+pub fn render_conflict(conflict: &Conflict) -> Result<String> {
+    fill("conflict.html", Serde(conflict::Page::new(conflict)))
 }
 
-/// Writes the page to `path`.
+/// Writes the report's page to `path`.
 pub fn write(report: &RunReport, path: &Path) -> Result<()> {
     atomic::write(path, render(report)?.as_bytes())
+}
+
+/// Writes the page of findings to `path`.
+pub fn write_conflict(conflict: &Conflict, path: &Path) -> Result<()> {
+    atomic::write(path, render_conflict(conflict)?.as_bytes())
+}
+
+fn fill<T: Serialize>(name: &str, page: Serde<T>) -> Result<String> {
+    let bug = |e: minijinja::Error| Error::Bug(format!("template {name}: {e:#}"));
+    let mut environment = Environment::new();
+    for (name, text) in TEMPLATES {
+        environment.add_template(name, text).map_err(bug)?;
+    }
+    environment.get_template(name).map_err(bug)?.render(page).map_err(bug)
 }
 
 #[cfg(test)]
@@ -82,5 +100,26 @@ mod tests {
         undefined.conflict.cosine.clear();
         let page = render(&undefined).unwrap();
         assert!(!page.contains("NaN\"") && !page.contains(">NaN"));
+    }
+
+    #[test]
+    fn the_page_of_conflict_needs_nothing_from_elsewhere_and_no_name_is_markup() {
+        let mut found = crate::conflict::conflict(&report(), None).unwrap();
+        crate::conflict::verify(&mut found, &report().tasks);
+        let page = render_conflict(&found).unwrap();
+        for part in [
+            "search hurts intent",
+            "Affinity",
+            "The suggestion, trained",
+            "情绪",
+            "&lt;script&gt;",
+            "viewBox",
+        ] {
+            assert!(page.contains(part), "{part}");
+        }
+        for reference in ["http:", "https:", "src=", "url(", "<script", "NaN"] {
+            assert!(!page.contains(reference), "{reference}");
+        }
+        assert!(render_conflict(&crate::conflict::Conflict::default()).unwrap().contains("unnamed suite"));
     }
 }

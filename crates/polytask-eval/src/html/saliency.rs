@@ -2,24 +2,17 @@
 
 use std::path::Path;
 
-use minijinja::Environment;
 use minijinja::value::Serde;
 use polytask_core::saliency::{PositionCell, PositionMap, SaliencyReport, Spectrum, TaskSaliency};
-use polytask_core::{Error, Result, atomic};
+use polytask_core::{Result, atomic};
 use serde::Serialize;
 
-use super::style;
+use super::fill;
 use crate::words::{count, number};
 
 /// The report as a self-contained HTML page.
 pub fn render(report: &SaliencyReport) -> Result<String> {
-    let bug = |e: minijinja::Error| Error::Bug(format!("saliency template: {e:#}"));
-    let mut environment = Environment::new();
-    environment.add_global("style", minijinja::Value::from_safe_string(style().into()));
-    // The name's ending switches HTML escaping on.
-    environment.add_template("saliency.html", include_str!("saliency.html")).map_err(bug)?;
-    let template = environment.get_template("saliency.html").map_err(bug)?;
-    template.render(Serde(Page::new(report))).map_err(bug)
+    fill("saliency.html", Serde(Page::new(report)))
 }
 
 /// Writes the page to `path`.

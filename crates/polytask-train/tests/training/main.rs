@@ -4,6 +4,7 @@
 mod common;
 
 mod baselines;
+mod diagnosis;
 mod displaced;
 mod gramian;
 mod isolation;

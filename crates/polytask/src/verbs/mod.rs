@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod conflict;
 mod data;
 mod demo;
 mod embed;
@@ -57,6 +58,8 @@ enum Verb {
     Data(data::Args),
     /// Train the tasks of a suite together and compare with single-task models
     Train(train::Args),
+    /// Say which task hurts which, and which tasks to group, with the evidence
+    Conflict(conflict::Args),
     /// Score a trained model on a suite's data
     Eval(eval::Args),
     /// Turn texts into vectors
@@ -94,6 +97,7 @@ impl Cli {
             Verb::Pull(args) => pull::run(&args),
             Verb::Data(args) => data::run(&args),
             Verb::Train(args) => train::run(&args),
+            Verb::Conflict(args) => conflict::run(&args),
             Verb::Eval(args) => eval::run(&args),
             Verb::Embed(args) => embed::run(&args),
             Verb::Predict(args) => predict::run(&args),

@@ -6,8 +6,9 @@ use anyhow::Result;
 use polytask_core::report::RunReport;
 use polytask_core::{Suite, atomic, suite};
 use polytask_train::log::Log;
+use polytask_train::observe::Observer;
 use polytask_train::prepare::prepare;
-use polytask_train::run::{self, RunOptions};
+use polytask_train::run::{self, Prepared, RunOptions};
 
 use crate::output::{self, Outcome};
 use crate::progress::Progress;
@@ -33,6 +34,14 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     run: RunArgs,
+}
+
+/// What is left of a run.
+pub(super) enum Work {
+    /// Nothing; its report.
+    Finished(Box<RunReport>),
+    /// All, or what its last checkpoint left.
+    Open(Box<Prepared>),
 }
 
 /// What every verb that trains takes.
@@ -75,23 +84,47 @@ impl RunArgs {
 
     /// Runs a suite in `out`; that folder is touched only when suite and data are right.
     pub(super) fn execute(&self, suite: Suite, out: &Path) -> Result<RunReport> {
+        let mut progress = self.progress();
+        match self.begin(suite, out, &mut progress)? {
+            Work::Finished(report) => Ok(*report),
+            Work::Open(prepared) => self.train_in(&prepared, out, &mut progress, run::run),
+        }
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        Progress::new(self.quiet)
+    }
+
+    /// What is to be done in `out`; nothing is written yet.
+    pub(super) fn begin(&self, suite: Suite, out: &Path, progress: &mut Progress) -> Result<Work> {
         suites::set_threads(suite.train.threads)?;
         run::check_free(out, self.force, self.resume)?;
         if self.resume {
             check_same(&suite, out)?;
             if let Some(report) = finished(out)? {
-                return Ok(report);
+                return Ok(Work::Finished(Box::new(report)));
             }
         }
-        let mut progress = Progress::new(self.quiet);
-        let prepared = prepare(suite, &mut progress)?;
+        Ok(Work::Open(Box::new(prepare(suite, progress)?)))
+    }
+
+    /// Makes `out` the folder of this run and trains in it.
+    pub(super) fn train_in(
+        &self,
+        prepared: &Prepared,
+        out: &Path,
+        progress: &mut Progress,
+        train: impl FnOnce(&Prepared, &RunOptions, &mut dyn Observer) -> polytask_train::Result<RunReport>,
+    ) -> Result<RunReport> {
         run::claim(out, self.force, self.resume)?;
         let copy = suite::to_toml(&prepared.suite.with_absolute_paths());
         atomic::write(&out.join("suite.toml"), copy.as_bytes())?;
-        let mut log = Log::open(&out.join("log.jsonl"), &mut progress)?;
-        let options =
-            RunOptions { out: out.into(), resume: self.resume, baselines: Some(suites::baselines()) };
-        Ok(run::run(&prepared, &options, &mut log)?)
+        let mut log = Log::open(&out.join("log.jsonl"), progress)?;
+        Ok(train(prepared, &self.options(out), &mut log)?)
+    }
+
+    pub(super) fn options(&self, out: &Path) -> RunOptions {
+        RunOptions { out: out.into(), resume: self.resume, baselines: Some(suites::baselines()) }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod bench;
 mod check;
+mod conflict;
 mod data;
 mod disk;
 mod embed;

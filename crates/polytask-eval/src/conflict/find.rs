@@ -1,0 +1,277 @@
+//! From a run's report to findings.
+
+use polytask_core::report::{Diagnosis, Interval, Measurement, RunReport, Score, TaskReport};
+
+use super::effects::{Effects, Evidence, Square};
+use super::estimate::{self, is_below, mean};
+use super::grouping::{self, EXACT, Worth};
+use super::{
+    CONFLICT_VERSION, Conflict, Culprit, Grouping, Harm, Table, TaskFinding, Verified, advice, relative,
+};
+
+/// Metrics that are zero for predictions that know nothing.
+const ZERO_AT_CHANCE: &[&str] = &["mcc", "pearson", "r2", "spearman"];
+
+/// What was measured, by index of the task.
+pub(super) struct Findings<'a> {
+    report: &'a RunReport,
+    diagnosis: &'a Diagnosis,
+    tasks: Vec<TaskFinding>,
+    cosine: Table<Interval>,
+    affinity: Table<Interval>,
+    relative_affinity: Table<Interval>,
+    effects: Effects,
+}
+
+impl<'a> Findings<'a> {
+    pub(super) fn new(report: &'a RunReport, diagnosis: &'a Diagnosis) -> Self {
+        let scores = |task: &String| report.tasks.iter().find(|scores| scores.task == *task);
+        let names = diagnosis.tasks.iter().enumerate();
+        let tasks: Vec<TaskFinding> =
+            names.map(|(i, task)| finding(task, scores(task), i, diagnosis)).collect();
+        let affinity = means(diagnosis, |m| m.affinity.clone());
+        let relative_affinity = means(diagnosis, |m| relative_affinity(&m.affinity));
+        let relative = tasks.iter().map(|task| task.relative).collect();
+        let effects =
+            Effects::new(&Evidence { relative, affinity: relative_affinity.clone() }, report.lineage.seed);
+        let cosine = means(diagnosis, |m| m.cosine.clone());
+        Self { report, diagnosis, tasks, cosine, affinity, relative_affinity, effects }
+    }
+
+    pub(super) fn conflict(self, models: Option<usize>) -> Conflict {
+        let (kept, noise): (Vec<usize>, Vec<usize>) =
+            (0..self.tasks.len()).partition(|&i| !self.tasks[i].is_noise);
+        let limit = models.unwrap_or(kept.len());
+        let budgets = grouping::best(&kept, limit, |group| self.worth(group));
+        let suggested = self.fewest(&budgets);
+        let all: Vec<usize> = (0..self.tasks.len()).collect();
+        let mut conflict = Conflict {
+            version: CONFLICT_VERSION,
+            name: self.report.name.clone(),
+            harms: self.harms(),
+            together: self.effects.delta_m(&[all]),
+            budgets: budgets.iter().map(|groups| self.grouping(groups)).collect(),
+            suggested,
+            left_out: noise.iter().map(|&i| self.tasks[i].task.clone()).collect(),
+            conflicting: conflicting(self.diagnosis),
+            effect: self.effect(),
+            weighting: self.report.weighting.clone(),
+            steps: self.report.steps,
+            seed: self.report.lineage.seed,
+            diagnosis: self.diagnosis.clone(),
+            notes: self.notes(kept.len()),
+            cosine: self.cosine,
+            affinity: self.affinity,
+            relative_affinity: self.relative_affinity,
+            tasks: self.tasks,
+            ..Conflict::default()
+        };
+        advice::give(&mut conflict);
+        conflict
+    }
+
+    /// The predicted changes of a group; between equals, what the tasks' steps do for each other.
+    fn worth(&self, group: &[usize]) -> Worth {
+        Worth { total: self.effects.of_group(group), tie: self.group_affinity(group) }
+    }
+
+    /// Sum over a group's tasks of the mean affinity of the others' steps to it.
+    fn group_affinity(&self, group: &[usize]) -> f64 {
+        let onto = |j: usize| {
+            group.iter().filter(move |&&i| i != j).filter_map(move |&i| self.relative_affinity[i][j])
+        };
+        group.iter().filter_map(|&j| Some(mean(onto(j).map(|z| z.value))?.value)).sum()
+    }
+
+    /// The fewest models after which no further one is predicted to help clearly.
+    fn fewest(&self, budgets: &[Vec<Vec<usize>>]) -> usize {
+        (1..budgets.len()).fold(0, |best, k| {
+            let gain = self.effects.gain(&budgets[k], &budgets[best]);
+            if estimate::is_above(gain.as_ref()) { k } else { best }
+        })
+    }
+
+    fn grouping(&self, groups: &[Vec<usize>]) -> Grouping {
+        let name = |&task: &usize| self.tasks[task].task.clone();
+        let mut tasks: Vec<(usize, Option<Interval>)> = groups
+            .iter()
+            .flat_map(|group| group.iter().map(|&task| (task, self.effects.of_task(task, group))))
+            .collect();
+        tasks.sort_by_key(|(task, _)| *task);
+        Grouping {
+            groups: groups.iter().map(|group| group.iter().map(name).collect()).collect(),
+            delta_m: self.effects.delta_m(groups),
+            tasks: tasks.into_iter().map(|(task, change)| (name(&task), change)).collect(),
+            affinity: groups.iter().map(|group| self.group_affinity(group)).sum(),
+        }
+    }
+
+    /// Effects of tasks on tasks that have a change.
+    fn effect(&self) -> Table<f64> {
+        let central: &Square<f64> = &self.effects.central;
+        let cell = |i: usize, j: usize| (i != j && self.tasks[j].relative.is_some()).then_some(central[i][j]);
+        let n = self.tasks.len();
+        (0..n).map(|i| (0..n).map(|j| cell(i, j)).collect()).collect()
+    }
+
+    fn harms(&self) -> Vec<Harm> {
+        let lost = (0..self.tasks.len()).filter(|&j| is_below(self.tasks[j].delta.as_ref()));
+        let harm = |j: usize| {
+            Some(Harm { task: self.tasks[j].task.clone(), delta: self.tasks[j].delta?, by: self.culprits(j) })
+        };
+        let mut harms: Vec<Harm> = lost.filter_map(harm).collect();
+        harms.sort_by(|a, b| a.delta.value.total_cmp(&b.delta.value));
+        harms
+    }
+
+    fn culprits(&self, j: usize) -> Vec<Culprit> {
+        let culprit = |i: usize| {
+            let affinity = self.relative_affinity[i][j].filter(|z| i != j && is_below(Some(z)))?;
+            Some(Culprit {
+                task: self.tasks[i].task.clone(),
+                affinity,
+                cosine: self.cosine[i][j].map(|cosine| cosine.value),
+                effect: self.effects.central[i][j],
+            })
+        };
+        let mut found: Vec<Culprit> = (0..self.tasks.len()).filter_map(culprit).collect();
+        found.sort_by(|a, b| a.affinity.value.total_cmp(&b.affinity.value));
+        found
+    }
+
+    fn notes(&self, kept: usize) -> Vec<String> {
+        let mut notes = Vec::new();
+        if kept > EXACT {
+            notes.push(format!(
+                "groupings of {kept} tasks are found greedily; up to {EXACT} the search is exact"
+            ));
+        }
+        let n = self.diagnosis.measurements.len();
+        if n < 5 {
+            notes.push(format!(
+                "{n} measurements are few; more steps or a smaller `--every` narrow the intervals"
+            ));
+        }
+        for task in self.tasks.iter().filter(|task| task.relative.is_none() && !task.is_noise) {
+            notes.push(format!("task `{}` has no relative change and does not enter Δm", task.task));
+        }
+        notes.extend(self.never_met());
+        notes.push("intervals of scores are over test examples of one seed, not over seeds".into());
+        notes.extend(self.report.notes.iter().cloned());
+        notes
+    }
+
+    /// Pairs of tasks without a common measurement.
+    fn never_met(&self) -> Option<String> {
+        let n = self.tasks.len();
+        let pairs = (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j)));
+        let apart: Vec<String> = pairs
+            .filter(|&(i, j)| self.affinity[i][j].is_none() && self.affinity[j][i].is_none())
+            .map(|(i, j)| format!("{} and {}", self.tasks[i].task, self.tasks[j].task))
+            .collect();
+        (!apart.is_empty())
+            .then(|| format!("nothing is known of what these do to each other: {}", apart.join(", ")))
+    }
+}
+
+fn finding(task: &str, scores: Option<&TaskReport>, i: usize, diagnosis: &Diagnosis) -> TaskFinding {
+    let joint = scores.and_then(|report| report.joint.first());
+    let share = |m: &Measurement| Some(m.sharpness[i]? / m.loss[i].filter(|loss| *loss > 0.0)?);
+    TaskFinding {
+        task: task.into(),
+        metric: joint.map_or_else(String::new, |score| score.metric.clone()),
+        single: scores.and_then(|report| report.single.first()).map(|score| score.interval),
+        joint: joint.map(|score| score.interval),
+        delta: scores.and_then(|report| report.delta),
+        relative: scores.and_then(relative),
+        sharpness: mean(diagnosis.measurements.iter().filter_map(|m| m.sharpness[i])),
+        relative_sharpness: mean(diagnosis.measurements.iter().filter_map(share)),
+        is_noise: scores.is_some_and(is_noise),
+    }
+}
+
+/// Whether neither model can be told from chance, as far as a metric says: one that is zero there.
+fn is_noise(report: &TaskReport) -> bool {
+    let at_chance = |scores: &[Score]| {
+        let told = scores.iter().find(|score| ZERO_AT_CHANCE.contains(&score.metric.as_str()));
+        // Clearly below chance is no noise: something is learned there, if only the opposite.
+        told.is_some_and(|score| !(score.interval.low > 0.0 || score.interval.high < 0.0))
+    };
+    at_chance(&report.single) && at_chance(&report.joint)
+}
+
+/// Each cell's mean over the measurements.
+fn means(diagnosis: &Diagnosis, table: impl Fn(&Measurement) -> Table<f64>) -> Table<Interval> {
+    let tables: Vec<Table<f64>> = diagnosis.measurements.iter().map(table).collect();
+    cells(diagnosis.tasks.len(), |i, j| mean(tables.iter().filter_map(|table| table[i][j])))
+}
+
+/// Affinities of a measurement, each column in units of its largest size.
+///
+/// A training moves fast at first: means of plain affinities tell of its first steps and little else. So every
+/// measurement counts alike.
+fn relative_affinity(affinity: &[Vec<Option<f64>>]) -> Table<f64> {
+    let n = affinity.len();
+    let finite = |i: usize, j: usize| affinity[i][j].filter(|z| z.is_finite());
+    let largest = |j: usize| (0..n).filter_map(|i| finite(i, j)).map(f64::abs).fold(0.0, f64::max);
+    let units: Vec<f64> = (0..n).map(largest).collect();
+    cells(n, |i, j| finite(i, j).filter(|_| units[j] > 0.0).map(|z| z / units[j]))
+}
+
+/// Share of the measurements of two tasks in which their cosine was below zero.
+fn conflicting(diagnosis: &Diagnosis) -> Table<f64> {
+    cells(diagnosis.tasks.len(), |i, j| {
+        let cosines: Vec<f64> = diagnosis.measurements.iter().filter_map(|m| m.cosine[i][j]).collect();
+        let against = cosines.iter().filter(|cosine| **cosine < 0.0).count();
+        (!cosines.is_empty()).then(|| against as f64 / cosines.len() as f64)
+    })
+}
+
+fn cells<T>(n: usize, cell: impl Fn(usize, usize) -> Option<T>) -> Table<T> {
+    (0..n).map(|i| (0..n).map(|j| cell(i, j)).collect()).collect()
+}
+
+/// Predicted against measured. A task in a model of its own changes by nothing.
+pub(super) fn verified(conflict: &Conflict, reports: &[TaskReport]) -> Verified {
+    let suggestion = conflict.suggestion();
+    let is_alone = |task: &str| suggestion.groups.iter().any(|group| group.len() == 1 && group[0] == task);
+    let still = Interval { value: 0.0, low: 0.0, high: 0.0 };
+    let measured = |(task, predicted): &(String, Option<Interval>)| {
+        let report = reports.iter().find(|report| report.task == *task);
+        let change = if is_alone(task) { Some(still) } else { report.and_then(relative) };
+        // Only tasks that entered the prediction enter the measurement.
+        (task.clone(), predicted.and(change))
+    };
+    let tasks: Vec<(String, Option<Interval>)> = suggestion.tasks.iter().map(measured).collect();
+    let changes: Vec<Interval> = tasks.iter().filter_map(|(_, change)| *change).collect();
+    let (predicted, measured) = (suggestion.delta_m, mean_change(&changes));
+    let agrees = predicted.zip(measured).map(|(a, b)| a.low <= b.high && b.low <= a.high);
+    Verified { predicted, measured, tasks, agrees }
+}
+
+/// The mean of independent changes.
+fn mean_change(changes: &[Interval]) -> Option<Interval> {
+    let n = changes.len() as f64;
+    let value = changes.iter().map(|change| change.value).sum::<f64>() / n;
+    let square = changes.iter().map(|change| estimate::error(change).powi(2)).sum::<f64>();
+    let half = estimate::Z * square.sqrt() / n;
+    (n > 0.0).then_some(Interval { value, low: value - half, high: value + half })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_of_affinities_is_in_units_of_its_largest_size() {
+        let affinity = vec![vec![Some(0.2), Some(-0.3)], vec![Some(-0.1), Some(f64::NAN)]];
+        let relative = relative_affinity(&affinity);
+        assert_eq!(relative, [[Some(1.0), Some(-1.0)], [Some(-0.5), None]]);
+        assert_eq!(relative_affinity(&[vec![Some(0.0)]]), [[None]]);
+    }
+
+    #[test]
+    fn metrics_that_are_zero_at_chance_are_metrics() {
+        assert!(ZERO_AT_CHANCE.iter().all(|metric| crate::find(metric).is_ok()));
+    }
+}

@@ -1,0 +1,317 @@
+//! Who hurts whom, and what to do: a joint training's measurements turned into findings, groupings and advice.
+//!
+//! Everything here is a pure function of a run's report. Thresholds are intervals: something is said to hurt when
+//! its 95 % interval lies below zero.
+
+mod advice;
+mod effects;
+mod estimate;
+mod find;
+mod grouping;
+mod text;
+
+use polytask_core::report::{Diagnosis, Interval, RunReport, TaskReport};
+use polytask_core::{Problem, Result};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use advice::{affinity, braces, percent, with_range};
+pub use grouping::EXACT;
+pub use text::text;
+
+/// Version of `conflict.json`; raised when a field changes its meaning.
+pub const CONFLICT_VERSION: u32 = 1;
+
+/// A table of tasks by tasks, rows act on columns.
+pub type Table<T> = Vec<Vec<Option<T>>>;
+
+/// What a conflict run found.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Conflict {
+    /// [`CONFLICT_VERSION`].
+    pub version: u32,
+    /// Name of the suite.
+    pub name: String,
+    /// The advice in one line.
+    pub verdict: String,
+    /// What to do, the most important first.
+    pub advice: Vec<Advice>,
+    /// One entry per task, in suite order.
+    pub tasks: Vec<TaskFinding>,
+    /// Mean cosine of two tasks' gradients, `[tasks][tasks]`.
+    pub cosine: Table<Interval>,
+    /// Share of measurements in which two gradients pointed against each other, `[tasks][tasks]`.
+    pub conflicting: Table<f64>,
+    /// `[i][j]`: mean share of its loss that task j loses by a step on task i (Fifty et al. 2021).
+    pub affinity: Table<Interval>,
+    /// `[i][j]`: the same, each measurement in units of the largest effect that any step, its own included, had on
+    /// task j: 1 helps like its own step, −1 undoes it. What findings and groupings rest on.
+    pub relative_affinity: Table<Interval>,
+    /// `[i][j]`: percent of task j's score that the joint training's change of j puts down to task i.
+    pub effect: Table<f64>,
+    /// Tasks that lost clearly, with those whose steps raised their loss clearly.
+    pub harms: Vec<Harm>,
+    /// Δm of all tasks in one model, in percent.
+    pub together: Option<Interval>,
+    /// The best grouping for at most 1, 2, … models.
+    pub budgets: Vec<Grouping>,
+    /// Which of `budgets` is suggested, from 0.
+    pub suggested: usize,
+    /// Tasks that no grouping holds: they learn nothing.
+    pub left_out: Vec<String>,
+    /// What training the suggestion gave.
+    pub verified: Option<Verified>,
+    /// Weighting of the joint training.
+    pub weighting: String,
+    /// Its steps.
+    pub steps: u64,
+    /// Its seed.
+    pub seed: u64,
+    /// The measurements themselves.
+    pub diagnosis: Diagnosis,
+    /// Things a reader should know.
+    pub notes: Vec<String>,
+}
+
+/// What joint training did to a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskFinding {
+    /// Name of the task.
+    pub task: String,
+    /// Its main metric.
+    pub metric: String,
+    /// Score of the single-task model.
+    pub single: Option<Interval>,
+    /// Score of the joint model.
+    pub joint: Option<Interval>,
+    /// Joint minus single in points (percent for RMSE and MAE), positive = better.
+    pub delta: Option<Interval>,
+    /// The same relative to the single-task score in percent; `None` where that score may be zero.
+    pub relative: Option<Interval>,
+    /// Mean rise of its loss by a step of length ρ up its own gradient.
+    pub sharpness: Option<Interval>,
+    /// The same as a share of its loss.
+    pub relative_sharpness: Option<Interval>,
+    /// Neither alone nor jointly to be told from chance.
+    pub is_noise: bool,
+}
+
+/// A task that lost in joint training, and who is to blame.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Harm {
+    /// The task that lost.
+    pub task: String,
+    /// Its joint minus single.
+    pub delta: Interval,
+    /// Tasks whose steps raised its loss, the worst first; may be empty.
+    pub by: Vec<Culprit>,
+}
+
+/// A task whose steps raise another's loss.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Culprit {
+    /// Its name.
+    pub task: String,
+    /// Mean relative affinity of its steps to the task that lost.
+    pub affinity: Interval,
+    /// Mean cosine of their gradients.
+    pub cosine: Option<f64>,
+    /// Percent of the task's score put down to it.
+    pub effect: f64,
+}
+
+/// A division of the tasks among models.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Grouping {
+    /// Names of the tasks of each model.
+    pub groups: Vec<Vec<String>>,
+    /// Predicted Δm in percent.
+    pub delta_m: Option<Interval>,
+    /// Predicted change of each task in percent, by name.
+    pub tasks: Vec<(String, Option<Interval>)>,
+    /// Sum over the tasks of the mean relative affinity of their companions.
+    pub affinity: f64,
+}
+
+/// A piece of advice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advice {
+    /// `together`, `split`, `leave-out`, `down-weight` or `own-capacity`.
+    pub kind: String,
+    /// The tasks it is about.
+    pub tasks: Vec<String>,
+    /// What to do, with the evidence.
+    pub text: String,
+}
+
+/// The suggestion trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verified {
+    /// Predicted Δm.
+    pub predicted: Option<Interval>,
+    /// Measured Δm.
+    pub measured: Option<Interval>,
+    /// Measured change of each task in percent, by name.
+    pub tasks: Vec<(String, Option<Interval>)>,
+    /// Whether the two intervals overlap.
+    pub agrees: Option<bool>,
+}
+
+/// What a run's report says about conflict, with groupings for at most `models` models (all that make sense when
+/// not given).
+pub fn conflict(report: &RunReport, models: Option<usize>) -> Result<Conflict> {
+    let Some(diagnosis) = &report.diagnosis else {
+        let what = format!("the report of `{}` holds no measurements of conflict", report.name);
+        return Err(Problem::new(what).try_this("`polytask conflict` trains and measures").into());
+    };
+    if report.tasks.len() < 2 || diagnosis.tasks.len() < 2 {
+        return Err(Problem::new("found one task, expected at least 2 to compare").into());
+    }
+    Ok(find::Findings::new(report, diagnosis).conflict(models))
+}
+
+/// Adds what training the suggested groups gave: the reports of their tasks (those in models of their own have none
+/// and change by nothing).
+pub fn verify(conflict: &mut Conflict, reports: &[TaskReport]) {
+    conflict.verified = Some(find::verified(conflict, reports));
+}
+
+/// The relative change with its interval; none where the single-task score's interval holds zero or the change has
+/// no interval.
+fn relative(task: &TaskReport) -> Option<Interval> {
+    let (delta, single) = (task.delta?, task.single.first()?);
+    let factor =
+        if crate::words::in_target_unit(&single.metric) { 1.0 } else { 1.0 / single.interval.value.abs() };
+    let is_away_from_zero = single.interval.low > 0.0 || single.interval.high < 0.0;
+    let change = Interval { value: delta.value * factor, low: delta.low * factor, high: delta.high * factor };
+    let is_finite = [change.value, change.low, change.high].iter().all(|x| x.is_finite());
+    (is_away_from_zero && is_finite).then_some(change)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::report;
+
+    fn kinds(found: &Conflict, kind: &str) -> Vec<Vec<String>> {
+        found.advice.iter().filter(|advice| advice.kind == kind).map(|advice| advice.tasks.clone()).collect()
+    }
+
+    #[test]
+    fn the_harm_that_was_put_in_is_the_one_that_is_found() {
+        let found = conflict(&report(), None).unwrap();
+        let intent = found.harms.iter().find(|harm| harm.task == "intent").unwrap();
+        assert_eq!(intent.by.iter().map(|culprit| culprit.task.as_str()).collect::<Vec<_>>(), ["search"]);
+        assert!(
+            intent.by[0].affinity.high < 0.0
+                && (intent.by[0].effect - intent.delta.value / 0.9331).abs() < 1e-9
+        );
+        let suggestion = found.suggestion();
+        let together = |a: &str, b: &str| {
+            suggestion.groups.iter().any(|g| g.contains(&a.into()) && g.contains(&b.into()))
+        };
+        assert!(!together("intent", "search"), "{suggestion:?}");
+        assert!(found.verdict.starts_with("search hurts intent (−2.1 ± 0.7)"), "{}", found.verdict);
+        let gain = suggestion.delta_m.unwrap().value - found.together.unwrap().value;
+        assert!(gain > 0.0 && found.suggested > 0);
+    }
+
+    #[test]
+    fn one_model_leaves_down_weighting() {
+        let found = conflict(&report(), Some(1)).unwrap();
+        assert_eq!((found.budgets.len(), found.suggestion().groups.len()), (1, 1));
+        assert_eq!(kinds(&found, "down-weight"), [["search", "intent"]]);
+        assert!(kinds(&found, "split").is_empty() && kinds(&found, "together").len() == 1);
+        // The tagging task lost as well, to nobody in particular.
+        let lost: Vec<&str> = found.harms.iter().map(|harm| harm.task.as_str()).collect();
+        let own = kinds(&found, "own-capacity");
+        assert_eq!((lost.len(), own.len()), (2, 1));
+        assert_eq!(own[0][0], lost[1]);
+    }
+
+    #[test]
+    fn nothing_hurts_nothing_is_split() {
+        let mut calm = report();
+        calm.tasks
+            .iter_mut()
+            .for_each(|task| task.delta = Some(Interval { value: 0.4, low: -0.2, high: 1.0 }));
+        let found = conflict(&calm, None).unwrap();
+        assert_eq!((found.suggested, kinds(&found, "together").len(), found.advice.len()), (0, 1, 1));
+        assert!(
+            found.verdict.starts_with("nothing hurts clearly: train all tasks together"),
+            "{}",
+            found.verdict
+        );
+    }
+
+    #[test]
+    fn a_task_at_chance_is_noise_and_one_below_chance_is_not() {
+        let with_sts = |low: f64, high: f64| {
+            let mut report = report();
+            let interval = Interval { value: f64::midpoint(low, high), low, high };
+            let sts = &mut report.tasks[0];
+            (sts.joint[0].interval, sts.single[0].interval) = (interval, interval);
+            conflict(&report, None).unwrap()
+        };
+        let noise = with_sts(-0.03, 0.05);
+        assert_eq!(
+            (noise.left_out.as_slice(), kinds(&noise, "leave-out").len()),
+            (&["sts".to_string()][..], 1)
+        );
+        assert!(
+            noise.tasks[0].relative.is_none() && !noise.budgets[0].groups.concat().contains(&"sts".into())
+        );
+        assert!(with_sts(-0.5, -0.3).left_out.is_empty() && with_sts(0.3, 0.5).left_out.is_empty());
+    }
+
+    #[test]
+    fn a_suggestion_of_models_of_their_own_is_measured_as_zero() {
+        let mut found = conflict(&report(), None).unwrap();
+        let names: Vec<String> = found.tasks.iter().map(|task| task.task.clone()).collect();
+        let alone =
+            names.iter().map(|name| (name.clone(), Some(Interval { value: 0.0, low: 0.0, high: 0.0 })));
+        let groups = names.iter().map(|name| vec![name.clone()]).collect();
+        found.budgets = vec![Grouping { groups, tasks: alone.collect(), ..Grouping::default() }];
+        found.suggested = 0;
+        verify(&mut found, &[]);
+        assert_eq!(found.verified.unwrap().measured.unwrap().value, 0.0);
+        found.verified = None;
+        let mut whole = conflict(&report(), Some(1)).unwrap();
+        verify(&mut whole, &report().tasks);
+        let verified = whole.verified.unwrap();
+        assert!((verified.measured.unwrap().value - whole.together.unwrap().value).abs() < 1e-9);
+        assert_eq!(verified.agrees, Some(true));
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_said() {
+        let unmeasured = RunReport { diagnosis: None, ..report() };
+        assert!(conflict(&unmeasured, None).unwrap_err().to_string().contains("no measurements"));
+        let mut one = report();
+        one.tasks.truncate(1);
+        assert!(conflict(&one, None).unwrap_err().to_string().contains("one task"));
+    }
+
+    #[test]
+    fn the_file_of_findings_reads_back() {
+        let found = conflict(&report(), None).unwrap();
+        let back: Conflict = serde_json::from_str(&serde_json::to_string(&found).unwrap()).unwrap();
+        assert_eq!(back.verdict, found.verdict);
+        assert_eq!((back.budgets, back.effect), (found.budgets, found.effect));
+    }
+
+    #[test]
+    fn the_printed_text_fits_and_names_everything() {
+        let mut found = conflict(&report(), None).unwrap();
+        verify(&mut found, &report().tasks);
+        let text = text(&found, 110);
+        for part in [
+            "20 measurements over 1\u{202f}200 steps",
+            "search hurts intent",
+            "≤ 2",
+            "←",
+            "verified: predicted",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Findings as the command line prints them.
+
+use polytask_core::report::Interval;
+
+use super::advice::{braces, evidence, in_short, percent, with_range};
+use super::{Conflict, TaskFinding};
+use crate::table::{aligned, plain, shortened, wrapped};
+use crate::words::{self, plural, signed, signed_range};
+
+/// Tables, evidence and advice, no line wider than `width` columns if that is possible.
+pub fn text(conflict: &Conflict, width: usize) -> String {
+    let measured = plural(conflict.diagnosis.measurements.len(), "measurement");
+    let mut lines =
+        vec![format!("{measured} over {}", plural(conflict.steps as usize, "step")), String::new()];
+    lines.extend(aligned(&tasks(conflict)));
+    lines.extend([
+        String::new(),
+        "cosine of gradients · affinity of a step on the row to the column: 1 helps like its own step, −1 undoes it".into(),
+    ]);
+    lines.extend(aligned(&affinities(conflict)));
+    lines.push(String::new());
+    lines.extend(aligned(&budgets(conflict)));
+    lines.push(String::new());
+    for (number, advice) in conflict.advice.iter().enumerate() {
+        lines.extend(wrapped(&format!("{}. {}", number + 1, plain(&advice.text)), width));
+    }
+    lines.extend(harms(conflict).iter().flat_map(|line| wrapped(&plain(line), width)));
+    lines.extend(verified(conflict).iter().flat_map(|line| wrapped(&plain(line), width)));
+    lines.extend(conflict.notes.iter().flat_map(|note| wrapped(&format!("note: {}", plain(note)), width)));
+    lines.join("\n") + "\n"
+}
+
+fn tasks(conflict: &Conflict) -> Vec<Vec<String>> {
+    let head = ["task", "metric", "joint", "single", "delta", "sharpness"].map(String::from).to_vec();
+    let row = |task: &TaskFinding| {
+        let score =
+            |x: &Option<Interval>| x.map_or_else(|| "–".into(), |x| words::value(&task.metric, x.value));
+        let delta =
+            task.delta.map_or_else(|| "–".into(), |d| format!("{} {}", signed(d.value, 1), signed_range(d)));
+        let sharpness = task.relative_sharpness.as_ref().map_or_else(|| "–".into(), percent);
+        let name = shortened(&plain(&task.task));
+        vec![name, task.metric.clone(), score(&task.joint), score(&task.single), delta, sharpness]
+    };
+    std::iter::once(head).chain(conflict.tasks.iter().map(row)).collect()
+}
+
+/// Cosine and affinity of each pair; a star where the affinity's interval excludes zero.
+fn affinities(conflict: &Conflict) -> Vec<Vec<String>> {
+    let names: Vec<String> = conflict.tasks.iter().map(|task| shortened(&plain(&task.task))).collect();
+    let cell = |i: usize, j: usize| {
+        if i == j {
+            return "·".into();
+        }
+        let cosine = conflict.cosine[i][j].map_or_else(|| "–".into(), |cosine| signed(cosine.value, 2));
+        let star = |z: Interval| if z.low > 0.0 || z.high < 0.0 { "*" } else { "" };
+        let affinity = conflict.relative_affinity[i][j]
+            .map_or_else(|| "–".into(), |z| format!("{}{}", signed(z.value, 2), star(z)));
+        format!("{cosine} · {affinity}")
+    };
+    let row = |(i, name): (usize, &String)| {
+        std::iter::once(name.clone()).chain((0..names.len()).map(|j| cell(i, j))).collect()
+    };
+    let head = std::iter::once(String::new()).chain(names.iter().cloned()).collect();
+    std::iter::once(head).chain(names.iter().enumerate().map(row)).collect()
+}
+
+fn budgets(conflict: &Conflict) -> Vec<Vec<String>> {
+    let head = ["models", "grouping", "predicted Δm %"].map(String::from).to_vec();
+    let row = |(k, grouping): (usize, &super::Grouping)| {
+        let mark = if k == conflict.suggested { " ←" } else { "" };
+        let groups = plain(&braces(&grouping.groups));
+        vec![format!("≤ {}", k + 1), groups, with_range(grouping.delta_m.as_ref()) + mark]
+    };
+    std::iter::once(head).chain(conflict.budgets.iter().enumerate().map(row)).collect()
+}
+
+fn harms(conflict: &Conflict) -> Vec<String> {
+    let line = |harm: &super::Harm| {
+        let by: Vec<String> = harm.by.iter().map(evidence).collect();
+        let by = if by.is_empty() {
+            "no single task's steps raise its loss clearly".into()
+        } else {
+            by.join("; ")
+        };
+        format!("evidence: {}: {by}", in_short(harm))
+    };
+    conflict.harms.iter().map(line).collect()
+}
+
+fn verified(conflict: &Conflict) -> Option<String> {
+    let verified = conflict.verified.as_ref()?;
+    let agrees = match verified.agrees {
+        Some(true) => "the intervals overlap",
+        Some(false) => "the intervals do not overlap",
+        None => "there is nothing to compare",
+    };
+    let (predicted, measured) =
+        (with_range(verified.predicted.as_ref()), with_range(verified.measured.as_ref()));
+    Some(format!("verified: predicted Δm {predicted} %, measured {measured} %; {agrees}"))
+}

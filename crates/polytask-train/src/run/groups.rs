@@ -1,0 +1,122 @@
+//! Beside a whole run: one that measures what its tasks do to each other, and the joint training of groups of its
+//! tasks, which shows whether a grouping keeps what it promises.
+//!
+//! A group is trained on the rows the joint run shows it, at the same steps, with the suite's weighting: nothing
+//! but its company differs, and its scores are paired with the same single-task models.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use polytask_core::report::{RunReport, TaskReport};
+use polytask_core::{atomic, hash, suite};
+use polytask_data::Plan;
+use serde::{Deserialize, Serialize};
+
+use super::{Parts, Prepared, Run, RunOptions, Trained};
+use crate::diagnose::{self, MEASUREMENTS};
+use crate::model::Model;
+use crate::observe::{Event, Observer};
+use crate::{Error, Result};
+
+/// What a group's joint model scores beside the single-task models.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupReport {
+    /// Suite indices of its tasks.
+    pub group: Vec<usize>,
+    /// Its tasks, in suite order.
+    pub tasks: Vec<TaskReport>,
+}
+
+/// A group's training as its folder keeps it.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    key: String,
+    trained: Trained,
+}
+
+/// Refuses a suite whose tasks share nothing a training could change: then none can hurt another.
+pub fn check_shared(prepared: &Prepared) -> Result<()> {
+    let parts = Parts::new(prepared)?;
+    diagnose::check_shared(&parts.heads, &parts.trainable)
+}
+
+/// As [`super::run`], measuring every `every` steps (0: about [`MEASUREMENTS`] times in all) what the tasks do to
+/// each other. The weights are those of a run without measurements.
+pub fn diagnose(
+    prepared: &Prepared,
+    options: &RunOptions,
+    every: u64,
+    observer: &mut dyn Observer,
+) -> Result<RunReport> {
+    let n_steps = Plan::new(&prepared.suite, &prepared.dataset).n_steps();
+    let diagnose_every = if every > 0 { every } else { (n_steps / MEASUREMENTS).max(1) };
+    let parts = Parts::new(prepared)?;
+    let cache = parts.cache(observer)?;
+    let engine = parts.engine(cache.as_ref());
+    Run { prepared, parts: &parts, engine, options, diagnose_every }.execute(observer)
+}
+
+/// Trains each group of tasks (suite indices) jointly in a folder of its own below `options.out`, which keeps its
+/// model; a group trained there before, of the same suite and data, is not trained again.
+pub fn groups(
+    prepared: &Prepared,
+    options: &RunOptions,
+    groups: &[Vec<usize>],
+    observer: &mut dyn Observer,
+) -> Result<Vec<GroupReport>> {
+    let parts = Parts::new(prepared)?;
+    let cache = parts.cache(observer)?;
+    let engine = parts.engine(cache.as_ref());
+    let run = Run { prepared, parts: &parts, engine, options, diagnose_every: 0 };
+    groups.iter().map(|group| run.group(group, observer)).collect()
+}
+
+impl Run<'_> {
+    fn group(&self, group: &[usize], observer: &mut dyn Observer) -> Result<GroupReport> {
+        let trained = self.trained_group(group, observer)?;
+        let mut singles = BTreeMap::new();
+        for &task in group {
+            match self.single(task, observer) {
+                Ok(single) => drop(singles.insert(task, single)),
+                Err(error @ Error::Diverged { .. }) => observer.event(Event::Note(&error.to_string())),
+                Err(error) => return Err(error),
+            }
+        }
+        let tasks = self.task_reports(&trained, &singles, &BTreeMap::new())?;
+        Ok(GroupReport { group: group.to_vec(), tasks })
+    }
+
+    fn trained_group(&self, group: &[usize], observer: &mut dyn Observer) -> Result<Trained> {
+        let names: Vec<&str> = group.iter().map(|&task| self.parts.heads[task].name.as_str()).collect();
+        let (name, folder) = (format!("group {}", names.join("+")), self.options.out.join(names.join("+")));
+        let (place, key) = (folder.join("trained.json"), self.group_key(group));
+        if let Some(trained) = read_kept(&place, &key) {
+            observer.event(Event::Note(&format!("{name}: trained before")));
+            return Ok(trained);
+        }
+        let Prepared { suite, dataset, .. } = self.prepared;
+        let plan = Plan::new(suite, dataset).for_tasks(group);
+        let (trained, _, (trunk, heads)) =
+            self.train(&name, group, plan, &suite.train.weighting, observer)?;
+        let mut model = Model::of_run(self.prepared, &self.parts.heads, heads);
+        model.tasks.retain(|task| names.contains(&task.info.name.as_str()));
+        model.save(&trunk, &folder.join("model"))?;
+        atomic::write_json(&place, &Kept { key, trained: trained.clone() })?;
+        Ok(trained)
+    }
+
+    /// All that can change a group's training, and nothing else.
+    fn group_key(&self, group: &[usize]) -> String {
+        let mut suite = self.prepared.suite.clone();
+        suite.name = String::new();
+        suite.train.conflict_every = 0;
+        let (suite, identity) = (suite::weight_hash(&suite), self.origin());
+        hash::sha256(format!("{suite} {identity} {group:?}").as_bytes())
+    }
+}
+
+/// A group's training of before; one of another suite, or that cannot be read, is trained again.
+fn read_kept(path: &Path, key: &str) -> Option<Trained> {
+    let kept: Kept = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    (kept.key == key).then_some(kept.trained)
+}

@@ -1,0 +1,46 @@
+//! What results of trainings are kept under: all that can change them, and nothing else.
+
+use std::path::Path;
+
+use polytask_core::report::Lineage;
+use polytask_core::{hash, suite};
+
+use super::{Run, Trained};
+use crate::prepare::encoder_settings;
+
+/// Raised whenever the same suite would train to other weights or be judged otherwise: cached single-task results of before are void.
+const SEMANTICS: u32 = 2;
+
+impl Run<'_> {
+    /// What a checkpoint must agree on to be continued.
+    pub(super) fn identity(&self) -> String {
+        let lineage = &self.parts.lineage;
+        let (suite, settings) = (suite::weight_hash(&self.prepared.suite), encoder_settings(self.prepared));
+        format!("{suite} {} {} {settings}", lineage.data, lineage.encoder)
+    }
+
+    /// Data, encoder and version a training comes from.
+    pub(super) fn origin(&self) -> String {
+        let Lineage { data, encoder, version, .. } = &self.parts.lineage;
+        format!("{data} {encoder} {} {version}", encoder_settings(self.prepared))
+    }
+
+    /// File name of a single-task result: all that can change it, and nothing else.
+    pub(super) fn baseline_key(&self, task: usize) -> String {
+        let mut suite = self.prepared.suite.clone();
+        suite.name = String::new();
+        suite.train.weighting = polytask_core::method::Choice::named("equal");
+        suite.train.regularizer = polytask_core::method::Choice::named("none");
+        suite.train.gradients = polytask_core::suite::GradientSpace::Full;
+        suite.train.conflict_every = 0;
+        suite.train.rows_mb = 0;
+        let (suite, head) = (suite::weight_hash(&suite), &self.parts.heads[task].name);
+        let text = format!("{SEMANTICS} {suite} {} {head}", self.origin());
+        format!("{}.json", hash::sha256(text.as_bytes()))
+    }
+}
+
+/// A finished single-task result; one that cannot be read is trained again.
+pub(super) fn read_baseline(path: &Path) -> Option<Trained> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}

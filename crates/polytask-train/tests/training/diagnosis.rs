@@ -1,0 +1,150 @@
+//! What tasks do to each other: measured without changing a weight, planted structure found, resumed as begun.
+
+use polytask_core::report::Measurement;
+use polytask_core::{Split, report::Diagnosis};
+use polytask_train::observe::Silent;
+use polytask_train::run::{self, RunOptions, check_shared};
+use serde_json::json;
+
+use crate::common::{Data, NOTES, Rig, TWO, heads, trunk};
+
+/// The measurements of a training that measures every `every` steps.
+fn measured(rig: &Rig, every: u64) -> Vec<Measurement> {
+    let mut trainer = rig.trainer();
+    trainer.state.history.diagnose_every = every;
+    trainer.train("test", &mut Silent).unwrap();
+    trainer.state.history.measurements
+}
+
+/// Four tasks without heads on the same pairs: a score, the same, one of other rows, the reversed one.
+const PLANTED: &str = r#"
+[[source]]
+name = "pairs"
+data = "planted"
+[[task]]
+name = "sts"
+kind = "similarity"
+from = "pairs"
+columns = { score = "sts" }
+[[task]]
+name = "twin"
+kind = "similarity"
+from = "pairs"
+columns = { score = "sts" }
+[[task]]
+name = "opposite"
+kind = "similarity"
+from = "pairs"
+columns = { score = "opposite" }
+"#;
+
+fn planted() -> Data {
+    let data = Data::new();
+    for split in Split::ALL {
+        let rows = data.rows("pairs", split);
+        let row = |row: &serde_json::Value| {
+            let score = row["score"].as_f64().unwrap();
+            json!({ "a": row["a"], "b": row["b"], "sts": score, "opposite": 5.0 - score })
+        };
+        data.write("planted", split, rows.iter().map(row));
+    }
+    data
+}
+
+fn mean(measurements: &[Measurement], cell: impl Fn(&Measurement) -> Option<f64>) -> f64 {
+    let values: Vec<f64> = measurements.iter().filter_map(cell).collect();
+    assert!(!values.is_empty());
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+#[test]
+fn a_step_on_the_same_task_helps_and_one_on_the_reversed_task_hurts() {
+    let data = planted();
+    let measurements = measured(&data.rig(PLANTED, &["train.steps=12", "model.dropout=0.0"]), 2);
+    assert!(measurements.len() >= 5);
+    let affinity = |i: usize, j: usize| mean(&measurements, |m| m.affinity[i][j]);
+    let cosine = |i: usize, j: usize| mean(&measurements, |m| m.cosine[i][j]);
+    assert!((cosine(0, 1) - 1.0).abs() < 1e-5 && cosine(0, 2) < -0.5);
+    assert!(affinity(0, 1) > 0.0 && affinity(0, 2) < 0.0 && affinity(2, 0) < 0.0);
+    assert!(affinity(2, 2) > 0.0);
+    for m in &measurements {
+        assert!((m.affinity[0][1].unwrap() - m.affinity[0][0].unwrap()).abs() < 1e-6);
+        assert_eq!(m.affinity[0], m.affinity[1]);
+        assert!(m.sharpness.iter().all(|rise| rise.unwrap() > 0.0));
+    }
+}
+
+#[test]
+fn measuring_changes_no_weight() {
+    let data = Data::new();
+    for mixing in ["joint", "alternate"] {
+        let rig = data.rig(TWO, &[&format!("train.mixing=\"{mixing}\""), "train.steps=8"]);
+        let plain = rig.trained();
+        let mut trainer = rig.trainer();
+        trainer.state.history.diagnose_every = 1;
+        trainer.train("test", &mut Silent).unwrap();
+        assert!(trunk(&plain) == trunk(&trainer.state) && heads(&plain) == heads(&trainer.state), "{mixing}");
+        assert!(!trainer.state.history.measurements.is_empty());
+    }
+}
+
+#[test]
+fn tasks_meet_even_where_a_step_draws_one_source() {
+    let data = Data::new();
+    let measurements = measured(&data.rig(TWO, &["train.mixing=\"alternate\"", "train.steps=8"]), 2);
+    assert!(measurements.len() >= 2);
+    assert!(measurements.iter().all(|m| m.affinity[0][1].is_some() && m.cosine[1][0].is_some()));
+}
+
+#[test]
+fn a_resumed_training_measures_as_it_began() {
+    let data = Data::new();
+    let rig = data.rig(NOTES, &["train.steps=8", "train.checkpoint_every=3"]);
+    let folder = data.out("kept");
+    let mut whole = rig.saving(&folder, "x");
+    whole.state.history.diagnose_every = 2;
+    whole.train("test", &mut Silent).unwrap();
+    let mut resumed = rig.saving(&folder, "x");
+    let checkpoints = resumed.checkpoints.clone().unwrap();
+    assert!(checkpoints.load(&mut resumed.state, &rig.trainable).unwrap());
+    assert_eq!(resumed.state.history.measurements, whole.state.history.measurements);
+    assert_eq!(resumed.state.history.diagnose_every, 2);
+}
+
+#[test]
+fn a_run_reports_its_measurements_and_a_group_is_paired_with_the_same_single_task_models() {
+    let data = Data::new();
+    let prepared = data.prepare(NOTES, &["train.baselines=true", "train.steps=6"]);
+    let options = RunOptions { out: data.out("joint"), resume: false, baselines: Some(data.out("kept")) };
+    let joint = run::diagnose(&prepared, &options, 0, &mut Silent).unwrap();
+    let Diagnosis { tasks, measurements, .. } = joint.diagnosis.unwrap();
+    assert_eq!(tasks, ["tone", "size", "topics"]);
+    assert!(measurements.len() >= 4 && measurements[0].step >= 2);
+
+    let options = RunOptions { out: data.out("groups"), ..options };
+    let groups = run::groups(&prepared, &options, &[vec![0, 2], vec![0, 1, 2]], &mut Silent).unwrap();
+    let names = |i: usize| groups[i].tasks.iter().map(|task| task.task.as_str()).collect::<Vec<_>>();
+    assert_eq!((names(0), names(1)), (vec!["tone", "topics"], vec!["tone", "size", "topics"]));
+    // The group of all tasks is the joint model.
+    assert_eq!(groups[1].tasks[1].joint, joint.tasks[1].joint);
+    assert_eq!(groups[0].tasks[0].single, joint.tasks[0].single);
+    let model = polytask_train::model::Model::load(&data.out("groups").join("tone+topics/model")).unwrap();
+    assert_eq!(
+        model.tasks.iter().map(|task| task.info.name.as_str()).collect::<Vec<_>>(),
+        ["tone", "topics"]
+    );
+    let again = run::groups(&prepared, &options, &[vec![0, 2]], &mut Silent).unwrap();
+    assert_eq!(again[0], groups[0]);
+}
+
+#[test]
+fn tasks_that_share_nothing_trained_are_refused() {
+    let data = Data::new();
+    let frozen = data.prepare(NOTES, &["model.freeze=[\"embeddings\", \"layer.0-1\"]"]);
+    let error = check_shared(&frozen).unwrap_err().to_string();
+    assert!(
+        error.contains("every block of the encoder is frozen") && error.contains("model.freeze"),
+        "{error}"
+    );
+    check_shared(&data.prepare(NOTES, &[])).unwrap();
+}

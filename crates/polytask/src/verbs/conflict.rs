@@ -1,0 +1,139 @@
+//! `polytask conflict`: which task hurts which, and what to do about it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use polytask_core::report::{RunReport, TaskReport};
+use polytask_core::{Suite, atomic};
+use polytask_eval::conflict::{self, Conflict};
+use polytask_eval::html;
+use polytask_train::prepare::prepare;
+use polytask_train::run::{self, Prepared};
+
+use crate::output::{self, Outcome};
+use crate::progress::Progress;
+use crate::verbs::count;
+use crate::verbs::train::{RunArgs, Work};
+
+/// Say which task hurts which, and which tasks to group, with the evidence
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  polytask conflict suite.toml
+  polytask conflict suite.toml --models 2 --verify
+  polytask conflict suite.toml --out runs/first-conflict --resume --json
+
+Trains all tasks together and each alone, as `polytask train` does, and measures on the way what a step on one
+task does to the others. --out holds conflict.html, conflict.json, joint/ (a run's folder) and, with --verify,
+verify/ with a model per suggested group.
+
+Exit codes: 0 done, whatever the findings; 2 could not run.")]
+pub(crate) struct Args {
+    /// The suite file
+    suite: PathBuf,
+    /// Folder of the findings [default: runs/NAME-conflict]
+    #[arg(long, short)]
+    out: Option<PathBuf>,
+    /// Most models the tasks may be divided among [default: as many as help clearly]
+    #[arg(long, value_name = "K", value_parser = count)]
+    models: Option<usize>,
+    /// Train the suggested groups and compare with the prediction
+    #[arg(long)]
+    verify: bool,
+    /// Optimiser steps of the joint training, in place of the suite's
+    #[arg(long, value_name = "N", value_parser = count)]
+    steps: Option<usize>,
+    /// Steps between measurements [default: 24 measurements in all]
+    #[arg(long, value_name = "N", value_parser = count)]
+    every: Option<usize>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Outcome> {
+    let suite = args.load()?;
+    let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{}-conflict", suite.name)));
+    let mut progress = args.run.progress();
+    let (report, prepared) = args.joint(suite.clone(), &out.join("joint"), &mut progress)?;
+    let mut found = conflict::conflict(&report, args.models)?;
+    write(&found, &out)?;
+    if args.verify {
+        let prepared = match prepared {
+            Some(prepared) => prepared,
+            None => Box::new(prepare(suite, &mut progress)?),
+        };
+        let reports = args.verified(&found, &prepared, &out.join("verify"), &mut progress)?;
+        conflict::verify(&mut found, &reports);
+        write(&found, &out)?;
+    }
+    show(&found, &out, args.run.json)?;
+    Ok(Outcome::Done)
+}
+
+impl Args {
+    /// The suite; what cannot be compared or divided is refused before anything is trained.
+    fn load(&self) -> Result<Suite> {
+        let steps = self.steps.map(|steps| format!("train.steps={steps}"));
+        let mut suite = self.run.load(&self.suite, &steps.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let n = suite.tasks.len();
+        if n < 2 {
+            let what = format!("suite {} has {n} task, expected at least 2 to compare", self.suite.display());
+            return output::refuse(what, "a suite with the tasks you think of sharing a model");
+        }
+        if let Some(models) = self.models.filter(|&models| models > n) {
+            let what = format!("`--models {models}` for {n} tasks, expected 1 to {n}");
+            return output::refuse(what, "fewer models, or leave `--models` out");
+        }
+        // Without single-task models there is no change to explain.
+        suite.train.baselines = true;
+        Ok(suite)
+    }
+
+    /// The joint run, or the report of one that is finished.
+    fn joint(
+        &self,
+        suite: Suite,
+        out: &Path,
+        progress: &mut Progress,
+    ) -> Result<(RunReport, Option<Box<Prepared>>)> {
+        let prepared = match self.run.begin(suite, out, progress)? {
+            Work::Finished(report) => return Ok((*report, None)),
+            Work::Open(prepared) => prepared,
+        };
+        run::check_shared(&prepared)?;
+        let every = self.every.unwrap_or(0) as u64;
+        let report = self.run.train_in(&prepared, out, progress, |prepared, options, observer| {
+            run::diagnose(prepared, options, every, observer)
+        })?;
+        Ok((report, Some(prepared)))
+    }
+
+    /// Trains the suggested groups of at least two tasks.
+    fn verified(
+        &self,
+        found: &Conflict,
+        prepared: &Prepared,
+        out: &Path,
+        progress: &mut Progress,
+    ) -> Result<Vec<TaskReport>> {
+        let index = |name: &String| prepared.suite.tasks.iter().position(|task| task.name == *name);
+        let groups = found.suggestion().groups.iter().filter(|group| group.len() > 1);
+        let groups: Vec<Vec<usize>> = groups.map(|group| group.iter().filter_map(index).collect()).collect();
+        let reports = run::groups(prepared, &self.run.options(out), &groups, progress)?;
+        Ok(reports.into_iter().flat_map(|report| report.tasks).collect())
+    }
+}
+
+fn write(found: &Conflict, out: &Path) -> Result<()> {
+    atomic::create_dir(out)?;
+    html::write_conflict(found, &out.join("conflict.html"))?;
+    Ok(atomic::write_json(&out.join("conflict.json"), found)?)
+}
+
+fn show(found: &Conflict, out: &Path, json: bool) -> Result<()> {
+    if json {
+        return output::json(found);
+    }
+    output::line(conflict::text(found, output::width()).trim_end())?;
+    output::line(format!("\nfindings  {}", out.join("conflict.html").display()))
+}
