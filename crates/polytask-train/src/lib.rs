@@ -30,6 +30,7 @@ pub mod regularizer;
 pub mod run;
 pub mod saliency;
 pub mod swept;
+pub mod symbols;
 pub mod trainer;
 
 pub use error::{Error, Result};

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use polytask_core::kind::{self, KindInfo};
 use polytask_core::{HeadForm, PackedBatch, Place, Problem, TargetType, atomic};
-use polytask_data::{ImageSpec, Symbols, Tokenizer};
+use polytask_data::{Symbols, Tokenizer};
 use polytask_nn::encoder::Encoder;
 use polytask_nn::heads::{self, Head};
 use polytask_nn::trunk::LaidOut;
@@ -21,6 +21,7 @@ use crate::Result;
 use crate::evaluate::{by_length, largest, sigmoid};
 use crate::heads::{TaskHead, n_outputs};
 use crate::run::Prepared;
+use crate::symbols::symbols_of;
 
 /// Version of `polytask.json`.
 const VERSION: u32 = 1;
@@ -374,30 +375,4 @@ fn check_task(folder: &Path, info: &TaskInfo, kind: &KindInfo) -> Result<()> {
     };
     let file = folder.join("polytask.json");
     Err(Problem::at(Place::file(&file), what).try_this("restore the file the run wrote").into())
-}
-
-/// What turns the inputs of an encoder's folder into symbols, texts cut at `max_length` or the folder's own limit.
-pub fn symbols_of(folder: &Path, encoder: &Encoder, max_length: Option<usize>) -> Result<Symbols> {
-    if let Some(config) = encoder.network.image() {
-        let size = Some(config.size());
-        let resize = config.resize.then_some((config.height, config.width));
-        let channels = config.recolour.then_some(config.channels);
-        return Ok(Symbols::Images(ImageSpec { size, resize, channels }));
-    }
-    let tokenizer = Tokenizer::load(folder, max_length)?;
-    check_vocabulary(folder, &tokenizer, encoder)?;
-    Ok(tokenizer.into())
-}
-
-/// Refuses a tokenizer that gives ids the encoder has no vectors for.
-pub fn check_vocabulary(folder: &Path, tokenizer: &Tokenizer, encoder: &Encoder) -> Result<()> {
-    let (tokens, rows) = (tokenizer.vocab_size(), encoder.trunk.vocab_size());
-    if tokens <= rows {
-        return Ok(());
-    }
-    let what = format!(
-        "{}: the tokenizer has {tokens} tokens but the encoder only {rows} word vectors",
-        folder.display()
-    );
-    Err(Problem::new(what).try_this("put the tokenizer.json of this very encoder into the folder").into())
 }

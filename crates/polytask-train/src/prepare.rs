@@ -8,10 +8,10 @@ use polytask_nn::encoder::{Encoder, Network};
 use polytask_nn::trunk::ImageConfig;
 
 use crate::Result;
-use crate::model::symbols_of;
 use crate::observe::{Event, Observer};
 use crate::regularizer;
 use crate::run::Prepared;
+use crate::symbols::symbols_of;
 
 /// Name of the small random encoder for tests and first tries.
 const TINY: &str = "tiny";

@@ -7,6 +7,7 @@
 mod check;
 mod files;
 pub mod images;
+mod inputs;
 mod keys;
 mod parts;
 mod read;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::check;
 use super::files;
+use super::inputs;
 use super::keys::Table;
 use super::near;
 use super::parts::{self, HEADS, NO_REGULARIZER, SAMPLINGS, Shelf};
@@ -83,7 +84,7 @@ impl Reader<'_, '_> {
             self.reporter.report(root.origin, "the suite has no task, expected at least one", example);
         }
         check::names(&sources, &tasks, self.reporter);
-        let images = check::inputs(&tasks, self.reporter);
+        let images = inputs::reads_images(&tasks, self.reporter);
         let sources = self.sources(&sources, &tasks);
         let suite = Suite {
             name: root.text("name"),
@@ -143,7 +144,7 @@ impl Reader<'_, '_> {
         let encoder = if is_fresh { IMAGE_NET.into() } else { section.text("encoder") };
         let base = self.file.parent().unwrap_or(Path::new(""));
         check::encoder(&encoder, base, section.place("encoder"), self.reporter);
-        check::image_keys(section, &encoder, images, self.reporter);
+        inputs::image_keys(section, &encoder, images, self.reporter);
         ModelSpec {
             encoder,
             freeze: section.texts("freeze"),
@@ -277,7 +278,7 @@ impl Reader<'_, '_> {
             check::loss(draft, kind, self.catalogue, (&loss, known.is_some()), self.reporter);
             check::metric(draft, kind, self.catalogue, self.reporter);
             check::labels(draft, kind, self.reporter);
-            check::head(draft, kind, &head, self.reporter);
+            inputs::head(draft, kind, &head, self.reporter);
         }
         TaskSpec {
             name: draft.name.clone(),

@@ -11,6 +11,7 @@ mod intern;
 mod labels;
 mod problems;
 mod source;
+mod sums;
 mod table;
 
 use polytask_core::{Result, Split, Suite};

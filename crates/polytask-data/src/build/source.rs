@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use polytask_core::suite::{SourceSpec, TaskSpec};
-use polytask_core::{Error, Place, Problem, Result, Split, TargetType, hash, rng};
+use polytask_core::{Error, Place, Problem, Result, Split, TargetType, rng};
 
 use super::cells::Raw;
 use super::columns::{Columns, Found, resolve};
 use super::corpus::Corpus;
 use super::labels::LabelTable;
+use super::sums::sum_of;
 use super::table::{Table, Target, column};
 use super::{Builder, Progress};
 use crate::SourceData;
@@ -72,24 +73,6 @@ impl<'a> Builder<'a> {
             error => error,
         }
     }
-}
-
-/// Hash of a file; of a folder of images, of all names and contents in it; of images in idx format, with their labels.
-fn sum_of(file: &Path) -> Result<String> {
-    if readers::idx::is_images(file) {
-        let labels = polytask_core::suite::images::labels_of(file);
-        let sums = [hash::sha256_file(file)?, hash::sha256_file(&labels)?];
-        return Ok(hash::sha256(sums.join(" ").as_bytes()));
-    }
-    if !file.is_dir() {
-        return hash::sha256_file(file);
-    }
-    let mut lines = Vec::new();
-    for record in readers::open(file)? {
-        let name = record?.get("image").and_then(readers::Cell::to_text).unwrap_or_default();
-        lines.push(format!("{} {name}", hash::sha256_file(&file.join(&name))?));
-    }
-    Ok(hash::sha256(lines.join("\n").as_bytes()))
 }
 
 /// The judgements of a split by query.

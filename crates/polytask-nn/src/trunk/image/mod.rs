@@ -11,6 +11,7 @@
 //! couples the images of a batch, every task then has a gradient on every image, and each costs a backward of its own.
 //! These networks have no dropout of their own (heads have theirs), and keep their activations (`recompute` is ignored).
 
+mod backward;
 mod config;
 mod conv;
 mod graph;
@@ -31,10 +32,9 @@ use self::graph::{Graph, Node, Op, Start};
 use self::max_pool::MaxPool;
 use self::norm::{BatchNorm, LayerNorm, Moments};
 use self::patches::Images;
-use self::stack::Stack;
 use super::check::{self, shape};
 use super::pool::{Buf, Pool};
-use super::{BlockGrad, Cotangent, GradSink, Mode, Saved, States, TaskGrad, Trunk, simd};
+use super::{Cotangent, GradSink, Mode, Saved, States, Trunk};
 use crate::Result;
 use crate::params::{Block, Params};
 
@@ -367,121 +367,5 @@ impl Trunk<f32> for ImageTrunk {
             let variance = block.tensor_mut(node.tensor + 3).iter_mut().zip(&used.variance);
             variance.for_each(|(v, new)| move_to(v, factor * *new));
         }
-    }
-}
-
-impl ImageTrunk {
-    /// Sends cotangents down block by block.
-    fn sweep(
-        &self,
-        params: &Params,
-        saved: &ImageSaved,
-        cotangents: &[Cotangent],
-        sink: &mut dyn GradSink<f32>,
-    ) -> Result<()> {
-        let mut active: Vec<&Cotangent> = cotangents.iter().collect();
-        active.sort_by_key(|cotangent| cotangent.task);
-        let is_coupled = saved.moments.iter().flatten().any(|used| used.rows > 0);
-        let mut stack = Stack::new(&active, saved.n, is_coupled);
-        let mut slots: Vec<(Option<Buf>, usize)> =
-            (0..=self.graph.last()).map(|value| (None, self.graph.shape(value).len())).collect();
-        let size = self.graph.states().len();
-        slots[self.graph.last()].0 = Some(stack.gradient(&self.pool, &active, size));
-        for block in (saved.mode.lowest..self.n_blocks()).rev() {
-            stack.restrict(&self.pool, block, &mut slots);
-            if stack.groups.is_empty() {
-                break;
-            }
-            let below = block > saved.mode.lowest && stack.lowest() < block;
-            let grads = self.backward((params, saved), (block, below), &stack, &mut slots);
-            let pairs = stack.groups.iter().zip(&grads);
-            let tasks: Vec<TaskGrad<'_>> = pairs
-                .map(|(group, grad)| TaskGrad { task: group.task, grad: BlockGrad::Dense(grad) })
-                .collect();
-            sink.block(block, &tasks)?;
-            if !below {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// The backward through one block: the gradient of its parameters for each group of the stack.
-    fn backward(
-        &self,
-        (params, saved): (&Params, &ImageSaved),
-        (block, below): (usize, bool),
-        stack: &Stack,
-        slots: &mut [(Option<Buf>, usize)],
-    ) -> Vec<Buf> {
-        let weights = &params.blocks[block];
-        let mut grads: Vec<Buf> =
-            stack.groups.iter().map(|_| self.pool.zeros(weights.values.len())).collect();
-        for (i, node) in self.graph.nodes.iter().enumerate().rev().filter(|(_, node)| node.block == block) {
-            let Some(mut g) = slots[i + 1].0.take() else { continue };
-            if node.relu {
-                let y = saved.values[i + 1].as_deref().unwrap_or(&[]);
-                mask(&mut g, &stack.images(y, node.out.len()), stack.len());
-            }
-            let x = saved.values[node.input].as_deref().unwrap_or(&[]);
-            let x = stack.images(x, node.from.len());
-            let first = weights.tensors.get(node.tensor).map_or(0, |spec| spec.offset);
-            let mut own: Vec<&mut [f32]> = grads.iter_mut().map(|grad| &mut grad[first..]).collect();
-            let wants = |value: usize| value > 0 && (below || self.graph.nodes[value - 1].block == block);
-            let wants_input = wants(node.input);
-            match node.op {
-                Op::Conv { .. } => {
-                    let conv = self.conv(weights, node);
-                    conv.weights_backward(&x, &g, stack, &mut own);
-                    if wants_input {
-                        add_to(&mut slots[node.input].0, conv.input_backward(&g, stack.len()));
-                    }
-                }
-                Op::MaxPool if wants_input => {
-                    add_to(&mut slots[node.input].0, self.max_pool(node).backward(&x, &g, stack.len()));
-                }
-                Op::MaxPool => {}
-                Op::LayerNorm => {
-                    self.layer_norm(weights, node).backward(&x, &mut g, stack, &mut own);
-                    add_to(&mut slots[node.input].0, g);
-                }
-                Op::BatchNorm { plus } => {
-                    let Some(used) = &saved.moments[i] else { continue };
-                    let dx = self.batch_norm(weights, node).backward(&x, used, &g, stack, &mut own);
-                    add_to(&mut slots[node.input].0, dx);
-                    if let Some(plus) = plus.filter(|&value| wants(value)) {
-                        add_to(&mut slots[plus].0, g);
-                    }
-                }
-            }
-        }
-        grads
-    }
-}
-
-/// Zeroes gradients where the output of a ReLU is 0.
-fn mask(g: &mut [f32], y: &Images<'_>, n: usize) {
-    use rayon::prelude::*;
-    let size = y.size;
-    g.par_chunks_mut(size).enumerate().take(n).for_each(|(i, g)| {
-        simd::wide(
-            #[inline(always)]
-            || g.iter_mut().zip(y.get(i)).for_each(|(g, y)| *g = if *y > 0.0 { *g } else { 0.0 }),
-        );
-    });
-}
-
-/// Adds a gradient to what a value has already.
-fn add_to(slot: &mut Option<Buf>, more: Buf) {
-    use rayon::prelude::*;
-    const CHUNK: usize = 1 << 14;
-    match slot {
-        None => *slot = Some(more),
-        Some(sum) => sum.par_chunks_mut(CHUNK).zip(more.par_chunks(CHUNK)).for_each(|(sum, more)| {
-            simd::wide(
-                #[inline(always)]
-                || super::elementwise::add(sum, more),
-            );
-        }),
     }
 }

@@ -1,0 +1,35 @@
+//! What turns the inputs of an encoder into symbols.
+
+use std::path::Path;
+
+use polytask_core::Problem;
+use polytask_data::{ImageSpec, Symbols, Tokenizer};
+use polytask_nn::Encoder;
+
+use crate::Result;
+
+/// What turns the inputs of an encoder's folder into symbols, texts cut at `max_length` or the folder's own limit.
+pub fn symbols_of(folder: &Path, encoder: &Encoder, max_length: Option<usize>) -> Result<Symbols> {
+    if let Some(config) = encoder.network.image() {
+        let size = Some(config.size());
+        let resize = config.resize.then_some((config.height, config.width));
+        let channels = config.recolour.then_some(config.channels);
+        return Ok(Symbols::Images(ImageSpec { size, resize, channels }));
+    }
+    let tokenizer = Tokenizer::load(folder, max_length)?;
+    check_vocabulary(folder, &tokenizer, encoder)?;
+    Ok(tokenizer.into())
+}
+
+/// Refuses a tokenizer that gives ids the encoder has no vectors for.
+pub fn check_vocabulary(folder: &Path, tokenizer: &Tokenizer, encoder: &Encoder) -> Result<()> {
+    let (tokens, rows) = (tokenizer.vocab_size(), encoder.trunk.vocab_size());
+    if tokens <= rows {
+        return Ok(());
+    }
+    let what = format!(
+        "{}: the tokenizer has {tokens} tokens but the encoder only {rows} word vectors",
+        folder.display()
+    );
+    Err(Problem::new(what).try_this("put the tokenizer.json of this very encoder into the folder").into())
+}
