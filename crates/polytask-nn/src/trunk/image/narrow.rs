@@ -259,7 +259,9 @@ impl Correlate<'_> {
             for ky in 0..self.window.height {
                 let row = &plane[place + ky * self.width..][..n + self.window.width - 1];
                 for (kx, weights) in (0..self.window.width).zip(&mut taps) {
-                    let x = S::as_simd_f32s(&row[kx..kx + n]).0;
+                    // As an array: its length is known, so sums stay in registers.
+                    let x: &[S::f32s; V] =
+                        S::as_simd_f32s(&row[kx..kx + n]).0.first_chunk().expect("a tile has its vectors");
                     for (sums, weight) in sums.iter_mut().zip(weights) {
                         let weight = simd.splat_f32s(*weight);
                         for (sum, x) in sums.iter_mut().zip(x) {
@@ -341,10 +343,10 @@ impl Products<'_> {
             let n = g[0].len();
             let (g, x) = (g.map(|g| &g[..n]), x.map(|x| &x[..n]));
             for p in 0..n {
-                let g: [S::f32s; OUT] = std::array::from_fn(|o| g[o][p]);
                 for (k, x) in x.iter().enumerate() {
-                    for (sums, g) in sums.iter_mut().zip(g) {
-                        sums[k] = simd.mul_add_e_f32s(g, x[p], sums[k]);
+                    let x = x[p];
+                    for (sums, g) in sums.iter_mut().zip(&g) {
+                        sums[k] = simd.mul_add_e_f32s(g[p], x, sums[k]);
                     }
                 }
             }
