@@ -5,6 +5,7 @@
 //! vector of pixels. Places at the end of a row whose window would not fit are computed too and left out; in gradients
 //! they are zero. Three kernels: outputs, and dL/d input, are correlations; dL/dW is a sum of products of planes.
 #![allow(clippy::inline_always)] // code must land in the caller that was compiled for wide vectors
+#![allow(clippy::needless_range_loop)] // pairs of iterators are calls here: only counted loops surely land there
 
 use std::ops::Range;
 
@@ -254,26 +255,32 @@ impl Correlate<'_> {
     ) -> usize {
         let n = V * S::F32_LANES;
         let mut sums = [[simd.splat_f32s(0.0); V]; OUT];
-        let mut taps = weights.as_chunks::<OUT>().0.iter();
-        for plane in self.x.chunks_exact(self.stride).take(self.channels) {
+        let (taps, mut tap) = (weights.as_chunks::<OUT>().0, 0);
+        for c in 0..self.channels {
+            let plane = &self.x[c * self.stride..(c + 1) * self.stride];
             for ky in 0..self.window.height {
                 let row = &plane[place + ky * self.width..][..n + self.window.width - 1];
-                for (kx, weights) in (0..self.window.width).zip(&mut taps) {
+                for kx in 0..self.window.width {
+                    let weights = taps[tap];
+                    tap += 1;
                     // As an array: its length is known, so sums stay in registers.
                     let x: &[S::f32s; V] =
                         S::as_simd_f32s(&row[kx..kx + n]).0.first_chunk().expect("a tile has its vectors");
-                    for (sums, weight) in sums.iter_mut().zip(weights) {
-                        let weight = simd.splat_f32s(*weight);
-                        for (sum, x) in sums.iter_mut().zip(x) {
-                            *sum = simd.mul_add_e_f32s(weight, *x, *sum);
+                    for o in 0..OUT {
+                        let weight = simd.splat_f32s(weights[o]);
+                        for v in 0..V {
+                            sums[o][v] = simd.mul_add_e_f32s(weight, x[v], sums[o][v]);
                         }
                     }
                 }
             }
         }
-        for (o, sums) in sums.iter().enumerate() {
+        for o in 0..OUT {
             let out = &mut self.out[(group * OUT + o) * self.out_stride + place..][..n];
-            S::as_mut_simd_f32s(out).0.copy_from_slice(sums);
+            let out = S::as_mut_simd_f32s(out).0;
+            for v in 0..V {
+                out[v] = sums[o][v];
+            }
         }
         V
     }
@@ -343,18 +350,18 @@ impl Products<'_> {
             let n = g[0].len();
             let (g, x) = (g.map(|g| &g[..n]), x.map(|x| &x[..n]));
             for p in 0..n {
-                for (k, x) in x.iter().enumerate() {
-                    let x = x[p];
-                    for (sums, g) in sums.iter_mut().zip(&g) {
-                        sums[k] = simd.mul_add_e_f32s(g[p], x, sums[k]);
+                for k in 0..K {
+                    let x = x[k][p];
+                    for o in 0..OUT {
+                        sums[o][k] = simd.mul_add_e_f32s(g[o][p], x, sums[o][k]);
                     }
                 }
             }
         }
-        for (o, sums) in (first..out.channels).zip(sums) {
-            for (k, sum) in sums.into_iter().enumerate() {
-                let at = ((o * window.height + ky) * window.width + kx + k) * from.channels + c;
-                self.sum[at] = simd.reduce_sum_f32s(sum);
+        for o in 0..OUT.min(out.channels - first) {
+            for k in 0..K {
+                let at = (((first + o) * window.height + ky) * window.width + kx + k) * from.channels + c;
+                self.sum[at] = simd.reduce_sum_f32s(sums[o][k]);
             }
         }
         K
