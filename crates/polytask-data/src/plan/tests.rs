@@ -198,6 +198,13 @@ fn a_task_plan_sees_the_same_rows_as_the_joint_plan_shows_the_task() {
             assert_eq!(joint_steps.len() as u64, single.n_steps());
         }
         assert!(plan.for_task(2).n_steps() < plan.n_steps());
+        // All tasks together are the joint plan; a group has the rows of its tasks and of no other.
+        let all = plan.for_tasks(&[0, 1, 2]);
+        let steps = |plan: &Plan| (0..plan.n_steps()).map(|i| plan.step(i)).collect::<Vec<_>>();
+        assert_eq!(steps(&all), steps(&plan));
+        let pair = plan.for_tasks(&[1, 2]);
+        assert_eq!(draws(&pair, 1), draws(&plan.for_task(1), 1));
+        assert_eq!(draws(&pair, 0), draws(&plan.for_task(2), 0));
     }
 }
 

@@ -132,15 +132,15 @@ fn draw_effects(evidence: &Evidence, seed: u64, draw: u64) -> Square<f64> {
 mod tests {
     use super::*;
 
-    fn about(value: f64, half: f64) -> Option<Interval> {
-        Some(Interval { value, low: value - half, high: value + half })
+    fn about(value: f64, half: f64) -> Interval {
+        Interval { value, low: value - half, high: value + half }
     }
 
     /// Three tasks: 0 and 1 help each other, 2 pulls against both and is pulled against.
     fn evidence() -> Evidence {
-        let z = |value| about(value, 0.01);
+        let z = |value| Some(about(value, 0.01));
         Evidence {
-            relative: vec![about(-1.0, 0.5), about(2.0, 0.5), about(-30.0, 1.0)],
+            relative: [about(-1.0, 0.5), about(2.0, 0.5), about(-30.0, 1.0)].map(Some).to_vec(),
             affinity: vec![
                 vec![z(0.2), z(0.1), z(-0.1)],
                 vec![z(0.1), z(0.2), z(-0.2)],
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn where_nobody_pushed_that_way_all_share_alike_and_nobody_knows_who() {
         let mut evidence = evidence();
-        evidence.affinity.iter_mut().for_each(|row| row[0] = about(0.1, 0.01));
+        evidence.affinity.iter_mut().for_each(|row| row[0] = Some(about(0.1, 0.01)));
         let effects = Effects::new(&evidence, 1);
         assert_eq!((effects.central[1][0], effects.central[2][0]), (-0.5, -0.5));
         let half = effects.of_task(0, &[0, 1]).unwrap();

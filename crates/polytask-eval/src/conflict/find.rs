@@ -6,7 +6,8 @@ use super::effects::{Effects, Evidence, Square};
 use super::estimate::{self, is_below, mean};
 use super::grouping::{self, EXACT, Worth};
 use super::{
-    CONFLICT_VERSION, Conflict, Culprit, Grouping, Harm, Table, TaskFinding, Verified, advice, relative,
+    CONFLICT_VERSION, Change, Conflict, Culprit, Grouping, Harm, Table, TaskFinding, Verified, advice,
+    relative,
 };
 
 /// Metrics that are zero for predictions that know nothing.
@@ -236,13 +237,13 @@ pub(super) fn verified(conflict: &Conflict, reports: &[TaskReport]) -> Verified 
     let suggestion = conflict.suggestion();
     let is_alone = |task: &str| suggestion.groups.iter().any(|group| group.len() == 1 && group[0] == task);
     let still = Interval { value: 0.0, low: 0.0, high: 0.0 };
-    let measured = |(task, predicted): &(String, Option<Interval>)| {
+    let measured = |(task, predicted): &Change| {
         let report = reports.iter().find(|report| report.task == *task);
         let change = if is_alone(task) { Some(still) } else { report.and_then(relative) };
         // Only tasks that entered the prediction enter the measurement.
         (task.clone(), predicted.and(change))
     };
-    let tasks: Vec<(String, Option<Interval>)> = suggestion.tasks.iter().map(measured).collect();
+    let tasks: Vec<Change> = suggestion.tasks.iter().map(measured).collect();
     let changes: Vec<Interval> = tasks.iter().filter_map(|(_, change)| *change).collect();
     let (predicted, measured) = (suggestion.delta_m, mean_change(&changes));
     let agrees = predicted.zip(measured).map(|(a, b)| a.low <= b.high && b.low <= a.high);

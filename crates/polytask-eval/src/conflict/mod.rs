@@ -24,6 +24,9 @@ pub const CONFLICT_VERSION: u32 = 1;
 /// A table of tasks by tasks, rows act on columns.
 pub type Table<T> = Vec<Vec<Option<T>>>;
 
+/// A task's name and its change in percent, where it has one.
+pub type Change = (String, Option<Interval>);
+
 /// What a conflict run found.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Conflict {
@@ -127,7 +130,7 @@ pub struct Grouping {
     /// Predicted Δm in percent.
     pub delta_m: Option<Interval>,
     /// Predicted change of each task in percent, by name.
-    pub tasks: Vec<(String, Option<Interval>)>,
+    pub tasks: Vec<Change>,
     /// Sum over the tasks of the mean relative affinity of their companions.
     pub affinity: f64,
 }
@@ -151,7 +154,7 @@ pub struct Verified {
     /// Measured Δm.
     pub measured: Option<Interval>,
     /// Measured change of each task in percent, by name.
-    pub tasks: Vec<(String, Option<Interval>)>,
+    pub tasks: Vec<Change>,
     /// Whether the two intervals overlap.
     pub agrees: Option<bool>,
 }

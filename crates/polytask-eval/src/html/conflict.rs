@@ -4,7 +4,9 @@ use polytask_core::report::{Interval, Point};
 use serde::Serialize;
 
 use super::chart::{Chart, chart};
-use crate::conflict::{Advice, Conflict, Grouping, TaskFinding, affinity, braces, percent, with_range};
+use crate::conflict::{
+    Advice, Change, Conflict, Grouping, TaskFinding, affinity, braces, percent, with_range,
+};
 use crate::words::{self, number, plural, signed, signed_range};
 
 /// Most pairs of tasks whose cosine is drawn over training.
@@ -250,10 +252,9 @@ impl Cell {
 fn verified<'a>(conflict: &'a Conflict) -> Vec<(&'a str, String, String)> {
     let Some(verified) = &conflict.verified else { return Vec::new() };
     let pairs = conflict.suggestion().tasks.iter().zip(&verified.tasks);
-    let row = |((task, predicted), (_, measured)): (
-        &'a (String, Option<Interval>),
-        &(String, Option<Interval>),
-    )| { (task.as_str(), with_range(predicted.as_ref()), with_range(measured.as_ref())) };
+    let row = |((task, predicted), (_, measured)): (&'a Change, &Change)| {
+        (task.as_str(), with_range(predicted.as_ref()), with_range(measured.as_ref()))
+    };
     let mut rows: Vec<_> = pairs.map(row).collect();
     rows.push(("Δm", with_range(verified.predicted.as_ref()), with_range(verified.measured.as_ref())));
     rows
