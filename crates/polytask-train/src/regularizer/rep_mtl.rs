@@ -18,14 +18,19 @@
 //!   reads pooled vectors has the same saliency at every position; one row is a map of one position.
 //! - **Missing targets:** a task without a target at a sample has no saliency there; P is taken over the tasks present,
 //!   and so is R₂. A sample with one task has entropy 0 and no contrast, and counts in both means. Samples with one
-//!   task are no negatives. With fewer than two others-to-be-told-apart samples in a step R₂ is off.
+//!   task are no negatives. With fewer than two samples of several tasks in a step R₂ is off.
 //! - **Bounds:** |s| + 1e-8 in P (uniform where all are 0) and norms of at least 1e-16, both of saliencies times the
 //!   number of samples; below a mean |S| of `floor` on that scale both terms stop, since they would be noise.
 //! - **Weightings:** weights are found from the plain losses and multiply a task's gradient together with its share of
 //!   the terms. A suite's `loss_weight` multiplies log L. Weightings that take logarithms themselves (FAMO, GLS) want
 //!   `log_losses = false`.
+//! - **Care:** R₁ also falls when the saliency of one task grows everywhere, as that of a badly fitted task does. One
+//!   seed of two digits per image, 3,000 images, 8 epochs, heads with one ReLU layer: accuracy of the left digit 0.88 with
+//!   log losses alone, 0.69 with tsr 0.9 (evenness 0.48 to 0.28), 0.28 with csa 0.1 at tau 0.1. Watch `rep-mtl entropy`
+//!   and every task's loss; begin with factors of 0.01.
 //! - **Departures:** derivatives through S are central differences on the heads instead of a double backward, exact to
-//!   the order of the step's square. A training of one task is plain training, without logarithms.
+//!   the order of the step's square where heads are smooth; at a ReLU they see the kink, which a double backward
+//!   leaves out. A training of one task is plain training, without logarithms.
 //! - **Cost:** one trunk backward as ever; three times the heads' passes, and the two terms in O(C·T·H'W') per sample
 //!   and O(T²·C) per pair of samples (no C × C matrix where C is the larger side).
 
