@@ -47,7 +47,6 @@ impl GramianWeighting for Random {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,7 +55,7 @@ mod tests {
     #[test]
     fn weights_of_given_draws_equal_torchjd() {
         for case in gramian_steps("random") {
-            case.check(&softmax(&case.draws), 1e-6);
+            case.check(&softmax(&case.draws, 1.0), 1e-6);
         }
     }
 
