@@ -1,5 +1,7 @@
 //! Parts chosen by name (weighting, loss, sampling): the name is known, its parameters are its own and in range.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::near;
@@ -101,8 +103,7 @@ impl Shelf<'_> {
         label: &str,
         reporter: &mut Reporter,
     ) -> Option<(Choice, &'static MethodInfo)> {
-        let written_out = long_form(node, key, label, reporter)?;
-        let node = written_out.as_ref().unwrap_or(node);
+        let node = &*long_form(node, key, label, reporter)?;
         let named = if node.text().is_some() { Some(node) } else { node.get("name") };
         let Some((name, name_node)) = named.and_then(|node| Some((node.text()?, node))) else {
             let what = format!("`{key}` in {label} has no `name`, expected {{name = ..., parameters}}");
@@ -166,11 +167,11 @@ impl Shelf<'_> {
     }
 }
 
-/// The table a short form stands for; `Some(None)` when the value is none, `None` when it is broken (reported).
-fn long_form(node: &Node, key: &str, label: &str, reporter: &mut Reporter) -> Option<Option<Node>> {
-    let Some(text) = node.text().filter(|text| text.contains('(')) else { return Some(None) };
+/// The table a short form stands for, or the value itself; none when it cannot be read, which is reported.
+fn long_form<'a>(node: &'a Node, key: &str, label: &str, reporter: &mut Reporter) -> Option<Cow<'a, Node>> {
+    let Some(text) = node.text().filter(|text| text.contains('(')) else { return Some(Cow::Borrowed(node)) };
     match Choice::parse(text) {
-        Ok(choice) => Some(Some(Node::from_json(&choice.to_json(), &node.origin))),
+        Ok(choice) => Some(Cow::Owned(Node::from_json(&choice.to_json(), &node.origin))),
         Err(wrong) => {
             let what = format!("`{key}` in {label} cannot be read: {}", super::written::shorten(&wrong));
             reporter.report(&node.origin, what, format!("{key} = \"NAME(KEY=VALUE, ...)\""));

@@ -7,16 +7,16 @@
 //! - **Rule:** U = the rows over their norms, v = U⁺ 1 / ‖U⁺ 1‖; direction (Σᵢ gᵢ·v) v. As U⁺ 1 = Uᵀ (U Uᵀ)⁺ 1, it is
 //!   a weighted sum of the rows, and the weights need their cosines K = U Uᵀ only: a = K⁺ 1 and
 //!   wᵢ = (Σⱼ ‖gⱼ‖ (K a)ⱼ / aᵀ K a) aᵢ / ‖gᵢ‖.
-//! - **Departures:** none in the mathematics; no row is kept. K⁺ 1 comes from a Cholesky factor with pivoting, cut off
-//!   where what is left of a row is below 1e-6 of its length: gradients are computed in f32, and beyond that the
-//!   direction would follow their rounding (TorchJD cuts off at the rounding of f64). Where the gradients leave no
-//!   direction (two opposite ones) there is no step.
+//! - **Departures:** none in the mathematics; no row is kept. Singular values of U below 1e-6 of the largest are
+//!   cut off: gradients are computed in f32, and beyond that the direction would follow their rounding (TorchJD cuts
+//!   off at the rounding of f64). Where the gradients leave no direction (two opposite ones) there is no step.
 //! - **Cost:** the Gramian (one backward per task over shared rows), then one weighted backward.
 
 use polytask_core::method::Choice;
 use polytask_core::{Family, MethodInfo};
 
 use super::adapt::ByGramian;
+use super::solve::{RANK, Spectrum, cosines, inner, norms};
 use super::table::{Claim, Entry, Setup};
 use super::{Gramian, GramianWeighting, Method, Needs, Step};
 use crate::Result;
@@ -36,8 +36,6 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
 /// Its line in the table.
 pub(crate) const ENTRY: Entry = Entry { info: &INFO, claims: &[Claim::Permutation, Claim::Scaling], make };
 
-/// What is left of a unit row, squared, below which it counts as a sum of others.
-const RANK: f64 = 1e-12;
 /// Length of U⁺ 1, squared, below which it is rounding: it is at least 1 where the cosines can be equal.
 const NOTHING: f64 = 1e-18;
 
@@ -49,83 +47,19 @@ fn make(_choice: &Choice, _setup: &Setup) -> Result<Box<dyn Method>> {
 
 impl GramianWeighting for Config {
     fn weights(&mut self, _step: &mut Step, gramian: &Gramian) -> Vec<f64> {
-        let n = gramian.n;
-        let norms: Vec<f64> = (0..n).map(|i| gramian.get(i, i).sqrt()).collect();
-        let cosine = |k: usize| gramian.values[k] / norms[k / n] / norms[k % n];
-        let cosines = Gramian { n, values: (0..n * n).map(cosine).collect() };
-        let a = pseudo_inverse_of_ones(&cosines);
+        let (norms, cosines) = (norms(gramian), cosines(gramian));
+        let spectrum = Spectrum::new(&cosines).above(RANK);
+        let a = spectrum.apply(|value| 1.0 / value, &vec![1.0; gramian.n]);
         let along = cosines.times(&a);
         let square = inner(&a, &along);
         if square <= NOTHING {
-            return vec![0.0; n];
+            return vec![0.0; gramian.n];
         }
         // In units of the longest row, for gradients of any size.
         let largest = norms.iter().copied().fold(0.0, f64::max);
         let length: f64 = norms.iter().zip(&along).map(|(norm, k)| norm / largest * k).sum();
         a.iter().zip(&norms).map(|(a, norm)| length / square * a * (largest / norm)).collect()
     }
-}
-
-/// K⁺ 1. With K = L Lᵀ and L of full column rank, K⁺ = L (Lᵀ L)⁻² Lᵀ.
-fn pseudo_inverse_of_ones(k: &Gramian) -> Vec<f64> {
-    let columns = factor(k, RANK);
-    let r = columns.len();
-    let square = |at: usize| inner(&columns[at / r], &columns[at % r]);
-    let inside = factor_of_full_rank(&Gramian { n: r, values: (0..r * r).map(square).collect() });
-    let ones: Vec<f64> = columns.iter().map(|column| column.iter().sum()).collect();
-    let x = solve(&inside, &solve(&inside, &ones));
-    (0..k.n).map(|i| columns.iter().zip(&x).map(|(column, x)| column[i] * x).sum()).collect()
-}
-
-/// Columns of a Cholesky factor, the largest pivot first, until no pivot is above `bar`.
-fn factor(k: &Gramian, bar: f64) -> Vec<Vec<f64>> {
-    let mut columns: Vec<Vec<f64>> = Vec::new();
-    let mut left: Vec<f64> = (0..k.n).map(|i| k.get(i, i)).collect();
-    while columns.len() < k.n {
-        let Some(pivot) = (0..k.n).max_by(|&a, &b| left[a].total_cmp(&left[b])) else { break };
-        if left[pivot] <= bar {
-            break;
-        }
-        let known = |i: usize| columns.iter().map(|c| c[i] * c[pivot]).sum::<f64>();
-        let column: Vec<f64> = (0..k.n).map(|i| (k.get(i, pivot) - known(i)) / left[pivot].sqrt()).collect();
-        left.iter_mut().zip(&column).for_each(|(left, c)| *left -= c * c);
-        left[pivot] = 0.0;
-        columns.push(column);
-    }
-    columns
-}
-
-/// The lower Cholesky factor of a positive definite matrix, by rows.
-fn factor_of_full_rank(matrix: &Gramian) -> Vec<Vec<f64>> {
-    let mut rows: Vec<Vec<f64>> = Vec::new();
-    for i in 0..matrix.n {
-        let mut row: Vec<f64> = Vec::new();
-        for j in 0..i {
-            let known = inner(&row, &rows[j][..j]);
-            row.push((matrix.get(i, j) - known) / rows[j][j]);
-        }
-        row.push((matrix.get(i, i) - inner(&row, &row)).max(f64::MIN_POSITIVE).sqrt());
-        rows.push(row);
-    }
-    rows
-}
-
-/// Solves L Lᵀ x = b.
-fn solve(lower: &[Vec<f64>], b: &[f64]) -> Vec<f64> {
-    let n = lower.len();
-    let mut x = b.to_vec();
-    for i in 0..n {
-        x[i] = (x[i] - inner(&lower[i][..i], &x[..i])) / lower[i][i];
-    }
-    for i in (0..n).rev() {
-        let known: f64 = (i + 1..n).map(|j| lower[j][i] * x[j]).sum();
-        x[i] = (x[i] - known) / lower[i][i];
-    }
-    x
-}
-
-fn inner(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 #[cfg(test)]

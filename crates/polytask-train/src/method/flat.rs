@@ -384,7 +384,7 @@ mod tests {
             let mut toy = Toy::of(&golden.models[case.model]);
             let mut flat = Flat::new(&case.choice("flat"), &toy.setup()).unwrap();
             let update = flat.update(&mut toy).unwrap();
-            case.check(&update, &vector_of(&update, &mut toy), 5e-6);
+            case.check(&update, &vector_of(&update, &mut toy), case.tolerance());
             let sharpness = flat.observations().into_iter().filter(|seen| seen.name == "sharpness");
             let sharpness: Vec<f32> = sharpness.map(|seen| seen.value as f32).collect();
             sharpness.close(&case.sharpness, 1e-5, "sharpness");

@@ -18,7 +18,8 @@ use polytask_core::{Family, MethodInfo, ParamInfo};
 
 use super::adapt::ByRows;
 use super::buffers::Buffers;
-use super::simplex::{Shares, softmax};
+use super::shares::softmax;
+use super::simplex::Simplex;
 use super::table::{Entry, Setup};
 use super::{Aggregator, Jacobian, Method, Needs, Spaces, Step, refuse_state};
 use crate::Result;
@@ -71,7 +72,7 @@ struct MoCo {
     gamma: (f64, f64),
     rho: f64,
     steps: f64,
-    lambda: Shares,
+    lambda: Simplex,
     buffers: Buffers,
 }
 
@@ -82,7 +83,7 @@ fn make(choice: &Choice, setup: &Setup) -> Result<Box<dyn Method>> {
         gamma: (real("gamma"), real("gamma_sigma")),
         rho: real("rho"),
         steps: 0.0,
-        lambda: Shares::new(setup.tasks.len()),
+        lambda: Simplex::new(setup.tasks.len()),
         buffers: Buffers::new(setup.tasks.len()),
     };
     // A moving average needs coordinates that mean the same at every step.
@@ -104,7 +105,7 @@ impl Aggregator for MoCo {
         let lambda = self.lambda.of(step.tasks);
         let pull = tracked.gramian(0..tracked.width).times(&lambda);
         let logits = lambda.iter().zip(pull).map(|(l, p)| l - rate(self.gamma) * (p + self.rho * l));
-        let lambda = softmax(&logits.collect::<Vec<_>>());
+        let lambda = softmax(&logits.collect::<Vec<_>>(), 1.0);
         self.lambda.set(step.tasks, &lambda);
         tracked.weighted(&lambda, 0..tracked.width)
     }

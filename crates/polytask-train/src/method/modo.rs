@@ -16,7 +16,7 @@ use polytask_core::method::{Choice, Range};
 use polytask_core::{Family, MethodInfo, ParamInfo};
 
 use super::batches::{Others, solve};
-use super::simplex::{Shares, project};
+use super::simplex::{Simplex, project};
 use super::table::{Claim, Entry, Setup};
 use super::{At, Method, Needs, Probe, Spaces, Update, dot};
 use crate::Result;
@@ -47,12 +47,12 @@ pub(crate) const ENTRY: Entry = Entry { info: &INFO, claims: &[Claim::Permutatio
 struct MoDo {
     gamma: f64,
     rho: f64,
-    lambda: Shares,
+    lambda: Simplex,
 }
 
 fn make(choice: &Choice, setup: &Setup) -> Result<Box<dyn Method>> {
     let (gamma, rho) = (choice.real(&INFO, "gamma"), choice.real(&INFO, "rho"));
-    Ok(Box::new(MoDo { gamma, rho, lambda: Shares::new(setup.tasks.len()) }))
+    Ok(Box::new(MoDo { gamma, rho, lambda: Simplex::new(setup.tasks.len()) }))
 }
 
 impl Method for MoDo {

@@ -14,6 +14,7 @@ use polytask_core::method::Choice;
 use polytask_core::{Family, MethodInfo};
 
 use super::adapt::ByGramian;
+use super::shares::softmax;
 use super::table::{Claim, Entry, Setup};
 use super::{Gramian, GramianWeighting, Method, Needs, Step};
 use crate::Result;
@@ -42,16 +43,8 @@ fn make(_choice: &Choice, _setup: &Setup) -> Result<Box<dyn Method>> {
 impl GramianWeighting for Random {
     fn weights(&mut self, step: &mut Step, gramian: &Gramian) -> Vec<f64> {
         let draws: Vec<f64> = (0..gramian.n).map(|_| step.rng.normal()).collect();
-        softmax(&draws)
+        softmax(&draws, 1.0)
     }
-}
-
-/// eˣ over its sum.
-fn softmax(x: &[f64]) -> Vec<f64> {
-    let largest = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let powers: Vec<f64> = x.iter().map(|x| (x - largest).exp()).collect();
-    let sum: f64 = powers.iter().sum();
-    powers.into_iter().map(|p| p / sum).collect()
 }
 
 #[cfg(test)]
@@ -62,7 +55,7 @@ mod tests {
     #[test]
     fn weights_of_given_draws_equal_torchjd() {
         for case in gramian_steps("random") {
-            case.check(&softmax(&case.draws), 1e-6);
+            case.check(&softmax(&case.draws, 1.0), 1e-6);
         }
     }
 

@@ -257,7 +257,7 @@ mod tests {
             let mut toy = Toy::of(&golden.models[case.model]);
             let mut samo = Samo::new(&case.choice("samo"), &toy.setup()).unwrap();
             let update = samo.step(&mut toy, &|task, _| case.draws[task].clone()).unwrap();
-            case.check(&update, &vector_of(&update, &mut toy), 2e-6);
+            case.check(&update, &vector_of(&update, &mut toy), case.tolerance());
             checked += 1;
         }
         assert!(checked >= 18, "{checked}");

@@ -17,7 +17,7 @@ use polytask_core::method::{Choice, Range};
 use polytask_core::{Family, MethodInfo, ParamInfo};
 
 use super::batches::{Others, solve};
-use super::simplex::{Shares, project};
+use super::simplex::{Simplex, project};
 use super::table::{Claim, Entry, Setup};
 use super::{At, Gramian, Jacobian, Method, Needs, Probe, Spaces, Update, dot};
 use crate::Result;
@@ -62,7 +62,7 @@ struct SdmGrad {
     iterations: u64,
     rate: f64,
     momentum: f64,
-    weights: Shares,
+    weights: Simplex,
 }
 
 fn make(choice: &Choice, setup: &Setup) -> Result<Box<dyn Method>> {
@@ -71,7 +71,7 @@ fn make(choice: &Choice, setup: &Setup) -> Result<Box<dyn Method>> {
         iterations: choice.param(&INFO, "iterations").as_u64().unwrap_or(20),
         rate: choice.real(&INFO, "rate"),
         momentum: choice.real(&INFO, "momentum"),
-        weights: Shares::new(setup.tasks.len()),
+        weights: Simplex::new(setup.tasks.len()),
     }))
 }
 

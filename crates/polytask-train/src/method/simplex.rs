@@ -1,13 +1,13 @@
-//! Shares of tasks: numbers of at least 0 that sum to 1, one per task of the suite.
+//! Simplex of tasks: numbers of at least 0 that sum to 1, one per task of the suite.
 
 use super::refuse_state;
 use crate::Result;
 
-/// A share per task of the suite.
+/// A weight per task of the suite.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Shares(Vec<f64>);
+pub(super) struct Simplex(Vec<f64>);
 
-impl Shares {
+impl Simplex {
     /// Equal shares.
     pub(super) fn new(n: usize) -> Self {
         Self(vec![1.0 / n.max(1) as f64; n])
@@ -25,7 +25,7 @@ impl Shares {
         tasks.iter().map(share).collect()
     }
 
-    /// Divides what these tasks have together anew. Shares that are not finite are not taken.
+    /// Divides what these tasks have together anew. Simplex that are not finite are not taken.
     pub(super) fn set(&mut self, tasks: &[usize], shares: &[f64]) {
         if shares.iter().all(|share| share.is_finite()) {
             let total: f64 = tasks.iter().map(|&task| self.0[task]).sum();
@@ -38,7 +38,7 @@ impl Shares {
         self.0.clone()
     }
 
-    /// Takes back what [`Shares::state`] gave.
+    /// Takes back what [`Simplex::state`] gave.
     pub(super) fn restore(&mut self, state: &[f64]) -> Result<()> {
         refuse_state(state.len(), self.0.len())?;
         self.0.copy_from_slice(state);
@@ -62,14 +62,6 @@ pub(super) fn project(point: &[f64]) -> Vec<f64> {
     point.iter().map(|value| (value - shift).max(0.0)).collect()
 }
 
-/// exp(xᵢ) over their sum.
-pub(super) fn softmax(logits: &[f64]) -> Vec<f64> {
-    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let powers: Vec<f64> = logits.iter().map(|x| (x - largest).exp()).collect();
-    let total: f64 = powers.iter().sum();
-    powers.into_iter().map(|p| p / total).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,10 +78,9 @@ mod tests {
 
     #[test]
     fn shares_of_absent_tasks_stay() {
-        let mut shares = Shares::new(4);
+        let mut shares = Simplex::new(4);
         shares.set(&[0, 2], &[0.25, 0.75]);
         assert_eq!(shares.state(), [0.125, 0.25, 0.375, 0.25]);
         assert_eq!(shares.of(&[0, 2]), [0.25, 0.75]);
-        assert_eq!(softmax(&[1e300, 0.0]), [1.0, 0.0]);
     }
 }

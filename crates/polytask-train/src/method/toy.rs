@@ -86,6 +86,11 @@ impl Displaced {
         find(&self.inner).is_some()
     }
 
+    /// How near directions come: CAGrad's are found by a solver on either side.
+    pub(crate) fn tolerance(&self) -> f64 {
+        if self.inner == "cagrad" { 1e-4 } else { 5e-6 }
+    }
+
     /// The method with the parameters of the case.
     pub(crate) fn choice(&self, name: &str) -> Choice {
         Choice { name: name.into(), params: self.params.clone().into_iter().collect() }
