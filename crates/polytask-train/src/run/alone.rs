@@ -35,7 +35,8 @@ pub fn train_alone<R>(
     let parts = Parts::new(prepared)?;
     let cache = parts.cache(observer)?;
     let options = RunOptions { out: out.into(), resume: false, baselines: None };
-    let run = Run { prepared, parts: &parts, engine: parts.engine(cache.as_ref()), options: &options };
+    let engine = parts.engine(cache.as_ref());
+    let run = Run { prepared, parts: &parts, engine, options: &options, diagnose_every: 0 };
     let plan = Plan::new(&prepared.suite, &prepared.dataset);
     let equal = Choice::named("equal");
     let (plan, weighting) = match tasks {
