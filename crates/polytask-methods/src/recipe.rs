@@ -38,6 +38,9 @@ pub struct Spec {
     /// Numbers the data are made by.
     #[serde(default)]
     pub data: BTreeMap<String, f64>,
+    /// Names of what a method or regularizer observes of itself and that is reported, late in training.
+    #[serde(default)]
+    pub observe: Vec<String>,
     /// What `--quick` changes.
     pub quick: Quick,
     /// Data and tasks the arms are compared in.

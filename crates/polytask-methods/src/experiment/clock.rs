@@ -49,7 +49,7 @@ mod tests {
     fn only_time_between_two_steps_counts() {
         let mut silent = Silent;
         let mut clock = Clock::new(&mut silent);
-        let step = |done| Event::Step { done, losses: &[], lr: 0.1, tokens: 1 };
+        let step = |done| Event::Step { done, losses: &[], lr: 0.1, tokens: 1, observed: &[] };
         clock.event(step(1));
         std::thread::sleep(Duration::from_millis(2));
         clock.event(step(2));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
+use polytask_core::report::Point;
 use polytask_core::{Split, Suite};
 use polytask_eval::Predictions;
 use polytask_nn::{Block, Params};
@@ -47,10 +48,11 @@ pub struct Measured {
     pub diverged: Option<String>,
 }
 
-/// Trains a suite's tasks, together or each alone, and measures.
+/// Trains a suite's tasks, together or each alone, and measures; `observe` names what methods see of themselves.
 pub(super) fn measure(
     suite: Suite,
     (name, alone): (&str, bool),
+    observe: &[String],
     folder: &Path,
     observer: &mut dyn Observer,
 ) -> Result<Measured> {
@@ -62,7 +64,7 @@ pub(super) fn measure(
     for group in groups {
         let name = if alone { format!("{name} {}", names[group[0]]) } else { name.to_owned() };
         let (start, mut clock) = (Instant::now(), Clock::new(&mut *observer));
-        let look = |finished: &Finished| look(finished, &names);
+        let look = |finished: &Finished| look(finished, &names, observe);
         match train_alone(&prepared, (&name, group), folder, &mut clock, look) {
             Ok(part) => measured.add(part),
             Err(error @ Error::Diverged { .. }) => measured.diverged = Some(error.to_string()),
@@ -85,11 +87,12 @@ impl Measured {
 }
 
 /// Everything but times.
-fn look(finished: &Finished, names: &[String]) -> Result<Measured> {
+fn look(finished: &Finished, names: &[String], observe: &[String]) -> Result<Measured> {
     let Finished { engine, weights, tasks, .. } = finished;
     let valid = evaluate::predict(engine, *weights, tasks, Split::Valid)?;
     let metric = |task: &usize| (engine.heads[*task].name.clone(), engine.heads[*task].metric.clone());
-    let values = if tasks.len() > 1 { mechanism(finished, names)? } else { BTreeMap::new() };
+    let mut values = if tasks.len() > 1 { mechanism(finished, names)? } else { BTreeMap::new() };
+    values.extend(observe.iter().filter_map(|name| Some((name.clone(), observed(finished, name)?))));
     Ok(Measured {
         metrics: tasks.iter().map(metric).collect(),
         valid: scores(engine, &valid)?,
@@ -111,6 +114,16 @@ fn scores(engine: &Engine, predictions: &BTreeMap<usize, Predictions>) -> Result
         }
     }
     Ok(scores)
+}
+
+/// A value that a method or regularizer saw of itself: mean over the last quarter of its curve, and over tasks.
+fn observed(finished: &Finished, name: &str) -> Option<f64> {
+    let curves = finished.history.observed_curves(finished.engine.heads).remove(name)?;
+    let late = |points: &Vec<Point>| {
+        let values: Vec<f64> = points[points.len() * 3 / 4..].iter().map(|point| point.value).collect();
+        mean(&values)
+    };
+    mean(&curves.values().filter_map(late).collect::<Vec<_>>())
 }
 
 /// What shows how a joint training worked.

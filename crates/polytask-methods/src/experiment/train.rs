@@ -174,7 +174,7 @@ impl<'a> Lab<'a> {
         }
         atomic::write(&file, text.as_bytes())?;
         let name = format!("{} #{}", one.arm.name, one.seed);
-        let measured = measure(suite, (&name, alone), &folder, observer)?;
+        let measured = measure(suite, (&name, alone), &self.recipe.spec.observe, &folder, observer)?;
         if let Some(why) = &measured.diverged {
             observer.event(Event::Note(&format!("{name}: {why}")));
         }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::output::{self, Outcome};
 use crate::suites;
 
-/// List the methods: weightings, losses, metrics, samplings, papers, or one in full
+/// List the methods: weightings, regularizers, losses, metrics, papers, or one in full
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -35,7 +35,7 @@ pub(crate) struct Args {
 }
 
 /// The kinds of named parts.
-const KINDS: [&str; 6] = ["weighting", "loss", "metric", "head", "sampling", PAPER];
+const KINDS: [&str; 7] = ["weighting", "regularizer", "loss", "metric", "head", "sampling", PAPER];
 
 /// The kind that is no part of a suite: what `polytask reproduce` runs.
 const PAPER: &str = "paper";
@@ -87,10 +87,11 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 }
 
 /// The tables of named parts.
-fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 5] {
+fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 6] {
     let known = suites::catalogue();
     [
         ("weighting", known.weightings),
+        ("regularizer", known.regularizers),
         ("loss", known.losses),
         ("metric", known.metrics),
         ("head", HEADS.to_vec()),
@@ -301,6 +302,7 @@ mod tests {
                 .unwrap_or_else(|error| panic!("{}: {error}", method.id));
             let chosen = match method.kind {
                 "weighting" => &suite.train.weighting.name,
+                "regularizer" => &suite.train.regularizer.name,
                 "loss" => &suite.tasks[0].loss.name,
                 "head" => &suite.tasks[0].head.name,
                 "metric" => &suite.tasks[0].metric,

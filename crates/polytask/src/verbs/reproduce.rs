@@ -98,3 +98,66 @@ fn show(findings: &Findings, out: &Path, json: bool) -> Result<Outcome> {
     }
     Ok(Outcome::Done)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+
+    use polytask_methods::data::idx::Images;
+    use polytask_methods::paper::Request;
+    use polytask_methods::recipe::{ArmSpec, Recipe, Setting};
+    use polytask_train::method::table::{self, Setup};
+
+    use super::*;
+
+    /// A folder with an MNIST of few blank digits.
+    fn digits() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (stem, n) in [("train", 40), ("t8k", 20)] {
+            let images = Images { height: 28, width: 28, pixels: vec![9; n * 28 * 28] };
+            images.write(&folder.path().join(format!("{stem}-images-idx3-ubyte"))).unwrap();
+            let labels = [&[0, 0, 8, 1, 0, 0, 0, n as u8][..], &vec![3; n]].concat();
+            fs::write(folder.path().join(format!("{stem}-labels-idx1-ubyte")), labels).unwrap();
+        }
+        folder
+    }
+
+    /// The changes of an arm, one list for each candidate.
+    fn changes(arm: &ArmSpec) -> Vec<Vec<String>> {
+        if arm.choose.is_empty() {
+            return vec![arm.set.clone()];
+        }
+        arm.choose.iter().map(|candidate| [&arm.set[..], &candidate.set].concat()).collect()
+    }
+
+    /// Every candidate of every arm of a setting is a suite whose weighting can be made.
+    fn check(paper: &Paper, recipe: &Recipe, setting: &Setting, mnist: &Path) {
+        let folder = tempfile::tempdir().unwrap();
+        let numbers = BTreeMap::from(["train", "valid", "test"].map(|name| (name.to_owned(), 5.0)));
+        let (bases, folder) = ([mnist.to_path_buf()], folder.path());
+        let data = (paper.data)(&Request { bases: &bases, folder, numbers: &numbers, seed: 1 }).unwrap();
+        for arm in recipe.arms(setting) {
+            for changes in changes(arm) {
+                let suite = recipe.suite(setting, &data.folder, &changes, &suites::catalogue());
+                let suite = suite.unwrap_or_else(|e| panic!("{} {}: {e}", paper.id, arm.name));
+                let tasks = suite.tasks.iter().map(|task| task.name.clone()).collect();
+                let made = table::make(&suite.train.weighting, &Setup { tasks, lr: suite.train.lr });
+                assert!(made.is_ok(), "{} {}", paper.id, arm.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_arm_of_every_recipe_is_a_right_suite_whose_weighting_can_be_made() {
+        let mnist = digits();
+        for paper in registry::PAPERS {
+            let whole = Recipe::read(paper.recipe, &[]).unwrap();
+            for recipe in [whole.clone(), whole.shortened()] {
+                for setting in &recipe.spec.setting {
+                    check(paper, &recipe, setting, mnist.path());
+                }
+            }
+        }
+    }
+}
