@@ -6,6 +6,7 @@
 
 use std::marker::PhantomData;
 
+use candle_core::backprop::GradStore;
 use candle_core::{D, Device, Tensor, Var};
 use polytask_core::PackedBatch;
 use rayon::prelude::*;
@@ -32,6 +33,8 @@ struct ComposedSaved {
     mode: Mode,
     /// Leaves per block, empty for frozen ones; their tensors are those of the block, in order.
     leaves: Vec<Vec<Tensor>>,
+    /// The states below the first block, a leaf too.
+    below: Tensor,
     states: Tensor,
 }
 
@@ -66,23 +69,25 @@ impl<T: Real> Composed<T> {
         check::mode(&self.config, mode)
     }
 
-    /// Runs blocks `from..to`; `states` are those below `from`.
+    /// Runs `blocks` in the place of those from `from` on; `states` are those below.
     fn run(
         &self,
-        params: &Params<T>,
+        (from, blocks): (usize, &[&Block<T>]),
         batch: &PackedBatch,
-        (from, to): (usize, usize),
         states: &[T],
         mode: Mode,
     ) -> Result<ComposedSaved> {
         let d = self.config.hidden_size;
         let shape = (if from > WORDS { batch.n_rows() } else { 0 }, d);
-        let mut x = Tensor::from_slice(if from > WORDS { states } else { &[] }, shape, &Device::Cpu)?;
+        let below = Tensor::from_slice(if from > WORDS { states } else { &[] }, shape, &Device::Cpu)?;
+        let below = Var::from_tensor(&below)?.into_inner();
+        let mut x = below.clone();
         let pass = Pass { config: &self.config, batch, mode: &mode };
-        let mut leaves = vec![Vec::new(); params.blocks.len()];
-        for (block, own) in leaves.iter_mut().enumerate().take(to).skip(from) {
+        let mut leaves = vec![Vec::new(); self.n_blocks()];
+        let places = leaves.iter_mut().enumerate().skip(from).zip(blocks);
+        for ((block, own), weights) in places {
             let trained = mode.save && block >= mode.lowest;
-            let tensors = block_tensors(&params.blocks[block], trained)?;
+            let tensors = block_tensors(weights, trained)?;
             if batch.n_rows() > 0 {
                 x = match block {
                     WORDS => tensors[0].index_select(&Tensor::new(&*batch.ids, &Device::Cpu)?, 0)?,
@@ -94,15 +99,15 @@ impl<T: Real> Composed<T> {
                 *own = tensors;
             }
         }
-        Ok(ComposedSaved { batch: batch.clone(), mode, leaves, states: x })
+        Ok(ComposedSaved { batch: batch.clone(), mode, leaves, below, states: x })
     }
 
     fn states(&self, saved: &ComposedSaved) -> Result<States<T>> {
         Ok(States { values: saved.states.flatten_all()?.to_vec1()?, width: self.config.hidden_size })
     }
 
-    /// All gradients of one cotangent, blocks of its own depth only.
-    fn gradients(&self, saved: &ComposedSaved, cotangent: &Cotangent<T>) -> Result<Vec<Option<Vec<T>>>> {
+    /// The backward of one cotangent over the whole graph.
+    fn grads(&self, saved: &ComposedSaved, cotangent: &Cotangent<T>) -> Result<GradStore> {
         let d = self.config.hidden_size;
         let mut dz = vec![T::ZERO; saved.batch.n_rows() * d];
         let mut values = cotangent.values.as_slice();
@@ -113,10 +118,15 @@ impl<T: Real> Composed<T> {
             values = rest;
         }
         let dz = Tensor::from_vec(dz, saved.states.shape(), &Device::Cpu)?;
-        let grads = (&saved.states * dz)?.sum_all()?.backward()?;
+        Ok((&saved.states * dz)?.sum_all()?.backward()?)
+    }
+
+    /// All gradients of one cotangent, blocks of its own depth only.
+    fn gradients(&self, saved: &ComposedSaved, cotangent: &Cotangent<T>) -> Result<Vec<Option<Vec<T>>>> {
+        let grads = self.grads(saved, cotangent)?;
         let lowest = cotangent.lowest.max(saved.mode.lowest);
         let of = |(block, leaves): (usize, &Vec<Tensor>)| -> Result<Option<Vec<T>>> {
-            if block < lowest {
+            if block < lowest || leaves.is_empty() {
                 return Ok(None);
             }
             let mut flat = Vec::new();
@@ -283,7 +293,7 @@ impl<T: Real> Trunk<T> for Composed<T> {
 
     fn forward(&self, params: &Params<T>, batch: &PackedBatch, mode: Mode) -> Result<(States<T>, Saved)> {
         self.check(params, batch, mode)?;
-        let saved = self.run(params, batch, (0, self.n_blocks()), &[], mode)?;
+        let saved = self.run((0, &all(params)), batch, &[], mode)?;
         Ok((self.states(&saved)?, Box::new(saved)))
     }
 
@@ -293,7 +303,7 @@ impl<T: Real> Trunk<T> for Composed<T> {
         if lowest == 0 {
             return Ok(States { values: Vec::new(), width: self.d_hidden() });
         }
-        self.states(&self.run(params, batch, (0, lowest), &[], mode)?)
+        self.states(&self.run((0, &all(params)[..lowest]), batch, &[], mode)?)
     }
 
     fn forward_from(
@@ -305,7 +315,8 @@ impl<T: Real> Trunk<T> for Composed<T> {
     ) -> Result<(States<T>, Saved)> {
         self.check(params, batch, mode)?;
         check::below(&self.config, batch, mode.lowest, below)?;
-        let saved = self.run(params, batch, (mode.lowest, self.n_blocks()), &below.values, mode)?;
+        let blocks = &all(params)[mode.lowest..];
+        let saved = self.run((mode.lowest, blocks), batch, &below.values, mode)?;
         Ok((self.states(&saved)?, Box::new(saved)))
     }
 
@@ -316,6 +327,46 @@ impl<T: Real> Trunk<T> for Composed<T> {
         cotangents: &[Cotangent<T>],
         sink: &mut dyn GradSink<T>,
     ) -> Result<()> {
+        self.backward(saved, cotangents, sink).map(drop)
+    }
+
+    fn through(
+        &self,
+        (first, blocks): (usize, &[&Block<T>]),
+        batch: &PackedBatch,
+        below: &States<T>,
+        mode: Mode,
+    ) -> Result<(States<T>, Saved)> {
+        self.sizes.blocks(first, blocks)?;
+        check::batch(&self.config, batch)?;
+        check::mode(&self.config, mode)?;
+        check::below(&self.config, batch, first, below)?;
+        let mode = Mode { lowest: mode.lowest.max(first), ..mode };
+        let saved = self.run((first, blocks), batch, &below.values, mode)?;
+        Ok((self.states(&saved)?, Box::new(saved)))
+    }
+
+    fn vjp_through(
+        &self,
+        _blocks: (usize, &[&Block<T>]),
+        saved: &Saved,
+        cotangents: &[Cotangent<T>],
+        sink: &mut dyn GradSink<T>,
+        below: bool,
+    ) -> Result<Vec<Cotangent<T>>> {
+        let saved = self.backward(saved, cotangents, sink)?;
+        if below { self.inputs(saved, cotangents) } else { Ok(Vec::new()) }
+    }
+}
+
+impl<T: Real> Composed<T> {
+    /// Feeds the sink with the gradients of all cotangents.
+    fn backward<'a>(
+        &self,
+        saved: &'a Saved,
+        cotangents: &[Cotangent<T>],
+        sink: &mut dyn GradSink<T>,
+    ) -> Result<&'a ComposedSaved> {
         let Some(saved) = saved.downcast_ref::<ComposedSaved>().filter(|saved| saved.mode.save) else {
             return shape("backward", "nothing saved by this trunk", "what a forward with `save` returned");
         };
@@ -337,8 +388,33 @@ impl<T: Real> Trunk<T> for Composed<T> {
                 sink.block(block, &grads)?;
             }
         }
-        self.sink_words(saved, cotangents, &tasks, sink)
+        self.sink_words(saved, cotangents, &tasks, sink)?;
+        Ok(saved)
     }
+
+    /// Cotangents at the states below the first block.
+    fn inputs(&self, saved: &ComposedSaved, cotangents: &[Cotangent<T>]) -> Result<Vec<Cotangent<T>>> {
+        let d = self.config.hidden_size;
+        let reach = cotangents.iter().filter(|cotangent| cotangent.lowest <= saved.mode.lowest);
+        let of = |cotangent: &Cotangent<T>| -> Result<Cotangent<T>> {
+            let grads = self.grads(saved, cotangent)?;
+            let all: Vec<T> = match grads.get(&saved.below) {
+                Some(grad) => grad.flatten_all()?.to_vec1()?,
+                None => vec![T::ZERO; saved.batch.n_rows() * d],
+            };
+            let rows = cotangent.sequences.iter().flat_map(|&s| saved.batch.rows(s as usize));
+            let values = rows.flat_map(|row| all[row * d..(row + 1) * d].iter().copied()).collect();
+            Ok(Cotangent { values, sequences: cotangent.sequences.clone(), ..*cotangent })
+        };
+        let mut inputs = reach.map(of).collect::<Result<Vec<_>>>()?;
+        inputs.sort_by_key(|cotangent| cotangent.task);
+        Ok(inputs)
+    }
+}
+
+/// All blocks.
+fn all<T>(params: &Params<T>) -> Vec<&Block<T>> {
+    params.blocks.iter().collect()
 }
 
 /// A task's gradient of a block, when it reaches that far.
