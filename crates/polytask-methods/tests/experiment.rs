@@ -142,6 +142,7 @@ fn catalogue() -> Catalogue {
         losses: polytask_nn::losses::infos(),
         weightings: polytask_train::method::table::infos(),
         metrics: polytask_eval::infos(),
+        sharings: polytask_nn::sharing::infos(),
     }
 }
 

@@ -15,7 +15,7 @@
 //! finite differences). Tests hold one against the other.
 
 pub mod bert;
-mod check;
+pub(crate) mod check;
 mod composed;
 mod dropout;
 mod elementwise;
@@ -204,6 +204,22 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
         mode: Mode,
     ) -> Result<(States<T>, Saved)>;
 
+    /// As [`Trunk::forward`], or with `below` as [`Trunk::forward_from`], where only some sequences of each view are
+    /// wanted (`[views]`, ascending): the states of others may be anything, and cotangents there are left out.
+    fn forward_for(
+        &self,
+        params: &Params<T>,
+        batch: &PackedBatch,
+        below: Option<&States<T>>,
+        mode: Mode,
+        _wanted: &[Vec<u32>],
+    ) -> Result<(States<T>, Saved)> {
+        match below {
+            Some(below) => self.forward_from(params, batch, below, mode),
+            None => self.forward(params, batch, mode),
+        }
+    }
+
     /// Sends cotangents back and feeds `sink` from the top block to the lowest any cotangent asks for.
     fn vjp(
         &self,
@@ -216,6 +232,11 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
     /// Moves the network's running statistics, if it has any, towards those of a training pass. A pass itself never
     /// does: only the loop knows which one is the step's own, at undisplaced weights.
     fn update_statistics(&self, _params: &mut Params<T>, _saved: &Saved) {}
+
+    /// Whether the trunk can run some of its blocks: [`Trunk::through`] and its backward.
+    fn can_be_cut(&self) -> bool {
+        false
+    }
 
     /// States above some consecutive blocks: `blocks` stand in for those from `first` on, `below` are the states
     /// under them (none when `first` is 0). Blocks below `mode.lowest` are frozen.

@@ -276,6 +276,10 @@ impl Trunk<f32> for Packed {
         self.backward_through(span, saved, cotangents, sink, false).map(drop)
     }
 
+    fn can_be_cut(&self) -> bool {
+        true
+    }
+
     fn through(
         &self,
         (first, blocks): (usize, &[&Block]),
