@@ -141,7 +141,7 @@ impl Trainer<'_> {
             }
         }
         let draw = Draw { seed: self.engine.seed, step: self.plan.joint_step(step - 1) };
-        assemble(dataset, &views, Split::Train, &draws, draw)
+        assemble(dataset, &views, Split::Train, &draws, draw, self.engine.trunk)
     }
 
     /// The length of the step the optimiser took last in the trunk, at the learning rate of `step`.
