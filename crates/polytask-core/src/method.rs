@@ -32,6 +32,8 @@ pub enum Family {
     Head,
     /// A term added to the task losses.
     Regularizer,
+    /// How tasks share the network.
+    Sharing,
 }
 
 /// A named part as it presents itself.
@@ -116,6 +118,8 @@ pub enum Range {
     Bool,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// A text.
+    Text,
     /// A table from names (tasks, labels) to reals of at least 0, or one of these words.
     Map(&'static [&'static str]),
     /// Another part of the same kind: its name, or a table of `name` and parameters.
@@ -131,6 +135,7 @@ impl Range {
             Self::Integer { min } => value.as_i64().is_some_and(|x| x >= *min),
             Self::Bool => value.is_boolean(),
             Self::OneOf(words) => value.as_str().is_some_and(|word| words.contains(&word)),
+            Self::Text => value.as_str().is_some_and(|text| !text.is_empty()),
             Self::Map(words) => match value {
                 Value::String(word) => words.contains(&word.as_str()),
                 Value::Object(map) => map.values().all(|v| v.as_f64().is_some_and(|x| x >= 0.0)),
@@ -149,6 +154,7 @@ impl Range {
             Self::Integer { min } => format!("a whole number of at least {min}"),
             Self::Bool => "true or false".into(),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
+            Self::Text => "a text".into(),
             Self::Map([]) => "a table of numbers of at least 0".into(),
             Self::Map(words) => format!("{} or a table of numbers of at least 0", words.join(", ")),
             Self::Part => "a name or a table of `name` and parameters".into(),
@@ -193,6 +199,11 @@ impl Choice {
     /// A real parameter; NaN when it is not a number (the suite check has refused that before).
     pub fn real(&self, info: &MethodInfo, name: &str) -> f64 {
         self.param(info, name).as_f64().unwrap_or(f64::NAN)
+    }
+
+    /// A whole number; 0 when it is none (the suite check has refused that before).
+    pub fn count(&self, info: &MethodInfo, name: &str) -> usize {
+        self.param(info, name).as_u64().unwrap_or(0) as usize
     }
 }
 

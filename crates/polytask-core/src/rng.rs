@@ -36,6 +36,8 @@ pub enum Purpose {
     Pick = 8,
     /// Inputs of benchmarks and tests.
     Bench = 9,
+    /// Branching decisions of routed networks.
+    Route = 10,
 }
 
 /// A stream of random numbers with its own key.

@@ -15,7 +15,7 @@ pub(crate) fn suite(folder: &Path) -> Suite {
         encoder: "tiny".into(),
         freeze: vec![],
         tune: "full".into(),
-        sharing: "hard".into(),
+        sharing: Choice::named("hard"),
         pooling: None,
         max_length: None,
         image_size: None,

@@ -33,6 +33,8 @@ pub struct ModelFacts {
     pub max_length: Option<usize>,
     /// Number of parameters.
     pub parameters: Option<usize>,
+    /// Name of the architecture, where the tasks do not share the encoder plainly.
+    pub sharing: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -238,6 +240,20 @@ mod tests {
             assert!(text.contains(command), "{command}");
         }
         assert!(text.contains("\"intent\" is better served by a single-task model (regressed)"));
+    }
+
+    #[test]
+    fn the_card_of_an_encoder_with_versions_per_task_promises_no_other_reader() {
+        let shared = ModelFacts { sharing: Some("mmoe".into()), ..facts() };
+        let text = render(&report(), &shared).unwrap();
+        assert!(text.starts_with("---\nlibrary_name: polytask\npipeline_tag"), "{text}");
+        assert!(
+            text.contains("sentence-transformers cannot load the folder") && text.contains("--task TASK")
+        );
+        assert!(!text.contains("SentenceTransformer(") && !text.contains("- sentence-transformers"));
+        let plain = render(&report(), &facts()).unwrap();
+        assert!(plain.starts_with("---\nlibrary_name: sentence-transformers\npipeline_tag"), "{plain}");
+        assert!(plain.contains("tags:\n- sentence-transformers\n- feature-extraction"), "{plain}");
     }
 
     #[test]

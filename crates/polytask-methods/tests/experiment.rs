@@ -143,6 +143,7 @@ fn catalogue() -> Catalogue {
         weightings: polytask_train::method::table::infos(),
         regularizers: polytask_train::regularizer::table::infos(),
         metrics: polytask_eval::infos(),
+        sharings: polytask_nn::sharing::infos(),
     }
 }
 

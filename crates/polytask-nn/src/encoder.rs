@@ -4,11 +4,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use polytask_core::method::Choice;
 use polytask_core::{PackedBatch, Problem, hash};
 
 use crate::folder::{self, Dense, FolderParts, Notes};
 use crate::params::Params;
 use crate::pooling::{PoolMode, Pooling};
+use crate::sharing::{self, Setup, SharedBy};
 use crate::trunk::Packed;
 use crate::trunk::bert::{self, BertConfig};
 use crate::trunk::{ImageConfig, ImageTrunk, Mode, States, Trunk};
@@ -67,6 +69,8 @@ pub struct Encoder {
     pub max_length: usize,
     /// Tensors of the source that are not parameters, kept as they came.
     pub kept: Vec<RawTensor>,
+    /// How tasks share it, when not plainly: then its vectors are those of a task.
+    pub sharing: Option<SharedBy>,
     pub(crate) notes: Notes,
 }
 
@@ -92,22 +96,43 @@ impl Encoder {
             return Self::load_image(folder, config);
         }
         let parts = folder::read_folder(folder)?;
-        let weights = Weights::open_folder(&parts.transformer)?;
+        let sharing = folder::read_sharing(folder)?;
+        let weights = match &sharing {
+            Some(_) => Weights::open(&parts.transformer.join(folder::SHARED_WEIGHTS))?,
+            None => Weights::open_folder(&parts.transformer)?,
+        };
         check_size(&parts.config, &weights)?;
-        let mut params = bert::layout(&parts.config);
-        let mut report = weights.load_into(&mut params, canonical)?;
-        let kept = take_kept(&weights, &mut report.unused)?;
-        report.require_all(weights.path())?;
         let max_length = polytask_core::length::length_limit(&parts.transformer)?;
         let FolderParts { config, pooling, dense, normalize, notes, .. } = parts;
-        let trunk = Arc::new(Packed::new(config.clone())?);
-        let network = Network::Bert(config);
-        Ok(Self { network, trunk, params, pooling, dense, normalize, max_length, kept, notes })
+        let (trunk, params) = (Arc::new(Packed::new(config.clone())?), bert::layout(&config));
+        let plain = Self {
+            network: Network::Bert(config),
+            trunk,
+            params,
+            pooling,
+            dense,
+            normalize,
+            max_length,
+            kept: Vec::new(),
+            sharing: None,
+            notes,
+        };
+        let mut encoder = match sharing {
+            Some(by) => plain.shared_by(by)?,
+            None => plain,
+        };
+        let mut report = weights.load_into(&mut encoder.params, canonical)?;
+        encoder.kept = take_kept(&weights, &mut report.unused)?;
+        report.require_all(weights.path())?;
+        Ok(encoder)
     }
 
     fn load_image(folder: &Path, config: ImageConfig) -> Result<Self> {
-        let mut encoder = Self::image(config, 0)?;
-        let weights = Weights::open_folder(folder)?;
+        let plain = Self::image(config, 0)?;
+        let (mut encoder, weights) = match folder::read_sharing(folder)? {
+            Some(by) => (plain.shared_by(by)?, Weights::open(&folder.join(folder::SHARED_WEIGHTS))?),
+            None => (plain, Weights::open_folder(folder)?),
+        };
         let report = weights.load_into(&mut encoder.params, ToString::to_string)?;
         report.require_all(weights.path())?;
         Ok(encoder)
@@ -127,9 +152,34 @@ impl Encoder {
             max_length: config.size().len(),
             kept: Vec::new(),
             notes: folder::no_notes(),
+            sharing: None,
             network: Network::Image(config),
             trunk,
         })
+    }
+
+    /// The same encoder with its upper blocks shared by an architecture.
+    ///
+    /// # Errors
+    /// [`crate::Error::Core`] when the architecture does not fit the encoder.
+    pub fn share(&self, choice: &Choice, setup: &Setup) -> Result<Self> {
+        let (trunk, params) = sharing::make(choice, self.trunk.clone(), &self.params, setup)?;
+        let by = SharedBy { choice: choice.clone(), tasks: setup.tasks.to_vec() };
+        Ok(Self { trunk: Arc::new(trunk), params, sharing: Some(by), ..self.clone() })
+    }
+
+    /// As [`Encoder::share`], for weights that are read afterwards.
+    fn shared_by(&self, by: SharedBy) -> Result<Self> {
+        let SharedBy { choice, tasks } = by;
+        self.share(&choice, &Setup { tasks: &tasks, seed: 0, steps: 1, epochs: 1.0 })
+    }
+
+    /// The view of a task's states; every task has view 0 of a plain encoder.
+    pub fn view_of(&self, task: &str) -> Option<usize> {
+        match &self.sharing {
+            Some(by) => by.tasks.iter().position(|name| name == task),
+            None => Some(0),
+        }
     }
 
     /// A small encoder with fresh weights, for tests and `encoder = "tiny"`.
@@ -143,6 +193,7 @@ impl Encoder {
             normalize: true,
             max_length: config.max_position_embeddings,
             kept: Vec::new(),
+            sharing: None,
             notes: folder::fresh_notes(&config),
             trunk,
             network: Network::Bert(config),
@@ -265,23 +316,37 @@ pub fn freeze_blocks(params: &Params, names: &[String]) -> Result<Vec<bool>> {
     if problems.is_empty() { Ok(frozen) } else { Err(polytask_core::Error::Invalid(problems).into()) }
 }
 
-/// Blocks one freeze name covers: a block's own name, `layer.0-3`, or `embeddings` with the words in it.
+/// Blocks one freeze name covers: a block's own name, `layer.0-3`, or `embeddings` with the words in it; each with
+/// all its copies.
 fn covered(params: &Params, name: &str) -> Option<Vec<usize>> {
+    let all = |names: Vec<String>| {
+        let found = names.iter().map(|name| copies(params, name)).collect::<Option<Vec<_>>>()?;
+        Some(found.concat())
+    };
     if name == "embeddings" {
-        return ["words", "embeddings"].iter().map(|name| params.find(name)).collect();
+        return all(vec!["words".into(), "embeddings".into()]);
     }
     let Some((first, last)) = name.strip_prefix("layer.").and_then(|range| range.split_once('-')) else {
-        return params.find(name).map(|block| vec![block]);
+        return copies(params, name);
     };
     let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
     if first > last || last >= params.blocks.len() {
         return None;
     }
-    (first..=last).map(|i| params.find(&format!("layer.{i}"))).collect()
+    all((first..=last).map(|i| format!("layer.{i}")).collect())
+}
+
+/// The blocks of this name: the block itself, or every copy of it.
+fn copies(params: &Params, name: &str) -> Option<Vec<usize>> {
+    let is_copy = |block: &str| block.strip_suffix(name).is_some_and(|label| label.ends_with('.'));
+    let named = |block: &str| block == name || is_copy(block);
+    let blocks = params.blocks.iter().enumerate().filter(|(_, block)| named(&block.name));
+    let found: Vec<usize> = blocks.map(|(i, _)| i).collect();
+    (!found.is_empty()).then_some(found)
 }
 
 fn unknown_block(params: &Params, name: &str) -> Problem {
-    let n_layers = params.blocks.iter().filter(|block| block.name.starts_with("layer.")).count();
+    let n_layers = (0..).take_while(|i| copies(params, &format!("layer.{i}")).is_some()).count();
     let last = n_layers.saturating_sub(1);
     let what = format!(
         "freeze names `{name}`, expected `embeddings`, `words`, `layer.0` to `layer.{last}` or a range as `layer.0-{last}`"

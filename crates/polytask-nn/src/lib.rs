@@ -16,6 +16,7 @@ pub mod objective;
 pub mod optim;
 pub mod params;
 pub mod pooling;
+pub mod sharing;
 pub mod topk;
 pub mod trunk;
 pub mod weights;

@@ -64,6 +64,8 @@ pub struct Draw {
 pub struct TaskView<'a> {
     /// Suite index.
     pub index: usize,
+    /// The view of the trunk's states it reads, where there are several.
+    pub view: usize,
     /// Its data.
     pub data: &'a TaskData,
     /// Hard negatives per query (retrieval).
@@ -87,7 +89,26 @@ pub fn assemble(
             }
         }
     }
-    StepBatch { layout: trunk.layout(&builder.batch.packed), ..builder.batch }
+    let mut batch = StepBatch { layout: trunk.layout(&builder.batch.packed), ..builder.batch };
+    if trunk.n_views() > 1 {
+        for part in &mut batch.parts {
+            let view = tasks.iter().find(|task| task.index == part.task).map_or(0, |task| task.view);
+            let n_sequences = batch.packed.n_sequences();
+            let n_rows = batch.layout.n_rows() / trunk.n_views();
+            part.look_at((view * n_sequences) as u32, (view * n_rows) as u32);
+        }
+    }
+    batch
+}
+
+impl Part {
+    /// Moves it to a view whose sequences and rows start here.
+    fn look_at(&mut self, first_sequence: u32, first_row: u32) {
+        self.sequences.iter_mut().for_each(|sequence| *sequence += first_sequence);
+        if let Leaf::Tokens(rows) = &mut self.leaf {
+            rows.iter_mut().for_each(|row| *row += first_row);
+        }
+    }
 }
 
 struct Builder<'a> {

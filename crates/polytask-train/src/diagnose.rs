@@ -109,7 +109,7 @@ impl Trainer<'_> {
         measurement: &mut Measurement,
     ) -> Result<()> {
         let at = |displacement: &[f32]| {
-            let trunk = displace(&self.state.trunk, self.engine.trainable, displacement);
+            let trunk = displace(&self.state.trunk, &self.engine.shared(), displacement);
             let weights = Weights { trunk: &trunk, heads: &self.state.heads };
             Losses::at(&self.engine, weights, batch, step)
         };
@@ -164,10 +164,10 @@ impl Trainer<'_> {
         direction
     }
 
-    /// The trained blocks of the trunk with their moments.
+    /// The shared trained blocks of the trunk with their moments.
     fn trained_slots(&self) -> impl Iterator<Item = (&Block, &Slot)> {
-        let all = self.state.trunk.blocks.iter().zip(&self.state.slots.trunk).zip(self.engine.trainable);
-        all.filter(|(_, trained)| **trained).map(|(pair, _)| pair)
+        let all = self.state.trunk.blocks.iter().zip(&self.state.slots.trunk).zip(self.engine.shared());
+        all.filter(|(_, shared)| *shared).map(|(pair, _)| pair)
     }
 }
 

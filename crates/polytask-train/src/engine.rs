@@ -95,9 +95,9 @@ impl Engine<'_> {
         self.trainable.iter().position(|&trained| trained).unwrap_or(self.trainable.len())
     }
 
-    /// Number of trained blocks.
+    /// Number of trained blocks that more than one task has.
     pub fn n_trained(&self) -> usize {
-        self.trainable.iter().filter(|trained| **trained).count()
+        self.shared().iter().filter(|shared| **shared).count()
     }
 
     /// How the trunk runs at an optimiser step.
@@ -132,8 +132,7 @@ impl Engine<'_> {
 
     /// Forward and every head's backward.
     pub fn evaluate(&self, weights: Weights, batch: &StepBatch, step: u64) -> Result<Evaluation> {
-        let mode = self.train_mode(step);
-        let (states, saved) = self.forward(weights.trunk, &batch.packed, &batch.texts, mode)?;
+        let (states, saved) = self.forward_batch(weights.trunk, batch, self.train_mode(step))?;
         let parts = batch.parts.iter().collect::<Vec<_>>();
         self.run_heads(weights.heads, batch, &parts, Arc::new(Forward { states, saved }), None, step)
     }
@@ -163,7 +162,7 @@ impl Engine<'_> {
     /// Losses alone (times `loss_weight`), in the order of the batch's parts.
     pub fn losses(&self, weights: Weights, batch: &StepBatch, step: u64) -> Result<Vec<f64>> {
         let mode = Mode { save: false, ..self.train_mode(step) };
-        let (states, _) = self.forward(weights.trunk, &batch.packed, &batch.texts, mode)?;
+        let (states, _) = self.forward_batch(weights.trunk, batch, mode)?;
         let pooled = self.pooling.forward(&states, &batch.layout);
         let loss = |part: &Part| {
             let (head, (input, _)) = (&self.heads[part.task], self.input(part, &states, &pooled, step));
@@ -292,7 +291,7 @@ impl Engine<'_> {
         rows: Option<sinks::Rows>,
     ) -> Result<Swept> {
         let mut sink = Swept::new(tasks.len(), self.trainable.len(), rows);
-        self.sweep(trunk, evaluation, tasks, &mut Trained { inner: &mut sink, trainable: self.trainable })?;
+        self.sweep(trunk, evaluation, tasks, &mut Only { inner: &mut sink, blocks: &self.shared() })?;
         Ok(sink)
     }
 
@@ -304,9 +303,10 @@ impl Engine<'_> {
     /// The gradients of the shared parameters, trained blocks in order.
     pub fn rows(&self, trunk: &Params, evaluation: &Evaluation, tasks: &[usize]) -> Result<Jacobian> {
         let mut sink = sinks::Rows::new(trunk, tasks.len(), self.lowest());
-        self.sweep(trunk, evaluation, tasks, &mut Trained { inner: &mut sink, trainable: self.trainable })?;
-        let trained = (0..self.trainable.len()).filter(|&block| self.trainable[block]);
-        let spans: Vec<_> = trained.filter_map(|block| sink.range(block)).collect();
+        let shared = self.shared();
+        self.sweep(trunk, evaluation, tasks, &mut Only { inner: &mut sink, blocks: &shared })?;
+        let blocks = (0..shared.len()).filter(|&block| shared[block]);
+        let spans: Vec<_> = blocks.filter_map(|block| sink.range(block)).collect();
         let mut values = Vec::new();
         for task in 0..tasks.len() {
             spans.iter().for_each(|span| values.extend_from_slice(&sink.row(task)[span.clone()]));
@@ -333,15 +333,15 @@ impl Engine<'_> {
     }
 }
 
-/// Hands on the gradients of trained blocks: a block frozen above a trained one is passed through, not trained.
-struct Trained<'a> {
+/// Hands on the gradients of some blocks: a block frozen above a trained one is passed through, not trained.
+struct Only<'a> {
     inner: &'a mut dyn GradSink,
-    trainable: &'a [bool],
+    blocks: &'a [bool],
 }
 
-impl GradSink for Trained<'_> {
+impl GradSink for Only<'_> {
     fn block(&mut self, block: usize, grads: &[TaskGrad<'_>]) -> polytask_nn::Result<()> {
-        if self.trainable[block] { self.inner.block(block, grads) } else { Ok(()) }
+        if self.blocks[block] { self.inner.block(block, grads) } else { Ok(()) }
     }
 }
 

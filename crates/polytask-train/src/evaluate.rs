@@ -20,18 +20,24 @@ pub struct Pooled {
 }
 
 impl Pooled {
-    /// Encodes each distinct text once, longest first so that batches are even.
-    pub fn encode(engine: &Engine, trunk: &Params, texts: impl IntoIterator<Item = TextId>) -> Result<Self> {
+    /// Encodes each distinct text once as a view sees it, longest first so that batches are even.
+    pub fn encode(
+        engine: &Engine,
+        trunk: &Params,
+        view: usize,
+        texts: impl IntoIterator<Item = TextId>,
+    ) -> Result<Self> {
         let mut texts: Vec<TextId> = texts.into_iter().collect();
         texts.sort_unstable();
         texts.dedup();
         let place = texts.iter().enumerate().map(|(i, &t)| (t, i as u32)).collect();
         let width = engine.pooling.width(engine.trunk);
         let mut states = States { values: vec![0.0; texts.len() * width], width };
-        for_batches(engine, trunk, &texts, |first_of, layout, batch_states| {
+        for_batches(engine, trunk, view, &texts, |first_of, layout, batch_states| {
             let pooled = engine.pooling.forward(batch_states, layout);
             for (i, &at) in first_of.iter().enumerate() {
-                states.values[at * width..(at + 1) * width].copy_from_slice(pooled.row(i));
+                let row = pooled.row(view * first_of.len() + i);
+                states.values[at * width..(at + 1) * width].copy_from_slice(row);
             }
             Ok(())
         })?;
@@ -44,11 +50,12 @@ impl Pooled {
     }
 }
 
-/// Runs the trunk over `texts`; `visit` gets each batch's positions in `texts`, its states and their
+/// Runs the trunk over `texts` as a view sees them; `visit` gets each batch's positions in `texts`, its states and their
 /// layout.
 fn for_batches(
     engine: &Engine,
     trunk: &Params,
+    view: usize,
     texts: &[TextId],
     mut visit: impl FnMut(&[usize], &Layout, &States) -> Result<()>,
 ) -> Result<()> {
@@ -56,7 +63,9 @@ fn for_batches(
     for now in by_length(texts.len(), engine.trunk.symbols_per_pass(), |i| store.tokens(texts[i]).len()) {
         let ids: Vec<TextId> = now.iter().map(|&i| texts[i]).collect();
         let packed = PackedBatch::pack(ids.iter().map(|&t| store.tokens(t)));
-        let (states, _) = engine.forward(trunk, &packed, &ids, Mode::EVAL)?;
+        let mut wanted = vec![Vec::new(); engine.trunk.n_views()];
+        wanted[view] = (0..ids.len() as u32).collect();
+        let (states, _) = engine.forward_for(trunk, &packed, &ids, Mode::EVAL, &wanted)?;
         visit(&now, &engine.trunk.layout(&packed), &states)?;
     }
     Ok(())
@@ -100,16 +109,25 @@ pub fn predict(
     tasks: &[usize],
     split: Split,
 ) -> Result<BTreeMap<usize, Predictions>> {
-    let texts = tasks.iter().flat_map(|&task| texts_of(engine, task, split));
-    let pooled = Pooled::encode(engine, weights.trunk, texts)?;
     let mut out = BTreeMap::new();
-    for &task in tasks {
-        let data = &engine.dataset.tasks[task];
-        if let Some((rows, targets)) = known(engine, data, split) {
-            out.insert(task, predict_task(engine, weights, task, &pooled, (split, rows, targets))?);
+    for tasks in by_view(engine, tasks) {
+        let texts = tasks.iter().flat_map(|&task| texts_of(engine, task, split));
+        let pooled = Pooled::encode(engine, weights.trunk, engine.view_of(tasks[0]), texts)?;
+        for task in tasks {
+            let data = &engine.dataset.tasks[task];
+            if let Some((rows, targets)) = known(engine, data, split) {
+                out.insert(task, predict_task(engine, weights, task, &pooled, (split, rows, targets))?);
+            }
         }
     }
     Ok(out)
+}
+
+/// Tasks that read the same view of the trunk's states.
+fn by_view(engine: &Engine, tasks: &[usize]) -> Vec<Vec<usize>> {
+    let mut views = BTreeMap::<usize, Vec<usize>>::new();
+    tasks.iter().for_each(|&task| views.entry(engine.view_of(task)).or_default().push(task));
+    views.into_values().collect()
 }
 
 fn predict_task(
@@ -224,8 +242,9 @@ fn tag_words(
     let texts: Vec<TextId> = shown.iter().map(|&i| rows.inputs(i)[0]).collect();
     let truth: Vec<Vec<u32>> = shown.iter().map(|&i| tags[i].clone().unwrap_or_default()).collect();
     let mut predicted: Vec<Vec<u32>> = truth.iter().map(|t| vec![outside; t.len()]).collect();
-    for_batches(engine, weights.trunk, &texts, |positions, layout, states| {
+    for_batches(engine, weights.trunk, engine.view_of(task), &texts, |positions, layout, states| {
         for (s, &at) in positions.iter().enumerate() {
+            let s = engine.view_of(task) * positions.len() + s;
             let starts = engine.dataset.texts.word_starts(texts[at]).unwrap_or(&[]);
             let seen: Vec<(usize, u32)> =
                 starts.iter().copied().enumerate().filter(|(_, start)| *start != u32::MAX).collect();

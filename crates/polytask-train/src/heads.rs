@@ -15,6 +15,8 @@ use crate::assemble::TaskView;
 pub struct TaskHead {
     /// Name of the task.
     pub name: String,
+    /// The view of the trunk's states it reads, where there are several.
+    pub view: usize,
     /// Its kind.
     pub kind: &'static KindInfo,
     /// The head's function.
@@ -48,8 +50,11 @@ impl TaskHead {
         d_in: usize,
         d_hidden: usize,
     ) -> Result<Vec<Self>> {
-        let pairs = suite.tasks.iter().zip(&dataset.tasks);
-        pairs.map(|(spec, data)| Self::new(suite, spec, data, trunk, d_in, d_hidden)).collect()
+        let pairs = suite.tasks.iter().zip(&dataset.tasks).enumerate();
+        let head = |(view, (spec, data)): (usize, (&TaskSpec, &TaskData))| {
+            Ok(Self { view, ..Self::new(suite, spec, data, trunk, d_in, d_hidden)? })
+        };
+        pairs.map(head).collect()
     }
 
     fn new(
@@ -68,6 +73,7 @@ impl TaskHead {
         let frozen = freeze_blocks(trunk, &spec.freeze)?;
         Ok(Self {
             name: spec.name.clone(),
+            view: 0,
             kind: spec.kind,
             has_params: !head.shapes().is_empty(),
             head,
@@ -89,7 +95,7 @@ impl TaskHead {
 
     /// The task as assembling needs to know it.
     pub fn view<'a>(&self, index: usize, dataset: &'a Dataset) -> TaskView<'a> {
-        TaskView { index, data: &dataset.tasks[index], negatives: self.negatives }
+        TaskView { index, view: self.view, data: &dataset.tasks[index], negatives: self.negatives }
     }
 }
 

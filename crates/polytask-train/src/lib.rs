@@ -24,13 +24,17 @@ pub mod method;
 pub mod model;
 pub mod observe;
 pub mod optimise;
+mod own;
 pub mod prepare;
 pub mod probe;
 pub mod regularizer;
 pub mod run;
 pub mod saliency;
+mod share;
+mod side;
 pub mod swept;
 pub mod symbols;
 pub mod trainer;
+mod views;
 
 pub use error::{Error, Result};

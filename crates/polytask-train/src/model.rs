@@ -13,7 +13,7 @@ use polytask_nn::encoder::Encoder;
 use polytask_nn::heads::{self, Head};
 use polytask_nn::trunk::LaidOut;
 use polytask_nn::weights::{self, Weights};
-use polytask_nn::{Block, Params, States, objective, topk};
+use polytask_nn::{Block, Mode, Params, States, objective, topk};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -78,7 +78,12 @@ struct ModelFile {
 
 impl Model {
     /// The model of a run with trained heads; the trunk's weights are given when it is saved.
-    pub fn of_run(prepared: &Prepared, task_heads: &[TaskHead], blocks: Vec<Block>) -> Self {
+    pub fn of_run(
+        prepared: &Prepared,
+        encoder: &Encoder,
+        task_heads: &[TaskHead],
+        blocks: Vec<Block>,
+    ) -> Self {
         let data = prepared.dataset.tasks.iter();
         let tasks = task_heads.iter().zip(data).zip(blocks).map(|((head, data), block)| ModelTask {
             info: TaskInfo {
@@ -100,7 +105,7 @@ impl Model {
             block,
         });
         Self {
-            encoder: prepared.encoder.clone(),
+            encoder: encoder.clone(),
             symbols: prepared.symbols.clone(),
             tasks: tasks.collect(),
             laid_out: OnceLock::new(),
@@ -167,12 +172,13 @@ impl Model {
     }
 
     /// Sentence vectors of some texts as the folder defines them (its default prompt before each, pooled,
-    /// normalised), in order.
+    /// normalised), in order; as `task` sees them where each task has vectors of its own.
     ///
     /// # Shapes
     /// `[texts]` → `[texts, d_embedding]`.
-    pub fn embed<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Result<States> {
-        self.vectors(&self.tokens(texts)?, self.encoder.d_embedding(), |pooled| self.encoder.finish(pooled))
+    pub fn embed<S: AsRef<str> + Sync>(&self, texts: &[S], task: Option<&str>) -> Result<States> {
+        let (view, width) = (self.view(task)?, self.encoder.d_embedding());
+        self.vectors(&self.tokens(texts)?, view, width, |pooled| self.encoder.finish(pooled))
     }
 
     /// The symbols of some inputs: texts, or files of images.
@@ -183,15 +189,33 @@ impl Model {
         }
     }
 
-    /// Pooled vectors before any normalisation: what heads read.
-    fn pooled<S: AsRef<str> + Sync>(&self, inputs: &[S]) -> Result<States> {
-        self.vectors(&self.tokens(inputs)?, self.encoder.pooling.width(&*self.encoder.trunk), |pooled| pooled)
+    /// The view of a task; any task has the only one of a plain encoder.
+    pub fn view(&self, task: Option<&str>) -> Result<usize> {
+        let Some(by) = &self.encoder.sharing else {
+            return task.map_or(Ok(0), |name| self.task(name).map(|_| 0));
+        };
+        if let Some(name) = task {
+            return Ok(self.encoder.view_of(&self.task(name)?.info.name).unwrap_or(0));
+        }
+        let (tasks, sharing) = (by.tasks.join(", "), &by.choice.name);
+        let what = format!(
+            "the model shares its encoder by `{sharing}`: a text has a vector per task ({tasks}), found no task"
+        );
+        Err(Problem::new(what).try_this("`--task NAME`").into())
+    }
+
+    /// Pooled vectors before any normalisation: what a task's head reads.
+    fn pooled<S: AsRef<str> + Sync>(&self, inputs: &[S], task: &ModelTask) -> Result<States> {
+        let (view, width) =
+            (self.view(Some(&task.info.name))?, self.encoder.pooling.width(&*self.encoder.trunk));
+        self.vectors(&self.tokens(inputs)?, view, width, |pooled| pooled)
     }
 
     /// Pooled vectors of some inputs, finished, in order.
     fn vectors(
         &self,
         tokens: &[Vec<u32>],
+        view: usize,
         width: usize,
         finish: impl Fn(States) -> States,
     ) -> Result<States> {
@@ -199,18 +223,26 @@ impl Model {
         for places in by_length(tokens.len(), self.encoder.trunk.symbols_per_pass(), |i| tokens[i].len()) {
             let packed = PackedBatch::pack(places.iter().map(|&i| &tokens[i]));
             let vectors = finish(
-                self.encoder.pooling.forward(&self.states(&packed)?, &self.encoder.trunk.layout(&packed)),
+                self.encoder
+                    .pooling
+                    .forward(&self.states(&packed, view)?, &self.encoder.trunk.layout(&packed)),
             );
             for (i, &place) in places.iter().enumerate() {
-                out.values[place * width..(place + 1) * width].copy_from_slice(vectors.row(i));
+                let row = vectors.row(view * places.len() + i);
+                out.values[place * width..(place + 1) * width].copy_from_slice(row);
             }
         }
         Ok(out)
     }
 
-    /// The trunk's states.
-    fn states(&self, batch: &PackedBatch) -> Result<States> {
+    /// The trunk's states, of one view at least.
+    fn states(&self, batch: &PackedBatch, view: usize) -> Result<States> {
         let (trunk, params) = (&self.encoder.trunk, &self.encoder.params);
+        if trunk.n_views() > 1 {
+            let mut wanted = vec![Vec::new(); trunk.n_views()];
+            wanted[view] = (0..batch.n_sequences() as u32).collect();
+            return Ok(trunk.forward_for(params, batch, None, Mode::EVAL, &wanted)?.0);
+        }
         let laid_out = if let Some(laid_out) = self.laid_out.get() {
             laid_out
         } else {
@@ -238,7 +270,7 @@ impl Model {
         let n_inputs = task.kind.inputs.len();
         let texts: Vec<&str> =
             (0..n_inputs).flat_map(|i| rows.iter().map(move |row| row[i].as_str())).collect();
-        let z = self.pooled(&texts)?;
+        let z = self.pooled(&texts, task)?;
         let n = rows.len() as u32;
         let inputs: Vec<Vec<u32>> = (0..n_inputs as u32).map(|i| (i * n..(i + 1) * n).collect()).collect();
         let output = objective::output(&*task.head, &task.block, &z.values, z.width, &inputs)?;
@@ -251,9 +283,11 @@ impl Model {
         let words: Vec<&str> = text.split_whitespace().collect();
         let (tokens, starts) = self.symbols.text()?.encode_words(&words)?;
         let packed = PackedBatch::pack([&tokens]);
-        let states = self.states(&packed)?;
+        let view = self.view(Some(&task.info.name))?;
+        let (states, first) = (self.states(&packed, view)?, (view * packed.n_rows()) as u32);
         let seen: Vec<u32> = starts.iter().copied().filter(|start| *start != u32::MAX).collect();
-        let z: Vec<f32> = seen.iter().flat_map(|&row| states.row(row as usize).iter().copied()).collect();
+        let z: Vec<f32> =
+            seen.iter().flat_map(|&row| states.row((first + row) as usize).iter().copied()).collect();
         let inputs = [(0..seen.len() as u32).collect()];
         let output = objective::output(&*task.head, &task.block, &z, states.width, &inputs)?;
         let mut scores = output.chunks(task.info.labels.len().max(1));

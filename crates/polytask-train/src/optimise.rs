@@ -57,7 +57,7 @@ impl Slots {
         Self { trunk: vec![Slot::default(); n_blocks], heads: vec![Slot::default(); n_tasks] }
     }
 
-    /// Steps every block that has a gradient; heads at their own rate.
+    /// Steps every block that has a gradient; `factors` are the shares of the rate of trunk blocks and of heads.
     pub fn step(
         &mut self,
         adamw: &AdamW,
@@ -65,12 +65,13 @@ impl Slots {
         heads: &mut [Block],
         gradients: &Gradients,
         lr: f64,
-        factors: &[f64],
+        (trunk_factors, head_factors): (&[f64], &[f64]),
     ) {
-        for ((block, slot), gradient) in trunk.blocks.iter_mut().zip(&mut self.trunk).zip(&gradients.trunk) {
-            slot.step(adamw, block, gradient, lr);
+        let blocks = trunk.blocks.iter_mut().zip(&mut self.trunk).zip(&gradients.trunk).zip(trunk_factors);
+        for (((block, slot), gradient), factor) in blocks {
+            slot.step(adamw, block, gradient, lr * factor);
         }
-        let heads = heads.iter_mut().zip(&mut self.heads).zip(&gradients.heads).zip(factors);
+        let heads = heads.iter_mut().zip(&mut self.heads).zip(&gradients.heads).zip(head_factors);
         for (((block, slot), gradient), factor) in heads {
             if let Some(gradient) = gradient {
                 slot.step(adamw, block, gradient, lr * factor);

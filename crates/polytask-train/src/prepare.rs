@@ -11,6 +11,7 @@ use crate::Result;
 use crate::observe::{Event, Observer};
 use crate::regularizer;
 use crate::run::Prepared;
+use crate::share;
 use crate::symbols::symbols_of;
 
 /// Name of the small random encoder for tests and first tries.
@@ -25,7 +26,6 @@ pub fn prepare(suite: Suite, observer: &mut dyn Observer) -> Result<Prepared> {
         observer.event(Event::Note(warning));
     }
     let card = polytask_data::card(&suite, &dataset);
-    refuse_dense(&suite, &encoder)?;
     encoder.pooling.check(&*encoder.trunk)?;
     Ok(Prepared { suite, dataset, encoder, symbols, card })
 }
@@ -38,6 +38,9 @@ fn is_fresh(suite: &Suite) -> bool {
 fn loaded(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Symbols, Dataset)> {
     let (encoder, symbols) = load_encoder(suite, observer)?;
     check_reads(suite, &encoder)?;
+    refuse_dense(suite, &encoder)?;
+    refuse_shared(suite, &encoder)?;
+    share::check(suite, &encoder)?;
     observer.event(Event::Note("reading and tokenising the data"));
     let dataset = polytask_data::build(suite, &symbols)?;
     Ok((encoder, symbols, dataset))
@@ -62,6 +65,7 @@ fn fresh_images(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, 
         config.pooling.clone_from(pooling);
     }
     let encoder = Encoder::image(config.checked()?, suite.seed)?;
+    share::check(suite, &encoder)?;
     let symbols = symbols_of(&suite.folder, &encoder, None)?;
     Ok((encoder, symbols, dataset))
 }
@@ -84,6 +88,17 @@ fn refuse_dense(suite: &Suite, encoder: &Encoder) -> Result<()> {
     }
     let what = format!("encoder `{}` has a Dense module after pooling, expected none", suite.model.encoder);
     Err(Problem::new(what).try_this("an encoder that ends in pooling; embed and search take this one").into())
+}
+
+/// Refuses to train an encoder whose tasks have versions of it: which one would go on is not said.
+fn refuse_shared(suite: &Suite, encoder: &Encoder) -> Result<()> {
+    let Some(by) = &encoder.sharing else { return Ok(()) };
+    let (name, sharing) = (&suite.model.encoder, &by.choice.name);
+    let what =
+        format!("encoder `{name}` is a model whose tasks share it by `{sharing}`, expected a plain encoder");
+    Err(Problem::new(what)
+        .try_this("the encoder that model was trained from, or a model with `sharing = \"hard\"`")
+        .into())
 }
 
 /// The suite's encoder with the suite's own pooling and length limit.

@@ -93,10 +93,10 @@ impl<'a> StepProbe<'a> {
     /// The trunk's forward at a place; the main one's is used again when the trunk's weights are the same.
     fn forward(&self, at: At, trunk: &Params) -> Result<Arc<Forward>> {
         match &self.evaluation {
-            Some(main) if at.batch == 0 && at.displacement.is_none() => Ok(main.forward.clone()),
+            Some(main) if at.batch == 0 && self.is_trunk_here(at) => Ok(main.forward.clone()),
             _ => {
                 let (batch, mode) = (&self.batches[at.batch], self.engine.train_mode(self.step));
-                let (states, saved) = self.engine.forward(trunk, &batch.packed, &batch.texts, mode)?;
+                let (states, saved) = self.engine.forward_batch(trunk, batch, mode)?;
                 Ok(Arc::new(Forward { states, saved }))
             }
         }
@@ -104,9 +104,28 @@ impl<'a> StepProbe<'a> {
 
     fn trunk(&self, at: At) -> Cow<'a, Params> {
         match at.displacement {
-            None => Cow::Borrowed(self.weights.trunk),
-            Some(d) => Cow::Owned(displace(self.weights.trunk, self.engine.trainable, d)),
+            None if at.heads.is_none() || !self.has_own() => Cow::Borrowed(self.weights.trunk),
+            displacement => {
+                let mut trunk = match displacement {
+                    Some(d) => displace(self.weights.trunk, &self.engine.shared(), d),
+                    None => self.weights.trunk.clone(),
+                };
+                for (&task, d) in self.tasks.iter().zip(at.heads.into_iter().flatten()) {
+                    self.engine.displace_own(&mut trunk, &self.weights.heads[task], task, d);
+                }
+                Cow::Owned(trunk)
+            }
         }
+    }
+
+    /// Whether some task has trunk blocks of its own.
+    fn has_own(&self) -> bool {
+        self.tasks.iter().any(|&task| !self.engine.own(task).is_empty())
+    }
+
+    /// Whether the trunk's weights at a place are those of the step.
+    fn is_trunk_here(&self, at: At) -> bool {
+        at.displacement.is_none() && (at.heads.is_none() || !self.has_own())
     }
 
     /// The heads of all tasks, those of the present ones displaced as asked.
@@ -196,11 +215,11 @@ impl<'a> StepProbe<'a> {
         let mut sum = empty_sum(&placed.trunk, &placed.evaluation);
         let pair = (self.tasks, weights);
         self.engine.weighted_sum(&placed.trunk, placed.batch, &placed.evaluation, pair, &mut sum)?;
-        Ok(flatten(&sum, &placed.trunk, self.engine.trainable))
+        Ok(flatten(&sum, &placed.trunk, &self.engine.shared()))
     }
 
     /// The gradients of the heads of the present tasks.
-    fn head_gradients(&self, placed: &Placed) -> Vec<Vec<f32>> {
+    fn head_gradients(&self, placed: &Placed) -> Result<Vec<Vec<f32>>> {
         self.tasks.iter().map(|&task| self.head_gradient(placed, task)).collect()
     }
 
@@ -214,18 +233,20 @@ impl<'a> StepProbe<'a> {
         Ok(rows)
     }
 
-    /// The gradient of a task's head; zeros where the task is absent.
-    fn head_gradient(&self, placed: &Placed, task: usize) -> Vec<f32> {
-        match placed.evaluation.part(task) {
+    /// The gradient of a task's head and of the trunk blocks that go with it; zeros where the task is absent.
+    fn head_gradient(&self, placed: &Placed, task: usize) -> Result<Vec<f32>> {
+        let mut gradient = match placed.evaluation.part(task) {
             Some(part) => part.d_head.clone(),
             None => vec![0.0; self.weights.heads[task].values.len()],
-        }
+        };
+        gradient.extend(self.engine.own_gradient(&placed.trunk, &placed.evaluation, task)?);
+        Ok(gradient)
     }
 
-    /// Trained blocks of the trunk.
+    /// Shared trained blocks of the trunk.
     fn trained(&self) -> impl Iterator<Item = &'a Block> {
-        let blocks = self.weights.trunk.blocks.iter().zip(self.engine.trainable);
-        blocks.filter(|(_, trained)| **trained).map(|(block, _)| block)
+        let blocks = self.weights.trunk.blocks.iter().zip(self.engine.shared());
+        blocks.filter(|(_, shared)| *shared).map(|(block, _)| block)
     }
 }
 
@@ -252,7 +273,7 @@ impl Probe for StepProbe<'_> {
 
     fn losses(&mut self, at: At) -> Result<Vec<f64>> {
         // Forward alone is enough where no forward is at hand.
-        let at_hand = self.evaluation.is_some() && at.batch == 0 && at.displacement.is_none();
+        let at_hand = self.evaluation.is_some() && at.batch == 0 && self.is_trunk_here(at);
         if !at_hand && at.states.is_none() {
             let (trunk, heads, batch) = (self.trunk(at), self.heads_at(at), &self.batches[at.batch]);
             let weights = Weights { trunk: &trunk, heads: &heads };
@@ -274,8 +295,8 @@ impl Probe for StepProbe<'_> {
     }
 
     fn block_gramians(&mut self, at: At) -> Result<Vec<Gramian>> {
-        let trainable = self.engine.trainable;
-        self.sweep_at(at, |swept| swept.blocks(trainable))
+        let shared = self.engine.shared();
+        self.sweep_at(at, |swept| swept.blocks(&shared))
     }
 
     fn rows(&mut self, at: At) -> Result<Jacobian> {
@@ -290,20 +311,20 @@ impl Probe for StepProbe<'_> {
     }
 
     fn heads(&mut self, at: At) -> Result<Vec<Vec<f32>>> {
-        Ok(self.head_gradients(&self.place(at)?))
+        self.head_gradients(&self.place(at)?)
     }
 
     fn gradients(&mut self, at: At) -> Result<TaskGradients> {
         let placed = self.place(at)?;
         let rows = self.noted_rows(at, &placed)?;
-        let (losses, heads) = (self.losses_of(&placed), self.head_gradients(&placed));
+        let (losses, heads) = (self.losses_of(&placed), self.head_gradients(&placed)?);
         Ok(TaskGradients { losses, rows, heads })
     }
 
     fn joint(&mut self, at: At, weights: &[f64]) -> Result<JointGradient> {
         let placed = self.place(at)?;
         self.note_broken(at, &placed);
-        let (losses, heads) = (self.losses_of(&placed), self.head_gradients(&placed));
+        let (losses, heads) = (self.losses_of(&placed), self.head_gradients(&placed)?);
         Ok(JointGradient { losses, shared: self.sum_of(&placed, weights)?, heads })
     }
 
@@ -314,7 +335,7 @@ impl Probe for StepProbe<'_> {
         let loss = placed.evaluation.part(task).map_or(f64::NAN, |part| part.loss);
         let row = self.rows_of(&placed, &[task])?.values;
         self.note_row(at, task, &row);
-        Ok(TaskGradient { loss, row, head: self.head_gradient(&placed, task) })
+        Ok(TaskGradient { loss, row, head: self.head_gradient(&placed, task)? })
     }
 
     fn states(&mut self, at: At) -> Result<method::States> {
@@ -347,7 +368,8 @@ impl Probe for StepProbe<'_> {
     }
 
     fn head(&self, i: usize) -> Vec<f32> {
-        self.weights.heads[self.tasks[i]].values.clone()
+        let task = self.tasks[i];
+        [self.weights.heads[task].values.clone(), self.engine.own_values(self.weights.trunk, task)].concat()
     }
 }
 

@@ -9,22 +9,22 @@ use polytask_core::report::{DataCard, Lineage, Point, REPORT_VERSION, RunReport,
 use polytask_core::{HeadForm, Split, atomic};
 use polytask_data::{Dataset, Plan, Symbols};
 use polytask_eval::{ModelFacts, MtebRun, Predictions, TaskRun};
-use polytask_nn::encoder::{Encoder, freeze_blocks};
+use polytask_nn::encoder::Encoder;
 use polytask_nn::{Block, Params};
 use serde::{Deserialize, Serialize};
 
-use crate::cache::FrozenCache;
 use crate::checkpoint::{Checkpoints, fresh};
 use crate::diagnose::record;
-use crate::engine::{Engine, Weights};
+use crate::engine::Weights;
 use crate::evaluate::{self, metrics};
-use crate::heads::TaskHead;
 use crate::history::History;
 use crate::method::table::{self, Setup};
 use crate::model::Model;
 use crate::observe::{Event, Observer};
 use crate::prepare::lineage;
 use crate::regularizer;
+use crate::share;
+use crate::side::{Side, suite_compares, with_sides};
 use crate::trainer::Trainer;
 use crate::{Error, Result};
 
@@ -76,65 +76,31 @@ struct Trained {
 
 /// Joint run, baselines, report; everything is written to `options.out`.
 pub fn run(prepared: &Prepared, options: &RunOptions, observer: &mut dyn Observer) -> Result<RunReport> {
-    let parts = Parts::new(prepared)?;
-    let cache = parts.cache(observer)?;
-    let engine = parts.engine(cache.as_ref());
-    Run { prepared, parts: &parts, engine, options, diagnose_every: 0 }.execute(observer)
-}
-
-/// What an engine borrows.
-struct Parts<'a> {
-    prepared: &'a Prepared,
-    heads: Vec<TaskHead>,
-    trainable: Vec<bool>,
-    /// Where it all comes from; hashes of all weights and files, so made once.
-    lineage: Lineage,
-}
-
-impl<'a> Parts<'a> {
-    fn new(prepared: &'a Prepared) -> Result<Self> {
-        let Prepared { suite, dataset, encoder, .. } = prepared;
-        let d_hidden = encoder.trunk.d_hidden();
-        let d_in = encoder.pooling.width(&*encoder.trunk);
-        let heads = TaskHead::all(suite, dataset, &encoder.params, d_in, d_hidden)?;
-        let frozen = freeze_blocks(&encoder.params, &suite.model.freeze)?;
-        let trainable = frozen.iter().map(|f| !f).collect();
-        Ok(Self { prepared, heads, trainable, lineage: lineage(prepared) })
-    }
-
-    /// States of the frozen part, when keeping them pays.
-    fn cache(&self, observer: &mut dyn Observer) -> Result<Option<FrozenCache>> {
-        let Prepared { suite, dataset, encoder, .. } = self.prepared;
-        let lowest = self.trainable.iter().position(|t| *t).unwrap_or(self.trainable.len());
-        if !FrozenCache::pays(dataset, &*encoder.trunk, lowest, suite.train.cache_mb) {
-            return Ok(None);
-        }
-        FrozenCache::fill(dataset, &*encoder.trunk, &encoder.params, lowest, observer).map(Some)
-    }
-
-    fn engine(&'a self, cache: Option<&'a FrozenCache>) -> Engine<'a> {
-        let Prepared { suite, dataset, encoder, .. } = self.prepared;
-        Engine {
-            dataset,
-            trunk: &*encoder.trunk,
-            pooling: &encoder.pooling,
-            heads: &self.heads,
-            trainable: &self.trainable,
-            cache,
-            dropout: suite.model.dropout.unwrap_or(encoder.network.dropout()),
-            seed: suite.seed,
-            recompute: suite.train.recompute,
-        }
-    }
+    with_sides(prepared, observer, |joint, single, observer| {
+        Run::new(prepared, (joint, single), options, 0).execute(observer)
+    })
 }
 
 struct Run<'a> {
     prepared: &'a Prepared,
-    parts: &'a Parts<'a>,
-    engine: Engine<'a>,
+    joint: Side<'a>,
+    single: Side<'a>,
+    /// Where it all comes from; hashes of all weights and files, so made once.
+    lineage: Lineage,
     options: &'a RunOptions,
     /// Steps between measurements of what the tasks do to each other; 0 means never.
     diagnose_every: u64,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        prepared: &'a Prepared,
+        (joint, single): (Side<'a>, Side<'a>),
+        options: &'a RunOptions,
+        diagnose_every: u64,
+    ) -> Self {
+        Self { prepared, joint, single, lineage: lineage(prepared), options, diagnose_every }
+    }
 }
 
 impl Run<'_> {
@@ -155,8 +121,9 @@ impl Run<'_> {
         let tasks: Vec<usize> = (0..suite.tasks.len()).collect();
         let plan = Plan::new(suite, &self.prepared.dataset);
         let (trained, history, (trunk, heads)) =
-            self.train("joint", &tasks, plan, &suite.train.weighting, observer)?;
-        let model = Model::of_run(self.prepared, &self.parts.heads, heads);
+            self.train(("joint", self.joint), &tasks, plan, &suite.train.weighting, observer)?;
+        let parts = self.joint.parts;
+        let model = Model::of_run(self.prepared, parts.encoder, &parts.heads, heads);
         model.save(&trunk, &self.options.out.join("model"))?;
         Ok((trained, history))
     }
@@ -164,7 +131,7 @@ impl Run<'_> {
     /// A single-task training per task, unless the suite has one task or wants none.
     fn singles(&self, observer: &mut dyn Observer) -> Result<BTreeMap<usize, Trained>> {
         let suite = &self.prepared.suite;
-        if !suite.train.baselines || suite.tasks.len() < 2 {
+        if !suite_compares(suite) {
             return Ok(BTreeMap::new());
         }
         let mut singles = BTreeMap::new();
@@ -181,7 +148,7 @@ impl Run<'_> {
 
     /// A task alone, on the rows the joint run shows it; taken from the cache when it was trained before.
     fn single(&self, task: usize, observer: &mut dyn Observer) -> Result<Trained> {
-        let name = format!("single {}", self.parts.heads[task].name);
+        let name = format!("single {}", self.single.parts.heads[task].name);
         let place = self.options.baselines.as_ref().map(|folder| folder.join(self.baseline_key(task)));
         if let Some(trained) = place.as_deref().and_then(read_baseline) {
             observer.event(Event::Note(&format!("{name}: taken from the cache of earlier runs")));
@@ -189,7 +156,7 @@ impl Run<'_> {
         }
         let plan = Plan::new(&self.prepared.suite, &self.prepared.dataset).for_task(task);
         let equal = polytask_core::method::Choice::named("equal");
-        let (trained, _, _) = self.train(&name, &[task], plan, &equal, observer)?;
+        let (trained, _, _) = self.train((&name, self.single), &[task], plan, &equal, observer)?;
         if let Some(place) = place {
             atomic::create_dir(place.parent().unwrap_or(Path::new(".")))?;
             atomic::write_json(&place, &trained)?;
@@ -200,7 +167,7 @@ impl Run<'_> {
     /// One training from the loaded encoder and fresh heads; gives predictions of the kept weights.
     fn train(
         &self,
-        name: &str,
+        (name, side): (&str, Side),
         tasks: &[usize],
         plan: Plan,
         weighting: &polytask_core::method::Choice,
@@ -208,17 +175,18 @@ impl Run<'_> {
     ) -> Result<(Trained, History, (Params, Vec<Block>))> {
         let suite = &self.prepared.suite;
         let names = suite.tasks.iter().map(|task| task.name.clone()).collect();
-        let heads: Vec<Block> = self.parts.heads.iter().map(|head| head.block(suite.seed)).collect();
+        let parts = side.parts;
+        let heads: Vec<Block> = parts.heads.iter().map(|head| head.block(suite.seed)).collect();
         let folder = self.options.out.join("checkpoint").join(name.replace(' ', "-"));
         atomic::create_dir(&folder)?;
-        let mut state = fresh(self.prepared.encoder.params.clone(), heads, suite.tasks.len());
+        let mut state = fresh(parts.encoder.params.clone(), heads, suite.tasks.len());
         state.history.diagnose_every = if tasks.len() > 1 { self.diagnose_every } else { 0 };
         let checkpoints = Checkpoints::new(&folder, &format!("{name} {}", self.identity()));
         let setup = Setup { tasks: names, lr: suite.train.lr };
         let method = match tasks.len() {
             // A task alone trains plainly, whatever the gradients.
             0 | 1 => table::make(weighting, &setup)?,
-            _ => table::make_in(weighting, &setup, suite.train.gradients, self.engine.n_trained())?,
+            _ => table::make_in(weighting, &setup, suite.train.gradients, side.engine.n_trained())?,
         };
         if method.needs().displaced {
             table::check_space(&weighting.name, method.needs(), suite.train.gradients)?;
@@ -227,7 +195,7 @@ impl Run<'_> {
         let regularizer =
             if tasks.len() > 1 { regularizer::table::make(&suite.train.regularizer)? } else { None };
         let mut trainer = Trainer {
-            engine: self.engine,
+            engine: side.engine,
             spec: &suite.train,
             plan,
             tasks: tasks.to_vec(),
@@ -237,25 +205,25 @@ impl Run<'_> {
             checkpoints: Some(checkpoints.clone()),
             spare: None,
         };
-        if self.options.resume && checkpoints.load(&mut trainer.state, &self.parts.trainable)? {
+        if self.options.resume && checkpoints.load(&mut trainer.state, &parts.trainable)? {
             trainer.method.restore(&trainer.state.method)?;
         }
         trainer.train(name, observer)?;
         let (trunk, heads, kept) = trainer.kept();
-        let predictions = self.predict(Weights { trunk: &trunk, heads: &heads }, tasks)?;
+        let predictions = self.predict(side, Weights { trunk: &trunk, heads: &heads }, tasks)?;
         let history = std::mem::take(&mut trainer.state.history);
-        let losses = history.loss_curves(&self.parts.heads);
+        let losses = history.loss_curves(&parts.heads);
         let trained = Trained { predictions, losses, steps: trainer.state.step, kept };
         Ok((trained, history, (trunk, heads)))
     }
 
     /// Predictions on the split each task is reported on.
-    fn predict(&self, weights: Weights, tasks: &[usize]) -> Result<BTreeMap<usize, Predictions>> {
+    fn predict(&self, side: Side, weights: Weights, tasks: &[usize]) -> Result<BTreeMap<usize, Predictions>> {
         let mut out = BTreeMap::new();
         for split in [Split::Test, Split::Valid] {
             let of_split: Vec<usize> =
                 tasks.iter().copied().filter(|&task| self.split_of(task) == split).collect();
-            out.extend(evaluate::predict(&self.engine, weights, &of_split, split)?);
+            out.extend(evaluate::predict(&side.engine, weights, &of_split, split)?);
         }
         Ok(out)
     }
@@ -270,8 +238,9 @@ impl Run<'_> {
         let suite = &self.prepared.suite;
         let cosine = |task: &usize| suite.tasks[*task].kind.head == HeadForm::Cosine;
         let tasks: Vec<usize> = (0..suite.tasks.len()).filter(cosine).collect();
-        let heads: Vec<Block> = self.parts.heads.iter().map(|head| head.block(suite.seed)).collect();
-        self.predict(Weights { trunk: &self.prepared.encoder.params, heads: &heads }, &tasks)
+        let heads: Vec<Block> = self.single.parts.heads.iter().map(|head| head.block(suite.seed)).collect();
+        let weights = Weights { trunk: &self.prepared.encoder.params, heads: &heads };
+        self.predict(self.single, weights, &tasks)
     }
 
     fn task_reports(
@@ -320,13 +289,13 @@ impl Run<'_> {
             kept: joint.kept,
             losses: joint.losses.clone(),
             single_losses: singles.values().flat_map(|single| single.losses.clone()).collect(),
-            valid: history.valid_curves(&self.parts.heads),
-            observed: history.observed_curves(&self.parts.heads),
+            valid: history.valid_curves(&self.joint.parts.heads),
+            observed: history.observed_curves(&self.joint.parts.heads),
             conflict: history.conflict_report(&names),
             diagnosis: record(&names, &history.measurements),
             data: self.prepared.card.clone(),
             isolated: history.isolated.clone(),
-            lineage: self.parts.lineage.clone(),
+            lineage: self.lineage.clone(),
             seconds,
             notes: [self.notes(&tasks), history.notes.clone()].concat(),
             tasks,
@@ -336,13 +305,14 @@ impl Run<'_> {
     /// Things a reader of the scores should know.
     fn notes(&self, tasks: &[TaskReport]) -> Vec<String> {
         let mut notes = self.prepared.dataset.warnings.clone();
+        notes.extend(share::note(&self.prepared.suite, self.joint.parts.encoder));
         for task in tasks.iter().filter(|task| task.split == Split::Valid.name()) {
             notes.push(format!(
                 "task `{}` has no test split with known targets: its scores are of valid, on which weights were chosen",
                 task.task
             ));
         }
-        let compared = self.prepared.suite.train.baselines && tasks.len() > 1;
+        let compared = suite_compares(&self.prepared.suite);
         for task in tasks.iter().filter(|task| compared && task.single.is_empty()) {
             notes.push(format!("task `{}` is not compared: its single-task training diverged", task.task));
         }
@@ -351,7 +321,7 @@ impl Run<'_> {
 
     /// What the model card says beside the report.
     fn facts(&self) -> ModelFacts {
-        let Prepared { suite, encoder, symbols, .. } = self.prepared;
+        let (Prepared { suite, symbols, .. }, encoder) = (self.prepared, self.joint.parts.encoder);
         ModelFacts {
             name: suite.name.clone(),
             encoder: suite.model.encoder.clone(),
@@ -359,6 +329,7 @@ impl Run<'_> {
             dimensions: Some(encoder.d_embedding()),
             max_length: symbols.text().ok().map(polytask_data::Tokenizer::max_length),
             parameters: Some(encoder.params.len()),
+            sharing: encoder.sharing.as_ref().map(|by| by.choice.name.clone()),
             ..ModelFacts::default()
         }
     }

@@ -313,55 +313,76 @@ impl Trainer<'_> {
         update: Update,
         swept: Option<&Swept>,
     ) -> Result<Gradients> {
-        let mut heads = vec![None; self.engine.heads.len()];
+        let (engine, weights) = (&self.engine, &self.state.trunk);
+        let mut heads = vec![None; engine.heads.len()];
+        let kept = swept.and_then(|swept| self.sum_of_rows(swept, &update.trunk));
+        // Weights that are the heads' factors too: the one sweep gives the tasks' own blocks what is theirs.
+        let at_once = kept.is_none()
+            && matches!((&update.trunk, &update.heads),
+                (Direction::Weights(weights), Heads::Factors(factors)) if weights == factors);
+        let mut trunk = match kept {
+            Some(sum) => sum,
+            None => self.trunk_gradient(batch, evaluation, tasks, update.trunk, at_once)?,
+        };
         match update.heads {
-            Heads::Factors(factors) => {
+            Heads::Factors(factors) if at_once => {
                 for (part, factor) in evaluation.parts.iter().zip(factors) {
                     let scaled = part.d_head.iter().map(|g| (f64::from(*g) * factor) as f32);
                     heads[part.task] = Some(scaled.collect());
                 }
             }
+            Heads::Factors(factors) => {
+                for (part, factor) in evaluation.parts.iter().zip(factors) {
+                    let mut flat = part.d_head.clone();
+                    flat.extend(engine.own_gradient(weights, evaluation, part.task)?);
+                    flat.iter_mut().for_each(|g| *g = (f64::from(*g) * factor) as f32);
+                    heads[part.task] = Some(engine.place_own(weights, part.task, flat, &mut trunk));
+                }
+            }
             Heads::Gradients(own) => {
-                tasks.iter().zip(own).for_each(|(&task, gradient)| heads[task] = Some(gradient));
+                for (&task, flat) in tasks.iter().zip(own) {
+                    heads[task] = Some(engine.place_own(weights, task, flat, &mut trunk));
+                }
             }
         }
-        let trunk = match swept.and_then(|swept| self.sum_of_rows(swept, &update.trunk)) {
-            Some(sum) => sum,
-            None => self.trunk_gradient(batch, evaluation, tasks, update.trunk)?,
-        };
-        Ok(Gradients { trunk, heads })
+        let mut gradients = Gradients { trunk, heads };
+        engine.add_penalty(weights, batch, evaluation, &mut gradients)?;
+        Ok(gradients)
     }
 
     /// The trunk's gradient from gradients that were kept, when they were and the direction is a weighted sum of them.
     fn sum_of_rows(&self, swept: &Swept, direction: &Direction) -> Option<Vec<Vec<f32>>> {
-        let trainable = self.engine.trainable;
+        let shared = self.engine.shared();
         match direction {
-            Direction::Weights(weights) => swept.sum(trainable, |_| weights),
+            Direction::Weights(weights) => swept.sum(&shared, |_| weights),
             Direction::BlockWeights(weights) => {
-                // Frozen blocks have no weights, and no gradient.
-                let place = |block: usize| trainable[..block].iter().filter(|trained| **trained).count();
-                swept.sum(trainable, |block| &weights[place(block)])
+                // Other blocks have no weights, and no gradient.
+                let place = |block: usize| shared[..block].iter().filter(|shared| **shared).count();
+                swept.sum(&shared, |block| &weights[place(block)])
             }
             Direction::Vector(_) | Direction::Gradient(_) => None,
         }
     }
 
-    /// The trunk's gradient, `[blocks][values]`; empty for blocks nothing reached.
+    /// The trunk's gradient, `[blocks][values]`; empty for blocks nothing reached, and for those of one task unless
+    /// `with_own`.
     fn trunk_gradient(
         &self,
         batch: &StepBatch,
         evaluation: &Evaluation,
         tasks: &[usize],
         direction: Direction,
+        with_own: bool,
     ) -> Result<Vec<Vec<f32>>> {
-        let (engine, trunk) = (&self.engine, &self.state.trunk);
+        let (engine, trunk, shared) = (&self.engine, &self.state.trunk, self.engine.shared());
+        let kept = if with_own { engine.trainable } else { &shared };
         let mut sum = empty_sum(trunk, evaluation);
         match direction {
-            Direction::Gradient(flat) => return Ok(unflatten(&flat, trunk, engine.trainable)),
+            Direction::Gradient(flat) => return Ok(unflatten(&flat, trunk, &shared)),
             Direction::Vector(flat)
                 if self.spec.gradients != polytask_core::suite::GradientSpace::Representation =>
             {
-                return Ok(unflatten(&flat, trunk, engine.trainable));
+                return Ok(unflatten(&flat, trunk, &shared));
             }
             Direction::Vector(values) => engine.pull_back(trunk, batch, evaluation, values, &mut sum)?,
             Direction::Weights(weights) => {
@@ -370,7 +391,7 @@ impl Trainer<'_> {
             Direction::BlockWeights(weights) => {
                 let mut weights = weights.into_iter();
                 let of_block = |trained: &bool| trained.then(|| weights.next()).flatten().unwrap_or_default();
-                let weights = engine.trainable.iter().map(of_block).collect();
+                let weights = shared.iter().map(of_block).collect();
                 let mut sink = BlockWeighted { sum: &mut sum, weights };
                 engine.sweep(trunk, evaluation, tasks, &mut sink)?;
             }
@@ -379,15 +400,26 @@ impl Trainer<'_> {
             Some(gradient) if *trained => gradient.to_vec(),
             _ => Vec::new(),
         };
-        Ok(engine.trainable.iter().enumerate().map(of_block).collect())
+        Ok(kept.iter().enumerate().map(of_block).collect())
     }
 
     fn optimise(&mut self, gradients: &Gradients, step: u64) {
         let spec = self.spec;
         let adamw = AdamW { betas: spec.betas, eps: spec.eps, weight_decay: spec.weight_decay };
         let factors: Vec<f64> = self.engine.heads.iter().map(|head| head.lr_factor).collect();
+        let trunk_factors = self.trunk_factors();
         let (lr, state) = (self.lr(step), &mut self.state);
-        state.slots.step(&adamw, &mut state.trunk, &mut state.heads, gradients, lr, &factors);
+        let factors = (&trunk_factors[..], &factors[..]);
+        state.slots.step(&adamw, &mut state.trunk, &mut state.heads, gradients, lr, factors);
+    }
+
+    /// How many times faster than the trunk each of its blocks learns: new weights (gates, masks) as heads do.
+    fn trunk_factors(&self) -> Vec<f64> {
+        let engine = &self.engine;
+        let owner = |block| engine.heads.iter().find(|head| engine.trunk.owner(block) == Some(head.view));
+        let of_new = |block| owner(block).map_or(self.spec.head_lr_factor, |head| head.lr_factor);
+        let factor = |block| if engine.trunk.is_fresh(block) { of_new(block) } else { 1.0 };
+        (0..engine.trainable.len()).map(factor).collect()
     }
 
     /// Tells of a step: its notes beyond the first `told`, what was observed, the losses.

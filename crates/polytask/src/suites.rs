@@ -6,13 +6,14 @@ use polytask_core::suite::{self, Catalogue, Suite};
 use polytask_core::{Problem, Result};
 use polytask_data::PullOptions;
 
-/// The losses, weightings, regularizers and metrics of this build.
+/// The named parts of this build.
 pub(crate) fn catalogue() -> Catalogue {
     Catalogue {
         losses: polytask_nn::losses::infos(),
         weightings: polytask_train::method::table::infos(),
         regularizers: polytask_train::regularizer::table::infos(),
         metrics: polytask_eval::infos(),
+        sharings: polytask_nn::sharing::infos(),
     }
 }
 

@@ -181,7 +181,7 @@ static KEYS: &[KeyInfo] = &[
         "small, free to use, and good enough that a minute on a CPU gives a useful model"),
     key(MODEL, "freeze", ValueType::Blocks, "[]", "Blocks whose weights stay as they are.", "training everything scores best when data allow it"),
     key(MODEL, "tune", words(&["full"]), r#""full""#, "What is trained.", "the strongest way, and affordable with a small encoder"),
-    key(MODEL, "sharing", words(&["hard"]), r#""hard""#, "How tasks share the encoder.", "one encoder for all: the baseline of every other way"),
+    key(MODEL, "sharing", ValueType::Part, r#""hard""#, "How tasks share the encoder: the whole of it, or its upper blocks through experts, stitches or masks.", "one encoder for all: the baseline of every other way"),
     key(MODEL, "pooling", ValueType::Joined(POOLINGS), "", "How one vector is made of a text's states.", "what the encoder's folder says"),
     key(MODEL, "max_length", ValueType::Scalar(Range::Integer { min: 3 }), "", "Longest text in tokens, special ones included.", "what the encoder's folder says"),
     key(MODEL, "image_size", ValueType::Counts(Some(2)), "", "Height and width that images are resized to.", "images stay as they are, and all must have one size"),

@@ -103,8 +103,8 @@ pub struct ModelSpec {
     pub freeze: Vec<String>,
     /// What is trained: `full` for now.
     pub tune: String,
-    /// How tasks share the encoder: `hard` for now.
-    pub sharing: String,
+    /// How tasks share the encoder.
+    pub sharing: Choice,
     /// Pooling, when it is not what the encoder's folder says.
     pub pooling: Option<String>,
     /// Longest text in tokens, when it is not what the encoder's folder says.
@@ -331,6 +331,8 @@ pub struct Catalogue {
     pub regularizers: Vec<&'static MethodInfo>,
     /// Metrics.
     pub metrics: Vec<&'static MethodInfo>,
+    /// Ways to share the encoder.
+    pub sharings: Vec<&'static MethodInfo>,
 }
 
 impl Catalogue {

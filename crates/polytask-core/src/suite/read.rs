@@ -145,11 +145,13 @@ impl Reader<'_, '_> {
         let base = self.file.parent().unwrap_or(Path::new(""));
         check::encoder(&encoder, base, section.place("encoder"), self.reporter);
         inputs::image_keys(section, &encoder, images, self.reporter);
+        let shelf = Shelf { noun: "sharing", parts: &self.catalogue.sharings };
+        let (sharing, _) = shelf.choice(section, "sharing", &section.part("sharing"), self.reporter);
         ModelSpec {
             encoder,
             freeze: section.texts("freeze"),
             tune: section.text("tune"),
-            sharing: section.text("sharing"),
+            sharing,
             pooling: section.maybe_text("pooling"),
             max_length: section.maybe_size("max_length"),
             image_size: section.maybe_sizes("image_size"),

@@ -214,7 +214,7 @@ mod tests {
     }
 
     fn catalogue() -> Catalogue {
-        static EQUAL: crate::MethodInfo = crate::MethodInfo {
+        const PLAIN: crate::MethodInfo = crate::MethodInfo {
             id: "equal",
             title: "Equal",
             paper: "",
@@ -224,11 +224,15 @@ mod tests {
             kinds: &[],
             params: &[],
         };
+        static EQUAL: crate::MethodInfo = PLAIN;
+        static HARD: crate::MethodInfo =
+            crate::MethodInfo { id: "hard", family: crate::Family::Sharing, ..PLAIN };
         Catalogue {
             losses: Vec::new(),
             weightings: vec![&EQUAL],
             regularizers: Vec::new(),
             metrics: Vec::new(),
+            sharings: vec![&HARD],
         }
     }
 

@@ -34,6 +34,11 @@ static WEIGHTINGS: [MethodInfo; 4] = [
     part("uw", Family::LossWeighting, &[]),
 ];
 static REGULARIZERS: [MethodInfo; 1] = [part("rep-mtl", Family::Regularizer, &[SCALE])];
+const EXPERTS: ParamInfo =
+    ParamInfo { name: "experts", about: "", default: "3", range: Range::Integer { min: 1 } };
+const AT: ParamInfo = ParamInfo { name: "at", about: "", default: "null", range: Range::Text };
+static SHARINGS: [MethodInfo; 2] =
+    [part("hard", Family::Sharing, &[]), part("mmoe", Family::Sharing, &[AT, EXPERTS])];
 static METRICS: [MethodInfo; 2] =
     [part("accuracy", Family::Metric, &[]), part("spearman", Family::Metric, &[])];
 
@@ -43,6 +48,7 @@ fn catalogue() -> Catalogue {
         weightings: WEIGHTINGS.iter().collect(),
         regularizers: REGULARIZERS.iter().collect(),
         metrics: METRICS.iter().collect(),
+        sharings: SHARINGS.iter().collect(),
     }
 }
 
@@ -575,4 +581,22 @@ fn mistakes_of_a_weighting_inside_another_are_reported_with_their_line() {
         let error = weighting(value).unwrap_err();
         assert!(error.contains(part), "{value}: {error}");
     }
+}
+
+#[test]
+fn sharing_is_a_part_by_name_or_table_and_mistakes_in_it_are_named() {
+    let (_folder, path) = folder();
+    let task = "[[task]]\nname='t'\nkind='similarity'\ndata='data/sick-train.tsv'\n";
+    let read = |model: &str| parse(&format!("[model]\n{model}\n{task}"), &path, &catalogue(), &[]);
+    assert_eq!(read("").unwrap().model.sharing, Choice::named("hard"));
+    assert_eq!(read("sharing='mmoe'").unwrap().model.sharing, Choice::named("mmoe"));
+    let suite = read("sharing={name='mmoe',at='layer.3',experts=2}").unwrap();
+    assert_eq!(suite.model.sharing.params["at"], "layer.3");
+    assert_eq!(parse(&to_toml(&suite), &path, &catalogue(), &[]).unwrap(), suite);
+    let message = |model: &str| read(model).unwrap_err().to_string();
+    let unknown = message("sharing='mmo'");
+    assert!(unknown.contains("unknown sharing `mmo` in [model]") && unknown.contains("`mmoe`"), "{unknown}");
+    let range = message("sharing={name='mmoe',experts=0,att='layer.1'}");
+    assert!(range.contains("parameter `experts` of sharing `mmoe`"), "{range}");
+    assert!(range.contains("unknown parameter `att`") && range.contains("`at`"), "{range}");
 }

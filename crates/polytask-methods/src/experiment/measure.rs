@@ -146,7 +146,7 @@ fn sharpness(engine: &Engine, weights: Weights, tasks: &[usize]) -> Result<Optio
         let evaluation = engine.evaluate(weights, &batch, 0)?;
         for part in &evaluation.parts {
             let row = engine.rows(weights.trunk, &evaluation, &[part.task])?.values;
-            let Some(moved) = ascended(weights.trunk, engine.trainable, &row) else { continue };
+            let Some(moved) = ascended(weights.trunk, &engine.shared(), &row) else { continue };
             let there = Weights { trunk: &moved, heads: weights.heads };
             let losses = engine.losses(there, &batch, 0)?;
             let place = batch.parts.iter().position(|p| p.task == part.task);

@@ -21,9 +21,15 @@ use serde_json::Value;
 pub use self::dense::{Dense, DenseActivation};
 pub(crate) use self::write::write_folder;
 use crate::pooling::{PoolMode, Pooling};
+use crate::sharing::SharedBy;
 use crate::trunk::ImageConfig;
 use crate::trunk::bert::BertConfig;
 use crate::{Error, Result};
+
+/// File that says how tasks share the encoder, in a model folder of ours.
+pub(crate) const SHARING: &str = "sharing.json";
+/// Weights of an encoder that tasks do not share plainly.
+pub(crate) const SHARED_WEIGHTS: &str = "shared.safetensors";
 
 /// Module types that are understood.
 const MODULES: [&str; 4] = ["Transformer", "Pooling", "Dense", "Normalize"];
@@ -72,6 +78,16 @@ pub(crate) fn image_config(folder: &Path) -> Result<Option<ImageConfig>> {
         problem(&path, &format!("not an image network: {error}"), "the folder `model` of a run")
     })?;
     config.checked().map(Some)
+}
+
+/// How tasks share the encoder; none for a plain one.
+pub(crate) fn read_sharing(folder: &Path) -> Result<Option<SharedBy>> {
+    let Some(json) = read_json(folder, SHARING)? else { return Ok(None) };
+    let wrong = |error| {
+        let what = format!("not what a run writes: {error}");
+        problem(&folder.join(SHARING), &what, "restore the file the run wrote")
+    };
+    serde_json::from_value(json).map(Some).map_err(wrong)
 }
 
 /// Reads everything but the weights of the trunk.

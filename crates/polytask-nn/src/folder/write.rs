@@ -24,6 +24,7 @@ pub(crate) fn write_folder(
     }
     if let Network::Image(config) = &encoder.network {
         write_json(&folder.join("config.json"), config)?;
+        write_sharing(encoder, folder)?;
         return write_weights(encoder, params, folder);
     }
     let notes = &encoder.notes;
@@ -32,7 +33,16 @@ pub(crate) fn write_folder(
     write_json(&folder.join("sentence_bert_config.json"), &limit)?;
     write_json(&folder.join("config_sentence_transformers.json"), &notes.sentence)?;
     write_modules(encoder, folder)?;
+    write_sharing(encoder, folder)?;
     write_weights(encoder, params, folder)
+}
+
+/// How tasks share the encoder, when not plainly.
+fn write_sharing(encoder: &Encoder, folder: &Path) -> Result<()> {
+    match &encoder.sharing {
+        Some(by) => Ok(write_json(&folder.join(super::SHARING), by)?),
+        None => Ok(()),
+    }
 }
 
 /// The network's own configuration, telling that weights are stored in f32.
@@ -77,5 +87,7 @@ fn write_weights(encoder: &Encoder, params: &Params, folder: &Path) -> Result<()
         shape: &raw.shape,
         values: Values::Raw(raw.dtype, &raw.bytes),
     }));
-    weights::write(&folder.join(weights::FILE), &tensors, &[])
+    // Under another name: a reader that knows nothing of copies and gates must not take some of them for the whole.
+    let name = if encoder.sharing.is_some() { super::SHARED_WEIGHTS } else { weights::FILE };
+    weights::write(&folder.join(name), &tensors, &[])
 }

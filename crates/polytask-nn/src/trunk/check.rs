@@ -5,7 +5,7 @@ use polytask_core::{Layout, PackedBatch};
 
 use super::bert::{BertConfig, layout};
 use super::{Cotangent, Mode, States};
-use crate::params::{Params, Real};
+use crate::params::{Block, Params, Real};
 use crate::{Error, Result};
 
 /// An error about shapes.
@@ -22,6 +22,17 @@ impl Sizes {
     pub(crate) fn new(config: &BertConfig) -> Self {
         let blocks = layout::<f32>(config).blocks;
         Self(blocks.into_iter().map(|block| (block.name, block.values.len())).collect())
+    }
+
+    /// Refuses blocks that cannot stand at `first` and above.
+    pub(crate) fn blocks<T: Real>(&self, first: usize, blocks: &[&Block<T>]) -> Result<()> {
+        let places = self.0.get(first..first + blocks.len()).unwrap_or_default();
+        let fits = places.iter().zip(blocks).all(|((_, n), block)| block.values.len() == *n);
+        if places.len() == blocks.len() && fits {
+            return Ok(());
+        }
+        let found = format!("{} blocks from block {first} on", blocks.len());
+        shape("trunk", found, "blocks of this configuration and their sizes")
     }
 
     /// Refuses parameters of another configuration.

@@ -4,17 +4,18 @@
 //! sequence at a time, with no fused operation (those of the engine's network crate have no backward). Dropout
 //! uses the same masks as the packed trunk. Each cotangent is one run of the engine's backward over the graph.
 
+mod backward;
+
 use std::marker::PhantomData;
 
 use candle_core::{D, Device, Tensor, Var};
 use polytask_core::PackedBatch;
-use rayon::prelude::*;
 
 use super::bert::{Activation, BertConfig, EMBEDDINGS, WORDS};
-use super::check::{self, Sizes, shape};
+use super::check::{self, Sizes};
 use super::dropout::{Dropout, Site};
 use super::packed::mask_row;
-use super::{BlockGrad, Cotangent, GradSink, Mode, Saved, States, TaskGrad, Trunk};
+use super::{Cotangent, GradSink, Mode, Saved, States, Trunk};
 use crate::Result;
 use crate::params::{Block, Params, Real};
 
@@ -32,6 +33,8 @@ struct ComposedSaved {
     mode: Mode,
     /// Leaves per block, empty for frozen ones; their tensors are those of the block, in order.
     leaves: Vec<Vec<Tensor>>,
+    /// The states below the first block, a leaf too.
+    below: Tensor,
     states: Tensor,
 }
 
@@ -41,9 +44,6 @@ struct Pass<'a> {
     batch: &'a PackedBatch,
     mode: &'a Mode,
 }
-
-/// A task's gradients, block by block; `None` below its lowest block.
-type TaskBlocks<T> = (usize, Vec<Option<Vec<T>>>);
 
 impl<T: Real> Composed<T> {
     /// The network of a configuration.
@@ -66,23 +66,25 @@ impl<T: Real> Composed<T> {
         check::mode(&self.config, mode)
     }
 
-    /// Runs blocks `from..to`; `states` are those below `from`.
+    /// Runs `blocks` in the place of those from `from` on; `states` are those below.
     fn run(
         &self,
-        params: &Params<T>,
+        (from, blocks): (usize, &[&Block<T>]),
         batch: &PackedBatch,
-        (from, to): (usize, usize),
         states: &[T],
         mode: Mode,
     ) -> Result<ComposedSaved> {
         let d = self.config.hidden_size;
         let shape = (if from > WORDS { batch.n_rows() } else { 0 }, d);
-        let mut x = Tensor::from_slice(if from > WORDS { states } else { &[] }, shape, &Device::Cpu)?;
+        let below = Tensor::from_slice(if from > WORDS { states } else { &[] }, shape, &Device::Cpu)?;
+        let below = Var::from_tensor(&below)?.into_inner();
+        let mut x = below.clone();
         let pass = Pass { config: &self.config, batch, mode: &mode };
-        let mut leaves = vec![Vec::new(); params.blocks.len()];
-        for (block, own) in leaves.iter_mut().enumerate().take(to).skip(from) {
+        let mut leaves = vec![Vec::new(); self.n_blocks()];
+        let places = leaves.iter_mut().enumerate().skip(from).zip(blocks);
+        for ((block, own), weights) in places {
             let trained = mode.save && block >= mode.lowest;
-            let tensors = block_tensors(&params.blocks[block], trained)?;
+            let tensors = block_tensors(weights, trained)?;
             if batch.n_rows() > 0 {
                 x = match block {
                     WORDS => tensors[0].index_select(&Tensor::new(&*batch.ids, &Device::Cpu)?, 0)?,
@@ -94,76 +96,11 @@ impl<T: Real> Composed<T> {
                 *own = tensors;
             }
         }
-        Ok(ComposedSaved { batch: batch.clone(), mode, leaves, states: x })
+        Ok(ComposedSaved { batch: batch.clone(), mode, leaves, below, states: x })
     }
 
     fn states(&self, saved: &ComposedSaved) -> Result<States<T>> {
         Ok(States { values: saved.states.flatten_all()?.to_vec1()?, width: self.config.hidden_size })
-    }
-
-    /// All gradients of one cotangent, blocks of its own depth only.
-    fn gradients(&self, saved: &ComposedSaved, cotangent: &Cotangent<T>) -> Result<Vec<Option<Vec<T>>>> {
-        let d = self.config.hidden_size;
-        let mut dz = vec![T::ZERO; saved.batch.n_rows() * d];
-        let mut values = cotangent.values.as_slice();
-        for &sequence in &cotangent.sequences {
-            let rows = saved.batch.rows(sequence as usize);
-            let (own, rest) = values.split_at(rows.len() * d);
-            dz[rows.start * d..rows.end * d].copy_from_slice(own);
-            values = rest;
-        }
-        let dz = Tensor::from_vec(dz, saved.states.shape(), &Device::Cpu)?;
-        let grads = (&saved.states * dz)?.sum_all()?.backward()?;
-        let lowest = cotangent.lowest.max(saved.mode.lowest);
-        let of = |(block, leaves): (usize, &Vec<Tensor>)| -> Result<Option<Vec<T>>> {
-            if block < lowest {
-                return Ok(None);
-            }
-            let mut flat = Vec::new();
-            for leaf in leaves {
-                match grads.get(leaf) {
-                    Some(grad) => flat.extend(grad.flatten_all()?.to_vec1::<T>()?),
-                    None => flat.resize(flat.len() + leaf.elem_count(), T::ZERO),
-                }
-            }
-            Ok(Some(flat))
-        };
-        saved.leaves.iter().enumerate().map(of).collect()
-    }
-
-    /// Token ids of the sequences of a task's cotangents that reach the words, ascending, each once.
-    fn touched(saved: &ComposedSaved, cotangents: &[Cotangent<T>], task: usize) -> Vec<u32> {
-        let own = cotangents.iter().filter(|c| c.task == task && c.lowest == WORDS);
-        let rows = own.flat_map(|c| c.sequences.iter().flat_map(|&s| saved.batch.rows(s as usize)));
-        let mut ids: Vec<u32> = rows.map(|row| saved.batch.ids[row]).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids
-    }
-
-    fn sink_words(
-        &self,
-        saved: &ComposedSaved,
-        cotangents: &[Cotangent<T>],
-        tasks: &[TaskBlocks<T>],
-        sink: &mut dyn GradSink<T>,
-    ) -> Result<()> {
-        let d = self.config.hidden_size;
-        let sparse = |(task, blocks): &TaskBlocks<T>| {
-            let table = blocks[WORDS].as_ref()?;
-            let rows = Self::touched(saved, cotangents, *task);
-            let values: Vec<T> = rows.iter().flat_map(|&r| &table[r as usize * d..][..d]).copied().collect();
-            Some((*task, rows, values))
-        };
-        let grads: Vec<(usize, Vec<u32>, Vec<T>)> = tasks.iter().filter_map(sparse).collect();
-        let grads: Vec<TaskGrad<'_, T>> = grads
-            .iter()
-            .map(|(task, rows, values)| TaskGrad {
-                task: *task,
-                grad: BlockGrad::Sparse { rows, width: d, values },
-            })
-            .collect();
-        if grads.is_empty() { Ok(()) } else { sink.block(WORDS, &grads) }
     }
 }
 
@@ -283,7 +220,7 @@ impl<T: Real> Trunk<T> for Composed<T> {
 
     fn forward(&self, params: &Params<T>, batch: &PackedBatch, mode: Mode) -> Result<(States<T>, Saved)> {
         self.check(params, batch, mode)?;
-        let saved = self.run(params, batch, (0, self.n_blocks()), &[], mode)?;
+        let saved = self.run((0, &all(params)), batch, &[], mode)?;
         Ok((self.states(&saved)?, Box::new(saved)))
     }
 
@@ -293,7 +230,7 @@ impl<T: Real> Trunk<T> for Composed<T> {
         if lowest == 0 {
             return Ok(States { values: Vec::new(), width: self.d_hidden() });
         }
-        self.states(&self.run(params, batch, (0, lowest), &[], mode)?)
+        self.states(&self.run((0, &all(params)[..lowest]), batch, &[], mode)?)
     }
 
     fn forward_from(
@@ -305,7 +242,8 @@ impl<T: Real> Trunk<T> for Composed<T> {
     ) -> Result<(States<T>, Saved)> {
         self.check(params, batch, mode)?;
         check::below(&self.config, batch, mode.lowest, below)?;
-        let saved = self.run(params, batch, (mode.lowest, self.n_blocks()), &below.values, mode)?;
+        let blocks = &all(params)[mode.lowest..];
+        let saved = self.run((mode.lowest, blocks), batch, &below.values, mode)?;
         Ok((self.states(&saved)?, Box::new(saved)))
     }
 
@@ -316,44 +254,43 @@ impl<T: Real> Trunk<T> for Composed<T> {
         cotangents: &[Cotangent<T>],
         sink: &mut dyn GradSink<T>,
     ) -> Result<()> {
-        let Some(saved) = saved.downcast_ref::<ComposedSaved>().filter(|saved| saved.mode.save) else {
-            return shape("backward", "nothing saved by this trunk", "what a forward with `save` returned");
-        };
-        check::cotangents(self.config.hidden_size, &saved.batch.layout(), cotangents)?;
-        let mut order: Vec<&Cotangent<T>> = cotangents.iter().collect();
-        order.sort_by_key(|cotangent| cotangent.task);
-        let grads: Vec<Vec<Option<Vec<T>>>> =
-            order.par_iter().map(|cotangent| self.gradients(saved, cotangent)).collect::<Result<_>>()?;
-        let mut tasks: Vec<TaskBlocks<T>> = Vec::new();
-        for (cotangent, blocks) in order.iter().zip(grads) {
-            match tasks.last_mut().filter(|(task, _)| *task == cotangent.task) {
-                Some((_, sums)) => add_blocks(sums, blocks),
-                None => tasks.push((cotangent.task, blocks)),
-            }
-        }
-        for block in (EMBEDDINGS..self.n_blocks()).rev() {
-            let grads: Vec<TaskGrad<'_, T>> = tasks.iter().filter_map(|task| dense(task, block)).collect();
-            if !grads.is_empty() {
-                sink.block(block, &grads)?;
-            }
-        }
-        self.sink_words(saved, cotangents, &tasks, sink)
+        self.backward(saved, cotangents, sink).map(drop)
+    }
+
+    fn can_be_cut(&self) -> bool {
+        true
+    }
+
+    fn through(
+        &self,
+        (first, blocks): (usize, &[&Block<T>]),
+        batch: &PackedBatch,
+        below: &States<T>,
+        mode: Mode,
+    ) -> Result<(States<T>, Saved)> {
+        self.sizes.blocks(first, blocks)?;
+        check::batch(&self.config, batch)?;
+        check::mode(&self.config, mode)?;
+        check::below(&self.config, batch, first, below)?;
+        let mode = Mode { lowest: mode.lowest.max(first), ..mode };
+        let saved = self.run((first, blocks), batch, &below.values, mode)?;
+        Ok((self.states(&saved)?, Box::new(saved)))
+    }
+
+    fn vjp_through(
+        &self,
+        _blocks: (usize, &[&Block<T>]),
+        saved: &Saved,
+        cotangents: &[Cotangent<T>],
+        sink: &mut dyn GradSink<T>,
+        below: bool,
+    ) -> Result<Vec<Cotangent<T>>> {
+        let saved = self.backward(saved, cotangents, sink)?;
+        if below { self.inputs(saved, cotangents) } else { Ok(Vec::new()) }
     }
 }
 
-/// A task's gradient of a block, when it reaches that far.
-fn dense<T>((task, blocks): &TaskBlocks<T>, block: usize) -> Option<TaskGrad<'_, T>> {
-    let grad = BlockGrad::Dense(blocks[block].as_ref()?);
-    Some(TaskGrad { task: *task, grad })
-}
-
-/// `sums += blocks`, where either may be absent.
-fn add_blocks<T: Real>(sums: &mut [Option<Vec<T>>], blocks: Vec<Option<Vec<T>>>) {
-    for (sum, block) in sums.iter_mut().zip(blocks) {
-        match (sum.as_mut(), block) {
-            (Some(sum), Some(block)) => sum.iter_mut().zip(block).for_each(|(s, b)| *s += b),
-            (None, Some(block)) => *sum = Some(block),
-            (_, None) => {}
-        }
-    }
+/// All blocks.
+fn all<T>(params: &Params<T>) -> Vec<&Block<T>> {
+    params.blocks.iter().collect()
 }

@@ -15,7 +15,7 @@
 //! finite differences). Tests hold one against the other.
 
 pub mod bert;
-mod check;
+pub(crate) mod check;
 mod composed;
 mod dropout;
 mod elementwise;
@@ -35,7 +35,7 @@ pub use packed::Packed;
 use polytask_core::{Layout, PackedBatch};
 
 use crate::Result;
-use crate::params::{Params, Real};
+use crate::params::{Block, Params, Real};
 
 /// How a forward pass is meant.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -204,6 +204,22 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
         mode: Mode,
     ) -> Result<(States<T>, Saved)>;
 
+    /// As [`Trunk::forward`], or with `below` as [`Trunk::forward_from`], where only some sequences of each view are
+    /// wanted (`[views]`, ascending): the states of others may be anything, and cotangents there are left out.
+    fn forward_for(
+        &self,
+        params: &Params<T>,
+        batch: &PackedBatch,
+        below: Option<&States<T>>,
+        mode: Mode,
+        _wanted: &[Vec<u32>],
+    ) -> Result<(States<T>, Saved)> {
+        match below {
+            Some(below) => self.forward_from(params, batch, below, mode),
+            None => self.forward(params, batch, mode),
+        }
+    }
+
     /// Sends cotangents back and feeds `sink` from the top block to the lowest any cotangent asks for.
     fn vjp(
         &self,
@@ -216,6 +232,61 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
     /// Moves the network's running statistics, if it has any, towards those of a training pass. A pass itself never
     /// does: only the loop knows which one is the step's own, at undisplaced weights.
     fn update_statistics(&self, _params: &mut Params<T>, _saved: &Saved) {}
+
+    /// Whether the trunk can run some of its blocks: [`Trunk::through`] and its backward.
+    fn can_be_cut(&self) -> bool {
+        false
+    }
+
+    /// States above some consecutive blocks: `blocks` stand in for those from `first` on, `below` are the states
+    /// under them (none when `first` is 0). Blocks below `mode.lowest` are frozen.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] for a trunk that cannot be cut.
+    fn through(
+        &self,
+        (_first, _blocks): (usize, &[&Block<T>]),
+        _batch: &PackedBatch,
+        _below: &States<T>,
+        _mode: Mode,
+    ) -> Result<(States<T>, Saved)> {
+        check::shape("sharing", "a trunk that cannot be cut", "`sharing = \"hard\"` for this encoder")
+    }
+
+    /// The backward of [`Trunk::through`]; with `below`, also the cotangents at the states under the blocks, of
+    /// those that reach so far, in ascending order of task.
+    fn vjp_through(
+        &self,
+        (_first, _blocks): (usize, &[&Block<T>]),
+        _saved: &Saved,
+        _cotangents: &[Cotangent<T>],
+        _sink: &mut dyn GradSink<T>,
+        _below: bool,
+    ) -> Result<Vec<Cotangent<T>>> {
+        check::shape("sharing", "a trunk that cannot be cut", "`sharing = \"hard\"` for this encoder")
+    }
+
+    /// The only view whose states depend on a block, when there are several views; such a block is its task's own.
+    fn owner(&self, _block: usize) -> Option<usize> {
+        None
+    }
+
+    /// Whether a block's weights are new (a gate, a mask) rather than those of the encoder.
+    fn is_fresh(&self, _block: usize) -> bool {
+        false
+    }
+
+    /// What the trunk itself wants, whatever the losses: the value of its regulariser on the sequences of each view
+    /// in `touched`, and its gradient to `sink`, numbered as one task.
+    fn penalty(
+        &self,
+        _params: &Params<T>,
+        _saved: &Saved,
+        _touched: &[(usize, Vec<u32>)],
+        _sink: &mut dyn GradSink<T>,
+    ) -> Result<f64> {
+        Ok(0.0)
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use polytask_core::method::Choice;
 
 use super::{
-    BTreeMap, History, Observer, Parts, Path, Plan, Predictions, Prepared, Result, Run, RunOptions, Weights,
+    BTreeMap, History, Observer, Path, Plan, Predictions, Prepared, Result, Run, RunOptions, Weights,
+    with_sides,
 };
 use crate::engine::Engine;
 
@@ -32,24 +33,24 @@ pub fn train_alone<R>(
     observer: &mut dyn Observer,
     look: impl FnOnce(&Finished) -> Result<R>,
 ) -> Result<R> {
-    let parts = Parts::new(prepared)?;
-    let cache = parts.cache(observer)?;
     let options = RunOptions { out: out.into(), resume: false, baselines: None };
-    let engine = parts.engine(cache.as_ref());
-    let run = Run { prepared, parts: &parts, engine, options: &options, diagnose_every: 0 };
     let plan = Plan::new(&prepared.suite, &prepared.dataset);
     let equal = Choice::named("equal");
     let (plan, weighting) = match tasks {
         [task] => (plan.for_task(*task), &equal),
         _ => (plan, &prepared.suite.train.weighting),
     };
-    let (trained, history, (trunk, heads)) = run.train(name, tasks, plan, weighting, observer)?;
-    look(&Finished {
-        engine: run.engine,
-        weights: Weights { trunk: &trunk, heads: &heads },
-        tasks,
-        predictions: &trained.predictions,
-        history: &history,
-        steps: trained.steps,
+    with_sides(prepared, observer, |joint, single, observer| {
+        let run = Run::new(prepared, (joint, single), &options, 0);
+        let side = if tasks.len() > 1 { joint } else { single };
+        let (trained, history, (trunk, heads)) = run.train((name, side), tasks, plan, weighting, observer)?;
+        look(&Finished {
+            engine: side.engine,
+            weights: Weights { trunk: &trunk, heads: &heads },
+            tasks,
+            predictions: &trained.predictions,
+            history: &history,
+            steps: trained.steps,
+        })
     })
 }

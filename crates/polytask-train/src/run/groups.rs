@@ -12,10 +12,11 @@ use polytask_core::{atomic, hash, suite};
 use polytask_data::Plan;
 use serde::{Deserialize, Serialize};
 
-use super::{Parts, Prepared, Run, RunOptions, Trained};
+use super::{Prepared, Run, RunOptions, Trained};
 use crate::diagnose::{self, MEASUREMENTS};
 use crate::model::Model;
 use crate::observe::{Event, Observer};
+use crate::side::{Parts, with_sides};
 use crate::{Error, Result};
 
 /// What a group's joint model scores beside the single-task models.
@@ -36,7 +37,7 @@ struct Kept {
 
 /// Refuses a suite whose tasks share nothing a training could change: then none can hurt another.
 pub fn check_shared(prepared: &Prepared) -> Result<()> {
-    let parts = Parts::new(prepared)?;
+    let parts = Parts::new(prepared, &prepared.encoder)?;
     diagnose::check_shared(&parts.heads, &parts.trainable)
 }
 
@@ -50,10 +51,9 @@ pub fn diagnose(
 ) -> Result<RunReport> {
     let n_steps = Plan::new(&prepared.suite, &prepared.dataset).n_steps();
     let diagnose_every = if every > 0 { every } else { (n_steps / MEASUREMENTS).max(1) };
-    let parts = Parts::new(prepared)?;
-    let cache = parts.cache(observer)?;
-    let engine = parts.engine(cache.as_ref());
-    Run { prepared, parts: &parts, engine, options, diagnose_every }.execute(observer)
+    with_sides(prepared, observer, |joint, single, observer| {
+        Run::new(prepared, (joint, single), options, diagnose_every).execute(observer)
+    })
 }
 
 /// Trains each group of tasks (suite indices) jointly in a folder of its own below `options.out`, which keeps its
@@ -64,11 +64,10 @@ pub fn groups(
     groups: &[Vec<usize>],
     observer: &mut dyn Observer,
 ) -> Result<Vec<GroupReport>> {
-    let parts = Parts::new(prepared)?;
-    let cache = parts.cache(observer)?;
-    let engine = parts.engine(cache.as_ref());
-    let run = Run { prepared, parts: &parts, engine, options, diagnose_every: 0 };
-    groups.iter().map(|group| run.group(group, observer)).collect()
+    with_sides(prepared, observer, |joint, single, observer| {
+        let run = Run::new(prepared, (joint, single), options, 0);
+        groups.iter().map(|group| run.group(group, observer)).collect()
+    })
 }
 
 impl Run<'_> {
@@ -87,7 +86,8 @@ impl Run<'_> {
     }
 
     fn trained_group(&self, group: &[usize], observer: &mut dyn Observer) -> Result<Trained> {
-        let names: Vec<&str> = group.iter().map(|&task| self.parts.heads[task].name.as_str()).collect();
+        let names: Vec<&str> =
+            group.iter().map(|&task| self.single.parts.heads[task].name.as_str()).collect();
         let (name, folder) = (format!("group {}", names.join("+")), self.options.out.join(names.join("+")));
         let (place, key) = (folder.join("trained.json"), self.group_key(group));
         if let Some(trained) = read_kept(&place, &key) {
@@ -96,9 +96,10 @@ impl Run<'_> {
         }
         let Prepared { suite, dataset, .. } = self.prepared;
         let plan = Plan::new(suite, dataset).for_tasks(group);
+        let side = if group.len() > 1 { self.joint } else { self.single };
         let (trained, _, (trunk, heads)) =
-            self.train(&name, group, plan, &suite.train.weighting, observer)?;
-        let mut model = Model::of_run(self.prepared, &self.parts.heads, heads);
+            self.train((&name, side), group, plan, &suite.train.weighting, observer)?;
+        let mut model = Model::of_run(self.prepared, side.parts.encoder, &side.parts.heads, heads);
         model.tasks.retain(|task| names.contains(&task.info.name.as_str()));
         model.save(&trunk, &folder.join("model"))?;
         atomic::write_json(&place, &Kept { key, trained: trained.clone() })?;

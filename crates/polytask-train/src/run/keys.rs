@@ -4,6 +4,7 @@ use std::path::Path;
 
 use polytask_core::report::Lineage;
 use polytask_core::{hash, suite};
+use polytask_nn::sharing::HARD;
 
 use super::{Run, Trained};
 use crate::prepare::encoder_settings;
@@ -14,14 +15,14 @@ const SEMANTICS: u32 = 2;
 impl Run<'_> {
     /// What a checkpoint must agree on to be continued.
     pub(super) fn identity(&self) -> String {
-        let lineage = &self.parts.lineage;
+        let lineage = &self.lineage;
         let (suite, settings) = (suite::weight_hash(&self.prepared.suite), encoder_settings(self.prepared));
         format!("{suite} {} {} {settings}", lineage.data, lineage.encoder)
     }
 
     /// Data, encoder and version a training comes from.
     pub(super) fn origin(&self) -> String {
-        let Lineage { data, encoder, version, .. } = &self.parts.lineage;
+        let Lineage { data, encoder, version, .. } = &self.lineage;
         format!("{data} {encoder} {} {version}", encoder_settings(self.prepared))
     }
 
@@ -34,7 +35,8 @@ impl Run<'_> {
         suite.train.gradients = polytask_core::suite::GradientSpace::Full;
         suite.train.conflict_every = 0;
         suite.train.rows_mb = 0;
-        let (suite, head) = (suite::weight_hash(&suite), &self.parts.heads[task].name);
+        suite.model.sharing = polytask_core::method::Choice::named(HARD);
+        let (suite, head) = (suite::weight_hash(&suite), &self.single.parts.heads[task].name);
         let text = format!("{SEMANTICS} {suite} {} {head}", self.origin());
         format!("{}.json", hash::sha256(text.as_bytes()))
     }

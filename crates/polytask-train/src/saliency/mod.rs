@@ -74,7 +74,8 @@ impl Subject {
     fn new(suite: Suite, dataset: Dataset, encoder: Encoder, blocks: Option<Vec<Block>>) -> Result<Self> {
         let d_hidden = encoder.trunk.d_hidden();
         let d_in = encoder.pooling.width(&*encoder.trunk);
-        let heads = TaskHead::all(&suite, &dataset, &encoder.params, d_in, d_hidden)?;
+        let mut heads = TaskHead::all(&suite, &dataset, &encoder.params, d_in, d_hidden)?;
+        heads.iter_mut().for_each(|head| head.view = encoder.view_of(&head.name).unwrap_or(0));
         let trained = blocks.is_some();
         let fresh = || heads.iter().map(|head| head.block(suite.seed)).collect();
         let blocks = blocks.unwrap_or_else(fresh);

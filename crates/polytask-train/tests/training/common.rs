@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use polytask_core::suite::{self, Catalogue};
+use polytask_core::suite::{self, Catalogue, Suite};
 use polytask_core::{Purpose, Rng, Split};
 use polytask_data::Plan;
 use polytask_nn::Block;
@@ -176,20 +176,25 @@ impl Data {
         self.path().join("out").join(name)
     }
 
-    /// Everything a run of these tasks works on.
-    pub(crate) fn prepare(&self, tasks: &str, set: &[&str]) -> Prepared {
+    /// The suite of these tasks.
+    pub(crate) fn suite(&self, tasks: &str, set: &[&str]) -> Suite {
         let catalogue = Catalogue {
             losses: polytask_nn::losses::infos(),
             weightings: table::infos(),
             regularizers: regularizer::table::infos(),
             metrics: polytask_eval::infos(),
+            sharings: polytask_nn::sharing::infos(),
         };
         let set: Vec<String> = set.iter().map(ToString::to_string).collect();
         let mut text = BASE.to_owned();
         text.write_str(tasks).unwrap();
-        let suite = suite::parse(&text, &self.path().join("suite.toml"), &catalogue, &set)
-            .unwrap_or_else(|error| panic!("{error}"));
-        prepare(suite, &mut Silent).unwrap_or_else(|error| panic!("{error}"))
+        suite::parse(&text, &self.path().join("suite.toml"), &catalogue, &set)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Everything a run of these tasks works on.
+    pub(crate) fn prepare(&self, tasks: &str, set: &[&str]) -> Prepared {
+        prepare(self.suite(tasks, set), &mut Silent).unwrap_or_else(|error| panic!("{error}"))
     }
 
     pub(crate) fn rig(&self, tasks: &str, set: &[&str]) -> Rig {

@@ -3,6 +3,7 @@
 
 mod common;
 
+mod architectures;
 mod baselines;
 mod diagnosis;
 mod displaced;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use polytask_train::observe::{Event, Observer, Silent};
 use polytask_train::run::{RunOptions, run};
 
-use crate::common::{ALL, Data, NOTES, TWO, heads, trunk};
+use crate::architectures;
+use crate::common::{ALL, Data, NOTES, Rig, TWO, heads, trunk};
 
 /// Every file below a folder with its content.
 fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
@@ -66,7 +67,10 @@ impl Observer for KillAt<'_> {
 
 fn resumed_equals_whole(tasks: &str, set: &[&str]) -> u64 {
     let data = Data::new();
-    let rig = data.rig(tasks, set);
+    resumed(&data, &data.rig(tasks, set))
+}
+
+fn resumed(data: &Data, rig: &Rig) -> u64 {
     let (whole, killed) = (data.out("whole"), data.out("killed"));
     let mut trainer = rig.saving(&whole, "x");
     trainer.train("test", &mut Silent).unwrap();
@@ -112,6 +116,15 @@ fn methods_that_keep_gradients_and_weights_resume_to_the_same_bytes() {
 fn a_training_with_a_regularizer_resumes_to_the_same_bytes() {
     let set = ["train.regularizer=\"rep-mtl\"", "train.checkpoint_every=1", "train.epochs=1"];
     assert_eq!(resumed_equals_whole(NOTES, &set), 3);
+}
+
+#[test]
+fn a_training_with_routes_or_selectors_resumes_to_the_same_bytes() {
+    let data = Data::new();
+    for sharing in ["ltb", "dselect-k"] {
+        let set = ["train.checkpoint_every=1", "train.eval_every=2", "train.keep=\"best\""];
+        assert_eq!(resumed(&data, &architectures::rig(&data, TWO, sharing, &set)), 6);
+    }
 }
 
 #[test]

@@ -45,6 +45,9 @@ const QUICK: &[&str] = &[
     "task.jobs.limit=400",
 ];
 
+/// The task of job search.
+const JOBS: &str = "jobs";
+
 /// Two examples: a customer's words, a pair of sentences, a job title.
 const EXAMPLES: [(&str, [&str; 2], &str); 2] = [
     (
@@ -135,11 +138,11 @@ impl Titles {
             }
             Ok(())
         })?;
-        Ok(Self { vectors: model.embed(&texts)?, titles })
+        Ok(Self { vectors: model.embed(&texts, Some(JOBS))?, titles })
     }
 
     fn nearest(&self, model: &Model, job: &str) -> Result<String> {
-        let hits = model::search(model.embed(&[job])?, self.vectors.clone(), 3)?;
+        let hits = model::search(model.embed(&[job], Some(JOBS))?, self.vectors.clone(), 3)?;
         let titles: Vec<&str> = hits[0].iter().map(|&(i, _)| self.titles[i as usize].as_str()).collect();
         Ok(titles.join(" · "))
     }

@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// The model's prompt to put before each text, by name [default: the model's own choice]
     #[arg(long, value_name = "NAME")]
     prompt: Option<String>,
+    /// The task whose vectors are wanted, for a model whose tasks have vectors of their own
+    #[arg(long, short)]
+    task: Option<String>,
     /// Print what was done as one JSON object
     #[arg(long, requires = "output")]
     json: bool,
@@ -45,11 +48,12 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let mut model = Model::load(&args.model)?;
     model.symbols = model.tokenizer_with(args.prompt.as_deref())?.into();
+    model.view(args.task.as_deref())?;
     let width = model.encoder.d_embedding();
     let mut file = args.output.as_deref().map(|path| VectorFile::create(path, width)).transpose()?;
     for_pieces(&args.input, |rows| {
         let texts = rows.iter().map(|row| row.text(&args.field)).collect::<Result<Vec<_>, _>>()?;
-        let vectors = model.embed(&texts)?;
+        let vectors = model.embed(&texts, args.task.as_deref())?;
         match &mut file {
             Some(file) => Ok(file.push(&vectors)?),
             None => {

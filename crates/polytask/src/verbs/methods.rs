@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::output::{self, Outcome};
 use crate::suites;
 
-/// List the methods: weightings, regularizers, losses, metrics, papers, or one in full
+/// List the methods: weightings, regularizers, losses, metrics, sharings, papers, or one in full
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -35,7 +35,7 @@ pub(crate) struct Args {
 }
 
 /// The kinds of named parts.
-const KINDS: [&str; 7] = ["weighting", "regularizer", "loss", "metric", "head", "sampling", PAPER];
+const KINDS: [&str; 8] = ["weighting", "regularizer", "loss", "metric", "head", "sampling", "sharing", PAPER];
 
 /// The kind that is no part of a suite: what `polytask reproduce` runs.
 const PAPER: &str = "paper";
@@ -96,6 +96,7 @@ fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 6] {
         ("metric", known.metrics),
         ("head", HEADS.to_vec()),
         ("sampling", SAMPLINGS.to_vec()),
+        ("sharing", known.sharings),
     ]
 }
 
@@ -163,7 +164,11 @@ impl Parameter {
 
 /// The lines of a suite that choose a part.
 fn example(kind: &str, info: &MethodInfo) -> String {
-    let table = if matches!(kind, "loss" | "metric" | "head") { "[[task]]" } else { "[train]" };
+    let table = match kind {
+        "loss" | "metric" | "head" => "[[task]]",
+        "sharing" => "[model]",
+        _ => "[train]",
+    };
     if kind == "metric" {
         return format!("{table}\nmetric = {:?}", info.id);
     }

@@ -34,6 +34,9 @@ pub(crate) struct Args {
     /// Passages per query
     #[arg(short, default_value_t = 10, value_parser = super::count)]
     k: usize,
+    /// The task whose vectors are compared, for a model whose tasks have vectors of their own
+    #[arg(long, short)]
+    task: Option<String>,
     /// The model's prompt to put before each query, by name [default: the model's own choice]
     #[arg(long, value_name = "NAME")]
     prompt: Option<String>,
@@ -62,9 +65,9 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     if queries.is_empty() {
         return output::refuse("no query", "`--query TEXT` or `--input FILE`");
     }
-    let corpus = read_corpus(&model, &args.corpus)?;
+    let corpus = read_corpus(&model, &args.corpus, args.task.as_deref())?;
     model.symbols = asking.into();
-    let vectors = model.embed(&queries)?;
+    let vectors = model.embed(&queries, args.task.as_deref())?;
     let found = model::search(vectors, corpus.vectors, args.k)?;
     for (query, hits) in queries.iter().zip(found) {
         if args.json || args.input.is_some() {
@@ -85,7 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn read_corpus(model: &Model, path: &str) -> Result<Corpus> {
+fn read_corpus(model: &Model, path: &str, task: Option<&str>) -> Result<Corpus> {
     let mut number = 0;
     let passages = all_rows(path, |row| {
         number += 1;
@@ -100,7 +103,7 @@ fn read_corpus(model: &Model, path: &str) -> Result<Corpus> {
         );
     }
     let (ids, texts): (Vec<_>, Vec<_>) = passages.into_iter().unzip();
-    let vectors = model.embed(&texts)?;
+    let vectors = model.embed(&texts, task)?;
     Ok(Corpus { ids, texts, vectors })
 }
 

@@ -22,8 +22,8 @@ Examples:
   polytask train suite.toml --out runs/first --resume
   polytask train suite.toml --set train.weighting=pcgrad --set train.epochs=2 --seed 7
 
-The run's folder holds model/ (loads in sentence-transformers), report.html, report.json, CARD.md,
-suite.toml, log.jsonl and mteb/ (scores as MTEB result files).
+The run's folder holds model/ (loads in sentence-transformers unless model.sharing gives each task vectors
+of its own), report.html, report.json, CARD.md, suite.toml, log.jsonl and mteb/ (scores as MTEB result files).
 
 Exit codes: 0 done, 1 a task regressed beyond its margin, 2 could not run.")]
 pub(crate) struct Args {

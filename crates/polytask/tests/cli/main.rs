@@ -18,5 +18,6 @@ mod reproduce;
 mod resume;
 mod saliency;
 mod search;
+mod sharing;
 mod support;
 mod train;

@@ -30,7 +30,7 @@ fn the_list_has_the_names_other_programs_rely_on() {
 #[test]
 fn without_a_kind_every_kind_is_listed() {
     let all = list(&[]);
-    for kind in ["weighting", "loss", "metric", "sampling", "paper"] {
+    for kind in ["weighting", "loss", "metric", "sampling", "sharing", "paper"] {
         let of_kind = all.iter().filter(|method| method["kind"] == kind).count();
         assert_eq!(of_kind, list(&["--kind", kind]).len(), "{kind}");
         assert!(of_kind > 0, "{kind}");

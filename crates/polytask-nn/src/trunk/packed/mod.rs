@@ -21,7 +21,7 @@ use super::kernels::Threads;
 use super::pool::{Buf, Pool};
 use super::{BlockGrad, Cotangent, GradSink, LaidOut, Mode, Saved, States, TaskGrad, Trunk};
 use crate::Result;
-use crate::params::Params;
+use crate::params::{Block, Params};
 
 pub(in crate::trunk) use self::attention::mask_row;
 
@@ -41,6 +41,26 @@ struct PackedSaved {
     blocks: Vec<Kept>,
 }
 
+/// The weights of consecutive blocks.
+#[derive(Clone, Copy)]
+struct Span<'a> {
+    /// Index of the first.
+    first: usize,
+    blocks: &'a [&'a Block],
+}
+
+impl<'a> Span<'a> {
+    /// Index behind the last.
+    fn end(self) -> usize {
+        self.first + self.blocks.len()
+    }
+
+    /// The values of a block.
+    fn values(self, block: usize) -> &'a [f32] {
+        &self.blocks[block - self.first].values
+    }
+}
+
 impl Packed {
     /// The network of a configuration.
     ///
@@ -57,22 +77,14 @@ impl Packed {
     }
 
     /// One pass through some blocks, on the thread pool.
-    fn pass(
-        &self,
-        params: &Params,
-        batch: &PackedBatch,
-        blocks: (usize, usize),
-        states: &[f32],
-        mode: Mode,
-    ) -> (States, Saved) {
+    fn pass(&self, span: Span, batch: &PackedBatch, states: &[f32], mode: Mode) -> (States, Saved) {
         rayon::scope(|_| {
             // Masks are keyed by rows of the whole batch: a pass with dropout is not cut.
             if !mode.save && mode.dropout <= 0.0 {
-                let layers = self.layers(params, blocks);
-                let states = self.through_groups(params, batch, blocks, states, &layers);
+                let states = self.through_groups(span, batch, states, &self.layers(span));
                 return (states, Box::new(()) as Saved);
             }
-            let (x, saved) = self.run(params, batch, blocks, states, mode);
+            let (x, saved) = self.run(span, batch, states, mode);
             (self.states(&[x]), Box::new(saved) as Saved)
         })
     }
@@ -81,47 +93,39 @@ impl Packed {
     /// `layers` are the laid-out layers among the blocks.
     fn through_groups(
         &self,
-        params: &Params,
+        span: Span,
         batch: &PackedBatch,
-        (from, to): (usize, usize),
         states: &[f32],
         layers: &[LayerPanels],
     ) -> States {
         let groups = groups::cut(batch);
         let threads = if groups.len() == 1 { Threads::All } else { Threads::One };
         let through = |group: &Group| {
-            (from..to).fold(self.below(&group.batch, states, group.first_row), |x, block| {
-                let panels = block.checked_sub(from.max(FIRST_LAYER)).map(|layer| &layers[layer]);
+            (span.first..span.end()).fold(self.below(&group.batch, states, group.first_row), |x, block| {
+                let panels = block.checked_sub(span.first.max(FIRST_LAYER)).map(|layer| &layers[layer]);
                 let place = self.context(&group.batch, &Mode::EVAL, block);
                 let place = LayerContext { threads, panels, ..place };
-                place.through(&params.blocks[block].values, x, false).1
+                place.through(span.values(block), x, false).1
             })
         };
         let xs: Vec<Buf> = groups.par_iter().map(through).collect();
         self.states(&xs)
     }
 
-    /// The layers among blocks `from..to`, laid out.
-    fn layers(&self, params: &Params, (from, to): (usize, usize)) -> Vec<LayerPanels> {
-        let blocks = params.blocks.get(from.max(FIRST_LAYER)..to).unwrap_or_default();
+    /// The layers among some blocks, laid out.
+    fn layers(&self, span: Span) -> Vec<LayerPanels> {
+        let blocks = span.blocks.get(FIRST_LAYER.saturating_sub(span.first)..).unwrap_or_default();
         blocks.iter().map(|block| LayerPanels::new(&self.config, &self.pool, &block.values)).collect()
     }
 
-    /// Runs blocks `from..to`; `states` are those below `from` (none when `from` is 0).
-    fn run(
-        &self,
-        params: &Params,
-        batch: &PackedBatch,
-        (from, to): (usize, usize),
-        states: &[f32],
-        mode: Mode,
-    ) -> (Buf, PackedSaved) {
+    /// Runs some blocks; `states` are those below the first (none when it is 0).
+    fn run(&self, span: Span, batch: &PackedBatch, states: &[f32], mode: Mode) -> (Buf, PackedSaved) {
         let mut saved = PackedSaved { batch: batch.clone(), mode, blocks: Vec::new() };
         let mut x = self.below(batch, states, 0);
-        for block in from..to {
+        for block in span.first..span.end() {
             let keep = mode.save && block >= mode.lowest;
             let place = self.context(batch, &mode, block);
-            let (kept, out) = place.through(&params.blocks[block].values, x, keep);
+            let (kept, out) = place.through(span.values(block), x, keep);
             if keep {
                 saved.blocks.push(if mode.recompute { kept.reduced() } else { kept });
             }
@@ -161,13 +165,13 @@ impl Packed {
     /// The backward through one block: feeds the sink, returns dL/d(states below) when `below`.
     fn backward(
         &self,
-        (params, saved): (&Params, &PackedSaved),
+        (span, saved): (Span, &PackedSaved),
         (block, below): (usize, bool),
         stack: &Stack,
         mut g: Buf,
         sink: &mut dyn GradSink<f32>,
     ) -> Result<Option<Buf>> {
-        let (values, batch, mode) = (&params.blocks[block].values, &saved.batch, &saved.mode);
+        let (values, batch, mode) = (span.values(block), &saved.batch, &saved.mode);
         let (grads, g) = match &saved.blocks[block - mode.lowest] {
             Kept::Words => {
                 embedding::words_backward(&self.config, batch, &self.pool, stack, &g, sink)?;
@@ -219,12 +223,12 @@ impl Trunk<f32> for Packed {
 
     fn forward(&self, params: &Params, batch: &PackedBatch, mode: Mode) -> Result<(States, Saved)> {
         self.check(params, batch, mode)?;
-        Ok(self.pass(params, batch, (0, self.n_blocks()), &[], mode))
+        Ok(self.pass(Span { first: 0, blocks: &all(params) }, batch, &[], mode))
     }
 
     fn lay_out(&self, params: &Params) -> Result<LaidOut> {
         self.sizes.params(params)?;
-        let layers = rayon::scope(|_| self.layers(params, (0, self.n_blocks())));
+        let layers = rayon::scope(|_| self.layers(Span { first: 0, blocks: &all(params) }));
         Ok(Box::new(layers))
     }
 
@@ -234,8 +238,8 @@ impl Trunk<f32> for Packed {
             return shape("forward", "weights that another trunk laid out", "what `lay_out` returned");
         };
         self.check(params, batch, Mode::EVAL)?;
-        let blocks = (0, self.n_blocks());
-        Ok(rayon::scope(|_| self.through_groups(params, batch, blocks, &[], layers)))
+        let span = Span { first: 0, blocks: &all(params) };
+        Ok(rayon::scope(|_| self.through_groups(span, batch, &[], layers)))
     }
 
     fn forward_below(&self, params: &Params, batch: &PackedBatch, lowest: usize) -> Result<States> {
@@ -244,7 +248,7 @@ impl Trunk<f32> for Packed {
         if lowest == 0 {
             return Ok(States { values: Vec::new(), width: self.d_hidden() });
         }
-        Ok(self.pass(params, batch, (0, lowest), &[], mode).0)
+        Ok(self.pass(Span { first: 0, blocks: &all(params)[..lowest] }, batch, &[], mode).0)
     }
 
     fn forward_from(
@@ -256,7 +260,8 @@ impl Trunk<f32> for Packed {
     ) -> Result<(States, Saved)> {
         self.check(params, batch, mode)?;
         check::below(&self.config, batch, mode.lowest, below)?;
-        Ok(self.pass(params, batch, (mode.lowest, self.n_blocks()), &below.values, mode))
+        let span = Span { first: mode.lowest, blocks: &all(params)[mode.lowest..] };
+        Ok(self.pass(span, batch, &below.values, mode))
     }
 
     fn vjp(
@@ -266,43 +271,95 @@ impl Trunk<f32> for Packed {
         cotangents: &[Cotangent],
         sink: &mut dyn GradSink<f32>,
     ) -> Result<()> {
-        let Some(saved) = saved.downcast_ref::<PackedSaved>().filter(|saved| saved.mode.save) else {
-            return shape("backward", "nothing saved by this trunk", "what a forward with `save` returned");
-        };
         self.sizes.params(params)?;
-        check::batch(&self.config, &saved.batch)?;
-        check::cotangents(self.config.hidden_size, &saved.batch.layout(), cotangents)?;
-        rayon::scope(|_| self.sweep(params, saved, cotangents, sink))
+        let span = Span { first: 0, blocks: &all(params) };
+        self.backward_through(span, saved, cotangents, sink, false).map(drop)
+    }
+
+    fn can_be_cut(&self) -> bool {
+        true
+    }
+
+    fn through(
+        &self,
+        (first, blocks): (usize, &[&Block]),
+        batch: &PackedBatch,
+        below: &States,
+        mode: Mode,
+    ) -> Result<(States, Saved)> {
+        self.sizes.blocks(first, blocks)?;
+        check::batch(&self.config, batch)?;
+        check::mode(&self.config, mode)?;
+        check::below(&self.config, batch, first, below)?;
+        let mode = Mode { lowest: mode.lowest.max(first), ..mode };
+        Ok(self.pass(Span { first, blocks }, batch, &below.values, mode))
+    }
+
+    fn vjp_through(
+        &self,
+        (first, blocks): (usize, &[&Block]),
+        saved: &Saved,
+        cotangents: &[Cotangent],
+        sink: &mut dyn GradSink<f32>,
+        below: bool,
+    ) -> Result<Vec<Cotangent>> {
+        self.sizes.blocks(first, blocks)?;
+        self.backward_through(Span { first, blocks }, saved, cotangents, sink, below)
     }
 }
 
+/// All blocks.
+fn all(params: &Params) -> Vec<&Block> {
+    params.blocks.iter().collect()
+}
+
 impl Packed {
-    /// Sends cotangents down block by block.
+    /// Checks and sends cotangents down on the thread pool.
+    fn backward_through(
+        &self,
+        span: Span,
+        saved: &Saved,
+        cotangents: &[Cotangent],
+        sink: &mut dyn GradSink<f32>,
+        below: bool,
+    ) -> Result<Vec<Cotangent>> {
+        let Some(saved) = saved.downcast_ref::<PackedSaved>().filter(|saved| saved.mode.save) else {
+            return shape("backward", "nothing saved by this trunk", "what a forward with `save` returned");
+        };
+        check::batch(&self.config, &saved.batch)?;
+        check::cotangents(self.config.hidden_size, &saved.batch.layout(), cotangents)?;
+        rayon::scope(|_| self.sweep(span, saved, cotangents, sink, below))
+    }
+
+    /// Sends cotangents down block by block; with `below`, what arrives below the last one.
     fn sweep(
         &self,
-        params: &Params,
+        span: Span,
         saved: &PackedSaved,
         cotangents: &[Cotangent],
         sink: &mut dyn GradSink<f32>,
-    ) -> Result<()> {
+        below: bool,
+    ) -> Result<Vec<Cotangent>> {
         let mut active: Vec<&Cotangent> = cotangents.iter().collect();
         active.sort_by_key(|cotangent| cotangent.task);
         let mut stack = Stack::new(&saved.batch, &active);
         let mut g = embedding::stack_values(&self.pool, &active);
-        for block in (saved.mode.lowest..self.n_blocks()).rev() {
+        for block in (saved.mode.lowest..span.end()).rev() {
             if active.iter().any(|cotangent| cotangent.lowest > block) {
                 (stack, g) = self.restrict(saved, &mut active, block, &g);
             }
             if active.is_empty() {
                 break;
             }
-            let below = block > saved.mode.lowest && active.iter().any(|cotangent| cotangent.lowest < block);
-            match self.backward((params, saved), (block, below), &stack, g, sink)? {
-                Some(next) if below => g = next,
+            let deeper = block > saved.mode.lowest && active.iter().any(|cotangent| cotangent.lowest < block);
+            let is_last = below && block == saved.mode.lowest;
+            match self.backward((span, saved), (block, deeper || is_last), &stack, g, sink)? {
+                Some(next) if deeper => g = next,
+                Some(next) if is_last => return Ok(unstack(&active, &next)),
                 _ => break,
             }
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     /// Leaves out the cotangents that stop above `block`.
@@ -328,6 +385,16 @@ impl Packed {
         active.retain(|cotangent| kept(cotangent));
         (Stack::new(&saved.batch, active), next)
     }
+}
+
+/// Cotangents with the stacked values.
+fn unstack(active: &[&Cotangent], mut g: &[f32]) -> Vec<Cotangent> {
+    let mut cut = |cotangent: &&Cotangent| {
+        let (own, rest) = g.split_at(cotangent.values.len());
+        g = rest;
+        Cotangent { values: own.to_vec(), sequences: cotangent.sequences.clone(), ..**cotangent }
+    };
+    active.iter().map(&mut cut).collect()
 }
 
 #[cfg(test)]

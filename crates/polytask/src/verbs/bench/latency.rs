@@ -60,7 +60,7 @@ fn alone(args: &Args, folder: &Path) -> Result<Outcome> {
     let model = Model::load(folder)?;
     let texts = texts::short().texts;
     let times = measure(args.runs, WARMUP, || {
-        let _: () = drop(model.embed(&texts)?);
+        let _: () = drop(model.embed(&texts, None)?);
         Ok(())
     })?;
     let [p50_ms, p95_ms] = [0.5, 0.95].map(|share| percentile(&times, share));

@@ -1,0 +1,84 @@
+//! Which sequences each node is needed on: a task's own experts and masks run on its own texts only.
+
+use polytask_core::{Layout, PackedBatch};
+
+use super::net::{Node, NodeId};
+use crate::params::Real;
+use crate::trunk::{Cotangent, States};
+
+/// The sequences a node is needed on, ascending; `None` stands for all.
+pub(super) type Needed = Option<Vec<u32>>;
+
+/// What is needed of every node when `wanted` sequences of each view are.
+pub(super) fn of_nodes(nodes: &[Node], views: &[NodeId], wanted: &[Vec<u32>], n: usize) -> Vec<Needed> {
+    let mut marks = vec![vec![false; n]; nodes.len()];
+    for (&view, sequences) in views.iter().zip(wanted) {
+        sequences.iter().for_each(|&s| marks[view][s as usize] = true);
+    }
+    for node in (0..nodes.len()).rev() {
+        for input in nodes[node].inputs() {
+            let (below, above) = marks.split_at_mut(node);
+            below[input].iter_mut().zip(&above[0]).for_each(|(below, above)| *below |= above);
+        }
+    }
+    let list = |marks: &Vec<bool>| {
+        let sequences: Vec<u32> = (0..n as u32).filter(|&s| marks[s as usize]).collect();
+        (sequences.len() < n).then_some(sequences)
+    };
+    marks.iter().map(list).collect()
+}
+
+/// The batch of some sequences.
+pub(super) fn select(batch: &PackedBatch, sequences: &[u32]) -> PackedBatch {
+    PackedBatch::pack(sequences.iter().map(|&s| &batch.ids[batch.rows(s as usize)]))
+}
+
+/// The rows of some sequences, end to end.
+pub(super) fn rows<T: Real>(states: &States<T>, sequences: &[u32], layout: &Layout) -> Vec<T> {
+    let mut values = Vec::new();
+    for &s in sequences {
+        let rows = layout.rows(s as usize);
+        values.extend_from_slice(&states.values[rows.start * states.width..rows.end * states.width]);
+    }
+    values
+}
+
+/// States of all rows from those of some sequences; zeros elsewhere.
+pub(super) fn spread<T: Real>(values: &[T], width: usize, sequences: &[u32], layout: &Layout) -> States<T> {
+    let mut all = vec![T::ZERO; layout.n_rows() * width];
+    let mut rest = values;
+    for &s in sequences {
+        let rows = layout.rows(s as usize);
+        let (own, later) = rest.split_at(rows.len() * width);
+        all[rows.start * width..rows.end * width].copy_from_slice(own);
+        rest = later;
+    }
+    States { values: all, width }
+}
+
+/// A cotangent without the sequences its node is not needed on.
+pub(super) fn restrict<T: Real>(
+    cotangent: Cotangent<T>,
+    needed: &Needed,
+    layout: &Layout,
+    width: usize,
+) -> Cotangent<T> {
+    let Some(needed) = needed else { return cotangent };
+    let (mut sequences, mut values) = (Vec::new(), Vec::new());
+    let mut rest = cotangent.values.as_slice();
+    for &s in &cotangent.sequences {
+        let (own, later) = rest.split_at(layout.length(s as usize) * width);
+        if needed.binary_search(&s).is_ok() {
+            sequences.push(s);
+            values.extend_from_slice(own);
+        }
+        rest = later;
+    }
+    Cotangent { sequences, values, ..cotangent }
+}
+
+/// Sequences as places among the needed ones.
+pub(super) fn places(sequences: &[u32], needed: &Needed) -> Vec<u32> {
+    let Some(needed) = needed else { return sequences.to_vec() };
+    sequences.iter().map(|s| needed.partition_point(|other| other < s) as u32).collect()
+}
