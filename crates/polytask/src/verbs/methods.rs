@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 }
 
 /// The tables of named parts.
-fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 6] {
+fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 7] {
     let known = suites::catalogue();
     [
         ("weighting", known.weightings),
@@ -290,7 +290,8 @@ mod tests {
         let known = suites::catalogue();
         for method in all().iter().filter(|method| method.kind != PAPER && !method.id.contains('@')) {
             let (table, line) = method.example.split_once('\n').unwrap();
-            let (train, task) = if table == "[train]" { (line, "") } else { ("", line) };
+            let at = |header: &str| if table == header { line } else { "" };
+            let (model, train, task) = (at("[model]"), at("[train]"), at("[[task]]"));
             let takes = |kind: &KindInfo| match method.kind {
                 "loss" => known.losses_of(kind).contains(&method.id),
                 "metric" => known.has_metric(kind, method.id),
@@ -299,7 +300,7 @@ mod tests {
             let fits = |kind: &&&KindInfo| !kind.inputs.contains(&"image") && takes(kind);
             let kind = KINDS_OF_TASKS.iter().find(fits).unwrap().name;
             let text = format!(
-                "name = \"x\"\n[model]\nencoder = \"tiny\"\n[train]\n{train}\n\
+                "name = \"x\"\n[model]\nencoder = \"tiny\"\n{model}\n[train]\n{train}\n\
                  [[task]]\nname = \"t\"\nkind = {kind:?}\ndata = \"rows.csv\"\n{task}\n"
             );
             let file = folder.path().join("suite.toml");
@@ -307,6 +308,7 @@ mod tests {
                 .unwrap_or_else(|error| panic!("{}: {error}", method.id));
             let chosen = match method.kind {
                 "weighting" => &suite.train.weighting.name,
+                "sharing" => &suite.model.sharing.name,
                 "regularizer" => &suite.train.regularizer.name,
                 "loss" => &suite.tasks[0].loss.name,
                 "head" => &suite.tasks[0].head.name,
