@@ -48,7 +48,8 @@ fn probe<'a>(
         epoch: 0,
         lr: 1e-3,
         space,
-        is_finite: true,
+        seen: Default::default(),
+        keeper: Default::default(),
     }
 }
 

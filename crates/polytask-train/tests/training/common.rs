@@ -303,7 +303,7 @@ impl Rig {
             spec: &suite.train,
             plan: Plan::new(suite, dataset),
             tasks: tasks.to_vec(),
-            method: self.method(&setup, tasks.len()),
+            method: self.method_for(&setup, tasks.len()),
             regularizer: if tasks.len() > 1 {
                 regularizer::table::make(&suite.train.regularizer).unwrap()
             } else {
@@ -316,7 +316,7 @@ impl Rig {
     }
 
     /// The method of a training of `n_tasks` tasks.
-    fn method(&self, setup: &Setup, n_tasks: usize) -> Box<dyn Method> {
+    fn method_for(&self, setup: &Setup, n_tasks: usize) -> Box<dyn Method> {
         let train = &self.prepared.suite.train;
         match n_tasks {
             0 | 1 => table::make(&train.weighting, setup).unwrap(),
