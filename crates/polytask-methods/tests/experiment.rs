@@ -122,6 +122,7 @@ const WARM: [&str; 3] = ["red", "rust", "amber"];
 const COLD: [&str; 3] = ["blue", "teal", "navy"];
 const THINGS: [&str; 4] = ["cup", "door", "lamp", "coat"];
 
+#[allow(clippy::unnecessary_wraps)] // the signature of a paper's data
 fn notes(request: &Request) -> Result<Data> {
     let n = request.number("train") as usize;
     for (split, n) in [("train", n), ("valid", 40), ("test", 40)] {

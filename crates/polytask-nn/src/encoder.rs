@@ -346,7 +346,8 @@ fn copies(params: &Params, name: &str) -> Option<Vec<usize>> {
 }
 
 fn unknown_block(params: &Params, name: &str) -> Problem {
-    let n_layers = (0..).take_while(|i| copies(params, &format!("layer.{i}")).is_some()).count();
+    let n_layers =
+        (0..params.blocks.len()).take_while(|i| copies(params, &format!("layer.{i}")).is_some()).count();
     let last = n_layers.saturating_sub(1);
     let what = format!(
         "freeze names `{name}`, expected `embeddings`, `words`, `layer.0` to `layer.{last}` or a range as `layer.0-{last}`"

@@ -90,7 +90,11 @@ impl TaskHead {
 
     /// Fresh parameters.
     pub fn block(&self, seed: u64) -> Block {
-        self.head.block(&format!("head.{}", self.name), seed)
+        let mut block = self.head.block(&format!("head.{}", self.name), seed);
+        if self.kind.reads_images() {
+            heads::start_wide(&mut block);
+        }
+        block
     }
 
     /// The task as assembling needs to know it.

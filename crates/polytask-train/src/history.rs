@@ -16,6 +16,9 @@ const RECENT: usize = 20;
 /// Points of a curve in a report.
 const CURVE: usize = 200;
 
+/// Values by step.
+type Steps = Vec<(u64, f64)>;
+
 /// Records of a training, by suite index of the task.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct History {
@@ -27,7 +30,7 @@ pub struct History {
     pub norms: Vec<(u64, f64)>,
     /// What the method did and measured: name → task (or none, the step as a whole) → (step, value).
     #[serde(default)]
-    observed: BTreeMap<String, Vec<(Option<usize>, Vec<(u64, f64)>)>>,
+    observed: BTreeMap<String, Vec<(Option<usize>, Steps)>>,
     /// Tasks that were left out of steps.
     pub isolated: Vec<Isolated>,
     /// What a user should know of the training, in words, each once.

@@ -170,17 +170,14 @@ impl<'a> StepProbe<'a> {
 
     /// The sweep of the step's own gradients, made once.
     fn main_sweep(&mut self) -> Result<&Swept> {
-        let swept = match self.keeper.swept.take() {
-            Some(swept) => swept,
-            None => {
-                let placed = self.place(At::default())?;
-                let rows = self.keeper.buffer(&placed.trunk, self.tasks.len(), self.engine.lowest());
-                let swept = self.engine.swept(&placed.trunk, &placed.evaluation, self.tasks, rows)?;
-                self.note_gramian(At::default(), &swept.gramian());
-                swept
-            }
-        };
-        Ok(self.keeper.swept.insert(swept))
+        if self.keeper.swept.is_none() {
+            let placed = self.place(At::default())?;
+            let rows = self.keeper.buffer(&placed.trunk, self.tasks.len(), self.engine.lowest());
+            let swept = self.engine.swept(&placed.trunk, &placed.evaluation, self.tasks, rows)?;
+            self.note_gramian(At::default(), &swept.gramian());
+            self.keeper.swept = Some(swept);
+        }
+        Ok(self.keeper.swept.as_ref().expect("the sweep was just made"))
     }
 
     /// The sweep of the gradients at a place.

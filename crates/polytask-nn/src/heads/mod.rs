@@ -72,6 +72,16 @@ pub fn build_with(form: HeadForm, d_in: usize, n_outputs: usize, hidden: Option<
 /// Standard deviation of fresh weights (BERT's `initializer_range`).
 const INIT_STD: f64 = 0.02;
 
+/// Brings the output weights of a fresh head to the variance of PyTorch's linear layers, 1 / (3 · fan-in): for trunks
+/// that are fresh too. The small weights that suit a pre-trained encoder leave such a head almost without gradient to
+/// pass on, and a sharpness-aware ball of usual radius is then larger than the head itself.
+pub fn start_wide(block: &mut Block) {
+    let Some(i) = block.tensors.iter().rposition(|tensor| tensor.shape.len() == 2) else { return };
+    let fan_in = block.tensors[i].shape[1].max(1) as f64;
+    let factor = (1.0 / (3.0 * fan_in).sqrt() / INIT_STD) as f32;
+    block.tensor_mut(i).iter_mut().for_each(|w| *w *= factor);
+}
+
 /// A weight `[n_outputs, d_in]` drawn from N(0, 0.02²) and a bias `[n_outputs]` of zeros.
 fn linear_block(name: &str, seed: u64, d_in: usize, n_outputs: usize) -> Block {
     let mut block =
@@ -121,6 +131,17 @@ mod tests {
         assert!(block.tensor(1).iter().all(|&x| x == 0.0));
         assert!(block.tensors[0].decays && !block.tensors[1].decays);
         assert!(build(HeadForm::Cosine, 8, 1).block("head.c", 1).values.is_empty());
+    }
+
+    #[test]
+    fn a_wide_start_gives_output_weights_the_variance_of_their_fan_in() {
+        for head in [build(HeadForm::Linear, 300, 40), build_with(HeadForm::Mlp, 20, 40, 300)] {
+            let mut block = head.block("head.a", 1);
+            start_wide(&mut block);
+            let weights = block.tensor(block.tensors.len() - 2);
+            let variance = weights.iter().map(|w| f64::from(w * w)).sum::<f64>() / weights.len() as f64;
+            assert!((variance * 900.0 - 1.0).abs() < 0.05, "{variance}");
+        }
     }
 
     #[test]

@@ -206,7 +206,7 @@ fn cut(names: &[&str], at: Option<&str>) -> Result<usize> {
         Some(_) => {
             let what = format!("`at` of the sharing is `{at}`, the highest block: nothing lies above it");
             Err(invalid(vec![
-                Problem::new(what).try_this(format!("a lower block, as `{}`", names[0.max(last) - 1])),
+                Problem::new(what).try_this(format!("a lower block, as `{}`", names[last.saturating_sub(1)])),
             ]))
         }
         None => {

@@ -4,7 +4,7 @@ use super::cotangents::{self, Arrived};
 use super::mask::Mask;
 use super::needed;
 use super::net::{CUT, Node, NodeId};
-use super::trunk::{Shared, SharedSaved};
+use super::trunk::{Shared, SharedSaved, mixing};
 use crate::Result;
 use crate::params::{Block, Params, Real};
 use crate::trunk::{BlockGrad, Cotangent, GradSink, Saved, TaskGrad, Trunk, check};
@@ -78,7 +78,7 @@ impl<T: Real> Shared<T> {
             if *block < saved.mode.lowest {
                 continue;
             }
-            let mixing = self.mixing(node, params, &saved.layout, &saved.states, saved.mode);
+            let mixing = mixing(node, params, &saved.layout, &saved.states, saved.mode);
             let n = saved.layout.n_sequences();
             let own = |view: usize| self.owner(*block).is_none_or(|owner| owner == view);
             let own = touched.iter().filter(|(view, _)| own(*view));
@@ -197,7 +197,7 @@ impl<T: Real> Sweep<'_, '_, T> {
         arrived: &Arrived<T>,
     ) -> Result<()> {
         let saved = self.saved;
-        let mixing = self.trunk.mixing(node, self.params, &saved.layout, &saved.states, saved.mode);
+        let mixing = mixing(node, self.params, &saved.layout, &saved.states, saved.mode);
         let grads: Vec<_> = arrived.iter().map(|cotangent| mixing.vjp(cotangent)).collect();
         let values: Vec<Vec<T>> =
             grads.iter().map(|grad| grad.values.iter().map(|&v| T::of(v)).collect()).collect();

@@ -156,7 +156,7 @@ impl<T: Real> Shared<T> {
                 Ok((out, mode.save.then_some(saved)))
             }
             node @ Node::Mix { .. } => {
-                let mixing = self.mixing(node, pass.params, layout, states, pass.mode);
+                let mixing = mixing(node, pass.params, layout, states, pass.mode);
                 Ok((mixing.forward(needed), None))
             }
             Node::Mask { block, mask, reads, input } => {
@@ -188,29 +188,28 @@ impl<T: Real> Shared<T> {
         let (out, saved) = self.inner.through((layer, &[block]), &batch, &below, mode)?;
         Ok((needed::spread(&out.values, out.width, sequences, &pass.layout), saved))
     }
+}
 
-    /// A mix node in a pass.
-    pub(super) fn mixing<'a>(
-        &'a self,
-        node: &'a Node,
-        params: &Params<T>,
-        layout: &'a Layout,
-        states: &'a [States<T>],
-        mode: Mode,
-    ) -> Mixing<'a, T> {
-        let Node::Mix { block, weigher, reads, inputs } = node else { unreachable!("the node is a mix") };
-        Mixing {
-            weigher: &**weigher,
-            values: params.blocks[*block].values.iter().map(|v| v.f64()).collect(),
-            moment: Moment {
-                seed: mode.seed,
-                step: if mode.train { mode.step } else { 0 },
-                block: *block as u64,
-            },
-            layout,
-            reads: reads.map(|read| &states[read]),
-            inputs: inputs.iter().map(|&input| &states[input]).collect(),
-        }
+/// A mix node in a pass.
+pub(super) fn mixing<'a, T: Real>(
+    node: &'a Node,
+    params: &Params<T>,
+    layout: &'a Layout,
+    states: &'a [States<T>],
+    mode: Mode,
+) -> Mixing<'a, T> {
+    let Node::Mix { block, weigher, reads, inputs } = node else { unreachable!("the node is a mix") };
+    Mixing {
+        weigher: &**weigher,
+        values: params.blocks[*block].values.iter().map(|v| v.f64()).collect(),
+        moment: Moment {
+            seed: mode.seed,
+            step: if mode.train { mode.step } else { 0 },
+            block: *block as u64,
+        },
+        layout,
+        reads: reads.map(|read| &states[read]),
+        inputs: inputs.iter().map(|&input| &states[input]).collect(),
     }
 }
 

@@ -94,7 +94,7 @@ struct Flat {
     /// Combines plain gradients, or the only rows there are.
     plain: Inner,
     /// Combines flatness gradients.
-    flat: Inner,
+    flatness: Inner,
     /// Combines a plain row with a flatness row: one for `second`, one per task for `each`.
     pairs: Vec<Inner>,
     ball: Ball,
@@ -143,7 +143,7 @@ impl Flat {
         ball.rho_heads = choice.param(&INFO, "rho_heads").as_f64().unwrap_or(ball.rho);
         Ok(Self {
             plain: Inner::new(INFO.id, &of, setup, 0)?,
-            flat: Inner::new(INFO.id, &of, setup, 1)?,
+            flatness: Inner::new(INFO.id, &of, setup, 1)?,
             pairs: (0..n_pairs).map(pair).collect::<Result<_>>()?,
             ball,
             variant,
@@ -163,11 +163,11 @@ impl Flat {
     }
 
     fn inner(&self) -> impl Iterator<Item = &Inner> {
-        [&self.plain, &self.flat].into_iter().chain(&self.pairs)
+        [&self.plain, &self.flatness].into_iter().chain(&self.pairs)
     }
 
     fn inner_mut(&mut self) -> impl Iterator<Item = &mut Inner> {
-        [&mut self.plain, &mut self.flat].into_iter().chain(&mut self.pairs)
+        [&mut self.plain, &mut self.flatness].into_iter().chain(&mut self.pairs)
     }
 
     /// Puts each task's row of flatness (or at the displaced weights) in the place of its plain one; gives the
@@ -263,7 +263,7 @@ impl Method for Flat {
         self.seen.extend(conflict.map(|value| Observation { name: "conflict", task: None, value }));
         let plain = self.has_two_parts().then(|| self.plain.ask(probe, &clean.rows())).transpose()?;
         let mut heads = self.displace(probe, &mut clean)?;
-        let last = if self.has_two_parts() { &mut self.flat } else { &mut self.plain };
+        let last = if self.has_two_parts() { &mut self.flatness } else { &mut self.plain };
         let answer = last.ask(probe, &clean.rows())?;
         let Some(plain) = plain else {
             answer.scale_heads(&clean.places, &mut heads);
@@ -283,7 +283,7 @@ impl Method for Flat {
     fn after_step(&mut self, probe: &mut dyn Probe) -> Result<()> {
         self.plain.after_step(probe)?;
         let asked = self.has_two_parts() && self.is_due(probe.step());
-        if asked { self.flat.after_step(probe) } else { Ok(()) }
+        if asked { self.flatness.after_step(probe) } else { Ok(()) }
     }
 
     fn observations(&self) -> Vec<Observation> {

@@ -1,5 +1,7 @@
 //! Image suites from data on disk to predictions.
 
+use std::fmt::Write;
+
 use crate::support::{Place, has};
 
 /// The side of an image: the smallest that LeNet reads.
@@ -7,8 +9,9 @@ const SIDE: usize = 20;
 
 /// An image of class `i % 2`: a bright left or right half, and a spot that makes it its own.
 fn image(i: usize) -> Vec<u8> {
-    let mut pixels: Vec<u8> =
-        (0..SIDE * SIDE).map(|p| if (p % SIDE < SIDE / 2) == (i % 2 == 0) { 220 } else { 20 }).collect();
+    let mut pixels: Vec<u8> = (0..SIDE * SIDE)
+        .map(|p| if (p % SIDE < SIDE / 2) == i.is_multiple_of(2) { 220 } else { 20 })
+        .collect();
     pixels[i * 7 % (SIDE * SIDE)] ^= 0x0f;
     pixels
 }
@@ -79,7 +82,7 @@ fn a_folder_of_classes_and_a_table_of_files_give_the_same_network_the_same_image
     for i in 0..40 {
         let name = format!("train/{}/{i:02}.png", ["left", "right"][i % 2]);
         place.write(&format!("classes/{name}"), png(SIDE, &image(i)));
-        table.push_str(&format!("{name},{},{}\n", i % 2, i % 2));
+        writeln!(table, "{name},{},{}", i % 2, i % 2).unwrap();
     }
     place.write("classes/all.csv", table);
     let task = |name: &str, kind: &str, data: &str| {

@@ -278,9 +278,7 @@ impl Correlate<'_> {
         for o in 0..OUT {
             let out = &mut self.out[(group * OUT + o) * self.out_stride + place..][..n];
             let out = S::as_mut_simd_f32s(out).0;
-            for v in 0..V {
-                out[v] = sums[o][v];
-            }
+            out[..V].copy_from_slice(&sums[o]);
         }
         V
     }
