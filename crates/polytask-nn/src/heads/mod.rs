@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_wide_start_gives_output_weights_the_variance_of_their_fan_in() {
-        for head in [build(HeadForm::Linear, 300, 40), build_with(HeadForm::Mlp, 20, 40, 300)] {
+        for head in [build(HeadForm::Linear, 300, 40), build_with(HeadForm::Linear, 20, 40, Some(300))] {
             let mut block = head.block("head.a", 1);
             start_wide(&mut block);
             let weights = block.tensor(block.tensors.len() - 2);
