@@ -58,7 +58,8 @@ def mixture(model, weights, experts, **more):
     seen = torch.randn(BATCH, WIDTH, requires_grad=True)
     g = torch.randn(BATCH, WIDTH)
     out = model(seen)["t"]
-    penalty = [torch.zeros_like(w) if w.grad is None else w.grad.clone() for w in weights]
+    # Where a smooth step is flat the entropy's slope is infinite and the step's is zero: autograd gives NaN for 0.
+    penalty = [torch.zeros_like(w) if w.grad is None else w.grad.nan_to_num(0.0) for w in weights]
     leaves = [*weights, *[e.value for e in experts], seen]
     grads = torch.autograd.grad((g * out).sum(), leaves)
     n = len(weights)

@@ -25,8 +25,8 @@ use crate::assemble::{Draw, StepBatch, assemble};
 use crate::engine::{Engine, Evaluation, Weights};
 use crate::heads::TaskHead;
 use crate::optimise::Slot;
-use crate::probe::displace;
 use crate::trainer::Trainer;
+use crate::vectors::displace;
 
 /// Length of the ascent step of the sharpness, the value of the paper's image experiments.
 pub const RHO: f64 = 0.05;

@@ -35,6 +35,7 @@ mod side;
 pub mod swept;
 pub mod symbols;
 pub mod trainer;
+pub mod vectors;
 mod views;
 
 pub use error::{Error, Result};

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use polytask_core::suite::GradientSpace;
 use polytask_core::{Purpose, Rng};
-use polytask_nn::trunk::sinks;
-use polytask_nn::{Block, BlockGrad, GradSink, Params, TaskGrad};
+use polytask_nn::{Block, Params};
 
 use crate::Result;
 use crate::assemble::StepBatch;
 use crate::engine::{Engine, Evaluation, Forward, Weights, empty_sum};
 use crate::method::{self, At, Gramian, Jacobian, JointGradient, Probe, TaskGradient, TaskGradients};
 use crate::swept::{Keeper, Swept};
+use crate::vectors::{displace, flatten};
 
 /// A step as a method sees it.
 pub struct StepProbe<'a> {
@@ -375,65 +375,5 @@ fn describe(at: At) -> String {
     match at.batch {
         0 => "displaced weights".into(),
         batch => format!("extra batch {batch}"),
-    }
-}
-
-/// The gradients of the trained blocks, end to end; zeros for those nothing reached.
-fn flatten(sum: &sinks::Sum, trunk: &Params, trainable: &[bool]) -> Vec<f32> {
-    let mut flat = Vec::new();
-    for (i, block) in trunk.blocks.iter().enumerate().filter(|(i, _)| trainable[*i]) {
-        match sum.gradient(i) {
-            Some(gradient) => flat.extend_from_slice(gradient),
-            None => flat.resize(flat.len() + block.values.len(), 0.0),
-        }
-    }
-    flat
-}
-
-/// The inverse of flattening: one buffer per block, empty where a block is frozen.
-pub fn unflatten(flat: &[f32], trunk: &Params, trainable: &[bool]) -> Vec<Vec<f32>> {
-    let mut rest = flat;
-    let mut take = |(block, trained): (&Block, &bool)| {
-        let (here, later) = rest.split_at(if *trained { block.values.len() } else { 0 });
-        rest = later;
-        here.to_vec()
-    };
-    trunk.blocks.iter().zip(trainable).map(&mut take).collect()
-}
-
-/// The trunk's parameters with `displacement` added to the trained blocks.
-pub(crate) fn displace(trunk: &Params, trainable: &[bool], displacement: &[f32]) -> Params {
-    let mut moved = trunk.clone();
-    for (block, d) in moved.blocks.iter_mut().zip(unflatten(displacement, trunk, trainable)) {
-        block.values.iter_mut().zip(d).for_each(|(v, d)| *v += d);
-    }
-    moved
-}
-
-/// A sum in which every block has task weights of its own (per-block methods).
-pub struct BlockWeighted<'a> {
-    /// Where the sum goes, numbered as one task.
-    pub sum: &'a mut sinks::Sum,
-    /// Weights of the tasks for each trunk block, `[blocks][tasks]`; frozen blocks have none.
-    pub weights: Vec<Vec<f64>>,
-}
-
-impl GradSink for BlockWeighted<'_> {
-    fn block(&mut self, block: usize, grads: &[TaskGrad<'_>]) -> polytask_nn::Result<()> {
-        for grad in grads {
-            let weight = self.weights[block].get(grad.task).copied().unwrap_or(0.0) as f32;
-            let scaled = |values: &[f32]| values.iter().map(|v| v * weight).collect::<Vec<_>>();
-            match grad.grad {
-                BlockGrad::Dense(values) => {
-                    let one = TaskGrad { task: 0, grad: BlockGrad::Dense(&scaled(values)) };
-                    self.sum.block(block, &[one])?;
-                }
-                BlockGrad::Sparse { rows, width, values } => {
-                    let grad = BlockGrad::Sparse { rows, width, values: &scaled(values) };
-                    self.sum.block(block, &[TaskGrad { task: 0, grad }])?;
-                }
-            }
-        }
-        Ok(())
     }
 }

@@ -11,15 +11,18 @@ use polytask_nn::{Block, Params};
 
 use crate::assemble::{Draw, StepBatch, assemble};
 use crate::checkpoint::Checkpoints;
-use crate::engine::{Engine, Evaluation, Weights, empty_sum};
+use crate::engine::{Engine, Evaluation, Weights};
 use crate::history::History;
-use crate::method::{Direction, Heads, Method, Observation, Update};
+use crate::method::{Method, Observation};
 use crate::observe::{Event, Observer};
 use crate::optimise::{Gradients, Slots};
-use crate::probe::{BlockWeighted, Seen, StepProbe, unflatten};
+use crate::probe::{Seen, StepProbe};
 use crate::regularizer::{Regularizer, regularize};
 use crate::swept::{Keeper, Swept};
 use crate::{Error, Result};
+
+mod gradients;
+mod isolate;
 
 /// Everything of a training that changes, and that a checkpoint holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -144,55 +147,6 @@ impl Trainer<'_> {
         optim::rate(spec.schedule, spec.lr, spec.warmup, self.plan.n_steps(), step)
     }
 
-    /// Remembers the tasks that were taken out of the step. A step without any task left is skipped while some task
-    /// of the training is still sound (in `alternate` a broken task often stands alone).
-    fn isolate(&mut self, evaluation: &mut Evaluation, step: u64) -> Result<()> {
-        for (task, what) in evaluation.broken.drain(..) {
-            self.state.history.isolate((task, &self.engine.heads[task].name), step, what);
-        }
-        if evaluation.parts.is_empty() && self.state.history.are_broken(&self.tasks) {
-            let what = self.state.history.last_isolated().unwrap_or_default();
-            return Err(Error::Diverged { step, what, lr: self.lr(step) });
-        }
-        Ok(())
-    }
-
-    /// The tasks whose gradient stops being finite inside the trunk are taken out; whether any was.
-    fn isolate_in_trunk(
-        &mut self,
-        batch: &StepBatch,
-        evaluation: &mut Evaluation,
-        step: u64,
-    ) -> Result<bool> {
-        for task in evaluation.parts.iter().map(|part| part.task).collect::<Vec<_>>() {
-            let mut sum = empty_sum(&self.state.trunk, evaluation);
-            let pair = (&[task][..], &[1.0][..]);
-            self.engine.weighted_sum(&self.state.trunk, batch, evaluation, pair, &mut sum)?;
-            let blocks = (0..self.engine.trainable.len()).filter_map(|block| sum.gradient(block));
-            if !blocks.flatten().all(|g| g.is_finite()) {
-                evaluation.parts.retain(|part| part.task != task);
-                evaluation.broken.push((task, "gradient in the trunk is not finite".into()));
-            }
-        }
-        let found = !evaluation.broken.is_empty();
-        self.isolate(evaluation, step)?;
-        Ok(found)
-    }
-
-    /// The tasks that are not finite where else the method looked are taken out.
-    fn isolate_elsewhere(
-        &mut self,
-        evaluation: &mut Evaluation,
-        mut broken: Vec<(usize, String)>,
-        step: u64,
-    ) -> Result<()> {
-        broken.sort_by_key(|(task, _)| *task);
-        broken.dedup_by_key(|(task, _)| *task);
-        evaluation.parts.retain(|part| broken.iter().all(|(task, _)| *task != part.task));
-        evaluation.broken.extend(broken);
-        self.isolate(evaluation, step)
-    }
-
     /// Records what the method did and measured.
     fn observe(&mut self, tasks: &[usize], weights: Option<Vec<f64>>, conflict: Option<f64>, step: u64) {
         let weight = |(&task, value)| Observation { name: "weight", task: Some(task), value };
@@ -246,12 +200,15 @@ impl Trainer<'_> {
             }
             self.method.rewind(&before)?;
             let only = Rc::get_mut(&mut evaluation).expect("the probe that shared it is gone");
-            if !seen.broken.is_empty() {
-                self.isolate_elsewhere(only, seen.broken, step)?;
-            } else if !self.isolate_in_trunk(&batches[0], only, step)? {
+            // The step's own gradients first: what is not finite there makes every other place look broken.
+            if self.isolate_in_trunk(&batches[0], only, step)? {
+                continue;
+            }
+            if seen.broken.is_empty() {
                 let what = "the combined gradient".to_string();
                 return Err(Error::Diverged { step, what, lr: self.lr(step) });
             }
+            self.isolate_elsewhere(only, seen.broken, step)?;
         }
         Ok(())
     }
@@ -302,105 +259,6 @@ impl Trainer<'_> {
         let (seen, Keeper { swept, spare, .. }) = (probe.seen, probe.keeper);
         self.spare = spare;
         Ok((answer, seen, swept))
-    }
-
-    /// From a method's update to flat gradients.
-    fn gradients(
-        &self,
-        batch: &StepBatch,
-        evaluation: &Evaluation,
-        tasks: &[usize],
-        update: Update,
-        swept: Option<&Swept>,
-    ) -> Result<Gradients> {
-        let (engine, weights) = (&self.engine, &self.state.trunk);
-        let mut heads = vec![None; engine.heads.len()];
-        let kept = swept.and_then(|swept| self.sum_of_rows(swept, &update.trunk));
-        // Weights that are the heads' factors too: the one sweep gives the tasks' own blocks what is theirs.
-        let at_once = kept.is_none()
-            && matches!((&update.trunk, &update.heads),
-                (Direction::Weights(weights), Heads::Factors(factors)) if weights == factors);
-        let mut trunk = match kept {
-            Some(sum) => sum,
-            None => self.trunk_gradient(batch, evaluation, tasks, update.trunk, at_once)?,
-        };
-        match update.heads {
-            Heads::Factors(factors) if at_once => {
-                for (part, factor) in evaluation.parts.iter().zip(factors) {
-                    let scaled = part.d_head.iter().map(|g| (f64::from(*g) * factor) as f32);
-                    heads[part.task] = Some(scaled.collect());
-                }
-            }
-            Heads::Factors(factors) => {
-                for (part, factor) in evaluation.parts.iter().zip(factors) {
-                    let mut flat = part.d_head.clone();
-                    flat.extend(engine.own_gradient(weights, evaluation, part.task)?);
-                    flat.iter_mut().for_each(|g| *g = (f64::from(*g) * factor) as f32);
-                    heads[part.task] = Some(engine.place_own(weights, part.task, flat, &mut trunk));
-                }
-            }
-            Heads::Gradients(own) => {
-                for (&task, flat) in tasks.iter().zip(own) {
-                    heads[task] = Some(engine.place_own(weights, task, flat, &mut trunk));
-                }
-            }
-        }
-        let mut gradients = Gradients { trunk, heads };
-        engine.add_penalty(weights, batch, evaluation, &mut gradients)?;
-        Ok(gradients)
-    }
-
-    /// The trunk's gradient from gradients that were kept, when they were and the direction is a weighted sum of them.
-    fn sum_of_rows(&self, swept: &Swept, direction: &Direction) -> Option<Vec<Vec<f32>>> {
-        let shared = self.engine.shared();
-        match direction {
-            Direction::Weights(weights) => swept.sum(&shared, |_| weights),
-            Direction::BlockWeights(weights) => {
-                // Other blocks have no weights, and no gradient.
-                let place = |block: usize| shared[..block].iter().filter(|shared| **shared).count();
-                swept.sum(&shared, |block| &weights[place(block)])
-            }
-            Direction::Vector(_) | Direction::Gradient(_) => None,
-        }
-    }
-
-    /// The trunk's gradient, `[blocks][values]`; empty for blocks nothing reached, and for those of one task unless
-    /// `with_own`.
-    fn trunk_gradient(
-        &self,
-        batch: &StepBatch,
-        evaluation: &Evaluation,
-        tasks: &[usize],
-        direction: Direction,
-        with_own: bool,
-    ) -> Result<Vec<Vec<f32>>> {
-        let (engine, trunk, shared) = (&self.engine, &self.state.trunk, self.engine.shared());
-        let kept = if with_own { engine.trainable } else { &shared };
-        let mut sum = empty_sum(trunk, evaluation);
-        match direction {
-            Direction::Gradient(flat) => return Ok(unflatten(&flat, trunk, &shared)),
-            Direction::Vector(flat)
-                if self.spec.gradients != polytask_core::suite::GradientSpace::Representation =>
-            {
-                return Ok(unflatten(&flat, trunk, &shared));
-            }
-            Direction::Vector(values) => engine.pull_back(trunk, batch, evaluation, values, &mut sum)?,
-            Direction::Weights(weights) => {
-                engine.weighted_sum(trunk, batch, evaluation, (tasks, &weights), &mut sum)?;
-            }
-            Direction::BlockWeights(weights) => {
-                let mut weights = weights.into_iter();
-                let of_block = |trained: &bool| trained.then(|| weights.next()).flatten().unwrap_or_default();
-                let weights = shared.iter().map(of_block).collect();
-                let mut sink = BlockWeighted { sum: &mut sum, weights };
-                engine.sweep(trunk, evaluation, tasks, &mut sink)?;
-            }
-        }
-        let of_block = |(i, trained): (usize, &bool)| match sum.gradient(i) {
-            Some(gradient) if *trained => gradient.to_vec(),
-            _ => Vec::new(),
-        };
-        Ok(kept.iter().enumerate().map(of_block).collect())
     }
 
     fn optimise(&mut self, gradients: &Gradients, step: u64) {

@@ -113,7 +113,9 @@ fn page(header: &Header, measured: Option<&results::Results>) -> TextFile {
     text += "## What was measured\n\n";
     match measured {
         Some(results) => text += &results.text,
-        None => text += &format!("Nothing yet: `polytask reproduce {}` measures it.\n", header.id),
+        None => {
+            text.extend(["Nothing yet: `polytask reproduce ", header.id.as_str(), "` measures it.\n"]);
+        }
     }
     TextFile { path: format!("{PAGES}{}.md", header.id), text }
 }

@@ -54,8 +54,14 @@ pub(super) fn image_keys(section: &Section, encoder: &str, images: bool, reporte
             format!("one of {}, or the model folder of such a run", near::list(image::NETS)),
         );
     }
+    // A merged suite has every default written out.
+    let is_default = |key: &str| match key {
+        "pixel_mean" => section.real(key) == 0.0,
+        "pixel_std" => section.real(key) == 1.0,
+        _ => false,
+    };
     for key in ["image_size", "channels", "pixel_mean", "pixel_std", "widths"] {
-        if section.has(key) && !images {
+        if section.has(key) && !images && !is_default(key) {
             let what = format!("`{key}` in [model] is about images, but the tasks read texts");
             reporter.report(section.place(key), what, "remove it");
         }

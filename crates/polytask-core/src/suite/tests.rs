@@ -253,7 +253,7 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
         "names that are no file names, a task without kind and data",
         "[[task]]\nname='a/b'\n",
         &[
-            "s.toml:1: task `a/b` has no `kind`, expected one of `class`, `multilabel`, `pair-class`, `regression`, `retrieval`, `similarity`, `tagging`\n    try: kind = \"class\"",
+            "s.toml:1: task `a/b` has no `kind`, expected one of `class`, `image-class`, `image-regression`, `multilabel`, `pair-class`, `regression`, `retrieval`, `similarity`, `tagging`\n    try: kind = \"class\"",
             "s.toml:1: task `a/b` has no data, expected `data`, `files` or a source\n    try: data = \"a folder with train, valid and test files\"",
             "s.toml:2: `name` in task `a/b` is \"a/b\", expected a name of letters, digits, - and _ (at most 64)\n    try: \"a-b\"",
         ],

@@ -209,7 +209,7 @@ mod tests {
         let joint = measured(&[("a", "accuracy", 0.9), ("b", "rmse", 0.9)]);
         let single = measured(&[("a", "accuracy", 0.8), ("b", "rmse", 1.0)]);
         let delta = score(Score::DeltaM, &joint, &joint.test, Some(&single.test)).unwrap();
-        assert!((delta - (12.5 + 10.0) / 2.0).abs() < 1e-9, "{delta}");
+        assert!((delta - f64::midpoint(12.5, 10.0)).abs() < 1e-9, "{delta}");
         assert_eq!(score(Score::DeltaM, &joint, &joint.test, None), None);
         let mut broken = joint.clone();
         broken.test.remove("b");

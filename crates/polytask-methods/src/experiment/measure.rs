@@ -13,8 +13,8 @@ use polytask_train::engine::{Engine, Weights};
 use polytask_train::evaluate;
 use polytask_train::observe::{Observer, Silent};
 use polytask_train::prepare::prepare;
-use polytask_train::probe::unflatten;
 use polytask_train::run::{Finished, train_alone};
+use polytask_train::vectors::unflatten;
 use polytask_train::{Error, Result};
 use serde::{Deserialize, Serialize};
 

@@ -29,7 +29,7 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
     id: "gradnorm",
     title: "GradNorm",
     paper: "Chen et al., ICML 2018",
-    family: Family::GramianWeighting,
+    family: Family::LossWeighting,
     about: "learns weights that bring gradient norms to one size, larger where the loss lags",
     cost: "Gramian + one backward",
     kinds: &[],

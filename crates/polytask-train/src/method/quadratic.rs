@@ -67,7 +67,7 @@ fn narrow(values: &[f64]) -> Vec<f32> {
 }
 
 fn displaced(values: &[f64], by: Option<&[f32]>) -> Vec<f64> {
-    let by = |k: usize| by.map_or(0.0, |d| f64::from(d[k]));
+    let by = |k: usize| by.and_then(|d| d.get(k)).map_or(0.0, |d| f64::from(*d));
     values.iter().enumerate().map(|(k, v)| v + by(k)).collect()
 }
 

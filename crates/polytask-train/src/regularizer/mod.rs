@@ -4,7 +4,7 @@
 //! step computes anyway ([`Saliencies`]). A regularizer answers with the term's value and its derivative by the
 //! saliencies, written by hand ([`Penalty`]); it never sees the network. The loop ([`regularize`]) turns
 //! the derivative into gradients: d/dθ R(dL/dZ) is a second-order product, got by central differences on the heads
-//! alone ([`second_order`]), and is added to the head's gradient and to the cotangent before the weighting is asked.
+//! alone (`second_order`), and is added to the head's gradient and to the cotangent before the weighting is asked.
 //! The trunk still runs once forward and once backward.
 //!
 //! So a term works under every method that asks for losses only; the weight a task gets multiplies its share of the

@@ -9,8 +9,9 @@ use polytask_train::engine::Weights;
 use polytask_train::method::{At, Probe};
 use polytask_train::model::Model;
 use polytask_train::observe::Silent;
-use polytask_train::probe::StepProbe;
+use polytask_train::probe::{Seen, StepProbe};
 use polytask_train::run::{RunOptions, run};
+use polytask_train::swept::Keeper;
 use serde_json::{Value, json};
 
 use crate::common::{ALL, Data, NOTES, Rig, TWO, apart, size, trunk};
@@ -48,8 +49,8 @@ fn probe<'a>(
         epoch: 0,
         lr: 1e-3,
         space,
-        seen: Default::default(),
-        keeper: Default::default(),
+        seen: Seen::default(),
+        keeper: Keeper::default(),
     }
 }
 

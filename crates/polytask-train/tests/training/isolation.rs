@@ -6,6 +6,7 @@ use polytask_train::observe::Silent;
 use polytask_train::run::{RunOptions, run};
 
 use crate::common::{Data, TWO, heads, trunk};
+use crate::methods::{of_two, spaces};
 
 /// Two tasks with heads, those named `broken` with a weight that no gradient survives.
 fn tasks(broken: &[&str]) -> String {
@@ -23,8 +24,10 @@ fn tasks(broken: &[&str]) -> String {
 fn the_others_train_as_if_the_broken_task_were_absent() {
     let data = Data::new();
     for method in METHODS.iter().map(|entry| entry.info.id) {
-        let rig = data
-            .rig(&tasks(&["same"]), &[&*format!("train.weighting=\"{method}\""), "train.conflict_every=1"]);
+        let (space, of_two) = (spaces(method)[0], of_two(method));
+        let set = [format!("train.weighting={of_two}"), format!("train.gradients=\"{space}\"")];
+        let set: Vec<&str> = set.iter().map(String::as_str).chain(["train.conflict_every=1"]).collect();
+        let rig = data.rig(&tasks(&["same"]), &set);
         let both = rig.trained();
         let mut alone = rig.trainer_of(&[0]);
         alone.train("test", &mut Silent).unwrap();

@@ -174,9 +174,10 @@ fn example(kind: &str, info: &MethodInfo) -> String {
     }
     let known = info.params.iter().filter(|param| param.default != "null");
     let given: Vec<String> = known.map(|param| format!(", {} = {}", param.name, param.default)).collect();
-    match given.is_empty() {
-        true => format!("{table}\n{kind} = {:?}", info.id),
-        false => format!("{table}\n{kind} = {{ name = {:?}{} }}", info.id, given.concat()),
+    if given.is_empty() {
+        format!("{table}\n{kind} = {:?}", info.id)
+    } else {
+        format!("{table}\n{kind} = {{ name = {:?}{} }}", info.id, given.concat())
     }
 }
 
@@ -298,7 +299,11 @@ mod tests {
                 _ => kind.name == "class",
             };
             let fits = |kind: &&&KindInfo| !kind.inputs.contains(&"image") && takes(kind);
-            let kind = KINDS_OF_TASKS.iter().find(fits).unwrap().name;
+            let kind = KINDS_OF_TASKS
+                .iter()
+                .find(fits)
+                .unwrap_or_else(|| panic!("{} fits no kind of texts", method.id))
+                .name;
             let text = format!(
                 "name = \"x\"\n[model]\nencoder = \"tiny\"\n{model}\n[train]\n{train}\n\
                  [[task]]\nname = \"t\"\nkind = {kind:?}\ndata = \"rows.csv\"\n{task}\n"

@@ -59,7 +59,7 @@ impl Step {
         let blocks = net.params.blocks.iter();
         let moments = blocks.map(|block| Moments::zeros(block.values.len())).collect();
         let sum = sinks::Sum::new(&net.params, &[1.0]);
-        Self { batch, cotangent, moments, sum, net }
+        Self { net, batch, cotangent, moments, sum }
     }
 
     /// Forward and backward; the gradients lie in `sum`. Gives the loss and the states.
