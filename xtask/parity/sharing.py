@@ -2,14 +2,14 @@
 
     python xtask/parity/sharing.py LIBMTL > crates/polytask-nn/tests/data/sharing.json
 
-LIBMTL is a checkout of LibMTL (github.com/median-research-group/LibMTL, commit 4336804). MMoE, CGC and DSelect-k are
-LibMTL's own classes, over experts that return fixed leaves, with its mistakes in DSelect-k put right: the smooth step
-gets the gamma that is set, and each task's selector is penalised, one model per task. Stitches, masks (LibMTL's
-attention layer without batch norm) and routes (PyTorch's gumbel_softmax with its noise made known) are PyTorch's.
+LIBMTL is a checkout of LibMTL (github.com/median-research-group/LibMTL, commit 4336804). MMoE and CGC are LibMTL's
+own classes, over experts that return fixed leaves. DSelect-k is written from its paper: LibMTL's selectors give all
+experts the same weight where their number is a power of two. Stitches, masks (LibMTL's attention layer without batch
+norm) and routes (PyTorch's gumbel_softmax with its noise made known) are PyTorch's.
 Everything in float64; gradients are those of sum(g * output).
 """
 
-import functools
+import math
 import json
 import sys
 import types
@@ -23,7 +23,6 @@ package = types.ModuleType("LibMTL")
 package.__path__ = [f"{sys.argv[1]}/LibMTL"]
 sys.modules["LibMTL"] = package
 from LibMTL.architecture.CGC import CGC  # noqa: E402
-from LibMTL.architecture.DSelect_k import DSelect_k  # noqa: E402
 from LibMTL.architecture.MMoE import MMoE  # noqa: E402
 
 torch.set_default_dtype(torch.float64)
@@ -86,14 +85,36 @@ def gates():
     yield mixture(cgc, [linear.weight, linear.bias], [*cgc.experts_shared, *cgc.experts_specific["t"]])
 
 
+def smooth_step(t, gamma):
+    """Hazimeh et al. 2021, equation 3."""
+    inner = -2 / gamma**3 * t**3 + 3 / (2 * gamma) * t + 0.5
+    return torch.where(t <= -gamma / 2, torch.zeros_like(t), torch.where(t >= gamma / 2, torch.ones_like(t), inner))
+
+
 def selectors():
-    for experts, k, gamma in [(4, 2, 1.0), (3, 2, 1.0), (5, 3, 2.5), (2, 1, 0.5)]:
-        model = build(DSelect_k, [experts], num_nonzeros=k, kgamma=gamma)
-        model._smooth_step_fun = functools.partial(model._smooth_step_fun, gamma=gamma)
-        z, w = model._z_logits["t"], model._w_logits["t"]
-        for parameter in [*z.parameters(), *w.parameters()]:
-            parameter.data.normal_(0, 0.2 * gamma)
-        yield mixture(model, [z.weight, z.bias, w.weight, w.bias], model.experts_shared, k=k, gamma=gamma)
+    """Written from the paper: LibMTL's selectors give every expert of a power of two the same weight."""
+    for n, k, gamma in [(4, 2, 1.0), (3, 2, 1.0), (5, 3, 2.5), (2, 1, 0.5)]:
+        bits = math.ceil(math.log2(n))
+        shapes = [(k * bits, WIDTH), (k * bits,), (k, WIDTH), (k,)]
+        weights = [(0.2 * gamma * torch.randn(shape)).requires_grad_() for shape in shapes]
+        seen, g = torch.randn(BATCH, WIDTH, requires_grad=True), torch.randn(BATCH, WIDTH)
+        inputs = torch.randn(n, BATCH, WIDTH, requires_grad=True)
+        step = smooth_step(seen @ weights[0].T + weights[1], gamma).reshape(BATCH, k, 1, bits)
+        code = torch.tensor([[(e >> (bits - 1 - b)) & 1 for b in range(bits)] for e in range(n)], dtype=torch.bool)
+        r = torch.where(code, step, 1 - step).prod(-1)
+        share = torch.softmax(seen @ weights[2].T + weights[3], -1)
+        out = torch.einsum("bj,bje,ebw->bw", share, r, inputs)
+        penalty = -1e-6 * (r * torch.log(r + 1e-6)).sum()
+        if n & (n - 1):
+            penalty = penalty + (1 / r.sum(-1)).sum()
+        d_penalty = torch.autograd.grad(penalty, weights, retain_graph=True, allow_unused=True)
+        d_penalty = [torch.zeros_like(w) if d is None else d for d, w in zip(d_penalty, weights)]
+        *d_values, d_inputs, d_seen = torch.autograd.grad((g * out).sum(), [*weights, inputs, seen])
+        yield {
+            "values": flat(weights), "seen": seen.tolist(), "inputs": inputs.tolist(), "g": g.tolist(),
+            "output": out.tolist(), "d_values": flat(d_values), "d_inputs": d_inputs.tolist(),
+            "d_seen": d_seen.tolist(), "d_penalty": flat(d_penalty), "k": k, "gamma": gamma,
+        }
 
 
 def stitches():

@@ -174,7 +174,10 @@ impl Recipe {
         for text in of_method {
             change(&mut method, text)?;
         }
-        let spec = serde_json::from_value(method).map_err(|e| wrong(e.to_string()))?;
+        let spec: Spec = serde_json::from_value(method).map_err(|e| wrong(e.to_string()))?;
+        if spec.seeds == 0 || spec.quick.seeds == 0 {
+            return Err(wrong("`seeds` is 0, expected at least 1".into()).into());
+        }
         Ok(Self { suite, set: set.into_iter().cloned().collect(), spec })
     }
 

@@ -89,6 +89,13 @@ pub struct PartGradient {
     pub cotangent: Cotangent,
 }
 
+impl PartGradient {
+    /// The largest entry of its gradients at the trunk's output and of its head.
+    pub fn reach(&self) -> f32 {
+        self.cotangent.values.iter().chain(&self.d_head).fold(0.0, |most, g| g.abs().max(most))
+    }
+}
+
 impl Engine<'_> {
     /// Index of the lowest trained block; the number of blocks when all are frozen.
     pub fn lowest(&self) -> usize {

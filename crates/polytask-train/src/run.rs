@@ -38,6 +38,8 @@ mod keys;
 
 use keys::read_baseline;
 
+pub use keys::SEMANTICS;
+
 pub use groups::{GroupReport, check_shared, diagnose, groups};
 
 /// What a run works on.
@@ -188,6 +190,9 @@ impl Run<'_> {
             0 | 1 => table::make(weighting, &setup)?,
             _ => table::make_in(weighting, &setup, suite.train.gradients, side.engine.n_trained())?,
         };
+        if tasks.len() > 1 {
+            table::check_views(&weighting.name, method.needs(), suite.train.gradients, side.engine.trunk)?;
+        }
         if method.needs().displaced {
             table::check_space(&weighting.name, method.needs(), suite.train.gradients)?;
         }

@@ -111,9 +111,9 @@ impl Trainer<'_> {
             return Ok(tokens);
         }
         let mut evaluation = self.engine.evaluate(self.weights(), &batches[0], step)?;
-        let is_whole = evaluation.broken.is_empty();
         self.isolate(&mut evaluation, step)?;
-        if is_whole {
+        // Statistics are the trunk's own: a task that is broken in its head leaves them sound.
+        if evaluation.forward.states.values.iter().all(|v| v.is_finite()) {
             self.engine.trunk.update_statistics(&mut self.state.trunk, &evaluation.forward.saved);
         }
         self.state.history.losses(step, &evaluation.parts, self.engine.heads);

@@ -592,7 +592,8 @@ fn sharing_is_a_part_by_name_or_table_and_mistakes_in_it_are_named() {
     assert_eq!(read("sharing='mmoe'").unwrap().model.sharing, Choice::named("mmoe"));
     let suite = read("sharing={name='mmoe',at='layer.3',experts=2}").unwrap();
     assert_eq!(suite.model.sharing.params["at"], "layer.3");
-    assert_eq!(parse(&to_toml(&suite), &path, &catalogue(), &[]).unwrap(), suite);
+    let again = parse(&to_toml(&suite), &path, &catalogue(), &[]).unwrap();
+    assert_eq!(again.model.sharing, suite.model.sharing);
     let message = |model: &str| read(model).unwrap_err().to_string();
     let unknown = message("sharing='mmo'");
     assert!(unknown.contains("unknown sharing `mmo` in [model]") && unknown.contains("`mmoe`"), "{unknown}");

@@ -51,6 +51,10 @@ pub(super) fn score(
     metrics: &BTreeMap<String, f64>,
     single: Option<&BTreeMap<String, f64>>,
 ) -> Option<f64> {
+    // The tasks that are left would flatter it.
+    if measured.diverged.is_some() {
+        return None;
+    }
     let higher = |task: &str| measured.metrics.get(task).is_none_or(|m| polytask_eval::higher_is_better(m));
     let of_task = |task: &String| {
         let value = *metrics.get(task)?;

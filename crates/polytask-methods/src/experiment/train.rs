@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use polytask_core::{Problem, Suite, atomic, hash, suite};
 use polytask_train::Result;
 use polytask_train::observe::{Event, Observer};
+use polytask_train::run::SEMANTICS;
 use serde::{Deserialize, Serialize};
 
 use super::measure::{Measured, measure};
@@ -63,7 +64,7 @@ impl<'a> Lab<'a> {
     }
 
     fn choose_on(&self) -> usize {
-        self.recipe.spec.choose_on.clamp(1, self.recipe.spec.seeds)
+        self.recipe.spec.choose_on.clamp(1, self.recipe.spec.seeds.max(1))
     }
 
     /// Trains a setting's arms in their order.
@@ -130,12 +131,10 @@ impl<'a> Lab<'a> {
                 let one = One { setting, arm: spec, label, changes: &changes, seed };
                 let measured = self.train(&one, observer)?;
                 let alone = judge::alone(before).map(|alone| &alone.runs[seed - 1]);
-                scores.extend(judge::score(
-                    setting.score,
-                    &measured,
-                    &measured.valid,
-                    alone.map(|a| &a.valid),
-                ));
+                let valid = alone.map(|a| &a.valid);
+                // A seed without a score (it diverged) rules its candidate out.
+                let score = judge::score(setting.score, &measured, &measured.valid, valid);
+                scores.push(score.unwrap_or(f64::NEG_INFINITY));
             }
             let score = mean(&scores).unwrap_or(f64::NEG_INFINITY);
             if best.as_ref().is_none_or(|(highest, ..)| score > *highest) {
@@ -155,7 +154,7 @@ impl<'a> Lab<'a> {
         };
         let one = One { setting, arm: model.spec, label: None, changes: &model.changes, seed: 1 };
         let epochs = self.suite(&one)?.0.train.epochs;
-        // Two digits: the same machine gives the same number again, and the training is not repeated.
+        // One digit: the same machine gives the same number again, and the training is not repeated.
         Ok(format!("train.epochs={:.1}", (epochs * ratio).max(0.1)))
     }
 
@@ -168,7 +167,10 @@ impl<'a> Lab<'a> {
         let text = suite::to_toml(&if is_beside { suite.clone() } else { suite.with_absolute_paths() });
         let alone = one.arm.alone;
         let (version, settings) = (env!("CARGO_PKG_VERSION"), suite::weight_settings(&text).join("\n"));
-        let key = hash::sha256(format!("{version} {alone} {} {settings}", data.key).as_bytes());
+        let key = hash::sha256(
+            format!("{version} {SEMANTICS} {alone} {:?} {} {settings}", self.recipe.spec.observe, data.key)
+                .as_bytes(),
+        );
         if let Some(measured) = read_kept(&place, &key) {
             return Ok(measured);
         }

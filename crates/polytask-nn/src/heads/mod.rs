@@ -72,9 +72,9 @@ pub fn build_with(form: HeadForm, d_in: usize, n_outputs: usize, hidden: Option<
 /// Standard deviation of fresh weights (BERT's `initializer_range`).
 const INIT_STD: f64 = 0.02;
 
-/// Brings the output weights of a fresh head to the variance of PyTorch's linear layers, 1 / (3 · fan-in): for trunks
-/// that are fresh too. The small weights that suit a pre-trained encoder leave such a head almost without gradient to
-/// pass on, and a sharpness-aware ball of usual radius is then larger than the head itself.
+/// Brings the output weights of a fresh head to the variance of PyTorch's linear layers, 1 / (3 · fan-in): for image
+/// networks, which start fresh too. The small weights that suit a pre-trained encoder leave such a head almost without
+/// gradient to pass on, and a sharpness-aware ball of usual radius is then larger than the head itself.
 pub fn start_wide(block: &mut Block) {
     let Some(i) = block.tensors.iter().rposition(|tensor| tensor.shape.len() == 2) else { return };
     let fan_in = block.tensors[i].shape[1].max(1) as f64;

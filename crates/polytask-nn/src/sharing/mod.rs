@@ -3,7 +3,7 @@
 //!
 //! An architecture lays a small graph over the blocks of any trunk that can be cut: layers (the trunk's own, or
 //! copies of them), mixes (a weighted sum of states, the weights from a gate) and masks. [`Shared`] runs the graph
-//! as a [`Trunk`](crate::trunk::Trunk) of its own, whose states have one version per task, a *view*. A block that
+//! as a [`Trunk`] of its own, whose states have one version per task, a *view*. A block that
 //! a single view depends on is that task's own, like a head: no method counts it among the shared parameters.
 //!
 //! | node | states | weights |

@@ -156,7 +156,7 @@ impl Weigher for Selector {
         let is_whole = self.n.is_power_of_two();
         let (mut sum, mut d_r) = (0.0, Vec::new());
         for r in pass.r.chunks(self.n) {
-            let total: f64 = r.iter().sum();
+            let total = r.iter().sum::<f64>().max(EPSILON);
             sum -= self.entropy * r.iter().map(|r| r * (r + EPSILON).ln()).sum::<f64>();
             sum += if is_whole { 0.0 } else { 1.0 / total };
             let d_total = if is_whole { 0.0 } else { -1.0 / (total * total) };

@@ -7,6 +7,7 @@ use polytask_core::method::Choice;
 use polytask_core::near::nearest;
 use polytask_core::suite::GradientSpace;
 use polytask_core::{Family, MethodInfo, Problem};
+use polytask_nn::Trunk;
 
 use super::layers::ByLayer;
 use super::{METHODS, Method, Needs, Spaces};
@@ -103,6 +104,18 @@ pub fn check_space(name: &str, needs: Needs, gradients: GradientSpace) -> Result
         _ => return Ok(()),
     };
     Err(wrong_space(name, expected).into())
+}
+
+/// Refuses gradients at states that no two tasks share: there they could never conflict.
+pub fn check_views(name: &str, needs: Needs, gradients: GradientSpace, trunk: &dyn Trunk) -> Result<()> {
+    let looks = needs.gramian || needs.rows;
+    if !looks || gradients != GradientSpace::Representation || trunk.n_views() < 2 {
+        return Ok(());
+    }
+    let what = format!(
+        "weighting `{name}` compares tasks at the trunk's output, where `model.sharing` gives each task its own"
+    );
+    Err(Problem::new(what).try_this("`train.gradients = \"full\"`, or `sharing = \"hard\"`").into())
 }
 
 fn wrong_space(name: &str, expected: &str) -> Problem {

@@ -4,6 +4,7 @@ use polytask_core::method::Choice;
 use polytask_core::near::nearest;
 use polytask_core::suite::NO_REGULARIZER;
 use polytask_core::{MethodInfo, Problem, Suite};
+use polytask_nn::sharing::HARD;
 
 use super::{REGULARIZERS, Regularizer};
 use crate::Result;
@@ -50,6 +51,13 @@ pub fn check(suite: &Suite) -> Result<()> {
     let train = &suite.train;
     if make(&train.regularizer)?.is_none() {
         return Ok(());
+    }
+    if suite.model.sharing.name != HARD {
+        let (name, sharing) = (&train.regularizer.name, &suite.model.sharing.name);
+        let what = format!(
+            "regularizer `{name}` compares tasks on states they share, but sharing `{sharing}` gives each its own"
+        );
+        return Err(Problem::new(what).try_this(format!("`sharing = \"{HARD}\"`")).into());
     }
     let tasks = suite.tasks.iter().map(|task| task.name.clone()).collect();
     let weighting = method::table::make(&train.weighting, &Setup { tasks, lr: train.lr })?;

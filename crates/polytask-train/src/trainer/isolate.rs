@@ -2,7 +2,7 @@
 
 use super::Trainer;
 use crate::assemble::StepBatch;
-use crate::engine::{Evaluation, empty_sum};
+use crate::engine::{Evaluation, PartGradient, empty_sum};
 use crate::{Error, Result};
 
 impl Trainer<'_> {
@@ -50,6 +50,12 @@ impl Trainer<'_> {
     ) -> Result<()> {
         broken.sort_by_key(|(task, _)| *task);
         broken.dedup_by_key(|(task, _)| *task);
+        if broken.len() > 1 && broken.len() == evaluation.parts.len() {
+            // Where nobody stands, the one whose gradient reached furthest led there.
+            let reach = |task: usize| evaluation.part(task).map_or(0.0, PartGradient::reach);
+            broken.sort_by(|(a, _), (b, _)| reach(*b).total_cmp(&reach(*a)));
+            broken.truncate(1);
+        }
         evaluation.parts.retain(|part| broken.iter().all(|(task, _)| *task != part.task));
         evaluation.broken.extend(broken);
         self.isolate(evaluation, step)

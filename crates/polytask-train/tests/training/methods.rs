@@ -43,7 +43,7 @@ const SCALING: [&str; 4] = ["imtl-l", "si", "stch", "uw"];
 
 /// Gradients a method works with.
 pub(crate) fn spaces(method: &str) -> Vec<&'static str> {
-    let made = make(&Choice::named(method), &Setup::of(&["a", "b"])).unwrap();
+    let made = make(&Choice::named(method), &Setup::of(&["a", "b", "c"])).unwrap();
     match made.needs().spaces {
         Spaces::Either => vec!["full", "representation"],
         Spaces::Parameters => vec!["full"],
@@ -58,7 +58,7 @@ fn one_task_under_any_method_is_plain_training() {
     let plain = data.rig(task, &[]).trained();
     // Flat regions of one task are SAM.
     let displaces = |id: &str| make(&Choice::named(id), &Setup::of(&["a"])).unwrap().needs().displaced;
-    let plainly = |id: &&str| !SCALING.contains(id) && (*id == "samo" || !displaces(id));
+    let plainly = |id: &&str| !SCALING.contains(id) && !displaces(id);
     for method in METHODS.iter().map(|entry| entry.info.id).filter(plainly) {
         for space in ["full", "layer", "representation"] {
             let set = [&*weighting(&format!("\"{method}\"")), &*format!("train.gradients=\"{space}\"")];

@@ -2,7 +2,7 @@
 //!
 //! A batch's ids are pixel bytes, channel by channel; every image has the network's size. Inside, values lie with
 //! channels innermost, so that maps are rows of states as they come: [`Trunk::layout`] gives each image one row per
-//! place (one in all for a vector). [`graph::Graph`] is the network as data; [`conv`] and its neighbours are the work.
+//! place (one in all for a vector). `graph::Graph` is the network as data; `conv` and its neighbours are the work.
 //! All sums have a fixed order: results do not depend on the number of threads.
 //!
 //! Batch norms use the moments of the whole batch in training passes ([`Mode::train`]) and running ones otherwise, and
