@@ -45,7 +45,8 @@ struct TrimmedMean {
 fn make(choice: &Choice, setup: &Setup) -> Result<Box<dyn Method>> {
     let trim = choice.param(&INFO, "trim").as_u64().unwrap_or(1);
     let (tasks, least) = (setup.tasks.len(), trim.saturating_mul(2).saturating_add(1));
-    if (tasks as u64) < least {
+    // One task alone trains plainly.
+    if tasks > 1 && (tasks as u64) < least {
         let what =
             format!("weighting `trimmed-mean` with trim {trim} has {tasks} tasks, expected at least {least}");
         let most = tasks.saturating_sub(1) / 2;
