@@ -7,7 +7,7 @@ use polytask_train::observe::{Event, Observer};
 use super::statistics::median;
 
 /// Passes events on and times the steps.
-pub(super) struct Clock<'a> {
+pub struct Clock<'a> {
     inner: &'a mut dyn Observer,
     /// When the last event was, if it was that of a step.
     last: Option<Instant>,
@@ -15,8 +15,14 @@ pub(super) struct Clock<'a> {
 }
 
 impl<'a> Clock<'a> {
-    pub(super) fn new(inner: &'a mut dyn Observer) -> Self {
+    /// Around another observer.
+    pub fn new(inner: &'a mut dyn Observer) -> Self {
         Self { inner, last: None, steps: Vec::new() }
+    }
+
+    /// Seconds of each step but the first after an evaluation.
+    pub fn steps(&self) -> &[f64] {
+        &self.steps
     }
 
     /// Median milliseconds of a step, evaluations not counted.

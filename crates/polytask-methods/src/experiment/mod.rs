@@ -20,6 +20,7 @@ use crate::findings::Findings;
 use crate::paper::Paper;
 use crate::recipe::Recipe;
 
+pub use clock::Clock;
 pub(crate) use judge::sentence;
 pub use measure::Measured;
 

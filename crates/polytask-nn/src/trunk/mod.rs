@@ -24,6 +24,7 @@ mod kernels;
 mod packed;
 mod panels;
 mod pool;
+pub mod products;
 pub mod simd;
 pub mod sinks;
 

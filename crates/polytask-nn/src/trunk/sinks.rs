@@ -6,6 +6,7 @@
 use rayon::prelude::*;
 
 use super::check::shape;
+use super::products::{dot, pairs};
 use super::{BlockGrad, GradSink, TaskGrad};
 use crate::Result;
 use crate::params::{Params, Real};
@@ -221,9 +222,10 @@ impl<T: Real> GradSink<T> for Gramian {
         let m = self.tasks;
         let products = &mut self.blocks[block];
         products.resize(m * m, 0.0);
+        let all = all_dense(grads).map(|rows| pairs(&rows));
         for (i, a) in grads.iter().enumerate() {
-            for b in &grads[..=i] {
-                let product = inner(a.grad, b.grad);
+            for (j, b) in grads[..=i].iter().enumerate() {
+                let product = all.as_ref().map_or_else(|| inner(a.grad, b.grad), |p| p[i * grads.len() + j]);
                 products[a.task * m + b.task] = product;
                 products[b.task * m + a.task] = product;
             }
@@ -232,14 +234,19 @@ impl<T: Real> GradSink<T> for Gramian {
     }
 }
 
+/// The gradients as rows when none of them is sparse.
+fn all_dense<'a, T: Real>(grads: &[TaskGrad<'a, T>]) -> Option<Vec<&'a [T]>> {
+    let dense = |grad: &TaskGrad<'a, T>| match grad.grad {
+        BlockGrad::Dense(values) => Some(values),
+        BlockGrad::Sparse { .. } => None,
+    };
+    grads.iter().map(dense).collect()
+}
+
 /// Inner product of two gradients of one block, summed in f64 in a fixed order.
 fn inner<T: Real>(a: BlockGrad<'_, T>, b: BlockGrad<'_, T>) -> f64 {
     match (a, b) {
-        (BlockGrad::Dense(a), BlockGrad::Dense(b)) => {
-            let parts: Vec<f64> =
-                a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK)).map(|(a, b)| dot(a, b)).collect();
-            parts.iter().sum()
-        }
+        (BlockGrad::Dense(a), BlockGrad::Dense(b)) => dot(a, b),
         (BlockGrad::Sparse { rows, width, values }, BlockGrad::Dense(dense))
         | (BlockGrad::Dense(dense), BlockGrad::Sparse { rows, width, values }) => {
             let row = |(i, &row): (usize, &u32)| {
@@ -258,21 +265,6 @@ fn inner<T: Real>(a: BlockGrad<'_, T>, b: BlockGrad<'_, T>) -> f64 {
             rows.iter().enumerate().filter_map(shared).sum()
         }
     }
-}
-
-/// Σ aᵢ·bᵢ in f64, in eight interleaved partial sums.
-fn dot<T: Real>(a: &[T], b: &[T]) -> f64 {
-    use crate::params::num_like::Float;
-    let product = |(x, y): (&T, &T)| Float::f64(*x) * Float::f64(*y);
-    let mut lanes = [0.0; 8];
-    let (a_chunks, b_chunks) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f64 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(product).sum();
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for (lane, pair) in lanes.iter_mut().zip(a.iter().zip(b)) {
-            *lane += product(pair);
-        }
-    }
-    lanes.iter().sum::<f64>() + rest
 }
 
 /// The Jacobian: one row per task, the parameters of the blocks from `lowest` up, in block order.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use polytask_core::Rng;
+use polytask_nn::trunk::products;
 use rayon::prelude::*;
 
 use crate::Result;
@@ -114,41 +115,17 @@ impl Jacobian {
 
     /// The inner products of the rows, summed in f64 over the columns of `span`.
     pub fn gramian(&self, span: Range<usize>) -> Gramian {
-        let mut values = vec![0.0; self.n * self.n];
-        for i in 0..self.n {
-            for j in i..self.n {
-                let product = dot(&self.row(i)[span.clone()], &self.row(j)[span.clone()]);
-                values[i * self.n + j] = product;
-                values[j * self.n + i] = product;
-            }
-        }
-        Gramian { n: self.n, values }
+        let rows: Vec<&[f32]> = (0..self.n).map(|i| &self.row(i)[span.clone()]).collect();
+        Gramian { n: self.n, values: products::pairs(&rows) }
     }
 }
 
-/// Values per unit of parallel work, and per partial sum of an inner product; fixed, so sums are.
+/// Values per unit of parallel work.
 const CHUNK: usize = 1 << 14;
 
 /// Inner product in f64, in a fixed order: the same on any number of threads.
 pub fn dot(a: &[f32], b: &[f32]) -> f64 {
-    if a.len() <= CHUNK {
-        return dot_of_chunk(a, b);
-    }
-    let chunks = a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK));
-    let parts: Vec<f64> = chunks.map(|(a, b)| dot_of_chunk(a, b)).collect();
-    parts.iter().sum()
-}
-
-/// In eight interleaved partial sums.
-fn dot_of_chunk(a: &[f32], b: &[f32]) -> f64 {
-    let product = |(x, y): (&f32, &f32)| f64::from(*x) * f64::from(*y);
-    let (a_eights, b_eights) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f64 = a_eights.remainder().iter().zip(b_eights.remainder()).map(product).sum();
-    let mut lanes = [0.0; 8];
-    for (a, b) in a_eights.zip(b_eights) {
-        lanes.iter_mut().zip(a.iter().zip(b)).for_each(|(lane, pair)| *lane += product(pair));
-    }
-    lanes.iter().sum::<f64>() + rest
+    products::dot(a, b)
 }
 
 /// A tensor in the vector of shared trainable parameters: methods work by tensor or block, or leave out norms.

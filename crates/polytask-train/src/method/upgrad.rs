@@ -13,6 +13,7 @@
 
 use polytask_core::method::Choice;
 use polytask_core::{Family, MethodInfo};
+use rayon::prelude::*;
 
 use super::adapt::ByGramian;
 use super::dualproj::REG_EPS;
@@ -49,12 +50,16 @@ impl GramianWeighting for UpGrad {
     fn weights(&mut self, _step: &mut Step, gramian: &Gramian) -> Vec<f64> {
         let n = gramian.n;
         let ridged = with_ridge(over_trace(gramian), self.reg_eps);
-        let mut sum = vec![0.0; n];
-        for i in 0..n {
+        let projected = |i: usize| {
             let mut own = vec![0.0; n];
             own[i] = 1.0 / n as f64;
-            let projected = shortest_above(&ridged, &own).unwrap_or(own);
-            sum.iter_mut().zip(projected).for_each(|(s, w)| *s += w);
+            shortest_above(&ridged, &own).unwrap_or(own)
+        };
+        // Each program stands alone, and together they are a good part of a step on a small network.
+        let all: Vec<Vec<f64>> = (0..n).into_par_iter().map(projected).collect();
+        let mut sum = vec![0.0; n];
+        for weights in all {
+            sum.iter_mut().zip(weights).for_each(|(s, w)| *s += w);
         }
         sum
     }

@@ -156,16 +156,21 @@ impl<'a> Conv<'a> {
         stack: &Stack,
         grads: &mut [&mut [f32]],
     ) {
+        let len = self.weight.len() + self.bias.map_or(0, <[f32]>::len);
+        if self.is_dense() {
+            for (group, grad) in stack.groups.iter().zip(grads) {
+                self.weights_of(x, g, group.images.clone(), &mut grad[..len], Threads::All);
+            }
+            return;
+        }
         let jobs: Vec<(usize, Range<usize>)> = (0..stack.groups.len())
             .flat_map(|group| self.parts(&stack.groups[group].images).map(move |part| (group, part)))
             .collect();
-        let len = self.weight.len() + self.bias.map_or(0, <[f32]>::len);
         let mut sums = self.pool.take(jobs.len() * len);
-        let threads = if self.is_dense() { Threads::All } else { Threads::One };
-        sums.par_chunks_mut(len)
-            .zip(&jobs)
-            .with_min_len(if self.is_dense() { jobs.len() } else { 1 })
-            .for_each(|(sum, (_, images))| self.weights_of(x, g, images.clone(), sum, threads));
+        let run = |(sum, (_, images)): (&mut [f32], &(usize, Range<usize>))| {
+            self.weights_of(x, g, images.clone(), sum, Threads::One);
+        };
+        sums.par_chunks_mut(len).zip(&jobs).for_each(run);
         for (group, grad) in grads.iter_mut().enumerate() {
             let own = |(job, part): (&(usize, Range<usize>), _)| (job.0 == group).then_some(part);
             let parts: Vec<&[f32]> = jobs.iter().zip(sums.chunks(len)).filter_map(own).collect();
@@ -176,7 +181,7 @@ impl<'a> Conv<'a> {
     /// The images of a group in parts that are summed apart.
     fn parts(&self, images: &Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
         let images = images.clone();
-        let step = if self.is_dense() { images.len() } else { images.len().div_ceil(PARTS) };
+        let step = images.len().div_ceil(PARTS);
         images.clone().step_by(step.max(1)).map(move |first| first..(first + step).min(images.end))
     }
 

@@ -8,6 +8,7 @@
 //! | [`train_step`] | forward, backward, AdamW on equal lengths | torch |
 //! | [`mixed_step`] | the same on the lengths of the demo's four tasks | torch |
 //! | [`gramian`] | four task gradients kept apart, their inner products | torch |
+//! | [`conflict`] | steps of conflict methods on eight tasks | torchjd |
 //! | [`conv_step`] | forward, backward, AdamW of an image network | torch |
 //! | [`embed`] | texts to vectors, three mixes of lengths | sentence-transformers, onnxruntime |
 //! | [`latency`] | one short text, warm | onnxruntime |
@@ -15,6 +16,7 @@
 
 mod against;
 mod batch;
+mod conflict;
 mod conv_step;
 mod embed;
 mod gramian;
@@ -42,6 +44,7 @@ Examples:
   polytask bench train-step --length 128 --against torch
   polytask bench mixed-step --against torch
   polytask bench gramian --against torch
+  polytask bench conflict --against torchjd
   polytask bench conv-step --net resnet18 --against torch
   polytask bench embed --against sentence-transformers
   polytask bench embed --against onnxruntime --python venv/bin/python
@@ -70,6 +73,8 @@ enum What {
     MixedStep(mixed_step::Args),
     /// Inner products of the four tasks' gradients on the batch of mixed-step, no optimiser
     Gramian(gramian::Args),
+    /// Steps of conflict methods beside the plain step: what it costs to keep task gradients apart
+    Conflict(conflict::Args),
     /// A training step of an image network
     ConvStep(conv_step::Args),
     /// Texts to vectors, tokenisation included, on three mixes of lengths
@@ -85,6 +90,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         What::TrainStep(args) => train_step::run(args),
         What::MixedStep(args) => mixed_step::run(args),
         What::Gramian(args) => gramian::run(args),
+        What::Conflict(args) => conflict::run(args),
         What::ConvStep(args) => conv_step::run(args),
         What::Embed(args) => embed::run(args),
         What::Latency(args) => latency::run(args),
@@ -93,7 +99,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 }
 
 /// What every bench takes.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 struct Common {
     /// Folder of a model; all-MiniLM-L6-v2 from the cache otherwise
     #[arg(long)]

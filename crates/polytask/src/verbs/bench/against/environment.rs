@@ -30,6 +30,7 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("torch_batch.py", include_str!("../../../../peers/torch_batch.py")),
     ("torch_images.py", include_str!("../../../../peers/torch_images.py")),
     ("torch_step.py", include_str!("../../../../peers/torch_step.py")),
+    ("torchjd_conflict.py", include_str!("../../../../peers/torchjd_conflict.py")),
     ("torch_gramian.py", include_str!("../../../../peers/torch_gramian.py")),
     ("sentence_transformers_texts.py", include_str!("../../../../peers/sentence_transformers_texts.py")),
     ("onnxruntime_export.py", include_str!("../../../../peers/onnxruntime_export.py")),

@@ -32,7 +32,7 @@ use super::argument;
 use crate::output::{self, Outcome};
 
 /// How a comparison is made.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct Options {
     /// Python whose packages are used as they are; otherwise a virtual environment is made in the cache
     #[arg(long, requires = "against")]
