@@ -60,14 +60,14 @@ fn rows_of(batch: &StepBatch, sequences: &[u32]) -> usize {
     sequences.iter().map(|&s| batch.layout.length(s as usize)).sum()
 }
 
-/// Calls `put(index in [rows × width], value)` for each value of a cotangent.
-pub(crate) fn place(batch: &StepBatch, cotangent: &Cotangent, width: usize, mut put: impl FnMut(usize, f32)) {
-    let mut values = cotangent.values.iter();
+/// Lays a cotangent out over all rows of the batch, `[rows × width]`; rows it does not name stay as they are.
+pub(crate) fn place(batch: &StepBatch, cotangent: &Cotangent, width: usize, out: &mut [f32]) {
+    let mut from = 0;
     for &s in &cotangent.sequences {
         let rows = batch.layout.rows(s as usize);
-        (rows.start * width..rows.end * width)
-            .zip(values.by_ref().take(rows.len() * width))
-            .for_each(|(at, v)| put(at, *v));
+        let n = rows.len() * width;
+        out[rows.start * width..][..n].copy_from_slice(&cotangent.values[from..from + n]);
+        from += n;
     }
 }
 

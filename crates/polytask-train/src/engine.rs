@@ -9,7 +9,7 @@ use polytask_core::{Purpose, rng};
 use polytask_data::{Dataset, TextId};
 use polytask_nn::objective::{self, TaskInput};
 use polytask_nn::pooling::Pooling;
-use polytask_nn::trunk::sinks;
+use polytask_nn::trunk::{products, sinks};
 use polytask_nn::{Block, Cotangent, GradSink, Mode, Params, Saved, States, TaskGrad, Trunk};
 
 use crate::Result;
@@ -321,6 +321,30 @@ impl Engine<'_> {
         Ok(Jacobian { n: tasks.len(), width: spans.iter().map(ExactSizeIterator::len).sum(), values })
     }
 
+    /// Inner products of the gradients at the trunk's output; they are not copied where all tasks read the same
+    /// sequences.
+    pub fn representation_gramian(
+        &self,
+        batch: &StepBatch,
+        evaluation: &Evaluation,
+        tasks: &[usize],
+    ) -> Gramian {
+        let parts: Option<Vec<&PartGradient>> = tasks.iter().map(|&task| evaluation.part(task)).collect();
+        let same = |parts: &Vec<&PartGradient>| {
+            parts.windows(2).all(|pair| pair[0].cotangent.sequences == pair[1].cotangent.sequences)
+        };
+        match parts.filter(same) {
+            Some(parts) => {
+                let rows: Vec<&[f32]> = parts.iter().map(|part| &part.cotangent.values[..]).collect();
+                Gramian { n: rows.len(), values: products::pairs(&rows) }
+            }
+            None => {
+                let rows = self.representation_rows(batch, evaluation, tasks);
+                rows.gramian(0..rows.width)
+            }
+        }
+    }
+
     /// The gradients at the trunk's output, `[tasks, rows × d_hidden]`.
     pub fn representation_rows(
         &self,
@@ -333,7 +357,7 @@ impl Engine<'_> {
         let mut values = vec![0.0; tasks.len() * width];
         for (&task, row) in tasks.iter().zip(values.chunks_mut(width.max(1))) {
             if let Some(part) = evaluation.part(task) {
-                place(batch, &part.cotangent, d_hidden, |at, v| row[at] = v);
+                place(batch, &part.cotangent, d_hidden, row);
             }
         }
         Jacobian { n: tasks.len(), width, values }

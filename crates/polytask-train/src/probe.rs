@@ -147,8 +147,8 @@ impl<'a> StepProbe<'a> {
     }
 
     /// Remembers a task whose gradient is not finite inside the trunk; at the main place the loop finds it itself.
-    fn note_row(&mut self, at: At, task: usize, row: &[f32]) {
-        if row.iter().all(|v| v.is_finite()) {
+    fn note_row(&mut self, at: At, task: usize, is_finite: bool) {
+        if is_finite {
             return;
         }
         if at == At::default() {
@@ -225,7 +225,7 @@ impl<'a> StepProbe<'a> {
         self.note_broken(at, placed);
         let rows = self.rows_of(placed, self.tasks)?;
         for (i, &task) in self.tasks.iter().enumerate() {
-            self.note_row(at, task, rows.row(i));
+            self.note_row(at, task, all_finite(rows.row(i)));
         }
         Ok(rows)
     }
@@ -283,8 +283,13 @@ impl Probe for StepProbe<'_> {
 
     fn gramian(&mut self, at: At) -> Result<Gramian> {
         if self.space == GradientSpace::Representation {
-            let rows = self.rows(at)?;
-            let gramian = rows.gramian(0..rows.width);
+            let placed = self.place(at)?;
+            self.note_broken(at, &placed);
+            let gramian =
+                self.engine.representation_gramian(placed.batch, &placed.evaluation, self.tasks);
+            for (i, &task) in self.tasks.iter().enumerate() {
+                self.note_row(at, task, gramian.values[i * gramian.n + i].is_finite());
+            }
             self.note_gramian(at, &gramian);
             return Ok(gramian);
         }
@@ -331,7 +336,7 @@ impl Probe for StepProbe<'_> {
         self.note_broken(at, &placed);
         let loss = placed.evaluation.part(task).map_or(f64::NAN, |part| part.loss);
         let row = self.rows_of(&placed, &[task])?.values;
-        self.note_row(at, task, &row);
+        self.note_row(at, task, all_finite(&row));
         Ok(TaskGradient { loss, row, head: self.head_gradient(&placed, task)? })
     }
 
@@ -368,6 +373,10 @@ impl Probe for StepProbe<'_> {
         let task = self.tasks[i];
         [self.weights.heads[task].values.clone(), self.engine.own_values(self.weights.trunk, task)].concat()
     }
+}
+
+fn all_finite(values: &[f32]) -> bool {
+    values.iter().all(|v| v.is_finite())
 }
 
 /// A place in words.
