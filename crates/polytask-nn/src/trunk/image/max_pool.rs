@@ -1,5 +1,7 @@
 //! Max pooling over squares of two that do not overlap; a last odd row or column is left out.
 
+#![allow(clippy::inline_always)] // code must land in the caller that was compiled for wide vectors
+
 use rayon::prelude::*;
 
 use super::graph::Shape;
@@ -16,69 +18,83 @@ pub(super) struct MaxPool<'a> {
     pub(super) pool: &'a Pool,
 }
 
-/// The channels of the four pixels under a window.
-type Four<'a> = [&'a [f32]; 4];
+/// Channels handled at once: a full vector. Where a pixel has fewer left, what lies behind them is read too, and
+/// written over (outputs) or written as zeros (gradients) before its own turn comes.
+const LANES: usize = 16;
+
+/// Some channels of a pixel.
+type Lanes = [f32; LANES];
 
 impl MaxPool<'_> {
     /// The largest values of `n` images.
     pub(super) fn forward(&self, x: &[f32], n: usize) -> Buf {
         let mut y = self.pool.take(n * self.out.len());
-        let least = if self.relu { 0.0 } else { f32::NEG_INFINITY };
-        let c = self.out.channels;
         y.par_chunks_mut(self.out.len()).zip(x.par_chunks(self.from.len())).for_each(|(y, x)| {
             simd::wide(
                 #[inline(always)]
-                || {
-                    for (place, y) in y.chunks_exact_mut(c).enumerate() {
-                        let x: Four<'_> = self.starts(place).map(|at| &x[at..at + c]);
-                        for (k, y) in y.iter_mut().enumerate() {
-                            *y = larger(larger(larger(larger(least, x[0][k]), x[1][k]), x[2][k]), x[3][k]);
-                        }
-                    }
-                },
+                || self.largest(x, y),
             );
         });
         y
     }
 
+    #[inline(always)]
+    fn largest(&self, x: &[f32], y: &mut [f32]) {
+        let least = if self.relu { 0.0 } else { f32::NEG_INFINITY };
+        let c = self.out.channels;
+        for place in 0..self.out.places() {
+            let starts = self.starts(place);
+            for k in (0..c).step_by(LANES) {
+                let at = place * c + k;
+                let [a, b, d, e] = starts.map(|start| load(x, start + k));
+                let most: Lanes =
+                    std::array::from_fn(|l| larger(larger(larger(larger(least, a[l]), b[l]), d[l]), e[l]));
+                store(y, at, LANES.min(y.len() - at), &most);
+            }
+        }
+    }
+
     /// dL/dx from dL/dy: all of it to the first of the largest values. Where a ReLU cut, `g` is 0 already.
     pub(super) fn backward(&self, x: &Images<'_>, g: &[f32], n: usize) -> Buf {
         let mut dx = self.pool.take(n * self.from.len());
-        let c = self.out.channels;
         dx.par_chunks_mut(self.from.len()).zip(g.par_chunks(self.out.len())).enumerate().for_each(
             |(i, (dx, g))| {
-                let x = x.get(i);
-                // Windows cover all but a last odd row or column.
-                dx.fill(0.0);
                 simd::wide(
                     #[inline(always)]
-                    || {
-                        for (place, g) in g.chunks_exact(c).enumerate() {
-                            let starts = self.starts(place);
-                            let x: Four<'_> = starts.map(|at| &x[at..at + c]);
-                            let (above, below) = dx.split_at_mut(starts[2]);
-                            let (a, b) = above[starts[0]..starts[0] + 2 * c].split_at_mut(c);
-                            let (d, e) = below[..2 * c].split_at_mut(c);
-                            for k in 0..c {
-                                let most = larger(larger(larger(x[0][k], x[1][k]), x[2][k]), x[3][k]);
-                                let is_0 = x[0][k] == most;
-                                let is_1 = x[1][k] == most && !is_0;
-                                let is_2 = x[2][k] == most && !is_0 && !is_1;
-                                a[k] = if is_0 { g[k] } else { 0.0 };
-                                b[k] = if is_1 { g[k] } else { 0.0 };
-                                d[k] = if is_2 { g[k] } else { 0.0 };
-                                e[k] = if is_0 || is_1 || is_2 { 0.0 } else { g[k] };
-                            }
-                        }
-                    },
+                    || self.send_back(x.get(i), g, dx),
                 );
             },
         );
         dx
     }
 
+    #[inline(always)]
+    fn send_back(&self, x: &[f32], g: &[f32], dx: &mut [f32]) {
+        // Windows cover all but a last odd row or column.
+        if self.from.places() > 4 * self.out.places() {
+            dx.fill(0.0);
+        }
+        let c = self.out.channels;
+        for row in 0..self.out.height {
+            // The upper pixels of a row of windows, then the lower ones: zeros written behind a pixel lie ahead.
+            for lower in [false, true] {
+                for place in row * self.out.width..(row + 1) * self.out.width {
+                    let starts = self.starts(place);
+                    for k in (0..c).step_by(LANES) {
+                        let own = LANES.min(c - k);
+                        let to_each = shares(starts.map(|start| load(x, start + k)), load(g, place * c + k), own);
+                        let first = if lower { 2 } else { 0 };
+                        for at in [first, first + 1] {
+                            store(dx, starts[at] + k, LANES.min(dx.len() - starts[at] - k), &to_each[at]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     /// Where the pixels under a window start.
-    #[inline]
+    #[inline(always)]
     fn starts(&self, place: usize) -> [usize; 4] {
         let (y, x) = (place / self.out.width * 2, place % self.out.width * 2);
         let at = |y: usize, x: usize| (y * self.from.width + x) * self.from.channels;
@@ -86,8 +102,43 @@ impl MaxPool<'_> {
     }
 }
 
+/// What each of the four pixels under a window gets of `g`, for the first `own` channels; zeros behind them.
 #[inline(always)]
-#[allow(clippy::inline_always)] // it must land in code compiled for wide vectors
+fn shares([a, b, d, e]: [Lanes; 4], g: Lanes, own: usize) -> [Lanes; 4] {
+    let mut to_each = [[0.0; LANES]; 4];
+    for l in 0..LANES {
+        let most = larger(larger(larger(a[l], b[l]), d[l]), e[l]);
+        let g = if l < own { g[l] } else { 0.0 };
+        let (is_a, is_b, is_d) = (a[l] == most, b[l] == most, d[l] == most);
+        to_each[0][l] = if is_a { g } else { 0.0 };
+        to_each[1][l] = if is_b && !is_a { g } else { 0.0 };
+        to_each[2][l] = if is_d && !is_a && !is_b { g } else { 0.0 };
+        to_each[3][l] = if is_a || is_b || is_d { 0.0 } else { g };
+    }
+    to_each
+}
+
+/// Values from `at` on; zeros behind the last.
+#[inline(always)]
+fn load(values: &[f32], at: usize) -> Lanes {
+    if let Some(lanes) = values[at..].first_chunk() {
+        return *lanes;
+    }
+    let mut lanes = [0.0; LANES];
+    lanes[..values.len() - at].copy_from_slice(&values[at..]);
+    lanes
+}
+
+/// Writes the first `n` lanes.
+#[inline(always)]
+fn store(values: &mut [f32], at: usize, n: usize, lanes: &Lanes) {
+    match values[at..].first_chunk_mut() {
+        Some(to) if n == LANES => *to = *lanes,
+        _ => values[at..at + n].copy_from_slice(&lanes[..n]),
+    }
+}
+
+#[inline(always)]
 fn larger(a: f32, b: f32) -> f32 {
     if b > a { b } else { a }
 }

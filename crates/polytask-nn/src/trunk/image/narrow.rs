@@ -9,6 +9,7 @@
 
 use std::ops::Range;
 
+use pulp::bytemuck::cast_slice;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -275,11 +276,9 @@ impl Correlate<'_> {
                 }
             }
         }
-        for o in 0..OUT {
-            let out = &mut self.out[(group * OUT + o) * self.out_stride + place..][..n];
-            let out = S::as_mut_simd_f32s(out).0;
-            out[..V].copy_from_slice(&sums[o]);
-        }
+        let done = sums;
+        let out = &mut self.out[group * OUT * self.out_stride + place..];
+        spread(cast_slice(done.as_flattened()), n, out, self.out_stride);
         V
     }
 }
@@ -356,12 +355,28 @@ impl Products<'_> {
                 }
             }
         }
-        for o in 0..OUT.min(out.channels - first) {
-            for k in 0..K {
-                let at = (((first + o) * window.height + ky) * window.width + kx + k) * from.channels + c;
-                self.sum[at] = simd.reduce_sum_f32s(sums[o][k]);
-            }
-        }
+        let done = sums;
+        let lanes: &[f32] = cast_slice(done.as_flattened());
+        let taps = ((0..OUT).flat_map(|o| (0..K).map(move |k| (o, k)))).zip(lanes.chunks_exact(S::F32_LANES));
+        total(taps.filter(|((o, _), _)| first + o < out.channels), |(o, k), sum| {
+            let at = (((first + o) * window.height + ky) * window.width + kx + k) * from.channels + c;
+            self.sum[at] = sum;
+        });
         K
     }
+}
+
+/// Sums go through memory once, in functions of their own: read in a loop where they were made, they would be written
+/// to memory after every multiplication.
+#[inline(never)]
+fn spread(sums: &[f32], n: usize, out: &mut [f32], stride: usize) {
+    for (o, sums) in sums.chunks_exact(n).enumerate() {
+        out[o * stride..][..n].copy_from_slice(sums);
+    }
+}
+
+/// Adds up the lanes of sums; see [`spread`].
+#[inline(never)]
+fn total<'a, P>(sums: impl Iterator<Item = (P, &'a [f32])>, mut put: impl FnMut(P, f32)) {
+    sums.for_each(|(place, lanes)| put(place, lanes.iter().sum()));
 }
