@@ -48,16 +48,17 @@ impl GradSink for BlockWeighted<'_> {
         for grad in grads {
             let weight = self.weights[block].get(grad.task).copied().unwrap_or(0.0) as f32;
             let scaled = |values: &[f32]| values.iter().map(|v| v * weight).collect::<Vec<_>>();
-            match grad.grad {
-                BlockGrad::Dense(values) => {
-                    let one = TaskGrad { task: 0, grad: BlockGrad::Dense(&scaled(values)) };
-                    self.sum.block(block, &[one])?;
-                }
-                BlockGrad::Sparse { rows, width, values } => {
-                    let grad = BlockGrad::Sparse { rows, width, values: &scaled(values) };
-                    self.sum.block(block, &[TaskGrad { task: 0, grad }])?;
-                }
-            }
+            let values = scaled(match grad.grad {
+                BlockGrad::Dense(values)
+                | BlockGrad::Part { values, .. }
+                | BlockGrad::Sparse { values, .. } => values,
+            });
+            let grad = match grad.grad {
+                BlockGrad::Dense(_) => BlockGrad::Dense(&values),
+                BlockGrad::Part { first, .. } => BlockGrad::Part { first, values: &values },
+                BlockGrad::Sparse { rows, width, .. } => BlockGrad::Sparse { rows, width, values: &values },
+            };
+            self.sum.block(block, &[TaskGrad { task: 0, grad }])?;
         }
         Ok(())
     }

@@ -278,6 +278,9 @@ pub(crate) struct LayerView<S> {
 pub(crate) trait Cut: Sized {
     /// Takes the first `n` values away.
     fn cut(&mut self, n: usize) -> Self;
+
+    /// Whether values are left.
+    fn has_any(&self) -> bool;
 }
 
 impl<T> Cut for &[T] {
@@ -286,6 +289,10 @@ impl<T> Cut for &[T] {
         *self = rest;
         front
     }
+
+    fn has_any(&self) -> bool {
+        !self.is_empty()
+    }
 }
 
 impl<T> Cut for &mut [T] {
@@ -293,6 +300,10 @@ impl<T> Cut for &mut [T] {
         let (front, rest) = std::mem::take(self).split_at_mut(n);
         *self = rest;
         front
+    }
+
+    fn has_any(&self) -> bool {
+        !self.is_empty()
     }
 }
 
@@ -312,20 +323,33 @@ impl<S: Cut> EmbeddingView<S> {
 impl<S: Cut> LayerView<S> {
     /// Cuts a block's values.
     pub(crate) fn new(config: &BertConfig, mut values: S) -> Self {
+        let lower = values.cut(Self::lower_len(config));
+        Self::halves(config, (lower, values))
+    }
+
+    /// Parameters of the attention and what follows it up to its norm: a block's first ones.
+    pub(crate) fn lower_len(config: &BertConfig) -> usize {
+        let d = config.hidden_size;
+        4 * d * d + 6 * d
+    }
+
+    /// Cuts the values of the attention half and of the feed-forward half; an empty one has empty parts.
+    pub(crate) fn halves(config: &BertConfig, (mut lower, mut upper): (S, S)) -> Self {
         let (d, f) = (config.hidden_size, config.intermediate_size);
+        let (low, up) = (usize::from(lower.has_any()), usize::from(upper.has_any()));
         Self {
-            qkv_weight: values.cut(3 * d * d),
-            qkv_bias: values.cut(3 * d),
-            out_weight: values.cut(d * d),
-            out_bias: values.cut(d),
-            norm1_weight: values.cut(d),
-            norm1_bias: values.cut(d),
-            up_weight: values.cut(f * d),
-            up_bias: values.cut(f),
-            down_weight: values.cut(d * f),
-            down_bias: values.cut(d),
-            norm2_weight: values.cut(d),
-            norm2_bias: values.cut(d),
+            qkv_weight: lower.cut(low * 3 * d * d),
+            qkv_bias: lower.cut(low * 3 * d),
+            out_weight: lower.cut(low * d * d),
+            out_bias: lower.cut(low * d),
+            norm1_weight: lower.cut(low * d),
+            norm1_bias: lower.cut(low * d),
+            up_weight: upper.cut(up * f * d),
+            up_bias: upper.cut(up * f),
+            down_weight: upper.cut(up * d * f),
+            down_bias: upper.cut(up * d),
+            norm2_weight: upper.cut(up * d),
+            norm2_bias: upper.cut(up * d),
         }
     }
 }

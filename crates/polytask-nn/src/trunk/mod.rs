@@ -119,6 +119,13 @@ pub enum BlockGrad<'a, T = f32> {
         /// `[rows, width]`.
         values: &'a [T],
     },
+    /// Consecutive parameters of the block; the others come in other calls.
+    Part {
+        /// The first of them.
+        first: usize,
+        /// One value each.
+        values: &'a [T],
+    },
 }
 
 /// A block's gradient and the task it belongs to.
@@ -132,7 +139,8 @@ pub struct TaskGrad<'a, T = f32> {
 
 /// Receives gradients block by block.
 pub trait GradSink<T = f32>: Send {
-    /// Takes the gradients of all tasks that reach `block`, in ascending order of task; each block comes once.
+    /// Takes the gradients of all tasks that reach `block`, in ascending order of task; each block comes once, or once
+    /// in each of its parts.
     fn block(&mut self, block: usize, grads: &[TaskGrad<'_, T>]) -> Result<()>;
 }
 

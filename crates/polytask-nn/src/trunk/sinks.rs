@@ -99,7 +99,20 @@ impl<T: Real> Total<T> {
         match grad {
             BlockGrad::Dense(grad) => self.add_dense(weight, grad),
             BlockGrad::Sparse { rows, width, values } => self.add_rows(weight, rows, width, values),
+            BlockGrad::Part { first, values } => self.add_part(weight, first, values),
         }
+    }
+
+    fn add_part(&mut self, weight: T, first: usize, values: &[T]) {
+        self.values.resize(self.len, T::ZERO);
+        if self.state == (Reached::Nothing { stale: true }) {
+            self.values.fill(T::ZERO);
+        }
+        let part = &mut self.values[first..first + values.len()];
+        part.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK)).for_each(|(sum, grad)| {
+            sum.iter_mut().zip(grad).for_each(|(s, g)| *s += weight * *g);
+        });
+        self.state = Reached::All;
     }
 
     fn add_dense(&mut self, weight: T, grad: &[T]) {
@@ -144,6 +157,7 @@ fn union(a: &[u32], b: &[u32]) -> Vec<u32> {
 fn check_size<T>(len: usize, block: usize, grad: &TaskGrad<'_, T>) -> Result<()> {
     let fits = match grad.grad {
         BlockGrad::Dense(values) => values.len() == len,
+        BlockGrad::Part { first, values } => first + values.len() <= len,
         BlockGrad::Sparse { rows, width, values } => {
             let inside = rows.last().is_none_or(|&last| (last as usize + 1) * width <= len);
             values.len() == rows.len() * width && inside && rows.windows(2).all(|w| w[0] < w[1])
@@ -222,38 +236,39 @@ impl<T: Real> GradSink<T> for Gramian {
         let m = self.tasks;
         let products = &mut self.blocks[block];
         products.resize(m * m, 0.0);
-        let all = all_dense(grads).map(|rows| pairs(&rows));
+        let all = as_rows(grads).map(|rows| pairs(&rows));
         for (i, a) in grads.iter().enumerate() {
             for (j, b) in grads[..=i].iter().enumerate() {
                 let product = all.as_ref().map_or_else(|| inner(a.grad, b.grad), |p| p[i * grads.len() + j]);
-                products[a.task * m + b.task] = product;
-                products[b.task * m + a.task] = product;
+                products[a.task * m + b.task] += product;
+                if a.task != b.task {
+                    products[b.task * m + a.task] += product;
+                }
             }
         }
         Ok(())
     }
 }
 
-/// The gradients as rows when none of them is sparse.
-fn all_dense<'a, T: Real>(grads: &[TaskGrad<'a, T>]) -> Option<Vec<&'a [T]>> {
-    let dense = |grad: &TaskGrad<'a, T>| match grad.grad {
-        BlockGrad::Dense(values) => Some(values),
+/// The gradients as rows when they are of the same consecutive parameters.
+fn as_rows<'a, T: Real>(grads: &[TaskGrad<'a, T>]) -> Option<Vec<&'a [T]>> {
+    let runs = grads.iter().map(|grad| run(grad.grad)).collect::<Option<Vec<_>>>()?;
+    let same = |(first, values): &(usize, &[T])| *first == runs[0].0 && values.len() == runs[0].1.len();
+    runs.iter().all(same).then(|| runs.iter().map(|(_, values)| *values).collect())
+}
+
+/// Consecutive parameters: where they begin, and their values; none for rows of a table.
+fn run<T: Real>(grad: BlockGrad<'_, T>) -> Option<(usize, &[T])> {
+    match grad {
+        BlockGrad::Dense(values) => Some((0, values)),
+        BlockGrad::Part { first, values } => Some((first, values)),
         BlockGrad::Sparse { .. } => None,
-    };
-    grads.iter().map(dense).collect()
+    }
 }
 
 /// Inner product of two gradients of one block, summed in f64 in a fixed order.
 fn inner<T: Real>(a: BlockGrad<'_, T>, b: BlockGrad<'_, T>) -> f64 {
     match (a, b) {
-        (BlockGrad::Dense(a), BlockGrad::Dense(b)) => dot(a, b),
-        (BlockGrad::Sparse { rows, width, values }, BlockGrad::Dense(dense))
-        | (BlockGrad::Dense(dense), BlockGrad::Sparse { rows, width, values }) => {
-            let row = |(i, &row): (usize, &u32)| {
-                dot(&values[i * width..][..width], &dense[row as usize * width..][..width])
-            };
-            rows.iter().enumerate().map(row).sum()
-        }
         (
             BlockGrad::Sparse { rows, width, values },
             BlockGrad::Sparse { rows: other_rows, values: other, .. },
@@ -264,7 +279,21 @@ fn inner<T: Real>(a: BlockGrad<'_, T>, b: BlockGrad<'_, T>) -> f64 {
             };
             rows.iter().enumerate().filter_map(shared).sum()
         }
+        (BlockGrad::Sparse { rows, width, values }, other)
+        | (other, BlockGrad::Sparse { rows, width, values }) => {
+            let row = |(i, &row): (usize, &u32)| {
+                common((row as usize * width, &values[i * width..][..width]), run(other)?)
+            };
+            rows.iter().enumerate().filter_map(row).sum()
+        }
+        _ => run(a).zip(run(b)).and_then(|(a, b)| common(a, b)).unwrap_or(0.0),
     }
+}
+
+/// The inner product over the parameters that both runs have.
+fn common<T: Real>(a: (usize, &[T]), b: (usize, &[T])) -> Option<f64> {
+    let (first, end) = (a.0.max(b.0), (a.0 + a.1.len()).min(b.0 + b.1.len()));
+    (first < end).then(|| dot(&a.1[first - a.0..end - a.0], &b.1[first - b.0..end - b.0]))
 }
 
 /// The Jacobian: one row per task, the parameters of the blocks from `lowest` up, in block order.
@@ -339,6 +368,9 @@ impl<T: Real> GradSink<T> for Rows<T> {
             let row = &mut self.values[grad.task * self.width..][range.clone()];
             match grad.grad {
                 BlockGrad::Dense(values) => row.copy_from_slice(values),
+                BlockGrad::Part { first, values } => {
+                    row[first..first + values.len()].copy_from_slice(values);
+                }
                 BlockGrad::Sparse { rows, width, values } => {
                     for (&r, values) in rows.iter().zip(values.chunks_exact(width.max(1))) {
                         row[r as usize * width..][..width].copy_from_slice(values);
@@ -404,6 +436,35 @@ mod tests {
         sum.reset(&[1.0]);
         sum.block(0, &[TaskGrad { task: 0, grad: TABLE_A }]).unwrap();
         assert_eq!(sum.gradient(0).unwrap(), [1.0, 2.0, 0.0, 0.0, 3.0, 4.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn parts_of_a_block_are_the_block() {
+        let values = [[1.0, 2.0, 3.0], [-1.0, 0.5, 4.0]];
+        let whole = |sink: &mut dyn GradSink| {
+            let grad = |task: usize| TaskGrad { task, grad: BlockGrad::Dense(&values[task]) };
+            sink.block(1, &[grad(0), grad(1)]).unwrap();
+        };
+        let parts = |sink: &mut dyn GradSink| {
+            for span in [2..3, 0..2] {
+                let part = |task: usize| BlockGrad::Part { first: span.start, values: &values[task][span.clone()] };
+                sink.block(1, &[0, 1].map(|task| TaskGrad { task, grad: part(task) })).unwrap();
+            }
+        };
+        let (mut a, mut b) = (Sum::new(&layout(), &[2.0, 3.0]), Sum::new(&layout(), &[2.0, 3.0]));
+        (whole(&mut a), parts(&mut b));
+        assert_eq!(a.gradient(1), b.gradient(1));
+        b.reset(&[2.0, 3.0]);
+        parts(&mut b);
+        assert_eq!(a.gradient(1), b.gradient(1), "after a reset");
+        let (mut a, mut b) = (Gramian::new(2, 2), Gramian::new(2, 2));
+        (whole(&mut a), parts(&mut b));
+        assert_eq!(a, b);
+        let (mut a, mut b) = (Rows::new(&layout(), 2, 0), Rows::new(&layout(), 2, 0));
+        (whole(&mut a), parts(&mut b));
+        assert_eq!(a, b);
+        let outside = BlockGrad::Part { first: 2, values: &[1.0, 1.0] };
+        assert!(a.block(1, &[TaskGrad { task: 0, grad: outside }]).is_err());
     }
 
     #[test]

@@ -218,7 +218,13 @@ impl<T: Real> GradSink<T> for Calls {
             }
             assert_eq!(matches!(grad.grad, BlockGrad::Sparse { .. }), block == 0);
         }
-        self.0.push((block, grads.iter().map(|grad| grad.task).collect()));
+        let tasks: Vec<usize> = grads.iter().map(|grad| grad.task).collect();
+        // A block may come in parts, one after the other, of the same tasks.
+        let is_part = matches!(grads.first().map(|grad| grad.grad), Some(BlockGrad::Part { .. }));
+        match self.0.last() {
+            Some((last, of)) if is_part && *last == block => assert_eq!(*of, tasks),
+            _ => self.0.push((block, tasks)),
+        }
         Ok(())
     }
 }

@@ -107,17 +107,16 @@ pub(super) fn backward(
     stack.groups.par_iter().map(group_grad).collect()
 }
 
-/// Row-sparse gradients of the word table, sent to the sink.
-pub(super) fn words_backward(
+/// Row-sparse gradients of the word table, sent to the sink; `stacks` with their dL/d word vectors.
+pub(super) fn words_backward<'a>(
     config: &BertConfig,
     batch: &PackedBatch,
     pool: &Pool,
-    stack: &Stack,
-    g: &[f32],
+    stacks: impl Iterator<Item = (&'a Stack, &'a [f32])>,
     sink: &mut dyn GradSink<f32>,
 ) -> Result<()> {
     let d = config.hidden_size;
-    let sparse = |group: &super::stack::Group| {
+    let sparse = |(stack, g, group): &(&Stack, &[f32], &super::stack::Group)| {
         let mut order: Vec<(u32, u32)> =
             group.rows.clone().map(|row| (batch.ids[stack.rows[row] as usize], row as u32)).collect();
         order.sort_unstable();
@@ -131,11 +130,13 @@ pub(super) fn words_backward(
         }
         (ids, sums)
     };
-    let grads: Vec<(Vec<u32>, Buf)> = stack.groups.par_iter().map(sparse).collect();
+    let groups: Vec<_> =
+        stacks.flat_map(|(stack, g)| stack.groups.iter().map(move |group| (stack, g, group))).collect();
+    let grads: Vec<(Vec<u32>, Buf)> = groups.par_iter().map(sparse).collect();
     let grads: Vec<TaskGrad<'_>> = grads
         .iter()
-        .zip(&stack.groups)
-        .map(|((rows, values), group)| TaskGrad {
+        .zip(&groups)
+        .map(|((rows, values), (_, _, group))| TaskGrad {
             task: group.task,
             grad: BlockGrad::Sparse { rows, width: d, values },
         })

@@ -8,18 +8,18 @@ mod embedding;
 mod groups;
 mod layer;
 mod stack;
+mod sweep;
 
 use polytask_core::PackedBatch;
 use rayon::prelude::*;
 
 use self::groups::Group;
 use self::layer::{Kept, LayerContext, LayerPanels};
-use self::stack::Stack;
 use super::bert::{BertConfig, FIRST_LAYER};
 use super::check::{self, Sizes, shape};
 use super::kernels::Threads;
 use super::pool::{Buf, Pool};
-use super::{BlockGrad, Cotangent, GradSink, LaidOut, Mode, Saved, States, TaskGrad, Trunk};
+use super::{Cotangent, GradSink, LaidOut, Mode, Saved, States, Trunk};
 use crate::Result;
 use crate::params::{Block, Params};
 
@@ -161,47 +161,6 @@ impl Packed {
         check::batch(&self.config, batch)?;
         check::mode(&self.config, mode)
     }
-
-    /// The backward through one block: feeds the sink, returns dL/d(states below) when `below`.
-    fn backward(
-        &self,
-        (span, saved): (Span, &PackedSaved),
-        (block, below): (usize, bool),
-        stack: &Stack,
-        mut g: Buf,
-        sink: &mut dyn GradSink<f32>,
-    ) -> Result<Option<Buf>> {
-        let (values, batch, mode) = (span.values(block), &saved.batch, &saved.mode);
-        let (grads, g) = match &saved.blocks[block - mode.lowest] {
-            Kept::Words => {
-                embedding::words_backward(&self.config, batch, &self.pool, stack, &g, sink)?;
-                return Ok(None);
-            }
-            Kept::Embeddings(norm) => {
-                let kept = (norm, stack);
-                let grads = embedding::backward(&self.config, values, batch, mode, &self.pool, kept, &mut g);
-                (grads, Some(g))
-            }
-            Kept::Layer(layer) => {
-                let grads = self.context(batch, mode, block).backward(values, layer, stack, g, below);
-                (grads.params, grads.input)
-            }
-            Kept::Input(input) => {
-                let place = self.context(batch, mode, block);
-                let (layer, _) = place.forward(values, self.below(batch, input, 0), true);
-                let grads = place.backward(values, &layer, stack, g, below);
-                (grads.params, grads.input)
-            }
-        };
-        let tasks: Vec<TaskGrad<'_>> = stack
-            .groups
-            .iter()
-            .zip(&grads)
-            .map(|(group, grad)| TaskGrad { task: group.task, grad: BlockGrad::Dense(grad) })
-            .collect();
-        sink.block(block, &tasks)?;
-        Ok(g)
-    }
 }
 
 impl Trunk<f32> for Packed {
@@ -330,71 +289,6 @@ impl Packed {
         check::cotangents(self.config.hidden_size, &saved.batch.layout(), cotangents)?;
         rayon::scope(|_| self.sweep(span, saved, cotangents, sink, below))
     }
-
-    /// Sends cotangents down block by block; with `below`, what arrives below the last one.
-    fn sweep(
-        &self,
-        span: Span,
-        saved: &PackedSaved,
-        cotangents: &[Cotangent],
-        sink: &mut dyn GradSink<f32>,
-        below: bool,
-    ) -> Result<Vec<Cotangent>> {
-        let mut active: Vec<&Cotangent> = cotangents.iter().collect();
-        active.sort_by_key(|cotangent| cotangent.task);
-        let mut stack = Stack::new(&saved.batch, &active);
-        let mut g = embedding::stack_values(&self.pool, &active);
-        for block in (saved.mode.lowest..span.end()).rev() {
-            if active.iter().any(|cotangent| cotangent.lowest > block) {
-                (stack, g) = self.restrict(saved, &mut active, block, &g);
-            }
-            if active.is_empty() {
-                break;
-            }
-            let deeper = block > saved.mode.lowest && active.iter().any(|cotangent| cotangent.lowest < block);
-            let is_last = below && block == saved.mode.lowest;
-            match self.backward((span, saved), (block, deeper || is_last), &stack, g, sink)? {
-                Some(next) if deeper => g = next,
-                Some(next) if is_last => return Ok(unstack(&active, &next)),
-                _ => break,
-            }
-        }
-        Ok(Vec::new())
-    }
-
-    /// Leaves out the cotangents that stop above `block`.
-    fn restrict(
-        &self,
-        saved: &PackedSaved,
-        active: &mut Vec<&Cotangent>,
-        block: usize,
-        g: &[f32],
-    ) -> (Stack, Buf) {
-        let kept = |cotangent: &Cotangent| cotangent.lowest <= block;
-        let n = active.iter().filter(|c| kept(c)).map(|c| c.values.len()).sum();
-        let mut next = self.pool.take(n);
-        let (mut from, mut to) = (0, 0);
-        for cotangent in active.iter() {
-            let len = cotangent.values.len();
-            if kept(cotangent) {
-                next[to..to + len].copy_from_slice(&g[from..from + len]);
-                to += len;
-            }
-            from += len;
-        }
-        active.retain(|cotangent| kept(cotangent));
-        (Stack::new(&saved.batch, active), next)
-    }
-}
-
-/// Cotangents with the stacked values.
-fn unstack(active: &[&Cotangent], mut g: &[f32]) -> Vec<Cotangent> {
-    let mut cut = |cotangent: &&Cotangent| {
-        let (own, rest) = g.split_at(cotangent.values.len());
-        g = rest;
-        Cotangent { values: own.to_vec(), sequences: cotangent.sequences.clone(), ..**cotangent }
-    };
-    active.iter().map(&mut cut).collect()
 }
 
 #[cfg(test)]

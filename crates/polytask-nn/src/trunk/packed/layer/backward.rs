@@ -12,33 +12,17 @@ use super::super::attention::Attention;
 use super::super::stack::{Group, Stack};
 use super::{LayerContext, LayerSaved, NormSaved};
 
-/// A layer's gradients.
-pub(in crate::trunk) struct LayerGrads {
-    /// Per group, one value per parameter of the block.
-    pub(in crate::trunk) params: Vec<Buf>,
-    /// dL/d input on the stacked rows, when asked for.
-    pub(in crate::trunk) input: Option<Buf>,
-}
-
 impl LayerContext<'_> {
-    /// Gradients from `g` = dL/d output on the stacked rows.
-    pub(in crate::trunk) fn backward(
-        &self,
-        values: &[f32],
-        saved: &LayerSaved,
-        stack: &Stack,
-        g: Buf,
-        below: bool,
-    ) -> LayerGrads {
-        let view = LayerView::new(self.config, values);
-        let mut params: Vec<Buf> = stack.groups.iter().map(|_| self.pool.take(values.len())).collect();
-        let g = self.feed_forward_backward(&view, saved, stack, g, &mut params);
-        let input = self.attention_backward(&view, saved, stack, g, below, &mut params);
-        LayerGrads { params, input }
+    /// Parameters of the attention half: a block's first ones.
+    pub(in crate::trunk) fn half(&self) -> usize {
+        LayerView::<&[f32]>::lower_len(self.config)
     }
 
-    /// The half above the attention: gradient at its input.
-    fn feed_forward_backward(
+    /// The half above the attention, from `g` = dL/d output on the stacked rows: gradient at its input.
+    ///
+    /// # Shapes
+    /// `params`: per group, one value per parameter of this half.
+    pub(in crate::trunk) fn feed_forward_backward(
         &self,
         view: &LayerView<&[f32]>,
         saved: &LayerSaved,
@@ -53,7 +37,7 @@ impl LayerContext<'_> {
             norm_backward_rows(pool, stack, &saved.norm2, view.norm2_weight, drop, &mut g, Some(&mut branch));
         let mut d_wide = self.back(&branch, view.down_weight, f, None);
         let (active, up_bias) = self.activation_backward(saved, stack, &mut d_wide);
-        self.each(stack, params, |group, grad| {
+        self.each_upper(stack, params, |group, grad| {
             outer(grad.down_weight, group, &branch, &active, d);
             Stack::reduce(group, &norm, 3 * d, 0, grad.norm2_weight);
             Stack::reduce(group, &norm, 3 * d, d, grad.norm2_bias);
@@ -63,12 +47,15 @@ impl LayerContext<'_> {
         // Back to the pool before the next ones are taken.
         drop_all((active, norm, up_bias, branch));
         let middle = stack.gather(pool, &saved.middle, d);
-        self.each(stack, params, |group, grad| outer(grad.up_weight, group, &d_wide, &middle, f));
+        self.each_upper(stack, params, |group, grad| outer(grad.up_weight, group, &d_wide, &middle, f));
         self.back(&d_wide, view.up_weight, d, Some(g))
     }
 
-    /// The attention half: gradient at the layer's input when there is something `below`.
-    fn attention_backward(
+    /// The attention half: gradient at the layer's input when there is something `below`, else of no meaning.
+    ///
+    /// # Shapes
+    /// `params`: per group, one value per parameter of this half.
+    pub(in crate::trunk) fn attention_backward(
         &self,
         view: &LayerView<&[f32]>,
         saved: &LayerSaved,
@@ -76,7 +63,7 @@ impl LayerContext<'_> {
         mut g: Buf,
         below: bool,
         params: &mut [Buf],
-    ) -> Option<Buf> {
+    ) -> Buf {
         let (pool, d, n) = (self.pool, self.config.hidden_size, stack.n_rows());
         let mut branch = pool.take(n * d);
         let drop = self.drop(Site::AttentionOut);
@@ -89,7 +76,7 @@ impl LayerContext<'_> {
         attention.backward(&saved.log_sums, stack, &d_context, &mut d_qkv);
         let qkv_bias = stack.sum_rows(pool, &d_qkv, 3 * d);
         let input = stack.gather(pool, &saved.input, d);
-        self.each(stack, params, |group, grad| {
+        self.each_lower(stack, params, |group, grad| {
             outer(grad.out_weight, group, &branch, &context, d);
             outer(grad.qkv_weight, group, &d_qkv, &input, 3 * d);
             Stack::reduce(group, &norm, 3 * d, 0, grad.norm1_weight);
@@ -97,13 +84,20 @@ impl LayerContext<'_> {
             Stack::reduce(group, &norm, 3 * d, 2 * d, grad.out_bias);
             Stack::reduce(group, &qkv_bias, 3 * d, 0, grad.qkv_bias);
         });
-        below.then(|| self.back(&d_qkv, view.qkv_weight, d, Some(g)))
+        if below { self.back(&d_qkv, view.qkv_weight, d, Some(g)) } else { g }
     }
 
-    /// Runs `f` on the parts of every group's gradient.
-    fn each(&self, stack: &Stack, params: &mut [Buf], f: impl Fn(&Group, LayerView<&mut [f32]>)) {
+    /// Runs `f` on the parts of every group's gradient of the upper half.
+    fn each_upper(&self, stack: &Stack, params: &mut [Buf], f: impl Fn(&Group, LayerView<&mut [f32]>)) {
         for (group, grad) in stack.groups.iter().zip(params) {
-            f(group, LayerView::new(self.config, &mut **grad));
+            f(group, LayerView::halves(self.config, (&mut [], &mut **grad)));
+        }
+    }
+
+    /// The same of the lower half.
+    fn each_lower(&self, stack: &Stack, params: &mut [Buf], f: impl Fn(&Group, LayerView<&mut [f32]>)) {
+        for (group, grad) in stack.groups.iter().zip(params) {
+            f(group, LayerView::halves(self.config, (&mut **grad, &mut [])));
         }
     }
 
