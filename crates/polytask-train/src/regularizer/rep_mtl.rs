@@ -104,12 +104,6 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
             range: Range::Real { min: 0.0, max: f64::INFINITY },
         },
         ParamInfo {
-            name: "difference",
-            about: "step of the central differences, as a share of the size of the states",
-            default: "1e-2",
-            range: Range::Positive,
-        },
-        ParamInfo {
             name: "through_saliencies",
             about: "whether gradients flow through the saliencies; without them both terms are constants",
             default: "true",
@@ -137,7 +131,6 @@ struct RepMtl {
     absolute: bool,
     positive_in_denominator: bool,
     floor: f64,
-    difference: f64,
 }
 
 fn make(choice: &Choice) -> Result<Box<dyn Regularizer>> {
@@ -157,7 +150,6 @@ fn make(choice: &Choice) -> Result<Box<dyn Regularizer>> {
         absolute: choice.param(&INFO, "channel_mean") == "absolute",
         positive_in_denominator: flag("positive_in_denominator"),
         floor: real("floor"),
-        difference: real("difference"),
     }))
 }
 
@@ -171,10 +163,6 @@ pub(crate) fn reading(choice: &Choice) -> (bool, bool) {
 impl Regularizer for RepMtl {
     fn log_losses(&self) -> bool {
         self.log_losses
-    }
-
-    fn difference(&self) -> f64 {
-        self.difference
     }
 
     fn penalty(&self, saliencies: &Saliencies, epoch: u64) -> Penalty {
