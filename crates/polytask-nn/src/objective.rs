@@ -130,12 +130,7 @@ pub fn second_order<T: Real>(
         return Err(shape("head", &found, &format!("{}, one per value of z", input.z.len())));
     }
     let direction = leaf(direction, input.width)?;
-    backward(block, input, |weights, z| {
-        let Some(slope) = slope_graph(head, weights, loss, (z, &direction), input)? else { return Ok(None) };
-        let Some(eps) = log else { return Ok(Some(slope)) };
-        let value = graph(head, weights, loss, z, input)?;
-        value.map(|value| Ok((slope / (value + eps)?)?)).transpose()
-    })
+    backward(block, input, |weights, z| slope_graph(head, weights, loss, (z, &direction), input, log))
 }
 
 /// The value of a graph on the head's parameters and `z`, and its gradients; all 0 where there is no graph.
@@ -216,21 +211,27 @@ fn graph<T: Real>(
     loss.loss(&output, &input.target, &row_weights(input))
 }
 
-/// How the loss changes as `z` moves along a direction, as a graph; `None` when no target is known.
+/// How the objective of [`second_order`] changes as `z` moves along a direction, as a graph; `None` when no target is
+/// known.
 fn slope_graph<T: Real>(
     head: &dyn Head,
     weights: &[Tensor],
     loss: &dyn LossFn,
     (z, direction): (&Tensor, &Tensor),
     input: &TaskInput<T>,
+    log: Option<f64>,
 ) -> Result<Option<Tensor>> {
     if input.inputs.iter().any(Vec::is_empty) {
         return Ok(None);
     }
-    let (inputs, pairing) = (select(z, &input.inputs)?, input.target.pairing());
+    let (target, rows) = (&input.target, row_weights(input));
+    let (inputs, pairing) = (select(z, &input.inputs)?, target.pairing());
     let d_output = head.jvp(weights, &inputs, &select(direction, &input.inputs)?, pairing)?;
     let output = head.output(weights, &inputs, pairing)?;
-    loss.jvp(&output, &d_output, &input.target, &row_weights(input))
+    let Some(slope) = loss.jvp(&output, &d_output, target, &rows)? else { return Ok(None) };
+    let Some(eps) = log else { return Ok(Some(slope)) };
+    let value = loss.loss(&output, target, &rows)?;
+    value.map(|value| Ok((slope / (value + eps)?)?)).transpose()
 }
 
 fn row_weights<T>(input: &TaskInput<T>) -> Cow<'_, [f32]> {
