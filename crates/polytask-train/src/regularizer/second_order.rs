@@ -6,8 +6,7 @@
 //! and one backward through all of it is what a double backward gives, kinks held fixed.
 //!
 //! All in f64: a term's slopes are largest where saliencies are smallest, as at samples that are fitted well. A
-//! difference of two gradients would have to use one step for all of them, at which the former cross kinks of the head
-//! and the others drown in rounding.
+//! difference of two gradients would have to use one step for the whole batch, and crosses kinks of the head there.
 
 use polytask_nn::objective;
 use polytask_nn::{Block, States};
