@@ -3,8 +3,10 @@
 Run: python xtask/parity/rep_mtl.py > crates/polytask-train/tests/data/rep_mtl.json
 Made with Python 3.11, torch 2.15.0, numpy 2.4.6; float64 throughout.
 
-A small network: states Z of some samples (a leaf), three linear heads on them. `class` reads the mean over positions
-(cross-entropy), `number` too (mean squared error), `tags` reads every position (cross-entropy). The two terms are
+A small network: states Z of some samples (a leaf), three heads on them: linear, or with a hidden layer and ReLU.
+`class` reads the mean over positions or all of them end to end (cross-entropy), `number` too (mean squared error),
+`tags` reads every position (cross-entropy). The last case is fitted first: saliencies of samples then differ by
+orders of size, and so do the slopes of the terms. The two terms are
 written as the paper prints them, with the C x C matrices that the program under test never builds; PyTorch
 differentiates the whole objective through the saliencies.
 
@@ -84,17 +86,25 @@ def similarity(saliencies):
     return torch.stack(means).mean()
 
 
+def apply(head, rows):
+    """Affine maps with ReLU between them; `head` is weight, bias, weight, bias, ..."""
+    for i in range(0, len(head), 2):
+        rows = (rows if i == 0 else F.relu(rows)) @ head[i].T + head[i + 1]
+    return rows
+
+
 def losses(case, states, heads):
     """Losses of the tasks, each the mean over its rows."""
     out = {}
     for name, task in case["tasks"].items():
-        weight, bias = heads[name]
         rows = [states[b] for b in task["samples"]]
         if name == "tags":
             rows = torch.cat(rows)
+        elif case["pooling"] == "flatten":
+            rows = torch.stack([row.flatten() for row in rows])
         else:
             rows = torch.stack([row.mean(0) for row in rows])
-        outputs = rows @ weight.T + bias
+        outputs = apply(heads[name], rows)
         if name == "number":
             out[name] = F.mse_loss(outputs, torch.tensor(task["target"], dtype=torch.float64).reshape(outputs.shape))
         else:
@@ -122,10 +132,9 @@ def solve(case):
     total = sum(objectives.values()) + options["tsr"] * first + options["csa"] * second
     parameters = [p for head in heads.values() for p in head]
     grads = torch.autograd.grad(total, states + parameters)
-    by_head = {}
-    for i, name in enumerate(heads):
-        weight, bias = grads[len(states) + 2 * i : len(states) + 2 * i + 2]
-        by_head[name] = weight.flatten().tolist() + bias.tolist()
+    by_head, rest = {}, list(grads[len(states) :])
+    for name in heads:
+        by_head[name] = [v for _ in heads[name] for v in rest.pop(0).flatten().tolist()]
     case["tsr"], case["csa"] = first.item(), second.item()
     case["similarity"] = similarity(saliencies).item()
     case["by_states"] = [grad.flatten().tolist() for grad in grads[: len(states)]]
@@ -137,22 +146,44 @@ def head(outputs, width):
     return [normal(outputs, width, scale=0.5).tolist(), normal(outputs, scale=0.1).tolist()]
 
 
-def network(name, width, positions, samples, options):
+def fit(case, steps=80):
+    """Trains states and heads on the losses alone."""
+    states = [torch.tensor(z, dtype=torch.float64, requires_grad=True) for z in case["states"]]
+    heads = {
+        name: [torch.tensor(p, dtype=torch.float64, requires_grad=True) for p in task["head"]]
+        for name, task in case["tasks"].items()
+    }
+    optimiser = torch.optim.Adam(states + [p for head in heads.values() for p in head], 0.02)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        sum(losses(case, states, heads).values()).backward()
+        optimiser.step()
+    case["states"] = [z.tolist() for z in states]
+    for name, parameters in heads.items():
+        case["tasks"][name]["head"] = [p.tolist() for p in parameters]
+    return case
+
+
+def network(name, width, positions, samples, options, hidden=None, pooling="mean"):
     tasks = {}
     for task, touched in samples.items():
         outputs = {"class": 4, "number": 2, "tags": 3}[task]
         rows = sum(positions[b] for b in touched) if task == "tags" else len(touched)
         if task == "number":
-            target = RNG.normal(size=rows * outputs).tolist()
+            # As f32, which the program under test keeps targets in.
+            target = RNG.normal(size=rows * outputs).astype(np.float32).tolist()
         else:
             target = RNG.integers(0, outputs, rows).tolist()
-        tasks[task] = {"samples": touched, "target": target, "head": head(outputs, width)}
+        d_in = width * positions[0] if pooling == "flatten" and task != "tags" else width
+        layers = head(outputs, d_in) if hidden is None else head(hidden, d_in) + head(outputs, hidden)
+        tasks[task] = {"samples": touched, "target": target, "head": layers}
     default = {
         "tsr": 0.9, "csa": 0.9, "tau": 0.2, "log_losses": True, "channel_mean": "signed",
         "positive_in_denominator": False,
     }
     states = [normal(n, width).tolist() for n in positions]
-    return {"name": name, "width": width, "states": states, "tasks": tasks, "options": default | options}
+    case = {"name": name, "width": width, "states": states, "tasks": tasks, "options": default | options}
+    return case | {"pooling": pooling}
 
 
 def cases():
@@ -168,6 +199,11 @@ def cases():
     yield network("positive in the denominator", 5, [3] * 4, everywhere, {"positive_in_denominator": True, "tau": 0.1})
     yield network("one position", 6, [1] * 4, {"class": four, "number": four}, {})
     yield network("partial labels, lengths that differ", 4, [3, 1, 5, 2, 4], some, {})
+    yield network("a hidden layer", 5, [3] * 4, everywhere, {}, hidden=6)
+    maps = {"class": four, "number": four}
+    yield network("a hidden layer on maps", 3, [4] * 4, maps, {}, hidden=6, pooling="flatten")
+    eight = list(range(8))
+    yield fit(network("fitted, a hidden layer on maps", 3, [4] * 8, {"class": eight, "number": eight}, {}, 6, "flatten"))
 
 
 if __name__ == "__main__":

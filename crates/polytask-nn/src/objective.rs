@@ -4,6 +4,8 @@
 //! gradient and dL/dz, from which the trunk's cotangent is made. An unknown target contributes nothing: neither
 //! to the sum nor to the weights it is divided by.
 
+use std::borrow::Cow;
+
 use candle_core::{Device, Tensor, Var};
 
 use crate::heads::{Head, Pairing};
@@ -103,11 +105,45 @@ pub fn gradient<T: Real>(
     input: &TaskInput<T>,
 ) -> Result<TaskGradient<T>> {
     check(head, block, input)?;
+    backward(block, input, |weights, z| graph(head, weights, loss, z, input))
+}
+
+/// The gradients of `⟨dF/dz, direction⟩`, exact second derivatives: F is the loss, or `log(loss + ε)` where `log` is ε.
+/// The number that comes as loss is the inner product itself.
+///
+/// The inner product is how F changes as `z` moves along `direction`; written out as a graph (forward mode), one
+/// backward gives what a double backward would. What is cut at a kink stays cut.
+///
+/// # Shapes
+/// `direction`: as `input.z`.
+pub fn second_order<T: Real>(
+    head: &dyn Head,
+    block: &Block<T>,
+    loss: &dyn LossFn,
+    input: &TaskInput<T>,
+    direction: &[T],
+    log: Option<f64>,
+) -> Result<TaskGradient<T>> {
+    check(head, block, input)?;
+    if direction.len() != input.z.len() {
+        let found = format!("a direction of {} values", direction.len());
+        return Err(shape("head", &found, &format!("{}, one per value of z", input.z.len())));
+    }
+    let direction = leaf(direction, input.width)?;
+    backward(block, input, |weights, z| slope_graph(head, weights, loss, (z, &direction), input, log))
+}
+
+/// The value of a graph on the head's parameters and `z`, and its gradients; all 0 where there is no graph.
+fn backward<T: Real>(
+    block: &Block<T>,
+    input: &TaskInput<T>,
+    graph: impl FnOnce(&[Tensor], &Tensor) -> Result<Option<Tensor>>,
+) -> Result<TaskGradient<T>> {
     let z = Var::from_tensor(&leaf(&input.z, input.width)?)?;
     let tensors = tensors(block)?.iter().map(Var::from_tensor).collect::<Result<Vec<_>, _>>()?;
     let weights: Vec<Tensor> = tensors.iter().map(|var| var.as_tensor().clone()).collect();
     let zeros = |n: usize| vec![T::ZERO; n];
-    let Some(value) = graph(head, &weights, loss, z.as_tensor(), input)? else {
+    let Some(value) = graph(&weights, z.as_tensor())? else {
         return Ok(TaskGradient { loss: 0.0, d_z: zeros(input.z.len()), d_head: zeros(block.values.len()) });
     };
     let store = value.backward()?;
@@ -172,14 +208,38 @@ fn graph<T: Real>(
         return Ok(None);
     }
     let output = head.output(weights, &select(z, &input.inputs)?, input.target.pairing())?;
-    let ones;
-    let row_weights = if input.weights.is_empty() {
-        ones = vec![1.0; input.target.n_rows()];
-        &ones
+    loss.loss(&output, &input.target, &row_weights(input))
+}
+
+/// How the objective of [`second_order`] changes as `z` moves along a direction, as a graph; `None` when no target is
+/// known.
+fn slope_graph<T: Real>(
+    head: &dyn Head,
+    weights: &[Tensor],
+    loss: &dyn LossFn,
+    (z, direction): (&Tensor, &Tensor),
+    input: &TaskInput<T>,
+    log: Option<f64>,
+) -> Result<Option<Tensor>> {
+    if input.inputs.iter().any(Vec::is_empty) {
+        return Ok(None);
+    }
+    let (target, rows) = (&input.target, row_weights(input));
+    let (inputs, pairing) = (select(z, &input.inputs)?, target.pairing());
+    let d_output = head.jvp(weights, &inputs, &select(direction, &input.inputs)?, pairing)?;
+    let output = head.output(weights, &inputs, pairing)?;
+    let Some(slope) = loss.jvp(&output, &d_output, target, &rows)? else { return Ok(None) };
+    let Some(eps) = log else { return Ok(Some(slope)) };
+    let value = loss.loss(&output, target, &rows)?;
+    value.map(|value| Ok((slope / (value + eps)?)?)).transpose()
+}
+
+fn row_weights<T>(input: &TaskInput<T>) -> Cow<'_, [f32]> {
+    if input.weights.is_empty() {
+        Cow::Owned(vec![1.0; input.target.n_rows()])
     } else {
-        &input.weights
-    };
-    loss.loss(&output, &input.target, row_weights)
+        Cow::Borrowed(&input.weights)
+    }
 }
 
 /// The rows of `z` each input reads; no copy where an input reads all of them in order.

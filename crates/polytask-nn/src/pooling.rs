@@ -150,14 +150,23 @@ impl Pooling {
     /// # Shapes
     /// `states`: `[rows, d_hidden]` → `[sequences, width]`.
     pub fn forward<T: Real>(&self, states: &States<T>, layout: &Layout) -> States<T> {
+        self.jvp(states, states, layout)
+    }
+
+    /// How the vectors change as the states move along `direction`: every mode is linear once the largest values of
+    /// columns are found.
+    ///
+    /// # Shapes
+    /// `states`, `direction`: `[rows, d_hidden]` → `[sequences, width]`.
+    pub fn jvp<T: Real>(&self, states: &States<T>, direction: &States<T>, layout: &Layout) -> States<T> {
         let (d, n_rows) = (states.width, rows_of(layout));
         let width = self.columns(d, n_rows);
         let mut values = vec![T::ZERO; layout.n_sequences() * width];
         values.par_chunks_mut(width.max(1)).enumerate().for_each(|(s, pooled)| {
             let rows = layout.rows(s);
-            let x = &states.values[rows.start * d..rows.end * d];
+            let at = rows.start * d..rows.end * d;
             for (mode, out) in self.parts(pooled, d, n_rows) {
-                pool(mode, x, d, out);
+                pool(mode, &states.values[at.clone()], &direction.values[at.clone()], d, out);
             }
         });
         States { values, width }
@@ -214,8 +223,9 @@ fn rows_of(layout: &Layout) -> usize {
     if layout.n_sequences() == 0 { 1 } else { layout.length(0) }
 }
 
-/// One mode on one sequence: `x` `[n, d]` → `out` `[d]` (`[n · d]` flat), which comes as zeros.
-fn pool<T: Real>(mode: PoolMode, x: &[T], d: usize, out: &mut [T]) {
+/// One mode on one sequence: `x` `[n, d]` → `out` `[d]` (`[n · d]` flat), which comes as zeros; the largest values are
+/// sought among `states` `[n, d]`.
+fn pool<T: Real>(mode: PoolMode, states: &[T], x: &[T], d: usize, out: &mut [T]) {
     let n = x.len() / d.max(1);
     if n == 0 {
         return;
@@ -226,7 +236,7 @@ fn pool<T: Real>(mode: PoolMode, x: &[T], d: usize, out: &mut [T]) {
         PoolMode::Flatten => out.copy_from_slice(x),
         PoolMode::Max => {
             for (column, value) in out.iter_mut().enumerate() {
-                *value = x[highest(x, d, column)];
+                *value = x[highest(states, d, column)];
             }
         }
         _ => {
@@ -340,6 +350,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_direction_of_the_states_is_handed_on_as_the_backward_hands_gradients_back() {
+        let layout = layout(&[3, 0, 1, 4]);
+        let mut rng = Rng::new(2, Purpose::Bench, &[]);
+        let mut draws = |n: usize| (0..n).map(|_| rng.normal()).collect::<Vec<f64>>();
+        let [states, direction] = [0, 1].map(|_| States { values: draws(8 * 3), width: 3 });
+        let pooling = Pooling { modes: PoolMode::ALL.to_vec() };
+        let d_pooled = draws(4 * pooling.columns(3, 1));
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let forth = dot(&pooling.jvp(&states, &direction, &layout).values, &d_pooled);
+        let back = dot(&pooling.vjp(&states, &layout, &[0, 1, 2, 3], &d_pooled), &direction.values);
+        assert!((forth - back).abs() < 1e-12 && forth.abs() > 1e-3, "{forth} {back}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Cotangents of a batch: merged for one sweep, laid out over all rows, made from word rows.
 
-use polytask_nn::Cotangent;
+use polytask_nn::{Cotangent, Real};
 
 use crate::assemble::{Part, StepBatch};
 use crate::engine::PartGradient;
@@ -72,14 +72,20 @@ pub(crate) fn place(batch: &StepBatch, cotangent: &Cotangent, width: usize, out:
 }
 
 /// dL/d(states) from dL/d(word rows); a row read twice gets both.
-pub(crate) fn scatter(batch: &StepBatch, part: &Part, rows: &[u32], width: usize, d_z: &[f32]) -> Vec<f32> {
+pub(crate) fn scatter<T: Real>(
+    batch: &StepBatch,
+    part: &Part,
+    rows: &[u32],
+    width: usize,
+    d_z: &[T],
+) -> Vec<T> {
     let starts = offsets(batch, &part.sequences);
-    let mut values = vec![0.0; rows_of(batch, &part.sequences) * width];
+    let mut values = vec![T::ZERO; rows_of(batch, &part.sequences) * width];
     let sequence_of = |row: u32| batch.layout.starts.partition_point(|&start| start <= row) - 1;
     for (&row, gradient) in rows.iter().zip(d_z.chunks(width.max(1))) {
         let s = sequence_of(row);
         let at = (starts[s] + row - batch.layout.starts[s]) as usize * width;
-        values[at..at + width].iter_mut().zip(gradient).for_each(|(v, g)| *v += g);
+        values[at..at + width].iter_mut().zip(gradient).for_each(|(v, g)| *v += *g);
     }
     values
 }

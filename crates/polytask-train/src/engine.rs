@@ -10,7 +10,7 @@ use polytask_data::{Dataset, TextId};
 use polytask_nn::objective::{self, TaskInput};
 use polytask_nn::pooling::Pooling;
 use polytask_nn::trunk::{products, sinks};
-use polytask_nn::{Block, Cotangent, GradSink, Mode, Params, Saved, States, TaskGrad, Trunk};
+use polytask_nn::{Block, Cotangent, GradSink, Mode, Params, Real, Saved, States, TaskGrad, Trunk};
 
 use crate::Result;
 use crate::assemble::{Leaf, Part, StepBatch};
@@ -205,7 +205,13 @@ impl Engine<'_> {
     }
 
     /// The head's input with dropout applied, and the factors that did it (empty without dropout).
-    fn input(&self, part: &Part, states: &States, pooled: &States, step: u64) -> (TaskInput<f32>, Vec<f32>) {
+    pub(crate) fn input<T: Real>(
+        &self,
+        part: &Part,
+        states: &States<T>,
+        pooled: &States<T>,
+        step: u64,
+    ) -> (TaskInput<T>, Vec<f32>) {
         let (rows, from) = match &part.leaf {
             Leaf::Sentences => (&part.sequences, pooled),
             Leaf::Tokens(rows) => (rows, states),
@@ -237,7 +243,13 @@ impl Engine<'_> {
     }
 
     /// From dL/d(leaf) to dL/d(states) on the part's sequences.
-    fn states_gradient(&self, batch: &StepBatch, part: &Part, states: &States, d_z: &[f32]) -> Vec<f32> {
+    pub(crate) fn states_gradient<T: Real>(
+        &self,
+        batch: &StepBatch,
+        part: &Part,
+        states: &States<T>,
+        d_z: &[T],
+    ) -> Vec<T> {
         match &part.leaf {
             Leaf::Sentences => self.pooling.vjp(states, &batch.layout, &part.sequences, d_z),
             Leaf::Tokens(rows) => scatter(batch, part, rows, states.width, d_z),
@@ -381,8 +393,8 @@ pub fn empty_sum(trunk: &Params, evaluation: &Evaluation) -> sinks::Sum {
     sinks::Sum::new(trunk, &vec![1.0; evaluation.parts.len().max(1)])
 }
 
-fn multiply(values: &mut [f32], factors: &[f32]) {
-    values.iter_mut().zip(factors).for_each(|(v, f)| *v *= f);
+fn multiply<T: Real>(values: &mut [T], factors: &[f32]) {
+    values.iter_mut().zip(factors).for_each(|(v, f)| *v *= T::of(f64::from(*f)));
 }
 
 /// Which of a task's numbers is not finite, if any.

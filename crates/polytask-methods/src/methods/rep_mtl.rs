@@ -27,12 +27,11 @@
 //!
 //! ## Departures
 //! Temperature, averaging over tasks and the shape of the anchor are not given in the paper; ours stand in the
-//! regularizer's header. Second derivatives are central differences of the heads. Multi-MNIST with 3,000 training
-//! pairs and a two-layer convolutional trunk in place of dense prediction with pre-trained ResNet-50. λ is chosen on
-//! valid pairs from 0.01, 0.1, 0.5 and 0.9; the paper holds 0.9.
+//! regularizer's header. Multi-MNIST with 3,000 training pairs and a two-layer convolutional trunk in place of dense
+//! prediction with pre-trained ResNet-50. λ is chosen on valid pairs from 0.01, 0.1, 0.5 and 0.9; the paper holds 0.9.
 //!
 //! ## Cost
-//! Two more forwards and backwards of every head per step; one backward of the trunk, as without. Inference is unchanged.
+//! One pass of second order over every head per step; one backward of the trunk, as without. Inference is unchanged.
 //!
 //! ## Limits
 //! The gains the paper reports (one to three points of Δm over equal weights) are on dense prediction with pre-trained
@@ -50,7 +49,7 @@ pub static PAPER: Paper = Paper {
     family: "representation regularizer",
     about: "adds terms on the tasks' saliencies: entropy per place, agreement per sample",
     claim: "Shaping task saliencies raises the score of equal weights: +1 to +3 points in the paper.",
-    cost: "two more forwards and backwards of every head; one backward of the trunk",
+    cost: "one pass of second order over every head; one backward of the trunk",
     parts: &["rep-mtl"],
     recipe: include_str!("../../recipes/rep_mtl.toml"),
     data: multi_mnist::data,

@@ -44,12 +44,40 @@ impl Head for Cosine {
             Pairing::Cross => Ok(a.matmul(&b.t()?)?),      // [queries, passages]
         }
     }
+
+    fn jvp(
+        &self,
+        _weights: &[Tensor],
+        inputs: &[Tensor],
+        directions: &[Tensor],
+        pairing: Pairing,
+    ) -> Result<Tensor> {
+        let ((a, b), (da, db)) = (pair("cosine head", inputs)?, pair("cosine head", directions)?);
+        let (da, db) = (unit_jvp(a, da)?, unit_jvp(b, db)?);
+        let (a, b) = (unit(a)?, unit(b)?);
+        match pairing {
+            Pairing::Rows => Ok(((da * b)? + (a * db)?)?.sum_keepdim(1)?), // [rows, 1]
+            Pairing::Cross => Ok((da.matmul(&b.t()?)? + a.matmul(&db.t()?)?)?), // [queries, passages]
+        }
+    }
 }
 
-/// Rows scaled to length 1; the square root of 0 has no derivative, so zero rows are scaled by 0 instead.
+/// Rows scaled to length 1.
 fn unit(x: &Tensor) -> Result<Tensor> {
+    Ok(x.broadcast_mul(&scale(x)?)?)
+}
+
+/// How rows of length 1 change as `x` moves along `dx`: only across themselves.
+fn unit_jvp(x: &Tensor, dx: &Tensor) -> Result<Tensor> {
+    let unit = unit(x)?;
+    let along = (&unit * dx)?.sum_keepdim(1)?; // [rows, 1]
+    Ok((dx - unit.broadcast_mul(&along)?)?.broadcast_mul(&scale(x)?)?)
+}
+
+/// One over the length of each row; the square root of 0 has no derivative, so zero rows are scaled by 0 instead.
+fn scale(x: &Tensor) -> Result<Tensor> {
     let square = x.sqr()?.sum_keepdim(1)?; // [rows, 1]
     let nonzero = square.detach().gt(SMALLEST_SQUARE)?.to_dtype(x.dtype())?;
     let safe = (&square + (1.0 - &nonzero)?)?;
-    Ok(x.broadcast_mul(&(nonzero / safe.sqrt()?)?)?)
+    Ok((nonzero / safe.sqrt()?)?)
 }

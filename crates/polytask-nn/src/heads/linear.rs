@@ -41,4 +41,17 @@ impl Head for Linear {
             _ => Err(shape("linear head", &format!("{} inputs", inputs.len()), "1 input")),
         }
     }
+
+    fn jvp(
+        &self,
+        weights: &[Tensor],
+        _inputs: &[Tensor],
+        directions: &[Tensor],
+        _pairing: Pairing,
+    ) -> Result<Tensor> {
+        match (directions, weights) {
+            ([dx], [weight, _]) => Ok(dx.matmul(&weight.t()?)?),
+            _ => Err(shape("linear head", &format!("{} directions", directions.len()), "1 direction")),
+        }
+    }
 }

@@ -63,4 +63,21 @@ impl Head for Mlp {
             _ => Err(shape("mlp head", &format!("{} inputs", inputs.len()), "1 input and 4 tensors")),
         }
     }
+
+    /// Which hidden values are cut is a constant of the graph, as in a double backward.
+    fn jvp(
+        &self,
+        weights: &[Tensor],
+        inputs: &[Tensor],
+        directions: &[Tensor],
+        _pairing: Pairing,
+    ) -> Result<Tensor> {
+        let ([x], [dx], [first, _, second, _]) = (inputs, directions, weights) else {
+            return Err(shape("mlp head", &format!("{} directions", directions.len()), "1 direction"));
+        };
+        let hidden = affine(x, &weights[..2])?.detach();
+        let passes = hidden.gt(0.0)?.to_dtype(x.dtype())?; // [rows, hidden]
+        let d_hidden = (dx.matmul(&first.t()?)? * passes)?;
+        Ok(d_hidden.matmul(&second.t()?)?)
+    }
 }

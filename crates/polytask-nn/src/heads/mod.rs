@@ -50,6 +50,19 @@ pub trait Head: Send + Sync {
     /// `weights`: the block's tensors; each of `inputs` `[rows, d_in]` → `[rows, n_outputs]`, or for
     /// [`Pairing::Cross`] `[rows of the first, rows of the second]`.
     fn output(&self, weights: &[Tensor], inputs: &[Tensor], pairing: Pairing) -> Result<Tensor>;
+
+    /// How the outputs change as the inputs move along `directions`, as a graph of weights and inputs: its backward
+    /// gives second derivatives. At a kink it takes the slope that the backward of [`Head::output`] takes.
+    ///
+    /// # Shapes
+    /// `directions`: as `inputs`; the result is as the output.
+    fn jvp(
+        &self,
+        weights: &[Tensor],
+        inputs: &[Tensor],
+        directions: &[Tensor],
+        pairing: Pairing,
+    ) -> Result<Tensor>;
 }
 
 /// The head of a form on leaf rows of `d_in` values.

@@ -46,4 +46,18 @@ impl Head for PairLinear {
         let features = Tensor::cat(&[u, v, &distance, &(u * v)?], 1)?; // [rows, 4 · d_in]
         affine(&features, weights)
     }
+
+    fn jvp(
+        &self,
+        weights: &[Tensor],
+        inputs: &[Tensor],
+        directions: &[Tensor],
+        _pairing: Pairing,
+    ) -> Result<Tensor> {
+        let ((u, v), (du, dv)) = (pair("pair-linear head", inputs)?, pair("pair-linear head", directions)?);
+        let d_distance = ((du - dv)? * (u - v)?.detach().sign()?)?;
+        let d_product = ((du * v)? + (u * dv)?)?;
+        let features = Tensor::cat(&[du, dv, &d_distance, &d_product], 1)?; // [rows, 4 · d_in]
+        Ok(features.matmul(&weights[0].t()?)?)
+    }
 }

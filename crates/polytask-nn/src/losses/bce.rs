@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use polytask_core::method::{Choice, Family, MethodInfo, ParamInfo, Range};
 
-use super::parts::{entries, softplus};
+use super::parts::{entries, logistic, softplus};
 use super::{Loss, LossFn};
 use crate::Result;
 use crate::objective::Target;
@@ -50,5 +50,20 @@ impl LossFn for Fixed {
         let miss = (softplus(&known.output.neg()?)? * present)?;
         let false_alarm = (softplus(&known.output)? * absent)?;
         known.mean(&(miss + false_alarm)?).map(Some)
+    }
+
+    fn jvp(
+        &self,
+        output: &Tensor,
+        direction: &Tensor,
+        target: &Target,
+        weights: &[f32],
+    ) -> Result<Option<Tensor>> {
+        let Some(known) = entries(INFO.id, output, target, weights)? else { return Ok(None) };
+        let present = (&known.target * self.pos_weight)?;
+        let absent = (1.0 - &known.target)?;
+        let miss = (logistic(&known.output.neg()?)? * present)?;
+        let false_alarm = (logistic(&known.output)? * absent)?;
+        known.mean(&((false_alarm - miss)? * known.of(direction)?)?).map(Some)
     }
 }

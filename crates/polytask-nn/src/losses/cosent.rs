@@ -7,7 +7,7 @@
 use candle_core::Tensor;
 use polytask_core::method::{Choice, Family, MethodInfo, ParamInfo, Range};
 
-use super::parts::{expect_shape, like, log_sum_exp, select, wrong_target};
+use super::parts::{expect_shape, like, log_sum_exp, log_sum_exp_jvp, select, wrong_target};
 use super::{Loss, LossFn};
 use crate::Result;
 use crate::objective::Target;
@@ -47,6 +47,50 @@ struct Fixed {
 
 impl LossFn for Fixed {
     fn loss(&self, output: &Tensor, target: &Target, weights: &[f32]) -> Result<Option<Tensor>> {
+        let Some(pairs) = Pairs::of(output, target, weights)? else { return Ok(None) };
+        Ok(Some(log_sum_exp(&self.terms(&pairs, output)?)?.sum_all()?))
+    }
+
+    fn jvp(
+        &self,
+        output: &Tensor,
+        direction: &Tensor,
+        target: &Target,
+        weights: &[f32],
+    ) -> Result<Option<Tensor>> {
+        let Some(pairs) = Pairs::of(output, target, weights)? else { return Ok(None) };
+        let one = like(output, vec![0.0], &[1, 1])?; // a constant does not move
+        let d_terms = Tensor::cat(&[&one, &self.differences(&pairs, direction)?], 1)?;
+        Ok(Some(log_sum_exp_jvp(&self.terms(&pairs, output)?, &d_terms)?.sum_all()?))
+    }
+}
+
+impl Fixed {
+    /// Logarithms of the terms, the 1 first, `[1, 1 + n · n]`.
+    fn terms(&self, pairs: &Pairs, output: &Tensor) -> Result<Tensor> {
+        let one = like(output, vec![0.0], &[1, 1])?; // exp(0) = 1
+        let terms = (self.differences(pairs, output)? + &pairs.log_weights)?;
+        Ok(Tensor::cat(&[&one, &terms], 1)?)
+    }
+
+    /// `scale · (x_j − x_i)` for all i and j of the rows that count, `[1, n · n]`.
+    fn differences(&self, pairs: &Pairs, x: &Tensor) -> Result<Tensor> {
+        let x = (select(x, &pairs.rows, 0)? * self.scale)?; // [n, 1]
+        let n = pairs.rows.len();
+        Ok(x.t()?.broadcast_sub(&x)?.reshape((1, n * n))?)
+    }
+}
+
+/// The pairs that count.
+struct Pairs {
+    /// Rows with a score and a weight, n of them.
+    rows: Vec<usize>,
+    /// `log(w_i w_j)` where `s_i > s_j`, −∞ elsewhere, `[1, n · n]`.
+    log_weights: Tensor,
+}
+
+impl Pairs {
+    fn of(output: &Tensor, target: &Target, weights: &[f32]) -> Result<Option<Self>> {
         let Target::Numbers { width: 1, values } = target else {
             return Err(wrong_target(INFO.id, target, "one number per row"));
         };
@@ -54,12 +98,8 @@ impl LossFn for Fixed {
         let rows: Vec<usize> =
             (0..values.len()).filter(|&i| !values[i].is_nan() && weights[i] > 0.0).collect();
         let Some(log_weights) = log_weights(&rows, values, weights) else { return Ok(None) };
-        let n = rows.len();
-        let cosine = (select(output, &rows, 0)? * self.scale)?; // [n, 1]
-        let differences = cosine.t()?.broadcast_sub(&cosine)?; // [i, j]: cos_j − cos_i
-        let terms = (differences + like(output, log_weights, &[n, n])?)?.reshape((1, n * n))?;
-        let one = like(output, vec![0.0], &[1, 1])?; // exp(0) = 1
-        Ok(Some(log_sum_exp(&Tensor::cat(&[&one, &terms], 1)?)?.sum_all()?))
+        let log_weights = like(output, log_weights, &[1, rows.len() * rows.len()])?;
+        Ok(Some(Self { rows, log_weights }))
     }
 }
 

@@ -39,4 +39,15 @@ impl LossFn for Fixed {
         let Some(known) = entries(INFO.id, output, target, weights)? else { return Ok(None) };
         known.mean(&(&known.output - &known.target)?.sqr()?).map(Some)
     }
+
+    fn jvp(
+        &self,
+        output: &Tensor,
+        direction: &Tensor,
+        target: &Target,
+        weights: &[f32],
+    ) -> Result<Option<Tensor>> {
+        let known = entries(INFO.id, output, target, weights)?;
+        known.map(|known| known.squared_error_jvp(direction)).transpose()
+    }
 }

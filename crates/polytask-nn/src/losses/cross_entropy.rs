@@ -5,7 +5,7 @@ use polytask_core::Problem;
 use polytask_core::method::{Choice, Family, MethodInfo, ParamInfo, Range};
 use serde_json::{Map, Value};
 
-use super::parts::{expect_shape, known_rows, like, log_sum_exp, select, wrong_target};
+use super::parts::{expect_shape, known_rows, like, log_sum_exp, log_sum_exp_jvp, select, wrong_target};
 use super::{Loss, LossFn, invalid};
 use crate::objective::Target;
 use crate::{Error, Result};
@@ -87,6 +87,34 @@ impl LossFn for Fixed {
     /// `−Σ_i Σ_c q_ic log p_ic / Σ_i w_i a_{y_i}` with `q_ic = w_i a_c ((1 − ε)[c = y_i] + ε/K)`, row weights w,
     /// class weights a, smoothing ε, K labels: the mean reduction of PyTorch.
     fn loss(&self, output: &Tensor, target: &Target, weights: &[f32]) -> Result<Option<Tensor>> {
+        let Some((rows, shares)) = self.known(output, target, weights)? else { return Ok(None) };
+        let logits = select(output, &rows, 0)?; // [known, labels]
+        let log_p = logits.broadcast_sub(&log_sum_exp(&logits)?)?;
+        Ok(Some((log_p * shares)?.sum_all()?.neg()?))
+    }
+
+    fn jvp(
+        &self,
+        output: &Tensor,
+        direction: &Tensor,
+        target: &Target,
+        weights: &[f32],
+    ) -> Result<Option<Tensor>> {
+        let Some((rows, shares)) = self.known(output, target, weights)? else { return Ok(None) };
+        let (logits, d_logits) = (select(output, &rows, 0)?, select(direction, &rows, 0)?); // [known, labels]
+        let d_log_p = d_logits.broadcast_sub(&log_sum_exp_jvp(&logits, &d_logits)?)?;
+        Ok(Some((d_log_p * shares)?.sum_all()?.neg()?))
+    }
+}
+
+impl Fixed {
+    /// The rows that count and their q divided by its denominator, `[known, labels]`.
+    fn known(
+        &self,
+        output: &Tensor,
+        target: &Target,
+        weights: &[f32],
+    ) -> Result<Option<(Vec<usize>, Tensor)>> {
         let Target::Label(labels) = target else {
             return Err(wrong_target(INFO.id, target, "one label per row"));
         };
@@ -94,14 +122,10 @@ impl LossFn for Fixed {
         expect_shape(INFO.id, output, (labels.len(), n_labels))?;
         let rows = known_rows(labels, weights);
         let Some(shares) = self.shares(labels, &rows, weights, n_labels)? else { return Ok(None) };
-        let logits = select(output, &rows, 0)?; // [known, labels]
-        let log_p = logits.broadcast_sub(&log_sum_exp(&logits)?)?;
         let shares = like(output, shares, &[rows.len(), n_labels])?;
-        Ok(Some((log_p * shares)?.sum_all()?.neg()?))
+        Ok(Some((rows, shares)))
     }
-}
 
-impl Fixed {
     /// q divided by its denominator, `[known, labels]`; `None` when all weights are 0.
     fn shares(
         &self,

@@ -50,4 +50,16 @@ impl LossFn for Fixed {
         let half = (&clamped * 0.5)?;
         known.mean(&((error - half)? * clamped)?).map(Some)
     }
+
+    fn jvp(
+        &self,
+        output: &Tensor,
+        direction: &Tensor,
+        target: &Target,
+        weights: &[f32],
+    ) -> Result<Option<Tensor>> {
+        let Some(known) = entries(INFO.id, output, target, weights)? else { return Ok(None) };
+        let slopes = (&known.output - &known.target)?.clamp(-self.delta, self.delta)?;
+        known.mean(&(slopes * known.of(direction)?)?).map(Some)
+    }
 }

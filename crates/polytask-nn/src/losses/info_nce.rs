@@ -7,7 +7,9 @@
 use candle_core::Tensor;
 use polytask_core::method::{Choice, Family, MethodInfo, ParamInfo, Range};
 
-use super::parts::{expect_shape, known_rows, like, log_sum_exp, select, shares, wrong_target};
+use super::parts::{
+    expect_shape, known_rows, like, log_sum_exp, log_sum_exp_jvp, select, shares, wrong_target,
+};
 use super::{Loss, LossFn};
 use crate::objective::Target;
 use crate::{Error, Result};
@@ -63,6 +65,29 @@ struct Fixed {
 
 impl LossFn for Fixed {
     fn loss(&self, output: &Tensor, target: &Target, weights: &[f32]) -> Result<Option<Tensor>> {
+        self.mean(output, None, target, weights)
+    }
+
+    fn jvp(
+        &self,
+        output: &Tensor,
+        direction: &Tensor,
+        target: &Target,
+        weights: &[f32],
+    ) -> Result<Option<Tensor>> {
+        self.mean(output, Some(direction), target, weights)
+    }
+}
+
+impl Fixed {
+    /// The loss, or how it changes along a direction.
+    fn mean(
+        &self,
+        output: &Tensor,
+        direction: Option<&Tensor>,
+        target: &Target,
+        weights: &[f32],
+    ) -> Result<Option<Tensor>> {
         let Target::Passages { positive, allowed } = target else {
             return Err(wrong_target(INFO.id, target, "passages"));
         };
@@ -74,29 +99,52 @@ impl LossFn for Fixed {
         }
         let columns: Vec<usize> = queries.iter().map(|&q| positive[q] as usize).collect();
         expect_columns(&columns, n_passages)?;
-        let logits = (select(output, &queries, 0)? / self.temperature)?; // [known, passages]
+        let logits =
+            Logits::of(output, direction).map(|x| Ok((select(x, &queries, 0)? / self.temperature)?))?; // [known, passages]
         let may = |i: usize, p: usize| p == columns[i] || allowed[queries[i] * n_passages + p];
-        let mut losses = pick_loss(&logits, &columns, may)?;
+        let mut losses = logits.pick_loss(&columns, may)?;
         if self.symmetric {
-            let back = select(&logits, &columns, 1)?.t()?.contiguous()?; // [positive of i, query j]
+            let back = logits.map(|x| Ok(select(x, &columns, 1)?.t()?.contiguous()?))?; // [positive of i, query j]
             let may = |i: usize, j: usize| j == i || (columns[j] != columns[i] && may(j, columns[i]));
             let own: Vec<usize> = (0..queries.len()).collect();
-            losses = ((losses + pick_loss(&back, &own, may)?)? * 0.5)?;
+            losses = ((losses + back.pick_loss(&own, may)?)? * 0.5)?;
         }
         let weights = shares(queries.iter().map(|&q| f64::from(weights[q])).collect());
         Ok(Some((losses * like(output, weights, &[queries.len(), 1])?)?.sum_all()?))
     }
 }
 
-/// `log Σ exp` over the entries of a row that `may` stand there, minus the entry `picks` names:
-/// `[rows, n]` → `[rows, 1]`.
-fn pick_loss(logits: &Tensor, picks: &[usize], may: impl Fn(usize, usize) -> bool) -> Result<Tensor> {
-    let (n_rows, n) = logits.dims2()?;
-    let mask = |at: usize| if may(at / n, at % n) { 0.0 } else { f64::NEG_INFINITY };
-    let mask = like(logits, (0..n_rows * n).map(mask).collect(), &[n_rows, n])?;
-    let picks: Vec<u32> = picks.iter().map(|&p| p as u32).collect();
-    let picked = logits.gather(&Tensor::from_vec(picks, (n_rows, 1), logits.device())?, 1)?;
-    Ok((log_sum_exp(&(logits + mask)?)? - picked)?)
+/// Logits and, where a change is asked for, the direction they move in.
+struct Logits {
+    values: Tensor,
+    direction: Option<Tensor>,
+}
+
+impl Logits {
+    fn of(values: &Tensor, direction: Option<&Tensor>) -> Self {
+        Self { values: values.clone(), direction: direction.cloned() }
+    }
+
+    /// A linear map of both.
+    fn map(&self, linear: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Self> {
+        let direction = self.direction.as_ref().map(&linear).transpose()?;
+        Ok(Self { values: linear(&self.values)?, direction })
+    }
+
+    /// `log Σ exp` over the entries of a row that `may` stand there, minus the entry `picks` names, or how that
+    /// changes: `[rows, n]` → `[rows, 1]`.
+    fn pick_loss(&self, picks: &[usize], may: impl Fn(usize, usize) -> bool) -> Result<Tensor> {
+        let (n_rows, n) = self.values.dims2()?;
+        let mask = |at: usize| if may(at / n, at % n) { 0.0 } else { f64::NEG_INFINITY };
+        let mask = like(&self.values, (0..n_rows * n).map(mask).collect(), &[n_rows, n])?;
+        let masked = (&self.values + mask)?;
+        let picks: Vec<u32> = picks.iter().map(|&p| p as u32).collect();
+        let picks = Tensor::from_vec(picks, (n_rows, 1), masked.device())?;
+        match &self.direction {
+            None => Ok((log_sum_exp(&masked)? - self.values.gather(&picks, 1)?)?),
+            Some(direction) => Ok((log_sum_exp_jvp(&masked, direction)? - direction.gather(&picks, 1)?)?),
+        }
+    }
 }
 
 fn expect_columns(columns: &[usize], n_passages: usize) -> Result<()> {

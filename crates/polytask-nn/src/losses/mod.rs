@@ -51,6 +51,19 @@ pub trait LossFn: Send + Sync {
     /// `output`: `[rows, n_outputs]` (cosine losses `[rows, 1]`, passages `[queries, passages]`);
     /// `weights`: `[rows]`.
     fn loss(&self, output: &Tensor, target: &Target, weights: &[f32]) -> Result<Option<Tensor>>;
+
+    /// How the loss changes as the outputs move along `direction`, as a scalar of the outputs' graph: its backward
+    /// gives second derivatives.
+    ///
+    /// # Shapes
+    /// `direction`: as `output`.
+    fn jvp(
+        &self,
+        output: &Tensor,
+        direction: &Tensor,
+        target: &Target,
+        weights: &[f32],
+    ) -> Result<Option<Tensor>>;
 }
 
 /// The loss of this id.

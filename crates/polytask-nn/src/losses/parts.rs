@@ -13,12 +13,25 @@ pub(super) struct Entries {
     pub target: Tensor,
     /// Weights that sum to 1, `[known]`.
     weights: Tensor,
+    /// Places of the known entries.
+    known: Vec<usize>,
 }
 
 impl Entries {
     /// `Σ w·l / Σ w`: `losses` `[known]` → scalar.
     pub(super) fn mean(&self, losses: &Tensor) -> Result<Tensor> {
         Ok((losses * &self.weights)?.sum_all()?)
+    }
+
+    /// The known entries of something shaped as the output, `[known]`.
+    pub(super) fn of(&self, x: &Tensor) -> Result<Tensor> {
+        select(&x.flatten_all()?, &self.known, 0)
+    }
+
+    /// How the mean squared error changes as the outputs move along `direction`.
+    pub(super) fn squared_error_jvp(&self, direction: &Tensor) -> Result<Tensor> {
+        let slopes = ((&self.output - &self.target)? * 2.0)?;
+        self.mean(&(slopes * self.of(direction)?)?)
     }
 }
 
@@ -43,6 +56,7 @@ pub(super) fn entries(
         output: select(&output.flatten_all()?, &known, 0)?,
         target: like(output, known.iter().map(|&i| f64::from(values[i])).collect(), &[known.len()])?,
         weights: like(output, shares(weights), &[known.len()])?,
+        known,
     }))
 }
 
@@ -70,11 +84,22 @@ pub(super) fn log_sum_exp(x: &Tensor) -> Result<Tensor> {
     Ok((sum.log()? + highest)?)
 }
 
+/// How `log Σ exp x` changes as x moves along `direction`: its mean under the soft-max, `[rows, n]` → `[rows, 1]`.
+pub(super) fn log_sum_exp_jvp(x: &Tensor, direction: &Tensor) -> Result<Tensor> {
+    let shares = x.broadcast_sub(&log_sum_exp(x)?)?.exp()?; // [rows, n]
+    Ok((shares * direction)?.sum_keepdim(1)?)
+}
+
 /// `log(1 + exp x)` for each entry, without overflow, and with the slope of the logistic function at 0 too.
 pub(super) fn softplus(x: &Tensor) -> Result<Tensor> {
     let highest = x.detach().relu()?;
     let sum = ((x - &highest)?.exp()? + highest.neg()?.exp()?)?;
     Ok((sum.log()? + highest)?)
+}
+
+/// The logistic function, the slope of [`softplus`], without overflow.
+pub(super) fn logistic(x: &Tensor) -> Result<Tensor> {
+    Ok(softplus(&x.neg()?)?.neg()?.exp()?)
 }
 
 /// The entries `indices` of dimension `dim`.

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{LOSSES, LossFn, find, infos, make};
 use crate::Block;
-use crate::heads::{Head, build};
-use crate::objective::{Target, TaskInput, UNKNOWN, gradient, value};
+use crate::heads::{Head, build, build_with};
+use crate::objective::{Target, TaskInput, UNKNOWN, gradient, second_order, value};
 
 const WIDTH: usize = 5;
 
@@ -143,6 +143,46 @@ fn gradients_of_every_loss_and_head_equal_finite_differences() {
             assert!(got != 0.0, "{name} {form:?}: parameter {i} gets no gradient");
         }
         assert!(found.d_z.iter().any(|&d| d != 0.0), "{name} {form:?}: z gets no gradient");
+    }
+}
+
+#[test]
+fn second_derivatives_of_every_loss_and_head_equal_differences_of_gradients() {
+    let h = 1e-5;
+    for (name, form, n_outputs, target) in combinations() {
+        for hidden in [None, Some(7)].into_iter().filter(|h| h.is_none() || form == HeadForm::Linear) {
+            let head = build_with(form, WIDTH, n_outputs, hidden);
+            let mut block = head.block("head.t", 3).cast::<f64>();
+            block.values = draws(block.values.len(), 7).iter().map(|x| 0.5 * x).collect();
+            let fixed = loss(&name);
+            let weights = (0..target.n_rows()).map(|i| 0.5 + i as f32).collect();
+            let mut input = input(head.n_inputs(), 6, target.clone(), weights);
+            let direction = draws(input.z.len(), 17);
+            for log in [None, Some(1e-8)] {
+                let found = second_order(&*head, &block, &*fixed, &input, &direction, log).unwrap();
+                let mut at = |step: f64| {
+                    input.z.iter_mut().zip(&direction).for_each(|(z, v)| *z += step * v);
+                    let mut moved = gradient(&*head, &block, &*fixed, &input).unwrap();
+                    input.z.iter_mut().zip(&direction).for_each(|(z, v)| *z -= step * v);
+                    let factor = log.map_or(1.0, |eps| 1.0 / (moved.loss + eps));
+                    moved.d_z.iter_mut().chain(&mut moved.d_head).for_each(|g| *g *= factor);
+                    moved
+                };
+                let (ahead, here, behind) = (at(h), at(0.0), at(-h));
+                let along: f64 = here.d_z.iter().zip(&direction).map(|(g, v)| g * v).sum();
+                assert!(close(found.loss, along, 1e-9), "{name} {form:?} {hidden:?}: {} {along}", found.loss);
+                let pairs =
+                    ahead.d_z.iter().chain(&ahead.d_head).zip(behind.d_z.iter().chain(&behind.d_head));
+                let expected: Vec<f64> = pairs.map(|(a, b)| (a - b) / (2.0 * h)).collect();
+                let found: Vec<f64> = found.d_z.into_iter().chain(found.d_head).collect();
+                let largest = expected.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+                assert!(largest > 1e-3, "{name} {form:?} {hidden:?}: nothing to compare");
+                for (i, (a, b)) in found.iter().zip(&expected).enumerate() {
+                    let place = format!("{name} {form:?} {hidden:?} {log:?}: {i} {a} {b}");
+                    assert!((a - b).abs() < 1e-7 * largest, "{place}");
+                }
+            }
+        }
     }
 }
 

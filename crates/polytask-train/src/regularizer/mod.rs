@@ -3,8 +3,8 @@
 //! A saliency is the gradient of a task's loss with respect to the trunk's output states, the very cotangent the
 //! step computes anyway ([`Saliencies`]). A regularizer answers with the term's value and its derivative by the
 //! saliencies, written by hand ([`Penalty`]); it never sees the network. The loop ([`regularize`]) turns
-//! the derivative into gradients: d/dθ R(dL/dZ) is a second-order product, got by central differences on the heads
-//! alone (`second_order`), and is added to the head's gradient and to the cotangent before the weighting is asked.
+//! the derivative into gradients: d/dθ R(dL/dZ) is a second-order product, exact and of the heads alone
+//! (`second_order`), and is added to the head's gradient and to the cotangent before the weighting is asked.
 //! The trunk still runs once forward and once backward.
 //!
 //! So a term works under every method that asks for losses only; the weight a task gets multiplies its share of the
@@ -29,15 +29,11 @@ pub(crate) use regularize::log_losses;
 pub use regularize::{Seen, regularize};
 pub(crate) use rep_mtl::{entropies, reading as rep_mtl_reading, similarities};
 pub use saliencies::{Saliencies, Sample, Slopes};
-pub use second_order::{Gradients, product};
 
 /// A term on the task losses' gradients at the trunk's output.
 pub trait Regularizer: Send {
     /// Whether tasks are trained on the logarithm of their loss.
     fn log_losses(&self) -> bool;
-
-    /// Size of the step the second-order product is taken over, as a share of the size of the states.
-    fn difference(&self) -> f64;
 
     /// The term at these saliencies, in this epoch (from 0).
     fn penalty(&self, saliencies: &Saliencies, epoch: u64) -> Penalty;

@@ -1,12 +1,11 @@
 //! The loop's side of a regularizer: from the slopes of a term to additions to the step's gradients.
 
-use std::sync::Arc;
+use polytask_nn::Block;
 
-use polytask_nn::{Block, States};
-
-use super::{Gradients, Penalty, Regularizer, Saliencies, Slopes, product};
+use super::second_order::SecondOrder;
+use super::{Penalty, Regularizer, Saliencies, Slopes};
 use crate::Result;
-use crate::assemble::{Part, StepBatch};
+use crate::assemble::StepBatch;
 use crate::engine::{Engine, Evaluation, PartGradient};
 use crate::method::Observation;
 
@@ -37,11 +36,11 @@ pub fn regularize(
     }
     let saliencies = Saliencies::gather(batch, &evaluation.parts, engine.trunk.d_hidden());
     let Penalty { slopes, observed, notes } = regularizer.penalty(&saliencies, epoch);
-    let second = SecondOrder { regularizer, engine, heads, batch, step };
     if let Some(slopes) = &slopes {
-        for part in &batch.parts {
-            second.add(part, &saliencies, slopes, evaluation)?;
-        }
+        let log = regularizer.log_losses().then_some(LOG_EPS);
+        let forward = evaluation.forward.clone();
+        let second = SecondOrder::new(engine, (heads, batch), &forward.states, step, log);
+        add_products(&second, &saliencies, slopes, &mut evaluation.parts)?;
     }
     let observed = observed.into_iter().map(|(name, value)| Observation { name, task: None, value });
     Ok(Seen { observed: observed.collect(), notes })
@@ -61,58 +60,22 @@ fn take_logarithm(part: &mut PartGradient, engine: &Engine) {
     values.for_each(|g| *g = (f64::from(*g) * factor) as f32);
 }
 
-/// What a second-order product is taken of.
-struct SecondOrder<'a> {
-    regularizer: &'a dyn Regularizer,
-    engine: &'a Engine<'a>,
-    heads: &'a [Block],
-    batch: &'a StepBatch,
-    step: u64,
-}
-
-impl SecondOrder<'_> {
-    /// Adds the term's gradient through one task's saliency to that task's gradients.
-    fn add(
-        &self,
-        part: &Part,
-        saliencies: &Saliencies,
-        slopes: &Slopes,
-        evaluation: &mut Evaluation,
-    ) -> Result<()> {
-        let forward = evaluation.forward.clone();
-        let states = &forward.states;
-        let direction = spread(saliencies, slopes, part.task, states.values.len());
-        let moved = |values: Vec<f32>| {
-            let states = States { values, width: states.width };
-            self.gradients(part, &states, &forward)
-        };
-        let product = product(&states.values, &direction, self.regularizer.difference(), moved)?;
-        let own = evaluation.parts.iter_mut().find(|own| own.task == part.task);
-        if let (Some(product), Some(own)) = (product, own) {
+/// Adds the term's gradients through the tasks' saliencies to the tasks' gradients.
+fn add_products(
+    second: &SecondOrder,
+    saliencies: &Saliencies,
+    slopes: &Slopes,
+    parts: &mut [PartGradient],
+) -> Result<()> {
+    for own in parts {
+        let Some(part) = second.batch.parts.iter().find(|part| part.task == own.task) else { continue };
+        let direction = spread(saliencies, slopes, own.task, second.n_values());
+        if let Some(product) = second.product(part, direction)? {
             add(&mut own.d_head, &product.head);
             add(&mut own.cotangent.values, &product.states);
         }
-        Ok(())
     }
-
-    /// The task's gradients on other states, under the same dropout masks; `None` where they are not finite.
-    fn gradients(
-        &self,
-        part: &Part,
-        states: &States,
-        forward: &Arc<crate::engine::Forward>,
-    ) -> Result<Option<Gradients<f32>>> {
-        let (engine, forward) = (self.engine, forward.clone());
-        let evaluation =
-            engine.run_heads(self.heads, self.batch, &[part], forward, Some(states), self.step)?;
-        let logarithm = |mut part: PartGradient| {
-            if self.regularizer.log_losses() {
-                take_logarithm(&mut part, engine);
-            }
-            Gradients { head: part.d_head, states: part.cotangent.values }
-        };
-        Ok(evaluation.parts.into_iter().next().map(logarithm))
-    }
+    Ok(())
 }
 
 /// A task's slopes over all states, by its saliency as the batch's mean loss gives it.

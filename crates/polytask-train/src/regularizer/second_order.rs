@@ -1,56 +1,75 @@
-//! Second-order products by central differences.
+//! Second-order products of a step: what a term's slopes at a task's saliency ask of its head and of the states.
 //!
-//! For a loss L of a head's parameters θ and states Z, and a direction V in the space of Z, the derivative of
-//! ⟨dL/dZ, V⟩ by θ and by Z is the product of the Hessian's two columns of blocks with V. It is
+//! For the objective F of a task (its loss, or the loss's logarithm), states Z and a direction V, the derivative of
+//! ⟨dF/dZ, V⟩ by the head's parameters and by Z is the Hessian times V. The inner product is how F changes as Z moves
+//! along V, and that is a graph of its own: pooling and head hand V on, the loss takes its slope along what comes out,
+//! and one backward through all of it is what a double backward gives, kinks held fixed.
 //!
-//!   ( grad L(Z + εV) − grad L(Z − εV) ) / (2ε),   ε = difference · rms(Z) / rms(V),
-//!
-//! both sizes taken where V is not zero. The error is of order ε² times the third derivative: nothing for heads that
-//! are quadratic in Z, and small as long as the two places lie in the same linear piece of a head with kinks.
+//! All in f64: a term's slopes are largest where saliencies are smallest, as at samples that are fitted well. A
+//! difference of two gradients would have to use one step for the whole batch, and crosses kinks of the head there.
 
-use polytask_nn::Real;
+use polytask_nn::objective;
+use polytask_nn::{Block, States};
 
 use crate::Result;
+use crate::assemble::{Part, StepBatch};
+use crate::engine::Engine;
 
-/// Gradients of a loss by a head's parameters and by the states.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Gradients<T> {
+/// A Hessian's product with a direction, in the layout of a task's gradients.
+pub(super) struct Product {
     /// By the head's parameters.
-    pub head: Vec<T>,
-    /// By the states, in the caller's layout.
-    pub states: Vec<T>,
+    pub(super) head: Vec<f64>,
+    /// By the states of the task's sequences.
+    pub(super) states: Vec<f64>,
 }
 
-/// The derivative of ⟨dL/dZ, V⟩; `None` where V is zero or a gradient is not to be had at a displaced place.
-///
-/// # Shapes
-/// `states`, `direction`: `[rows × width]`; the result is laid out as `gradients` answers.
-pub fn product<T: Real>(
-    states: &[T],
-    direction: &[f64],
-    difference: f64,
-    mut gradients: impl FnMut(Vec<T>) -> Result<Option<Gradients<T>>>,
-) -> Result<Option<Gradients<f64>>> {
-    let Some(epsilon) = epsilon(states, direction, difference) else { return Ok(None) };
-    let mut at = |step: f64| {
-        let moved = states.iter().zip(direction).map(|(z, v)| T::of(z.f64() + step * v));
-        gradients(moved.collect())
-    };
-    let (Some(ahead), Some(behind)) = (at(epsilon)?, at(-epsilon)?) else { return Ok(None) };
-    let slope = |a: &[T], b: &[T]| {
-        a.iter().zip(b).map(|(a, b)| (a.f64() - b.f64()) / (2.0 * epsilon)).collect::<Vec<_>>()
-    };
-    let product =
-        Gradients { head: slope(&ahead.head, &behind.head), states: slope(&ahead.states, &behind.states) };
-    let is_finite = product.head.iter().chain(&product.states).all(|v| v.is_finite());
-    Ok(is_finite.then_some(product))
+/// What second-order products of a step are taken of.
+pub(super) struct SecondOrder<'a> {
+    engine: &'a Engine<'a>,
+    heads: &'a [Block],
+    pub(super) batch: &'a StepBatch,
+    step: u64,
+    /// What is added to losses under a logarithm; `None` for losses themselves.
+    log: Option<f64>,
+    states: States<f64>,
+    pooled: States<f64>,
 }
 
-/// How far to go along `direction`; `None` where it is zero.
-fn epsilon<T: Real>(states: &[T], direction: &[f64], difference: f64) -> Option<f64> {
-    let touched = || states.iter().zip(direction).filter(|(_, v)| **v != 0.0);
-    let z: f64 = touched().map(|(z, _)| z.f64() * z.f64()).sum();
-    let v: f64 = touched().map(|(_, v)| v * v).sum();
-    let epsilon = difference * (z.max(f64::MIN_POSITIVE) / v).sqrt();
-    (epsilon.is_finite() && epsilon > 0.0).then_some(epsilon)
+impl<'a> SecondOrder<'a> {
+    /// On the states of a step.
+    pub(super) fn new(
+        engine: &'a Engine<'a>,
+        (heads, batch): (&'a [Block], &'a StepBatch),
+        states: &States,
+        step: u64,
+        log: Option<f64>,
+    ) -> Self {
+        let values = states.values.iter().map(|&v| f64::from(v)).collect();
+        let states = States { values, width: states.width };
+        let pooled = engine.pooling.forward(&states, &batch.layout);
+        Self { engine, heads, batch, step, log, states, pooled }
+    }
+
+    /// Number of values of all states.
+    pub(super) fn n_values(&self) -> usize {
+        self.states.values.len()
+    }
+
+    /// A task's product with a direction in the space of the states, under the step's dropout masks; `None` where it is
+    /// not finite.
+    pub(super) fn product(&self, part: &Part, direction: Vec<f64>) -> Result<Option<Product>> {
+        let (engine, head) = (self.engine, &self.engine.heads[part.task]);
+        let direction = States { values: direction, width: self.states.width };
+        let d_pooled = engine.pooling.jvp(&self.states, &direction, &self.batch.layout);
+        let (input, mask) = engine.input(part, &self.states, &self.pooled, self.step);
+        let (d_input, _) = engine.input(part, &direction, &d_pooled, self.step);
+        let block = self.heads[part.task].cast();
+        let mut found =
+            objective::second_order(&*head.head, &block, &*head.loss, &input, &d_input.z, self.log)?;
+        found.d_z.iter_mut().zip(&mask).for_each(|(g, m)| *g *= f64::from(*m));
+        found.d_z.iter_mut().chain(&mut found.d_head).for_each(|g| *g *= head.loss_weight);
+        let states = engine.states_gradient(self.batch, part, &self.states, &found.d_z);
+        let is_finite = found.d_head.iter().chain(&states).all(|v| v.is_finite());
+        Ok(is_finite.then_some(Product { head: found.d_head, states }))
+    }
 }
