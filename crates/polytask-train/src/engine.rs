@@ -9,7 +9,7 @@ use polytask_core::{Purpose, rng};
 use polytask_data::{Dataset, TextId};
 use polytask_nn::objective::{self, TaskInput};
 use polytask_nn::pooling::Pooling;
-use polytask_nn::trunk::{products, sinks};
+use polytask_nn::trunk::{Blocks, products, sinks};
 use polytask_nn::{Block, Cotangent, GradSink, Mode, Params, Saved, States, TaskGrad, Trunk};
 
 use crate::Result;
@@ -117,6 +117,7 @@ impl Engine<'_> {
             lowest: self.lowest(),
             recompute: self.recompute,
             train: true,
+            still: Blocks::frozen(self.trainable),
         }
     }
 
