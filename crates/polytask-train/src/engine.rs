@@ -138,11 +138,16 @@ impl Engine<'_> {
         }
     }
 
-    /// Forward and every head's backward.
+    /// Forward and every head's backward, as training runs them.
     pub fn evaluate(&self, weights: Weights, batch: &StepBatch, step: u64) -> Result<Evaluation> {
-        let (states, saved) = self.forward_batch(weights.trunk, batch, self.train_mode(step))?;
+        self.evaluate_in(self.train_mode(step), weights, batch)
+    }
+
+    /// As [`Self::evaluate`] with a trunk that runs in this mode.
+    pub fn evaluate_in(&self, mode: Mode, weights: Weights, batch: &StepBatch) -> Result<Evaluation> {
+        let (states, saved) = self.forward_batch(weights.trunk, batch, mode)?;
         let parts = batch.parts.iter().collect::<Vec<_>>();
-        self.run_heads(weights.heads, batch, &parts, Arc::new(Forward { states, saved }), None, step)
+        self.run_heads(weights.heads, batch, &parts, Arc::new(Forward { states, saved }), None, mode.step)
     }
 
     /// The backward of the heads of the `wanted` parts on a forward's states, or on `displaced` ones in their place.

@@ -2,10 +2,13 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::sync::Arc;
 
 use polytask_core::Split;
-use polytask_train::engine::Weights;
+use polytask_nn::Mode;
+use polytask_train::engine::{Forward, Weights};
 use polytask_train::observe::Silent;
+use polytask_train::saliency::{self, Wanted};
 use polytask_train::trainer::State;
 
 use crate::common::{Data, Rig, heads, trunk};
@@ -122,4 +125,29 @@ fn statistics_are_resumed_and_kept_with_the_best_weights() {
             [more, "train.checkpoint_every=1", "train.eval_every=2", "train.keep=\"best\"", "train.epochs=1"];
         assert_eq!(resumed(&data, &rig(&data, &set)), 3, "{more}");
     }
+}
+
+#[test]
+fn saliencies_are_those_of_the_model_as_it_predicts() {
+    let data = images();
+    let rig = rig(&data, &[]);
+    let (engine, heads) = (rig.engine(), rig.blocks());
+    let trunk = &rig.prepared.encoder.params;
+    let wanted = Wanted { split: Split::Train, rows: 24 };
+    let report = saliency::of_suite(rig.prepared.suite.clone(), wanted, &mut Silent).unwrap();
+    let batch = rig.batch(0, &(0..24).collect::<Vec<_>>());
+    let sizes = |mode: Mode| {
+        let (states, saved) = engine.trunk.forward(trunk, &batch.packed, mode).unwrap();
+        let (forward, parts) = (Arc::new(Forward { states, saved }), batch.parts.iter().collect::<Vec<_>>());
+        let evaluation = engine.run_heads(&heads, &batch, &parts, forward, None, 0).unwrap();
+        let size = |values: &[f32]| 24.0 * values.iter().map(|v| f64::from(v.abs())).sum::<f64>();
+        let mean = |values: &Vec<f32>| size(values) / values.len() as f64;
+        evaluation.parts.iter().map(|part| mean(&part.cotangent.values)).collect::<Vec<_>>()
+    };
+    let (expected, training) = (sizes(Mode::EVAL), sizes(engine.train_mode(0)));
+    for (task, expected) in report.tasks.iter().zip(&expected) {
+        let found = task.size.unwrap();
+        assert!((found - expected).abs() < 1e-5 * expected, "{}: {found} {expected}", task.task);
+    }
+    assert!((training[0] - expected[0]).abs() > 0.01 * expected[0], "{training:?} {expected:?}");
 }
