@@ -107,7 +107,7 @@ fn a_training_stopped_at_any_step_resumes_to_the_same_bytes() {
 
 #[test]
 fn methods_that_keep_gradients_and_weights_resume_to_the_same_bytes() {
-    for method in ["moco", "db-mtl", "flat(moco, variant=each)"] {
+    for method in ["moco", "db-mtl", "excess-mtl", "flat(moco, variant=each)"] {
         let weighting = format!("train.weighting=\"{method}\"");
         assert_eq!(resumed_equals_whole(TWO, &[&weighting, "train.checkpoint_every=1", "train.epochs=1"]), 3);
     }
