@@ -41,8 +41,8 @@ pub fn check_shared(prepared: &Prepared) -> Result<()> {
     diagnose::check_shared(&parts.heads, &parts.trainable)
 }
 
-/// As [`super::run`], measuring every `every` steps (0: about [`MEASUREMENTS`] times in all) what the tasks do to
-/// each other. The weights are those of a run without measurements.
+/// As [`super::run`], measuring every `every` steps (0: about [`MEASUREMENTS`] times in all, or as a resumed run began)
+/// what the tasks do to each other. The weights are those of a run without measurements.
 pub fn diagnose(
     prepared: &Prepared,
     options: &RunOptions,
@@ -52,7 +52,8 @@ pub fn diagnose(
     let n_steps = Plan::new(&prepared.suite, &prepared.dataset).n_steps();
     let diagnose_every = if every > 0 { every } else { (n_steps / MEASUREMENTS).max(1) };
     with_sides(prepared, observer, |joint, single, observer| {
-        Run::new(prepared, (joint, single), options, diagnose_every).execute(observer)
+        let run = Run::new(prepared, (joint, single), options, diagnose_every);
+        Run { is_every_asked: every > 0, ..run }.execute(observer)
     })
 }
 

@@ -1,11 +1,13 @@
 //! What tasks do to each other: measured without changing a weight, planted structure found, resumed as begun.
 
+use std::path::Path;
+
 use polytask_core::report::Measurement;
 use polytask_core::{Split, report::Diagnosis};
 use polytask_nn::Params;
 use polytask_nn::optim::AdamW;
 use polytask_train::engine::Weights;
-use polytask_train::observe::Silent;
+use polytask_train::observe::{Event, Observer, Silent};
 use polytask_train::optimise::Gradients;
 use polytask_train::run::{self, RunOptions, check_shared};
 use polytask_train::trainer::Trainer;
@@ -178,6 +180,41 @@ fn a_resumed_training_measures_as_it_began() {
     assert!(checkpoints.load(&mut resumed.state, &rig.trainable).unwrap());
     assert_eq!(resumed.state.history.measurements, whole.state.history.measurements);
     assert_eq!(resumed.state.history.diagnose_every, 2);
+}
+
+/// Copies the joint training's checkpoint away when this step is told.
+struct CopyAt<'a> {
+    step: u64,
+    from: &'a Path,
+    to: &'a Path,
+}
+
+impl Observer for CopyAt<'_> {
+    fn event(&mut self, event: Event) {
+        if matches!(event, Event::Step { done, .. } if done == self.step) {
+            let place = |out: &Path| out.join("checkpoint/joint/state.safetensors");
+            std::fs::create_dir_all(place(self.to).parent().unwrap()).unwrap();
+            std::fs::copy(place(self.from), place(self.to)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_resumed_run_measures_as_often_as_is_asked_now_or_as_it_began() {
+    let data = Data::new();
+    let prepared = data.prepare(NOTES, &["train.steps=12", "train.checkpoint_every=1"]);
+    let (whole, killed, again) = (data.out("whole"), data.out("killed"), data.out("again"));
+    let measured = |out: &Path, resume: bool, every: u64, observer: &mut dyn Observer| {
+        let options = RunOptions { out: out.into(), resume, baselines: None };
+        let report = run::diagnose(&prepared, &options, every, observer).unwrap();
+        report.diagnosis.unwrap().measurements.iter().map(|m| m.step).collect::<Vec<_>>()
+    };
+    let steps = measured(&whole, false, 2, &mut CopyAt { step: 8, from: &whole, to: &killed });
+    assert_eq!(steps, [2, 4, 6, 8, 10, 12]);
+    measured(&data.out("other"), false, 2, &mut CopyAt { step: 8, from: &data.out("other"), to: &again });
+    // Step 8 was told, its checkpoint not yet written.
+    assert_eq!(measured(&killed, true, 3, &mut Silent), [2, 4, 6, 9, 12]);
+    assert_eq!(measured(&again, true, 0, &mut Silent), steps);
 }
 
 #[test]
