@@ -2,11 +2,13 @@
 //! tasks, which shows whether a grouping keeps what it promises.
 //!
 //! A group is trained on the rows the joint run shows it, at the same steps, with the suite's weighting: nothing
-//! but its company differs, and its scores are paired with the same single-task models.
+//! but its company differs, and its scores are paired with the same single-task models. A group of one task is trained
+//! plainly, as these are.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use polytask_core::method::Choice;
 use polytask_core::report::{RunReport, TaskReport};
 use polytask_core::{atomic, hash, suite};
 use polytask_data::Plan;
@@ -97,9 +99,12 @@ impl Run<'_> {
         }
         let Prepared { suite, dataset, .. } = self.prepared;
         let plan = Plan::new(suite, dataset).for_tasks(group);
-        let side = if group.len() > 1 { self.joint } else { self.single };
-        let (trained, _, (trunk, heads)) =
-            self.train((&name, side), group, plan, &suite.train.weighting, observer)?;
+        let equal = Choice::named("equal");
+        let (side, weighting) = match group {
+            [_] => (self.single, &equal),
+            _ => (self.joint, &suite.train.weighting),
+        };
+        let (trained, _, (trunk, heads)) = self.train((&name, side), group, plan, weighting, observer)?;
         let mut model = Model::of_run(self.prepared, side.parts.encoder, &side.parts.heads, heads);
         model.tasks.retain(|task| names.contains(&task.info.name.as_str()));
         model.save(&trunk, &folder.join("model"))?;

@@ -244,6 +244,20 @@ fn a_run_reports_its_measurements_and_a_group_is_paired_with_the_same_single_tas
 }
 
 #[test]
+fn a_group_of_one_task_is_its_single_task_model_whatever_the_weighting() {
+    let data = Data::new();
+    for weighting in ["uw", "sam(rho=0.5)"] {
+        let weighting = format!("train.weighting=\"{weighting}\"");
+        let prepared = data.prepare(NOTES, &["train.baselines=true", "train.steps=6", &weighting]);
+        let options = RunOptions { out: data.out(&weighting), resume: false, baselines: None };
+        let groups = run::groups(&prepared, &options, &[vec![1]], &mut Silent).unwrap();
+        let task = &groups[0].tasks[0];
+        assert!(!task.single.is_empty());
+        assert_eq!(task.joint, task.single, "{weighting}");
+    }
+}
+
+#[test]
 fn tasks_that_share_nothing_trained_are_refused() {
     let data = Data::new();
     let frozen = data.prepare(NOTES, &["model.freeze=[\"embeddings\", \"layer.0-1\"]"]);
