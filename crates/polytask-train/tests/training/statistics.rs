@@ -17,7 +17,7 @@ use crate::resume::resumed;
 const SIDE: usize = 6;
 
 /// Two tasks on the same images: which half is bright, and how bright.
-const IMAGES: &str = r#"
+pub(crate) const IMAGES: &str = r#"
 [[source]]
 name = "pictures"
 files = { train = "train.csv", valid = "valid.csv" }
@@ -36,7 +36,7 @@ const NET: [&str; 4] =
     ["model.encoder=\"resnet18\"", "model.widths=[3,3,4,4]", "model.dropout=0", "train.conflict_every=0"];
 
 /// Writes 24 images of train and 12 of valid.
-fn images() -> Data {
+pub(crate) fn images() -> Data {
     let data = Data::new();
     for (split, n) in [(Split::Train, 24), (Split::Valid, 12)] {
         let (mut pixels, mut table) = (Vec::new(), String::from("image,label,value\n"));
@@ -55,7 +55,8 @@ fn images() -> Data {
     data
 }
 
-fn rig(data: &Data, set: &[&str]) -> Rig {
+/// A rig of the network on these images.
+pub(crate) fn rig(data: &Data, set: &[&str]) -> Rig {
     data.rig(IMAGES, &[&NET, set].concat())
 }
 
