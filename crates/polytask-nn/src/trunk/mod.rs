@@ -191,6 +191,11 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
         8192
     }
 
+    /// Whether, in passes of training, the states of a sequence depend on the other sequences of its batch.
+    fn is_coupled(&self) -> bool {
+        false
+    }
+
     /// States of each sequence, where all have the same number whatever their length.
     fn rows_per_sequence(&self) -> Option<usize> {
         None

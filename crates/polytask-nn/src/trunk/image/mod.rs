@@ -292,6 +292,10 @@ impl Trunk<f32> for ImageTrunk {
         4 * GROUP * self.config.size().len()
     }
 
+    fn is_coupled(&self) -> bool {
+        self.graph.nodes.iter().any(|node| matches!(node.op, Op::BatchNorm { .. }))
+    }
+
     fn rows_per_sequence(&self) -> Option<usize> {
         Some(self.graph.states().places())
     }
