@@ -26,7 +26,7 @@ fn tables(method: &Value) -> Vec<Table<'_>> {
     tables
 }
 
-fn entries<'a>(table: Option<&'a Value>) -> impl Iterator<Item = (&'a String, &'a Value)> {
+fn entries(table: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
     table.and_then(Value::as_object).into_iter().flat_map(Map::iter)
 }
 
