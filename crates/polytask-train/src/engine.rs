@@ -9,16 +9,18 @@ use polytask_core::{Purpose, rng};
 use polytask_data::{Dataset, TextId};
 use polytask_nn::objective::{self, TaskInput};
 use polytask_nn::pooling::Pooling;
-use polytask_nn::trunk::{Blocks, products, sinks};
+use polytask_nn::trunk::{Blocks, sinks};
 use polytask_nn::{Block, Cotangent, GradSink, Mode, Params, Saved, States, TaskGrad, Trunk};
 
 use crate::Result;
 use crate::assemble::{Leaf, Part, StepBatch};
 use crate::cache::FrozenCache;
-use crate::cotangents::{merge, place, scatter};
+use crate::cotangents::{merge, scatter};
 use crate::heads::TaskHead;
 use crate::method::{Gramian, Jacobian};
 use crate::swept::Swept;
+
+mod representation;
 
 /// The unchanging parts of a training.
 #[derive(Clone, Copy)]
@@ -325,48 +327,6 @@ impl Engine<'_> {
             spans.iter().for_each(|span| values.extend_from_slice(&sink.row(task)[span.clone()]));
         }
         Ok(Jacobian { n: tasks.len(), width: spans.iter().map(ExactSizeIterator::len).sum(), values })
-    }
-
-    /// Inner products of the gradients at the trunk's output; they are not copied where all tasks read the same
-    /// sequences.
-    pub fn representation_gramian(
-        &self,
-        batch: &StepBatch,
-        evaluation: &Evaluation,
-        tasks: &[usize],
-    ) -> Gramian {
-        let parts: Option<Vec<&PartGradient>> = tasks.iter().map(|&task| evaluation.part(task)).collect();
-        let same = |parts: &Vec<&PartGradient>| {
-            parts.windows(2).all(|pair| pair[0].cotangent.sequences == pair[1].cotangent.sequences)
-        };
-        match parts.filter(same) {
-            Some(parts) => {
-                let rows: Vec<&[f32]> = parts.iter().map(|part| &part.cotangent.values[..]).collect();
-                Gramian { n: rows.len(), values: products::pairs(&rows) }
-            }
-            None => {
-                let rows = self.representation_rows(batch, evaluation, tasks);
-                rows.gramian(0..rows.width)
-            }
-        }
-    }
-
-    /// The gradients at the trunk's output, `[tasks, rows × d_hidden]`.
-    pub fn representation_rows(
-        &self,
-        batch: &StepBatch,
-        evaluation: &Evaluation,
-        tasks: &[usize],
-    ) -> Jacobian {
-        let d_hidden = self.trunk.d_hidden();
-        let width = batch.layout.n_rows() * d_hidden;
-        let mut values = vec![0.0; tasks.len() * width];
-        for (&task, row) in tasks.iter().zip(values.chunks_mut(width.max(1))) {
-            if let Some(part) = evaluation.part(task) {
-                place(batch, &part.cotangent, d_hidden, row);
-            }
-        }
-        Jacobian { n: tasks.len(), width, values }
     }
 }
 
