@@ -14,6 +14,8 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, TableLike};
 
 use crate::findings::Role;
 
+mod numbers;
+
 /// A recipe that has been read.
 #[derive(Debug, Clone)]
 pub struct Recipe {
@@ -169,11 +171,13 @@ impl Recipe {
         let mut suite: DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| wrong(e.to_string()))?;
         let method = suite.remove("method").ok_or_else(|| wrong("it has no [method]".into()))?;
         let mut method = json(&method);
+        let numbers = numbers::known(&method);
         let (of_method, set): (Vec<&String>, Vec<&String>) =
             set.iter().partition(|text| text.starts_with("method."));
         for text in of_method {
             change(&mut method, text)?;
         }
+        numbers::check(&method, &numbers)?;
         let spec: Spec = serde_json::from_value(method).map_err(|e| wrong(e.to_string()))?;
         if spec.seeds == 0 || spec.quick.seeds == 0 {
             return Err(wrong("`seeds` is 0, expected at least 1".into()).into());
@@ -263,6 +267,8 @@ fn of_value(value: &toml_edit::Value) -> Value {
     match value {
         V::String(text) => text.value().clone().into(),
         V::Integer(n) => (*n.value()).into(),
+        // JSON has no other numbers; what is none is refused by its name.
+        V::Float(x) if !x.value().is_finite() => x.value().to_string().into(),
         V::Float(x) => (*x.value()).into(),
         V::Boolean(flag) => (*flag.value()).into(),
         V::Datetime(date) => date.value().to_string().into(),
@@ -320,6 +326,44 @@ mod tests {
         let numbers = recipe.numbers(&recipe.spec.setting[0]);
         assert_eq!((numbers["train"], numbers["noise"]), (20.0, 0.2));
         assert!(recipe.set.is_empty());
+    }
+
+    #[test]
+    fn every_wrong_number_of_the_data_is_named_with_its_range() {
+        let refused = |set: &[&str]| {
+            let set: Vec<String> = set.iter().map(ToString::to_string).collect();
+            Recipe::read(TEXT, &set).unwrap_err().to_string()
+        };
+        for bad in ["-5", "0", "10.5", "nan", "inf", "1e18", "\"many\""] {
+            let error = refused(&[&format!("method.data.train={bad}")]);
+            assert!(
+                error.contains("`method.data.train` is ") && error.contains("1 to 1000000000"),
+                "{error}"
+            );
+            assert!(error.contains("try: --set method.data.train="), "{error}");
+        }
+        for bad in ["-0.1", "1.5", "nan"] {
+            let error = refused(&[&format!("method.data.noise={bad}")]);
+            assert!(error.contains("`method.data.noise` is ") && error.contains("0 to 1"), "{error}");
+        }
+        let both = refused(&["method.data.train=0", "method.data.noise=2", "method.quick.data.train=-1"]);
+        for key in ["`method.data.train` is 0", "`method.data.noise` is 2", "`method.quick.data.train` is -1"]
+        {
+            assert!(both.contains(key), "{both}");
+        }
+        let unknown = refused(&["method.data.trian=20"]);
+        assert!(unknown.contains("`method.data.trian`") && unknown.contains("try: `train`"), "{unknown}");
+        for right in
+            ["method.data.train=1", "method.data.train=20.0", "method.data.noise=0", "method.data.noise=1"]
+        {
+            Recipe::read(TEXT, &[right.into()]).unwrap();
+        }
+        let plain = TEXT.replace("data = { train = 100 }\n", "").replace("data = { noise = 0.2 }\n", "");
+        let error = Recipe::read(&plain, &["method.data.train=20".into()]).unwrap_err().to_string();
+        assert!(error.contains("take no numbers"), "{error}");
+        let text = TEXT.replace("noise = 0.2", "noise = 2.0");
+        let error = Recipe::read(&text, &[]).unwrap_err().to_string();
+        assert!(error.contains("`data.noise` of setting `a` is 2"), "{error}");
     }
 
     #[test]

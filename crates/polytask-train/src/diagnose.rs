@@ -8,9 +8,9 @@
 //! Departures. The paper takes the step with the training's optimiser. A step of AdamW is for nine tenths the momentum
 //! of all tasks and would look the same for every i, so the step on i has AdamW's direction without momentum and
 //! decay (the gradient over the root of the second moment, this gradient included) and the length of the step
-//! the optimiser took last, at the learning rate of now. So it is as long as real steps are, and the same for
-//! every i however its loss is scaled. Where a training draws one source at a time, the batch is the next one of
-//! every source, so that all tasks meet.
+//! the optimiser took last, at the learning rate of now; blocks that learn faster (new weights of an architecture) do
+//! so in both. So it is as long as real steps are, and the same for every i however its loss is scaled. Where a
+//! training draws one source at a time, the batch is the next one of every source, so that all tasks meet.
 //!
 //! Sharpness is L(θ + ρ g/‖g‖) − L(θ) of each task, over the shared parameters (Foret et al., ICLR 2021).
 //!
@@ -144,11 +144,11 @@ impl Trainer<'_> {
         assemble(dataset, &views, Split::Train, &draws, draw, self.engine.trunk)
     }
 
-    /// The length of the step the optimiser took last in the trunk, at the learning rate of `step`.
+    /// The length of the step the optimiser took last in the shared trunk, at the learning rate of `step`.
     fn step_length(&self, step: u64) -> f64 {
-        let squares = self.trained_slots().map(|(_, slot)| {
+        let squares = self.trained_slots().map(|(_, slot, factor)| {
             let update = momentum_step(slot, self.spec.betas, self.spec.eps);
-            update.map(|x| x * x).sum::<f64>()
+            update.map(|x| (factor * x).powi(2)).sum::<f64>()
         });
         squares.sum::<f64>().sqrt() * self.lr(step)
     }
@@ -156,18 +156,20 @@ impl Trainer<'_> {
     /// AdamW's direction of step for a gradient, without momentum and decay.
     fn direction(&self, gradient: &[f32]) -> Vec<f32> {
         let (mut rest, mut direction) = (gradient, Vec::with_capacity(gradient.len()));
-        for (block, slot) in self.trained_slots() {
+        for (block, slot, factor) in self.trained_slots() {
             let (here, later) = rest.split_at(block.values.len());
-            direction.extend(fresh_step(slot, here, self.spec.betas[1], self.spec.eps));
+            let step = fresh_step(slot, here, self.spec.betas[1], self.spec.eps);
+            direction.extend(step.map(|d| factor as f32 * d));
             rest = later;
         }
         direction
     }
 
-    /// The shared trained blocks of the trunk with their moments.
-    fn trained_slots(&self) -> impl Iterator<Item = (&Block, &Slot)> {
-        let all = self.state.trunk.blocks.iter().zip(&self.state.slots.trunk).zip(self.engine.shared());
-        all.filter(|(_, shared)| *shared).map(|(pair, _)| pair)
+    /// The shared trained blocks of the trunk, with their moments and how many times faster than the rate they learn.
+    fn trained_slots(&self) -> impl Iterator<Item = (&Block, &Slot, f64)> {
+        let all = self.state.trunk.blocks.iter().zip(&self.state.slots.trunk).zip(self.trunk_factors());
+        let shared = all.zip(self.engine.shared()).filter(|(_, shared)| *shared);
+        shared.map(|(((block, slot), factor), _)| (block, slot, factor))
     }
 }
 

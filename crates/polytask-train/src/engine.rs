@@ -9,16 +9,18 @@ use polytask_core::{Purpose, rng};
 use polytask_data::{Dataset, TextId};
 use polytask_nn::objective::{self, TaskInput};
 use polytask_nn::pooling::Pooling;
-use polytask_nn::trunk::{products, sinks};
+use polytask_nn::trunk::{Blocks, sinks};
 use polytask_nn::{Block, Cotangent, GradSink, Mode, Params, Real, Saved, States, TaskGrad, Trunk};
 
 use crate::Result;
 use crate::assemble::{Leaf, Part, StepBatch};
 use crate::cache::FrozenCache;
-use crate::cotangents::{merge, place, scatter};
+use crate::cotangents::{merge, scatter};
 use crate::heads::TaskHead;
 use crate::method::{Gramian, Jacobian};
 use crate::swept::Swept;
+
+mod representation;
 
 /// The unchanging parts of a training.
 #[derive(Clone, Copy)]
@@ -117,6 +119,7 @@ impl Engine<'_> {
             lowest: self.lowest(),
             recompute: self.recompute,
             train: true,
+            still: Blocks::frozen(self.trainable),
         }
     }
 
@@ -137,11 +140,16 @@ impl Engine<'_> {
         }
     }
 
-    /// Forward and every head's backward.
+    /// Forward and every head's backward, as training runs them.
     pub fn evaluate(&self, weights: Weights, batch: &StepBatch, step: u64) -> Result<Evaluation> {
-        let (states, saved) = self.forward_batch(weights.trunk, batch, self.train_mode(step))?;
+        self.evaluate_in(self.train_mode(step), weights, batch)
+    }
+
+    /// As [`Self::evaluate`] with a trunk that runs in this mode.
+    pub fn evaluate_in(&self, mode: Mode, weights: Weights, batch: &StepBatch) -> Result<Evaluation> {
+        let (states, saved) = self.forward_batch(weights.trunk, batch, mode)?;
         let parts = batch.parts.iter().collect::<Vec<_>>();
-        self.run_heads(weights.heads, batch, &parts, Arc::new(Forward { states, saved }), None, step)
+        self.run_heads(weights.heads, batch, &parts, Arc::new(Forward { states, saved }), None, mode.step)
     }
 
     /// The backward of the heads of the `wanted` parts on a forward's states, or on `displaced` ones in their place.
@@ -331,48 +339,6 @@ impl Engine<'_> {
             spans.iter().for_each(|span| values.extend_from_slice(&sink.row(task)[span.clone()]));
         }
         Ok(Jacobian { n: tasks.len(), width: spans.iter().map(ExactSizeIterator::len).sum(), values })
-    }
-
-    /// Inner products of the gradients at the trunk's output; they are not copied where all tasks read the same
-    /// sequences.
-    pub fn representation_gramian(
-        &self,
-        batch: &StepBatch,
-        evaluation: &Evaluation,
-        tasks: &[usize],
-    ) -> Gramian {
-        let parts: Option<Vec<&PartGradient>> = tasks.iter().map(|&task| evaluation.part(task)).collect();
-        let same = |parts: &Vec<&PartGradient>| {
-            parts.windows(2).all(|pair| pair[0].cotangent.sequences == pair[1].cotangent.sequences)
-        };
-        match parts.filter(same) {
-            Some(parts) => {
-                let rows: Vec<&[f32]> = parts.iter().map(|part| &part.cotangent.values[..]).collect();
-                Gramian { n: rows.len(), values: products::pairs(&rows) }
-            }
-            None => {
-                let rows = self.representation_rows(batch, evaluation, tasks);
-                rows.gramian(0..rows.width)
-            }
-        }
-    }
-
-    /// The gradients at the trunk's output, `[tasks, rows × d_hidden]`.
-    pub fn representation_rows(
-        &self,
-        batch: &StepBatch,
-        evaluation: &Evaluation,
-        tasks: &[usize],
-    ) -> Jacobian {
-        let d_hidden = self.trunk.d_hidden();
-        let width = batch.layout.n_rows() * d_hidden;
-        let mut values = vec![0.0; tasks.len() * width];
-        for (&task, row) in tasks.iter().zip(values.chunks_mut(width.max(1))) {
-            if let Some(part) = evaluation.part(task) {
-                place(batch, &part.cotangent, d_hidden, row);
-            }
-        }
-        Jacobian { n: tasks.len(), width, values }
     }
 }
 

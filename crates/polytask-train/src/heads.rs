@@ -10,6 +10,7 @@ use polytask_nn::{Block, Params};
 
 use crate::Result;
 use crate::assemble::TaskView;
+use crate::prepare::is_fresh;
 
 /// A task's head, loss and settings.
 pub struct TaskHead {
@@ -27,6 +28,8 @@ pub struct TaskHead {
     pub loss: Box<dyn LossFn>,
     /// Whether the head has parameters.
     pub has_params: bool,
+    /// Whether it starts on a trunk that starts fresh too.
+    pub is_on_fresh: bool,
     /// Factor on the loss.
     pub loss_weight: f64,
     /// The head learns this many times faster than the trunk.
@@ -76,6 +79,7 @@ impl TaskHead {
             view: 0,
             kind: spec.kind,
             has_params: !head.shapes().is_empty(),
+            is_on_fresh: is_fresh(suite),
             head,
             hidden: spec.hidden(),
             loss,
@@ -91,7 +95,7 @@ impl TaskHead {
     /// Fresh parameters.
     pub fn block(&self, seed: u64) -> Block {
         let mut block = self.head.block(&format!("head.{}", self.name), seed);
-        if self.kind.reads_images() {
+        if self.is_on_fresh {
             heads::start_wide(&mut block);
         }
         block

@@ -40,7 +40,7 @@ pub struct History {
     broken: BTreeSet<usize>,
     cosines: Cosines,
     /// Steps between measurements of what the tasks do to each other; 0 means never. It stands here so that a
-    /// resumed training goes on measuring as it began.
+    /// resumed training goes on measuring as it began, unless another number is asked for.
     #[serde(default)]
     pub diagnose_every: u64,
     /// Those measurements.

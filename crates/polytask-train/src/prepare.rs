@@ -31,7 +31,7 @@ pub fn prepare(suite: Suite, observer: &mut dyn Observer) -> Result<Prepared> {
 }
 
 /// Whether the encoder is an image network that starts from random weights.
-fn is_fresh(suite: &Suite) -> bool {
+pub(crate) fn is_fresh(suite: &Suite) -> bool {
     suite.reads_images() && image::is_net(&suite.model.encoder)
 }
 

@@ -15,6 +15,8 @@ use crate::method::{self, At, Gramian, Jacobian, JointGradient, Probe, TaskGradi
 use crate::swept::{Keeper, Swept};
 use crate::vectors::{displace, flatten};
 
+mod single;
+
 /// A step as a method sees it.
 pub struct StepProbe<'a> {
     /// The unchanging parts.
@@ -61,7 +63,7 @@ impl Default for Seen {
 /// An evaluation and where it was made.
 struct Placed<'a> {
     trunk: Cow<'a, Params>,
-    batch: &'a StepBatch,
+    batch: Cow<'a, StepBatch>,
     evaluation: Rc<Evaluation>,
 }
 
@@ -74,19 +76,24 @@ impl<'a> StepProbe<'a> {
     /// As [`Self::place`], for what concerns `tasks` only.
     fn place_tasks(&self, at: At, tasks: &[usize]) -> Result<Placed<'a>> {
         let trunk = self.trunk(at);
-        let batch = &self.batches[at.batch];
         if let (true, Some(main)) = (at == At::default(), &self.evaluation) {
+            let batch = Cow::Borrowed(&self.batches[at.batch]);
             return Ok(Placed { trunk, batch, evaluation: main.clone() });
         }
         let heads = self.heads_at(at);
-        let forward = self.forward(at, &trunk)?;
+        let batch = self.batch_for(at, tasks);
+        let forward = match &batch {
+            Cow::Owned(batch) => Arc::new(self.run(&trunk, batch)?),
+            Cow::Borrowed(_) => self.forward(at, &trunk)?,
+        };
         let moved = at.states.map(|d| {
             let mut states = forward.states.clone();
             states.values.iter_mut().zip(d).for_each(|(v, d)| *v += d);
             states
         });
         let wanted: Vec<_> = batch.parts.iter().filter(|part| tasks.contains(&part.task)).collect();
-        let evaluation = self.engine.run_heads(&heads, batch, &wanted, forward, moved.as_ref(), self.step)?;
+        let evaluation =
+            self.engine.run_heads(&heads, &batch, &wanted, forward, moved.as_ref(), self.step)?;
         Ok(Placed { trunk, batch, evaluation: Rc::new(evaluation) })
     }
 
@@ -94,12 +101,14 @@ impl<'a> StepProbe<'a> {
     fn forward(&self, at: At, trunk: &Params) -> Result<Arc<Forward>> {
         match &self.evaluation {
             Some(main) if at.batch == 0 && self.is_trunk_here(at) => Ok(main.forward.clone()),
-            _ => {
-                let (batch, mode) = (&self.batches[at.batch], self.engine.train_mode(self.step));
-                let (states, saved) = self.engine.forward_batch(trunk, batch, mode)?;
-                Ok(Arc::new(Forward { states, saved }))
-            }
+            _ => Ok(Arc::new(self.run(trunk, &self.batches[at.batch])?)),
         }
+    }
+
+    /// A pass of training.
+    fn run(&self, trunk: &Params, batch: &StepBatch) -> Result<Forward> {
+        let (states, saved) = self.engine.forward_batch(trunk, batch, self.engine.train_mode(self.step))?;
+        Ok(Forward { states, saved })
     }
 
     fn trunk(&self, at: At) -> Cow<'a, Params> {
@@ -196,7 +205,7 @@ impl<'a> StepProbe<'a> {
                 self.engine.rows(&placed.trunk, &placed.evaluation, tasks)
             }
             GradientSpace::Representation => {
-                Ok(self.engine.representation_rows(placed.batch, &placed.evaluation, tasks))
+                Ok(self.engine.representation_rows(&placed.batch, &placed.evaluation, tasks))
             }
         }
     }
@@ -211,7 +220,7 @@ impl<'a> StepProbe<'a> {
     fn sum_of(&self, placed: &Placed, weights: &[f64]) -> Result<Vec<f32>> {
         let mut sum = empty_sum(&placed.trunk, &placed.evaluation);
         let pair = (self.tasks, weights);
-        self.engine.weighted_sum(&placed.trunk, placed.batch, &placed.evaluation, pair, &mut sum)?;
+        self.engine.weighted_sum(&placed.trunk, &placed.batch, &placed.evaluation, pair, &mut sum)?;
         Ok(flatten(&sum, &placed.trunk, &self.engine.shared()))
     }
 
@@ -285,8 +294,7 @@ impl Probe for StepProbe<'_> {
         if self.space == GradientSpace::Representation {
             let placed = self.place(at)?;
             self.note_broken(at, &placed);
-            let gramian =
-                self.engine.representation_gramian(placed.batch, &placed.evaluation, self.tasks);
+            let gramian = self.engine.representation_gramian(&placed.batch, &placed.evaluation, self.tasks);
             for (i, &task) in self.tasks.iter().enumerate() {
                 self.note_row(at, task, gramian.values[i * gramian.n + i].is_finite());
             }

@@ -92,6 +92,8 @@ struct Run<'a> {
     options: &'a RunOptions,
     /// Steps between measurements of what the tasks do to each other; 0 means never.
     diagnose_every: u64,
+    /// Whether that was asked for: it then holds for a resumed training too, which else goes on as it began.
+    is_every_asked: bool,
 }
 
 impl<'a> Run<'a> {
@@ -101,7 +103,8 @@ impl<'a> Run<'a> {
         options: &'a RunOptions,
         diagnose_every: u64,
     ) -> Self {
-        Self { prepared, joint, single, lineage: lineage(prepared), options, diagnose_every }
+        let lineage = lineage(prepared);
+        Self { prepared, joint, single, lineage, options, diagnose_every, is_every_asked: false }
     }
 }
 
@@ -212,6 +215,9 @@ impl Run<'_> {
         };
         if self.options.resume && checkpoints.load(&mut trainer.state, &parts.trainable)? {
             trainer.method.restore(&trainer.state.method)?;
+            if self.is_every_asked && tasks.len() > 1 {
+                trainer.state.history.diagnose_every = self.diagnose_every;
+            }
         }
         trainer.train(name, observer)?;
         let (trunk, heads, kept) = trainer.kept();

@@ -189,7 +189,7 @@ impl Trainer<'_> {
             let (update, seen, swept) =
                 self.ask(batches, main, &tasks, step, |method, probe| method.update(probe))?;
             if seen.is_finite && seen.broken.is_empty() {
-                let weights = update.trunk.weights().map(<[f64]>::to_vec);
+                let weights = update.trunk.mean_weights();
                 let gradients = self.gradients(&batches[0], &evaluation, &tasks, update, swept.as_ref())?;
                 self.spare = swept.and_then(Swept::into_rows).or(self.spare.take());
                 let norm = gradients.norm();
@@ -272,7 +272,7 @@ impl Trainer<'_> {
     }
 
     /// How many times faster than the trunk each of its blocks learns: new weights (gates, masks) as heads do.
-    fn trunk_factors(&self) -> Vec<f64> {
+    pub(crate) fn trunk_factors(&self) -> Vec<f64> {
         let engine = &self.engine;
         let owner = |block| engine.heads.iter().find(|head| engine.trunk.owner(block) == Some(head.view));
         let of_new = |block| owner(block).map_or(self.spec.head_lr_factor, |head| head.lr_factor);

@@ -86,7 +86,7 @@ pub fn build_with(form: HeadForm, d_in: usize, n_outputs: usize, hidden: Option<
 const INIT_STD: f64 = 0.02;
 
 /// Brings the output weights of a fresh head to the variance of PyTorch's linear layers, 1 / (3 · fan-in): for image
-/// networks, which start fresh too. The small weights that suit a pre-trained encoder leave such a head almost without
+/// networks that start fresh too. The small weights that suit a pre-trained encoder leave such a head almost without
 /// gradient to pass on, and a sharpness-aware ball of usual radius is then larger than the head itself.
 pub fn start_wide(block: &mut Block) {
     let Some(i) = block.tensors.iter().rposition(|tensor| tensor.shape.len() == 2) else { return };

@@ -89,7 +89,7 @@ fn all() -> Vec<(&'static str, Value)> {
 }
 
 fn mode(lowest: usize) -> Mode {
-    Mode { dropout: 0.2, seed: 3, step: 11, save: true, lowest, recompute: false, train: true }
+    Mode { dropout: 0.2, seed: 3, step: 11, save: true, lowest, train: true, ..Mode::EVAL }
 }
 
 /// A cotangent of `task` on some sequences of its own view.

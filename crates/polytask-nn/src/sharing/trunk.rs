@@ -261,6 +261,10 @@ impl<T: Real> Trunk<T> for Shared<T> {
         self.inner.symbols_per_pass()
     }
 
+    fn is_coupled(&self) -> bool {
+        self.inner.is_coupled()
+    }
+
     fn rows_per_sequence(&self) -> Option<usize> {
         self.inner.rows_per_sequence()
     }

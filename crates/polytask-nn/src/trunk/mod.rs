@@ -56,12 +56,42 @@ pub struct Mode {
     pub recompute: bool,
     /// Whether this is a pass of training: batch norms then use the moments of the batch.
     pub train: bool,
+    /// Blocks whose batch norms keep to their running statistics all the same: those frozen above a trained one.
+    pub still: Blocks,
 }
 
 impl Mode {
     /// Inference: no dropout, nothing saved.
-    pub const EVAL: Self =
-        Self { dropout: 0.0, seed: 0, step: 0, save: false, lowest: 0, recompute: false, train: false };
+    pub const EVAL: Self = Self {
+        dropout: 0.0,
+        seed: 0,
+        step: 0,
+        save: false,
+        lowest: 0,
+        recompute: false,
+        train: false,
+        still: Blocks(0),
+    };
+}
+
+/// Some of the lowest [`Blocks::MOST`] blocks of a trunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Blocks(u64);
+
+impl Blocks {
+    /// More blocks than any network with batch norms has.
+    pub const MOST: usize = u64::BITS as usize;
+
+    /// Those that are not trained.
+    pub fn frozen(trainable: &[bool]) -> Self {
+        let low = trainable.iter().enumerate().take(Self::MOST);
+        Self(low.filter(|(_, trained)| !**trained).map(|(block, _)| 1 << block).sum())
+    }
+
+    /// Whether a block is among them.
+    pub fn contains(self, block: usize) -> bool {
+        block < Self::MOST && self.0 >> block & 1 == 1
+    }
 }
 
 /// States of packed rows: `[rows, d_hidden]`, row-major.
@@ -169,6 +199,11 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
         8192
     }
 
+    /// Whether, in passes of training, the states of a sequence depend on the other sequences of its batch.
+    fn is_coupled(&self) -> bool {
+        false
+    }
+
     /// States of each sequence, where all have the same number whatever their length.
     fn rows_per_sequence(&self) -> Option<usize> {
         None
@@ -239,10 +274,11 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
     ) -> Result<()>;
 
     /// Moves the network's running statistics, if it has any, towards those of a training pass. A pass itself never
-    /// does: only the loop knows which one is the step's own, at undisplaced weights.
+    /// does: only the loop knows which one is the step's own, at undisplaced weights. Frozen blocks keep theirs.
     fn update_statistics(&self, _params: &mut Params<T>, _saved: &Saved) {}
 
-    /// Whether the trunk can run some of its blocks: [`Trunk::through`] and its backward.
+    /// Whether the trunk can run some of its blocks: [`Trunk::through`] and its backward. One with running statistics
+    /// cannot: nothing of a pass through some blocks reaches [`Trunk::update_statistics`].
     fn can_be_cut(&self) -> bool {
         false
     }

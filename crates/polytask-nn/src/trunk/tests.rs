@@ -62,7 +62,7 @@ fn narrow(cotangents: &[Cotangent<f64>]) -> Vec<Cotangent<f32>> {
 }
 
 fn mode(dropout: f64, lowest: usize) -> Mode {
-    Mode { dropout, seed: 3, step: 11, save: true, lowest, recompute: false, train: true }
+    Mode { dropout, seed: 3, step: 11, save: true, lowest, train: true, ..Mode::EVAL }
 }
 
 /// Jacobian of a trunk, with the states of its forward.

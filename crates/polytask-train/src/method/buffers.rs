@@ -1,9 +1,9 @@
-//! One moving average of gradients per task, of the size of the gradients.
+//! Something of the size of the gradients per task, made of them step by step: a moving average, a sum of squares.
 
 use super::refuse_state;
 use crate::Result;
 
-/// A moving average per task of the suite; empty until its task is seen.
+/// Values per task of the suite, one per parameter; empty until the task is seen.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Buffers {
     rows: Vec<Vec<f32>>,
@@ -17,23 +17,25 @@ impl Buffers {
         Self { rows: vec![Vec::new(); n], seen: vec![0; n] }
     }
 
-    /// The average of a task.
+    /// The values of a task.
     pub(super) fn get(&self, task: usize) -> &[f32] {
         &self.rows[task]
     }
 
     /// b ← b + rate (g · factor − b), from zero.
     pub(super) fn add(&mut self, task: usize, step: u64, gradient: &[f32], factor: f64, rate: f64) {
+        self.change(task, step, gradient, |old, g| old + rate * (g * factor - old));
+    }
+
+    /// b ← `new`(b, g) element by element, from zero.
+    pub(super) fn change(&mut self, task: usize, step: u64, gradient: &[f32], new: impl Fn(f64, f64) -> f64) {
         if self.seen[task] == step {
             return;
         }
         self.seen[task] = step;
         let row = &mut self.rows[task];
         row.resize(gradient.len(), 0.0);
-        for (b, &g) in row.iter_mut().zip(gradient) {
-            let old = f64::from(*b);
-            *b = (old + rate * (f64::from(g) * factor - old)) as f32;
-        }
+        row.iter_mut().zip(gradient).for_each(|(b, &g)| *b = new(f64::from(*b), f64::from(g)) as f32);
     }
 
     /// Everything: for each task the step, the number of values, the values.

@@ -11,12 +11,13 @@
 //!   meaning: `train.gradients = "full"`.
 //! - **Scale:** weights sum to m like those of `equal`; heads are scaled too.
 //! - **Cost:** the rows (one backward per task over shared rows), one weighted backward, and memory and state
-//!   of the size of the parameters times the tasks; the loop copies the state at every step, to be able to undo it.
+//!   of the size of the parameters times the tasks.
 
 use polytask_core::method::{Choice, Range};
 use polytask_core::{Family, MethodInfo, ParamInfo};
 
 use super::adapt::Present;
+use super::buffers::Buffers;
 use super::table::{Claim, Entry, Setup};
 use super::{At, Method, Needs, Probe, Spaces, Update, dot, refuse_state};
 use crate::Result;
@@ -44,46 +45,40 @@ pub(crate) const ENTRY: Entry = Entry { info: &INFO, claims: &[Claim::Permutatio
 /// Added under the root.
 const EPS: f64 = 1e-7;
 
-/// What is known of a task.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// What is known of a task beside its sums of squares.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Known {
     log_weight: f64,
     /// Excess at its first step; 0 before.
     initial: f64,
-    /// Sums of squared gradients, `[params]`; empty before the first step.
-    squares: Vec<f32>,
-}
-
-impl Known {
-    /// Takes in a gradient; the excess risk estimated with it.
-    fn excess(&mut self, gradient: &[f32]) -> f64 {
-        self.squares.resize(gradient.len(), 0.0);
-        let mut excess = 0.0;
-        for (sum, &g) in self.squares.iter_mut().zip(gradient) {
-            let square = f64::from(g) * f64::from(g);
-            *sum = ((f64::from(*sum) + square) as f32).min(f32::MAX);
-            excess += square / (f64::from(*sum) + EPS).sqrt();
-        }
-        excess
-    }
 }
 
 struct ExcessRisks {
     step_size: f64,
     /// By task of the suite.
     known: Vec<Known>,
+    /// Sums of squared gradients.
+    squares: Buffers,
 }
 
 fn make(choice: &Choice, setup: &Setup) -> Result<Box<dyn Method>> {
-    let known = vec![Known::default(); setup.tasks.len()];
-    Ok(Box::new(ExcessRisks { step_size: choice.real(&INFO, "step_size"), known }))
+    let n = setup.tasks.len();
+    let (known, squares) = (vec![Known::default(); n], Buffers::new(n));
+    Ok(Box::new(ExcessRisks { step_size: choice.real(&INFO, "step_size"), known, squares }))
 }
 
 impl ExcessRisks {
+    /// Takes in a task's gradient; the excess risk estimated with it.
+    fn excess(&mut self, task: usize, step: u64, gradient: &[f32]) -> f64 {
+        self.squares.change(task, step, gradient, |sum, g| (sum + g * g).min(f64::from(f32::MAX)));
+        let pairs = gradient.iter().zip(self.squares.get(task));
+        pairs.map(|(&g, &sum)| f64::from(g).powi(2) / (f64::from(sum) + EPS).sqrt()).sum()
+    }
+
     /// Takes in a task's gradient and lets its weight grow.
-    fn grow(&mut self, task: usize, gradient: &[f32]) {
+    fn grow(&mut self, task: usize, step: u64, gradient: &[f32]) {
+        let excess = self.excess(task, step, gradient);
         let known = &mut self.known[task];
-        let excess = known.excess(gradient);
         if known.initial == 0.0 {
             known.initial = excess;
         } else {
@@ -116,33 +111,35 @@ impl Method for ExcessRisks {
         }
         let tasks = present.pulling_tasks();
         let before = self.log_total(&tasks);
-        present.pulling.iter().for_each(|&i| self.grow(present.tasks[i], rows.row(i)));
+        let step = probe.step();
+        present.pulling.iter().for_each(|&i| self.grow(present.tasks[i], step, rows.row(i)));
         let grown = self.log_total(&tasks) - before;
         tasks.iter().for_each(|&task| self.known[task].log_weight -= grown);
         Ok(present.weighted(&tasks.iter().map(|&t| self.known[t].log_weight.exp()).collect::<Vec<_>>()))
     }
 
     fn state(&self) -> Vec<f64> {
-        let mut state = Vec::new();
-        for known in &self.known {
-            state.extend([known.log_weight, known.initial, known.squares.len() as f64]);
-            state.extend(known.squares.iter().map(|&s| f64::from(s)));
-        }
-        state
+        self.mark().into_iter().chain(self.squares.state()).collect()
     }
 
     fn restore(&mut self, state: &[f64]) -> Result<()> {
-        let mut rest = state;
-        let mut known = Vec::with_capacity(self.known.len());
-        for _ in &self.known {
-            let Some((&[log_weight, initial, n], later)) = rest.split_first_chunk() else { break };
-            let Some((squares, later)) = later.split_at_checked(n as usize) else { break };
-            known.push(Known { log_weight, initial, squares: squares.iter().map(|&s| s as f32).collect() });
-            rest = later;
+        let n = 2 * self.known.len();
+        if state.len() < n {
+            return refuse_state(state.len(), n);
         }
-        let n_read = if known.len() == self.known.len() { state.len() - rest.len() } else { state.len() + 1 };
-        refuse_state(state.len(), n_read)?;
-        self.known = known;
+        self.rewind(&state[..n])?;
+        self.squares.restore(&state[n..])
+    }
+
+    fn mark(&self) -> Vec<f64> {
+        self.known.iter().flat_map(|known| [known.log_weight, known.initial]).collect()
+    }
+
+    fn rewind(&mut self, mark: &[f64]) -> Result<()> {
+        refuse_state(mark.len(), 2 * self.known.len())?;
+        for (known, pair) in self.known.iter_mut().zip(mark.chunks_exact(2)) {
+            *known = Known { log_weight: pair[0], initial: pair[1] };
+        }
         Ok(())
     }
 }
@@ -162,7 +159,8 @@ mod tests {
     fn tasks_of_a_step_share_the_weight_they_had_and_others_keep_theirs() {
         let mut method = make(&Choice::named("excess-mtl"), &Setup::of(&["a", "b", "c"])).unwrap();
         let step = |method: &mut dyn Method, seed, tasks: &[usize]| {
-            weights(method, &mut FakeProbe::random(seed, tasks.len(), 5).with_tasks(tasks))
+            let mut probe = FakeProbe::random(seed, tasks.len(), 5).with_tasks(tasks).at_step(seed);
+            weights(method, &mut probe)
         };
         assert_eq!(step(method.as_mut(), 1, &[0, 1, 2]), [1.0; 3]);
         let all = step(method.as_mut(), 2, &[0, 1, 2]);
@@ -171,7 +169,22 @@ mod tests {
         let state = method.state();
         assert_eq!(step(method.as_mut(), 4, &[1]), [1.0]);
         assert_eq!(method.state(), state);
-        assert_eq!(state[8].exp(), all[1]);
+        assert_eq!(state[2].exp(), all[1]);
+    }
+
+    #[test]
+    fn a_step_tried_again_counts_once_and_what_undoes_it_is_small() {
+        let mut method = make(&Choice::named("excess-mtl"), &Setup::of(&["a", "b", "c"])).unwrap();
+        let probe = |step: u64| FakeProbe::random(step, 3, 50).at_step(step);
+        weights(method.as_mut(), &mut probe(1));
+        let mark = method.mark();
+        assert_eq!(mark.len(), 6);
+        let first = weights(method.as_mut(), &mut probe(2));
+        let after = method.state();
+        method.rewind(&mark).unwrap();
+        assert_eq!(weights(method.as_mut(), &mut probe(2)), first);
+        assert_eq!(method.state(), after);
+        assert!(method.rewind(&mark[1..]).is_err());
     }
 
     #[test]

@@ -86,7 +86,9 @@ pub(crate) fn follow_rows(id: &str) {
         let mut method = make(&Choice::named(id), &Setup::of(&TASKS)).unwrap();
         for (step, expected) in expected.iter().enumerate() {
             let rows: Vec<&[f32]> = series.rows[step].iter().map(Vec::as_slice).collect();
-            let mut probe = FakeProbe::from_rows(&rows).at_epoch(step as u64 / golden.epoch_steps);
+            let mut probe = FakeProbe::from_rows(&rows)
+                .at_step(step as u64 + 1)
+                .at_epoch(step as u64 / golden.epoch_steps);
             probe.set_losses(&series.losses[step]);
             let found = weights(method.as_mut(), &mut probe);
             close(&found, expected, 1e-6, &format!("{id}, {}, step {step}", series.name));

@@ -229,7 +229,4 @@ impl Probe for FixedRows<'_, '_> {
         only_here(at)?;
         Ok(blocks(&self.parts()).into_iter().map(|span| self.rows.jacobian.gramian(span)).collect())
     }
-    fn advance(&self, gradient: &[f32]) -> Vec<f32> {
-        self.outer.advance(gradient)
-    }
 }

@@ -2,7 +2,8 @@
 //!
 //! Tasks may agree in one layer and conflict in another. Each block has a method of its own, with its own state, that
 //! sees the inner products of this block's gradients only; a task without a gradient there has no part in it. Heads
-//! step with the mean of the factors the blocks' methods give them.
+//! step with the mean of the factors the blocks' methods give them. The weights that stand in log and report are the
+//! means over the blocks.
 
 use polytask_core::{Problem, Purpose, Rng};
 

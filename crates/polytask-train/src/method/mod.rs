@@ -213,6 +213,13 @@ impl Direction {
             _ => None,
         }
     }
+
+    /// As [`Self::weights`], and of weights by block their means.
+    pub fn mean_weights(&self) -> Option<Vec<f64>> {
+        let Self::BlockWeights(all) = self else { return self.weights().map(<[f64]>::to_vec) };
+        let mean = |task: usize| all.iter().map(|weights| weights[task]).sum::<f64>() / all.len() as f64;
+        all.first().map(|weights| (0..weights.len()).map(mean).collect())
+    }
 }
 
 /// What the heads of the present tasks step with.

@@ -257,12 +257,6 @@ pub trait Probe {
         let rows = self.rows(at)?;
         Ok(spans.into_iter().map(|span| rows.gramian(span)).collect())
     }
-
-    /// The step the run's optimiser would take on the shared parameters for `gradient`, not taken; plain gradient
-    /// descent where the loop cannot tell.
-    fn advance(&self, gradient: &[f32]) -> Vec<f32> {
-        gradient.iter().map(|&g| (-self.lr() * f64::from(g)) as f32).collect()
-    }
 }
 
 /// The place in `[params]` of each block of `parts`.

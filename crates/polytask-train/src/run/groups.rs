@@ -2,11 +2,13 @@
 //! tasks, which shows whether a grouping keeps what it promises.
 //!
 //! A group is trained on the rows the joint run shows it, at the same steps, with the suite's weighting: nothing
-//! but its company differs, and its scores are paired with the same single-task models.
+//! but its company differs, and its scores are paired with the same single-task models. A group of one task is trained
+//! plainly, as these are.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use polytask_core::method::Choice;
 use polytask_core::report::{RunReport, TaskReport};
 use polytask_core::{atomic, hash, suite};
 use polytask_data::Plan;
@@ -41,8 +43,8 @@ pub fn check_shared(prepared: &Prepared) -> Result<()> {
     diagnose::check_shared(&parts.heads, &parts.trainable)
 }
 
-/// As [`super::run`], measuring every `every` steps (0: about [`MEASUREMENTS`] times in all) what the tasks do to
-/// each other. The weights are those of a run without measurements.
+/// As [`super::run`], measuring every `every` steps (0: about [`MEASUREMENTS`] times in all, or as a resumed run began)
+/// what the tasks do to each other. The weights are those of a run without measurements.
 pub fn diagnose(
     prepared: &Prepared,
     options: &RunOptions,
@@ -52,7 +54,8 @@ pub fn diagnose(
     let n_steps = Plan::new(&prepared.suite, &prepared.dataset).n_steps();
     let diagnose_every = if every > 0 { every } else { (n_steps / MEASUREMENTS).max(1) };
     with_sides(prepared, observer, |joint, single, observer| {
-        Run::new(prepared, (joint, single), options, diagnose_every).execute(observer)
+        let run = Run::new(prepared, (joint, single), options, diagnose_every);
+        Run { is_every_asked: every > 0, ..run }.execute(observer)
     })
 }
 
@@ -96,9 +99,12 @@ impl Run<'_> {
         }
         let Prepared { suite, dataset, .. } = self.prepared;
         let plan = Plan::new(suite, dataset).for_tasks(group);
-        let side = if group.len() > 1 { self.joint } else { self.single };
-        let (trained, _, (trunk, heads)) =
-            self.train((&name, side), group, plan, &suite.train.weighting, observer)?;
+        let equal = Choice::named("equal");
+        let (side, weighting) = match group {
+            [_] => (self.single, &equal),
+            _ => (self.joint, &suite.train.weighting),
+        };
+        let (trained, _, (trunk, heads)) = self.train((&name, side), group, plan, weighting, observer)?;
         let mut model = Model::of_run(self.prepared, side.parts.encoder, &side.parts.heads, heads);
         model.tasks.retain(|task| names.contains(&task.info.name.as_str()));
         model.save(&trunk, &folder.join("model"))?;

@@ -1,5 +1,6 @@
-//! A look at a model's saliencies: how much each task's loss hangs on the shared states, whether positions belong to
-//! tasks, whether tasks look at samples alike, and what the spectra of the weights say.
+//! A look at a model's saliencies, taken as the model predicts (no dropout, running statistics, routes as learned): how
+//! much each task's loss hangs on the shared states, whether positions belong to tasks, whether tasks look at samples
+//! alike, and what the spectra of the weights say.
 
 mod gather;
 mod spectrum;
@@ -9,8 +10,8 @@ use std::path::Path;
 use polytask_core::saliency::{SALIENCY_VERSION, SaliencyReport};
 use polytask_core::{Problem, Split, Suite};
 use polytask_data::{Dataset, Rows};
-use polytask_nn::Block;
 use polytask_nn::encoder::Encoder;
+use polytask_nn::{Block, Mode};
 
 use crate::Result;
 use crate::assemble::{Draw, StepBatch, assemble};
@@ -107,7 +108,8 @@ impl Subject {
         for (i, draw) in draws.iter().enumerate() {
             let batch = self.batch(draw, wanted.split);
             let weights = Weights { trunk: &self.encoder.params, heads: &self.blocks };
-            let evaluation = engine.evaluate(weights, &batch, 0)?;
+            // The model as it predicts; the backward ends at the trunk's states, so nothing is saved.
+            let evaluation = engine.evaluate_in(Mode::EVAL, weights, &batch)?;
             gathered.add(&engine, &batch, evaluation);
             let tokens = batch.packed.n_rows();
             observer.event(Event::Step { done: i as u64 + 1, losses: &[], lr: 0.0, tokens, observed: &[] });

@@ -21,7 +21,8 @@ pub(crate) fn rig(data: &Data, tasks: &str, sharing: &str, set: &[&str]) -> Rig 
     rig_with(data, tasks, (sharing, json!({"at": "layer.0"})), set)
 }
 
-fn rig_with(data: &Data, tasks: &str, (sharing, params): (&str, Value), set: &[&str]) -> Rig {
+/// As [`rig`], with parameters of the architecture.
+pub(crate) fn rig_with(data: &Data, tasks: &str, (sharing, params): (&str, Value), set: &[&str]) -> Rig {
     let mut prepared = data.prepare(tasks, set);
     let names: Vec<String> = prepared.suite.tasks.iter().map(|task| task.name.clone()).collect();
     let setup = Setup { tasks: &names, seed: 7, steps: 12, epochs: 2.0 };

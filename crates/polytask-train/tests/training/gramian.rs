@@ -1,13 +1,19 @@
 //! Gramian weightings in the real loop: gradients by layer, and gradients kept instead of a weighted backward.
 
+// The small method below has the signature of `Method::update`.
+#![allow(clippy::unnecessary_wraps)]
+
 use polytask_core::Family;
 use polytask_core::suite::GradientSpace;
+use polytask_train::Result;
 use polytask_train::method::layers::ByLayer;
 use polytask_train::method::table::{self, Setup};
-use polytask_train::method::{At, METHODS, Probe, Spaces, blocks};
+use polytask_train::method::{At, Direction, Heads, METHODS, Method, Needs, Probe, Spaces, Update, blocks};
 use polytask_train::swept::Keeper;
+use polytask_train::trainer::State;
 
-use crate::common::{Data, NOTES, apart, heads, size, trunk};
+use crate::architectures;
+use crate::common::{Data, NOTES, Rig, apart, heads, size, trunk};
 use crate::probe::Bench;
 
 /// Steps a little softer than AdamW's first ones, which divide rounding by rounding.
@@ -100,6 +106,88 @@ fn gramians_of_blocks_are_those_of_the_rows_columns() {
                 let near = |(f, e): (&f64, &f64)| (f - e).abs() <= 1e-9 * size;
                 assert!(found.values.iter().zip(&expected.values).all(near), "{found:?} {expected:?}");
             }
+        }
+    }
+}
+
+#[test]
+fn weights_by_layer_stand_in_the_history_as_their_means_over_the_blocks() {
+    let data = Data::new();
+    let rig = data.rig(NOTES, &["train.gradients=\"layer\"", "train.weighting=\"mgda\"", "train.steps=2"]);
+    let state = rig.trained();
+    let curves = state.history.observed_curves(&rig.heads);
+    assert_eq!(curves["weight"].len(), 3);
+    for step in 0..2 {
+        let weights = curves["weight"].values().map(|curve| curve[step].value);
+        assert!((weights.sum::<f64>() - 1.0).abs() < 1e-9, "weights of every block sum to 1: {curves:?}");
+    }
+}
+
+/// Architectures in which tasks have trunk blocks of their own.
+const WITH_OWN: [&str; 2] = ["mmoe", "cgc"];
+
+fn shared_rig(data: &Data, sharing: &str, set: &[String]) -> Rig {
+    let rig = architectures::rig(data, NOTES, sharing, &set.iter().map(String::as_str).collect::<Vec<_>>());
+    let engine = rig.engine();
+    assert!((0..3).all(|task| !engine.own(task).is_empty()), "{sharing}: no blocks of its own");
+    rig
+}
+
+/// Asserts that two trainings ended alike in trunk and heads, and that every block of the first was trained.
+fn same(rig: &Rig, a: &State, b: &State, what: &str) {
+    let (trunks, heads) = (apart(&trunk(a), &trunk(b)), apart(&heads(a), &heads(b)));
+    assert!(trunks < 1e-4 && heads < 1e-4, "{what}: {trunks} {heads}");
+    for (before, after) in rig.state().trunk.blocks.iter().zip(&a.trunk.blocks) {
+        assert!(before.values != after.values, "{what}: {}", before.name);
+    }
+}
+
+#[test]
+fn kept_gradients_and_a_weighted_backward_train_alike_where_tasks_have_blocks_of_their_own() {
+    let data = Data::new();
+    for sharing in WITH_OWN {
+        for (method, space) in [("cagrad", "full"), ("cagrad", "layer"), ("mgda", "full")] {
+            let rig = |rows: &str| shared_rig(&data, sharing, &settings(method, space, &[SOFT, rows]));
+            let (kept, swept) = (rig("train.rows_mb=64"), rig("train.rows_mb=0"));
+            same(&kept, &kept.trained(), &swept.trained(), &format!("{sharing} {method} {space}"));
+        }
+    }
+}
+
+/// The same weights at every step, asked of the Gramian all the same.
+struct Fixed;
+
+impl Fixed {
+    const WEIGHTS: [f64; 3] = [0.5, 2.0, 1.0];
+}
+
+impl Method for Fixed {
+    fn needs(&self) -> Needs {
+        Needs { gramian: true, ..Needs::NONE }
+    }
+
+    fn update(&mut self, probe: &mut dyn Probe) -> Result<Update> {
+        assert_eq!(probe.gramian(At::default())?.n, 3);
+        let weights = Self::WEIGHTS.to_vec();
+        Ok(Update { trunk: Direction::Weights(weights.clone()), heads: Heads::Factors(weights) })
+    }
+}
+
+#[test]
+fn fixed_weights_train_alike_for_all_blocks_at_once_by_layer_and_of_kept_gradients() {
+    let data = Data::new();
+    for sharing in WITH_OWN {
+        let rig =
+            |space: &str, rows: &str| shared_rig(&data, sharing, &settings("cagrad", space, &[SOFT, rows]));
+        let plain = rig("full", "train.rows_mb=0");
+        let expected = plain.trained_by(Box::new(Fixed));
+        let kept = rig("full", "train.rows_mb=64").trained_by(Box::new(Fixed));
+        same(&plain, &expected, &kept, &format!("{sharing} kept"));
+        for rows in ["train.rows_mb=0", "train.rows_mb=64"] {
+            let rig = rig("layer", rows);
+            let by_layer = ByLayer::new(rig.engine().n_trained(), || Ok(Box::new(Fixed) as Box<dyn Method>));
+            let found = rig.trained_by(Box::new(by_layer.unwrap()));
+            same(&plain, &expected, &found, &format!("{sharing} by layer {rows}"));
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Mixing, sampling, schedules, freezing, the cache of frozen states, early stopping.
 
 use polytask_train::observe::Silent;
+use polytask_train::run::{RunOptions, run};
 use polytask_train::trainer::State;
 
 use crate::common::{Data, NOTES, Rig, TWO, apart, heads, trunk};
+use crate::statistics;
 
 fn values<'a>(state: &'a State, block: &str) -> &'a [f32] {
     &state.trunk.blocks.iter().find(|b| b.name == block).unwrap().values
@@ -144,4 +146,18 @@ fn the_tiny_encoder_cuts_texts_where_the_suite_says() {
     };
     assert!(longest(&whole) > 6);
     assert_eq!(longest(&cut), 6);
+}
+
+#[test]
+fn heads_start_wide_on_an_image_network_that_starts_fresh_and_not_on_one_that_is_continued() {
+    let data = statistics::images();
+    let fresh = statistics::rig(&data, &["train.epochs=1"]);
+    let options = RunOptions { out: data.out("first"), resume: false, baselines: None };
+    run(&fresh.prepared, &options, &mut Silent).unwrap();
+    let model = format!("model.encoder={:?}", data.out("first").join("model").display().to_string());
+    let continued = data.rig(statistics::IMAGES, &[&model]);
+    for (task, (wide, usual)) in fresh.blocks().iter().zip(&continued.blocks()).enumerate() {
+        let plain = fresh.heads[task].head.block(&wide.name, fresh.prepared.suite.seed);
+        assert!(plain == *usual && plain != *wide, "{}", wide.name);
+    }
 }

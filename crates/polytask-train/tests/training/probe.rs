@@ -1,8 +1,11 @@
 //! The loop's probe against direct computation.
 
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use polytask_core::PackedBatch;
 use polytask_core::suite::GradientSpace;
+use polytask_nn::{Cotangent, GradSink, Mode, Params, Saved, States, Trunk};
 use polytask_train::assemble::StepBatch;
 use polytask_train::engine::{Engine, Weights};
 use polytask_train::method::{At, Probe, dot};
@@ -48,6 +51,91 @@ impl<'a> Bench<'a> {
             seen: Seen::default(),
             keeper: Keeper::default(),
         }
+    }
+}
+
+/// A trunk that counts the rows that go through it.
+struct Counting<'a> {
+    inner: &'a dyn Trunk,
+    rows: AtomicUsize,
+}
+
+impl Trunk for Counting<'_> {
+    fn d_hidden(&self) -> usize {
+        self.inner.d_hidden()
+    }
+    fn max_positions(&self) -> usize {
+        self.inner.max_positions()
+    }
+    fn vocab_size(&self) -> usize {
+        self.inner.vocab_size()
+    }
+    fn n_blocks(&self) -> usize {
+        self.inner.n_blocks()
+    }
+    fn forward(
+        &self,
+        params: &Params,
+        batch: &PackedBatch,
+        mode: Mode,
+    ) -> polytask_nn::Result<(States, Saved)> {
+        self.rows.fetch_add(batch.n_rows(), Ordering::Relaxed);
+        self.inner.forward(params, batch, mode)
+    }
+    fn forward_below(
+        &self,
+        params: &Params,
+        batch: &PackedBatch,
+        lowest: usize,
+    ) -> polytask_nn::Result<States> {
+        self.inner.forward_below(params, batch, lowest)
+    }
+    fn forward_from(
+        &self,
+        params: &Params,
+        batch: &PackedBatch,
+        below: &States,
+        mode: Mode,
+    ) -> polytask_nn::Result<(States, Saved)> {
+        self.inner.forward_from(params, batch, below, mode)
+    }
+    fn vjp(
+        &self,
+        params: &Params,
+        saved: &Saved,
+        cotangents: &[Cotangent],
+        sink: &mut dyn GradSink,
+    ) -> polytask_nn::Result<()> {
+        self.inner.vjp(params, saved, cotangents, sink)
+    }
+}
+
+#[test]
+fn one_task_at_displaced_weights_runs_its_own_texts_only_and_gets_the_same_gradient() {
+    let data = Data::new();
+    for (dropout, is_alone) in [("model.dropout=0", true), ("model.dropout=0.2", false)] {
+        let rig = data.rig(ALL, &[dropout]);
+        let counting = Counting { inner: rig.engine().trunk, rows: AtomicUsize::new(0) };
+        let mut bench = Bench::new(&rig);
+        bench.engine.trunk = &counting;
+        let mut probe = bench.probe(FULL, true);
+        let d = along(&vec![1.0; probe.shared().len()], 0.1);
+        let at = At { displacement: Some(&d), ..At::default() };
+        let all = probe.gradients(at).unwrap();
+        let whole = bench.batches[0].packed.n_rows();
+        let mut ran = 0;
+        for i in 0..bench.tasks.len() {
+            let before = counting.rows.load(Ordering::Relaxed);
+            let one = probe.task(at, i).unwrap();
+            ran += counting.rows.load(Ordering::Relaxed) - before;
+            let name = &rig.heads[i].name;
+            assert!((one.loss - all.losses[i]).abs() < 1e-5 * all.losses[i].abs(), "{name}");
+            assert!(apart(&one.row, all.rows.row(i)) < 1e-5 * size(&one.row), "{name}");
+            assert!(apart(&one.head, &all.heads[i]) < 1e-5 * size(&one.head).max(1e-3), "{name}");
+        }
+        // Five sources; the rows of notes and of pairs are read by several tasks.
+        let n = bench.tasks.len();
+        assert!(if is_alone { ran < 3 * whole } else { ran == n * whole }, "{dropout}: {ran} of {whole}");
     }
 }
 

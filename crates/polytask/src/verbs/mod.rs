@@ -154,15 +154,29 @@ mod tests {
         text.lines().filter_map(line).collect()
     }
 
-    /// The fenced code of a page; the commands of prose have no arguments to be checked.
+    /// The fenced code of a page, and a line for each command with flags in its prose; `…` stands for what is left out.
     fn code(page: &str) -> String {
-        page.split("```").skip(1).step_by(2).collect()
+        let fenced = page.split("```").skip(1).step_by(2).map(str::to_owned);
+        let prose = page.split("```").step_by(2).flat_map(|text| text.split('`').skip(1).step_by(2));
+        let spans = prose.filter(|span| span.contains(" --") && !span.contains('…'));
+        let spans = spans.map(|span| span.replace('\n', " ") + "\n");
+        fenced.chain(spans).collect()
+    }
+
+    /// The commands in the help of a verb and of the verbs below it.
+    fn commands_of_help(command: &mut clap::Command) -> Vec<Vec<String>> {
+        let mut all = commands(&command.render_long_help().to_string());
+        for below in command.get_subcommands_mut().filter(|below| below.get_name() != "help") {
+            all.extend(commands_of_help(below));
+        }
+        all
     }
 
     #[test]
     fn every_command_of_the_pages_and_of_the_help_is_understood() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+        let folders = ["docs", "docs/methods"].map(|name| std::fs::read_dir(root.join(name)).unwrap());
+        let docs = folders.into_iter().flatten().map(|entry| entry.unwrap().path());
         let pages =
             docs.chain(["README.md", "CONTRIBUTING.md", "demo/README.md"].map(|name| root.join(name)));
         let pages = pages.filter(|page| page.extension().is_some_and(|ending| ending == "md"));
@@ -173,7 +187,7 @@ mod tests {
         let mut command = Cli::command();
         all.extend(commands(&command.render_long_help().to_string()));
         for verb in command.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {
-            let help = commands(&verb.render_long_help().to_string());
+            let help = commands_of_help(verb);
             assert!(!help.is_empty(), "{} has no example", verb.get_name());
             all.extend(help);
         }

@@ -191,7 +191,8 @@ impl ImageTrunk {
             Op::MaxPool => self.max_pool(node).forward(x, n),
             Op::LayerNorm => self.layer_norm(block, node).forward(x),
             Op::BatchNorm { plus } => {
-                let used = if mode.train && node.block >= mode.lowest {
+                let is_frozen = node.block < mode.lowest || mode.still.contains(node.block);
+                let used = if mode.train && !is_frozen {
                     Moments::of(pool, x, node.out.channels)
                 } else {
                     let (mean, variance) = (block.tensor(node.tensor + 2), block.tensor(node.tensor + 3));
@@ -289,6 +290,10 @@ impl Trunk<f32> for ImageTrunk {
 
     fn symbols_per_pass(&self) -> usize {
         4 * GROUP * self.config.size().len()
+    }
+
+    fn is_coupled(&self) -> bool {
+        self.graph.nodes.iter().any(|node| matches!(node.op, Op::BatchNorm { .. }))
     }
 
     fn rows_per_sequence(&self) -> Option<usize> {

@@ -5,14 +5,13 @@ use polytask_core::{PackedBatch, Purpose, Rng};
 
 use super::graph::{Graph, Op, Shape};
 use super::*;
-use crate::trunk::sinks;
+use crate::trunk::{Blocks, sinks};
 
 /// A network as its formulas say, pixel by pixel in f64: no patches, no products, no tiles.
 struct Plain<'a> {
     graph: &'a Graph,
     params: &'a Params<f64>,
-    train: bool,
-    lowest: usize,
+    mode: Mode,
 }
 
 impl Plain<'_> {
@@ -65,7 +64,8 @@ impl Plain<'_> {
             Op::BatchNorm { plus } => {
                 let c = node.out.channels;
                 let of = |channel: usize| {
-                    if self.train && node.block >= self.lowest {
+                    let is_frozen = node.block < self.mode.lowest || self.mode.still.contains(node.block);
+                    if self.mode.train && !is_frozen {
                         moments(x.iter().copied().skip(channel).step_by(c))
                     } else {
                         (tensor(2)[channel], tensor(3)[channel])
@@ -158,8 +158,8 @@ impl Case {
         self.trunk.pixels(&self.batch, 0..self.batch.n_sequences()).iter().map(|&v| f64::from(v)).collect()
     }
 
-    fn plain(&self, params: &Params<f64>, (train, lowest): (bool, usize)) -> Vec<f64> {
-        let plain = Plain { graph: &self.trunk.graph, params, train, lowest };
+    fn plain(&self, params: &Params<f64>, mode: Mode) -> Vec<f64> {
+        let plain = Plain { graph: &self.trunk.graph, params, mode };
         plain.states(&self.pixels(), self.batch.n_sequences())
     }
 
@@ -182,11 +182,17 @@ impl Case {
 
 const TRAIN: Mode = Mode { save: true, train: true, ..Mode::EVAL };
 
+/// A pass of training in which one block is frozen, others below it are not.
+fn still(block: usize) -> Mode {
+    let trainable: Vec<bool> = (0..9).map(|b| b != block).collect();
+    Mode { still: Blocks::frozen(&trainable), ..TRAIN }
+}
+
 #[test]
 fn states_are_those_of_the_formulas() {
     for case in Case::all() {
-        for mode in [TRAIN, Mode::EVAL, Mode { lowest: 1, ..TRAIN }] {
-            let expected = case.plain(&case.params.cast(), (mode.train, mode.lowest));
+        for mode in [TRAIN, Mode::EVAL, Mode { lowest: 1, ..TRAIN }, still(2)] {
+            let expected = case.plain(&case.params.cast(), mode);
             let (states, _) = case.trunk.forward(&case.params, &case.batch, mode).unwrap();
             assert_eq!(states.values.len(), expected.len());
             assert_eq!(states.n_rows(), case.trunk.layout(&case.batch).n_rows());
@@ -200,7 +206,7 @@ fn states_are_those_of_the_formulas() {
 }
 
 /// Σ cotangent · states of one task.
-fn objective(case: &Case, params: &Params<f64>, cotangent: &Cotangent, mode: (bool, usize)) -> f64 {
+fn objective(case: &Case, params: &Params<f64>, cotangent: &Cotangent, mode: Mode) -> f64 {
     let states = case.plain(params, mode);
     let size = case.trunk.graph.states().len();
     let of = |(i, &s): (usize, &u32)| -> f64 {
@@ -212,8 +218,10 @@ fn objective(case: &Case, params: &Params<f64>, cotangent: &Cotangent, mode: (bo
 
 #[test]
 fn gradients_are_the_slopes_of_the_formulas() {
-    for case in Case::all() {
-        let saved = case.trunk.forward(&case.params, &case.batch, TRAIN).unwrap().1;
+    let frozen = Case::new("resnet18", (1, 9, 6), &[3, 4, 5, 6], 3);
+    let cases = Case::all().into_iter().map(|case| (case, TRAIN)).chain([(frozen, still(2))]);
+    for (case, mode) in cases {
+        let saved = case.trunk.forward(&case.params, &case.batch, mode).unwrap().1;
         let cotangents = case.cotangents([0, 0]);
         let mut rows = sinks::Rows::new(&case.params, 2, 0);
         case.trunk.vjp(&case.params, &saved, &cotangents, &mut rows).unwrap();
@@ -225,13 +233,18 @@ fn gradients_are_the_slopes_of_the_formulas() {
                 let scale = gradient.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
                 assert!(scale > 0.0 || case.batch.n_sequences() == 1, "{}: block {block}", case.name());
                 let n = params.blocks[block].values.len();
-                for i in (0..6).map(|_| rng.below(n)) {
+                // A running statistic in use has a slope; it is no parameter.
+                let is_running = |i: &usize| {
+                    let mut running = case.params.blocks[block].tensors.iter();
+                    running.any(|spec| spec.name.contains(".running_") && spec.range().contains(i))
+                };
+                for i in (0..6).map(|_| rng.below(n)).filter(|i| !is_running(i)) {
                     // Steps so small that hardly a ReLU or a maximum flips on the way.
                     let h = 1e-6;
                     let old = params.blocks[block].values[i];
                     let mut at = |value: f64| {
                         params.blocks[block].values[i] = value;
-                        objective(&case, &params, cotangent, (true, 0))
+                        objective(&case, &params, cotangent, mode)
                     };
                     let slope = (at(old + h) - at(old - h)) / (2.0 * h);
                     at(old);
@@ -301,7 +314,7 @@ fn running_statistics_follow_the_batch_when_told_and_only_then() {
     case.trunk.update_statistics(&mut params, &saved);
     // The stem's norm stands on its convolution.
     let graph = &case.trunk.graph;
-    let plain = Plain { graph, params: &case.params.cast(), train: true, lowest: 0 };
+    let plain = Plain { graph, params: &case.params.cast(), mode: TRAIN };
     let x = plain.node(&graph.nodes[0], &[case.pixels()], 3);
     let (mean, variance) = moments(x.iter().copied().step_by(3));
     let n = (x.len() / 3) as f64;
@@ -315,6 +328,28 @@ fn running_statistics_follow_the_batch_when_told_and_only_then() {
     let again = params.clone();
     case.trunk.update_statistics(&mut params, &saved);
     assert_eq!(params, again);
+}
+
+#[test]
+fn frozen_blocks_keep_their_statistics_also_above_trained_ones() {
+    let case = Case::new("resnet18", (1, 9, 6), &[3, 4, 5, 6], 3);
+    let mut params = case.params.clone();
+    let (_, saved) = case.trunk.forward(&params, &case.batch, still(2)).unwrap();
+    case.trunk.update_statistics(&mut params, &saved);
+    for (i, (old, new)) in case.params.blocks.iter().zip(&params.blocks).enumerate() {
+        assert_eq!(old.values == new.values, i == 2, "{}", old.name);
+    }
+}
+
+#[test]
+fn networks_with_batch_norms_have_no_more_blocks_than_a_pass_can_tell_frozen() {
+    for case in Case::all() {
+        assert!(!case.trunk.is_coupled() || case.trunk.n_blocks() <= Blocks::MOST, "{}", case.name());
+        assert_eq!(case.trunk.is_coupled(), case.trunk.config.model_type == "resnet18");
+        assert!(!case.trunk.can_be_cut(), "{}", case.name());
+    }
+    let last = Blocks::frozen(&[vec![true; Blocks::MOST - 1], vec![false; 2]].concat());
+    assert!(last.contains(Blocks::MOST - 1) && !last.contains(Blocks::MOST) && !last.contains(0));
 }
 
 #[test]
