@@ -67,6 +67,16 @@ pub(crate) fn number(x: f64, digits: usize) -> String {
     }
 }
 
+/// A real with four significant digits, in the power of ten where it is far from 1.
+pub(crate) fn significant(x: f64) -> String {
+    let size = x.abs();
+    if size > 0.0 && !(1e-3..1e4).contains(&size) && size.is_finite() {
+        return format!("{x:.2e}").replace('-', "−");
+    }
+    let before = if size < 1.0 { 0 } else { size.log10().floor() as usize + 1 };
+    number(x, if size < 0.1 { 5 } else { 4_usize.saturating_sub(before) })
+}
+
 /// A real with its sign.
 pub(crate) fn signed(x: f64, digits: usize) -> String {
     let text = number(x, digits);

@@ -139,9 +139,14 @@ impl Engine<'_> {
 
     /// Forward and every head's backward.
     pub fn evaluate(&self, weights: Weights, batch: &StepBatch, step: u64) -> Result<Evaluation> {
-        let (states, saved) = self.forward_batch(weights.trunk, batch, self.train_mode(step))?;
+        self.evaluate_in(self.train_mode(step), weights, batch)
+    }
+
+    /// The same with the trunk run in some mode that saves.
+    pub fn evaluate_in(&self, mode: Mode, weights: Weights, batch: &StepBatch) -> Result<Evaluation> {
+        let (states, saved) = self.forward_batch(weights.trunk, batch, mode)?;
         let parts = batch.parts.iter().collect::<Vec<_>>();
-        self.run_heads(weights.heads, batch, &parts, Arc::new(Forward { states, saved }), None, step)
+        self.run_heads(weights.heads, batch, &parts, Arc::new(Forward { states, saved }), None, mode.step)
     }
 
     /// The backward of the heads of the `wanted` parts on a forward's states, or on `displaced` ones in their place.
@@ -168,11 +173,15 @@ impl Engine<'_> {
 
     /// Losses alone (times `loss_weight`), in the order of the batch's parts.
     pub fn losses(&self, weights: Weights, batch: &StepBatch, step: u64) -> Result<Vec<f64>> {
-        let mode = Mode { save: false, ..self.train_mode(step) };
-        let (states, _) = self.forward_batch(weights.trunk, batch, mode)?;
+        self.losses_in(self.train_mode(step), weights, batch)
+    }
+
+    /// The same with the trunk run in some mode.
+    pub fn losses_in(&self, mode: Mode, weights: Weights, batch: &StepBatch) -> Result<Vec<f64>> {
+        let (states, _) = self.forward_batch(weights.trunk, batch, Mode { save: false, ..mode })?;
         let pooled = self.pooling.forward(&states, &batch.layout);
         let loss = |part: &Part| {
-            let (head, (input, _)) = (&self.heads[part.task], self.input(part, &states, &pooled, step));
+            let (head, (input, _)) = (&self.heads[part.task], self.input(part, &states, &pooled, mode.step));
             let loss = objective::value(&*head.head, &weights.heads[part.task], &*head.loss, &input)?;
             Ok(loss * head.loss_weight)
         };

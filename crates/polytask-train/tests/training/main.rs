@@ -18,3 +18,4 @@ mod probe;
 mod regularizers;
 mod resume;
 mod sharing;
+mod sharpness;

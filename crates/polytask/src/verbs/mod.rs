@@ -15,6 +15,7 @@ mod pull;
 mod reproduce;
 mod saliency;
 mod search;
+mod sharpness;
 mod show;
 mod train;
 
@@ -74,6 +75,8 @@ enum Verb {
     Reproduce(reproduce::Args),
     /// Show which shared states each task's loss hangs on, and the spectra of the weights
     Saliency(saliency::Args),
+    /// Measure how far each task's loss rises at the worst place near a trained model's weights
+    Sharpness(sharpness::Args),
     /// Measure training and embedding speed on this machine
     Bench(bench::Args),
     /// Say what this build is and what it uses of this machine
@@ -105,6 +108,7 @@ impl Cli {
             Verb::Methods(args) => methods::run(&args),
             Verb::Reproduce(args) => reproduce::run(&args),
             Verb::Saliency(args) => saliency::run(&args),
+            Verb::Sharpness(args) => sharpness::run(&args),
             Verb::Bench(args) => bench::run(&args),
             Verb::Info(args) => info::run(&args),
         }
