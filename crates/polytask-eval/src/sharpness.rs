@@ -4,7 +4,7 @@ use polytask_core::report::Interval;
 use polytask_core::sharpness::{SharpnessReport, TaskSharpness};
 
 use crate::table::{aligned, fitting, plain, shortened, wrapped};
-use crate::words::{count, number, significant};
+use crate::words::{count, decimals, number, significant};
 
 /// Columns of the table, widest layout first.
 const LAYOUTS: [&[&str]; 4] = [
@@ -47,12 +47,13 @@ fn cell(task: &TaskSharpness, column: &str) -> String {
 /// Student's interval is even on both sides.
 fn with_interval(interval: &Interval) -> String {
     let (value, half) = (significant(interval.value), (interval.high - interval.low) / 2.0);
-    if half.is_finite() { format!("{value} ± {}", significant(half)) } else { value }
+    let alike = |digits| number(half, digits);
+    let half = half.is_finite().then(|| decimals(interval.value).map_or_else(|| significant(half), alike));
+    half.map_or_else(|| value.clone(), |half| format!("{value} ± {half}"))
 }
 
 fn summary(report: &SharpnessReport) -> Vec<String> {
-    let (rho, most) =
-        (significant(report.rho), report.tasks.iter().map(|task| task.batches).max().unwrap_or(0));
+    let (rho, most) = (report.rho, report.tasks.iter().map(|task| task.batches).max().unwrap_or(0));
     let batches = if most == 1 { "one batch".into() } else { format!("{most} batches") };
     let measure = if report.adaptive { "each weight by its size" } else { "all weights alike" };
     let slope =

@@ -21,6 +21,10 @@ pub(crate) fn catalogue() -> Catalogue {
 
 /// Loads and checks a suite file with `--set` overrides.
 pub(crate) fn load(path: &Path, overrides: &[String]) -> Result<Suite> {
+    if !path.exists() {
+        let what = format!("there is no suite {}", path.display());
+        return Err(Problem::new(what).try_this("`polytask init --out FILE` to start one").into());
+    }
     let suite = suite::load(path, &catalogue(), overrides)?;
     match polytask_train::regularizer::table::check(&suite) {
         Ok(()) => Ok(suite),

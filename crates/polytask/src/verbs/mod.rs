@@ -20,9 +20,10 @@ mod show;
 mod train;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use polytask_core::{Error, Problem};
 
+use crate::help;
 use crate::output::Outcome;
 
 /// One model for all your related tasks, and evidence of which task hurts which.
@@ -84,6 +85,12 @@ enum Verb {
 }
 
 impl Cli {
+    /// Reads the command line; ends the process with help or what is wrong where there is nothing to run.
+    pub(crate) fn read() -> Self {
+        let matches = help::flowing(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     /// Runs the verb.
     pub(crate) fn run(self) -> Result<Outcome> {
         if let Some(wanted) = std::env::var("POLYTASK_SIMD").ok().filter(|wanted| !wanted.is_empty()) {
@@ -125,8 +132,6 @@ fn count(text: &str) -> Result<usize, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     /// Words of a command line: quotes keep spaces, a comment, a pipe or a redirection ends it.
