@@ -44,7 +44,9 @@ pub(crate) fn of_trained(source: &Path, suite: Option<&Path>) -> anyhow::Result<
     if !is_model(&model) {
         let what = match source {
             path if !path.exists() => format!("there is no folder {}", path.display()),
-            path if path.is_file() => format!("{} is a file, expected the folder of a run", path.display()),
+            path if path.is_file() => {
+                format!("{} is a file, expected the folder of a trained run", path.display())
+            }
             path => format!(
                 "folder {} holds no finished run, expected suite.toml and model/ in it",
                 path.display()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use polytask_core::sharpness::{SHARPNESS_VERSION, SharpnessReport, TaskSharpness};
-use polytask_core::{Problem, Split, Suite};
+use polytask_core::{Problem, Purpose, Rng, Split, Suite};
 use polytask_eval::interval::of_mean;
 use polytask_nn::Mode;
 use polytask_nn::encoder::freeze_blocks;
@@ -76,7 +76,8 @@ fn n_parameters(subject: &Subject, engine: &Engine) -> Result<usize> {
 }
 
 fn look(subject: &Subject, engine: &Engine, wanted: Wanted, observer: &mut dyn Observer) -> Result<Seen> {
-    let draws = draws(&subject.rows(wanted.split, wanted.batches * wanted.rows)?, wanted.rows);
+    let rows = subject.rows(wanted.split, usize::MAX)?;
+    let draws = draws(rows, (wanted.batches, wanted.rows), subject.suite.seed);
     let (mode, mut seen) = (Mode { train: false, ..engine.train_mode(0) }, Seen::default());
     observer.event(Event::Phase { name: "sharpness", total: draws.len() as u64, done: 0 });
     for (i, draw) in draws.iter().enumerate() {
@@ -94,18 +95,20 @@ fn look(subject: &Subject, engine: &Engine, wanted: Wanted, observer: &mut dyn O
     Ok(seen)
 }
 
-/// Batches of at most `size` rows of each source. Each is spread over the whole source, whose rows may be sorted.
-fn draws(rows: &[Vec<u32>], size: usize) -> Vec<Draws> {
-    let n_batches = |rows: &Vec<u32>| rows.len().div_ceil(size);
-    let most = rows.iter().map(n_batches).max().unwrap_or(0);
-    let of_source = |k: usize, rows: &Vec<u32>| -> Vec<u32> {
-        rows.iter().skip(k).step_by(n_batches(rows).max(1)).copied().collect()
+/// Batches of at most `size` rows of each source, drawn without order: the rows of a source may be sorted, or repeat in
+/// turns that rows at even distances would meet.
+fn draws(rows: Vec<Vec<u32>>, (batches, size): (usize, usize), seed: u64) -> Vec<Draws> {
+    let shuffled = |(source, mut rows): (usize, Vec<u32>)| {
+        Rng::new(seed, Purpose::Shuffle, &[source as u64]).shuffle(&mut rows);
+        rows
     };
+    let rows: Vec<Vec<u32>> = rows.into_iter().enumerate().map(shuffled).collect();
+    let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
     let batch = |k: usize| {
-        let sources = rows.iter().enumerate().filter(|(_, rows)| k < n_batches(rows));
-        sources.map(|(source, rows)| (source, of_source(k, rows))).collect()
+        let chunks = rows.iter().enumerate().map(|(source, rows)| (source, rows.chunks(size).nth(k)));
+        chunks.filter_map(|(source, chunk)| Some((source, chunk?.to_vec()))).collect()
     };
-    (0..most).map(batch).collect()
+    (0..longest.div_ceil(size).min(batches)).map(batch).collect()
 }
 
 /// A task's means over the batches.
@@ -131,7 +134,9 @@ fn note(seen: &Seen, task: usize, name: &str) -> Option<String> {
         return Some(format!("task `{name}`: {what}"));
     }
     let is_seen = seen.rows.iter().any(|row| row.task == task);
-    (!is_seen).then(|| format!("task `{name}`: no known target here, or a gradient of zero, so no way up"))
+    (!is_seen).then(|| {
+        format!("task `{name}` has no sharpness: no known target in these batches, or a gradient of zero")
+    })
 }
 
 #[cfg(test)]
@@ -139,16 +144,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_is_in_one_batch_and_each_batch_is_spread_over_its_source() {
-        let rows = [(0..10).collect(), vec![7, 8], Vec::new()];
-        assert_eq!(
-            draws(&rows, 4),
-            [
-                vec![(0, vec![0, 3, 6, 9]), (1, vec![7, 8])],
-                vec![(0, vec![1, 4, 7])],
-                vec![(0, vec![2, 5, 8])]
-            ]
-        );
-        assert!(draws(&[Vec::new()], 4).is_empty());
+    fn batches_hold_rows_of_every_source_once_and_in_no_order() {
+        let rows = || vec![(0..10).collect(), vec![7, 8], Vec::new()];
+        let drawn = draws(rows(), (9, 4), 3);
+        let sizes: Vec<Vec<(usize, usize)>> = drawn
+            .iter()
+            .map(|draw| draw.iter().map(|(source, rows)| (*source, rows.len())).collect())
+            .collect();
+        assert_eq!(sizes, [vec![(0, 4), (1, 2)], vec![(0, 4)], vec![(0, 2)]]);
+        let mut first: Vec<u32> = drawn.iter().flat_map(|draw| draw[0].1.clone()).collect();
+        assert_ne!(first, (0..10).collect::<Vec<_>>());
+        first.sort_unstable();
+        assert_eq!(first, (0..10).collect::<Vec<_>>());
+        assert_eq!(draws(rows(), (2, 4), 3), drawn[..2]);
+        assert!(draws(vec![Vec::new()], (2, 4), 3).is_empty());
     }
 }

@@ -67,6 +67,10 @@ fn report(args: &Args) -> Result<SaliencyReport> {
     let split = Split::ALL.into_iter().find(|split| split.name() == args.split).unwrap_or(Split::Valid);
     let wanted = Wanted { split, rows: args.rows };
     let mut progress = Progress::new(args.json);
+    if !args.source.exists() {
+        let what = format!("there is neither a run nor a suite {}", args.source.display());
+        return output::refuse(what, "the folder that `polytask train --out` was given, or a suite file");
+    }
     if !args.source.is_dir() {
         let suite = suites::load(&args.source, &args.set)?;
         suites::set_threads(suite.train.threads)?;

@@ -22,11 +22,13 @@ Examples:
 For each task, the shared weights climb a step of length rho up that task's gradient, to where its
 loss is worst nearby (to first order); heads stay. The table has the loss here and there, and
 
-  sharpness  how far the loss rises, with the 95 % interval of its mean over batches
-  |g|        the length of the gradient; a plain slope would rise by rho times this
+  sharpness  the rise of the loss; ± is its 95 % interval over batches
+  |g|        length of the gradient; a plain slope would rise rho × |g|
   |flat|     how much the gradient changes on the way: curvature
-  cosine     of that change and the gradient: near 1 the slope only steepens, near 0 it turns
+  cosine     of that change and the gradient: near 1 the slope only
+             steepens, near 0 it turns, below 0 it passes a crest
 
+Losses carry the suite's loss_weight. The same rows are drawn for every model of a suite and seed.
 Compare two models at the same rho, split and form: of two with equal losses, the one with the lower
 sharpness lies in a flatter place. The adaptive form moves each weight by its size and needs a rho of
 about 2. Passes are as in prediction: no dropout, batch norms by their running statistics.
@@ -42,7 +44,7 @@ pub(crate) struct Args {
     /// The suite whose data and freezes are used [default: the run's]
     #[arg(long, value_name = "FILE")]
     suite: Option<PathBuf>,
-    /// Length of the step, above 0
+    /// Length of the step, above 0 (about 2 with --adaptive)
     #[arg(long, default_value_t = RHO, allow_negative_numbers = true)]
     rho: f64,
     /// Move each weight in proportion to its size
