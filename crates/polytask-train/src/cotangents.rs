@@ -3,7 +3,28 @@
 use polytask_nn::Cotangent;
 
 use crate::assemble::{Part, StepBatch};
-use crate::engine::PartGradient;
+use crate::engine::{Engine, Evaluation, PartGradient};
+use crate::method::Jacobian;
+
+impl Engine<'_> {
+    /// The gradients at the trunk's output, `[tasks, rows × d_hidden]`.
+    pub fn representation_rows(
+        &self,
+        batch: &StepBatch,
+        evaluation: &Evaluation,
+        tasks: &[usize],
+    ) -> Jacobian {
+        let d_hidden = self.trunk.d_hidden();
+        let width = batch.layout.n_rows() * d_hidden;
+        let mut values = vec![0.0; tasks.len() * width];
+        for (&task, row) in tasks.iter().zip(values.chunks_mut(width.max(1))) {
+            if let Some(part) = evaluation.part(task) {
+                place(batch, &part.cotangent, d_hidden, row);
+            }
+        }
+        Jacobian { n: tasks.len(), width, values }
+    }
+}
 
 /// The weighted sum of cotangents: one per distinct freeze boundary, on the union of their sequences.
 pub(crate) fn merge(batch: &StepBatch, parts: &[(&PartGradient, f64)]) -> Vec<Cotangent> {
@@ -61,7 +82,7 @@ fn rows_of(batch: &StepBatch, sequences: &[u32]) -> usize {
 }
 
 /// Lays a cotangent out over all rows of the batch, `[rows × width]`; rows it does not name stay as they are.
-pub(crate) fn place(batch: &StepBatch, cotangent: &Cotangent, width: usize, out: &mut [f32]) {
+fn place(batch: &StepBatch, cotangent: &Cotangent, width: usize, out: &mut [f32]) {
     let mut from = 0;
     for &s in &cotangent.sequences {
         let rows = batch.layout.rows(s as usize);

@@ -15,7 +15,7 @@ use polytask_nn::{Block, Cotangent, GradSink, Mode, Params, Saved, States, TaskG
 use crate::Result;
 use crate::assemble::{Leaf, Part, StepBatch};
 use crate::cache::FrozenCache;
-use crate::cotangents::{merge, place, scatter};
+use crate::cotangents::{merge, scatter};
 use crate::heads::TaskHead;
 use crate::method::{Gramian, Jacobian};
 use crate::swept::Swept;
@@ -352,24 +352,6 @@ impl Engine<'_> {
                 rows.gramian(0..rows.width)
             }
         }
-    }
-
-    /// The gradients at the trunk's output, `[tasks, rows × d_hidden]`.
-    pub fn representation_rows(
-        &self,
-        batch: &StepBatch,
-        evaluation: &Evaluation,
-        tasks: &[usize],
-    ) -> Jacobian {
-        let d_hidden = self.trunk.d_hidden();
-        let width = batch.layout.n_rows() * d_hidden;
-        let mut values = vec![0.0; tasks.len() * width];
-        for (&task, row) in tasks.iter().zip(values.chunks_mut(width.max(1))) {
-            if let Some(part) = evaluation.part(task) {
-                place(batch, &part.cotangent, d_hidden, row);
-            }
-        }
-        Jacobian { n: tasks.len(), width, values }
     }
 }
 

@@ -285,8 +285,7 @@ impl Probe for StepProbe<'_> {
         if self.space == GradientSpace::Representation {
             let placed = self.place(at)?;
             self.note_broken(at, &placed);
-            let gramian =
-                self.engine.representation_gramian(placed.batch, &placed.evaluation, self.tasks);
+            let gramian = self.engine.representation_gramian(placed.batch, &placed.evaluation, self.tasks);
             for (i, &task) in self.tasks.iter().enumerate() {
                 self.note_row(at, task, gramian.values[i * gramian.n + i].is_finite());
             }

@@ -108,7 +108,8 @@ impl Figures {
 
     pub(super) fn text(&self) -> String {
         let millions = self.parameters as f64 / 1e6;
-        let mut lines = vec![format!("conflict: {}, {millions:.2} M shared weights", self.size), String::new()];
+        let mut lines =
+            vec![format!("conflict: {}, {millions:.2} M shared weights", self.size), String::new()];
         lines.push(format!("{:<28}{:>8}  {:>8}  step", "", "x plain", "x floor"));
         for (mix, times) in &self.mixes {
             let (plain, floor) = self.ratios(mix, times);

@@ -12,12 +12,11 @@ use crate::output::{self, Outcome};
 const TASKS: [usize; 3] = [2, 8, 32];
 
 pub(super) fn run(args: &Args) -> Result<Outcome> {
-    let chosen = METHODS.iter().map(|method| method.name).filter(|name| args.methods.iter().any(|m| m == name));
+    let chosen =
+        METHODS.iter().map(|method| method.name).filter(|name| args.methods.iter().any(|m| m == name));
     let peaks = chosen.map(|name| Ok((name, peaks(args, name)?))).collect::<Result<Vec<_>>>()?;
     if args.common.json {
-        let row = |(name, mib): &(&str, [f64; 3])| {
-            json!({ "method": name, "peak_rss_mb": mib, "ratio_to_first": mib.map(|m| m / mib[0]) })
-        };
+        let row = |(name, mib): &(&str, [f64; 3])| json!({ "method": name, "peak_rss_mb": mib, "ratio_to_first": mib.map(|m| m / mib[0]) });
         let rows: Vec<Value> = peaks.iter().map(row).collect();
         let kept = args.rows_mb;
         output::json(&json!({ "bench": "conflict", "tasks": TASKS, "rows_mb": kept, "memory": rows }))?;
@@ -44,7 +43,10 @@ fn peaks(args: &Args, method: &'static str) -> Result<[f64; 3]> {
     let mut peaks = [0.0; 3];
     for (peak, n_tasks) in peaks.iter_mut().zip(TASKS) {
         output::note(format!("{method}, {n_tasks} tasks"));
-        *peak = peak_of(&Args { methods: vec![method.to_owned()], gradients: "full".to_owned(), ..args.clone() }, n_tasks)?;
+        *peak = peak_of(
+            &Args { methods: vec![method.to_owned()], gradients: "full".to_owned(), ..args.clone() },
+            n_tasks,
+        )?;
     }
     Ok(peaks)
 }

@@ -137,7 +137,11 @@ impl Args {
             ("--runs", self.runs),
             ("--threads", self.common.threads),
         ];
-        let texts = [("--trunk", self.trunk.clone()), ("--methods", self.methods.join(",")), ("--gradients", self.gradients.clone())];
+        let texts = [
+            ("--trunk", self.trunk.clone()),
+            ("--methods", self.methods.join(",")),
+            ("--gradients", self.gradients.clone()),
+        ];
         let model = self.common.model.iter().map(|folder| ("--model", super::argument(folder)));
         let numbers = numbers.into_iter().map(|(name, value)| (name, value.to_string()));
         let pairs = texts.into_iter().chain(model).chain(numbers);
