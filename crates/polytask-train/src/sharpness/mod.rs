@@ -80,6 +80,9 @@ pub struct Row {
     pub cosine: Option<f64>,
 }
 
+/// Tasks that are not finite: (suite index, what).
+pub type Broken = Vec<(usize, String)>;
+
 impl Row {
     /// From loss and gradient here and there.
     fn of(task: usize, (loss, here): (f64, &[f32]), (worst, there): (f64, &[f32])) -> Self {
@@ -121,8 +124,8 @@ impl Spot<'_> {
     }
 
     /// All there is to know of each task of the batch that has a sharpness, and the tasks whose loss or gradient here
-    /// is not finite: (suite index, what).
-    pub fn rows(&self, reach: Reach) -> Result<(Vec<Row>, Vec<(usize, String)>)> {
+    /// is not finite.
+    pub fn rows(&self, reach: Reach) -> Result<(Vec<Row>, Broken)> {
         let evaluation = self.engine.evaluate_in(self.mode, self.weights, self.batch)?;
         let mut rows = Vec::new();
         for part in &evaluation.parts {

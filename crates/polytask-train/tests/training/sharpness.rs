@@ -106,7 +106,7 @@ fn in_evaluation_mode_images_do_not_see_each_other_and_the_gradient_is_still_the
     let mode = Mode { train: false, ..engine.train_mode(0) };
     let reach = Reach { rho: 1e-3, adaptive: false };
     let loss = |images: &[u32], mode| rows(&engine, weights, &rig.batch(0, images), mode, reach)[0].loss;
-    let apart = |mode| (loss(&[0, 1], mode) - (loss(&[0], mode) + loss(&[1], mode)) / 2.0).abs();
+    let apart = |mode| (loss(&[0, 1], mode) - f64::midpoint(loss(&[0], mode), loss(&[1], mode))).abs();
     assert!(apart(mode) < 1e-5, "{}", apart(mode));
     assert!(apart(engine.train_mode(0)) > 1e-3, "{}", apart(engine.train_mode(0)));
     let row = rows(&engine, weights, &rig.batch(0, &[0, 1, 2, 3, 4, 5]), mode, reach)[0];
