@@ -19,6 +19,7 @@ pub mod near;
 pub mod report;
 pub mod rng;
 pub mod saliency;
+pub mod sharpness;
 pub mod suite;
 
 pub use batch::{Layout, PackedBatch};

@@ -1,4 +1,4 @@
-//! Bootstrap intervals over examples.
+//! Bootstrap intervals over examples, and Student's of a mean.
 //!
 //! Percentile bootstrap (Efron & Tibshirani 1993, section 13.3): examples are drawn with replacement, the
 //! metric is recomputed, and the 2.5 % and 97.5 % quantiles bound the interval. Resample r draws its rows from
@@ -85,6 +85,31 @@ fn bootstrap(rows: &Rows, seed: u64, statistic: impl Fn(&[u32]) -> f64 + Sync) -
     Interval { value, low: quantile(&values, tail), high: quantile(&values, 1.0 - tail) }
 }
 
+/// 0.975 quantiles of Student's distribution with 1 to 30 degrees of freedom.
+const STUDENT: [f64; 30] = [
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+];
+
+/// The mean of the finite values with its 95 % interval by Student's t; no interval below two of them.
+pub fn of_mean(values: impl IntoIterator<Item = f64>) -> Option<Interval> {
+    let values: Vec<f64> = values.into_iter().filter(|v| v.is_finite()).collect();
+    let n = values.len() as f64;
+    let value = values.iter().sum::<f64>() / n;
+    let spread = values.iter().map(|v| (v - value).powi(2)).sum::<f64>();
+    let half = match values.len() {
+        0 => return None,
+        1 => f64::NAN,
+        m => student(m - 1) * (spread / (n - 1.0) / n).sqrt(),
+    };
+    Some(Interval { value, low: value - half, high: value + half })
+}
+
+fn student(freedom: usize) -> f64 {
+    // Beyond the table, the first term of the expansion about the normal quantile.
+    STUDENT.get(freedom - 1).copied().unwrap_or(1.959_964 + 2.372 / freedom as f64)
+}
+
 /// Quantile `q` of sorted values, linear between neighbours; NaN without values.
 pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
@@ -153,6 +178,16 @@ mod tests {
         assert!(paired("accuracy", &labels(&[true]), &labels(&[true, true]), 0).is_err());
         let nothing = interval("accuracy", &labels(&[]), 0).unwrap();
         assert!(nothing.value.is_nan() && nothing.low.is_nan() && nothing.high.is_nan());
+    }
+
+    #[test]
+    fn the_interval_is_students() {
+        // scipy.stats.t.interval(0.95, 4, loc=3, scale=scipy.stats.sem([1, 2, 3, 4, 5]))
+        let found = of_mean([1.0, 2.0, 3.0, 4.0, 5.0, f64::NAN]).unwrap();
+        assert!((found.low - 1.036_757).abs() < 1e-3 && (found.high - 4.963_243).abs() < 1e-3, "{found:?}");
+        assert!(of_mean([]).is_none() && of_mean([1.0]).unwrap().low.is_nan());
+        // scipy.stats.t.ppf(0.975, 60) and 200.
+        assert!((student(60) - 2.000_298).abs() < 1e-3 && (student(200) - 1.971_896).abs() < 1e-3);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod predictions;
 pub mod saliency;
 #[cfg(test)]
 mod sample;
+pub mod sharpness;
 pub mod table;
 pub mod words;
 

@@ -67,6 +67,20 @@ pub(crate) fn number(x: f64, digits: usize) -> String {
     }
 }
 
+/// A real with four significant digits, in the power of ten where it is far from 1.
+pub(crate) fn significant(x: f64) -> String {
+    decimals(x).map_or_else(|| format!("{x:.2e}").replace('-', "−"), |digits| number(x, digits))
+}
+
+/// Decimals of four significant digits; `None` where a power of ten reads better.
+pub(crate) fn decimals(x: f64) -> Option<usize> {
+    let size = x.abs();
+    if size == 0.0 || !size.is_finite() {
+        return Some(3);
+    }
+    (1e-3..1e4).contains(&size).then(|| (3.0 - size.log10().floor()) as usize)
+}
+
 /// A real with its sign.
 pub(crate) fn signed(x: f64, digits: usize) -> String {
     let text = number(x, digits);

@@ -17,7 +17,8 @@ pub fn find(wanted: &str) -> Result<&'static Paper> {
 }
 
 fn unknown(name: &str) -> Problem {
-    let names: Vec<&str> = PAPERS.iter().flat_map(|paper| [paper.id, paper.name]).collect();
+    let mut names: Vec<&str> = PAPERS.iter().flat_map(|paper| [paper.id, paper.name]).collect();
+    names.dedup();
     let what = format!("there is no experiment `{name}`");
     Problem::new(what).try_this(near::advice(name, &names))
 }

@@ -12,7 +12,7 @@
 //! so in both. So it is as long as real steps are, and the same for every i however its loss is scaled. Where a
 //! training draws one source at a time, the batch is the next one of every source, so that all tasks meet.
 //!
-//! Sharpness is L(θ + ρ g/‖g‖) − L(θ) of each task, over the shared parameters (Foret et al., ICLR 2021).
+//! Sharpness is that of [`crate::sharpness`], under the step's dropout masks.
 //!
 //! Nothing here changes a weight: a training with measurements gives the same bytes as one without.
 
@@ -25,11 +25,9 @@ use crate::assemble::{Draw, StepBatch, assemble};
 use crate::engine::{Engine, Evaluation, Weights};
 use crate::heads::TaskHead;
 use crate::optimise::Slot;
+use crate::sharpness::{RHO, Reach, Spot};
 use crate::trainer::Trainer;
 use crate::vectors::displace;
-
-/// Length of the ascent step of the sharpness, the value of the paper's image experiments.
-pub const RHO: f64 = 0.05;
 
 /// Measurements of a training when nothing else is said.
 pub const MEASUREMENTS: u64 = 24;
@@ -117,8 +115,10 @@ impl Trainer<'_> {
         for part in &evaluation.parts {
             measurement.affinity[i][part.task] = before.affinity(&down, part.task);
         }
-        let up = at(&scaled(gradient.to_vec(), RHO))?;
-        measurement.sharpness[i] = before.rise(&up, i);
+        let spot =
+            Spot { engine: &self.engine, weights: self.weights(), batch, mode: self.engine.train_mode(step) };
+        let worst = spot.worst(Reach::default(), i, gradient)?;
+        measurement.sharpness[i] = worst.zip(before.0[i]).map(|(worst, loss)| worst - loss);
         Ok(())
     }
 
@@ -189,10 +189,6 @@ impl Losses {
     fn affinity(&self, after: &Self, task: usize) -> Option<f64> {
         let (before, after) = (self.0[task]?, after.0[task]?);
         (before > 0.0).then(|| 1.0 - after / before)
-    }
-
-    fn rise(&self, after: &Self, task: usize) -> Option<f64> {
-        Some(after.0[task]? - self.0[task]?)
     }
 }
 
@@ -304,6 +300,5 @@ mod tests {
         let (before, after) =
             (Losses(vec![Some(0.0), Some(2.0), None]), Losses(vec![Some(1.0), Some(1.0), Some(1.0)]));
         assert_eq!([0, 1, 2].map(|task| before.affinity(&after, task)), [None, Some(0.5), None]);
-        assert_eq!(before.rise(&after, 1), Some(-1.0));
     }
 }

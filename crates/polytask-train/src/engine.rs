@@ -176,11 +176,15 @@ impl Engine<'_> {
 
     /// Losses alone (times `loss_weight`), in the order of the batch's parts.
     pub fn losses(&self, weights: Weights, batch: &StepBatch, step: u64) -> Result<Vec<f64>> {
-        let mode = Mode { save: false, ..self.train_mode(step) };
-        let (states, _) = self.forward_batch(weights.trunk, batch, mode)?;
+        self.losses_in(self.train_mode(step), weights, batch)
+    }
+
+    /// The same with the trunk run in some mode.
+    pub fn losses_in(&self, mode: Mode, weights: Weights, batch: &StepBatch) -> Result<Vec<f64>> {
+        let (states, _) = self.forward_batch(weights.trunk, batch, Mode { save: false, ..mode })?;
         let pooled = self.pooling.forward(&states, &batch.layout);
         let loss = |part: &Part| {
-            let (head, (input, _)) = (&self.heads[part.task], self.input(part, &states, &pooled, step));
+            let (head, (input, _)) = (&self.heads[part.task], self.input(part, &states, &pooled, mode.step));
             let loss = objective::value(&*head.head, &weights.heads[part.task], &*head.loss, &input)?;
             Ok(loss * head.loss_weight)
         };

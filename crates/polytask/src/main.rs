@@ -4,6 +4,7 @@
 //! 0 done, 1 ran but a stated bar was missed, 2 could not run.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod help;
 mod lines;
 mod npy;
 mod output;
@@ -13,15 +14,12 @@ mod verbs;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 /// Keeps freed pages: every step of a training allocates the same buffers again.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = verbs::Cli::parse();
-    match cli.run() {
+    match verbs::Cli::read().run() {
         Ok(outcome) => outcome.into(),
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

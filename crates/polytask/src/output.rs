@@ -1,10 +1,11 @@
 //! Words on the terminal: results on standard output, everything else on standard error.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use polytask_core::{Error, Problem};
+use polytask_eval::table::wrapped;
 use serde::Serialize;
 
 /// How a verb ended when it could run.
@@ -64,7 +65,22 @@ pub(crate) fn print_error(error: &anyhow::Error) {
             shown.push(cause);
         }
     }
-    note(format!("error: {}", shown.join("\n  because: ")));
+    let text = format!("error: {}", shown.join("\n  because: "));
+    // A log keeps its lines whole.
+    note(if io::stderr().is_terminal() { broken(&text, width()) } else { text });
+}
+
+/// A text with its lines broken between words where they are wider than `width`; what goes on stands below the words.
+fn broken(text: &str, width: usize) -> String {
+    let line = |line: &str| {
+        let inner = line.trim_start();
+        let label = inner.find(": ").map_or(0, |at| at + 2).min(9);
+        let indent = line.len() - inner.len();
+        let lines = wrapped(inner, width.saturating_sub(indent + label).max(20));
+        let gap = " ".repeat(indent);
+        gap.clone() + &lines.join(&format!("\n{gap}{}", " ".repeat(label)))
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Whether the reader of our output went away (`polytask … | head`): not an error.
@@ -73,4 +89,17 @@ pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
         cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
     };
     error.chain().any(closed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_broken_between_words_and_its_remedy_stays_apart() {
+        let text = "error: the digits are not in /nowhere\n    try: `--data DIR`, where DIR holds them";
+        let expected = "error: the digits are not\n       in /nowhere\n    try: `--data DIR`, where\n         DIR holds them";
+        assert_eq!(broken(text, 33), expected);
+        assert_eq!(broken(text, 200), text);
+    }
 }

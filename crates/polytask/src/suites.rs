@@ -6,6 +6,8 @@ use polytask_core::suite::{self, Catalogue, Suite};
 use polytask_core::{Problem, Result};
 use polytask_data::PullOptions;
 
+use crate::output;
+
 /// The named parts of this build.
 pub(crate) fn catalogue() -> Catalogue {
     Catalogue {
@@ -19,12 +21,50 @@ pub(crate) fn catalogue() -> Catalogue {
 
 /// Loads and checks a suite file with `--set` overrides.
 pub(crate) fn load(path: &Path, overrides: &[String]) -> Result<Suite> {
+    if !path.exists() {
+        let what = format!("there is no suite {}", path.display());
+        return Err(Problem::new(what).try_this("`polytask init --out FILE` to start one").into());
+    }
     let suite = suite::load(path, &catalogue(), overrides)?;
     match polytask_train::regularizer::table::check(&suite) {
         Ok(()) => Ok(suite),
         Err(polytask_train::Error::Core(error)) => Err(error),
         Err(other) => Err(Problem::new(other.to_string()).into()),
     }
+}
+
+/// The suite file and the folder of a trained model, of a run's folder or its `model` folder; `suite` stands in the
+/// place of the run's own.
+pub(crate) fn of_trained(source: &Path, suite: Option<&Path>) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let (run, model) = if is_model(source) {
+        (source.parent().map_or_else(PathBuf::new, Path::to_path_buf), source.to_path_buf())
+    } else {
+        (source.to_path_buf(), source.join("model"))
+    };
+    if !is_model(&model) {
+        let what = match source {
+            path if !path.exists() => format!("there is no folder {}", path.display()),
+            path if path.is_file() => {
+                format!("{} is a file, expected the folder of a trained run", path.display())
+            }
+            path => format!(
+                "folder {} holds no finished run, expected suite.toml and model/ in it",
+                path.display()
+            ),
+        };
+        return output::refuse(what, "the folder that `polytask train --out` was given");
+    }
+    let suite = suite.map_or_else(|| run.join("suite.toml"), Path::to_path_buf);
+    if !suite.is_file() {
+        let what = format!("there is no suite {}, which names the data and the tasks", suite.display());
+        return output::refuse(what, format!("`--suite FILE` for the model in {}", model.display()));
+    }
+    Ok((suite, model))
+}
+
+/// Whether a folder holds a model of ours.
+fn is_model(folder: &Path) -> bool {
+    folder.join("polytask.json").is_file()
 }
 
 /// Where single-task results are kept between runs.

@@ -3,12 +3,13 @@
 use polytask_core::report::{Diagnosis, Interval, Measurement, RunReport, Score, TaskReport};
 
 use super::effects::{Effects, Evidence, Square};
-use super::estimate::{self, is_below, mean};
+use super::estimate::{self, is_below};
 use super::grouping::{self, EXACT, Worth};
 use super::{
     CONFLICT_VERSION, Change, Conflict, Culprit, Grouping, Harm, Table, TaskFinding, Verified, advice,
     relative,
 };
+use crate::interval::of_mean;
 
 /// Metrics that are zero for predictions that know nothing.
 const ZERO_AT_CHANCE: &[&str] = &["mcc", "pearson", "r2", "spearman"];
@@ -81,7 +82,7 @@ impl<'a> Findings<'a> {
         let onto = |j: usize| {
             group.iter().filter(move |&&i| i != j).filter_map(move |&i| self.relative_affinity[i][j])
         };
-        group.iter().filter_map(|&j| Some(mean(onto(j).map(|z| z.value))?.value)).sum()
+        group.iter().filter_map(|&j| Some(of_mean(onto(j).map(|z| z.value))?.value)).sum()
     }
 
     /// The fewest models after which no further one is predicted to help clearly.
@@ -185,8 +186,8 @@ fn finding(task: &str, scores: Option<&TaskReport>, i: usize, diagnosis: &Diagno
         joint: joint.map(|score| score.interval),
         delta: scores.and_then(|report| report.delta),
         relative: scores.and_then(relative),
-        sharpness: mean(diagnosis.measurements.iter().filter_map(|m| m.sharpness[i])),
-        relative_sharpness: mean(diagnosis.measurements.iter().filter_map(share)),
+        sharpness: of_mean(diagnosis.measurements.iter().filter_map(|m| m.sharpness[i])),
+        relative_sharpness: of_mean(diagnosis.measurements.iter().filter_map(share)),
         is_noise: scores.is_some_and(is_noise),
     }
 }
@@ -204,7 +205,7 @@ fn is_noise(report: &TaskReport) -> bool {
 /// Each cell's mean over the measurements.
 fn means(diagnosis: &Diagnosis, table: impl Fn(&Measurement) -> Table<f64>) -> Table<Interval> {
     let tables: Vec<Table<f64>> = diagnosis.measurements.iter().map(table).collect();
-    cells(diagnosis.tasks.len(), |i, j| mean(tables.iter().filter_map(|table| table[i][j])))
+    cells(diagnosis.tasks.len(), |i, j| of_mean(tables.iter().filter_map(|table| table[i][j])))
 }
 
 /// Affinities of a measurement, each column in units of its largest size.

@@ -7,27 +7,35 @@ use super::{Conflict, TaskFinding};
 use crate::table::{aligned, plain, shortened, wrapped};
 use crate::words::{self, plural, signed, signed_range};
 
+/// What the table of pairs holds.
+const TABLE: &str = "Cosine of two tasks' gradients · affinity of a step on the row's task to the column's: 1 helps \
+                     like its own step, −1 undoes it (* clearly not 0).";
+
 /// Tables, evidence and advice, no line wider than `width` columns if that is possible.
 pub fn text(conflict: &Conflict, width: usize) -> String {
     let measured = plural(conflict.diagnosis.measurements.len(), "measurement");
     let mut lines =
         vec![format!("{measured} over {}", plural(conflict.steps as usize, "step")), String::new()];
     lines.extend(aligned(&tasks(conflict)));
-    lines.extend([
-        String::new(),
-        "cosine of gradients · affinity of a step on the row to the column: 1 helps like its own step, −1 undoes it".into(),
-    ]);
+    lines.push(String::new());
+    lines.extend(wrapped(TABLE, width));
     lines.extend(aligned(&affinities(conflict)));
     lines.push(String::new());
     lines.extend(aligned(&budgets(conflict)));
     lines.push(String::new());
-    for (number, advice) in conflict.advice.iter().enumerate() {
-        lines.extend(wrapped(&format!("{}. {}", number + 1, plain(&advice.text)), width));
-    }
-    lines.extend(harms(conflict).iter().flat_map(|line| wrapped(&plain(line), width)));
-    lines.extend(verified(conflict).iter().flat_map(|line| wrapped(&plain(line), width)));
-    lines.extend(conflict.notes.iter().flat_map(|note| wrapped(&format!("note: {}", plain(note)), width)));
+    let advice = conflict.advice.iter().enumerate();
+    let advice = advice.map(|(number, advice)| format!("{}. {}", number + 1, advice.text));
+    let notes = conflict.notes.iter().map(|note| format!("note: {note}"));
+    let sentences = advice.chain(harms(conflict)).chain(verified(conflict)).chain(notes);
+    lines.extend(sentences.flat_map(|line| hanging(&plain(&line), width)));
     lines.join("\n") + "\n"
+}
+
+/// A sentence in lines that can be told from the next one's.
+fn hanging(line: &str, width: usize) -> Vec<String> {
+    let mut lines = wrapped(line, width.saturating_sub(3));
+    lines.iter_mut().skip(1).for_each(|line| line.insert_str(0, "   "));
+    lines
 }
 
 fn tasks(conflict: &Conflict) -> Vec<Vec<String>> {

@@ -6,8 +6,10 @@ use serde::Serialize;
 /// Size of the drawing in its own units; the page scales it.
 const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 180.0;
-/// Room for the axes' numbers: left, right, top, bottom.
-const ROOM: [f64; 4] = [40.0, 10.0, 8.0, 22.0];
+/// Room for the axes' numbers: right, top, bottom, and the least on the left, where long numbers get more.
+const ROOM: [f64; 4] = [10.0, 8.0, 22.0, 40.0];
+/// Width of a digit of the axes' numbers.
+const DIGIT: f64 = 6.6;
 /// Most points a line is drawn with.
 const POINTS: usize = 160;
 
@@ -17,11 +19,15 @@ pub(super) struct Chart {
     pub(super) title: String,
     /// What the chart shows, for readers who do not see it.
     label: String,
+    /// Where the drawing begins, right of the numbers.
+    left: String,
     x_ticks: Vec<Tick>,
     y_ticks: Vec<Tick>,
     lines: Vec<Line>,
     /// Where the step whose weights were kept lies.
     kept: Option<String>,
+    /// Where zero lies, when values of both signs are drawn.
+    zero: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,8 +57,7 @@ struct Axis {
 impl Axis {
     /// An axis over [low, high] with about `n` round ticks.
     fn new((low, high): (f64, f64), n: f64, from: f64, to: f64) -> Self {
-        let span =
-            if high - low > 1e-9 * high.abs().max(1e-9) { high - low } else { low.abs().max(1.0) * 0.2 };
+        let span = high - low;
         let rough = span / n;
         let power = 10_f64.powf(rough.log10().floor());
         let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|f| f * power >= rough * 0.999).unwrap_or(10.0);
@@ -78,8 +83,19 @@ fn place(x: f64) -> String {
     format!("{x:.1}")
 }
 
-/// A chart of named lines; `None` when no line has a finite point.
+/// A chart of named lines, as high as their values; `None` when no line has a finite point.
 pub(super) fn chart(
+    title: String,
+    label: String,
+    lines: &[(&'static str, &[Point])],
+    kept: Option<u64>,
+) -> Option<Chart> {
+    chart_in(None, title, label, lines, kept)
+}
+
+/// The same over given values, so that charts beside each other can be compared.
+pub(super) fn chart_in(
+    values: Option<(f64, f64)>,
     title: String,
     label: String,
     lines: &[(&'static str, &[Point])],
@@ -88,13 +104,18 @@ pub(super) fn chart(
     let thinned: Vec<(&'static str, Vec<Point>)> =
         lines.iter().map(|(class, points)| (*class, thin(points))).collect();
     let finite = || thinned.iter().flat_map(|(_, points)| points).filter(|point| point.value.is_finite());
-    let (low, high) = range(finite().map(|point| point.value))?;
+    let (low, high) = around(range(finite().map(|point| point.value))?);
+    let (low, high) = values.unwrap_or((low, high));
     let (_, last) = range(finite().map(|point| point.step as f64))?;
-    let [left, right, top, bottom] = ROOM;
-    let x = Axis::new((0.0, last), 4.0, left, WIDTH - right);
+    let [right, top, bottom, least] = ROOM;
     let air = (high - low) * 0.04;
     let y = Axis::new((low - air, high + air), 4.0, HEIGHT - bottom, top);
+    let longest = y.ticks().iter().map(|tick| tick.text.chars().count()).max().unwrap_or(0);
+    let left = (longest as f64 * DIGIT + 8.0).max(least);
+    let x = Axis::new((0.0, last.max(1.0)), 4.0, left, WIDTH - right);
     Some(Chart {
+        left: place(left),
+        zero: (low < 0.0 && high > 0.0).then(|| place(y.at(0.0))),
         title,
         label,
         x_ticks: x.ticks(),
@@ -102,6 +123,15 @@ pub(super) fn chart(
         lines: thinned.iter().map(|(class, points)| line(class, points, &x, &y)).collect(),
         kept: kept.filter(|&step| step > 0 && step as f64 <= last).map(|step| place(x.at(step as f64))),
     })
+}
+
+/// A range that a line of one value lies in the middle of.
+fn around((low, high): (f64, f64)) -> (f64, f64) {
+    if high - low > 1e-9 * high.abs().max(1e-9) {
+        return (low, high);
+    }
+    let half = if low == 0.0 { 1.0 } else { low.abs() * 0.1 };
+    (low - half, high + half)
 }
 
 fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
@@ -150,8 +180,29 @@ mod tests {
         let axis = Axis::new((0.213, 0.951), 4.0, 0.0, 100.0);
         assert_eq!(axis.ticks().iter().map(|t| t.text.as_str()).collect::<Vec<_>>(), ["0.4", "0.6", "0.8"]);
         assert!(axis.ticks.iter().all(|&t| (0.0..=100.0).contains(&axis.at(t))));
-        let flat = Axis::new((0.5, 0.5), 4.0, 0.0, 100.0);
-        assert!(!flat.ticks.is_empty() && flat.at(0.5).is_finite());
+    }
+
+    #[test]
+    fn a_line_of_one_value_lies_in_the_middle() {
+        for value in [0.0, 1.0, -2e-5] {
+            let points = [1, 2].map(|step| Point { step, value });
+            let drawn = chart("t".into(), String::new(), &[("joint", &points)], None).unwrap();
+            assert!(drawn.lines[0].dots.iter().all(|(_, y)| y == "83.0"), "{value}: {drawn:?}");
+            assert!(!drawn.y_ticks.is_empty());
+        }
+    }
+
+    #[test]
+    fn long_numbers_have_room_and_zero_a_line_where_signs_differ() {
+        let points = [0.688_412, 0.688_901].into_iter().zip(1..).map(|(value, step)| Point { step, value });
+        let points: Vec<Point> = points.collect();
+        let drawn = chart("t".into(), String::new(), &[("joint", &points)], None).unwrap();
+        let longest = drawn.y_ticks.iter().map(|tick| tick.text.len()).max().unwrap();
+        assert!(drawn.left.parse::<f64>().unwrap() >= 6.0 * longest as f64 + 6.0, "{drawn:?}");
+        assert_eq!(drawn.zero, None);
+        let fixed =
+            chart_in(Some((-1.0, 1.0)), "t".into(), String::new(), &[("joint", &points)], None).unwrap();
+        assert_eq!(fixed.zero.as_deref(), Some("83.0"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use polytask_core::report::{Interval, Point};
 use serde::Serialize;
 
-use super::chart::{Chart, chart};
+use super::chart::{Chart, chart_in};
 use crate::conflict::{
     Advice, Change, Conflict, Grouping, TaskFinding, affinity, braces, percent, with_range,
 };
@@ -35,6 +35,7 @@ struct TaskView<'a> {
     joint: String,
     single: String,
     delta: String,
+    delta_range: String,
     class: &'static str,
     blamed: String,
     sharpness: String,
@@ -44,8 +45,10 @@ struct TaskView<'a> {
 struct Heat<'a> {
     title: &'static str,
     lead: &'static str,
-    low: &'static str,
-    high: &'static str,
+    /// What stands in the corner, over the rows and beside the columns.
+    corner: &'static str,
+    low: String,
+    high: String,
     names: Vec<&'a str>,
     rows: Vec<(&'a str, Vec<Cell>)>,
 }
@@ -141,7 +144,8 @@ impl<'a> TaskView<'a> {
             metric: &task.metric,
             joint: score(task.joint),
             single: score(task.single),
-            delta: with_range(task.delta.as_ref()),
+            delta: task.delta.map_or_else(|| "–".into(), |delta| signed(delta.value, 1)),
+            delta_range: task.delta.map_or_else(String::new, signed_range),
             class,
             blamed: if harm.is_some() && blamed.is_empty() {
                 "nobody in particular".into()
@@ -167,11 +171,11 @@ impl BudgetView {
 
 fn heats(conflict: &Conflict) -> Vec<Heat<'_>> {
     let names: Vec<&str> = conflict.tasks.iter().map(|task| task.task.as_str()).collect();
-    let heat = |title, lead, [low, high]: [&'static str; 2], cell: &dyn Fn(usize, usize) -> Cell| {
+    let heat = |title, lead, corner, [low, high]: [String; 2], cell: &dyn Fn(usize, usize) -> Cell| {
         let row =
             |i: usize| (0..names.len()).map(|j| if i == j { Cell::diagonal() } else { cell(i, j) }).collect();
         let rows = names.iter().enumerate().map(|(i, name)| (*name, row(i))).collect();
-        Heat { title, lead, low, high, names: names.clone(), rows }
+        Heat { title, lead, corner, low, high, names: names.clone(), rows }
     };
     let effects = largest(&conflict.effect);
     let range = |x: Interval| format!("[{}, {}]", signed(x.low, 2), signed(x.high, 2));
@@ -181,7 +185,8 @@ fn heats(conflict: &Conflict) -> Vec<Heat<'_>> {
             "What a step of the shared parameters on the row's task does to the loss of the column's: 1 lowers it like its \
              own step, −1 undoes that; below it the 95 % interval over measurements. Each measurement is in units of the \
              largest effect on the column's task.",
-            ["raises its loss", "lowers its loss"],
+            "a step on ↓ and the loss of →",
+            ["raises its loss −1", "+1 lowers its loss"].map(String::from),
             &|i, j| {
                 let z = conflict.relative_affinity[i][j];
                 Cell::new(
@@ -195,8 +200,10 @@ fn heats(conflict: &Conflict) -> Vec<Heat<'_>> {
         heat(
             "Change put down to each companion",
             "Percent of the column's task's single-task score that the joint training cost or gave it, shared out among the \
-             rows' tasks by affinity; a column adds up to the measured change. Predictions are sums of these.",
-            ["cost", "gave"],
+             rows' tasks by affinity; a column adds up to the measured change. Predictions are sums of these. A dash: the \
+             column's task has no single-task score to change, or learns nothing.",
+            "what ↓ did to →",
+            [format!("cost −{} %", number(effects, 1)), format!("+{} % gave", number(effects, 1))],
             &|i, j| {
                 let effect = conflict.effect[i][j];
                 Cell::new(effect, effects, effect.map(|x| signed(x, 1)), String::new())
@@ -205,7 +212,8 @@ fn heats(conflict: &Conflict) -> Vec<Heat<'_>> {
         heat(
             "Gradient cosine",
             "Mean cosine of two tasks' gradients of the shared parameters; below it the 95 % interval over measurements.",
-            ["against", "along"],
+            "",
+            ["against −1", "+1 along"].map(String::from),
             &|i, j| {
                 let cosine = conflict.cosine[i][j];
                 let small = cosine.map_or_else(String::new, range);
@@ -215,7 +223,8 @@ fn heats(conflict: &Conflict) -> Vec<Heat<'_>> {
         heat(
             "Conflicting share",
             "Share of the measurements in which two gradients pointed against each other; half is what unrelated tasks show.",
-            ["always", "never"],
+            "",
+            ["always 100 %", "0 % never"].map(String::from),
             &|i, j| {
                 let share = conflict.conflicting[i][j];
                 let text = share.map(|share| format!("{} %", number(share * 100.0, 0)));
@@ -272,7 +281,7 @@ fn charts(conflict: &Conflict) -> Vec<Chart> {
             points.filter_map(|m| Some(Point { step: m.step, value: m.cosine[i][j]? })).collect();
         let title = format!("{} · {}", conflict.tasks[i].task, conflict.tasks[j].task);
         let label = format!("Cosine of the gradients of {title} by step");
-        chart(title, label, &[("joint", &points)], None)
+        chart_in(Some((-1.0, 1.0)), title, label, &[("joint", &points)], None)
     };
     pairs.iter().take(CHARTS).filter_map(draw).collect()
 }

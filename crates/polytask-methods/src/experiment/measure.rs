@@ -7,22 +7,19 @@ use std::time::Instant;
 use polytask_core::report::Point;
 use polytask_core::{Split, Suite};
 use polytask_eval::Predictions;
-use polytask_nn::{Block, Params};
 use polytask_train::assemble::{Draw, StepBatch, assemble};
 use polytask_train::engine::{Engine, Weights};
 use polytask_train::evaluate;
 use polytask_train::observe::{Observer, Silent};
 use polytask_train::prepare::prepare;
 use polytask_train::run::{Finished, train_alone};
-use polytask_train::vectors::unflatten;
+use polytask_train::sharpness::{Reach, Spot};
 use polytask_train::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::clock::Clock;
 use super::statistics::mean;
 
-/// Length of the ascent step of the sharpness, over the trunk's parameters.
-const RHO: f64 = 0.05;
 /// Batches, and rows of each source in a batch, that sharpness is measured on.
 const BATCHES: usize = 6;
 const ROWS: usize = 128;
@@ -136,22 +133,13 @@ fn mechanism(finished: &Finished, names: &[String]) -> Result<BTreeMap<String, f
     Ok(known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect())
 }
 
-/// L(θ + ρ g/‖g‖) − L(θ) of each task at some weights, ρ = [`RHO`] over the trunk's trained parameters: mean over
-/// batches of train and over tasks.
+/// The sharpness of the trunk's trained parameters: mean over batches of train and over tasks.
 fn sharpness(engine: &Engine, weights: Weights, tasks: &[usize]) -> Result<Option<f64>> {
-    let mut rises = Vec::new();
-    for batch in batches(engine, tasks) {
-        // Step 0 is no step of a training, and dropout is off: its masks would be part of the sharpness.
-        let engine = Engine { dropout: 0.0, ..*engine };
-        let evaluation = engine.evaluate(weights, &batch, 0)?;
-        for part in &evaluation.parts {
-            let row = engine.rows(weights.trunk, &evaluation, &[part.task])?.values;
-            let Some(moved) = ascended(weights.trunk, &engine.shared(), &row) else { continue };
-            let there = Weights { trunk: &moved, heads: weights.heads };
-            let losses = engine.losses(there, &batch, 0)?;
-            let place = batch.parts.iter().position(|p| p.task == part.task);
-            rises.extend(place.map(|i| losses[i] - part.loss).filter(|rise| rise.is_finite()));
-        }
+    // Step 0 is no step of a training, and dropout is off: its masks would be part of the sharpness.
+    let (engine, mut rises) = (Engine { dropout: 0.0, ..*engine }, Vec::new());
+    for batch in batches(&engine, tasks) {
+        let spot = Spot { engine: &engine, weights, batch: &batch, mode: engine.train_mode(0) };
+        rises.extend(spot.rises(Reach::default())?);
     }
     Ok(mean(&rises))
 }
@@ -174,19 +162,4 @@ fn batches(engine: &Engine, tasks: &[usize]) -> Vec<StepBatch> {
         assemble(dataset, &views, Split::Train, &draws, draw, engine.trunk)
     };
     (0..BATCHES).map(batch).filter(|batch| !batch.parts.is_empty()).collect()
-}
-
-/// The trunk a step of length [`RHO`] up a gradient; `None` where the gradient is zero or not finite.
-fn ascended(trunk: &Params, trainable: &[bool], gradient: &[f32]) -> Option<Params> {
-    let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
-    if !(norm > 0.0 && norm.is_finite()) {
-        return None;
-    }
-    let mut moved = trunk.clone();
-    let factor = (RHO / norm) as f32;
-    let add = |(block, d): (&mut Block, Vec<f32>)| {
-        block.values.iter_mut().zip(d).for_each(|(v, d)| *v += factor * d);
-    };
-    moved.blocks.iter_mut().zip(unflatten(gradient, trunk, trainable)).for_each(add);
-    Some(moved)
 }

@@ -447,7 +447,8 @@ mod tests {
         };
         let parts = |sink: &mut dyn GradSink| {
             for span in [2..3, 0..2] {
-                let part = |task: usize| BlockGrad::Part { first: span.start, values: &values[task][span.clone()] };
+                let part =
+                    |task: usize| BlockGrad::Part { first: span.start, values: &values[task][span.clone()] };
                 sink.block(1, &[0, 1].map(|task| TaskGrad { task, grad: part(task) })).unwrap();
             }
         };

@@ -35,7 +35,7 @@ pub(super) const SKIP_NORMS: ParamInfo = ParamInfo {
 
 /// How far weights are moved, and which.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Ball {
+pub(crate) struct Ball {
     /// Radius for the trunk.
     pub(super) rho: f64,
     /// Radius for heads.
@@ -49,7 +49,7 @@ pub(super) struct Ball {
 }
 
 /// Weights a ball is laid around.
-pub(super) struct Center {
+pub(crate) struct Center {
     /// The trunk's weights, where their size counts.
     theta: Option<Vec<f32>>,
     /// Places of the trunk's tensors that stay.
@@ -62,7 +62,19 @@ struct Ascent {
     square: f64,
 }
 
+impl Center {
+    /// For displacements of the trunk alone, whose shared trained weights are `theta`.
+    pub(crate) fn of(ball: &Ball, theta: impl FnOnce() -> Vec<f32>) -> Self {
+        Self { theta: ball.adaptive.then(theta), fixed: Vec::new() }
+    }
+}
+
 impl Ball {
+    /// The ball around all of the trunk's shared trained weights, whose heads stay.
+    pub(crate) fn of_trunk(rho: f64, adaptive: bool) -> Self {
+        Self { rho, rho_heads: 0.0, adaptive, joint: false, skip_norms: false }
+    }
+
     /// The ball that `choice` describes, with one radius for all and separate norms.
     pub(super) fn new(choice: &Choice, info: &MethodInfo) -> Self {
         let flag = |name| choice.param(info, name).as_bool().unwrap_or(false);
@@ -87,9 +99,7 @@ impl Ball {
         trunk: &[f32],
         heads: &[(usize, &[f32])],
     ) -> (Vec<f32>, Vec<Vec<f32>>) {
-        let mut trunk = trunk.to_vec();
-        center.fixed.iter().for_each(|range| trunk[range.clone()].fill(0.0));
-        let mut trunk = Ascent::new(trunk, center.theta.as_deref());
+        let mut trunk = Ascent::of_trunk(center, trunk);
         let mut heads: Vec<Ascent> = heads
             .iter()
             .map(|(place, gradient)| {
@@ -104,9 +114,22 @@ impl Ball {
         heads.iter_mut().for_each(|head| head.scale(self.rho_heads, in_heads));
         (trunk.direction, heads.into_iter().map(|head| head.direction).collect())
     }
+
+    /// The displacement of the trunk towards the worst case of a loss with this gradient, where heads stay.
+    pub(crate) fn ascend_trunk(&self, center: &Center, gradient: &[f32]) -> Vec<f32> {
+        let mut trunk = Ascent::of_trunk(center, gradient);
+        trunk.scale(self.rho, trunk.square);
+        trunk.direction
+    }
 }
 
 impl Ascent {
+    fn of_trunk(center: &Center, gradient: &[f32]) -> Self {
+        let mut gradient = gradient.to_vec();
+        center.fixed.iter().for_each(|range| gradient[range.clone()].fill(0.0));
+        Self::new(gradient, center.theta.as_deref())
+    }
+
     fn new(mut gradient: Vec<f32>, theta: Option<&[f32]>) -> Self {
         let mut square = 0.0;
         match theta {

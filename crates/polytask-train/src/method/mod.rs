@@ -21,7 +21,7 @@ mod adam;
 pub mod adapt;
 mod aligned_mtl;
 mod auto_lambda;
-mod ball;
+pub(crate) mod ball;
 mod batches;
 mod buffers;
 mod cagrad;

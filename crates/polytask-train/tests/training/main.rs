@@ -18,4 +18,5 @@ mod probe;
 mod regularizers;
 mod resume;
 mod sharing;
+mod sharpness;
 mod statistics;

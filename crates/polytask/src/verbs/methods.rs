@@ -197,23 +197,35 @@ fn show_families(listed: &[Listed]) -> Result<()> {
     for (i, family) in listed.chunk_by(|a, b| a.family == b.family).enumerate() {
         let gap = if i > 0 { "\n" } else { "" };
         output::line(format!("{gap}{} (--kind {})", family[0].family(), family[0].kind))?;
-        let layouts: Vec<_> = LAYOUTS.iter().map(|columns| rows(family, columns)).collect();
-        let narrowest = layouts.last().map(|rows| aligned(rows)).unwrap_or_default();
-        let lines = fitting(layouts, output::width()).unwrap_or(narrowest);
+        let layouts = LAYOUTS.iter().map(|columns| rows(family, columns));
+        let lines = fitting(layouts, output::width()).unwrap_or_else(|| described(family, output::width()));
         lines.iter().try_for_each(output::line)?;
     }
     output::line("\n`polytask methods NAME` shows one in full.")
 }
 
 /// Columns of the table, widest layout first.
-const LAYOUTS: [&[&str]; 6] = [
+const LAYOUTS: [&[&str]; 4] = [
     &["id", "name", "title", "parameters", "cost", "paper"],
     &["id", "name", "parameters", "cost", "paper"],
     &["id", "name", "parameters", "cost"],
     &["id", "name", "cost", "paper"],
-    &["id", "name", "cost"],
-    &["id", "cost"],
 ];
+
+/// Where there is no room for more: what each method does, broken into lines.
+fn described(family: &[Listed], width: usize) -> Vec<String> {
+    let rows = rows(family, &["id", "name", "about"]);
+    let last = rows[0].len() - 1;
+    let widest = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let before: usize = (0..last).map(|column| widest(column) + 2).sum();
+    let broken = |row: &Vec<String>| {
+        let lines = wrapped(&row[last], width.saturating_sub(before).max(20)).into_iter().enumerate();
+        let cell = |column: usize, line: usize| if line == 0 { row[column].clone() } else { String::new() };
+        let row = |(line, text)| (0..last).map(|column| cell(column, line)).chain([text]).collect();
+        lines.map(row).collect::<Vec<Vec<String>>>()
+    };
+    aligned(&rows.iter().flat_map(broken).collect::<Vec<_>>())
+}
 
 /// The head and a row per method; a column that is empty for the whole family is left out.
 fn rows(family: &[Listed], columns: &[&str]) -> Vec<Vec<String>> {
@@ -224,6 +236,7 @@ fn rows(family: &[Listed], columns: &[&str]) -> Vec<Vec<String>> {
         "title" => method.title.to_owned(),
         "parameters" => method.parameters.iter().map(Parameter::short).collect::<Vec<_>>().join(", "),
         "cost" => method.cost.to_owned(),
+        "about" => method.about.to_owned(),
         _ => method.paper.to_owned(),
     };
     let said = |column: &&str| family.iter().any(|method| !cell(method, column).is_empty());
@@ -240,8 +253,9 @@ fn show_one(method: &Listed) -> Result<()> {
         output::line(format!("  {line}"))?;
     }
     for (name, text) in [("paper", method.paper), ("cost", method.cost)] {
-        if !text.is_empty() {
-            output::line(format!("  {name:<6} {text}"))?;
+        let lines = wrapped(text, output::width().saturating_sub(9)).into_iter().enumerate();
+        for (i, line) in lines.filter(|_| !text.is_empty()) {
+            output::line(format!("  {:<6} {line}", if i == 0 { name } else { "" }))?;
         }
     }
     show_parameters(&method.parameters)?;

@@ -15,13 +15,15 @@ mod pull;
 mod reproduce;
 mod saliency;
 mod search;
+mod sharpness;
 mod show;
 mod train;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use polytask_core::{Error, Problem};
 
+use crate::help;
 use crate::output::Outcome;
 
 /// One model for all your related tasks, and evidence of which task hurts which.
@@ -74,6 +76,8 @@ enum Verb {
     Reproduce(reproduce::Args),
     /// Show which shared states each task's loss hangs on, and the spectra of the weights
     Saliency(saliency::Args),
+    /// Measure how far each task's loss rises at the worst place near a trained model's weights
+    Sharpness(sharpness::Args),
     /// Measure training and embedding speed on this machine
     Bench(bench::Args),
     /// Say what this build is and what it uses of this machine
@@ -81,6 +85,12 @@ enum Verb {
 }
 
 impl Cli {
+    /// Reads the command line; ends the process with help or what is wrong where there is nothing to run.
+    pub(crate) fn read() -> Self {
+        let matches = help::flowing(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     /// Runs the verb.
     pub(crate) fn run(self) -> Result<Outcome> {
         if let Some(wanted) = std::env::var("POLYTASK_SIMD").ok().filter(|wanted| !wanted.is_empty()) {
@@ -105,6 +115,7 @@ impl Cli {
             Verb::Methods(args) => methods::run(&args),
             Verb::Reproduce(args) => reproduce::run(&args),
             Verb::Saliency(args) => saliency::run(&args),
+            Verb::Sharpness(args) => sharpness::run(&args),
             Verb::Bench(args) => bench::run(&args),
             Verb::Info(args) => info::run(&args),
         }
@@ -121,8 +132,6 @@ fn count(text: &str) -> Result<usize, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     /// Words of a command line: quotes keep spaces, a comment, a pipe or a redirection ends it.

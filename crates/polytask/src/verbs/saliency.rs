@@ -1,6 +1,6 @@
 //! `polytask saliency`: which states each task's loss hangs on, and what the spectra of the weights say.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use polytask_core::saliency::SaliencyReport;
@@ -67,24 +67,17 @@ fn report(args: &Args) -> Result<SaliencyReport> {
     let split = Split::ALL.into_iter().find(|split| split.name() == args.split).unwrap_or(Split::Valid);
     let wanted = Wanted { split, rows: args.rows };
     let mut progress = Progress::new(args.json);
+    if !args.source.exists() {
+        let what = format!("there is neither a run nor a suite {}", args.source.display());
+        return output::refuse(what, "the folder that `polytask train --out` was given, or a suite file");
+    }
     if !args.source.is_dir() {
         let suite = suites::load(&args.source, &args.set)?;
         suites::set_threads(suite.train.threads)?;
         return Ok(saliency::of_suite(suite, wanted, &mut progress)?);
     }
-    let (suite, model) = parts(&args.source)?;
+    let (suite, model) = suites::of_trained(&args.source, None)?;
     let suite = suites::load(&suite, &args.set)?;
     suites::set_threads(suite.train.threads)?;
     Ok(saliency::of_model(suite, &model, wanted, &mut progress)?)
-}
-
-/// The suite file and the model of a run's folder.
-fn parts(run: &Path) -> Result<(PathBuf, PathBuf)> {
-    let (suite, model) = (run.join("suite.toml"), run.join("model"));
-    if suite.is_file() && model.is_dir() {
-        return Ok((suite, model));
-    }
-    let what =
-        format!("folder {} holds no finished run, expected suite.toml and model/ in it", run.display());
-    output::refuse(what, "the folder that `polytask train --out` was given, or a suite file")
 }

@@ -19,5 +19,6 @@ mod resume;
 mod saliency;
 mod search;
 mod sharing;
+mod sharpness;
 mod support;
 mod train;

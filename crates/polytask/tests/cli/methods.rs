@@ -69,3 +69,11 @@ fn papers_are_listed_with_the_command_that_reproduces_them() {
     let out = Place::new().polytask(&["methods", "flat-mtl"]).done();
     has(&out, &["31: Task-based flat regions", "ICCV 2025", "polytask reproduce 31"]);
 }
+
+#[test]
+fn on_a_narrow_terminal_every_family_says_what_its_methods_do() {
+    let out = Place::new().polytask_where(("COLUMNS", "72"), &["methods"]).done();
+    has(&out, &["serves the worst-off task best", "id", "about"]);
+    let wide = out.lines().filter(|line| line.chars().count() > 72).collect::<Vec<_>>();
+    assert!(wide.is_empty(), "{wide:?}");
+}

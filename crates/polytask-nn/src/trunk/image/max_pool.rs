@@ -82,7 +82,8 @@ impl MaxPool<'_> {
                     let starts = self.starts(place);
                     for k in (0..c).step_by(LANES) {
                         let own = LANES.min(c - k);
-                        let to_each = shares(starts.map(|start| load(x, start + k)), load(g, place * c + k), own);
+                        let to_each =
+                            shares(starts.map(|start| load(x, start + k)), load(g, place * c + k), own);
                         let first = if lower { 2 } else { 0 };
                         for at in [first, first + 1] {
                             store(dx, starts[at] + k, LANES.min(dx.len() - starts[at] - k), &to_each[at]);
