@@ -3,6 +3,8 @@
 //! Sums have fixed lanes, tiles and chunks, so the same values give the same bits on any number of threads and with
 //! any vector instructions.
 
+#![allow(clippy::inline_always)] // code must land in the caller that was compiled for wide vectors
+
 use rayon::prelude::*;
 
 use super::simd;

@@ -453,16 +453,19 @@ mod tests {
             }
         };
         let (mut a, mut b) = (Sum::new(&layout(), &[2.0, 3.0]), Sum::new(&layout(), &[2.0, 3.0]));
-        (whole(&mut a), parts(&mut b));
+        whole(&mut a);
+        parts(&mut b);
         assert_eq!(a.gradient(1), b.gradient(1));
         b.reset(&[2.0, 3.0]);
         parts(&mut b);
         assert_eq!(a.gradient(1), b.gradient(1), "after a reset");
         let (mut a, mut b) = (Gramian::new(2, 2), Gramian::new(2, 2));
-        (whole(&mut a), parts(&mut b));
+        whole(&mut a);
+        parts(&mut b);
         assert_eq!(a, b);
         let (mut a, mut b) = (Rows::new(&layout(), 2, 0), Rows::new(&layout(), 2, 0));
-        (whole(&mut a), parts(&mut b));
+        whole(&mut a);
+        parts(&mut b);
         assert_eq!(a, b);
         let outside = BlockGrad::Part { first: 2, values: &[1.0, 1.0] };
         assert!(a.block(1, &[TaskGrad { task: 0, grad: outside }]).is_err());

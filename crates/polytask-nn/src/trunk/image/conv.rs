@@ -164,7 +164,7 @@ impl<'a> Conv<'a> {
             return;
         }
         let jobs: Vec<(usize, Range<usize>)> = (0..stack.groups.len())
-            .flat_map(|group| self.parts(&stack.groups[group].images).map(move |part| (group, part)))
+            .flat_map(|group| in_parts(&stack.groups[group].images).map(move |part| (group, part)))
             .collect();
         let mut sums = self.pool.take(jobs.len() * len);
         let run = |(sum, (_, images)): (&mut [f32], &(usize, Range<usize>))| {
@@ -176,13 +176,6 @@ impl<'a> Conv<'a> {
             let parts: Vec<&[f32]> = jobs.iter().zip(sums.chunks(len)).filter_map(own).collect();
             add_up(&parts, &mut grad[..len]);
         }
-    }
-
-    /// The images of a group in parts that are summed apart.
-    fn parts(&self, images: &Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
-        let images = images.clone();
-        let step = images.len().div_ceil(PARTS);
-        images.clone().step_by(step.max(1)).map(move |first| first..(first + step).min(images.end))
     }
 
     /// dL/dW and dL/db over some stacked images.
@@ -255,6 +248,13 @@ impl<'a> Conv<'a> {
             scatter(&da, (self.from, self.out, self.window), from_start, dx);
         }
     }
+}
+
+/// The images of a group in parts that are summed apart.
+fn in_parts(images: &Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
+    let images = images.clone();
+    let step = images.len().div_ceil(PARTS);
+    images.clone().step_by(step.max(1)).map(move |first| first..(first + step).min(images.end))
 }
 
 /// Adds the bias and applies the ReLU.

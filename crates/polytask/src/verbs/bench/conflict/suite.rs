@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use polytask_core::{Purpose, Rng, atomic};
-use polytask_data::readers;
+use polytask_data::readers::{self, Cell};
 use polytask_methods::data::idx::Images;
 
 use crate::output;
@@ -72,7 +72,7 @@ fn texts(n: usize) -> Result<Vec<String>> {
     let path = demo::find_data(None)?.join("banking77/train.csv");
     let (mut seen, mut distinct) = (BTreeSet::new(), Vec::new());
     for record in readers::open(&path)? {
-        let text = record?.get("text").and_then(|cell| cell.to_text());
+        let text = record?.get("text").and_then(Cell::to_text);
         let text = text.with_context(|| format!("{} has a row without `text`", path.display()))?;
         if distinct.len() < n && seen.insert(text.clone()) {
             distinct.push(text);
