@@ -67,6 +67,25 @@ fn mixed_batches_are_cut_into_tokens_by_the_model_that_is_trained() {
 }
 
 #[test]
+fn conflict_times_the_plain_step_and_every_method_where_it_looks() {
+    let args = ["bench", "conflict", "--tasks", "2", "--batch", "16", "--methods", "mean,mgda", "--runs", "2"];
+    let figures = trained().polytask(&[&args[..], &["--json"]].concat()).object();
+    let mixes = figures["mixes"].as_array().unwrap();
+    let names: Vec<_> = mixes.iter().map(|mix| mix["mix"].as_str().unwrap()).collect();
+    assert_eq!(names, ["plain", "mean, full", "mgda, full", "mgda, representation"]);
+    mixes.iter().for_each(|mix| is_timed(mix, 2));
+    let floor = figures["floor_ms"].as_f64().unwrap();
+    assert!(floor > mixes[0]["median_ms"].as_f64().unwrap(), "{figures}");
+    assert!(mixes[2]["ratio_to_floor"].is_f64() && mixes[3]["ratio_to_floor"].is_null(), "{figures}");
+    let text = trained().polytask(&[&args[..], &["--trunk", "minilm", "--model", "data"]].concat());
+    assert_eq!(text.code, 2, "{text:?}");
+    let unknown = ["bench", "conflict", "--methods", "mgad"];
+    let ran = trained().polytask(&unknown);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    has(&ran.err, &["mgad", "a similar value exists: 'mgda'"]);
+}
+
+#[test]
 fn a_start_uses_the_threads_it_was_given_and_tells_the_memory_of_the_processes_it_measured() {
     let args = ["bench", "start", "--model", "run/model", "--runs", "2", "--threads", "1", "--json"];
     let figures = trained().polytask(&args).object();
