@@ -21,6 +21,8 @@ from torch_batch import block_of, set_threads
 
 CLASSES = 10
 
+UPGRAD = {"method": "upgrad", "gradients": "full"}
+
 AGGREGATORS = {
     "mean": lambda n: aggregation.Mean(),
     "mgda": lambda n: aggregation.MGDA(),
@@ -103,6 +105,7 @@ def heads_of(job, width):
 
 class Work:
     def __init__(self, job):
+        self.job, self.twin, self.hooked = job, None, None
         self.trunk = (Mlp if job["trunk"] == "mlp" else Encoder)(job).train()
         with torch.no_grad():
             width = self.trunk.features().shape[1]
@@ -115,13 +118,25 @@ class Work:
     def losses(self, features):
         return [functional.cross_entropy(head(features), y) for head, y in zip(self.heads, self.labels)]
 
-    def step(self, gradients):
-        """A step whose gradients a function leaves in the parameters."""
+    def side(self, mix):
+        """The network that takes a mix's steps: `autogram` hooks into all passes of a network, so it has one of its
+        own."""
+        if mix["gradients"] != "full" or self.engine != "autogram" or mix["method"] not in WEIGHTINGS:
+            return self
+        if self.twin is None:
+            self.twin = Work(self.job)
+            self.twin.hooked = autogram.Engine(self.twin.trunk, batch_dim=None)
+        return self.twin
+
+    def step(self, mix):
+        """A whole step."""
+        side = self.side(mix)
+        gradients = side.gradients_of(mix)
 
         def run():
-            self.optimiser.zero_grad(set_to_none=True)
+            side.optimiser.zero_grad(set_to_none=True)
             gradients()
-            self.optimiser.step()
+            side.optimiser.step()
 
         return run
 
@@ -141,7 +156,7 @@ class Work:
 
     def gramian(self, method):
         """The Gramian alone, then one backward of the weighted losses; heads get their own gradients."""
-        weighting, engine = WEIGHTINGS[method](), autogram.Engine(self.trunk, batch_dim=None)
+        weighting, engine = WEIGHTINGS[method](), self.hooked
 
         def gradients():
             losses = torch.stack(self.losses(self.trunk.features()))
@@ -175,15 +190,13 @@ class Work:
             return self.plain
         if mix["gradients"] == "representation":
             return self.representation(mix["method"])
-        by_gramian = self.engine == "autogram" and mix["method"] in WEIGHTINGS
-        return (self.gramian if by_gramian else self.jacobian)(mix["method"])
+        return (self.gramian if self.hooked else self.jacobian)(mix["method"])
 
     def products(self):
         """Inner products of the tasks' gradients of the trunk, by the engine of the job."""
         features = self.trunk.features()
-        if self.engine == "autogram":
-            engine = autogram.Engine(self.trunk, batch_dim=None)
-            return engine.compute_gramian(torch.stack(self.losses(features)))
+        if self.hooked:
+            return self.hooked.compute_gramian(torch.stack(self.losses(features)))
         autojac.mtl_backward(self.losses(features), features=features)
         rows = torch.cat([parameter.jac.flatten(1) for parameter in self.shared], dim=1)
         for parameter in self.shared:
@@ -193,7 +206,7 @@ class Work:
     def norms(self):
         """Norm of each block of UPGrad's update."""
         self.optimiser.zero_grad(set_to_none=True)
-        self.gradients_of({"method": "upgrad", "gradients": "full"})()
+        self.gradients_of(UPGRAD)()
         squares = collections.Counter()
         for name, parameter in self.trunk.named_parameters():
             squares[self.trunk.block_of(name)] += parameter.grad.double().square().sum().item()
@@ -209,12 +222,13 @@ def main():
     if "prove" in job:
         with torch.no_grad():
             work.trunk.features().numpy().astype("<f4").tofile(job["prove"])
-        gramian = work.products().reshape(-1).tolist()
-        report(job, versions, gramian=gramian, norms=work.norms())
+        side = work.side(UPGRAD)
+        gramian = side.products().reshape(-1).tolist()
+        report(job, versions, gramian=gramian, norms=side.norms())
         return
     mixes = []
     for mix in job["mixes"]:
-        times = measure(work.step(work.gradients_of(mix)), job["runs"], job["warmup"])
+        times = measure(work.step(mix), job["runs"], job["warmup"])
         mixes.append({"mix": mix["mix"]} | summary(times))
     report(job, versions, mixes=mixes)
 

@@ -68,7 +68,8 @@ fn mixed_batches_are_cut_into_tokens_by_the_model_that_is_trained() {
 
 #[test]
 fn conflict_times_the_plain_step_and_every_method_where_it_looks() {
-    let args = ["bench", "conflict", "--tasks", "2", "--batch", "16", "--methods", "mean,mgda", "--runs", "2"];
+    let args =
+        ["bench", "conflict", "--tasks", "2", "--batch", "16", "--methods", "mean,mgda", "--runs", "2"];
     let figures = trained().polytask(&[&args[..], &["--json"]].concat()).object();
     let mixes = figures["mixes"].as_array().unwrap();
     let names: Vec<_> = mixes.iter().map(|mix| mix["mix"].as_str().unwrap()).collect();

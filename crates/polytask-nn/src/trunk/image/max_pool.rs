@@ -80,13 +80,13 @@ impl MaxPool<'_> {
             for lower in [false, true] {
                 for place in row * self.out.width..(row + 1) * self.out.width {
                     let starts = self.starts(place);
-                    for k in (0..c).step_by(LANES) {
-                        let own = LANES.min(c - k);
-                        let to_each =
-                            shares(starts.map(|start| load(x, start + k)), load(g, place * c + k), own);
-                        let first = if lower { 2 } else { 0 };
-                        for at in [first, first + 1] {
-                            store(dx, starts[at] + k, LANES.min(dx.len() - starts[at] - k), &to_each[at]);
+                    for at in if lower { [2, 3] } else { [0, 1] } {
+                        for k in (0..c).step_by(LANES) {
+                            let own = LANES.min(c - k);
+                            let x = starts.map(|start| load(x, start + k));
+                            let to = starts[at] + k;
+                            let n = LANES.min(dx.len() - to);
+                            store(dx, to, n, &shares(x, load(g, place * c + k), own)[at]);
                         }
                     }
                 }
@@ -142,4 +142,52 @@ fn store(values: &mut [f32], at: usize, n: usize, lanes: &Lanes) {
 #[inline(always)]
 fn larger(a: f32, b: f32) -> f32 {
     if b > a { b } else { a }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rule, pixel by pixel.
+    fn plain(pool: &MaxPool<'_>, x: &[f32], g: &[f32]) -> Vec<f32> {
+        let mut dx = vec![0.0; x.len()];
+        for (i, g) in g.iter().enumerate() {
+            let (place, k) = (i / pool.out.channels, i % pool.out.channels);
+            let starts = pool.starts(place).map(|start| start + k);
+            let most = starts.iter().map(|&at| x[at]).fold(f32::NEG_INFINITY, f32::max);
+            dx[starts.into_iter().find(|&at| x[at] == most).unwrap()] += g;
+        }
+        dx
+    }
+
+    #[test]
+    fn gradients_go_to_the_first_largest_pixel_whatever_the_number_of_channels() {
+        let buffers = Pool::default();
+        for channels in [1, 10, 16, 20, 33] {
+            for (height, width) in [(4, 6), (5, 7), (2, 2)] {
+                let from = Shape { channels, height, width };
+                let out = Shape { channels, height: height / 2, width: width / 2 };
+                let pool = MaxPool { from, out, relu: false, pool: &buffers };
+                // Few values, so that there are ties.
+                let x: Vec<f32> = (0..2 * from.len()).map(|i| (i * 7919 % 5) as f32 - 2.0).collect();
+                let g: Vec<f32> = (0..2 * out.len()).map(|i| i as f32 + 1.0).collect();
+                let dx = pool.backward(&Images { values: &x, size: from.len(), order: None }, &g, 2);
+                for image in 0..2 {
+                    let of = |values: &[f32], n: usize| values[image * n..(image + 1) * n].to_vec();
+                    let expected = plain(&pool, &of(&x, from.len()), &of(&g, out.len()));
+                    assert_eq!(of(&dx, from.len()), expected, "{channels} channels, {height} x {width}");
+                }
+                let y = pool.forward(&x, 2);
+                let largest = |i: usize| {
+                    let (place, k) = (i % out.len() / channels, i % channels);
+                    let image = i / out.len() * from.len();
+                    pool.starts(place)
+                        .into_iter()
+                        .map(|at| x[image + at + k])
+                        .fold(f32::NEG_INFINITY, f32::max)
+                };
+                assert_eq!(y.to_vec(), (0..y.len()).map(largest).collect::<Vec<_>>());
+            }
+        }
+    }
 }
