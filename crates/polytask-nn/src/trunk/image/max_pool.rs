@@ -18,8 +18,8 @@ pub(super) struct MaxPool<'a> {
     pub(super) pool: &'a Pool,
 }
 
-/// Channels handled at once: a full vector. Where a pixel has fewer left, what lies behind them is read too, and
-/// written over (outputs) or written as zeros (gradients) before its own turn comes.
+/// Channels handled at once: a full vector. Where a pixel has fewer left, what lies behind them is read too; outputs
+/// behind them are written and then overwritten in their turn, gradients are left as they are.
 const LANES: usize = 16;
 
 /// Some channels of a pixel.
@@ -75,20 +75,14 @@ impl MaxPool<'_> {
             dx.fill(0.0);
         }
         let c = self.out.channels;
-        for row in 0..self.out.height {
-            // The upper pixels of a row of windows, then the lower ones: zeros written behind a pixel lie ahead.
-            for lower in [false, true] {
-                for place in row * self.out.width..(row + 1) * self.out.width {
-                    let starts = self.starts(place);
-                    for at in if lower { [2, 3] } else { [0, 1] } {
-                        for k in (0..c).step_by(LANES) {
-                            let own = LANES.min(c - k);
-                            let x = starts.map(|start| load(x, start + k));
-                            let to = starts[at] + k;
-                            let n = LANES.min(dx.len() - to);
-                            store(dx, to, n, &shares(x, load(g, place * c + k), own)[at]);
-                        }
-                    }
+        for place in 0..self.out.places() {
+            let starts = self.starts(place);
+            for k in (0..c).step_by(LANES) {
+                let own = LANES.min(c - k);
+                let x = starts.map(|start| load(x, start + k));
+                let to_each = shares(x, load(g, place * c + k));
+                for (start, to) in starts.into_iter().zip(&to_each) {
+                    blend(dx, start + k, own, to);
                 }
             }
         }
@@ -103,13 +97,13 @@ impl MaxPool<'_> {
     }
 }
 
-/// What each of the four pixels under a window gets of `g`, for the first `own` channels; zeros behind them.
+/// What each of the four pixels under a window gets of `g`.
 #[inline(always)]
-fn shares([a, b, d, e]: [Lanes; 4], g: Lanes, own: usize) -> [Lanes; 4] {
+fn shares([a, b, d, e]: [Lanes; 4], g: Lanes) -> [Lanes; 4] {
     let mut to_each = [[0.0; LANES]; 4];
     for l in 0..LANES {
         let most = larger(larger(larger(a[l], b[l]), d[l]), e[l]);
-        let g = if l < own { g[l] } else { 0.0 };
+        let g = g[l];
         let (is_a, is_b, is_d) = (a[l] == most, b[l] == most, d[l] == most);
         to_each[0][l] = if is_a { g } else { 0.0 };
         to_each[1][l] = if is_b && !is_a { g } else { 0.0 };
@@ -136,6 +130,15 @@ fn store(values: &mut [f32], at: usize, n: usize, lanes: &Lanes) {
     match values[at..].first_chunk_mut() {
         Some(to) if n == LANES => *to = *lanes,
         _ => values[at..at + n].copy_from_slice(&lanes[..n]),
+    }
+}
+
+/// Writes the first `n` lanes and leaves what lies behind them as it is: another pixel's.
+#[inline(always)]
+fn blend(values: &mut [f32], at: usize, n: usize, lanes: &Lanes) {
+    match values[at..].first_chunk_mut::<LANES>() {
+        Some(to) => *to = std::array::from_fn(|l| if l < n { lanes[l] } else { to[l] }),
+        None => values[at..at + n].copy_from_slice(&lanes[..n]),
     }
 }
 
