@@ -257,13 +257,19 @@ fn in_parts(images: &Range<usize>) -> impl Iterator<Item = Range<usize>> + use<>
     images.clone().step_by(step.max(1)).map(move |first| first..(first + step).min(images.end))
 }
 
+/// Rows that are handled as one: rows of few values are shorter than a vector.
+const TOGETHER: usize = 16;
+
 /// Adds the bias and applies the ReLU.
 fn finish(out: &mut [f32], bias: Option<&[f32]>, relu: bool, channels: usize) {
+    let repeated = bias.map(|bias| bias.repeat(TOGETHER));
     simd::wide(
         #[inline(always)]
         || {
-            if let Some(bias) = bias {
-                out.chunks_exact_mut(channels).for_each(|row| elementwise::add(row, bias));
+            if let (Some(bias), Some(repeated)) = (bias, &repeated) {
+                let mut rows = out.chunks_exact_mut(TOGETHER * channels);
+                rows.by_ref().for_each(|rows| elementwise::add(rows, repeated));
+                rows.into_remainder().chunks_exact_mut(channels).for_each(|row| elementwise::add(row, bias));
             }
             if relu {
                 out.iter_mut().for_each(|v| *v = if *v > 0.0 { *v } else { 0.0 });
@@ -277,9 +283,15 @@ fn add_rows(sum: &mut [f32], rows: &[f32]) {
     if sum.is_empty() {
         return;
     }
+    let mut sums = vec![0.0; TOGETHER * sum.len()];
     simd::wide(
         #[inline(always)]
-        || rows.chunks_exact(sum.len()).for_each(|row| elementwise::add(sum, row)),
+        || {
+            let rows = rows.chunks_exact(sums.len());
+            rows.remainder().chunks_exact(sum.len()).for_each(|row| elementwise::add(sum, row));
+            rows.for_each(|rows| elementwise::add(&mut sums, rows));
+            sums.chunks_exact(sum.len()).for_each(|part| elementwise::add(sum, part));
+        },
     );
 }
 

@@ -1,6 +1,7 @@
 //! Max pooling over squares of two that do not overlap; a last odd row or column is left out.
 
 #![allow(clippy::inline_always)] // code must land in the caller that was compiled for wide vectors
+#![allow(clippy::needless_range_loop)] // iterators and array maps are calls here: only counted loops surely land there
 
 use rayon::prelude::*;
 
@@ -46,9 +47,11 @@ impl MaxPool<'_> {
             let starts = self.starts(place);
             for k in (0..c).step_by(LANES) {
                 let at = place * c + k;
-                let [a, b, d, e] = starts.map(|start| load(x, start + k));
-                let most: Lanes =
-                    std::array::from_fn(|l| larger(larger(larger(larger(least, a[l]), b[l]), d[l]), e[l]));
+                let [a, b, d, e] = four(x, starts, k);
+                let mut most = [least; LANES];
+                for l in 0..LANES {
+                    most[l] = larger(larger(larger(larger(most[l], a[l]), b[l]), d[l]), e[l]);
+                }
                 store(y, at, LANES.min(y.len() - at), &most);
             }
         }
@@ -79,10 +82,9 @@ impl MaxPool<'_> {
             let starts = self.starts(place);
             for k in (0..c).step_by(LANES) {
                 let own = LANES.min(c - k);
-                let x = starts.map(|start| load(x, start + k));
-                let to_each = shares(x, load(g, place * c + k));
-                for (start, to) in starts.into_iter().zip(&to_each) {
-                    blend(dx, start + k, own, to);
+                let to_each = shares(four(x, starts, k), load(g, place * c + k));
+                for at in 0..4 {
+                    blend(dx, starts[at] + k, own, &to_each[at]);
                 }
             }
         }
@@ -113,6 +115,12 @@ fn shares([a, b, d, e]: [Lanes; 4], g: Lanes) -> [Lanes; 4] {
     to_each
 }
 
+/// The same channels of the four pixels under a window.
+#[inline(always)]
+fn four(x: &[f32], starts: [usize; 4], k: usize) -> [Lanes; 4] {
+    [load(x, starts[0] + k), load(x, starts[1] + k), load(x, starts[2] + k), load(x, starts[3] + k)]
+}
+
 /// Values from `at` on; zeros behind the last.
 #[inline(always)]
 fn load(values: &[f32], at: usize) -> Lanes {
@@ -137,7 +145,11 @@ fn store(values: &mut [f32], at: usize, n: usize, lanes: &Lanes) {
 #[inline(always)]
 fn blend(values: &mut [f32], at: usize, n: usize, lanes: &Lanes) {
     match values[at..].first_chunk_mut::<LANES>() {
-        Some(to) => *to = std::array::from_fn(|l| if l < n { lanes[l] } else { to[l] }),
+        Some(to) => {
+            for l in 0..LANES {
+                to[l] = if l < n { lanes[l] } else { to[l] };
+            }
+        }
         None => values[at..at + n].copy_from_slice(&lanes[..n]),
     }
 }
