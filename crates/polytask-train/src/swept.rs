@@ -100,7 +100,7 @@ pub struct Keeper {
 impl Keeper {
     /// With this many MiB.
     pub fn of(megabytes: usize, spare: Option<sinks::Rows>) -> Self {
-        Self { budget: megabytes << 20, spare, swept: None }
+        Self { budget: megabytes.saturating_mul(1 << 20), spare, swept: None }
     }
 
     /// A zeroed buffer for the gradients of `n` tasks, when they fit.

@@ -37,7 +37,7 @@ pub(crate) fn load(path: &Path, overrides: &[String]) -> Result<Suite> {
 /// place of the run's own.
 pub(crate) fn of_trained(source: &Path, suite: Option<&Path>) -> anyhow::Result<(PathBuf, PathBuf)> {
     let (run, model) = if is_model(source) {
-        (source.parent().map_or_else(PathBuf::new, Path::to_path_buf), source.to_path_buf())
+        (source.join(".."), source.to_path_buf())
     } else {
         (source.to_path_buf(), source.join("model"))
     };

@@ -76,7 +76,7 @@ impl Head for Mlp {
             return Err(shape("mlp head", &format!("{} directions", directions.len()), "1 direction"));
         };
         let hidden = affine(x, &weights[..2])?.detach();
-        let passes = hidden.gt(0.0)?.to_dtype(x.dtype())?; // [rows, hidden]
+        let passes = hidden.ge(0.0)?.to_dtype(x.dtype())?; // [rows, hidden]
         let d_hidden = (dx.matmul(&first.t()?)? * passes)?;
         Ok(d_hidden.matmul(&second.t()?)?)
     }

@@ -124,21 +124,32 @@ impl Spot<'_> {
     }
 
     /// All there is to know of each task of the batch that has a sharpness, and the tasks whose loss or gradient here
-    /// is not finite.
+    /// or at the worst place is not finite.
     pub fn rows(&self, reach: Reach) -> Result<(Vec<Row>, Broken)> {
-        let evaluation = self.engine.evaluate_in(self.mode, self.weights, self.batch)?;
-        let mut rows = Vec::new();
+        let mut evaluation = self.engine.evaluate_in(self.mode, self.weights, self.batch)?;
+        let (mut rows, mut broken) = (Vec::new(), std::mem::take(&mut evaluation.broken));
         for part in &evaluation.parts {
             let here = self.gradient(self.weights.trunk, &evaluation, part.task)?;
+            if !here.iter().all(|g| g.is_finite()) {
+                broken.push((part.task, "gradient in the trunk is not finite".into()));
+                continue;
+            }
             let Some(trunk) = self.climb(reach, &here) else { continue };
             let there = Weights { trunk: &trunk, heads: self.weights.heads };
-            let moved = self.evaluate_part(there, part.task)?;
+            let mut moved = self.evaluate_part(there, part.task)?;
+            broken.extend(
+                moved.broken.drain(..).map(|(task, what)| (task, format!("{what}, at the worst place"))),
+            );
             let Some(worst) = moved.part(part.task) else { continue };
             let gradient = self.gradient(&trunk, &moved, part.task)?;
-            rows.push(Row::of(part.task, (part.loss, &here), (worst.loss, &gradient)));
+            let row = Row::of(part.task, (part.loss, &here), (worst.loss, &gradient));
+            if row.is_finite() {
+                rows.push(row);
+            } else {
+                broken.push((part.task, "a figure at the worst place is not finite".into()));
+            }
         }
-        rows.retain(Row::is_finite);
-        Ok((rows, evaluation.broken))
+        Ok((rows, broken))
     }
 
     /// The evaluation of one task's part at some weights.

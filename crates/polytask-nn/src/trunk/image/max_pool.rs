@@ -180,8 +180,8 @@ mod tests {
         let buffers = Pool::default();
         for channels in [1, 10, 16, 20, 33] {
             for (height, width) in [(4, 6), (5, 7), (2, 2)] {
-                let from = Shape { channels, height, width };
-                let out = Shape { channels, height: height / 2, width: width / 2 };
+                let from = Shape { height, width, channels };
+                let out = Shape { height: height / 2, width: width / 2, channels };
                 let pool = MaxPool { from, out, relu: false, pool: &buffers };
                 // Few values, so that there are ties.
                 let x: Vec<f32> = (0..2 * from.len()).map(|i| (i * 7919 % 5) as f32 - 2.0).collect();

@@ -31,6 +31,8 @@ pub struct Packed {
     config: BertConfig,
     sizes: Sizes,
     pool: Pool,
+    /// Stacked rows that go down a layer together.
+    rows_per_share: usize,
 }
 
 /// What [`Packed`] keeps between forward and backward.
@@ -68,7 +70,7 @@ impl Packed {
     /// [`crate::Error::Core`] when the configuration cannot be built.
     pub fn new(config: BertConfig) -> Result<Self> {
         let config = config.checked()?;
-        Ok(Self { sizes: Sizes::new(&config), config, pool: Pool::default() })
+        Ok(Self { sizes: Sizes::new(&config), config, pool: Pool::default(), rows_per_share: sweep::ROWS })
     }
 
     /// Its configuration.
@@ -306,6 +308,52 @@ mod tests {
         let mut sum = sinks::Sum::new(params, &[1.0]);
         trunk.vjp(params, &saved, &[cotangent], &mut sum).unwrap();
         trunk.forward(params, &batch, Mode::EVAL).unwrap();
+    }
+
+    #[test]
+    fn tasks_in_several_shares_get_the_gradients_they_get_together() {
+        let config = BertConfig { vocab_size: 50, ..BertConfig::tiny() };
+        let together = Packed::new(config.clone()).unwrap();
+        let apart = Packed { rows_per_share: 8, ..Packed::new(config.clone()).unwrap() };
+        let (params, d) = (bert::init(&config, 1), config.hidden_size);
+        let batch = PackedBatch::pack([vec![7, 3, 9], vec![4; 5], vec![8, 7]]);
+        let cotangent = |task: usize, sequences: &[u32], lowest: usize| {
+            let n: usize = sequences.iter().map(|&s| batch.length(s as usize)).sum();
+            let values = (0..n * d).map(|i| ((i * 31 + task * 7) % 13) as f32 / 13.0 - 0.4).collect();
+            Cotangent { task, sequences: sequences.to_vec(), values, lowest }
+        };
+        let cotangents = [
+            cotangent(0, &[0, 1], 0),
+            cotangent(3, &[2], 1),
+            cotangent(1, &[1, 2], 2),
+            cotangent(3, &[0], 0),
+            cotangent(2, &[0, 1, 2], 0),
+        ];
+        let mut sink = sinks::Gramian::new(4, params.blocks.len());
+        let close = |a: &[f32], b: &[f32]| {
+            assert_eq!(a.len(), b.len());
+            assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-6 * a.abs().max(1.0)));
+        };
+        for recompute in [false, true] {
+            let mode = Mode { save: true, dropout: 0.1, recompute, ..Mode::EVAL };
+            let rows = |trunk: &Packed| {
+                let (_, saved) = trunk.forward(&params, &batch, mode).unwrap();
+                let mut rows = sinks::Rows::new(&params, 4, 0);
+                trunk.vjp(&params, &saved, &cotangents, &mut rows).unwrap();
+                rows
+            };
+            close(rows(&together).values(), rows(&apart).values());
+            let mode = Mode { lowest: FIRST_LAYER, ..mode };
+            let span = Span { first: 0, blocks: &all(&params) };
+            let mut below = |trunk: &Packed| {
+                let (_, saved) = trunk.forward(&params, &batch, mode).unwrap();
+                trunk.backward_through(span, &saved, &cotangents, &mut sink, true).unwrap()
+            };
+            for (a, b) in below(&together).iter().zip(below(&apart)) {
+                assert_eq!((a.task, &a.sequences), (b.task, &b.sequences));
+                close(&a.values, &b.values);
+            }
+        }
     }
 
     #[test]

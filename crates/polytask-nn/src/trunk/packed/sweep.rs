@@ -15,7 +15,7 @@ use crate::trunk::{BlockGrad, Cotangent, GradSink, TaskGrad};
 
 /// Stacked rows from which tasks are taken in several shares: products are long enough, and the wide gradients of so
 /// many rows stay below what a small encoder's own gradient takes.
-const ROWS: usize = 2048;
+pub(super) const ROWS: usize = 2048;
 
 /// Tasks that go through a block together.
 struct Share<'a> {
@@ -64,8 +64,13 @@ impl<'a> Share<'a> {
     }
 }
 
-/// Cotangents in shares of at most [`ROWS`] rows, or of one task.
-fn shares<'a>(pool: &Pool, saved: &PackedSaved, cotangents: &'a [Cotangent], width: usize) -> Vec<Share<'a>> {
+/// Cotangents in shares of at most `most` rows, or of one task.
+fn shares<'a>(
+    pool: &Pool,
+    saved: &PackedSaved,
+    cotangents: &'a [Cotangent],
+    (width, most): (usize, usize),
+) -> Vec<Share<'a>> {
     let mut active: Vec<&Cotangent> = cotangents.iter().collect();
     active.sort_by_key(|cotangent| cotangent.task);
     let mut groups: Vec<Vec<&Cotangent>> = Vec::new();
@@ -73,7 +78,7 @@ fn shares<'a>(pool: &Pool, saved: &PackedSaved, cotangents: &'a [Cotangent], wid
     for of_task in active.chunk_by(|a, b| a.task == b.task) {
         let more: usize = of_task.iter().map(|cotangent| cotangent.values.len() / width).sum();
         match groups.last_mut() {
-            Some(group) if rows + more <= ROWS => group.extend(of_task),
+            Some(group) if rows + more <= most => group.extend(of_task),
             _ => {
                 groups.push(of_task.to_vec());
                 rows = 0;
@@ -94,7 +99,8 @@ impl Packed {
         sink: &mut dyn GradSink<f32>,
         below: bool,
     ) -> Result<Vec<Cotangent>> {
-        let mut shares = shares(&self.pool, saved, cotangents, self.config.hidden_size);
+        let mut shares =
+            shares(&self.pool, saved, cotangents, (self.config.hidden_size, self.rows_per_share));
         for block in (saved.mode.lowest..span.end()).rev() {
             shares.iter_mut().for_each(|share| share.restrict(&self.pool, saved, block));
             shares.retain(|share| !share.active.is_empty());

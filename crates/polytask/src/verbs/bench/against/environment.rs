@@ -343,5 +343,11 @@ mod tests {
         let packages: Vec<&str> = packages(REQUIREMENTS).collect();
         assert!(packages.iter().any(|package| package.starts_with("torch==")), "{REQUIREMENTS}");
         assert!(packages.iter().all(|package| package.contains("==")), "{REQUIREMENTS}");
+        let names: std::collections::BTreeSet<&str> =
+            packages.iter().filter_map(|package| package.split(['=', '[']).next()).collect();
+        assert_eq!(names.len(), packages.len(), "a package stands twice: {REQUIREMENTS}");
+        for peer in ["onnxruntime", "sentence-transformers", "torch", "torchjd", "transformers"] {
+            assert!(names.contains(peer), "{peer}: {REQUIREMENTS}");
+        }
     }
 }

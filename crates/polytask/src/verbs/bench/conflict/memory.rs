@@ -12,8 +12,8 @@ use crate::output::{self, Outcome};
 const TASKS: [usize; 3] = [2, 8, 32];
 
 pub(super) fn run(args: &Args) -> Result<Outcome> {
-    let chosen =
-        METHODS.iter().map(|method| method.name).filter(|name| args.methods.iter().any(|m| m == name));
+    let is_chosen = |name: &&str| args.methods.iter().any(|chosen| chosen == name);
+    let chosen = METHODS.iter().map(|method| method.name).filter(is_chosen);
     let peaks = chosen.map(|name| Ok((name, peaks(args, name)?))).collect::<Result<Vec<_>>>()?;
     if args.common.json {
         let row = |(name, mib): &(&str, [f64; 3])| json!({ "method": name, "peak_rss_mb": mib, "ratio_to_first": mib.map(|m| m / mib[0]) });

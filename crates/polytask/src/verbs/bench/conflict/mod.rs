@@ -64,7 +64,7 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 9, value_parser = crate::verbs::count)]
     runs: usize,
     /// Measure peak memory at 2, 8 and 32 tasks instead
-    #[arg(long, conflicts_with = "against")]
+    #[arg(long, conflicts_with_all = ["against", "tasks", "gradients"])]
     memory: bool,
     #[command(flatten)]
     common: super::Common,
@@ -150,6 +150,11 @@ impl Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome> {
+    if args.batch() < suite::CLASSES {
+        let what =
+            format!("--batch is {}, expected at least {}: a row per class", args.batch(), suite::CLASSES);
+        return output::refuse(what, "a larger batch");
+    }
     if args.memory {
         return memory::run(args);
     }

@@ -13,7 +13,7 @@ use crate::output;
 use crate::verbs::demo;
 
 /// Classes of a task.
-const CLASSES: usize = 10;
+pub(super) const CLASSES: usize = 10;
 
 /// Rows that are there to be evaluated.
 const OTHER: usize = 20;

@@ -80,7 +80,7 @@ impl Work {
 
     /// Whether the gradients of all tasks fit what may be kept.
     pub(super) fn keeps_rows(&self, rows_mb: usize) -> bool {
-        self.n_tasks * self.parameters * size_of::<f32>() <= rows_mb << 20
+        self.n_tasks * self.parameters * size_of::<f32>() <= rows_mb.saturating_mul(1 << 20)
     }
 
     fn prepared(&self, set: &[String]) -> Result<Prepared> {
