@@ -81,3 +81,35 @@ impl Head for Mlp {
         Ok(d_hidden.matmul(&second.t()?)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    #[test]
+    fn at_a_kink_the_slope_is_that_of_the_backward() {
+        let tensor =
+            |values: &[f64], shape: &[usize]| Tensor::from_slice(values, shape, &Device::Cpu).unwrap();
+        let head = Mlp { d_in: 2, hidden: 2, n_outputs: 1 };
+        let weights = [
+            tensor(&[1.0, 2.0, -3.0, 0.5], &[2, 2]),
+            tensor(&[0.0, 0.0], &[2]),
+            tensor(&[0.7, -1.1], &[1, 2]),
+            tensor(&[0.0], &[1]),
+        ];
+        // An image without anything in it: every hidden value lies at the kink.
+        let x = Var::from_tensor(&tensor(&[0.0, 0.0], &[1, 2])).unwrap();
+        let output = head.output(&weights, &[x.as_tensor().clone()], Pairing::Rows).unwrap();
+        let store = output.sum_all().unwrap().backward().unwrap();
+        let slope = store.get(x.as_tensor()).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        for direction in [[1.0, 0.0], [0.0, 1.0]] {
+            let moved = [tensor(&direction, &[1, 2])];
+            let jvp = head.jvp(&weights, &[x.as_tensor().clone()], &moved, Pairing::Rows).unwrap();
+            let found = jvp.sum_all().unwrap().to_scalar::<f64>().unwrap();
+            let expected: f64 = slope.iter().zip(direction).map(|(s, d)| s * d).sum();
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        }
+    }
+}

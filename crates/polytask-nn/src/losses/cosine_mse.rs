@@ -1,12 +1,10 @@
 //! `cosine-mse`: squared error of the cosine (Reimers & Gurevych 2019, Sentence-BERT).
 
-use candle_core::Tensor;
 use polytask_core::method::{Choice, Family, MethodInfo};
 
-use super::parts::entries;
+use super::mse::SquaredError;
 use super::{Loss, LossFn};
 use crate::Result;
-use crate::objective::Target;
 
 static INFO: MethodInfo = MethodInfo {
     id: "cosine-mse",
@@ -28,26 +26,6 @@ impl Loss for CosineMse {
     }
 
     fn make(&self, _choice: &Choice, _labels: &[String], _counts: &[usize]) -> Result<Box<dyn LossFn>> {
-        Ok(Box::new(Fixed))
-    }
-}
-
-struct Fixed;
-
-impl LossFn for Fixed {
-    fn loss(&self, output: &Tensor, target: &Target, weights: &[f32]) -> Result<Option<Tensor>> {
-        let Some(known) = entries(INFO.id, output, target, weights)? else { return Ok(None) };
-        known.mean(&(&known.output - &known.target)?.sqr()?).map(Some)
-    }
-
-    fn jvp(
-        &self,
-        output: &Tensor,
-        direction: &Tensor,
-        target: &Target,
-        weights: &[f32],
-    ) -> Result<Option<Tensor>> {
-        let known = entries(INFO.id, output, target, weights)?;
-        known.map(|known| known.squared_error_jvp(direction)).transpose()
+        Ok(Box::new(SquaredError(INFO.id)))
     }
 }

@@ -27,12 +27,6 @@ impl Entries {
     pub(super) fn of(&self, x: &Tensor) -> Result<Tensor> {
         select(&x.flatten_all()?, &self.known, 0)
     }
-
-    /// How the mean squared error changes as the outputs move along `direction`.
-    pub(super) fn squared_error_jvp(&self, direction: &Tensor) -> Result<Tensor> {
-        let slopes = ((&self.output - &self.target)? * 2.0)?;
-        self.mean(&(slopes * self.of(direction)?)?)
-    }
 }
 
 /// The known entries of a target of reals (numbers, or 0/1 per label); `None` when there are none.
