@@ -3,12 +3,51 @@
 //! A frozen prefix runs without dropout, so its states depend on the text alone: a joint run and all its
 //! baselines read each text often, and pay for the frozen part once.
 
-use polytask_core::PackedBatch;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use polytask_core::{PackedBatch, hash};
 use polytask_data::{Dataset, TextId};
+use polytask_nn::encoder::Encoder;
 use polytask_nn::{Params, States, Trunk};
 
 use crate::Result;
 use crate::observe::{Event, Observer};
+
+/// Most sets of states kept between trainings: of tasks that share the encoder, and of tasks alone.
+const KEPT: usize = 2;
+
+/// States of the frozen part as trainings of one process hand them on: the next one of the same encoder on the same
+/// texts does not compute them again.
+#[derive(Debug, Clone, Default)]
+pub struct FrozenStates(Arc<Mutex<Vec<(String, Arc<FrozenCache>)>>>);
+
+impl FrozenStates {
+    /// The states of every text below block `lowest`, computed unless kept; `settings` names what shapes them beside
+    /// weights and texts.
+    pub(crate) fn get(
+        &self,
+        (dataset, encoder, settings): (&Dataset, &Encoder, &str),
+        lowest: usize,
+        observer: &mut dyn Observer,
+    ) -> Result<Arc<FrozenCache>> {
+        let key = format!("{lowest} {settings} {} {}", encoder.weights_hash(), texts_hash(dataset));
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, cache)) = kept.iter().find(|(of, _)| *of == key) {
+            return Ok(Arc::clone(cache));
+        }
+        kept.truncate(KEPT - 1);
+        let cache = FrozenCache::fill(dataset, &*encoder.trunk, &encoder.params, lowest, observer)?;
+        let cache = Arc::new(cache);
+        kept.insert(0, (key, Arc::clone(&cache)));
+        Ok(cache)
+    }
+}
+
+fn texts_hash(dataset: &Dataset) -> String {
+    let texts = (0..dataset.texts.len()).map(|text| dataset.texts.tokens(text as TextId));
+    let numbers = texts.flat_map(|tokens| std::iter::once(tokens.len() as u32).chain(tokens.iter().copied()));
+    hash::sha256(&numbers.flat_map(u32::to_le_bytes).collect::<Vec<u8>>())
+}
 
 /// States `[rows, d_hidden]` of every text below the lowest trained block.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use polytask_nn::encoder::{Encoder, Network};
 use polytask_nn::trunk::ImageConfig;
 
 use crate::Result;
+use crate::cache::FrozenStates;
 use crate::observe::{Event, Observer};
 use crate::regularizer;
 use crate::run::Prepared;
@@ -27,7 +28,7 @@ pub fn prepare(suite: Suite, observer: &mut dyn Observer) -> Result<Prepared> {
     }
     let card = polytask_data::card(&suite, &dataset);
     encoder.pooling.check(&*encoder.trunk)?;
-    Ok(Prepared { suite, dataset, encoder, symbols, card })
+    Ok(Prepared { suite, dataset, encoder, symbols, card, frozen: FrozenStates::default() })
 }
 
 /// Whether the encoder is an image network that starts from random weights.

@@ -13,6 +13,7 @@ use polytask_nn::encoder::Encoder;
 use polytask_nn::{Block, Params};
 use serde::{Deserialize, Serialize};
 
+use crate::cache::FrozenStates;
 use crate::checkpoint::{Checkpoints, fresh};
 use crate::diagnose::record;
 use crate::engine::Weights;
@@ -54,6 +55,8 @@ pub struct Prepared {
     pub symbols: Symbols,
     /// What the data looks like.
     pub card: DataCard,
+    /// States of the frozen part that earlier trainings computed.
+    pub frozen: FrozenStates,
 }
 
 /// Where a run writes and what it may reuse.

@@ -1,5 +1,7 @@
 //! What a training works on: an encoder with heads, as tasks together share it or as one alone has it.
 
+use std::sync::Arc;
+
 use polytask_core::Suite;
 use polytask_nn::encoder::{Encoder, freeze_blocks};
 
@@ -8,6 +10,7 @@ use crate::cache::FrozenCache;
 use crate::engine::Engine;
 use crate::heads::TaskHead;
 use crate::observe::Observer;
+use crate::prepare;
 use crate::run::Prepared;
 use crate::share;
 
@@ -43,8 +46,8 @@ pub(crate) fn with_sides<R>(
     let is_used = joint.is_none() || suite_compares(&prepared.suite);
     let single_cache = if is_used { single.cache(observer)? } else { None };
     let joint_cache = joint.as_ref().map(|parts| parts.cache(observer)).transpose()?.flatten();
-    let single = Side::new(&single, single_cache.as_ref());
-    let joint = joint.as_ref().map_or(single, |parts| Side::new(parts, joint_cache.as_ref()));
+    let single = Side::new(&single, single_cache.as_deref());
+    let joint = joint.as_ref().map_or(single, |parts| Side::new(parts, joint_cache.as_deref()));
     work(joint, single, observer)
 }
 
@@ -68,13 +71,14 @@ impl<'a> Parts<'a> {
     }
 
     /// States of the frozen part, when keeping them pays.
-    fn cache(&self, observer: &mut dyn Observer) -> Result<Option<FrozenCache>> {
+    fn cache(&self, observer: &mut dyn Observer) -> Result<Option<Arc<FrozenCache>>> {
         let (Prepared { suite, dataset, .. }, encoder) = (self.prepared, self.encoder);
         let lowest = self.trainable.iter().position(|t| *t).unwrap_or(self.trainable.len());
         if !FrozenCache::pays(dataset, &*encoder.trunk, lowest, suite.train.cache_mb) {
             return Ok(None);
         }
-        FrozenCache::fill(dataset, &*encoder.trunk, &encoder.params, lowest, observer).map(Some)
+        let settings = prepare::encoder_settings(self.prepared);
+        self.prepared.frozen.get((dataset, encoder, &settings), lowest, observer).map(Some)
     }
 
     fn engine(&'a self, cache: Option<&'a FrozenCache>) -> Engine<'a> {

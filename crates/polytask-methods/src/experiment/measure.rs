@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
+use polytask_core::Split;
 use polytask_core::report::Point;
-use polytask_core::{Split, Suite};
 use polytask_eval::Predictions;
 use polytask_train::assemble::{Draw, StepBatch, assemble};
 use polytask_train::engine::{Engine, Weights};
 use polytask_train::evaluate;
-use polytask_train::observe::{Observer, Silent};
-use polytask_train::prepare::prepare;
-use polytask_train::run::{Finished, train_alone};
+use polytask_train::observe::Observer;
+use polytask_train::run::{Finished, Prepared, train_alone};
 use polytask_train::sharpness::{Reach, Spot};
 use polytask_train::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -47,13 +46,12 @@ pub struct Measured {
 
 /// Trains a suite's tasks, together or each alone, and measures; `observe` names what methods see of themselves.
 pub(super) fn measure(
-    suite: Suite,
+    prepared: &Prepared,
     (name, alone): (&str, bool),
     observe: &[String],
     folder: &Path,
     observer: &mut dyn Observer,
 ) -> Result<Measured> {
-    let prepared = prepare(suite, &mut Silent)?;
     let names: Vec<String> = prepared.suite.tasks.iter().map(|task| task.name.clone()).collect();
     let all: Vec<usize> = (0..names.len()).collect();
     let groups: Vec<&[usize]> = if alone { all.chunks(1).collect() } else { vec![&all[..]] };
@@ -62,7 +60,7 @@ pub(super) fn measure(
         let name = if alone { format!("{name} {}", names[group[0]]) } else { name.to_owned() };
         let (start, mut clock) = (Instant::now(), Clock::new(&mut *observer));
         let look = |finished: &Finished| look(finished, &names, observe);
-        match train_alone(&prepared, (&name, group), folder, &mut clock, look) {
+        match train_alone(prepared, (&name, group), folder, &mut clock, look) {
             Ok(part) => measured.add(part),
             Err(error @ Error::Diverged { .. }) => measured.diverged = Some(error.to_string()),
             Err(error) => return Err(error),

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use polytask_core::atomic;
 use polytask_core::suite::Catalogue;
 use polytask_train::Result;
+use polytask_train::cache::FrozenStates;
 use polytask_train::observe::{Event, Observer};
 
 use crate::findings::Findings;
@@ -50,7 +51,7 @@ pub fn reproduce(paper: &Paper, options: &Options, observer: &mut dyn Observer) 
         recipe = recipe.shortened();
     }
     recipe.spec.seeds = options.seeds.unwrap_or(recipe.spec.seeds);
-    let lab = train::Lab { paper, recipe: &recipe, options };
+    let lab = train::Lab { paper, recipe: &recipe, options, frozen: FrozenStates::default() };
     observer.event(Event::Note(&format!("{}: {} trainings at most", paper.title, lab.trainings())));
     let mut trained = Vec::new();
     for setting in &recipe.spec.setting {

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use polytask_core::{Problem, Suite, atomic, hash, suite};
 use polytask_train::Result;
-use polytask_train::observe::{Event, Observer};
+use polytask_train::cache::FrozenStates;
+use polytask_train::observe::{Event, Observer, Silent};
+use polytask_train::prepare::prepare;
 use polytask_train::run::SEMANTICS;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +21,8 @@ pub(super) struct Lab<'a> {
     pub(super) paper: &'a Paper,
     pub(super) recipe: &'a Recipe,
     pub(super) options: &'a Options<'a>,
+    /// One set of states for all trainings of the same encoder on the same texts.
+    pub(super) frozen: FrozenStates,
 }
 
 /// An arm of a setting, trained with every seed.
@@ -176,7 +180,9 @@ impl<'a> Lab<'a> {
         }
         atomic::write(&file, text.as_bytes())?;
         let name = format!("{} #{}", one.arm.name, one.seed);
-        let measured = measure(suite, (&name, alone), &self.recipe.spec.observe, &folder, observer)?;
+        let mut prepared = prepare(suite, &mut Silent)?;
+        prepared.frozen = self.frozen.clone();
+        let measured = measure(&prepared, (&name, alone), &self.recipe.spec.observe, &folder, observer)?;
         if let Some(why) = &measured.diverged {
             observer.event(Event::Note(&format!("{name}: {why}")));
         }

@@ -1,7 +1,8 @@
 //! Mixing, sampling, schedules, freezing, the cache of frozen states, early stopping.
 
-use polytask_train::observe::Silent;
-use polytask_train::run::{RunOptions, run};
+use polytask_train::cache::FrozenStates;
+use polytask_train::observe::{Event, Observer, Silent};
+use polytask_train::run::{Finished, Prepared, RunOptions, run, train_alone};
 use polytask_train::trainer::State;
 
 use crate::common::{Data, NOTES, Rig, TWO, apart, heads, trunk};
@@ -160,4 +161,34 @@ fn heads_start_wide_on_an_image_network_that_starts_fresh_and_not_on_one_that_is
         let plain = fresh.heads[task].head.block(&wide.name, fresh.prepared.suite.seed);
         assert!(plain == *usual && plain != *wide, "{}", wide.name);
     }
+}
+
+/// Counts how often the frozen part is run over all texts.
+struct Fills(usize);
+
+impl Observer for Fills {
+    fn event(&mut self, event: Event) {
+        self.0 += usize::from(matches!(event, Event::Phase { name: "frozen layers", .. }));
+    }
+}
+
+#[test]
+fn frozen_states_are_handed_on_to_trainings_of_the_same_encoder_and_texts() {
+    let (data, kept) = (Data::new(), FrozenStates::default());
+    let mut fills = Fills(0);
+    let mut train = |tasks: &str, set: &[&str], kept: &FrozenStates| {
+        let set = [&["model.freeze=[\"embeddings\", \"layer.0\"]"], set].concat();
+        let prepared = Prepared { frozen: kept.clone(), ..data.prepare(tasks, &set) };
+        let weights = |finished: &Finished| Ok(finished.weights.trunk.clone());
+        let trunk = train_alone(&prepared, ("test", &[0]), &data.out("frozen"), &mut fills, weights).unwrap();
+        (trunk, fills.0)
+    };
+    let (first, n) = train(NOTES, &[], &kept);
+    assert_eq!(n, 1);
+    assert_eq!(train(NOTES, &[], &kept), (first.clone(), 1), "another run on the same texts");
+    assert_eq!(train(NOTES, &["train.lr=1e-3"], &kept).1, 1, "another learning rate");
+    assert_eq!(train(NOTES, &["model.freeze=[\"embeddings\"]"], &kept).1, 2, "another boundary");
+    assert_eq!(train(TWO, &[], &kept).1, 3, "other texts");
+    assert_eq!(train(TWO, &["seed=8"], &kept).1, 4, "other weights");
+    assert_eq!(train(NOTES, &[], &FrozenStates::default()), (first, 5), "nothing kept");
 }
