@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use polytask_core::suite::{self, Catalogue};
-use polytask_core::{Problem, Suite};
+use polytask_core::{Problem, Suite, near};
 use polytask_train::Result;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -199,6 +199,29 @@ impl Recipe {
         self
     }
 
+    /// With these arms, also in the short form, the single-task one and those they refer to; with all of them where none
+    /// is named.
+    pub fn only(mut self, names: &[String]) -> Result<Self> {
+        let known: Vec<&str> = self.spec.arm.iter().map(|arm| arm.name.as_str()).collect();
+        if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+            let what = format!("there is no arm `{name}`");
+            return Err(Problem::new(what).try_this(near::advice(name, &known)).into());
+        }
+        if names.is_empty() {
+            return Ok(self);
+        }
+        let mut wanted = names.to_vec();
+        // Arms refer to earlier ones: from the last to the first, whoever is referred to is known in time.
+        for arm in self.spec.arm.iter().rev() {
+            if wanted.contains(&arm.name) {
+                wanted.extend(arm.like.iter().chain(&arm.in_time_of).cloned());
+            }
+        }
+        self.spec.arm.retain(|arm| arm.alone || wanted.contains(&arm.name));
+        self.spec.quick.arms = self.spec.arm.iter().map(|arm| arm.name.clone()).collect();
+        Ok(self)
+    }
+
     /// The suite of a setting with these changes, as if it stood in `folder`.
     pub fn suite(
         &self,
@@ -318,6 +341,28 @@ mod tests {
         let short = recipe.shortened();
         assert_eq!((short.spec.seeds, short.spec.setting.len(), short.spec.arm.len()), (2, 1, 1));
         assert_eq!(short.set, ["train.epochs=1", "train.epochs=9"]);
+    }
+
+    #[test]
+    fn named_arms_come_with_what_they_refer_to_and_stay_in_the_short_form() {
+        let more = r#"
+            [[method.arm]]
+            name = "alone"
+            alone = true
+            [[method.arm]]
+            name = "F in the time of EW"
+            like = "F"
+            in_time_of = "EW"
+        "#;
+        let names = |recipe: Recipe| recipe.spec.arm.into_iter().map(|arm| arm.name).collect::<Vec<_>>();
+        let recipe = Recipe::read(&format!("{TEXT}{more}"), &[]).unwrap();
+        let only = |name: &str| recipe.clone().only(&[name.to_owned()]);
+        assert_eq!(names(recipe.clone().only(&[]).unwrap()).len(), 4);
+        assert_eq!(names(only("F").unwrap()), ["F", "alone"]);
+        assert_eq!(names(only("F in the time of EW").unwrap()).len(), 4);
+        assert_eq!(names(only("F").unwrap().shortened()), ["F", "alone"]);
+        let message = only("f").unwrap_err().to_string();
+        assert!(message.contains("there is no arm `f`") && message.contains("`F`"), "{message}");
     }
 
     #[test]

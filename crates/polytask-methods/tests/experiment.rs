@@ -163,6 +163,7 @@ impl Observer for Count {
 fn run(out: &Path, quick: bool, seeds: Option<usize>, set: &[&str]) -> (Findings, Vec<String>) {
     let options = Options {
         quick,
+        arms: Vec::new(),
         seeds,
         out: out.to_path_buf(),
         bases: Vec::new(),

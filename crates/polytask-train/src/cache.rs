@@ -14,12 +14,15 @@ use crate::Result;
 use crate::observe::{Event, Observer};
 
 /// Most sets of states kept between trainings: of tasks that share the encoder, and of tasks alone.
-const KEPT: usize = 2;
+const MOST_KEPT: usize = 2;
 
 /// States of the frozen part as trainings of one process hand them on: the next one of the same encoder on the same
 /// texts does not compute them again.
 #[derive(Debug, Clone, Default)]
-pub struct FrozenStates(Arc<Mutex<Vec<(String, Arc<FrozenCache>)>>>);
+pub struct FrozenStates(Arc<Mutex<Vec<Kept>>>);
+
+/// The states of an encoder on some texts, and the key that names both.
+type Kept = (String, Arc<FrozenCache>);
 
 impl FrozenStates {
     /// The states of every text below block `lowest`, computed unless kept; `settings` names what shapes them beside
@@ -35,7 +38,7 @@ impl FrozenStates {
         if let Some((_, cache)) = kept.iter().find(|(of, _)| *of == key) {
             return Ok(Arc::clone(cache));
         }
-        kept.truncate(KEPT - 1);
+        kept.truncate(MOST_KEPT - 1);
         let cache = FrozenCache::fill(dataset, &*encoder.trunk, &encoder.params, lowest, observer)?;
         let cache = Arc::new(cache);
         kept.insert(0, (key, Arc::clone(&cache)));

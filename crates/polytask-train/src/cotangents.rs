@@ -42,7 +42,7 @@ fn merge_members(
             from += n;
         }
     }
-    Cotangent { task, sequences, values, lowest }
+    Cotangent { task, sequences, values: values.into(), lowest }
 }
 
 /// For each sequence of the batch, its first row among the rows of `sequences` laid end to end.

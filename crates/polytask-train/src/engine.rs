@@ -212,7 +212,8 @@ impl Engine<'_> {
         }
         let values = self.states_gradient(batch, part, states, &gradient.d_z);
         let lowest = head.lowest.max(self.lowest());
-        let cotangent = Cotangent { task: part.task, sequences: part.sequences.clone(), values, lowest };
+        let cotangent =
+            Cotangent { task: part.task, sequences: part.sequences.clone(), values: values.into(), lowest };
         Ok(Ok(PartGradient { task: part.task, loss, d_head: gradient.d_head, cotangent }))
     }
 
@@ -293,7 +294,7 @@ impl Engine<'_> {
     ) -> Result<()> {
         let sequences = (0..batch.layout.n_sequences() as u32).collect();
         let lowest = evaluation.parts.iter().map(|p| p.cotangent.lowest).min().unwrap_or(0);
-        let cotangent = Cotangent { task: 0, sequences, values: direction, lowest };
+        let cotangent = Cotangent { task: 0, sequences, values: direction.into(), lowest };
         Ok(self.trunk.vjp(trunk, &evaluation.forward.saved, &[cotangent], sum)?)
     }
 

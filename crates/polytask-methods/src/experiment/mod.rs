@@ -30,6 +30,8 @@ pub use measure::Measured;
 pub struct Options<'a> {
     /// The short form.
     pub quick: bool,
+    /// The arms that are trained, with those they refer to; all when none is named.
+    pub arms: Vec<String>,
     /// Seeds, when not as many as the recipe says.
     pub seeds: Option<usize>,
     /// The experiment's folder.
@@ -46,7 +48,7 @@ pub struct Options<'a> {
 
 /// Runs a paper's experiment, or what is left of it, and judges it; the findings are also written to the folder.
 pub fn reproduce(paper: &Paper, options: &Options, observer: &mut dyn Observer) -> Result<Findings> {
-    let mut recipe = Recipe::read(paper.recipe, &options.set)?;
+    let mut recipe = Recipe::read(paper.recipe, &options.set)?.only(&options.arms)?;
     if options.quick {
         recipe = recipe.shortened();
     }

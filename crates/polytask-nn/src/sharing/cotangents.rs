@@ -1,5 +1,7 @@
 //! Cotangents inside the graph: on the sequences of the batch, whatever the view.
 
+use std::sync::Arc;
+
 use polytask_core::Layout;
 
 use crate::params::Real;
@@ -16,14 +18,14 @@ pub(super) fn by_view<T: Real>(
     width: usize,
 ) -> Vec<Cotangent<T>> {
     let n = layout.n_sequences();
-    let empty = |_| Cotangent { sequences: Vec::new(), values: Vec::new(), ..*cotangent };
+    let empty = |_| Cotangent { sequences: Vec::new(), values: Arc::default(), ..*cotangent };
     let mut views: Vec<Cotangent<T>> = (0..n_views).map(empty).collect();
     let mut values = cotangent.values.as_slice();
     for &sequence in &cotangent.sequences {
         let (view, s) = (sequence as usize / n, sequence as usize % n);
         let (own, rest) = values.split_at(layout.length(s) * width);
         views[view].sequences.push(s as u32);
-        views[view].values.extend_from_slice(own);
+        Arc::make_mut(&mut views[view].values).extend_from_slice(own);
         values = rest;
     }
     views
@@ -41,8 +43,8 @@ pub(super) fn add<T: Real>(arrived: &mut Arrived<T>, cotangent: Cotangent<T>, la
 /// The sum of two cotangents of one task, on the union of their sequences.
 fn sum<T: Real>(a: &Cotangent<T>, b: &Cotangent<T>, layout: &Layout) -> Cotangent<T> {
     if a.sequences == b.sequences {
-        let values = a.values.iter().zip(&b.values).map(|(a, b)| *a + *b).collect();
-        return Cotangent { values, ..a.clone() };
+        let values: Vec<T> = a.values.iter().zip(b.values.iter()).map(|(a, b)| *a + *b).collect();
+        return Cotangent { values: values.into(), ..a.clone() };
     }
     let mut sequences = [a.sequences.as_slice(), &b.sequences].concat();
     sequences.sort_unstable();
@@ -62,5 +64,5 @@ fn sum<T: Real>(a: &Cotangent<T>, b: &Cotangent<T>, layout: &Layout) -> Cotangen
             to += n;
         }
     }
-    Cotangent { sequences, values, ..*a }
+    Cotangent { sequences, values: values.into(), ..*a }
 }

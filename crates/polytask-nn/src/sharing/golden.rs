@@ -96,7 +96,7 @@ fn check(case: &Mixture, weigher: &dyn Weigher, what: &str) {
     };
     assert_close(&mixing.forward(&None).values, &case.output.concat(), what);
     let sequences = (0..case.g.len() as u32).collect();
-    let cotangent = Cotangent { task: 0, sequences, values: case.g.concat(), lowest: 0 };
+    let cotangent = Cotangent { task: 0, sequences, values: case.g.concat().into(), lowest: 0 };
     let grads = mixing.vjp(&cotangent);
     assert_close(&grads.values, &case.d_values, what);
     for (found, expected) in grads.inputs.iter().zip(&case.d_inputs) {

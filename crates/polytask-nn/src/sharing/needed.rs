@@ -74,7 +74,7 @@ pub(super) fn restrict<T: Real>(
         }
         rest = later;
     }
-    Cotangent { sequences, values, ..cotangent }
+    Cotangent { sequences, values: values.into(), ..cotangent }
 }
 
 /// Sequences as places among the needed ones.

@@ -204,11 +204,17 @@ impl<T: Real> Sweep<'_, '_, T> {
         self.emit(block, arrived, &values)?;
         for (cotangent, grad) in arrived.iter().zip(grads) {
             for (&input, values) in inputs.iter().zip(grad.inputs).filter(|(_, values)| !values.is_empty()) {
-                self.send(input, Cotangent { values, sequences: cotangent.sequences.clone(), ..*cotangent });
+                self.send(
+                    input,
+                    Cotangent { values: values.into(), sequences: cotangent.sequences.clone(), ..*cotangent },
+                );
             }
             if let Some(read) = reads {
                 let values = grad.reads;
-                self.send(read, Cotangent { values, sequences: cotangent.sequences.clone(), ..*cotangent });
+                self.send(
+                    read,
+                    Cotangent { values: values.into(), sequences: cotangent.sequences.clone(), ..*cotangent },
+                );
             }
         }
         Ok(())
@@ -235,7 +241,10 @@ impl<T: Real> Sweep<'_, '_, T> {
         for (cotangent, grad) in arrived.iter().zip(grads) {
             let parts = reads.iter().copied().zip(grad.reads).chain([(input, grad.input)]);
             for (node, values) in parts {
-                self.send(node, Cotangent { values, sequences: cotangent.sequences.clone(), ..*cotangent });
+                self.send(
+                    node,
+                    Cotangent { values: values.into(), sequences: cotangent.sequences.clone(), ..*cotangent },
+                );
             }
         }
         Ok(())

@@ -98,15 +98,15 @@ fn cotangent<T: Real>(trunk: &Shared<T>, task: usize, sequences: &[u32], lowest:
     let base = (view * batch.n_sequences()) as u32;
     let rows: usize = sequences.iter().map(|&s| batch.length(s as usize)).sum();
     let mut rng = Rng::new(8, Purpose::Bench, &[task as u64, sequences.len() as u64]);
-    let values = (0..rows * 6).map(|_| f64::from(rng.normal() as f32)).collect();
-    Cotangent { task, sequences: sequences.iter().map(|s| s + base).collect(), values, lowest }
+    let values: Vec<f64> = (0..rows * 6).map(|_| f64::from(rng.normal() as f32)).collect();
+    Cotangent { task, sequences: sequences.iter().map(|s| s + base).collect(), values: values.into(), lowest }
 }
 
 fn narrow(cotangents: &[Cotangent<f64>]) -> Vec<Cotangent<f32>> {
     let cast = |c: &Cotangent<f64>| Cotangent {
         task: c.task,
         sequences: c.sequences.clone(),
-        values: c.values.iter().map(|&v| v as f32).collect(),
+        values: c.values.iter().map(|&v| v as f32).collect::<Vec<_>>().into(),
         lowest: c.lowest,
     };
     cotangents.iter().map(cast).collect()
@@ -128,7 +128,7 @@ fn jacobian<T: Real>(
 fn product(states: &States<f64>, layout: &polytask_core::Layout, cotangent: &Cotangent<f64>) -> f64 {
     let rows = cotangent.sequences.iter().flat_map(|&s| layout.rows(s as usize));
     let values = rows.flat_map(|row| states.row(row).iter());
-    values.zip(&cotangent.values).map(|(a, b)| a * b).sum()
+    values.zip(cotangent.values.iter()).map(|(a, b)| a * b).sum()
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn a_merged_cotangent_gives_the_sum_of_those_it_merges() {
         let (_, rows) = jacobian(&trunk, &params, mode(0), &[a.clone(), b.clone()]);
         let sequences = [a.sequences.clone(), b.sequences.clone()].concat();
         // `hard` too has two views, so the two lists of sequences do not overlap.
-        let merged = Cotangent { sequences, values: [a.values, b.values].concat(), ..a };
+        let merged = Cotangent { sequences, values: [&a.values[..], &b.values].concat().into(), ..a };
         let (_, merged) = jacobian(&trunk, &params, mode(0), &[merged]);
         for (i, m) in merged.row(0).iter().enumerate() {
             let sum = rows.row(0)[i] + rows.row(1)[i];
@@ -468,7 +468,7 @@ fn wanting_some_sequences_of_each_view_changes_nothing_there() {
         let all = cotangent(&trunk, 1, &[0, 1, 2], 0);
         let mut wide = cotangents[1].clone();
         wide.sequences.clone_from(&all.sequences);
-        wide.values = [all.values[..18].to_vec(), wide.values].concat();
+        wide.values = [&all.values[..18], &wide.values].concat().into();
         trunk.vjp(&params, &saved, &[cotangents[0].clone(), wide], &mut some).unwrap();
         for task in 0..2 {
             let close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-10 * a.abs().max(1.0);

@@ -323,20 +323,23 @@ impl<S: Cut> EmbeddingView<S> {
 impl<S: Cut> LayerView<S> {
     /// Cuts a block's values.
     pub(crate) fn new(config: &BertConfig, mut values: S) -> Self {
-        let lower = values.cut(Self::lower_len(config));
-        Self::halves(config, (lower, values))
+        let [_, up, down] = Self::starts(config);
+        let (attention, widening) = (values.cut(up), values.cut(down - up));
+        Self::parts(config, [attention, widening, values])
     }
 
-    /// Parameters of the attention and what follows it up to its norm: a block's first ones.
-    pub(crate) fn lower_len(config: &BertConfig) -> usize {
-        let d = config.hidden_size;
-        4 * d * d + 6 * d
-    }
-
-    /// Cuts the values of the attention half and of the feed-forward half; an empty one has empty parts.
-    pub(crate) fn halves(config: &BertConfig, (mut lower, mut upper): (S, S)) -> Self {
+    /// Where a block's parts begin: the attention and what follows it up to its norm, the widening product of the
+    /// feed-forward half, the narrowing one with the norm after it.
+    pub(crate) fn starts(config: &BertConfig) -> [usize; 3] {
         let (d, f) = (config.hidden_size, config.intermediate_size);
-        let (low, up) = (usize::from(lower.has_any()), usize::from(upper.has_any()));
+        let attention = 4 * d * d + 6 * d;
+        [0, attention, attention + f * d + f]
+    }
+
+    /// Cuts the values of a block's parts, see [`Self::starts`]; an empty one has empty tensors.
+    pub(crate) fn parts(config: &BertConfig, [mut lower, mut widen, mut narrow]: [S; 3]) -> Self {
+        let (d, f) = (config.hidden_size, config.intermediate_size);
+        let [low, up, down] = [&lower, &widen, &narrow].map(|part| usize::from(part.has_any()));
         Self {
             qkv_weight: lower.cut(low * 3 * d * d),
             qkv_bias: lower.cut(low * 3 * d),
@@ -344,12 +347,12 @@ impl<S: Cut> LayerView<S> {
             out_bias: lower.cut(low * d),
             norm1_weight: lower.cut(low * d),
             norm1_bias: lower.cut(low * d),
-            up_weight: upper.cut(up * f * d),
-            up_bias: upper.cut(up * f),
-            down_weight: upper.cut(up * d * f),
-            down_bias: upper.cut(up * d),
-            norm2_weight: upper.cut(up * d),
-            norm2_bias: upper.cut(up * d),
+            up_weight: widen.cut(up * f * d),
+            up_bias: widen.cut(up * f),
+            down_weight: narrow.cut(down * d * f),
+            down_bias: narrow.cut(down * d),
+            norm2_weight: narrow.cut(down * d),
+            norm2_bias: narrow.cut(down * d),
         }
     }
 }

@@ -162,6 +162,20 @@ pub(crate) fn activate_backward(act: Activation, x: &[f32], g: &mut [f32], out: 
     }
 }
 
+/// Writes the activation of x into `out`: the values that [`activate_backward`] writes.
+#[inline(always)]
+pub(crate) fn activate_again(act: Activation, x: &[f32], out: &mut [f32]) {
+    #[inline(always)]
+    fn each(f: impl Fn(f32) -> (f32, f32), x: &[f32], out: &mut [f32]) {
+        x.iter().zip(out).for_each(|(x, y)| *y = f(*x).0);
+    }
+    match act {
+        Activation::Gelu => each(gelu, x, out),
+        Activation::GeluTanh => each(gelu_tanh, x, out),
+        Activation::Relu => each(relu, x, out),
+    }
+}
+
 /// Turns scores into probabilities in place; returns log Σ eˣ.
 #[inline(always)]
 pub(crate) fn softmax(row: &mut [f32]) -> f32 {

@@ -33,6 +33,8 @@ pub use composed::Composed;
 pub use image::{ImageConfig, ImageTrunk};
 pub use packed::Packed;
 
+use std::sync::Arc;
+
 use polytask_core::{Layout, PackedBatch};
 
 use crate::Result;
@@ -129,8 +131,8 @@ pub struct Cotangent<T = f32> {
     pub task: usize,
     /// Sequences of the layout it touches, ascending, each once.
     pub sequences: Vec<u32>,
-    /// Values for the rows of those sequences laid end to end, `[rows of sequences, d_hidden]`.
-    pub values: Vec<T>,
+    /// Values for the rows of those sequences laid end to end, `[rows of sequences, d_hidden]`; shared by clones.
+    pub values: Arc<Vec<T>>,
     /// Lowest block that gets this task's gradient: the sweep stops above everything lower.
     pub lowest: usize,
 }

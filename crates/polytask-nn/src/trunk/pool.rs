@@ -34,15 +34,18 @@ impl Pool {
         self.free.lock().unwrap().iter().map(Vec::capacity).sum()
     }
 
-    /// The smallest free buffer that holds `n`; else the largest one gives way, so there are never more buffers
-    /// than were once in use at the same time.
+    /// A free buffer that holds `n` and at most twice as much; else the largest of those at least half as long gives
+    /// way to a new one. A much longer one stays for the demand it was made for, and demands that grow or shrink step
+    /// by step do not pile up buffers.
     fn best(&self, n: usize) -> Vec<f32> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = (0..free.len()).filter(|&i| free[i].capacity() >= n).min_by_key(|&i| free[i].capacity());
+        let capacity = |i: &usize| free[*i].capacity();
+        let fits = (0..free.len()).filter(|i| (n..=2 * n).contains(&capacity(i))).min_by_key(capacity);
         if let Some(i) = fits {
             return free.swap_remove(i);
         }
-        if let Some(i) = (0..free.len()).max_by_key(|&i| free[i].capacity()) {
+        let short = (0..free.len()).filter(|i| (n / 2..n).contains(&capacity(i))).max_by_key(capacity);
+        if let Some(i) = short {
             free.swap_remove(i);
         }
         Vec::with_capacity(n)
@@ -99,5 +102,14 @@ mod tests {
             assert!(pool.zeros(n * 1000).iter().all(|&v| v == 0.0));
         }
         assert_eq!(pool.free.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_much_longer_buffer_waits_for_its_own_demand() {
+        let pool = Pool::default();
+        let long = pool.take(1000).as_ptr();
+        let short = pool.take(100);
+        assert_ne!(short.as_ptr(), long);
+        assert_eq!(pool.take(900).as_ptr(), long);
     }
 }

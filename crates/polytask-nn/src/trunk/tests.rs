@@ -47,15 +47,15 @@ fn cotangent(
 ) -> Cotangent<f64> {
     let rows: usize = sequences.iter().map(|&s| batch.length(s as usize)).sum();
     let mut rng = Rng::new(8, Purpose::Bench, &[task as u64, sequences.len() as u64]);
-    let values = (0..rows * width).map(|_| f64::from(rng.normal() as f32)).collect();
-    Cotangent { task, sequences: sequences.to_vec(), values, lowest }
+    let values: Vec<f64> = (0..rows * width).map(|_| f64::from(rng.normal() as f32)).collect();
+    Cotangent { task, sequences: sequences.to_vec(), values: values.into(), lowest }
 }
 
 fn narrow(cotangents: &[Cotangent<f64>]) -> Vec<Cotangent<f32>> {
     let cast = |c: &Cotangent<f64>| Cotangent {
         task: c.task,
         sequences: c.sequences.clone(),
-        values: c.values.iter().map(|&v| v as f32).collect(),
+        values: c.values.iter().map(|&v| v as f32).collect::<Vec<_>>().into(),
         lowest: c.lowest,
     };
     cotangents.iter().map(cast).collect()
@@ -110,7 +110,7 @@ fn every_parameter_has_the_gradient_of_finite_differences() {
         let (_, rows) = jacobian(&trunk, &params, &batch, mode, std::slice::from_ref(&ct));
         let loss = |params: &Params<f64>| -> f64 {
             let (states, _) = trunk.forward(params, &batch, Mode { save: false, ..mode }).unwrap();
-            states.values.iter().zip(&ct.values).map(|(a, b)| a * b).sum()
+            states.values.iter().zip(ct.values.iter()).map(|(a, b)| a * b).sum()
         };
         let mut at = 0;
         for b in 0..params.blocks.len() {
@@ -409,7 +409,7 @@ fn what_does_not_fit_is_refused_with_found_and_expected() {
     let ct = |sequences: &[u32], n| Cotangent {
         task: 2,
         sequences: sequences.to_vec(),
-        values: vec![0.0; n],
+        values: vec![0.0; n].into(),
         lowest: 0,
     };
     says(vjp(&saved, ct(&[0], 5)), "cotangent of task 2 received 5 values, expected [rows 3, d_hidden 21]");

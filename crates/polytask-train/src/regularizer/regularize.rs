@@ -1,5 +1,7 @@
 //! The loop's side of a regularizer: from the slopes of a term to additions to the step's gradients.
 
+use std::sync::Arc;
+
 use polytask_nn::Block;
 
 use super::second_order::SecondOrder;
@@ -56,7 +58,7 @@ fn take_logarithm(part: &mut PartGradient, engine: &Engine) {
     let weight = engine.heads[part.task].loss_weight;
     let loss = if weight > 0.0 { part.loss / weight } else { part.loss };
     let factor = 1.0 / (loss.max(0.0) + LOG_EPS);
-    let values = part.d_head.iter_mut().chain(&mut part.cotangent.values);
+    let values = part.d_head.iter_mut().chain(Arc::make_mut(&mut part.cotangent.values));
     values.for_each(|g| *g = (f64::from(*g) * factor) as f32);
 }
 
@@ -72,7 +74,7 @@ fn add_products(
         let direction = spread(saliencies, slopes, own.task, second.n_values());
         if let Some(product) = second.product(part, direction)? {
             add(&mut own.d_head, &product.head);
-            add(&mut own.cotangent.values, &product.states);
+            add(&mut Arc::make_mut(&mut own.cotangent.values)[..], &product.states);
         }
     }
     Ok(())

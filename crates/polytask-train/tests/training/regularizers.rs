@@ -157,7 +157,7 @@ impl<'a> Step<'a> {
         let logs: f64 = moved.parts.iter().map(|part| part.loss.ln()).sum();
         for part in &mut moved.parts {
             let factor = (1.0 / part.loss) as f32;
-            part.cotangent.values.iter_mut().for_each(|v| *v *= factor);
+            std::sync::Arc::make_mut(&mut part.cotangent.values).iter_mut().for_each(|v| *v *= factor);
         }
         let saliencies = Saliencies::gather(&self.batch, &moved.parts, states.width);
         let observed = self.regularizer.penalty(&saliencies, 0).observed;

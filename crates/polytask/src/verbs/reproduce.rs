@@ -15,6 +15,7 @@ use crate::suites;
 Examples:
   polytask reproduce 31 --quick --data data
   polytask reproduce rep-mtl --seeds 5 --out runs/rep-mtl
+  polytask reproduce 31 --arm EW --arm F-EW --data data
   polytask reproduce text-methods --json
 
 Data are found in --data, else in POLYTASK_DATA, else in ./data. The output folder holds the data the
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// Folder of data sets (mnist, demo)
     #[arg(long, env = "POLYTASK_DATA", default_value = "data")]
     data: PathBuf,
+    /// Only this arm, the single-task one and those it refers to; may be repeated
+    #[arg(long = "arm", value_name = "NAME")]
+    arms: Vec<String>,
     /// Seeds per arm, when not as many as the recipe says
     #[arg(long, value_parser = super::count)]
     seeds: Option<usize>,
@@ -57,6 +61,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let catalogue = suites::catalogue();
     let options = Options {
         quick: args.quick,
+        arms: args.arms.clone(),
         seeds: args.seeds,
         out: args.out(paper),
         bases: vec![args.data.clone()],
@@ -80,6 +85,7 @@ impl Args {
         let mut words = vec![format!("polytask reproduce {}", paper.id)];
         words.extend(self.quick.then(|| "--quick".to_owned()));
         words.push("--data DIR".into());
+        words.extend(self.arms.iter().map(|arm| format!("--arm '{arm}'")));
         words.extend(self.seeds.map(|n| format!("--seeds {n}")));
         words.extend(self.set.iter().map(|set| format!("--set '{set}'")));
         words.join(" ")

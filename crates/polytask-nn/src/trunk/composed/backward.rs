@@ -62,8 +62,8 @@ impl<T: Real> Composed<T> {
                 None => vec![T::ZERO; saved.batch.n_rows() * d],
             };
             let rows = cotangent.sequences.iter().flat_map(|&s| saved.batch.rows(s as usize));
-            let values = rows.flat_map(|row| all[row * d..(row + 1) * d].iter().copied()).collect();
-            Ok(Cotangent { values, sequences: cotangent.sequences.clone(), ..*cotangent })
+            let values: Vec<T> = rows.flat_map(|row| all[row * d..(row + 1) * d].iter().copied()).collect();
+            Ok(Cotangent { values: values.into(), sequences: cotangent.sequences.clone(), ..*cotangent })
         };
         let mut inputs = reach.map(of).collect::<Result<Vec<_>>>()?;
         inputs.sort_by_key(|cotangent| cotangent.task);

@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     fn cotangent(task: usize, sequences: &[u32], lowest: usize) -> Cotangent {
-        Cotangent { task, sequences: sequences.to_vec(), values: vec![1.0; sequences.len()], lowest }
+        Cotangent { task, sequences: sequences.to_vec(), values: vec![1.0; sequences.len()].into(), lowest }
     }
 
     #[test]

@@ -172,8 +172,8 @@ impl Case {
         let size = self.trunk.graph.states().len();
         let mut rng = Rng::new(9, Purpose::Bench, &[]);
         let mut cotangent = |task: usize, sequences: Vec<u32>, lowest| {
-            let values = (0..sequences.len() * size).map(|_| rng.normal() as f32).collect();
-            Cotangent { task, sequences, values, lowest }
+            let values: Vec<f32> = (0..sequences.len() * size).map(|_| rng.normal() as f32).collect();
+            Cotangent { task, sequences, values: values.into(), lowest }
         };
         let n = self.batch.n_sequences() as u32;
         vec![cotangent(0, vec![n - 1], lowest[0]), cotangent(1, (0..n).collect(), lowest[1])]

@@ -304,7 +304,7 @@ mod tests {
         let mode = Mode { save: true, dropout: 0.1, ..Mode::EVAL };
         let (states, saved) = trunk.forward(params, &batch, mode).unwrap();
         let sequences = (0..lengths.len() as u32).collect();
-        let cotangent = Cotangent { task: 0, sequences, values: states.values, lowest: 0 };
+        let cotangent = Cotangent { task: 0, sequences, values: states.values.into(), lowest: 0 };
         let mut sum = sinks::Sum::new(params, &[1.0]);
         trunk.vjp(params, &saved, &[cotangent], &mut sum).unwrap();
         trunk.forward(params, &batch, Mode::EVAL).unwrap();
@@ -319,8 +319,9 @@ mod tests {
         let batch = PackedBatch::pack([vec![7, 3, 9], vec![4; 5], vec![8, 7]]);
         let cotangent = |task: usize, sequences: &[u32], lowest: usize| {
             let n: usize = sequences.iter().map(|&s| batch.length(s as usize)).sum();
-            let values = (0..n * d).map(|i| ((i * 31 + task * 7) % 13) as f32 / 13.0 - 0.4).collect();
-            Cotangent { task, sequences: sequences.to_vec(), values, lowest }
+            let values: Vec<f32> =
+                (0..n * d).map(|i| ((i * 31 + task * 7) % 13) as f32 / 13.0 - 0.4).collect();
+            Cotangent { task, sequences: sequences.to_vec(), values: values.into(), lowest }
         };
         let cotangents = [
             cotangent(0, &[0, 1], 0),

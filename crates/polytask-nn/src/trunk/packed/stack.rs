@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     fn cotangent(task: usize, sequences: &[u32]) -> Cotangent {
-        Cotangent { task, sequences: sequences.to_vec(), values: Vec::new(), lowest: 0 }
+        Cotangent { task, sequences: sequences.to_vec(), values: std::sync::Arc::default(), lowest: 0 }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The backward through all blocks: cotangents down block by block, a share of the tasks at a time.
 //!
 //! What a layer needs on the way (gradients of its wide activations) exists for one share only, and a layer's weight
-//! gradients go to the sink in two halves. So the memory that grows with the number of tasks is a gradient of the
-//! states and half a layer's gradient per task.
+//! gradients go to the sink in three parts. So the memory that grows with the number of tasks is a gradient of the
+//! states and a third of a layer's gradient per task.
 
 use super::embedding;
 use super::layer::{Kept, LayerContext, LayerSaved};
@@ -38,7 +38,7 @@ impl<'a> Share<'a> {
         self.active.iter().map(move |cotangent| {
             let (own, rest) = g.split_at(cotangent.values.len());
             g = rest;
-            Cotangent { values: own.to_vec(), sequences: cotangent.sequences.clone(), ..**cotangent }
+            Cotangent { values: own.to_vec().into(), sequences: cotangent.sequences.clone(), ..**cotangent }
         })
     }
 
@@ -154,7 +154,8 @@ impl Packed {
         }
     }
 
-    /// A layer's two halves, the upper one first.
+    /// A layer's three parts, the upper ones first. A share that is the only one keeps the gradient of its wide states
+    /// from one part to the next; several compute theirs again.
     fn layer_backward<'a>(
         &self,
         (place, values, layer): (&LayerContext<'_>, &[f32], &LayerSaved),
@@ -162,21 +163,30 @@ impl Packed {
         shares: Vec<Share<'a>>,
         sink: &mut dyn GradSink<f32>,
     ) -> Result<Vec<Share<'a>>> {
-        let (view, half) = (LayerView::new(&self.config, values), place.half());
+        let view = LayerView::new(&self.config, values);
+        let [attention, up, down] = LayerView::<&[f32]>::starts(&self.config);
         let buffers = |stack: &Stack, len: usize| -> Vec<Buf> {
             stack.groups.iter().map(|_| self.pool.take(len)).collect()
         };
-        let (shares, grads) = each(shares, |stack, g| {
-            let mut grads = buffers(stack, values.len() - half);
-            (place.feed_forward_backward(&view, layer, stack, g, &mut grads), grads)
+        let (keep, mut kept) = (shares.len() == 1, None);
+        let (shares, grads) = each(shares, |stack, mut g| {
+            let mut grads = buffers(stack, values.len() - down);
+            kept = place.narrowing_backward(&view, layer, stack, (&mut g, keep), &mut grads);
+            (g, grads)
         });
-        let shares = send((place.block, Some(half)), shares, &grads, sink)?;
+        let shares = send((place.block, Some(down)), shares, &grads, sink)?;
         drop(grads);
         let (shares, grads) = each(shares, |stack, g| {
-            let mut grads = buffers(stack, half);
+            let mut grads = buffers(stack, down - up);
+            (place.widening_backward(&view, layer, stack, (g, kept.take()), &mut grads), grads)
+        });
+        let shares = send((place.block, Some(up)), shares, &grads, sink)?;
+        drop(grads);
+        let (shares, grads) = each(shares, |stack, g| {
+            let mut grads = buffers(stack, up - attention);
             (place.attention_backward(&view, layer, stack, g, below, &mut grads), grads)
         });
-        send((place.block, Some(0)), shares, &grads, sink)
+        send((place.block, Some(attention)), shares, &grads, sink)
     }
 }
 

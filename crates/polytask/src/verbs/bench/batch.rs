@@ -112,7 +112,7 @@ impl Batch {
         let cotangent = |(task, (of, mut values)): (usize, (&Task, Vec<f32>))| {
             let n = values.len() as f32;
             values.iter_mut().for_each(|v| *v /= n);
-            Cotangent { task, sequences: of.sequences.clone(), values, lowest: 0 }
+            Cotangent { task, sequences: of.sequences.clone(), values: values.into(), lowest: 0 }
         };
         self.tasks.iter().zip(self.targets(width)).enumerate().map(cotangent).collect()
     }
@@ -129,7 +129,12 @@ impl Batch {
                 to.iter_mut().zip(from.by_ref()).for_each(|(v, g)| *v += g);
             }
         }
-        Cotangent { task: 0, sequences: (0..self.sequences.len() as u32).collect(), values, lowest: 0 }
+        Cotangent {
+            task: 0,
+            sequences: (0..self.sequences.len() as u32).collect(),
+            values: values.into(),
+            lowest: 0,
+        }
     }
 }
 

@@ -89,7 +89,7 @@ impl Work {
         let cotangent = Cotangent {
             task: 0,
             sequences: (0..self.images.n_sequences() as u32).collect(),
-            values: self.target.into_iter().map(|v| v / n).collect(),
+            values: self.target.into_iter().map(|v| v / n).collect::<Vec<_>>().into(),
             lowest: 0,
         };
         let net = Net { trunk: std::sync::Arc::new(self.trunk), params: self.params, recompute: false };

@@ -66,7 +66,7 @@ impl Step {
     fn gradients(&mut self, dropout: f64, step: u64) -> Result<(f64, States)> {
         let (states, saved) = self.net.forward(&self.batch, dropout, step)?;
         let product = |(z, d): (&f32, &f32)| f64::from(z * d);
-        let loss = states.values.iter().zip(&self.cotangent.values).map(product).sum();
+        let loss = states.values.iter().zip(self.cotangent.values.iter()).map(product).sum();
         self.sum.reset(&[1.0]);
         let cotangents = std::slice::from_ref(&self.cotangent);
         self.net.trunk.vjp(&self.net.params, &saved, cotangents, &mut self.sum)?;

@@ -4,51 +4,79 @@ use rayon::prelude::*;
 
 use super::super::super::bert::LayerView;
 use super::super::super::dropout::{Dropout, Site};
-use super::super::super::elementwise::{activate_backward, add, add_product, norm_backward};
+use super::super::super::elementwise::{activate_again, activate_backward, add, add_product, norm_backward};
 use super::super::super::kernels::{Mat, MatMut, Threads, matmul};
 use super::super::super::pool::{Buf, Pool};
 use super::super::super::simd::wide;
 use super::super::attention::Attention;
-use super::super::stack::{Group, Stack};
+use super::super::stack::{CHUNK, Group, Stack};
 use super::{LayerContext, LayerSaved, NormSaved};
 
-impl LayerContext<'_> {
-    /// Parameters of the attention half: a block's first ones.
-    pub(in crate::trunk) fn half(&self) -> usize {
-        LayerView::<&[f32]>::lower_len(self.config)
-    }
+/// The gradient of a layer's wide states, before their activation.
+pub(in crate::trunk) struct WideGrad {
+    /// On the stacked rows, `[rows, d_ff]`.
+    values: Buf,
+    /// Sums over the rows of each chunk, `[chunks, d_ff]`.
+    sums: Buf,
+}
 
-    /// The half above the attention, from `g` = dL/d output on the stacked rows: gradient at its input.
+impl LayerContext<'_> {
+    /// The narrowing product and the norm after it: `g` = dL/d output on the stacked rows becomes the gradient of the
+    /// residual. With `keep` also what [`Self::widening_backward`] would compute again.
     ///
     /// # Shapes
-    /// `params`: per group, one value per parameter of this half.
-    pub(in crate::trunk) fn feed_forward_backward(
+    /// `params`: per group, one value per parameter of this part.
+    pub(in crate::trunk) fn narrowing_backward(
         &self,
         view: &LayerView<&[f32]>,
         saved: &LayerSaved,
         stack: &Stack,
-        mut g: Buf,
+        (g, keep): (&mut Buf, bool),
         params: &mut [Buf],
-    ) -> Buf {
-        let (pool, d, f) = (self.pool, self.config.hidden_size, self.config.intermediate_size);
+    ) -> Option<WideGrad> {
+        let (pool, d) = (self.pool, self.config.hidden_size);
         let mut branch = pool.take(stack.n_rows() * d);
         let drop = self.drop(Site::FeedForwardOut);
         let norm =
-            norm_backward_rows(pool, stack, &saved.norm2, view.norm2_weight, drop, &mut g, Some(&mut branch));
-        let mut d_wide = self.back(&branch, view.down_weight, f, None);
-        let (active, up_bias) = self.activation_backward(saved, stack, &mut d_wide);
-        self.each_upper(stack, params, |group, grad| {
+            norm_backward_rows(pool, stack, &saved.norm2, view.norm2_weight, drop, g, Some(&mut branch));
+        let (active, wide) = if keep {
+            let (active, wide) = self.wide_backward(view, saved, stack, &branch);
+            (active, Some(wide))
+        } else {
+            (self.active_again(saved, stack), None)
+        };
+        for (group, grad) in stack.groups.iter().zip(params) {
+            let grad = LayerView::parts(self.config, [&mut [], &mut [], &mut **grad]);
             outer(grad.down_weight, group, &branch, &active, d);
             Stack::reduce(group, &norm, 3 * d, 0, grad.norm2_weight);
             Stack::reduce(group, &norm, 3 * d, d, grad.norm2_bias);
             Stack::reduce(group, &norm, 3 * d, 2 * d, grad.down_bias);
-            Stack::reduce(group, &up_bias, f, 0, grad.up_bias);
-        });
-        // Back to the pool before the next ones are taken.
-        drop_all((active, norm, up_bias, branch));
-        let middle = stack.gather(pool, &saved.middle, d);
-        self.each_upper(stack, params, |group, grad| outer(grad.up_weight, group, &d_wide, &middle, f));
-        self.back(&d_wide, view.up_weight, d, Some(g))
+        }
+        wide
+    }
+
+    /// The widening product below: from the gradient of the residual to that of the feed-forward half's input.
+    ///
+    /// # Shapes
+    /// `params`: per group, one value per parameter of this part.
+    pub(in crate::trunk) fn widening_backward(
+        &self,
+        view: &LayerView<&[f32]>,
+        saved: &LayerSaved,
+        stack: &Stack,
+        (g, kept): (Buf, Option<WideGrad>),
+        params: &mut [Buf],
+    ) -> Buf {
+        let (d, f) = (self.config.hidden_size, self.config.intermediate_size);
+        let wide =
+            kept.unwrap_or_else(|| self.wide_backward(view, saved, stack, &self.branch_again(stack, &g)).1);
+        let middle = stack.gather(self.pool, &saved.middle, d);
+        for (group, grad) in stack.groups.iter().zip(params) {
+            let grad = LayerView::parts(self.config, [&mut [], &mut **grad, &mut []]);
+            outer(grad.up_weight, group, &wide.values, &middle, f);
+            Stack::reduce(group, &wide.sums, f, 0, grad.up_bias);
+        }
+        self.back(&wide.values, view.up_weight, d, Some(g))
     }
 
     /// The attention half: gradient at the layer's input when there is something `below`, else of no meaning.
@@ -76,29 +104,16 @@ impl LayerContext<'_> {
         attention.backward(&saved.log_sums, stack, &d_context, &mut d_qkv);
         let qkv_bias = stack.sum_rows(pool, &d_qkv, 3 * d);
         let input = stack.gather(pool, &saved.input, d);
-        self.each_lower(stack, params, |group, grad| {
+        for (group, grad) in stack.groups.iter().zip(params) {
+            let grad = LayerView::parts(self.config, [&mut **grad, &mut [], &mut []]);
             outer(grad.out_weight, group, &branch, &context, d);
             outer(grad.qkv_weight, group, &d_qkv, &input, 3 * d);
             Stack::reduce(group, &norm, 3 * d, 0, grad.norm1_weight);
             Stack::reduce(group, &norm, 3 * d, d, grad.norm1_bias);
             Stack::reduce(group, &norm, 3 * d, 2 * d, grad.out_bias);
             Stack::reduce(group, &qkv_bias, 3 * d, 0, grad.qkv_bias);
-        });
+        }
         if below { self.back(&d_qkv, view.qkv_weight, d, Some(g)) } else { g }
-    }
-
-    /// Runs `f` on the parts of every group's gradient of the upper half.
-    fn each_upper(&self, stack: &Stack, params: &mut [Buf], f: impl Fn(&Group, LayerView<&mut [f32]>)) {
-        for (group, grad) in stack.groups.iter().zip(params) {
-            f(group, LayerView::halves(self.config, (&mut [], &mut **grad)));
-        }
-    }
-
-    /// The same of the lower half.
-    fn each_lower(&self, stack: &Stack, params: &mut [Buf], f: impl Fn(&Group, LayerView<&mut [f32]>)) {
-        for (group, grad) in stack.groups.iter().zip(params) {
-            f(group, LayerView::halves(self.config, (&mut **grad, &mut [])));
-        }
     }
 
     /// `g · weight` (+ `add`): gradient at a product's input, `[n, d_out]` → `[n, d_in]`.
@@ -112,12 +127,20 @@ impl LayerContext<'_> {
         out
     }
 
-    /// Multiplies `g` by the activation's derivative; returns the activation and per-chunk sums of `g`.
-    fn activation_backward(&self, saved: &LayerSaved, stack: &Stack, g: &mut [f32]) -> (Buf, Buf) {
+    /// The activation of the wide states, and the gradient before it, from that at the narrowing product's output.
+    fn wide_backward(
+        &self,
+        view: &LayerView<&[f32]>,
+        saved: &LayerSaved,
+        stack: &Stack,
+        branch: &[f32],
+    ) -> (Buf, WideGrad) {
         let f = self.config.intermediate_size;
-        let mut active = self.pool.take(stack.n_rows() * f);
+        let mut values = self.back(branch, view.down_weight, f, None);
+        let mut active = self.pool.take(values.len());
         let mut sums = self.pool.take(stack.chunks.len() * f);
-        let chunks = stack.cut(g, f).into_par_iter().zip(stack.cut(&mut active, f)).zip(&stack.chunks);
+        let chunks =
+            stack.cut(&mut values, f).into_par_iter().zip(stack.cut(&mut active, f)).zip(&stack.chunks);
         chunks.zip(sums.par_chunks_mut(f)).for_each(|(((g, active), chunk), sums)| {
             sums.fill(0.0);
             let rows = g.chunks_exact_mut(f).zip(active.chunks_exact_mut(f)).zip(&stack.rows[chunk.clone()]);
@@ -132,13 +155,37 @@ impl LayerContext<'_> {
                 },
             );
         });
-        (active, sums)
+        (active, WideGrad { values, sums })
     }
-}
 
-/// Gives several buffers back.
-fn drop_all<B>(buffers: B) {
-    drop(buffers);
+    /// The activation of the wide states once more, on the stacked rows.
+    fn active_again(&self, saved: &LayerSaved, stack: &Stack) -> Buf {
+        let f = self.config.intermediate_size;
+        let mut active = self.pool.take(stack.n_rows() * f);
+        active.par_chunks_mut(f).zip(&stack.rows).with_min_len(CHUNK).for_each(|(active, &row)| {
+            wide(
+                #[inline(always)]
+                || activate_again(self.config.hidden_act, &saved.wide[row as usize * f..][..f], active),
+            );
+        });
+        active
+    }
+
+    /// The gradient of the other branch once more, from that of the residual: the same dropout.
+    fn branch_again(&self, stack: &Stack, g: &[f32]) -> Buf {
+        let d = self.config.hidden_size;
+        let mut branch = self.pool.take(g.len());
+        branch.copy_from_slice(g);
+        if let Some(drop) = self.drop(Site::FeedForwardOut) {
+            branch.par_chunks_mut(d).zip(&stack.rows).with_min_len(CHUNK).for_each(|(branch, &row)| {
+                wide(
+                    #[inline(always)]
+                    || drop.apply(u64::from(row), branch),
+                );
+            });
+        }
+        branch
+    }
 }
 
 /// Weight gradient `gᵀ · x` over the rows of a group: `[d_out, d_in]`.
