@@ -47,9 +47,14 @@ fn cell(task: &TaskSharpness, column: &str) -> String {
 /// Student's interval is even on both sides.
 fn with_interval(interval: &Interval) -> String {
     let (value, half) = (significant(interval.value), (interval.high - interval.low) / 2.0);
-    let alike = |digits| number(half, digits);
-    let half = half.is_finite().then(|| decimals(interval.value).map_or_else(|| significant(half), alike));
-    half.map_or_else(|| value.clone(), |half| format!("{value} ± {half}"))
+    if !half.is_finite() {
+        return value;
+    }
+    // As many decimals as the value has, unless nothing would be left of it.
+    let alike =
+        decimals(interval.value).filter(|&digits| half == 0.0 || half >= 0.5 * 0.1_f64.powi(digits as i32));
+    let half = alike.map_or_else(|| significant(half), |digits| number(half, digits));
+    format!("{value} ± {half}")
 }
 
 fn summary(report: &SharpnessReport) -> Vec<String> {
@@ -118,6 +123,14 @@ mod tests {
             assert!(text.lines().all(|line| line.width() <= width), "{width}:\n{text}");
             assert!(text.contains("0.01230") && text.contains("unseen"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_narrow_interval_is_not_rounded_away() {
+        let of = |value, half| with_interval(&Interval { value, low: value - half, high: value + half });
+        assert_eq!(of(123.45, 0.02), "123.5 ± 0.02000");
+        assert_eq!(of(123.45, 0.2), "123.5 ± 0.2");
+        assert_eq!(of(0.0, 0.0), "0.000 ± 0.000");
     }
 
     #[test]

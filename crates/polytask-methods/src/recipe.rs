@@ -23,6 +23,8 @@ pub struct Recipe {
     suite: DocumentMut,
     /// Settings changed in every arm.
     set: Vec<String>,
+    /// Numbers of the data that the user set.
+    asked: Vec<String>,
     /// What is compared.
     pub spec: Spec,
 }
@@ -174,15 +176,18 @@ impl Recipe {
         let numbers = numbers::known(&method);
         let (of_method, set): (Vec<&String>, Vec<&String>) =
             set.iter().partition(|text| text.starts_with("method."));
-        for text in of_method {
+        for text in &of_method {
             change(&mut method, text)?;
         }
+        let asked =
+            |text: &&String| Some(text.strip_prefix("method.data.")?.split_once('=')?.0.trim().to_owned());
+        let asked = of_method.iter().filter_map(asked).collect();
         numbers::check(&method, &numbers)?;
         let spec: Spec = serde_json::from_value(method).map_err(|e| wrong(e.to_string()))?;
         if spec.seeds == 0 || spec.quick.seeds == 0 {
             return Err(wrong("`seeds` is 0, expected at least 1".into()).into());
         }
-        Ok(Self { suite, set: set.into_iter().cloned().collect(), spec })
+        Ok(Self { suite, set: set.into_iter().cloned().collect(), asked, spec })
     }
 
     /// The same in its short form.
@@ -191,7 +196,8 @@ impl Recipe {
         let spec = &mut self.spec;
         let quick = spec.quick.clone();
         spec.seeds = quick.seeds;
-        spec.data.extend(quick.data);
+        let is_asked = |name: &str| self.asked.iter().any(|asked| asked == name);
+        spec.data.extend(quick.data.into_iter().filter(|(name, _)| !is_asked(name)));
         spec.setting.retain(|setting| quick.settings.contains(&setting.name));
         spec.arm.retain(|arm| quick.arms.contains(&arm.name));
         // What the user sets comes last and wins.
@@ -318,6 +324,7 @@ mod tests {
         set = ["train.epochs=1"]
         settings = ["a"]
         arms = ["EW"]
+        data = { train = 10 }
         [[method.setting]]
         name = "a"
         score = "mean"
@@ -341,6 +348,9 @@ mod tests {
         let short = recipe.shortened();
         assert_eq!((short.spec.seeds, short.spec.setting.len(), short.spec.arm.len()), (2, 1, 1));
         assert_eq!(short.set, ["train.epochs=1", "train.epochs=9"]);
+        assert_eq!(short.spec.data["train"], 10.0);
+        let asked = Recipe::read(TEXT, &["method.data.train=20".into()]).unwrap().shortened();
+        assert_eq!(asked.spec.data["train"], 20.0, "what the user sets wins");
     }
 
     #[test]
@@ -403,7 +413,8 @@ mod tests {
         {
             Recipe::read(TEXT, &[right.into()]).unwrap();
         }
-        let plain = TEXT.replace("data = { train = 100 }\n", "").replace("data = { noise = 0.2 }\n", "");
+        let data = ["data = { train = 100 }\n", "data = { train = 10 }\n", "data = { noise = 0.2 }\n"];
+        let plain = data.iter().fold(TEXT.to_owned(), |text, data| text.replace(data, ""));
         let error = Recipe::read(&plain, &["method.data.train=20".into()]).unwrap_err().to_string();
         assert!(error.contains("take no numbers"), "{error}");
         let text = TEXT.replace("noise = 0.2", "noise = 2.0");

@@ -133,7 +133,8 @@ fn take(order: &mut Vec<usize>, n: usize, split: &str, digits: &Digits) -> Resul
             order.len(),
             digits.file.display()
         );
-        return Err(Problem::new(what).try_this("fewer pairs: --set method.data.train=1000").into());
+        let most = format!("fewer pairs: --set method.data.{split}={}", order.len() / 2);
+        return Err(Problem::new(what).try_this(most).into());
     };
     Ok(order.split_off(rest))
 }

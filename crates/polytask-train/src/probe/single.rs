@@ -8,6 +8,7 @@ use polytask_nn::Trunk;
 
 use super::StepProbe;
 use crate::assemble::{Leaf, Part, StepBatch};
+use crate::engine::Engine;
 use crate::method::At;
 
 impl<'a> StepProbe<'a> {
@@ -17,13 +18,26 @@ impl<'a> StepProbe<'a> {
     pub(super) fn batch_for(&self, at: At, tasks: &[usize]) -> Cow<'a, StepBatch> {
         let whole = &self.batches[at.batch];
         let [task] = tasks else { return Cow::Borrowed(whole) };
-        let (engine, is_at_hand) =
-            (self.engine, at.batch == 0 && self.evaluation.is_some() && self.is_trunk_here(at));
-        let differs = engine.dropout > 0.0 || engine.trunk.is_coupled() || engine.trunk.n_views() > 1;
-        if differs || is_at_hand || at.states.is_some() || self.space == GradientSpace::Representation {
+        let is_at_hand = at.batch == 0 && self.evaluation.is_some() && self.is_trunk_here(at);
+        if is_at_hand || at.states.is_some() || self.space == GradientSpace::Representation {
             return Cow::Borrowed(whole);
         }
-        whole.of_task(*task, engine.trunk).map_or(Cow::Borrowed(whole), Cow::Owned)
+        self.engine.batch_of(whole, *task, self.engine.trunk.is_coupled())
+    }
+}
+
+impl Engine<'_> {
+    /// One task's part of a batch, where it gives the numbers it has in the `whole` one, else that one. Images are
+    /// `coupled` where batch norms look at the batch.
+    pub(crate) fn batch_of<'b>(
+        &self,
+        whole: &'b StepBatch,
+        task: usize,
+        coupled: bool,
+    ) -> Cow<'b, StepBatch> {
+        let own = || whole.of_task(task, self.trunk);
+        let is_same = self.dropout == 0.0 && !coupled && self.trunk.n_views() == 1;
+        is_same.then(own).flatten().map_or(Cow::Borrowed(whole), Cow::Owned)
     }
 }
 

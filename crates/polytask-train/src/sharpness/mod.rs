@@ -8,6 +8,7 @@
 
 mod look;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use polytask_nn::{Mode, Params};
@@ -107,8 +108,9 @@ impl Spot<'_> {
     pub fn worst(&self, reach: Reach, task: usize, gradient: &[f32]) -> Result<Option<f64>> {
         let Some(trunk) = self.climb(reach, gradient) else { return Ok(None) };
         let there = Weights { trunk: &trunk, heads: self.weights.heads };
-        let losses = self.engine.losses_in(self.mode, there, self.batch)?;
-        let place = self.batch.parts.iter().position(|part| part.task == task);
+        let batch = self.batch_of(task);
+        let losses = self.engine.losses_in(self.mode, there, &batch)?;
+        let place = batch.parts.iter().position(|part| part.task == task);
         Ok(place.map(|place| losses[place]).filter(|loss| loss.is_finite()))
     }
 
@@ -154,11 +156,16 @@ impl Spot<'_> {
 
     /// The evaluation of one task's part at some weights.
     fn evaluate_part(&self, weights: Weights, task: usize) -> Result<Evaluation> {
-        let (engine, batch) = (self.engine, self.batch);
-        let (states, saved) = engine.forward_batch(weights.trunk, batch, self.mode)?;
+        let (engine, batch) = (self.engine, self.batch_of(task));
+        let (states, saved) = engine.forward_batch(weights.trunk, &batch, self.mode)?;
         let forward = Arc::new(Forward { states, saved });
         let part: Vec<&Part> = batch.parts.iter().filter(|part| part.task == task).collect();
-        engine.run_heads(weights.heads, batch, &part, forward, None, self.mode.step)
+        engine.run_heads(weights.heads, &batch, &part, forward, None, self.mode.step)
+    }
+
+    /// The batch a task is looked at on alone.
+    fn batch_of(&self, task: usize) -> Cow<'_, StepBatch> {
+        self.engine.batch_of(self.batch, task, self.mode.train && self.engine.trunk.is_coupled())
     }
 
     /// A task's gradient by the shared trained parameters.

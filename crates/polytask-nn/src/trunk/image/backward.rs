@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::conv::Conv;
 use super::graph::Op;
 use super::patches::Images;
 use super::stack::Stack;
@@ -10,6 +11,12 @@ use crate::Result;
 use crate::params::Params;
 use crate::trunk::pool::Buf;
 use crate::trunk::{BlockGrad, Cotangent, GradSink, TaskGrad, elementwise, simd};
+
+/// Most tasks whose gradients of an affine map go to the sink whole.
+const WHOLE: usize = 8;
+
+/// Tasks' gradients of a whole map that the bands of more tasks take the place of.
+const AT_ONCE: usize = 4;
 
 impl ImageTrunk {
     /// Sends cotangents down block by block.
@@ -34,15 +41,57 @@ impl ImageTrunk {
                 break;
             }
             let below = block > saved.mode.lowest && stack.lowest() < block;
-            let grads = self.backward((params, saved), (block, below), &stack, &mut slots);
-            let pairs = stack.groups.iter().zip(&grads);
-            let tasks: Vec<TaskGrad<'_>> = pairs
-                .map(|(group, grad)| TaskGrad { task: group.task, grad: BlockGrad::Dense(grad) })
-                .collect();
-            sink.block(block, &tasks)?;
+            match self.affine(params, block) {
+                Some(map) if stack.groups.len() > WHOLE => {
+                    self.affine_backward(map, saved, (block, below), &stack, &mut slots, sink)?;
+                }
+                _ => {
+                    let grads = self.backward((params, saved), (block, below), &stack, &mut slots);
+                    send(sink, (block, None), &stack, &grads)?;
+                }
+            }
             if !below {
                 break;
             }
+        }
+        Ok(())
+    }
+
+    /// The block as one affine map of its input, if that is all it is: its place among the nodes and the map.
+    fn affine<'a>(&'a self, params: &'a Params, block: usize) -> Option<(usize, Conv<'a>)> {
+        let mut nodes = self.graph.nodes.iter().enumerate().filter(|(_, node)| node.block == block);
+        let ((i, node), None) = (nodes.next()?, nodes.next()) else { return None };
+        let Op::Conv { .. } = node.op else { return None };
+        let conv = self.conv(&params.blocks[block], node);
+        conv.is_dense().then_some((i, conv))
+    }
+
+    /// The backward through an affine map for many tasks: their gradients go to the sink a band of channels at a time,
+    /// so that no more exist at once than of [`AT_ONCE`] tasks.
+    fn affine_backward(
+        &self,
+        (i, conv): (usize, Conv<'_>),
+        saved: &ImageSaved,
+        (block, below): (usize, bool),
+        stack: &Stack,
+        slots: &mut [(Option<Buf>, usize)],
+        sink: &mut dyn GradSink<f32>,
+    ) -> Result<()> {
+        let node = &self.graph.nodes[i];
+        let Some(mut g) = slots[i + 1].0.take() else { return Ok(()) };
+        if node.relu {
+            let y = saved.values[i + 1].as_deref().unwrap_or(&[]);
+            mask(&mut g, &stack.images(y, node.out.len()), stack.len());
+        }
+        let x = saved.values[node.input].as_deref().unwrap_or(&[]);
+        let (x, patch) = (stack.images(x, node.from.len()), node.from.len());
+        for band in conv.bands(stack.groups.len().div_ceil(AT_ONCE)) {
+            let grads = conv.band_backward(&x, &g, stack, &band);
+            send(sink, (block, Some(band.start * patch)), stack, &grads)?;
+        }
+        send(sink, (block, Some(conv.weight_len())), stack, &conv.bias_backward(&g, stack))?;
+        if below && node.input > 0 {
+            add_to(&mut slots[node.input].0, conv.input_backward_of_many(g, stack.len()));
         }
         Ok(())
     }
@@ -98,6 +147,23 @@ impl ImageTrunk {
         }
         grads
     }
+}
+
+/// Gives the sink the gradients of all groups: of the whole block, or of its parameters from `first` on.
+fn send(
+    sink: &mut dyn GradSink<f32>,
+    (block, first): (usize, Option<usize>),
+    stack: &Stack,
+    grads: &[Buf],
+) -> Result<()> {
+    let of = |values| match first {
+        None => BlockGrad::Dense(values),
+        Some(first) => BlockGrad::Part { first, values },
+    };
+    let pairs = stack.groups.iter().zip(grads);
+    let tasks: Vec<TaskGrad<'_>> =
+        pairs.map(|(group, grad)| TaskGrad { task: group.task, grad: of(&**grad) }).collect();
+    sink.block(block, &tasks)
 }
 
 /// Zeroes gradients where the output of a ReLU is 0.

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::graph::{Node, Op, Shape, Window};
 use super::narrow::Narrow;
 use super::patches::{Images, lay, scatter};
-use super::stack::Stack;
+use super::stack::{Group, Stack};
 use crate::trunk::elementwise;
 use crate::trunk::kernels::{Mat, MatMut, Threads, matmul};
 use crate::trunk::panels::{Panels, Start};
@@ -27,6 +27,9 @@ const PER_ROW: usize = 1024;
 
 /// Partial sums of a weight gradient: fixed, so that sums do not depend on the number of threads.
 const PARTS: usize = 8;
+
+/// Images of many tasks that go through an affine map together.
+const SHARE: usize = 512;
 
 /// From so many columns on a product's right side is laid out in panels: they are wide, and filled up with zeros.
 const WIDE: usize = 32;
@@ -100,7 +103,7 @@ impl<'a> Conv<'a> {
     }
 
     /// Whether there is one row per image: then rows are few, and one product is shared by all threads.
-    fn is_dense(&self) -> bool {
+    pub(super) fn is_dense(&self) -> bool {
         self.is_plain() && self.out.places() == 1
     }
 
@@ -176,6 +179,64 @@ impl<'a> Conv<'a> {
             let parts: Vec<&[f32]> = jobs.iter().zip(sums.chunks(len)).filter_map(own).collect();
             add_up(&parts, &mut grad[..len]);
         }
+    }
+
+    /// The channels in `n` bands.
+    pub(super) fn bands(&self, n: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (channels, width) = (self.out.channels, self.out.channels.div_ceil(n).max(1));
+        (0..channels).step_by(width).map(move |first| first..(first + width).min(channels))
+    }
+
+    /// dL/dW of a band of channels of an affine map of the image, for each group of the stack.
+    pub(super) fn band_backward(
+        &self,
+        x: &Images<'_>,
+        g: &[f32],
+        stack: &Stack,
+        band: &Range<usize>,
+    ) -> Vec<Buf> {
+        let (patch, g) = (self.patch(), Mat::new(g, stack.len(), self.out.channels));
+        let of_group = |group: &Group| {
+            let (images, a) = (group.images.clone(), self.patches(x, group.images.clone()));
+            let mut grad = self.pool.take(band.len() * patch);
+            let (dst, n) = (MatMut::new(&mut grad, band.len(), patch), images.len());
+            let g = g.rows(images).cols(band.clone());
+            matmul(dst, false, g.t(), Mat::new(&a, n, patch), 1.0, Threads::All);
+            grad
+        };
+        stack.groups.iter().map(of_group).collect()
+    }
+
+    /// dL/db of an affine map of the image, for each group of the stack; empty without a bias.
+    pub(super) fn bias_backward(&self, g: &[f32], stack: &Stack) -> Vec<Buf> {
+        let (n, channels) = (self.bias.map_or(0, <[f32]>::len), self.out.channels);
+        let of_group = |group: &Group| {
+            let mut bias = self.pool.zeros(n);
+            add_rows(&mut bias, &g[group.images.start * channels..group.images.end * channels]);
+            bias
+        };
+        stack.groups.iter().map(of_group).collect()
+    }
+
+    /// Values of the weight: where the bias begins.
+    pub(super) fn weight_len(&self) -> usize {
+        self.weight.len()
+    }
+
+    /// As [`Self::input_backward`] of an affine map of the image; in place, a share of the images at a time, where
+    /// outputs are as long as inputs.
+    pub(super) fn input_backward_of_many(&self, mut g: Buf, n: usize) -> Buf {
+        if self.from.len() != self.out.len() {
+            return self.input_backward(&g, n);
+        }
+        let (size, weight) = (self.from.len(), Right::new(self.pool, self.weight()));
+        let mut dx = self.pool.take(SHARE.min(n) * size);
+        for g in g.chunks_mut(SHARE * size) {
+            let dx = &mut dx[..g.len()];
+            self.patches_backward(&weight, g, 0..g.len() / size, dx, Threads::All);
+            g.copy_from_slice(dx);
+        }
+        g
     }
 
     /// dL/dW and dL/db over some stacked images.

@@ -286,6 +286,37 @@ fn a_sweep_of_two_tasks_gives_what_two_sweeps_give_and_stops_where_each_says() {
 }
 
 #[test]
+fn more_tasks_than_go_down_whole_get_what_each_gets_alone() {
+    // Square maps and one that is not, below and above; more images in all than a share has.
+    for widths in [vec![40, 40, 20], vec![20, 33, 33]] {
+        let case = Case::new("mlp", (1, 5, 4), &widths, 60);
+        let saved = case.trunk.forward(&case.params, &case.batch, TRAIN).unwrap().1;
+        let size = case.trunk.graph.states().len();
+        let mut rng = Rng::new(13, Purpose::Bench, &[]);
+        let cotangent = |task: usize| {
+            let sequences: Vec<u32> = (0..60).filter(|s| task % 3 > 0 || s % 2 == 0).collect();
+            let values: Vec<f32> = (0..sequences.len() * size).map(|_| rng.normal() as f32).collect();
+            Cotangent { task, sequences, values: values.into(), lowest: usize::from(task == 4) }
+        };
+        let cotangents: Vec<Cotangent> = (0..12).map(cotangent).collect();
+        let sweep = |cotangents: &[Cotangent]| {
+            let mut rows = sinks::Rows::new(&case.params, 12, 0);
+            case.trunk.vjp(&case.params, &saved, cotangents, &mut rows).unwrap();
+            rows
+        };
+        let together = sweep(&cotangents);
+        for (task, own) in cotangents.iter().enumerate() {
+            let alone = sweep(std::slice::from_ref(own));
+            let scale = alone.row(task).iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+            assert!(scale > 0.0 && alone.row(task).len() == together.row(task).len());
+            for (a, b) in together.row(task).iter().zip(alone.row(task)) {
+                assert!((a - b).abs() <= 1e-5 * scale, "task {task}: {a} {b}");
+            }
+        }
+    }
+}
+
+#[test]
 fn states_of_frozen_blocks_are_a_place_to_start_from() {
     for case in Case::all().into_iter().filter(|case| case.trunk.n_blocks() > 1) {
         let mode = Mode { lowest: 1, ..TRAIN };
