@@ -52,7 +52,7 @@ fn with_interval(interval: &Interval) -> String {
     }
     // As many decimals as the value has, unless nothing would be left of it.
     let alike =
-        decimals(interval.value).filter(|&digits| half == 0.0 || half >= 0.5 * 0.1_f64.powi(digits as i32));
+        decimals(interval.value).filter(|&digits| half == 0.0 || half > 0.5 * 0.1_f64.powi(digits as i32));
     let half = alike.map_or_else(|| significant(half), |digits| number(half, digits));
     format!("{value} ± {half}")
 }
@@ -130,6 +130,7 @@ mod tests {
         let of = |value, half| with_interval(&Interval { value, low: value - half, high: value + half });
         assert_eq!(of(123.45, 0.02), "123.5 ± 0.02000");
         assert_eq!(of(123.45, 0.2), "123.5 ± 0.2");
+        assert_eq!(of(1234.5, 0.5), "1234 ± 0.5000");
         assert_eq!(of(0.0, 0.0), "0.000 ± 0.000");
     }
 

@@ -16,6 +16,15 @@ use crate::findings::Role;
 
 mod numbers;
 
+/// The numbers of the data that a `--set` of this text sets: one, or the whole table.
+fn asked(text: &str, method: &Value) -> Vec<String> {
+    let key = text.split_once('=').map_or(text, |(key, _)| key).trim();
+    if key == "method.data" {
+        return method["data"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+    }
+    key.strip_prefix("method.data.").map(str::to_owned).into_iter().collect()
+}
+
 /// A recipe that has been read.
 #[derive(Debug, Clone)]
 pub struct Recipe {
@@ -179,9 +188,7 @@ impl Recipe {
         for text in &of_method {
             change(&mut method, text)?;
         }
-        let asked =
-            |text: &&String| Some(text.strip_prefix("method.data.")?.split_once('=')?.0.trim().to_owned());
-        let asked = of_method.iter().filter_map(asked).collect();
+        let asked = of_method.iter().flat_map(|text| asked(text, &method)).collect();
         numbers::check(&method, &numbers)?;
         let spec: Spec = serde_json::from_value(method).map_err(|e| wrong(e.to_string()))?;
         if spec.seeds == 0 || spec.quick.seeds == 0 {
@@ -205,8 +212,8 @@ impl Recipe {
         self
     }
 
-    /// With these arms, also in the short form, the single-task one and those they refer to; with all of them where none
-    /// is named.
+    /// With these arms, also in the short form, the single-task one and those they refer to, in the settings they belong
+    /// to; with all of them where none is named.
     pub fn only(mut self, names: &[String]) -> Result<Self> {
         let known: Vec<&str> = self.spec.arm.iter().map(|arm| arm.name.as_str()).collect();
         if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
@@ -224,7 +231,17 @@ impl Recipe {
             }
         }
         self.spec.arm.retain(|arm| arm.alone || wanted.contains(&arm.name));
-        self.spec.quick.arms = self.spec.arm.iter().map(|arm| arm.name.clone()).collect();
+        let named = |arm: &&ArmSpec| names.contains(&arm.name);
+        let belongs = |setting: &str, arm: &ArmSpec| {
+            arm.settings.is_empty() || arm.settings.iter().any(|s| s == setting)
+        };
+        let Spec { setting, arm, quick, .. } = &mut self.spec;
+        setting.retain(|setting| arm.iter().filter(named).any(|arm| belongs(&setting.name, arm)));
+        quick.arms = arm.iter().map(|arm| arm.name.clone()).collect();
+        quick.settings.retain(|name| setting.iter().any(|setting| setting.name == *name));
+        if quick.settings.is_empty() {
+            quick.settings = setting.iter().map(|setting| setting.name.clone()).collect();
+        }
         Ok(self)
     }
 
@@ -349,8 +366,10 @@ mod tests {
         assert_eq!((short.spec.seeds, short.spec.setting.len(), short.spec.arm.len()), (2, 1, 1));
         assert_eq!(short.set, ["train.epochs=1", "train.epochs=9"]);
         assert_eq!(short.spec.data["train"], 10.0);
-        let asked = Recipe::read(TEXT, &["method.data.train=20".into()]).unwrap().shortened();
-        assert_eq!(asked.spec.data["train"], 20.0, "what the user sets wins");
+        for set in ["method.data.train=20", "method.data={ train = 20 }"] {
+            let asked = Recipe::read(TEXT, &[set.into()]).unwrap().shortened();
+            assert_eq!(asked.spec.data["train"], 20.0, "what the user sets wins");
+        }
     }
 
     #[test]
@@ -370,7 +389,15 @@ mod tests {
         assert_eq!(names(recipe.clone().only(&[]).unwrap()).len(), 4);
         assert_eq!(names(only("F").unwrap()), ["F", "alone"]);
         assert_eq!(names(only("F in the time of EW").unwrap()).len(), 4);
-        assert_eq!(names(only("F").unwrap().shortened()), ["F", "alone"]);
+        let settings = |recipe: Recipe| recipe.spec.setting.into_iter().map(|s| s.name).collect::<Vec<_>>();
+        assert_eq!(settings(only("F").unwrap()), ["b"]);
+        assert_eq!(settings(only("EW").unwrap()), ["a", "b"]);
+        let short = only("F").unwrap().shortened();
+        assert_eq!(
+            (names(short.clone()), settings(short)),
+            (vec!["F".into(), "alone".into()], vec!["b".into()])
+        );
+        assert_eq!(settings(only("EW").unwrap().shortened()), ["a"]);
         let message = only("f").unwrap_err().to_string();
         assert!(message.contains("there is no arm `f`") && message.contains("`F`"), "{message}");
     }

@@ -161,9 +161,19 @@ impl Observer for Count {
 }
 
 fn run(out: &Path, quick: bool, seeds: Option<usize>, set: &[&str]) -> (Findings, Vec<String>) {
+    run_arms(&[], out, quick, seeds, set)
+}
+
+fn run_arms(
+    arms: &[&str],
+    out: &Path,
+    quick: bool,
+    seeds: Option<usize>,
+    set: &[&str],
+) -> (Findings, Vec<String>) {
     let options = Options {
         quick,
-        arms: Vec::new(),
+        arms: arms.iter().map(ToString::to_string).collect(),
         seeds,
         out: out.to_path_buf(),
         bases: Vec::new(),
@@ -239,6 +249,26 @@ fn another_seed_or_setting_trains_only_what_is_new() {
     assert_eq!((findings.arms[0].seeds, findings.quick), (2, true));
     let (_, changed) = run(folder.path(), true, Some(1), &["train.lr=1e-3", "method.data.train=48"]);
     assert_eq!(changed.len(), 3);
+}
+
+#[test]
+fn some_arms_are_trained_as_among_all_and_show_no_claim_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (some, trainings) = run_arms(&["equal"], folder.path(), false, Some(1), &[]);
+    let names: Vec<&str> = trainings.iter().map(String::as_str).collect();
+    assert!(
+        names.contains(&"equal #1")
+            && names.iter().all(|n| n.starts_with("equal") || n.starts_with("single"))
+    );
+    assert_ne!(some.verdict, Verdict::Holds);
+    assert!(
+        folder.path().join("findings-of-arms.json").exists() && !folder.path().join("findings.json").exists()
+    );
+    let (all, more) = run(folder.path(), false, Some(1), &[]);
+    assert!(more.iter().all(|name| !name.starts_with("equal")), "{more:?}");
+    for found in &some.arms {
+        assert_eq!(found, arm(&all, &found.setting, &found.name));
+    }
 }
 
 #[test]

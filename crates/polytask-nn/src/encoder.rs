@@ -8,7 +8,7 @@ use polytask_core::method::Choice;
 use polytask_core::{PackedBatch, Problem, hash};
 
 use crate::folder::{self, Dense, FolderParts, Notes};
-use crate::params::Params;
+use crate::params::{Block, Params};
 use crate::pooling::{PoolMode, Pooling};
 use crate::sharing::{self, Setup, SharedBy};
 use crate::trunk::Packed;
@@ -246,18 +246,31 @@ impl Encoder {
 
     /// SHA-256 over names and values of all weights a vector depends on.
     pub fn weights_hash(&self) -> String {
-        let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
-        let mut lines = Vec::new();
-        for block in &self.params.blocks {
-            let names: Vec<&str> = block.tensors.iter().map(|spec| spec.name.as_str()).collect();
-            lines.push(format!("{} {}", names.join(" "), hash::sha256(&bytes(&block.values))));
-        }
+        let mut lines = block_lines(&self.params.blocks);
         for dense in &self.dense {
             let values = [dense.weight.as_slice(), dense.bias.as_deref().unwrap_or(&[])].concat();
             lines.push(format!("dense {} {}", dense.d_out, hash::sha256(&bytes(&values))));
         }
         hash::sha256(lines.join("\n").as_bytes())
     }
+
+    /// The same of the blocks below `lowest`.
+    pub fn hash_below(&self, lowest: usize) -> String {
+        hash::sha256(block_lines(&self.params.blocks[..lowest]).join("\n").as_bytes())
+    }
+}
+
+/// Names and hash of the values of each block.
+fn block_lines(blocks: &[Block]) -> Vec<String> {
+    let line = |block: &Block| {
+        let names: Vec<&str> = block.tensors.iter().map(|spec| spec.name.as_str()).collect();
+        format!("{} {}", names.join(" "), hash::sha256(&bytes(&block.values)))
+    };
+    blocks.iter().map(line).collect()
+}
+
+fn bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
 fn normalize(vector: &mut [f32]) {

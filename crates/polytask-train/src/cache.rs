@@ -33,23 +33,31 @@ impl FrozenStates {
         lowest: usize,
         observer: &mut dyn Observer,
     ) -> Result<Arc<FrozenCache>> {
-        let key = format!("{lowest} {settings} {} {}", encoder.weights_hash(), texts_hash(dataset));
+        let key = format!("{settings} {} {}", encoder.hash_below(lowest), texts_hash(dataset));
+        let cache = match self.take(&key) {
+            Some(cache) => cache,
+            None => FrozenCache::fill(dataset, &*encoder.trunk, &encoder.params, lowest, observer)?.into(),
+        };
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, cache)) = kept.iter().find(|(of, _)| *of == key) {
-            return Ok(Arc::clone(cache));
-        }
         kept.truncate(MOST_KEPT - 1);
-        let cache = FrozenCache::fill(dataset, &*encoder.trunk, &encoder.params, lowest, observer)?;
-        let cache = Arc::new(cache);
         kept.insert(0, (key, Arc::clone(&cache)));
         Ok(cache)
+    }
+
+    /// Takes out what is kept under a key.
+    fn take(&self, key: &str) -> Option<Arc<FrozenCache>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = kept.iter().position(|(of, _)| of == key)?;
+        Some(kept.remove(place).1)
     }
 }
 
 fn texts_hash(dataset: &Dataset) -> String {
-    let texts = (0..dataset.texts.len()).map(|text| dataset.texts.tokens(text as TextId));
-    let numbers = texts.flat_map(|tokens| std::iter::once(tokens.len() as u32).chain(tokens.iter().copied()));
-    hash::sha256(&numbers.flat_map(u32::to_le_bytes).collect::<Vec<u8>>())
+    let of_text = |text: usize| {
+        let tokens = dataset.texts.tokens(text as TextId);
+        hash::sha256(&tokens.iter().flat_map(|token| token.to_le_bytes()).collect::<Vec<u8>>())
+    };
+    hash::sha256((0..dataset.texts.len()).map(of_text).collect::<String>().as_bytes())
 }
 
 /// States `[rows, d_hidden]` of every text below the lowest trained block.

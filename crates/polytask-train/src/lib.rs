@@ -25,6 +25,7 @@ pub mod model;
 pub mod observe;
 pub mod optimise;
 mod own;
+mod own_rows;
 pub mod prepare;
 pub mod probe;
 pub mod regularizer;

@@ -217,7 +217,7 @@ static KEYS: &[KeyInfo] = &[
     key(TRAIN, "checkpoint_every", COUNT, "0", "Steps between checkpoints; 0 means at evaluations only.", "short runs are repeated faster than saved"),
     key(TRAIN, "baselines", ValueType::Scalar(Range::Bool), "true", "Whether single-task models are trained for comparison.", "without them nobody knows which task was hurt"),
     key(TRAIN, "recompute", ValueType::Scalar(Range::Bool), "false", "Whether activations are computed again in the backward instead of kept.", "a third faster; `true` needs a fraction of the memory and gives the same weights"),
-    key(TRAIN, "cache_mb", COUNT, "1024", "Most memory for cached states of the frozen part, in MiB.", "fits beside a small encoder on an 8 GiB machine"),
+    key(TRAIN, "cache_mb", COUNT, "1024", "Most memory for one set of cached states of the frozen part, in MiB; tasks that share the encoder and tasks alone have one each.", "fits beside a small encoder on an 8 GiB machine"),
     key(TRAIN, "rows_mb", COUNT, "1024", "Most memory for the task gradients of a step, in MiB.", "eleven tasks of a small encoder; where they fit, a Gramian weighting spares its last backward"),
     key(TRAIN, "threads", COUNT, "0", "Worker threads; 0 means all cores.", "one run at a time is the common case"),
 

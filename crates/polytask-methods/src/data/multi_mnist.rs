@@ -133,7 +133,11 @@ fn take(order: &mut Vec<usize>, n: usize, split: &str, digits: &Digits) -> Resul
             order.len(),
             digits.file.display()
         );
-        let most = format!("fewer pairs: --set method.data.{split}={}", order.len() / 2);
+        let most = match order.len() / 2 {
+            // Valid takes what train leaves.
+            0 => "fewer pairs for train: --set method.data.train=1000".to_owned(),
+            left => format!("fewer pairs: --set method.data.{split}={left}"),
+        };
         return Err(Problem::new(what).try_this(most).into());
     };
     Ok(order.split_off(rest))

@@ -34,7 +34,8 @@ impl<'a> Clock<'a> {
 impl Observer for Clock<'_> {
     fn event(&mut self, event: Event) {
         let now = Instant::now();
-        let is_step = matches!(event, Event::Step { .. });
+        // Passes over the frozen part have no loss and are no steps of a training.
+        let is_step = matches!(event, Event::Step { losses, .. } if !losses.is_empty());
         if let (Some(last), true) = (self.last, is_step) {
             self.steps.push((now - last).as_secs_f64());
         }
@@ -55,7 +56,7 @@ mod tests {
     fn only_time_between_two_steps_counts() {
         let mut silent = Silent;
         let mut clock = Clock::new(&mut silent);
-        let step = |done| Event::Step { done, losses: &[], lr: 0.1, tokens: 1, observed: &[] };
+        let step = |done| Event::Step { done, losses: &[("a", 1.0)], lr: 0.1, tokens: 1, observed: &[] };
         clock.event(step(1));
         std::thread::sleep(Duration::from_millis(2));
         clock.event(step(2));
@@ -64,5 +65,15 @@ mod tests {
         clock.event(step(3));
         assert_eq!(clock.steps.len(), 1);
         assert!((2.0..30.0).contains(&clock.step_ms()), "{}", clock.step_ms());
+    }
+
+    #[test]
+    fn passes_over_the_frozen_part_do_not_count() {
+        let mut silent = Silent;
+        let mut clock = Clock::new(&mut silent);
+        for done in 1..4 {
+            clock.event(Event::Step { done, losses: &[], lr: 0.0, tokens: 1, observed: &[] });
+        }
+        assert!(clock.steps().is_empty());
     }
 }

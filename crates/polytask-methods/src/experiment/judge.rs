@@ -30,7 +30,7 @@ pub(super) fn judge(paper: &Paper, recipe: &Recipe, options: &Options, parts: &[
         claim: paper.claim.into(),
         quick: options.quick,
         arms: arms.collect(),
-        verdict: overall(&compared, Role::Claim).unwrap_or(Verdict::CannotBeShown),
+        verdict: claim(recipe, &compared),
         mechanism: mechanism(&compared),
         comparisons: compared,
         minutes: (seconds.sum::<f64>() / 6.0).round() / 10.0,
@@ -156,6 +156,17 @@ fn verdict(interval: Option<[f64; 2]>, bar: f64, claimed: f64) -> Verdict {
 /// All pieces of evidence of a role together: as good as the worst.
 fn overall(compared: &[Comparison], role: Role) -> Option<Verdict> {
     compared.iter().filter(|c| c.role == role).map(|c| c.verdict).max()
+}
+
+/// The claim's verdict: where a piece of its evidence was left out, what is there cannot show it.
+fn claim(recipe: &Recipe, compared: &[Comparison]) -> Verdict {
+    let asked = recipe.spec.compare.iter().filter(|spec| spec.role == Role::Claim).count();
+    let seen = compared.iter().filter(|c| c.role == Role::Claim).count();
+    match overall(compared, Role::Claim) {
+        Some(Verdict::Holds) if seen < asked => Verdict::CannotBeShown,
+        Some(verdict) => verdict,
+        None => Verdict::CannotBeShown,
+    }
 }
 
 fn mechanism(compared: &[Comparison]) -> Mechanism {

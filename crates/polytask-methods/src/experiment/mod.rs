@@ -46,6 +46,13 @@ pub struct Options<'a> {
     pub command: String,
 }
 
+impl Options<'_> {
+    /// Where the findings go; those of some arms leave those of all alone.
+    pub fn findings(&self) -> PathBuf {
+        self.out.join(if self.arms.is_empty() { "findings.json" } else { "findings-of-arms.json" })
+    }
+}
+
 /// Runs a paper's experiment, or what is left of it, and judges it; the findings are also written to the folder.
 pub fn reproduce(paper: &Paper, options: &Options, observer: &mut dyn Observer) -> Result<Findings> {
     let mut recipe = Recipe::read(paper.recipe, &options.set)?.only(&options.arms)?;
@@ -60,6 +67,6 @@ pub fn reproduce(paper: &Paper, options: &Options, observer: &mut dyn Observer) 
         trained.push((setting, lab.setting(setting, observer)?));
     }
     let findings = judge::judge(paper, &recipe, options, &trained);
-    atomic::write_json(&options.out.join("findings.json"), &findings)?;
+    atomic::write_json(&options.findings(), &findings)?;
     Ok(findings)
 }

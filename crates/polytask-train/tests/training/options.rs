@@ -191,4 +191,8 @@ fn frozen_states_are_handed_on_to_trainings_of_the_same_encoder_and_texts() {
     assert_eq!(train(TWO, &[], &kept).1, 3, "other texts");
     assert_eq!(train(TWO, &["seed=8"], &kept).1, 4, "other weights");
     assert_eq!(train(NOTES, &[], &FrozenStates::default()), (first, 5), "nothing kept");
+    let kept = FrozenStates::default();
+    for (set, n) in [(7, 6), (8, 7), (7, 7), (9, 8), (7, 8), (8, 9)] {
+        assert_eq!(train(NOTES, &[&format!("seed={set}")], &kept).1, n, "two are kept, the last used ones");
+    }
 }

@@ -38,20 +38,28 @@ fn at<'a>(rig: &'a Rig, heads: &'a [Block]) -> (Engine<'a>, Weights<'a>) {
 #[test]
 fn each_task_has_the_sharpness_of_the_formula_spelt_out() {
     let data = Data::new();
-    let rig = data.rig(NOTES, &["model.freeze=[\"layer.0\"]"]);
+    let rows_of = |source| (source, vec![0, 1, 2, 3, 4, 5, 6, 7]);
+    // Tasks that read the same rows, and tasks that read rows of their own.
+    for (tasks, draws) in [(NOTES, vec![rows_of(0)]), (TWO, vec![rows_of(0), rows_of(1)])] {
+        let rig = data.rig(tasks, &["model.freeze=[\"layer.0\"]"]);
+        check_formula(&rig, &rig.batch_of(&draws));
+    }
+}
+
+fn check_formula(rig: &Rig, batch: &StepBatch) {
     let heads = rig.blocks();
-    let (engine, weights) = at(&rig, &heads);
-    let (batch, mode) = (rig.batch(0, &[0, 1, 2, 3, 4, 5, 6, 7]), engine.train_mode(0));
-    let spot = Spot { engine: &engine, weights, batch: &batch, mode };
+    let (engine, weights) = at(rig, &heads);
+    let mode = engine.train_mode(0);
+    let spot = Spot { engine: &engine, weights, batch, mode };
     let (rises, found) =
-        (spot.rises(Reach::default()).unwrap(), rows(&engine, weights, &batch, mode, Reach::default()));
-    assert_eq!((rises.len(), found.len()), (3, 3));
-    let evaluation = engine.evaluate(weights, &batch, 0).unwrap();
+        (spot.rises(Reach::default()).unwrap(), rows(&engine, weights, batch, mode, Reach::default()));
+    assert_eq!((rises.len(), found.len()), (heads.len(), heads.len()));
+    let evaluation = engine.evaluate(weights, batch, 0).unwrap();
     for (row, rise) in found.iter().zip(rises) {
         let gradient = engine.rows(weights.trunk, &evaluation, &[row.task]).unwrap().values;
         let moved = ascended(weights.trunk, &engine.shared(), &gradient, 0.05);
         let there = Weights { trunk: &moved, heads: &heads };
-        let expected = engine.losses(there, &batch, 0).unwrap()[row.task] - evaluation.parts[row.task].loss;
+        let expected = engine.losses(there, batch, 0).unwrap()[row.task] - evaluation.parts[row.task].loss;
         assert!(expected > 0.0 && (rise - expected).abs() < 1e-4 * expected + 2e-7, "{rise} {expected}");
         assert!((row.sharpness() - rise).abs() < 1e-6, "{row:?} {rise}");
         assert_eq!(row.loss, evaluation.parts[row.task].loss);

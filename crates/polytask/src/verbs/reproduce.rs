@@ -70,7 +70,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         command: args.command(paper),
     };
     let findings = reproduce(paper, &options, &mut Progress::new(args.quiet))?;
-    show(&findings, &options.out, args.json)
+    show(&findings, &options, args.json)
 }
 
 impl Args {
@@ -92,14 +92,14 @@ impl Args {
     }
 }
 
-fn show(findings: &Findings, out: &Path, json: bool) -> Result<Outcome> {
+fn show(findings: &Findings, options: &Options, json: bool) -> Result<Outcome> {
     if json {
         output::json(findings)?;
     } else {
         output::line(show::table(findings, output::width()).trim_end())?;
-        output::line(format!("\nfindings  {}", out.join("findings.json").display()))?;
+        output::line(format!("\nfindings  {}", options.findings().display()))?;
         if let Some(arm) = findings.arms.first() {
-            output::line(format!("an arm    polytask train {}", out.join(&arm.suite).display()))?;
+            output::line(format!("an arm    polytask train {}", options.out.join(&arm.suite).display()))?;
         }
     }
     Ok(Outcome::Done)

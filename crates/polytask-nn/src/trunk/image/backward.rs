@@ -41,20 +41,32 @@ impl ImageTrunk {
                 break;
             }
             let below = block > saved.mode.lowest && stack.lowest() < block;
-            match self.affine(params, block) {
-                Some(map) if stack.groups.len() > WHOLE => {
-                    self.affine_backward(map, saved, (block, below), &stack, &mut slots, sink)?;
-                }
-                _ => {
-                    let grads = self.backward((params, saved), (block, below), &stack, &mut slots);
-                    send(sink, (block, None), &stack, &grads)?;
-                }
-            }
+            self.block_backward((params, saved), (block, below), &stack, &mut slots, sink)?;
             if !below {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// The backward through one block, and its parameters' gradients to the sink.
+    fn block_backward(
+        &self,
+        (params, saved): (&Params, &ImageSaved),
+        (block, below): (usize, bool),
+        stack: &Stack,
+        slots: &mut [(Option<Buf>, usize)],
+        sink: &mut dyn GradSink<f32>,
+    ) -> Result<()> {
+        match self.affine(params, block) {
+            Some(map) if stack.groups.len() > WHOLE => {
+                self.affine_backward(map, saved, (block, below), stack, slots, sink)
+            }
+            _ => {
+                let grads = self.backward((params, saved), (block, below), stack, slots);
+                send(sink, (block, None), stack, &grads)
+            }
+        }
     }
 
     /// The block as one affine map of its input, if that is all it is: its place among the nodes and the map.
@@ -67,7 +79,7 @@ impl ImageTrunk {
     }
 
     /// The backward through an affine map for many tasks: their gradients go to the sink a band of channels at a time,
-    /// so that no more exist at once than of [`AT_ONCE`] tasks.
+    /// so that about as many values exist at once as of [`AT_ONCE`] tasks.
     fn affine_backward(
         &self,
         (i, conv): (usize, Conv<'_>),

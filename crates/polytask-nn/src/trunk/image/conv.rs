@@ -181,7 +181,7 @@ impl<'a> Conv<'a> {
         }
     }
 
-    /// The channels in `n` bands.
+    /// The channels in at most `n` bands.
     pub(super) fn bands(&self, n: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let (channels, width) = (self.out.channels, self.out.channels.div_ceil(n).max(1));
         (0..channels).step_by(width).map(move |first| first..(first + width).min(channels))

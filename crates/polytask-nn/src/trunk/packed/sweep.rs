@@ -2,7 +2,7 @@
 //!
 //! What a layer needs on the way (gradients of its wide activations) exists for one share only, and a layer's weight
 //! gradients go to the sink in three parts. So the memory that grows with the number of tasks is a gradient of the
-//! states and a third of a layer's gradient per task.
+//! states and the largest of these parts per task.
 
 use super::embedding;
 use super::layer::{Kept, LayerContext, LayerSaved};
