@@ -11,7 +11,6 @@ use polytask_nn::objective::{self, TaskInput};
 use polytask_nn::pooling::Pooling;
 use polytask_nn::trunk::{Blocks, sinks};
 use polytask_nn::{Block, Cotangent, GradSink, Mode, Params, Real, Saved, States, TaskGrad, Trunk};
-use rayon::prelude::*;
 
 use crate::Result;
 use crate::assemble::{Leaf, Part, StepBatch};
@@ -165,12 +164,9 @@ impl Engine<'_> {
     ) -> Result<Evaluation> {
         let states = displaced.unwrap_or(&forward.states);
         let pooled = self.pooling.forward(states, &batch.layout);
-        // Heads are small and none knows of another: side by side they use the cores better than each can alone.
-        let gradient = |part: &&Part| self.part_gradient(heads, batch, part, states, &pooled, step);
-        let gradients: Vec<_> = wanted.par_iter().map(gradient).collect::<Result<_>>()?;
         let (mut parts, mut broken) = (Vec::new(), Vec::new());
-        for (part, gradient) in wanted.iter().zip(gradients) {
-            match gradient {
+        for part in wanted {
+            match self.part_gradient(heads, batch, part, states, &pooled, step)? {
                 Ok(gradient) => parts.push(gradient),
                 Err(what) => broken.push((part.task, what)),
             }
