@@ -55,41 +55,77 @@ impl Mix {
     }
 }
 
+/// What was timed in turn, in milliseconds.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Round {
+    /// The steps of each mix.
+    pub(super) times: Vec<Vec<f64>>,
+    /// One backward of all tasks together.
+    pub(super) backward: Option<f64>,
+}
+
+impl Round {
+    /// The median step of a mix.
+    fn step(&self, mix: usize) -> f64 {
+        median(self.times[mix].clone())
+    }
+}
+
+fn median(values: Vec<f64>) -> f64 {
+    Times::of(values).median_ms
+}
+
 /// All that was measured in this process.
 pub(super) struct Figures {
     pub(super) size: String,
     pub(super) n_tasks: usize,
     pub(super) parameters: usize,
     pub(super) keeps_rows: bool,
-    pub(super) mixes: Vec<(Mix, Times)>,
-    /// Milliseconds of one backward.
-    pub(super) backward: Option<f64>,
+    /// What was timed, the plain step first.
+    pub(super) mixes: Vec<Mix>,
+    /// At least one.
+    pub(super) rounds: Vec<Round>,
     pub(super) process: Process,
 }
 
 impl Figures {
-    /// Milliseconds of the plain step.
-    fn plain(&self) -> Option<f64> {
-        self.mixes.iter().find(|(mix, _)| mix.is_plain()).map(|(_, times)| times.median_ms)
+    /// The median over rounds of what each says.
+    fn over_rounds(&self, of: impl Fn(&Round) -> Option<f64>) -> Option<f64> {
+        let values: Option<Vec<f64>> = self.rounds.iter().map(of).collect();
+        values.map(median)
     }
 
-    /// The least that gradients kept apart can cost: the plain step and a backward per task; kept gradients are
-    /// combined without the last backward.
-    fn floor(&self) -> Option<f64> {
+    /// All steps of a mix.
+    fn times(&self, mix: usize) -> Times {
+        Times::of(self.rounds.iter().flat_map(|round| round.times[mix].clone()).collect())
+    }
+
+    fn backward(&self) -> Option<f64> {
+        self.over_rounds(|round| round.backward)
+    }
+
+    /// The least that gradients kept apart can cost in a round: the plain step and a backward per task; kept gradients
+    /// are combined without the last backward.
+    fn floor_of(&self, round: &Round) -> Option<f64> {
         let backwards = self.n_tasks - usize::from(self.keeps_rows);
-        Some(self.plain()? + backwards as f64 * self.backward?)
+        Some(round.step(0) + backwards as f64 * round.backward?)
     }
 
-    /// A mix's time over the plain step's and, where it keeps gradients apart, over the floor.
-    fn ratios(&self, mix: &Mix, times: &Times) -> (Option<f64>, Option<f64>) {
-        let over = |base: Option<f64>| base.map(|base| times.median_ms / base);
-        (over(self.plain()), over(self.floor().filter(|_| mix.is_full())))
+    fn floor(&self) -> Option<f64> {
+        self.over_rounds(|round| self.floor_of(round))
+    }
+
+    /// A mix's time over the plain step's and, where it keeps gradients apart, over the floor, within rounds.
+    fn ratios(&self, mix: usize) -> (Option<f64>, Option<f64>) {
+        let floor = || self.over_rounds(|round| Some(round.step(mix) / self.floor_of(round)?));
+        let plain = self.over_rounds(|round| Some(round.step(mix) / round.step(0)));
+        (plain, self.mixes[mix].is_full().then(floor).flatten())
     }
 
     pub(super) fn json(&self) -> Value {
-        let mix = |(mix, times): &(Mix, Times)| {
-            let (plain, floor) = self.ratios(mix, times);
-            let mut value = json!(times);
+        let mix = |(i, mix): (usize, &Mix)| {
+            let (plain, floor) = self.ratios(i);
+            let mut value = json!(self.times(i));
             value["mix"] = json!(mix.name());
             value["ratio_to_plain"] = json!(plain);
             value["ratio_to_floor"] = json!(floor);
@@ -100,9 +136,10 @@ impl Figures {
         value["tasks"] = json!(self.n_tasks);
         value["parameters"] = json!(self.parameters);
         value["keeps_rows"] = json!(self.keeps_rows);
-        value["backward_ms"] = json!(self.backward);
+        value["rounds"] = json!(self.rounds.len());
+        value["backward_ms"] = json!(self.backward());
         value["floor_ms"] = json!(self.floor());
-        value["mixes"] = self.mixes.iter().map(mix).collect();
+        value["mixes"] = self.mixes.iter().enumerate().map(mix).collect();
         value
     }
 
@@ -111,13 +148,13 @@ impl Figures {
         let mut lines =
             vec![format!("conflict: {}, {millions:.2} M shared weights", self.size), String::new()];
         lines.push(format!("{:<28}{:>8}  {:>8}  step", "", "x plain", "x floor"));
-        for (mix, times) in &self.mixes {
-            let (plain, floor) = self.ratios(mix, times);
+        for (i, mix) in self.mixes.iter().enumerate() {
+            let ((plain, floor), times) = (self.ratios(i), self.times(i));
             let shown = |ratio: Option<f64>| ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
             lines.push(format!("{:<28}{:>8}  {:>8}  {times}", mix.name(), shown(plain), shown(floor)));
         }
         lines.push(String::new());
-        lines.extend(self.backward.zip(self.floor()).map(|(backward, floor)| {
+        lines.extend(self.backward().zip(self.floor()).map(|(backward, floor)| {
             let kept = if self.keeps_rows { "are kept" } else { "are not kept" };
             format!("one backward {backward:.2} ms; floor {floor:.2} ms (gradients {kept})")
         }));
@@ -132,14 +169,18 @@ mod tests {
 
     fn figures(keeps_rows: bool) -> Figures {
         let mixes = [Mix::plain(), Mix::new("upgrad", "upgrad", "full"), Mix::new(MEAN, "equal", "full")];
-        let times = [10.0, 45.0, 11.0].map(|ms| Times::of(vec![ms]));
+        // The second round fell on a moment that was twice as slow, or more.
+        let round = |factor: f64| Round {
+            times: [10.0, 45.0, 11.0].map(|ms| vec![factor * ms]).to_vec(),
+            backward: Some(5.0 * factor),
+        };
         Figures {
             size: "four tasks".into(),
             n_tasks: 4,
             parameters: 100,
             keeps_rows,
-            mixes: mixes.into_iter().zip(times).collect(),
-            backward: Some(5.0),
+            mixes: mixes.to_vec(),
+            rounds: vec![round(1.0), round(3.0), round(1.0)],
             process: Process::now(),
         }
     }

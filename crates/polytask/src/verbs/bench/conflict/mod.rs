@@ -39,7 +39,8 @@ trained. No dropout.
 
 `x plain` is the time over that of the plain step, which sums the losses. `x floor` is the time over the least that
 gradients kept apart can cost: the plain step and a backward per task (one less where the gradients themselves are
-kept, which --rows-mb decides). --memory runs a process per number of tasks (2, 8, 32) and holds their peaks against
+kept, which --rows-mb decides). Methods are timed in turn, in rounds; a ratio is the median of the
+rounds' ratios. --memory runs a process per number of tasks (2, 8, 32) and holds their peaks against
 that of 2 tasks. PyTorch with TorchJD gets fused AdamW, and the faster of its two engines for full gradients.")]
 pub(super) struct Args {
     /// The shared network
@@ -60,7 +61,7 @@ pub(super) struct Args {
     /// Most memory for task gradients that are kept, in MiB; 0 keeps none
     #[arg(long, default_value_t = 1024)]
     rows_mb: usize,
-    /// Steps measured of each method (in each round, with --against)
+    /// Steps measured of each method, in up to five rounds (in each round of --against)
     #[arg(long, default_value_t = 9, value_parser = crate::verbs::count)]
     runs: usize,
     /// Measure peak memory at 2, 8 and 32 tasks instead
@@ -92,6 +93,10 @@ const METHODS: [Method; 7] = [
     Method { name: "upgrad", weighting: "upgrad" },
     Method { name: "aligned-mtl", weighting: "aligned-mtl" },
 ];
+
+/// Rounds in which everything is timed in turn, where there are runs enough: another moment of a busy machine is another
+/// machine, so ratios are taken within a round.
+const ROUNDS: usize = 5;
 
 /// The one that looks at no gradient.
 const MEAN: &str = "mean";
@@ -164,19 +169,17 @@ pub(super) fn run(args: &Args) -> Result<Outcome> {
 
 fn alone(args: &Args) -> Result<Outcome> {
     let work = Work::new(args)?;
-    let (mut mixes, mut backward) = (Vec::new(), None);
-    for mix in args.mixes() {
-        let timed = work.time(&mix, args.runs)?;
-        backward = timed.backward.or(backward);
-        mixes.push((mix, timed.times));
-    }
+    let mixes = args.mixes();
+    let n_rounds = (args.runs / 2).clamp(1, ROUNDS);
+    let round = |_| work.round(&mixes, args.runs.div_ceil(n_rounds));
+    let rounds = (0..n_rounds).map(round).collect::<Result<_>>()?;
     let figures = Figures {
         size: args.size(),
         n_tasks: args.tasks,
         parameters: work.parameters(),
         keeps_rows: work.keeps_rows(args.rows_mb),
         mixes,
-        backward,
+        rounds,
         process: Process::now(),
     };
     if args.common.json {

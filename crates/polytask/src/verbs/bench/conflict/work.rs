@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use super::super::against::{Fields, fields};
 use super::super::leftovers;
 use super::super::measure::{Times, measure};
-use super::figures::Mix;
+use super::figures::{Mix, Round};
 use super::{Args, suite};
 use crate::suites;
 
@@ -40,13 +40,6 @@ pub(super) struct Work {
     rows_mb: usize,
     encoder: Option<PathBuf>,
     parameters: usize,
-}
-
-/// Times of a mix.
-pub(super) struct Timed {
-    pub(super) times: Times,
-    /// Milliseconds of one backward of all tasks together; measured with the plain step.
-    pub(super) backward: Option<f64>,
 }
 
 /// What our side computes on the weights training starts from.
@@ -91,8 +84,20 @@ impl Work {
         (0..self.n_tasks).collect()
     }
 
-    /// Trains a few steps, each on all rows, and times all but the first.
-    pub(super) fn time(&self, mix: &Mix, runs: usize) -> Result<Timed> {
+    /// Times some steps of every mix in turn.
+    pub(super) fn round(&self, mixes: &[Mix], runs: usize) -> Result<Round> {
+        let mut round = Round::default();
+        for mix in mixes {
+            let (times, backward) = self.time(mix, runs)?;
+            round.times.push(times);
+            round.backward = backward.or(round.backward);
+        }
+        Ok(round)
+    }
+
+    /// Trains a few steps, each on all rows, and times all but the first; with the plain step also the backward of all
+    /// tasks together. Milliseconds.
+    fn time(&self, mix: &Mix, runs: usize) -> Result<(Vec<f64>, Option<f64>)> {
         // The time of a step is that between two events, so one more is taken.
         let steps = format!("train.epochs={}", runs + WARMUP + 1);
         let set = [&[steps, format!("train.rows_mb={}", self.rows_mb)], &mix.settings()[..]].concat();
@@ -101,8 +106,7 @@ impl Work {
         let place = self.folder.path().join("run");
         let look = |finished: &Finished| Ok(mix.is_plain().then(|| one_backward(finished, runs)).transpose());
         let backward = train_alone(&prepared, ("bench", &self.tasks()), &place, &mut clock, look)??;
-        let times = clock.steps().iter().skip(WARMUP).map(|seconds| 1e3 * seconds).collect();
-        Ok(Timed { times: Times::of(times), backward })
+        Ok((clock.steps().iter().skip(WARMUP).map(|seconds| 1e3 * seconds).collect(), backward))
     }
 
     /// Writes weights, inputs and labels to `place` and computes what the peer must find too.
