@@ -49,7 +49,7 @@ pub static PAPER: Paper = Paper {
     paper: "Xin, Ghorbani, Gilmer, Garg, Firat, NeurIPS 2022; Kurin, De Palma, Kostrikov, Whiteson, Kumar, NeurIPS 2022",
     family: "comparison",
     about: "trains four text tasks together under many weightings, beside single-task models and tuned constants",
-    claim: "Some method that looks at gradients beats constant weights chosen on valid.",
+    claim: "Methods that look at gradients beat constant weights chosen on valid.",
     cost: "a run of the demo per arm and seed",
     parts: &[],
     recipe: include_str!("../../recipes/text_methods.toml"),
