@@ -198,10 +198,13 @@ class Work:
         if self.hooked:
             return self.hooked.compute_gramian(torch.stack(self.losses(features)))
         autojac.mtl_backward(self.losses(features), features=features)
-        rows = torch.cat([parameter.jac.flatten(1) for parameter in self.shared], dim=1)
+        # A sum over millions of products needs more than float32 keeps.
+        products = torch.zeros(self.n, self.n, dtype=torch.float64)
         for parameter in self.shared:
+            rows = parameter.jac.flatten(1).double()
+            products += rows @ rows.T
             del parameter.jac
-        return rows @ rows.T
+        return products
 
     def norms(self):
         """Norm of each block of UPGrad's update."""

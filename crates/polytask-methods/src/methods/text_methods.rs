@@ -31,7 +31,9 @@
 //! About as many runs of the demo as there are arms and seeds.
 //!
 //! ## Limits
-//! One suite, one encoder, one epoch. SICK may not be used commercially.
+//! One suite, one encoder, one epoch. SICK may not be used commercially. Differences are not corrected for their number:
+//! of six claims at 95 % one may hold by chance. Milliseconds per step of the committed result were measured beside other
+//! work and must not be compared; `docs/performance.md` has those of a quiet machine.
 
 use std::path::Path;
 
