@@ -53,8 +53,13 @@ pub struct TaskReport {
     pub joint: Vec<Score>,
     /// Single-task model, the same metrics; empty without baselines.
     pub single: Vec<Score>,
-    /// Untrained encoder where it can be scored (cosine tasks); empty otherwise.
-    pub untrained: Vec<Score>,
+    /// The linear probe: the head fitted on vectors of the encoder as it was loaded (where the head has no parameters,
+    /// their cosines), the same metrics; empty where none was made.
+    #[serde(default)]
+    pub probe: Vec<Score>,
+    /// Joint minus probe of the main metric, as `delta`.
+    #[serde(default)]
+    pub over_probe: Option<Interval>,
     /// Joint minus single of the main metric in points of 100, signed so that positive is better; paired interval.
     pub delta: Option<Interval>,
     /// Relative change against single in percent, signed likewise.
@@ -63,6 +68,9 @@ pub struct TaskReport {
     pub margin: f64,
     /// Beyond its margin and the paired interval below zero.
     pub regressed: bool,
+    /// Not trained to its end, so that nothing is said of what sharing cost it.
+    #[serde(default)]
+    pub unfinished: bool,
 }
 
 /// One point of a curve.
@@ -246,6 +254,9 @@ pub struct RunReport {
     pub lineage: Lineage,
     /// Seconds per phase (`joint`, `single`, `evaluate`, …).
     pub seconds: BTreeMap<String, f64>,
+    /// What has to be said before any score.
+    #[serde(default)]
+    pub cautions: Vec<String>,
     /// Things a reader should know, in words.
     pub notes: Vec<String>,
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use polytask_core::method::Choice;
 use polytask_core::suite::{
-    GradientSpace, Keep, Mixing, ModelSpec, Sampling, Schedule, SourceSpec, TaskSpec, TrainSpec,
+    GradientSpace, Keep, Mixing, ModelSpec, Sampling, Schedule, SourceSpec, Start, TaskSpec, TrainSpec,
 };
 use polytask_core::{Split, Suite, kind};
 
@@ -44,6 +44,7 @@ pub(crate) fn suite(folder: &Path) -> Suite {
         weighting: Choice::named("equal"),
         gradients: GradientSpace::Full,
         regularizer: Choice::named("none"),
+        start: Start::Random,
         eval_every: 0,
         keep: Keep::Best,
         watch: "mean".into(),
@@ -55,6 +56,7 @@ pub(crate) fn suite(folder: &Path) -> Suite {
         cache_mb: 0,
         rows_mb: 0,
         threads: 1,
+        open: Vec::new(),
     };
     let (folder, file) = (folder.to_path_buf(), folder.join("suite.toml"));
     Suite { name: "test".into(), seed: 13, model, train, sources: vec![], tasks: vec![], folder, file }

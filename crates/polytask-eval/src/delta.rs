@@ -60,8 +60,8 @@ pub struct TaskRun<'a> {
     pub joint: &'a Predictions,
     /// Predictions of the single-task model on the same rows.
     pub single: Option<&'a Predictions>,
-    /// Predictions of the untrained encoder, where it can be scored.
-    pub untrained: Option<&'a Predictions>,
+    /// Predictions of the linear probe (of the untrained encoder, where the head has no parameters).
+    pub probe: Option<&'a Predictions>,
     /// Seed of the intervals.
     pub seed: u64,
 }
@@ -72,21 +72,24 @@ pub fn task_report(run: &TaskRun) -> Result<TaskReport> {
         Some(predictions) => run.metrics.iter().map(|metric| scored(metric, predictions, run.seed)).collect(),
         None => Ok(Vec::new()),
     };
-    let comparison = match (run.single, run.metrics.first()) {
-        (Some(single), Some(main)) => Some(compare(main, run.joint, single, run.margin, run.seed)?),
-        _ => None,
+    let against = |other: Option<&Predictions>| match (other, run.metrics.first()) {
+        (Some(other), Some(main)) => compare(main, run.joint, other, run.margin, run.seed).map(Some),
+        _ => Ok(None),
     };
+    let comparison = against(run.single)?;
     Ok(TaskReport {
         task: run.task.into(),
         kind: run.kind.into(),
         split: run.split.into(),
         joint: scores(Some(run.joint))?,
         single: scores(run.single)?,
-        untrained: scores(run.untrained)?,
+        probe: scores(run.probe)?,
+        over_probe: against(run.probe)?.map(|c| c.delta),
         delta: comparison.map(|c| c.delta),
         relative: comparison.and_then(|c| c.relative),
         margin: run.margin,
         regressed: comparison.is_some_and(|c| c.regressed),
+        unfinished: false,
     })
 }
 
@@ -220,7 +223,7 @@ mod tests {
                 margin: 1.0,
                 joint,
                 single: Some(&single),
-                untrained: None,
+                probe: None,
                 seed: 1,
             };
             task_report(&run).unwrap()
@@ -230,7 +233,7 @@ mod tests {
         assert_eq!((summary.worst.as_deref(), summary.below), (Some("down"), 1));
         assert_eq!(summary.regressed, ["down"]);
         assert!((summary.delta_m.unwrap() - (10.0 - 100.0 / 9.0) / 3.0).abs() < 1e-9);
-        assert_eq!((tasks[0].joint.len(), tasks[0].joint[0].n, tasks[0].untrained.len()), (2, 400, 0));
+        assert_eq!((tasks[0].joint.len(), tasks[0].joint[0].n, tasks[0].probe.len()), (2, 400, 0));
         assert_eq!(summarise(&[]), Summary::default());
     }
 }

@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod card;
+pub mod caution;
 pub mod conflict;
 pub mod delta;
 pub mod html;

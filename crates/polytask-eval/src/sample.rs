@@ -113,11 +113,13 @@ fn task((name, kind, metric, joint, single, delta, half): Row) -> TaskReport {
         split: "test".into(),
         joint: vec![score(metric, joint), score(second, joint - 0.02)],
         single: vec![score(metric, single), score(second, single - 0.015)],
-        untrained: if cosine { vec![score(metric, 0.69), score(second, 0.7)] } else { Vec::new() },
+        probe: if cosine { vec![score(metric, 0.69), score(second, 0.7)] } else { Vec::new() },
+        over_probe: cosine.then(|| interval(joint - 0.69, half)),
         delta: Some(interval(delta, half)),
         relative: Some(delta / single / 1.0),
         margin: 1.0,
         regressed: delta < -1.0 && delta + half < 0.0,
+        unfinished: false,
     }
 }
 

@@ -28,11 +28,17 @@ const LAYOUTS: [Layout; 5] = [
 
 /// The table of main metrics and the lines below it; no line is wider than `width` columns if that is possible.
 pub fn table(report: &RunReport, width: usize) -> String {
+    let cautions = report.cautions.iter().flat_map(|text| wrapped(&format!("caution: {text}"), width));
+    let mut first: Vec<String> = cautions.collect();
+    if !first.is_empty() {
+        first.push(String::new());
+    }
     let layouts = LAYOUTS.iter().map(|&layout| cells(report, layout));
     let mut lines = fitting(layouts, width).unwrap_or_else(|| blocks(report));
     lines.push(String::new());
     lines.extend(summary(report).iter().flat_map(|line| wrapped(line, width)));
-    lines.join("\n") + "\n"
+    first.extend(lines);
+    first.join("\n") + "\n"
 }
 
 /// The first of several layouts of a table (rows of cells, a head first) whose lines are at most `width` columns wide.
@@ -44,7 +50,7 @@ pub fn fitting(layouts: impl IntoIterator<Item = Vec<Vec<String>>>, width: usize
 fn cells(report: &RunReport, layout: Layout) -> Vec<Vec<String>> {
     let mut head = vec!["task"];
     head.extend(layout.kind.then_some("kind"));
-    head.extend(["metric", "joint", "single", "delta", "verdict"]);
+    head.extend(["metric", "joint", "single", "probe", "delta", "verdict"]);
     let mut rows = vec![head.into_iter().map(String::from).collect()];
     rows.extend(report.tasks.iter().map(|task| row(task, layout)));
     rows
@@ -58,6 +64,7 @@ fn row(task: &TaskReport, layout: Layout) -> Vec<String> {
     row.push(metric.into());
     row.push(score(task.joint.first(), layout.joint_range));
     row.push(score(task.single.first(), layout.single_range));
+    row.push(score(task.probe.first(), false));
     row.push(delta(task, layout.delta_range));
     row.push(Standing::of(task).words().into());
     row
@@ -144,6 +151,7 @@ fn summary(report: &RunReport) -> Vec<String> {
     }
     lines.push("Scores are × 100 with 95 % bootstrap intervals (RMSE and MAE in the target's unit).".into());
     if !compared.is_empty() {
+        lines.push("Probe: a linear model on the encoder as it was loaded (or its cosines).".into());
         lines.push(
             "Delta: joint minus single, paired interval, positive = better. Δm: mean relative change.".into(),
         );

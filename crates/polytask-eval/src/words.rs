@@ -17,6 +17,8 @@ pub enum Standing {
     Better,
     /// Nothing to compare with.
     Alone,
+    /// Not trained to its end.
+    Unfinished,
 }
 
 impl Standing {
@@ -25,6 +27,7 @@ impl Standing {
         match task.delta {
             _ if task.regressed => Self::Regressed,
             None => Self::Alone,
+            _ if task.unfinished => Self::Unfinished,
             Some(delta) if delta.high < 0.0 => Self::Within,
             Some(delta) if delta.low > 0.0 => Self::Better,
             Some(_) => Self::Unclear,
@@ -39,6 +42,7 @@ impl Standing {
             Self::Unclear => "no clear change",
             Self::Better => "better",
             Self::Alone => "no baseline",
+            Self::Unfinished => "not judged yet",
         }
     }
 
@@ -47,7 +51,7 @@ impl Standing {
         match self {
             Self::Regressed => "bad",
             Self::Within => "mild",
-            Self::Unclear | Self::Alone => "even",
+            Self::Unclear | Self::Alone | Self::Unfinished => "even",
             Self::Better => "good",
         }
     }
@@ -155,12 +159,24 @@ pub fn verdict(report: &RunReport) -> String {
         return format!("{one}; without single-task baselines, so nothing is said about what sharing costs.");
     }
     let mean = report.delta_m.map_or_else(String::new, |x| format!(", Δm {} %", signed(x, 1)));
+    let unfinished = report.tasks.iter().filter(|task| task.unfinished).count();
+    if unfinished > 0 {
+        return format!(
+            "{one}; {} not trained to the end, so what sharing costs is not judged.",
+            of_all(unfinished)
+        );
+    }
     let regressed: Vec<&TaskReport> = report.tasks.iter().filter(|task| task.regressed).collect();
     if regressed.is_empty() {
         return format!("{one}{mean} against single-task models; no task regressed.");
     }
     let losses: Vec<String> = regressed.iter().map(|task| loss(task)).collect();
     format!("{one}{mean} against single-task models; regressed: {}.", losses.join("; "))
+}
+
+/// `1 is`, `3 are`.
+fn of_all(n: usize) -> String {
+    format!("{n} {}", if n == 1 { "is" } else { "are" })
 }
 
 fn loss(task: &TaskReport) -> String {

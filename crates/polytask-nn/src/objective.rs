@@ -196,6 +196,35 @@ pub fn output<T: Real>(
     Ok(head.output(&tensors(block)?, &inputs, Pairing::Rows)?.flatten_all()?.to_vec1()?)
 }
 
+/// Outputs an uninformed model is tried with: one of them is near the best constant of every loss.
+const CONSTANTS: [f64; 8] = [0.0, -4.0, -2.0, -1.0, 0.25, 0.5, 0.75, 1.0];
+
+/// The least loss of outputs that are all the same number: what a task's loss is before anything is learnt.
+///
+/// # Shapes
+/// `width` outputs per row of the first of `inputs`; for passages one per row of the second.
+pub fn uninformed(
+    loss: &dyn LossFn,
+    target: &Target,
+    weights: &[f32],
+    (inputs, width): (&[Vec<u32>], usize),
+) -> Result<f64> {
+    let n_rows = target.n_rows();
+    let shape = match target.pairing() {
+        Pairing::Rows => (n_rows, width),
+        Pairing::Cross => (n_rows, inputs.last().map_or(0, Vec::len)),
+    };
+    let weights = if weights.is_empty() { Cow::Owned(vec![1.0; n_rows]) } else { Cow::Borrowed(weights) };
+    let mut least = f64::INFINITY;
+    for constant in CONSTANTS {
+        let output = Tensor::full(constant, shape, &Device::Cpu)?;
+        if let Some(value) = loss.loss(&output, target, &weights)? {
+            least = least.min(value.to_scalar::<f64>()?);
+        }
+    }
+    Ok(least)
+}
+
 /// The loss as a graph; `None` when no target is known.
 fn graph<T: Real>(
     head: &dyn Head,

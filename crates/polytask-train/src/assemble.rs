@@ -309,7 +309,7 @@ fn leaf_rows(inputs: Vec<Vec<u32>>) -> (Vec<u32>, Vec<Vec<u32>>) {
 }
 
 /// Targets of sentence tasks, numbers scaled as the task's data says.
-fn sentence_target(data: &TaskData, targets: &Targets, rows: &[u32]) -> Target {
+pub(crate) fn sentence_target(data: &TaskData, targets: &Targets, rows: &[u32]) -> Target {
     let n_labels = data.labels.len();
     match targets {
         Targets::Label(labels) => Target::Label(rows.iter().filter_map(|&r| labels[r as usize]).collect()),

@@ -31,7 +31,7 @@ impl Trainer<'_> {
 
     /// Scores the tasks on valid and keeps the weights when they are the best so far.
     pub(crate) fn evaluate(&mut self, observer: &mut dyn Observer) -> Result<()> {
-        let predictions = evaluate::predict(&self.engine, self.weights(), &self.tasks, Split::Valid)?;
+        let predictions = self.predict_valid()?;
         let mut scores = Vec::new();
         for (&task, predictions) in &predictions {
             let head = &self.engine.heads[task];
@@ -44,8 +44,39 @@ impl Trainer<'_> {
             .collect();
         observer.event(Event::Valid { step: self.state.step, scores: &shown });
         let watched = self.watched(&predictions, &scores)?;
-        self.keep(watched);
+        let counts = self.state.step == 0 || self.surpasses_probes(&predictions)?;
+        self.keep(watched.filter(|_| counts));
         Ok(())
+    }
+
+    /// Predictions on valid; before the first step of a shared encoder these are the probes'.
+    fn predict_valid(&self) -> Result<BTreeMap<usize, Predictions>> {
+        match self.reference {
+            Some(probes) if self.state.step == 0 && self.engine.trunk.n_views() < 2 => {
+                let of = |task: &usize| Some((*task, probes.get(task)?.clone()));
+                Ok(self.tasks.iter().filter_map(of).collect())
+            }
+            _ => evaluate::predict(&self.engine, self.weights(), &self.tasks, Split::Valid),
+        }
+    }
+
+    /// Whether weights are worth more than the probes they started from: better on valid by more than one standard error
+    /// of the mean over the tasks, and clearly worse in none. A handful of rows on valid would else choose by chance.
+    fn surpasses_probes(&self, predictions: &BTreeMap<usize, Predictions>) -> Result<bool> {
+        let Some(probes) = self.reference else { return Ok(true) };
+        let (mut gain, mut variance) = (0.0, 0.0);
+        for (task, predictions) in predictions {
+            let Some(probe) = probes.get(task) else { continue };
+            let metric = &self.engine.heads[*task].metric;
+            let delta = polytask_eval::compare(metric, predictions, probe, 0.0, self.engine.seed)?.delta;
+            if delta.high < 0.0 {
+                return Ok(false);
+            }
+            let error = (delta.high - delta.low) / (2.0 * 1.96);
+            gain += if delta.value.is_finite() { delta.value } else { 0.0 };
+            variance += if error.is_finite() { error * error } else { 0.0 };
+        }
+        Ok(gain > variance.sqrt())
     }
 
     /// What `watch` names, signed so that larger is better.
@@ -67,7 +98,10 @@ impl Trainer<'_> {
     }
 
     fn keep(&mut self, watched: Option<f64>) {
-        let Some(score) = watched.filter(|score| score.is_finite()) else { return };
+        let Some(score) = watched.filter(|score| score.is_finite()) else {
+            self.state.stale += u64::from(self.reference.is_some());
+            return;
+        };
         if self.state.best.as_ref().is_some_and(|best| score <= best.score) {
             self.state.stale += 1;
             return;

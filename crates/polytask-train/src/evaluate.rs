@@ -9,6 +9,7 @@ use polytask_nn::{Mode, Params, States, objective, topk};
 
 use crate::Result;
 use crate::engine::{Engine, Weights};
+use crate::observe::{Event, Observer, Silent};
 
 /// Passages kept per query: as deep as any metric looks.
 const DEPTH: usize = 1000;
@@ -27,6 +28,18 @@ impl Pooled {
         view: usize,
         texts: impl IntoIterator<Item = TextId>,
     ) -> Result<Self> {
+        Self::encode_told(engine, trunk, view, texts, &mut Silent)
+    }
+
+    /// The same, telling how many texts are done.
+    pub(crate) fn encode_told(
+        engine: &Engine,
+        trunk: &Params,
+        view: usize,
+        texts: impl IntoIterator<Item = TextId>,
+        observer: &mut dyn Observer,
+    ) -> Result<Self> {
+        let mut done = 0;
         let mut texts: Vec<TextId> = texts.into_iter().collect();
         texts.sort_unstable();
         texts.dedup();
@@ -39,9 +52,17 @@ impl Pooled {
                 let row = pooled.row(view * first_of.len() + i);
                 states.values[at * width..(at + 1) * width].copy_from_slice(row);
             }
+            done += first_of.len() as u64;
+            let tokens = batch_states.values.len() / batch_states.width.max(1);
+            observer.event(Event::Step { done, losses: &[], lr: 0.0, tokens, observed: &[] });
             Ok(())
         })?;
         Ok(Self { place, states })
+    }
+
+    /// The vector of a text.
+    pub(crate) fn vector(&self, text: TextId) -> &[f32] {
+        self.states.row(self.place[&text] as usize)
     }
 
     /// The vectors of some texts laid end to end, `[texts, width]`.
@@ -52,7 +73,7 @@ impl Pooled {
 
 /// Runs the trunk over `texts` as a view sees them; `visit` gets each batch's positions in `texts`, its states and their
 /// layout.
-fn for_batches(
+pub(crate) fn for_batches(
     engine: &Engine,
     trunk: &Params,
     view: usize,
@@ -85,7 +106,7 @@ pub(crate) fn by_length(n: usize, most: usize, length: impl Fn(usize) -> usize) 
 }
 
 /// The texts a task's scoring needs as sentence vectors.
-fn texts_of(engine: &Engine, task: usize, split: Split) -> Vec<TextId> {
+pub(crate) fn texts_of(engine: &Engine, task: usize, split: Split) -> Vec<TextId> {
     let data = &engine.dataset.tasks[task];
     let Some((rows, targets)) = known(engine, data, split) else { return Vec::new() };
     if engine.heads[task].kind.head == HeadForm::TokenLinear {
@@ -121,6 +142,18 @@ pub fn predict(
         }
     }
     Ok(out)
+}
+
+/// Predictions of one task on a split from vectors that hold all its texts; none without a known target there.
+pub(crate) fn predict_pooled(
+    engine: &Engine,
+    weights: Weights,
+    task: usize,
+    pooled: &Pooled,
+    split: Split,
+) -> Result<Option<Predictions>> {
+    let Some((rows, targets)) = known(engine, &engine.dataset.tasks[task], split) else { return Ok(None) };
+    predict_task(engine, weights, task, pooled, (split, rows, targets)).map(Some)
 }
 
 /// Tasks that read the same view of the trunk's states.
@@ -177,7 +210,12 @@ fn sentence_outputs(
 }
 
 /// Outputs in the units of the targets, beside the truth.
-fn read_outputs(data: &TaskData, targets: &Targets, shown: &[usize], output: &[f32]) -> Predictions {
+pub(crate) fn read_outputs(
+    data: &TaskData,
+    targets: &Targets,
+    shown: &[usize],
+    output: &[f32],
+) -> Predictions {
     let n_labels = data.labels.len();
     match targets {
         Targets::Label(labels) => Predictions::Labels {

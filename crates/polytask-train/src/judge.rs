@@ -45,7 +45,7 @@ pub fn judge(
             margin: spec.margin,
             joint,
             single: theirs.get(task),
-            untrained: None,
+            probe: None,
             seed: suite.seed,
         })?)
     };

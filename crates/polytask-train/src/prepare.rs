@@ -9,6 +9,7 @@ use polytask_nn::trunk::ImageConfig;
 
 use crate::Result;
 use crate::cache::FrozenStates;
+use crate::defaults;
 use crate::observe::{Event, Observer};
 use crate::regularizer;
 use crate::run::Prepared;
@@ -19,12 +20,15 @@ use crate::symbols::symbols_of;
 const TINY: &str = "tiny";
 
 /// Gets the encoder (from the network only when it is nowhere here) and reads all data.
-pub fn prepare(suite: Suite, observer: &mut dyn Observer) -> Result<Prepared> {
+pub fn prepare(mut suite: Suite, observer: &mut dyn Observer) -> Result<Prepared> {
     regularizer::table::check(&suite)?;
     let (encoder, symbols, dataset) =
         if is_fresh(&suite) { fresh_images(&suite, observer)? } else { loaded(&suite, observer)? };
     for warning in &dataset.warnings {
         observer.event(Event::Note(warning));
+    }
+    for chosen in defaults::choose(&mut suite, &dataset, &encoder)? {
+        observer.event(Event::Note(&format!("train.{} = {} ({})", chosen.key, chosen.value, chosen.why)));
     }
     let card = polytask_data::card(&suite, &dataset);
     encoder.pooling.check(&*encoder.trunk)?;

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use polytask_core::Suite;
 use polytask_core::report::{DataCard, Lineage, Point, REPORT_VERSION, RunReport, TaskReport};
-use polytask_core::{HeadForm, Split, atomic};
+use polytask_core::suite::Start;
+use polytask_core::{Split, atomic};
 use polytask_data::{Dataset, Plan, Symbols};
 use polytask_eval::{ModelFacts, MtebRun, Predictions, TaskRun};
 use polytask_nn::encoder::Encoder;
@@ -19,6 +20,7 @@ use crate::diagnose::record;
 use crate::engine::Weights;
 use crate::evaluate::{self, metrics};
 use crate::history::History;
+use crate::linear_probe::{self, Probes};
 use crate::method::table::{self, Setup};
 use crate::model::Model;
 use crate::observe::{Event, Observer};
@@ -82,7 +84,7 @@ struct Trained {
 /// Joint run, baselines, report; everything is written to `options.out`.
 pub fn run(prepared: &Prepared, options: &RunOptions, observer: &mut dyn Observer) -> Result<RunReport> {
     with_sides(prepared, observer, |joint, single, observer| {
-        Run::new(prepared, (joint, single), options, 0).execute(observer)
+        Run::new(prepared, (joint, single), options, 0, observer)?.execute(observer)
     })
 }
 
@@ -97,6 +99,8 @@ struct Run<'a> {
     diagnose_every: u64,
     /// Whether that was asked for: it then holds for a resumed training too, which else goes on as it began.
     is_every_asked: bool,
+    /// The probes of the tasks, where training starts from them or is compared with them.
+    probes: Option<Probes>,
 }
 
 impl<'a> Run<'a> {
@@ -105,9 +109,12 @@ impl<'a> Run<'a> {
         (joint, single): (Side<'a>, Side<'a>),
         options: &'a RunOptions,
         diagnose_every: u64,
-    ) -> Self {
-        let lineage = lineage(prepared);
-        Self { prepared, joint, single, lineage, options, diagnose_every, is_every_asked: false }
+        observer: &mut dyn Observer,
+    ) -> Result<Self> {
+        let (lineage, train) = (lineage(prepared), &prepared.suite.train);
+        let wants = train.start == Start::Probe || train.baselines;
+        let probes = if wants { Some(linear_probe::fit(prepared, single, observer)?) } else { None };
+        Ok(Self { prepared, joint, single, lineage, options, diagnose_every, is_every_asked: false, probes })
     }
 }
 
@@ -116,8 +123,7 @@ impl Run<'_> {
         let mut seconds = BTreeMap::new();
         let (joint, history) = timed(&mut seconds, "joint", || self.joint(observer))?;
         let singles = timed(&mut seconds, "single-task", || self.singles(observer))?;
-        let untrained = timed(&mut seconds, "untrained", || self.untrained())?;
-        let tasks = timed(&mut seconds, "intervals", || self.task_reports(&joint, &singles, &untrained))?;
+        let tasks = timed(&mut seconds, "intervals", || self.task_reports(&joint, &singles))?;
         let report = self.report(tasks, &joint, &singles, &history, seconds);
         self.write(&report)?;
         Ok(report)
@@ -184,7 +190,7 @@ impl Run<'_> {
         let suite = &self.prepared.suite;
         let names = suite.tasks.iter().map(|task| task.name.clone()).collect();
         let parts = side.parts;
-        let heads: Vec<Block> = parts.heads.iter().map(|head| head.block(suite.seed)).collect();
+        let heads = self.first_heads(side);
         let folder = self.options.out.join("checkpoint").join(name.replace(' ', "-"));
         atomic::create_dir(&folder)?;
         let mut state = fresh(parts.encoder.params.clone(), heads, suite.tasks.len());
@@ -215,6 +221,8 @@ impl Run<'_> {
             state,
             checkpoints: Some(checkpoints.clone()),
             spare: None,
+            reference: self.probes.as_ref().filter(|_| suite.train.start == Start::Probe).map(|p| &p.valid),
+            saved: None,
         };
         if self.options.resume && checkpoints.load(&mut trainer.state, &parts.trainable)? {
             trainer.method.restore(&trainer.state.method)?;
@@ -247,22 +255,16 @@ impl Run<'_> {
         self.prepared.dataset.report_split(task)
     }
 
-    /// The encoder as it was loaded, for tasks whose head has no parameters.
-    fn untrained(&self) -> Result<BTreeMap<usize, Predictions>> {
-        let suite = &self.prepared.suite;
-        let cosine = |task: &usize| suite.tasks[*task].kind.head == HeadForm::Cosine;
-        let tasks: Vec<usize> = (0..suite.tasks.len()).filter(cosine).collect();
-        let heads: Vec<Block> = self.single.parts.heads.iter().map(|head| head.block(suite.seed)).collect();
-        let weights = Weights { trunk: &self.prepared.encoder.params, heads: &heads };
-        self.predict(self.single, weights, &tasks)
+    /// What the heads start from.
+    fn first_heads(&self, side: Side) -> Vec<Block> {
+        let Suite { seed, train, .. } = &self.prepared.suite;
+        match &self.probes {
+            Some(probes) if train.start == Start::Probe => probes.heads.clone(),
+            _ => side.parts.heads.iter().map(|head| head.block(*seed)).collect(),
+        }
     }
 
-    fn task_reports(
-        &self,
-        joint: &Trained,
-        singles: &BTreeMap<usize, Trained>,
-        untrained: &BTreeMap<usize, Predictions>,
-    ) -> Result<Vec<TaskReport>> {
+    fn task_reports(&self, joint: &Trained, singles: &BTreeMap<usize, Trained>) -> Result<Vec<TaskReport>> {
         let report = |(task, joint): (&usize, &Predictions)| {
             let spec = &self.prepared.suite.tasks[*task];
             Ok(polytask_eval::task_report(&TaskRun {
@@ -273,7 +275,7 @@ impl Run<'_> {
                 margin: spec.margin,
                 joint,
                 single: singles.get(task).and_then(|single| single.predictions.get(task)),
-                untrained: untrained.get(task),
+                probe: self.probes.as_ref().and_then(|probes| probes.predictions.get(task)),
                 seed: self.prepared.suite.seed,
             })?)
         };
@@ -291,7 +293,7 @@ impl Run<'_> {
         let suite = &self.prepared.suite;
         let names: Vec<String> = suite.tasks.iter().map(|task| task.name.clone()).collect();
         let summary = polytask_eval::summarise(&tasks);
-        RunReport {
+        let mut report = RunReport {
             version: REPORT_VERSION,
             name: suite.name.clone(),
             delta_m: summary.delta_m,
@@ -312,8 +314,11 @@ impl Run<'_> {
             lineage: self.lineage.clone(),
             seconds,
             notes: [self.notes(&tasks), history.notes.clone()].concat(),
+            cautions: Vec::new(),
             tasks,
-        }
+        };
+        polytask_eval::caution::apply(&mut report);
+        report
     }
 
     /// Things a reader of the scores should know.

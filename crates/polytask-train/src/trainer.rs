@@ -1,10 +1,13 @@
 //! The training loop: plan → batch → evaluation → method → optimiser, with evaluations and checkpoints between.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use polytask_core::Split;
 use polytask_core::suite::TrainSpec;
 use polytask_data::Plan;
+use polytask_eval::Predictions;
 use polytask_nn::optim::{self, AdamW};
 use polytask_nn::trunk::sinks::Rows;
 use polytask_nn::{Block, Params};
@@ -78,20 +81,41 @@ pub struct Trainer<'a> {
     pub checkpoints: Option<Checkpoints>,
     /// Buffer of task gradients, from step to step.
     pub spare: Option<Rows>,
+    /// What the probes predict on valid, where training starts from them.
+    pub reference: Option<&'a BTreeMap<usize, Predictions>>,
+    /// When the last checkpoint was written, and how long that took.
+    pub saved: Option<Saved>,
 }
+
+/// A checkpoint that was written.
+#[derive(Debug, Clone, Copy)]
+pub struct Saved {
+    at: Instant,
+    took: Duration,
+}
+
+/// Evaluations write a checkpoint only when this many times what the last one took has gone by, so that saving takes a
+/// tenth of a run at most.
+const CHECKPOINT_PAUSE: u32 = 10;
 
 impl Trainer<'_> {
     /// Runs to the last step, or until `patience` is over.
     pub fn train(&mut self, name: &str, observer: &mut dyn Observer) -> Result<()> {
         let total = self.plan.n_steps();
         observer.event(Event::Phase { name, total, done: self.state.step });
+        if self.state.step == 0 && self.reference.is_some() && self.state.best.is_none() {
+            // Heads that were fitted may be as good as it gets.
+            self.evaluate(observer)?;
+        }
         while self.state.step < total && !self.is_patience_over() {
             let told = self.state.history.notes.len();
             let tokens = self.step()?;
             self.tell(observer, tokens, told);
             if self.is_evaluation_due() {
                 self.evaluate(observer)?;
-                self.checkpoint()?;
+                if self.can_afford_checkpoint() {
+                    self.checkpoint()?;
+                }
             } else if self.is_checkpoint_due() {
                 self.checkpoint()?;
             }
@@ -305,11 +329,18 @@ impl Trainer<'_> {
         self.spec.patience > 0 && self.state.stale >= self.spec.patience
     }
 
+    /// Whether enough work was done since the last checkpoint; the last step is always kept.
+    fn can_afford_checkpoint(&self) -> bool {
+        let is_last = self.state.step == self.plan.n_steps() || self.is_patience_over();
+        is_last || self.saved.is_none_or(|saved| saved.at.elapsed() >= saved.took * CHECKPOINT_PAUSE)
+    }
+
     fn checkpoint(&mut self) -> Result<()> {
         self.state.method = self.method.state();
-        match &self.checkpoints {
-            Some(checkpoints) => checkpoints.save(&self.state, self.engine.trainable),
-            None => Ok(()),
-        }
+        let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
+        let start = Instant::now();
+        checkpoints.save(&self.state, self.engine.trainable)?;
+        self.saved = Some(Saved { at: Instant::now(), took: start.elapsed() });
+        Ok(())
     }
 }

@@ -162,6 +162,8 @@ pub struct TrainSpec {
     pub gradients: GradientSpace,
     /// Term added to the task losses; `none` adds nothing.
     pub regularizer: Choice,
+    /// What heads start from.
+    pub start: Start,
     /// Steps between evaluations on valid; 0 means once per epoch.
     pub eval_every: u64,
     /// Which weights a run keeps.
@@ -184,7 +186,16 @@ pub struct TrainSpec {
     pub rows_mb: usize,
     /// Worker threads; 0 means all cores.
     pub threads: usize,
+    /// Keys of [`OPEN`] that nobody set: a run chooses them when it has seen the data (not written to files).
+    #[serde(skip)]
+    pub open: Vec<&'static str>,
 }
+
+/// Keys of `[train]` that the data decide where the suite does not: how long to train, in which steps, how fast.
+pub const OPEN: &[&str] = &["batch_rows", "eval_every", "lr", "steps", "weighting"];
+
+/// The small random encoder for tests and first tries.
+pub const TINY: &str = "tiny";
 
 /// What the learning rate does after warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -239,6 +250,16 @@ pub enum GradientSpace {
     Layer,
     /// Of the trunk's output states.
     Representation,
+}
+
+/// What heads start from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// Linear models fitted on vectors of the encoder as it was loaded.
+    Probe,
+    /// Small random weights.
+    Random,
 }
 
 /// Which weights a run keeps.

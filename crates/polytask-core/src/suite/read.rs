@@ -11,8 +11,9 @@ use super::near;
 use super::parts::{self, HEADS, NO_REGULARIZER, SAMPLINGS, Shelf};
 use super::section::{Reporter, Section};
 use super::written::{self, Data, Node, Origin};
-use super::{Catalogue, ModelSpec, Sampling, SourceSpec, Suite, TaskSpec, TrainSpec};
+use super::{Catalogue, ModelSpec, OPEN, Sampling, SourceSpec, Start, Suite, TINY, TaskSpec, TrainSpec};
 use crate::error::{Error, Place, Problem, Result};
+use crate::image;
 use crate::kind::{self, KindInfo};
 use crate::method::Choice;
 
@@ -86,11 +87,12 @@ impl Reader<'_, '_> {
         check::names(&sources, &tasks, self.reporter);
         let images = inputs::reads_images(&tasks, self.reporter);
         let sources = self.sources(&sources, &tasks);
+        let model = self.model(&model, images);
         let suite = Suite {
             name: root.text("name"),
             seed: root.count("seed"),
-            model: self.model(&model, images),
-            train: self.train(&train, &tasks, images),
+            train: self.train(&train, &tasks, images, starts_fresh(&model.encoder)),
+            model,
             tasks: tasks.iter().map(|draft| self.task(draft)).collect(),
             sources,
             folder: self.file.parent().unwrap_or(Path::new("")).to_path_buf(),
@@ -164,7 +166,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn train(&mut self, section: &Section, tasks: &[Draft], images: bool) -> TrainSpec {
+    fn train(&mut self, section: &Section, tasks: &[Draft], images: bool, is_fresh: bool) -> TrainSpec {
         let own = |key: &str, of_images: f64| {
             if images && !section.has(key) { of_images } else { section.real(key) }
         };
@@ -174,13 +176,14 @@ impl Reader<'_, '_> {
         let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
         parts::check_task_keys(section, &names, self.reporter);
         let regularizer = self.regularizer(section);
+        let start = start(section, is_fresh);
         TrainSpec {
             epochs: section.real("epochs"),
             steps: section.maybe_count("steps"),
             batch_tokens: section.size("batch_tokens"),
             batch_rows: if images && !is_sized { Some(IMAGE_ROWS) } else { section.maybe_size("batch_rows") },
             lr: own("lr", IMAGE_LR),
-            head_lr_factor: own("head_lr_factor", 1.0),
+            head_lr_factor: head_lr_factor(section, images, start),
             weight_decay: section.real("weight_decay"),
             betas: section.word("betas"),
             eps: section.real("eps"),
@@ -192,6 +195,7 @@ impl Reader<'_, '_> {
             weighting,
             gradients: section.word("gradients"),
             regularizer,
+            start,
             eval_every: section.count("eval_every"),
             keep: section.word("keep"),
             watch: section.text("watch"),
@@ -203,6 +207,7 @@ impl Reader<'_, '_> {
             cache_mb: section.size("cache_mb"),
             rows_mb: section.size("rows_mb"),
             threads: section.size("threads"),
+            open: if is_fresh { Vec::new() } else { open_keys(section) },
         }
     }
 
@@ -298,6 +303,35 @@ impl Reader<'_, '_> {
             line: section.origin.line(),
         }
     }
+}
+
+/// Whether an encoder starts from random weights, so that its vectors say nothing yet.
+fn starts_fresh(encoder: &str) -> bool {
+    encoder == TINY || image::is_net(encoder)
+}
+
+/// What heads start from: fitted on vectors, where these say something.
+fn start(section: &Section, is_fresh: bool) -> Start {
+    if section.has("start") {
+        return section.word("start");
+    }
+    if is_fresh { Start::Random } else { Start::Probe }
+}
+
+/// Heads that start from random weights have to catch up with a trained encoder; all others learn as it does.
+fn head_lr_factor(section: &Section, images: bool, start: Start) -> f64 {
+    let is_alike = images || start == Start::Probe;
+    if is_alike && !section.has("head_lr_factor") { 1.0 } else { section.real("head_lr_factor") }
+}
+
+/// Keys of `[train]` that were not given and that the data decide.
+fn open_keys(section: &Section) -> Vec<&'static str> {
+    let is_given = |key: &str| match key {
+        "steps" => section.has("steps") || section.has("epochs"),
+        "batch_rows" => section.has("batch_rows") || section.has("batch_tokens"),
+        _ => section.has(key),
+    };
+    OPEN.iter().copied().filter(|key| !is_given(key)).collect()
 }
 
 /// Whether a task reads the source of this name.

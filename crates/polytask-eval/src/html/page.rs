@@ -12,11 +12,12 @@ use crate::words::{self, Standing, count, duration, number, signed};
 #[derive(Debug, Serialize)]
 pub(super) struct Page<'a> {
     name: &'a str,
+    cautions: &'a [String],
     verdict: String,
     class: &'static str,
     facts: Vec<Fact>,
     compared: bool,
-    with_untrained: bool,
+    with_probe: bool,
     tasks: Vec<TaskView<'a>>,
     scale: String,
     losses: Vec<Chart>,
@@ -60,7 +61,7 @@ struct ScoreView<'a> {
     joint_range: String,
     single: String,
     single_range: String,
-    untrained: String,
+    probe: String,
 }
 
 /// A delta on the common axis, 200 units wide with zero in the middle.
@@ -101,11 +102,12 @@ impl<'a> Page<'a> {
         let scale = scale(&report.tasks);
         Self {
             name: if report.name.is_empty() { "unnamed suite" } else { &report.name },
+            cautions: &report.cautions,
             verdict: words::verdict(report),
             class: class(report),
             facts: facts(report),
             compared: report.tasks.iter().any(|task| task.delta.is_some()),
-            with_untrained: report.tasks.iter().any(|task| !task.untrained.is_empty()),
+            with_probe: report.tasks.iter().any(|task| !task.probe.is_empty()),
             tasks: report.tasks.iter().map(|task| TaskView::new(task, scale)).collect(),
             scale: number(scale, usize::from(scale < 10.0)),
             losses: losses(report),
@@ -180,7 +182,7 @@ fn scale(tasks: &[TaskReport]) -> f64 {
 impl<'a> TaskView<'a> {
     fn new(task: &'a TaskReport, scale: f64) -> Self {
         let standing = Standing::of(task);
-        let score = |i: usize| ScoreView::new(&task.joint[i], task.single.get(i), task.untrained.get(i));
+        let score = |i: usize| ScoreView::new(&task.joint[i], task.single.get(i), task.probe.get(i));
         Self {
             task: &task.task,
             kind: &task.kind,
@@ -206,7 +208,7 @@ impl Forest {
 }
 
 impl<'a> ScoreView<'a> {
-    fn new(joint: &'a Score, single: Option<&Score>, untrained: Option<&Score>) -> Self {
+    fn new(joint: &'a Score, single: Option<&Score>, probe: Option<&Score>) -> Self {
         let value = |s: Option<&Score>| {
             s.map_or_else(|| "–".to_string(), |s| words::value(&s.metric, s.interval.value))
         };
@@ -217,7 +219,7 @@ impl<'a> ScoreView<'a> {
             joint_range: words::range(joint),
             single: value(single),
             single_range: single.map_or_else(String::new, words::range),
-            untrained: value(untrained),
+            probe: value(probe),
         }
     }
 }

@@ -20,7 +20,7 @@ mod composed;
 mod dropout;
 mod elementwise;
 pub mod image;
-mod kernels;
+pub(crate) mod kernels;
 mod packed;
 mod panels;
 mod pool;

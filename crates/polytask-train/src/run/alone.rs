@@ -41,7 +41,7 @@ pub fn train_alone<R>(
         _ => (plan, &prepared.suite.train.weighting),
     };
     with_sides(prepared, observer, |joint, single, observer| {
-        let run = Run::new(prepared, (joint, single), &options, 0);
+        let run = Run::new(prepared, (joint, single), &options, 0, observer)?;
         let side = if tasks.len() > 1 { joint } else { single };
         let (trained, history, (trunk, heads)) = run.train((name, side), tasks, plan, weighting, observer)?;
         look(&Finished {

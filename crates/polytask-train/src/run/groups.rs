@@ -54,7 +54,7 @@ pub fn diagnose(
     let n_steps = Plan::new(&prepared.suite, &prepared.dataset).n_steps();
     let diagnose_every = if every > 0 { every } else { (n_steps / MEASUREMENTS).max(1) };
     with_sides(prepared, observer, |joint, single, observer| {
-        let run = Run::new(prepared, (joint, single), options, diagnose_every);
+        let run = Run::new(prepared, (joint, single), options, diagnose_every, observer)?;
         Run { is_every_asked: every > 0, ..run }.execute(observer)
     })
 }
@@ -68,7 +68,7 @@ pub fn groups(
     observer: &mut dyn Observer,
 ) -> Result<Vec<GroupReport>> {
     with_sides(prepared, observer, |joint, single, observer| {
-        let run = Run::new(prepared, (joint, single), options, 0);
+        let run = Run::new(prepared, (joint, single), options, 0, observer)?;
         groups.iter().map(|group| run.group(group, observer)).collect()
     })
 }
@@ -84,7 +84,7 @@ impl Run<'_> {
                 Err(error) => return Err(error),
             }
         }
-        let tasks = self.task_reports(&trained, &singles, &BTreeMap::new())?;
+        let tasks = self.task_reports(&trained, &singles)?;
         Ok(GroupReport { group: group.to_vec(), tasks })
     }
 

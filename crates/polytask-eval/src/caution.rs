@@ -1,0 +1,139 @@
+//! What has to be said of a run before its scores: that it is not trained to its end, or lost to its own probe.
+//!
+//! Such a run's tasks get no verdict: what one model costs against many cannot be told from models that have not learnt
+//! their tasks yet.
+
+use polytask_core::report::{Point, RunReport, TaskReport};
+
+use crate::words::{plural, value};
+
+/// Share of the loss that the last quarter of a training may still lose against the quarter before.
+const STEEP: f64 = 0.1;
+/// Points of a curve below which nothing is said of its slope.
+const FEWEST_POINTS: usize = 16;
+/// Measurements of gradient cosines below which they are no evidence.
+const FEWEST_MEASUREMENTS: usize = 10;
+
+/// Fills `cautions`, and takes the verdict from tasks that are not trained to their end.
+pub fn apply(report: &mut RunReport) {
+    let mut cautions = Vec::new();
+    for task in &mut report.tasks {
+        let falling = report.losses.get(&task.task).and_then(|points| fall(points));
+        let said = [below_probe(task), falling.map(|fall| falls(task, fall))];
+        task.unfinished = said.iter().any(Option::is_some);
+        task.regressed &= !task.unfinished;
+        cautions.extend(said.into_iter().flatten());
+    }
+    cautions.extend(few_measurements(report));
+    report.cautions = cautions;
+}
+
+fn below_probe(task: &TaskReport) -> Option<String> {
+    let over = task.over_probe.filter(|over| over.high < 0.0)?;
+    let (joint, probe) = (task.joint.first()?, task.probe.first()?);
+    let [joint, probe] = [joint, probe].map(|score| value(&score.metric, score.interval.value));
+    let (name, metric) = (&task.task, &task.joint.first()?.metric);
+    Some(format!(
+        "task `{name}` is below its probe, a linear model on the encoder as it was loaded: {metric} {joint} against \
+         {probe} ({:.1} points). Leave train.lr, train.epochs and train.start unset, or train longer (--time 30m)",
+        over.value
+    ))
+}
+
+fn falls(task: &TaskReport, fall: f64) -> String {
+    format!(
+        "the loss of task `{}` still fell by {:.0} % over the last quarter of the training: train longer (--time 30m, or \
+         more train.epochs)",
+        task.task,
+        100.0 * fall
+    )
+}
+
+/// How much the loss fell from the third quarter to the last, as a share, where that is steep and no noise.
+fn fall(points: &[Point]) -> Option<f64> {
+    let values: Vec<f64> = points.iter().map(|point| point.value).filter(|value| value.is_finite()).collect();
+    if values.len() < FEWEST_POINTS {
+        return None;
+    }
+    let n = values.len();
+    let [(third, third_error), (last, last_error)] =
+        [&values[n / 2..3 * n / 4], &values[3 * n / 4..]].map(mean);
+    let fall = (third - last) / third.abs().max(f64::MIN_POSITIVE);
+    (fall > STEEP && third - last > 2.0 * third_error.hypot(last_error)).then_some(fall)
+}
+
+/// A mean and its standard error.
+fn mean(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+    (mean, (variance / n).sqrt())
+}
+
+fn few_measurements(report: &RunReport) -> Option<String> {
+    let n = report.conflict.n;
+    let is_thin = report.conflict.tasks.len() > 1 && n > 0 && n < FEWEST_MEASUREMENTS;
+    is_thin.then(|| {
+        format!(
+            "gradient cosines rest on {}: they say little about which task hurts which",
+            plural(n, "measurement")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::report;
+
+    fn curve(value: impl Fn(f64) -> f64, n: u64) -> Vec<Point> {
+        (1..=n).map(|step| Point { step, value: value(step as f64 / n as f64) }).collect()
+    }
+
+    #[test]
+    fn a_steep_end_is_told_from_a_flat_and_from_a_noisy_one() {
+        assert!(fall(&curve(|t| 4.0 - 3.0 * t, 21)).is_some_and(|fall| fall > 0.3));
+        assert!(fall(&curve(|t| 0.2 + (-8.0 * t).exp(), 40)).is_none());
+        let noisy = |t: f64| 1.0 - 0.15 * t + 0.8 * (1e4 * t).sin();
+        assert!(fall(&curve(noisy, 40)).is_none());
+        assert!(fall(&curve(|t| 4.0 - 3.0 * t, 10)).is_none(), "too few points to judge");
+    }
+
+    #[test]
+    fn a_task_that_is_not_trained_to_its_end_gets_no_verdict_and_is_said_first() {
+        let mut run = report();
+        let regressed = run.tasks.iter().position(|task| task.regressed).unwrap();
+        let name = run.tasks[regressed].task.clone();
+        run.losses.insert(name.clone(), curve(|t| 4.0 - 3.0 * t, 40));
+        apply(&mut run);
+        assert!(!run.tasks[regressed].regressed && run.tasks[regressed].unfinished);
+        let text = crate::table(&run, 120);
+        let first = text.lines().next().unwrap();
+        assert!(first.contains(&name) && first.contains("still fell"), "{first}");
+        assert!(text.contains("not judged") && !text.contains("regressed: "));
+    }
+
+    #[test]
+    fn a_task_below_its_probe_says_by_how_much() {
+        let mut run = report();
+        run.tasks[0].probe = run.tasks[0].joint.clone();
+        run.tasks[0].probe[0].interval.value = 0.914;
+        run.tasks[0].over_probe =
+            Some(polytask_core::report::Interval { value: -59.0, low: -61.0, high: -57.0 });
+        apply(&mut run);
+        assert!(run.cautions[0].contains("below its probe") && run.cautions[0].contains("against 91.4"));
+        assert!(run.cautions[0].contains("-59.0 points"));
+    }
+
+    #[test]
+    fn few_measurements_are_said() {
+        let mut run = report();
+        run.conflict.n = 1;
+        apply(&mut run);
+        assert!(
+            run.cautions.last().is_some_and(|said| said.contains("1 measurement:")),
+            "{:?}",
+            run.cautions
+        );
+    }
+}

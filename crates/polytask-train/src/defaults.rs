@@ -1,0 +1,192 @@
+//! Settings of `[train]` that the data decide where the suite does not: how long to train, in which steps, how fast.
+//!
+//! They are chosen once, when the data have been read, and written into the run's `suite.toml` like any other setting.
+//! Measured choices, not rules of nature: docs/defaults.md shows what they were chosen on.
+
+use std::collections::BTreeMap;
+
+use polytask_core::method::Choice;
+use polytask_core::{Split, Suite};
+use polytask_data::dataset::SourceData;
+use polytask_data::{Dataset, Plan, TaskData, TextId};
+use polytask_nn::encoder::Encoder;
+use serde_json::json;
+
+use crate::Result;
+use crate::scales;
+
+/// Rows of a step, per source.
+const BATCH_ROWS: usize = 32;
+/// Peak rate of the trunk under heads that fit already: three times as much lost what the probe knew.
+const LR: f64 = 1e-4;
+/// Rows of the largest source that training wants to see in all, and how often it sees each at least and at most.
+const VISITS: f64 = 24_000.0;
+const FEWEST_EPOCHS: f64 = 1.0;
+const MOST_EPOCHS: f64 = 8.0;
+/// Tokens a joint training reads at most unless somebody says how long it may take: about six minutes of a small encoder
+/// on two cores, and as much again for the single-task models.
+const MOST_TOKENS: f64 = 2e6;
+/// Evaluations on valid beside the one before the first step, and the share of the training's work they may take.
+const EVALUATIONS: u64 = 6;
+const EVALUATION_SHARE: f64 = 0.3;
+
+/// A setting that was chosen, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chosen {
+    /// The key of `[train]`.
+    pub key: &'static str,
+    /// Its value, as a suite file would have it.
+    pub value: String,
+    /// The reason, in words.
+    pub why: String,
+}
+
+/// Fills the open keys of a suite; what was chosen, in the order it was.
+pub fn choose(suite: &mut Suite, dataset: &Dataset, encoder: &Encoder) -> Result<Vec<Chosen>> {
+    let open = std::mem::take(&mut suite.train.open);
+    let mut chosen = Vec::new();
+    for &(key, choose) in CHOICES.iter().filter(|(key, _)| open.contains(key)) {
+        let found = choose(suite, (dataset, encoder))?;
+        chosen.extend(found.map(|Reasoned { value, why }| Chosen { key, value, why }));
+    }
+    Ok(chosen)
+}
+
+/// A value and its reason.
+struct Reasoned {
+    value: String,
+    why: String,
+}
+
+type Data<'a> = (&'a Dataset, &'a Encoder);
+
+type Choose = fn(&mut Suite, Data) -> Result<Option<Reasoned>>;
+
+/// How each open key is chosen, later ones on top of earlier ones.
+const CHOICES: &[(&str, Choose)] = &[
+    ("batch_rows", batch_rows),
+    ("lr", lr),
+    ("steps", steps),
+    ("eval_every", eval_every),
+    ("weighting", weighting),
+];
+
+fn reasoned(value: impl ToString, why: impl Into<String>) -> Result<Option<Reasoned>> {
+    Ok(Some(Reasoned { value: value.to_string(), why: why.into() }))
+}
+
+fn batch_rows(suite: &mut Suite, _: Data) -> Result<Option<Reasoned>> {
+    suite.train.batch_rows = Some(BATCH_ROWS);
+    reasoned(BATCH_ROWS, "rows per source and step: small steps, so that little data give many of them")
+}
+
+fn lr(suite: &mut Suite, _: Data) -> Result<Option<Reasoned>> {
+    suite.train.lr = LR;
+    reasoned(LR, "heads fit before the first step, so the encoder may move at once, but not far")
+}
+
+fn steps(suite: &mut Suite, (dataset, _): Data) -> Result<Option<Reasoned>> {
+    let step = MeanStep::of(suite, dataset);
+    let rows = largest(dataset);
+    let visits = VISITS.clamp(FEWEST_EPOCHS * rows, (MOST_EPOCHS * rows).max(1.0));
+    let by_rows = visits / step.rows.max(1.0);
+    let by_tokens = MOST_TOKENS / step.tokens.max(1.0);
+    let steps = by_rows.min(by_tokens).ceil().max(1.0);
+    suite.train.steps = Some(steps as u64);
+    let passes = steps * step.rows / rows.max(1.0);
+    let why = format!(
+        "{passes:.1} passes over the {rows} rows of the largest source, {:.0} tokens",
+        steps * step.tokens
+    );
+    let limit = if by_tokens < by_rows { "; `--time 30m` or `train.epochs` for more" } else { "" };
+    reasoned(steps, why + limit)
+}
+
+fn eval_every(suite: &mut Suite, (dataset, _): Data) -> Result<Option<Reasoned>> {
+    let (plan, step) = (Plan::new(suite, dataset), MeanStep::of(suite, dataset));
+    // A training token costs about three times what a token of an evaluation does: forward and backward.
+    let work = 3.0 * plan.n_steps() as f64 * step.tokens;
+    let affordable = EVALUATION_SHARE * work / evaluation_tokens(dataset).max(1.0);
+    let n = (affordable as u64).clamp(2, EVALUATIONS);
+    suite.train.eval_every = plan.n_steps().div_ceil(n).max(1);
+    reasoned(suite.train.eval_every, format!("{n} looks at valid beside the first"))
+}
+
+/// Several tasks: losses of different kinds are brought to one scale.
+fn weighting(suite: &mut Suite, (dataset, encoder): Data) -> Result<Option<Reasoned>> {
+    if suite.tasks.len() < 2 {
+        return Ok(None);
+    }
+    let weights: BTreeMap<String, f64> = scales::weights(suite, dataset, encoder)?;
+    suite.train.weighting =
+        Choice { name: "constant".into(), params: BTreeMap::from([("weights".into(), json!(weights))]) };
+    let shown =
+        weights.iter().map(|(task, weight)| format!("{task} {weight}")).collect::<Vec<_>>().join(", ");
+    reasoned(
+        format!("constant: {shown}"),
+        "1 / the loss of outputs that know nothing, so that no task is loud by its unit",
+    )
+}
+
+/// What a mean step of the plan draws.
+struct MeanStep {
+    /// Rows of the largest source.
+    rows: f64,
+    /// Tokens of all inputs.
+    tokens: f64,
+}
+
+/// Steps a mean is taken over.
+const SAMPLED: u64 = 40;
+
+impl MeanStep {
+    fn of(suite: &Suite, dataset: &Dataset) -> Self {
+        let mut suite = suite.clone();
+        suite.train.steps = Some(SAMPLED);
+        let plan = Plan::new(&suite, dataset);
+        let (mut rows, mut tokens) = (0, 0);
+        let largest = largest_source(dataset);
+        for (source, drawn) in (0..plan.n_steps()).flat_map(|step| plan.step(step)) {
+            rows += if source == largest { drawn.len() } else { 0 };
+            tokens += row_tokens(dataset, source, &drawn);
+        }
+        let n = plan.n_steps().max(1) as f64;
+        Self { rows: rows as f64 / n, tokens: tokens as f64 / n }
+    }
+}
+
+/// Tokens of the inputs of some train rows; a query brings a passage of mean length.
+fn row_tokens(dataset: &Dataset, source: usize, rows: &[u32]) -> usize {
+    let Some(inputs) = dataset.sources[source].splits.get(&Split::Train) else { return 0 };
+    let length = |text: &TextId| dataset.texts.tokens(*text).len();
+    let own: usize = rows.iter().flat_map(|&row| inputs.inputs(row as usize)).map(length).sum();
+    let of_source = dataset.tasks.iter().filter(|task| task.source == source && !task.corpus.is_empty());
+    own + of_source.map(|task| corpus_tokens(dataset, task) / task.corpus.len() * rows.len()).sum::<usize>()
+}
+
+fn corpus_tokens(dataset: &Dataset, task: &TaskData) -> usize {
+    task.corpus.iter().map(|text| dataset.texts.tokens(*text).len()).sum()
+}
+
+/// Tokens an evaluation on valid reads.
+fn evaluation_tokens(dataset: &Dataset) -> f64 {
+    let inputs = |source: &SourceData| {
+        let texts = source.splits.get(&Split::Valid).map_or(&[][..], |rows| &rows.texts);
+        texts.iter().map(|text| dataset.texts.tokens(*text).len()).sum::<usize>()
+    };
+    let corpora: usize = dataset.tasks.iter().map(|task| corpus_tokens(dataset, task)).sum();
+    (dataset.sources.iter().map(inputs).sum::<usize>() + corpora) as f64
+}
+
+fn n_rows(dataset: &Dataset, source: usize) -> usize {
+    dataset.sources[source].splits.get(&Split::Train).map_or(0, polytask_data::Rows::len)
+}
+
+/// The source with most train rows; the first of equals.
+fn largest_source(dataset: &Dataset) -> usize {
+    (0..dataset.sources.len()).rev().max_by_key(|&source| n_rows(dataset, source)).unwrap_or(0)
+}
+
+fn largest(dataset: &Dataset) -> f64 {
+    (0..dataset.sources.len()).map(|source| n_rows(dataset, source)).max().unwrap_or(0) as f64
+}
