@@ -193,8 +193,11 @@ fn together(conflict: &Conflict, predicted: &str) -> String {
         _ => format!("{{{}}}", conflict.suggestion().groups[0].join(", ")),
     };
     // A budget of one model leaves no choice, whatever hurts.
+    let is_left_out = |culprit: &Culprit| conflict.left_out.contains(&culprit.task);
+    let by_left_out = |harm: &Harm| !harm.by.is_empty() && harm.by.iter().all(is_left_out);
     let reason = match conflict.budgets.len() {
         _ if conflict.harms.is_empty() => "nothing hurts clearly",
+        _ if conflict.harms.iter().all(by_left_out) => "those that hurt are left out",
         1 => "one model is all there may be",
         _ => "no split is predicted to help clearly",
     };

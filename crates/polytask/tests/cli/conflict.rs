@@ -76,7 +76,7 @@ fn planted_structure_is_named_and_the_suggestion_verified() {
     has(
         &ran.done(),
         &[
-            "{sts, twin} | {opposite}",
+            "those that hurt are left out: train {sts, twin} together",
             "check the labels of permuted first",
             "verified: predicted Δm",
             "found/conflict.html",
