@@ -355,7 +355,7 @@ mod tests {
             assert!(
                 shown
                     .iter()
-                    .all(|shown| shown.contains("too few measurements") && !shown.contains(" hurts "))
+                    .all(|shown| shown.contains("too few measurements") && !shown.contains("search hurts"))
             );
             is_sound(&found);
             let both = conflict(&measured(with_sts(-0.03, 0.05), n), None).unwrap();
