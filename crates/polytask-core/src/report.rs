@@ -214,6 +214,9 @@ pub struct RunReport {
     pub version: u32,
     /// Name of the suite.
     pub name: String,
+    /// Names of the models in the places of `joint` and `single`, where these are others than the run's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sides: Vec<String>,
     /// One entry per task, in suite order.
     pub tasks: Vec<TaskReport>,
     /// Mean relative change against single-task models in percent; positive = better.

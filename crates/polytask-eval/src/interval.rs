@@ -4,12 +4,22 @@
 //! metric is recomputed, and the 2.5 % and 97.5 % quantiles bound the interval. Resample r draws its rows from
 //! its own stream, keyed (seed, bootstrap, r), so that threads change nothing and two models are compared on
 //! the same rows. Resamples on which the metric is undefined are left out.
+//!
+//! Percentiles presume that resamples scatter about the score itself. So they do for means and ratios of sums over
+//! rows (accuracy, micro-F1, entity F1, MAE, rankings): the sign of a resample's difference is that of a sum whose
+//! mean is zero. They do not where repeated rows alone move the metric ([`Prepared::is_biased`]): a copy of a
+//! positive stands beside itself and raises average precision, a label with few rows goes missing, copies are ties
+//! of ranks, the truth varies less than it did. That shift does not shrink with the number of labels or columns the
+//! metric averages over, but the scatter does, so that the score can lie outside. For these metrics both ends move
+//! by the difference between the score and the resamples' median: the scatter is kept, its centre is the score, and
+//! the interval is about the score to expect on another set of as many examples. (The basic and the
+//! bias-corrected interval of section 14.3 move twice as far and leave the score out on the other side.)
 
 use polytask_core::report::Interval;
 use polytask_core::{Problem, Purpose, Result, Rng};
 use rayon::prelude::*;
 
-use crate::metric::{Prepared, find};
+use crate::metric::{Prepared, Unit, find};
 use crate::predictions::Predictions;
 
 /// Resamples of an interval.
@@ -21,7 +31,13 @@ pub const COVERAGE: f64 = 0.95;
 pub fn interval(metric: &str, predictions: &Predictions, seed: u64) -> Result<Interval> {
     let prepared = prepare(metric, predictions)?;
     let rows = Rows::of(predictions);
-    Ok(bootstrap(&rows, seed, |counts| prepared.value(counts)))
+    let found = bootstrap(&rows, seed, prepared.is_biased(), |counts| prepared.value(counts));
+    if !prepared.is_biased() {
+        return Ok(found);
+    }
+    // A moved end may have left the metric's range.
+    let (least, most) = range(metric)?;
+    Ok(Interval { low: found.low.clamp(least, most), high: found.high.clamp(least, most), ..found })
 }
 
 /// Metric of `a` minus metric of `b` with its paired 95 % interval: the same rows resampled for both.
@@ -42,7 +58,17 @@ pub fn paired(metric: &str, a: &Predictions, b: &Predictions, seed: u64) -> Resu
             .try_this("scoring both models on the same split of the same data")
             .into());
     }
-    Ok(bootstrap(&rows, seed, |counts| of_a.value(counts) - of_b.value(counts)))
+    let is_biased = of_a.is_biased() || of_b.is_biased();
+    Ok(bootstrap(&rows, seed, is_biased, |counts| of_a.value(counts) - of_b.value(counts)))
+}
+
+/// The least and the largest value that a metric can have, rounding aside.
+fn range(metric: &str) -> Result<(f64, f64)> {
+    Ok(match find(metric)?.0.unit {
+        Unit::Share => (0.0, 1.0),
+        Unit::Coefficient => (f64::NEG_INFINITY, 1.0),
+        Unit::Target => (0.0, f64::INFINITY),
+    })
 }
 
 fn prepare(metric: &str, predictions: &Predictions) -> Result<Box<dyn Prepared>> {
@@ -72,7 +98,8 @@ impl Rows {
     }
 }
 
-fn bootstrap(rows: &Rows, seed: u64, statistic: impl Fn(&[u32]) -> f64 + Sync) -> Interval {
+/// The statistic of all rows with the quantiles of its resamples, moved to scatter about it where it `is_biased`.
+fn bootstrap(rows: &Rows, seed: u64, is_biased: bool, statistic: impl Fn(&[u32]) -> f64 + Sync) -> Interval {
     let value = statistic(&vec![1; rows.n]);
     if !value.is_finite() {
         return Interval { value, low: f64::NAN, high: f64::NAN };
@@ -82,7 +109,8 @@ fn bootstrap(rows: &Rows, seed: u64, statistic: impl Fn(&[u32]) -> f64 + Sync) -
     values.retain(|v| v.is_finite());
     values.sort_by(f64::total_cmp);
     let tail = (1.0 - COVERAGE) / 2.0;
-    Interval { value, low: quantile(&values, tail), high: quantile(&values, 1.0 - tail) }
+    let shift = if is_biased { value - quantile(&values, 0.5) } else { 0.0 };
+    Interval { value, low: quantile(&values, tail) + shift, high: quantile(&values, 1.0 - tail) + shift }
 }
 
 /// 0.975 quantiles of Student's distribution with 1 to 30 degrees of freedom.

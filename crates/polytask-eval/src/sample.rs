@@ -143,6 +143,7 @@ pub(crate) fn report() -> RunReport {
     RunReport {
         version: polytask_core::report::REPORT_VERSION,
         name: "quickstart".into(),
+        sides: Vec::new(),
         delta_m: summary.delta_m,
         worst: summary.worst,
         below: summary.below,

@@ -50,13 +50,28 @@ pub fn fitting(layouts: impl IntoIterator<Item = Vec<Vec<String>>>, width: usize
 fn cells(report: &RunReport, layout: Layout) -> Vec<Vec<String>> {
     let mut head = vec!["task"];
     head.extend(layout.kind.then_some("kind"));
-    head.extend(["metric", "joint", "single", "probe", "delta", "verdict"]);
-    let mut rows = vec![head.into_iter().map(String::from).collect()];
-    rows.extend(report.tasks.iter().map(|task| row(task, layout)));
+    head.extend(["metric", "joint", "single"]);
+    head.extend(has_probe(report).then_some("probe"));
+    head.extend(["delta", "verdict"]);
+    let mut head: Vec<String> = head.into_iter().map(String::from).collect();
+    let first = if layout.kind { 3 } else { 2 };
+    for (cell, side) in head[first..].iter_mut().zip(&report.sides) {
+        *cell = if layout.kind { plain(side) } else { shortened(&plain(side)) };
+    }
+    let mut rows = vec![head];
+    rows.extend(report.tasks.iter().map(|task| row(task, layout, has_probe(report))));
+    if report.sides.len() == 1 {
+        rows.iter_mut().for_each(|row| row.truncate(first + 1));
+    }
     rows
 }
 
-fn row(task: &TaskReport, layout: Layout) -> Vec<String> {
+/// Whether any task was compared with a probe.
+fn has_probe(report: &RunReport) -> bool {
+    report.tasks.iter().any(|task| !task.probe.is_empty())
+}
+
+fn row(task: &TaskReport, layout: Layout, with_probe: bool) -> Vec<String> {
     let metric = task.joint.first().map_or("–", |score| score.metric.as_str());
     let name = plain(&task.task);
     let mut row = vec![if layout.kind { name } else { shortened(&name) }];
@@ -64,7 +79,7 @@ fn row(task: &TaskReport, layout: Layout) -> Vec<String> {
     row.push(metric.into());
     row.push(score(task.joint.first(), layout.joint_range));
     row.push(score(task.single.first(), layout.single_range));
-    row.push(score(task.probe.first(), false));
+    row.extend(with_probe.then(|| score(task.probe.first(), false)));
     row.push(delta(task, layout.delta_range));
     row.push(Standing::of(task).words().into());
     row
@@ -126,8 +141,12 @@ fn blocks(report: &RunReport) -> Vec<String> {
     let block = |task: &TaskReport| {
         let metric = task.joint.first().map_or("–", |score| score.metric.as_str());
         let (joint, single) = (score(task.joint.first(), false), score(task.single.first(), false));
-        [
-            shortened(&plain(&task.task)),
+        let name = shortened(&plain(&task.task));
+        if report.sides.len() == 1 {
+            return vec![name, format!("  {metric}: {joint}")];
+        }
+        vec![
+            name,
             format!("  {metric}: {}", Standing::of(task).words()),
             format!("  {joint} against {single}, {}", delta(task, false)),
         ]
@@ -141,20 +160,27 @@ fn summary(report: &RunReport) -> Vec<String> {
     let worst = report.worst.as_deref().and_then(|name| compared.iter().find(|task| task.task == name));
     if let Some((task, delta)) = worst.and_then(|task| Some((task, task.delta?))) {
         lines.push(format!(
-            "Worst task: {} ({} {}). Below single-task: {} of {}.",
+            "Worst task: {} ({} {}). Below {}: {} of {}.",
             plain(&task.task),
             signed(delta.value, 1),
             words::delta_unit(task),
+            report.sides.get(1).map_or_else(|| "single-task".into(), |side| plain(side)),
             report.below,
             compared.len()
         ));
     }
     lines.push("Scores are × 100 with 95 % bootstrap intervals (RMSE and MAE in the target's unit).".into());
     if !compared.is_empty() {
-        lines.push("Probe: a linear model on the encoder as it was loaded (or its cosines).".into());
-        lines.push(
-            "Delta: joint minus single, paired interval, positive = better. Δm: mean relative change.".into(),
-        );
+        if has_probe(report) {
+            lines.push("Probe: a linear model on the encoder as it was loaded (or its cosines).".into());
+        }
+        let (ours, theirs) = match &report.sides[..] {
+            [ours, theirs] => (plain(ours), plain(theirs)),
+            _ => ("joint".into(), "single".into()),
+        };
+        lines.push(format!(
+            "Delta: {ours} minus {theirs}, paired interval, positive = better. Δm: mean relative change."
+        ));
     }
     lines
 }
@@ -214,6 +240,27 @@ mod tests {
                     "{line}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn two_models_go_by_their_names_and_one_alone_is_compared_with_nothing() {
+        let mut report = report();
+        report.sides = vec!["spring".into(), "autumn".into()];
+        for width in [200, 100, 80, 60] {
+            let text = table(&report, width);
+            assert!(text.contains("Delta: spring minus autumn") || width < 80, "{text}");
+            for word in ["joint", "single"] {
+                assert!(!text.contains(word), "{width}: {word} in {text}");
+            }
+            assert!(text.contains("spring") && text.contains("Below autumn"), "{text}");
+        }
+        report.sides.pop();
+        report.tasks.iter_mut().for_each(|task| (task.delta, task.regressed) = (None, false));
+        let alone = table(&report, 200);
+        assert!(alone.contains("spring") && alone.contains("6 tasks scored"), "{alone}");
+        for word in ["joint", "single", "delta", "verdict", "baseline"] {
+            assert!(!alone.contains(word), "{word} in {alone}");
         }
     }
 

@@ -3,6 +3,7 @@
 use polytask_core::report::{Interval, RunReport, Score, TaskReport};
 
 use crate::metric::{Unit, find};
+use crate::table::plain;
 
 /// How a task of the joint model compares with its single-task model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,7 +155,13 @@ pub(crate) fn plural(n: usize, noun: &str) -> String {
 /// The run in a sentence: what it cost to share one model.
 pub fn verdict(report: &RunReport) -> String {
     let compared = report.tasks.iter().filter(|task| task.delta.is_some()).count();
-    let one = format!("One model for {}", plural(report.tasks.len(), "task"));
+    if let [name] = &report.sides[..] {
+        return format!("{name}: {} scored.", plural(report.tasks.len(), "task"));
+    }
+    let (one, others) = match &report.sides[..] {
+        [ours, theirs] => (plain(ours), plain(theirs)),
+        _ => (format!("One model for {}", plural(report.tasks.len(), "task")), "single-task models".into()),
+    };
     if compared == 0 {
         return format!("{one}; without single-task baselines, so nothing is said about what sharing costs.");
     }
@@ -168,10 +175,10 @@ pub fn verdict(report: &RunReport) -> String {
     }
     let regressed: Vec<&TaskReport> = report.tasks.iter().filter(|task| task.regressed).collect();
     if regressed.is_empty() {
-        return format!("{one}{mean} against single-task models; no task regressed.");
+        return format!("{one}{mean} against {others}; no task regressed.");
     }
     let losses: Vec<String> = regressed.iter().map(|task| loss(task)).collect();
-    format!("{one}{mean} against single-task models; regressed: {}.", losses.join("; "))
+    format!("{one}{mean} against {others}; regressed: {}.", losses.join("; "))
 }
 
 /// `1 is`, `3 are`.

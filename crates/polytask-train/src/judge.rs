@@ -9,30 +9,46 @@ use polytask_data::Dataset;
 use polytask_eval::{Predictions, TaskRun};
 use polytask_nn::Block;
 
-use crate::Result;
 use crate::engine::{Engine, Weights};
 use crate::evaluate::{self, metrics};
 use crate::heads::TaskHead;
 use crate::model::Model;
 use crate::observe::{Event, Observer};
+use crate::{Error, Result};
 
-/// Scores of `model` on `split`; with `against`, the paired difference to that model stands in the place of the
-/// single-task comparison.
+/// A model to score: what it is called, and its folder.
+#[derive(Debug, Clone, Copy)]
+pub struct Side<'a> {
+    /// Its name in the report.
+    pub name: &'a str,
+    /// Its folder.
+    pub folder: &'a Path,
+}
+
+/// Scores of `model` on `split`, without one on the split a run would report each task on (test, else valid); with
+/// `against`, the paired difference to that model stands in the place of the single-task comparison.
+///
+/// # Errors
+/// When no task has a known target there, beside all that can be wrong with suite, data and folders.
 pub fn judge(
     mut suite: Suite,
-    model: &Path,
-    against: Option<&Path>,
-    split: Split,
+    model: Side,
+    against: Option<Side>,
+    split: Option<Split>,
     observer: &mut dyn Observer,
 ) -> Result<RunReport> {
-    let (name, model) = (model.display().to_string(), Model::load(model)?);
+    let sides = std::iter::once(model).chain(against).map(|side| side.name.to_owned()).collect();
+    let (name, model) = (model.folder.display().to_string(), Model::load(model.folder)?);
     adopt_labels(&mut suite, &model)?;
     observer.event(Event::Note("reading and tokenising the data"));
     let mut dataset = polytask_data::build(&suite, &model.symbols)?;
     adopt_scales(&mut dataset, &model)?;
     let ours = predictions(&suite, &dataset, &model, split)?;
+    if ours.is_empty() {
+        return Err(nothing_known(&suite, split));
+    }
     let theirs = match against {
-        Some(folder) => predict_like(&suite, &Model::load(folder)?, &model, &dataset, split)?,
+        Some(side) => predict_like(&suite, &Model::load(side.folder)?, &model, &dataset, split)?,
         None => BTreeMap::new(),
     };
     let report = |(task, joint): (&usize, &Predictions)| {
@@ -40,7 +56,7 @@ pub fn judge(
         Ok(polytask_eval::task_report(&TaskRun {
             task: &spec.name,
             kind: spec.kind.name,
-            split: split.name(),
+            split: split_of(&dataset, *task, split).name(),
             metrics: &metrics(spec.kind, &spec.metric),
             margin: spec.margin,
             joint,
@@ -54,6 +70,7 @@ pub fn judge(
     Ok(RunReport {
         version: REPORT_VERSION,
         name,
+        sides,
         delta_m: summary.delta_m,
         worst: summary.worst,
         below: summary.below,
@@ -61,6 +78,22 @@ pub fn judge(
         tasks,
         ..RunReport::default()
     })
+}
+
+/// The split a task is scored on.
+fn split_of(dataset: &Dataset, task: usize, split: Option<Split>) -> Split {
+    split.unwrap_or_else(|| dataset.report_split(task))
+}
+
+fn nothing_known(suite: &Suite, split: Option<Split>) -> Error {
+    let tasks: Vec<&str> = suite.tasks.iter().map(|task| task.name.as_str()).collect();
+    let splits = split.map_or("test or valid", Split::name);
+    let what = format!("no task has a known target in {splits}, expected one of {} to", tasks.join(", "));
+    let remedy = match split {
+        Some(_) => "leave `--split` away to score the split there is, or give the suite a file with targets",
+        None => "give the suite a test or valid file with targets",
+    };
+    Problem::new(what).try_this(remedy).into()
 }
 
 /// A model's outputs mean the labels it was trained with: the suite's tasks take those.
@@ -102,7 +135,7 @@ fn predict_like(
     model: &Model,
     first: &Model,
     dataset: &Dataset,
-    split: Split,
+    split: Option<Split>,
 ) -> Result<BTreeMap<usize, Predictions>> {
     let same_outputs = suite.tasks.iter().all(|task| {
         let outputs =
@@ -123,7 +156,7 @@ fn predictions(
     suite: &Suite,
     dataset: &Dataset,
     model: &Model,
-    split: Split,
+    split: Option<Split>,
 ) -> Result<BTreeMap<usize, Predictions>> {
     let encoder = &model.encoder;
     let d_hidden = encoder.trunk.d_hidden();
@@ -144,6 +177,16 @@ fn predictions(
     };
     let block = |head: &TaskHead| Ok(model.task(&head.name)?.block.clone());
     let blocks = heads.iter().map(block).collect::<Result<Vec<Block>>>()?;
-    let tasks: Vec<usize> = (0..heads.len()).collect();
-    evaluate::predict(&engine, Weights { trunk: &encoder.params, heads: &blocks }, &tasks, split)
+    let mut all = BTreeMap::new();
+    for now in [Split::Test, Split::Valid] {
+        let tasks: Vec<usize> =
+            (0..heads.len()).filter(|&task| split_of(dataset, task, split) == now).collect();
+        all.extend(evaluate::predict(
+            &engine,
+            Weights { trunk: &encoder.params, heads: &blocks },
+            &tasks,
+            now,
+        )?);
+    }
+    Ok(all)
 }

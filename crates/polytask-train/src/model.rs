@@ -3,6 +3,7 @@
 //! The folder is a sentence-transformers folder; what polytask adds lies in files others ignore: `polytask.json`
 //! (tasks, labels, scales) and `heads/<task>/model.safetensors`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -70,6 +71,9 @@ pub struct TaskInfo {
     /// Width of its head's hidden layer, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<usize>,
+    /// Role → column of its inputs, where the suite named one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -96,6 +100,7 @@ impl Model {
                 scale: data.scale.clone(),
                 n_outputs: n_outputs(head.kind, data),
                 hidden: head.hidden,
+                columns: task::input_columns(&prepared.suite, &head.name),
             },
             kind: head.kind,
             head: heads::build_with(

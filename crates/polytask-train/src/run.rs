@@ -296,6 +296,7 @@ impl Run<'_> {
         let mut report = RunReport {
             version: REPORT_VERSION,
             name: suite.name.clone(),
+            sides: Vec::new(),
             delta_m: summary.delta_m,
             worst: summary.worst,
             below: summary.below,

@@ -116,16 +116,38 @@ impl Row {
         cell.filter(|cell| !matches!(cell, Cell::Null))
     }
 
+    /// The names of the fields.
+    pub(crate) fn fields(&self) -> Vec<&str> {
+        match &self.fields {
+            Fields::Record(record) => record.columns().iter().map(String::as_str).collect(),
+            Fields::Object(object) => object.keys().map(String::as_str).collect(),
+        }
+    }
+
+    /// The first of some fields that the row has.
+    pub(crate) fn first_of<'a>(&self, names: &[&'a str]) -> Option<&'a str> {
+        let fields = self.fields();
+        names.iter().copied().find(|name| fields.contains(name))
+    }
+
     /// The text in `field`.
     pub(crate) fn text(&self, field: &str) -> Result<String> {
+        self.text_of(&[field])
+    }
+
+    /// The text in the first of some fields that the row has.
+    pub(crate) fn text_of(&self, names: &[&str]) -> Result<String> {
+        let field = self.first_of(names).unwrap_or(names[0]);
         match self.cell(field) {
             Some(Cell::Text(text)) => Ok(text),
             found => Err(self.wrong(field, found.as_ref(), "a text", "\"…\"")),
         }
     }
 
-    /// The words in `field`: a list of texts, or a text cut at spaces; joined by single spaces.
-    pub(crate) fn words(&self, field: &str) -> Result<String> {
+    /// The words in the first of some fields that the row has: a list of texts, or a text cut at spaces; joined by
+    /// single spaces.
+    pub(crate) fn words_of(&self, names: &[&str]) -> Result<String> {
+        let field = self.first_of(names).unwrap_or(names[0]);
         let is_word = |item: &Cell| matches!(item, Cell::Text(text) if text.split_whitespace().count() == 1);
         match self.cell(field) {
             Some(Cell::Text(text)) => Ok(text),
@@ -137,16 +159,23 @@ impl Row {
     }
 
     fn wrong(&self, field: &str, found: Option<&Cell>, expected: &str, example: &str) -> Error {
+        let (fields, on_each_line) = (self.fields(), format!("{{\"{field}\": {example}}} on each line"));
+        if !fields.contains(&field) && !fields.is_empty() {
+            let what = format!(
+                "field `{field}` is not there, expected {expected} in it: found `{}`",
+                fields.join("`, `")
+            );
+            let remedy = format!("`--columns ROLE=FIELD` to name another, or {on_each_line}");
+            return Problem::at(self.place.clone(), what).try_this(remedy).into();
+        }
         let found = found.map_or_else(|| "nothing".into(), Cell::describe);
         let what = format!("field `{field}` holds {found}, expected {expected}");
-        Problem::at(self.place.clone(), what)
-            .try_this(format!("{{\"{field}\": {example}}} on each line"))
-            .into()
+        Problem::at(self.place.clone(), what).try_this(on_each_line).into()
     }
 
-    /// The text in `field`, or nothing.
-    pub(crate) fn text_or_empty(&self, field: &str) -> String {
-        self.text(field).unwrap_or_default()
+    /// The text in the first of some fields that the row has, or nothing.
+    pub(crate) fn text_or_empty(&self, names: &[&str]) -> String {
+        self.text_of(names).unwrap_or_default()
     }
 }
 

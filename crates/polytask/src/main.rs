@@ -4,8 +4,10 @@
 //! 0 done, 1 ran but a stated bar was missed, 2 could not run.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod columns;
 mod help;
 mod lines;
+mod models;
 mod npy;
 mod output;
 mod progress;

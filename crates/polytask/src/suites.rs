@@ -63,7 +63,7 @@ pub(crate) fn of_trained(source: &Path, suite: Option<&Path>) -> anyhow::Result<
 }
 
 /// Whether a folder holds a model of ours.
-fn is_model(folder: &Path) -> bool {
+pub(crate) fn is_model(folder: &Path) -> bool {
     folder.join("polytask.json").is_file()
 }
 

@@ -61,6 +61,11 @@ impl KindInfo {
     pub fn reads_images(&self) -> bool {
         self.inputs.contains(&"image")
     }
+
+    /// Usual names of the column of a role, beside the role's own.
+    pub fn synonyms_of(&self, role: &str) -> &'static [&'static str] {
+        self.synonyms.iter().find(|(of, _)| *of == role).map_or(&[], |(_, names)| names)
+    }
 }
 
 /// How a target cell is read, and what a target is.

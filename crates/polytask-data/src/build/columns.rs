@@ -88,15 +88,10 @@ pub(super) fn first_of(names: &[&str], found: &Found<'_>) -> Option<String> {
     names.iter().find(|name| found.has(name)).map(|name| (*name).to_owned())
 }
 
-fn synonyms(task: &TaskSpec, role: &str) -> &'static [&'static str] {
-    let all = task.kind.synonyms.iter();
-    all.clone().find(|(of, _)| *of == role).map_or(&[], |(_, names)| names)
-}
-
 /// The column the suite names for a role, under the role's name or (source) under a synonym of it.
 fn given<'a>(source: &'a SourceSpec, task: &'a TaskSpec, role: &str) -> Option<&'a String> {
     let own = task.columns.get(role).or_else(|| source.columns.get(role));
-    own.or_else(|| synonyms(task, role).iter().find_map(|name| source.columns.get(*name)))
+    own.or_else(|| task.kind.synonyms_of(role).iter().find_map(|name| source.columns.get(*name)))
 }
 
 fn role_column(
@@ -109,7 +104,7 @@ fn role_column(
         return named(name, role, task, found);
     }
     let mut names = vec![role];
-    names.extend(synonyms(task, role));
+    names.extend(task.kind.synonyms_of(role));
     if role == "query" {
         // The column of BEIR's queries.jsonl.
         names.push("text");
@@ -127,7 +122,7 @@ fn optional(source: &SourceSpec, task: &TaskSpec, role: &str, found: &Found<'_>)
     if task.kind.target_type != TargetType::Passages {
         return None;
     }
-    let names = [&[role][..], synonyms(task, role)].concat();
+    let names = [&[role][..], task.kind.synonyms_of(role)].concat();
     given(source, task, role).cloned().or_else(|| first_of(&names, found))
 }
 

@@ -6,15 +6,59 @@ use super::estimate::{is_above, is_below};
 use super::{Advice, Conflict, Culprit, Grouping, Harm, TaskFinding};
 use crate::words::{self, number, signed, signed_range};
 
+/// The kind of the advice to measure more.
+const MEASURE: &str = "measure";
+
 /// Fills the advice and the verdict.
-pub(super) fn give(conflict: &mut Conflict) {
-    let mut advice = vec![grouping(conflict)];
-    advice.extend(conflict.tasks.iter().filter(|task| task.is_noise).map(leave_out));
-    advice.extend(down_weights(conflict));
-    advice.extend(conflict.harms.iter().filter_map(|harm| own_capacity(conflict, harm)));
-    let harms: Vec<String> = conflict.harms.iter().map(in_short).collect();
-    conflict.verdict = harms.into_iter().chain([advice[0].text.clone()]).collect::<Vec<_>>().join("; ");
+///
+/// Advice comes in the order in which it has to be true for the next to mean anything: enough measurements, labels that
+/// teach something, a division of the tasks, weights within a model. None contradicts another: tasks whose labels are
+/// to be checked are in no later advice, tasks that are kept together are not told to be trained apart, and on few
+/// measurements (`is_thin`) nothing is made of who did what to whom.
+pub(super) fn give(conflict: &mut Conflict, is_thin: bool) {
+    let mut advice = Vec::new();
+    advice.extend(is_thin.then(|| measure(conflict)));
+    advice.extend(conflict.tasks.iter().filter(|task| task.is_suspect()).map(check_labels));
+    let first = advice.len();
+    if !is_thin {
+        advice.push(grouping(conflict));
+        advice.extend(down_weights(conflict));
+        advice.extend(conflict.harms.iter().filter_map(|harm| own_capacity(conflict, harm)));
+    }
+    conflict.verdict = verdict(conflict, is_thin, advice.get(first));
     conflict.advice = advice;
+}
+
+/// What matters most, in one line: too few measurements, tasks to check, harms, the grouping.
+fn verdict(conflict: &Conflict, is_thin: bool, grouping: Option<&Advice>) -> String {
+    let left_out: Vec<&str> = conflict.left_out.iter().map(String::as_str).collect();
+    let check = format!("check the labels of {} first", listed(&left_out));
+    let mut said = Vec::new();
+    said.extend(is_thin.then(|| format!("rests on {}: no advice on grouping", few(conflict))));
+    said.extend((!left_out.is_empty()).then_some(check));
+    said.extend(conflict.harms.iter().map(if is_thin { loss_alone } else { in_short }));
+    said.extend(grouping.map(|advice| advice.text.clone()));
+    said.join("; ")
+}
+
+/// `few measurements (3)`.
+fn few(conflict: &Conflict) -> String {
+    format!("few measurements ({})", conflict.diagnosis.measurements.len())
+}
+
+/// A loss without a word on who is to blame.
+pub(super) fn loss_alone(harm: &Harm) -> String {
+    format!("{} loses by sharing ({})", harm.task, plus_minus(&harm.delta))
+}
+
+fn measure(conflict: &Conflict) -> Advice {
+    let text = format!(
+        "this rests on {}: who hurts whom, and a grouping, cannot be told; train longer (`--steps`) or measure more often \
+         (`--every`)",
+        few(conflict)
+    );
+    let tasks = conflict.tasks.iter().map(|task| task.task.clone()).collect();
+    Advice { kind: MEASURE.into(), tasks, text }
 }
 
 impl Conflict {
@@ -83,17 +127,61 @@ pub(crate) fn with_range(interval: Option<&Interval>) -> String {
     interval.map_or_else(|| "–".into(), |x| format!("{} {}", signed(x.value, 1), signed_range(*x)))
 }
 
+/// Whether a grouping has a task in a model of its own, which is what it is compared with.
+pub(crate) fn is_alone(grouping: &Grouping, task: &str) -> bool {
+    grouping.groups.iter().any(|group| group.len() == 1 && group[0] == task)
+}
+
+impl Grouping {
+    /// Whether every task has a model of its own, so that there is nothing to predict or to train.
+    pub(crate) fn is_all_alone(&self) -> bool {
+        !self.groups.is_empty() && self.groups.iter().all(|group| group.len() == 1)
+    }
+
+    /// Why Δm is zero without an interval: by definition, or since all that was measured is put down to tasks of other
+    /// groups (what rounds to zero at both ends is no range either).
+    pub(crate) fn why_zero(&self) -> Option<&'static str> {
+        let rounds_to_zero = |x: Interval| x.low.abs() < 0.05 && x.high.abs() < 0.05;
+        if self.is_all_alone() {
+            return Some("by definition: every task alone");
+        }
+        self.delta_m.is_some_and(rounds_to_zero).then_some("no effect within a group was seen")
+    }
+}
+
+/// The predicted Δm of a grouping with its unit's sign, or why it is zero.
+pub(crate) fn predicted(grouping: &Grouping, sign: &str) -> String {
+    match (grouping.why_zero(), grouping.delta_m) {
+        (Some(why), _) => format!("0 ({why})"),
+        (None, Some(found)) => format!("{} {sign}", with_range(Some(&found))),
+        (None, None) => "–".into(),
+    }
+}
+
+impl Conflict {
+    /// Whether too few measurements were made to say who did what to whom.
+    pub(crate) fn is_thin(&self) -> bool {
+        self.advice.iter().any(|advice| advice.kind == MEASURE)
+    }
+
+    /// The unit of Δm as it is printed.
+    pub(crate) fn sign(&self) -> &'static str {
+        if self.unit == "points" { "points" } else { "%" }
+    }
+}
+
 fn grouping(conflict: &Conflict) -> Advice {
     let suggestion = conflict.suggestion();
     let tasks: Vec<String> = suggestion.groups.concat();
-    let predicted = with_range(suggestion.delta_m.as_ref());
     let (kind, text) = match suggestion.groups.len() {
-        0 => ("together", "no task learns anything: nothing to group".into()),
-        1 => ("together", together(conflict, &predicted)),
+        0 => ("together", "no task is left to group".into()),
+        1 if tasks.len() == 1 => ("together", format!("only {} is left: nothing to group", tasks[0])),
+        1 => ("together", together(conflict, &predicted(suggestion, conflict.sign()))),
         _ => {
+            let (sign, groups) = (conflict.sign(), braces(&suggestion.groups));
+            let predicted = predicted(suggestion, sign);
             let against = with_range(conflict.together.as_ref());
-            let groups = braces(&suggestion.groups);
-            ("split", format!("split {groups}; predicted Δm {predicted} % (all in one model {against} %)"))
+            ("split", format!("split {groups}; predicted Δm {predicted} (all in one model {against} {sign})"))
         }
     };
     Advice { kind: kind.into(), tasks, text }
@@ -105,15 +193,18 @@ fn together(conflict: &Conflict, predicted: &str) -> String {
         _ => format!("{{{}}}", conflict.suggestion().groups[0].join(", ")),
     };
     // A budget of one model leaves no choice, whatever hurts.
+    let is_left_out = |culprit: &Culprit| conflict.left_out.contains(&culprit.task);
+    let by_left_out = |harm: &Harm| !harm.by.is_empty() && harm.by.iter().all(is_left_out);
     let reason = match conflict.budgets.len() {
         _ if conflict.harms.is_empty() => "nothing hurts clearly",
+        _ if conflict.harms.iter().all(by_left_out) => "those that hurt are left out",
         1 => "one model is all there may be",
         _ => "no split is predicted to help clearly",
     };
-    format!("{reason}: train {tasks} together; predicted Δm {predicted} %")
+    format!("{reason}: train {tasks} together; predicted Δm {predicted}")
 }
 
-fn leave_out(task: &TaskFinding) -> Advice {
+fn check_labels(task: &TaskFinding) -> Advice {
     let score = |score: &Option<Interval>| {
         score.map_or_else(
             || "–".into(),
@@ -123,21 +214,28 @@ fn leave_out(task: &TaskFinding) -> Advice {
             },
         )
     };
-    let text = format!(
-        "leave out {} or check its labels: it learns nothing, alone ({} {}) or jointly ({})",
-        task.task,
-        task.metric,
-        score(&task.single),
-        score(&task.joint)
-    );
-    Advice { kind: "leave-out".into(), tasks: vec![task.task.clone()], text }
+    let (name, alone, joint) = (&task.task, score(&task.single), score(&task.joint));
+    let text = if task.is_below_chance {
+        format!(
+            "check the labels of {name} first: alone it scores below chance ({} {alone}; jointly {joint}), as where scores \
+             are reversed or its test is labelled other than its train; leave it out until then",
+            task.metric
+        )
+    } else {
+        format!(
+            "check the labels of {name} first: it learns nothing, alone ({} {alone}) or jointly ({joint}); leave it out \
+             until then",
+            task.metric
+        )
+    };
+    Advice { kind: "check-labels".into(), tasks: vec![name.clone()], text }
 }
 
 /// Tasks that hurt another of their suggested model and have nothing to lose themselves.
 fn down_weights(conflict: &Conflict) -> Vec<Advice> {
     let can_afford = |name: &str| {
         let task = conflict.tasks.iter().find(|task| task.task == name);
-        task.is_some_and(|task| !is_below(task.delta.as_ref()))
+        task.is_some_and(|task| !task.is_suspect() && !is_below(task.delta.as_ref()))
     };
     let hurts = |name: &str| -> Vec<(&Harm, &Culprit)> {
         let culprits = |harm| move |culprit| (harm, culprit);
@@ -186,8 +284,8 @@ fn own_capacity(conflict: &Conflict, harm: &Harm) -> Option<Advice> {
         ),
     };
     let text = format!(
-        "give {} weights of its own: it loses {} by sharing, {cause}; train it apart, or protect what tasks share \
-         by a longer `model.freeze`",
+        "give {} weights of its own in the model it shares: it loses {} by sharing, {cause}; `model.sharing` gives each \
+         task its own part, a longer `model.freeze` protects what all share",
         harm.task,
         plus_minus(&harm.delta)
     );

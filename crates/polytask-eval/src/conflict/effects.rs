@@ -27,13 +27,13 @@ pub(super) type Square<T> = Vec<Vec<T>>;
 /// What is known of a joint training.
 #[derive(Debug, Clone)]
 pub(super) struct Evidence {
-    /// Each task's change against its single-task model in percent, positive = better; `None` where it has none.
+    /// Each task's change against its single-task model in percent or points, positive = better; `None` where it has none.
     pub(super) relative: Vec<Option<Interval>>,
     /// `[i][j]`: mean affinity of a step on i to task j.
     pub(super) affinity: Square<Option<Interval>>,
 }
 
-/// Effects of tasks on tasks in percent, `[i][j]`: what i did to j.
+/// Effects of tasks on tasks in the unit of the changes, `[i][j]`: what i did to j.
 #[derive(Debug, Clone)]
 pub(super) struct Effects {
     /// By the estimates themselves.
@@ -56,7 +56,7 @@ impl Effects {
         }
     }
 
-    /// The predicted change of a task in a group, in percent.
+    /// The predicted change of a task in a group.
     pub(super) fn of_task(&self, task: usize, group: &[usize]) -> Option<Interval> {
         let change = |effects: &Square<f64>| group.iter().map(|&i| effects[i][task]).sum::<f64>();
         self.scored[task].then(|| of_draws(change(&self.central), self.draws.iter().map(change).collect()))

@@ -7,12 +7,16 @@ use super::estimate::{self, is_below};
 use super::grouping::{self, EXACT, Worth};
 use super::{
     CONFLICT_VERSION, Change, Conflict, Culprit, Grouping, Harm, Table, TaskFinding, Verified, advice,
-    relative,
+    change, is_near_zero, relative,
 };
 use crate::interval::of_mean;
+use crate::words;
 
 /// Metrics that are zero for predictions that know nothing.
 const ZERO_AT_CHANCE: &[&str] = &["mcc", "pearson", "r2", "spearman"];
+
+/// Fewer measurements than this say little of who did what to whom.
+const ENOUGH: usize = 5;
 
 /// What was measured, by index of the task.
 pub(super) struct Findings<'a> {
@@ -23,6 +27,10 @@ pub(super) struct Findings<'a> {
     affinity: Table<Interval>,
     relative_affinity: Table<Interval>,
     effects: Effects,
+    /// Tasks whose single-task score makes Δm one of points; none: it is in percent.
+    near_zero: Vec<usize>,
+    /// Tasks that have a change.
+    changed: Vec<bool>,
 }
 
 impl<'a> Findings<'a> {
@@ -33,17 +41,30 @@ impl<'a> Findings<'a> {
             names.map(|(i, task)| finding(task, scores(task), i, diagnosis)).collect();
         let affinity = means(diagnosis, |m| m.affinity.clone());
         let relative_affinity = means(diagnosis, |m| relative_affinity(&m.affinity));
-        let relative = tasks.iter().map(|task| task.relative).collect();
+        let sound: Vec<Option<&TaskReport>> =
+            tasks.iter().map(|task| scores(&task.task).filter(|_| !task.is_suspect())).collect();
+        let near_zero: Vec<usize> =
+            (0..tasks.len()).filter(|&i| sound[i].is_some_and(is_near_zero)).collect();
+        let relative: Vec<Option<Interval>> = sound
+            .iter()
+            .map(|report| report.and_then(|report| change(report, !near_zero.is_empty())))
+            .collect();
+        let changed = relative.iter().map(Option::is_some).collect();
         let effects =
             Effects::new(&Evidence { relative, affinity: relative_affinity.clone() }, report.lineage.seed);
         let cosine = means(diagnosis, |m| m.cosine.clone());
-        Self { report, diagnosis, tasks, cosine, affinity, relative_affinity, effects }
+        Self { report, diagnosis, tasks, cosine, affinity, relative_affinity, effects, near_zero, changed }
+    }
+
+    /// Whether there are too few measurements to divide the tasks on their ground.
+    fn is_thin(&self) -> bool {
+        self.diagnosis.measurements.len() < ENOUGH
     }
 
     pub(super) fn conflict(self, models: Option<usize>) -> Conflict {
-        let (kept, noise): (Vec<usize>, Vec<usize>) =
-            (0..self.tasks.len()).partition(|&i| !self.tasks[i].is_noise);
-        let limit = models.unwrap_or(kept.len());
+        let (kept, suspect): (Vec<usize>, Vec<usize>) =
+            (0..self.tasks.len()).partition(|&i| !self.tasks[i].is_suspect());
+        let limit = if self.is_thin() { 1 } else { models.unwrap_or(kept.len()) };
         let budgets = grouping::best(&kept, limit, |group| self.worth(group));
         let suggested = self.fewest(&budgets);
         let all: Vec<usize> = (0..self.tasks.len()).collect();
@@ -54,8 +75,9 @@ impl<'a> Findings<'a> {
             together: self.effects.delta_m(&[all]),
             budgets: budgets.iter().map(|groups| self.grouping(groups)).collect(),
             suggested,
-            left_out: noise.iter().map(|&i| self.tasks[i].task.clone()).collect(),
+            left_out: suspect.iter().map(|&i| self.tasks[i].task.clone()).collect(),
             conflicting: conflicting(self.diagnosis),
+            unit: if self.near_zero.is_empty() { "percent" } else { "points" }.into(),
             effect: self.effect(),
             weighting: self.report.weighting.clone(),
             steps: self.report.steps,
@@ -68,7 +90,8 @@ impl<'a> Findings<'a> {
             tasks: self.tasks,
             ..Conflict::default()
         };
-        advice::give(&mut conflict);
+        let is_thin = conflict.diagnosis.measurements.len() < ENOUGH;
+        advice::give(&mut conflict, is_thin);
         conflict
     }
 
@@ -111,13 +134,15 @@ impl<'a> Findings<'a> {
     /// Effects of tasks on tasks that have a change.
     fn effect(&self) -> Table<f64> {
         let central: &Square<f64> = &self.effects.central;
-        let cell = |i: usize, j: usize| (i != j && self.tasks[j].relative.is_some()).then_some(central[i][j]);
+        let cell = |i: usize, j: usize| (i != j && self.changed[j]).then_some(central[i][j]);
         let n = self.tasks.len();
         (0..n).map(|i| (0..n).map(|j| cell(i, j)).collect()).collect()
     }
 
     fn harms(&self) -> Vec<Harm> {
-        let lost = (0..self.tasks.len()).filter(|&j| is_below(self.tasks[j].delta.as_ref()));
+        // What a task scores that learns nothing, or the opposite, tells of no loss.
+        let sound = (0..self.tasks.len()).filter(|&j| !self.tasks[j].is_suspect());
+        let lost = sound.filter(|&j| is_below(self.tasks[j].delta.as_ref()));
         let harm = |j: usize| {
             Some(Harm { task: self.tasks[j].task.clone(), delta: self.tasks[j].delta?, by: self.culprits(j) })
         };
@@ -148,19 +173,33 @@ impl<'a> Findings<'a> {
                 "groupings of {kept} tasks are found greedily; up to {EXACT} the search is exact"
             ));
         }
-        let n = self.diagnosis.measurements.len();
-        if n < 5 {
-            notes.push(format!(
-                "{n} measurements are few; more steps or a smaller `--every` narrow the intervals"
-            ));
+        for (task, _) in
+            self.tasks.iter().zip(&self.changed).filter(|(task, known)| !**known && !task.is_suspect())
+        {
+            notes.push(format!("task `{}` has no change to compare and does not enter Δm", task.task));
         }
-        for task in self.tasks.iter().filter(|task| task.relative.is_none() && !task.is_noise) {
-            notes.push(format!("task `{}` has no relative change and does not enter Δm", task.task));
-        }
+        notes.extend(self.why_points());
         notes.extend(self.never_met());
         notes.push("intervals of scores are over test examples of one seed, not over seeds".into());
         notes.extend(self.report.notes.iter().cloned());
         notes
+    }
+
+    /// Why Δm is in points.
+    fn why_points(&self) -> Option<String> {
+        let of = |&i: &usize| {
+            let task = &self.tasks[i];
+            let score = task.single.map_or(f64::NAN, |single| single.value);
+            format!("{} ({} {})", task.task, task.metric, words::value(&task.metric, score))
+        };
+        let tasks: Vec<String> = self.near_zero.iter().map(of).collect();
+        (!tasks.is_empty()).then(|| {
+            format!(
+                "Δm is in points (RMSE and MAE: percent): the single-task score of {} is near zero, and percent of it \
+                 would say nothing",
+                tasks.join(", ")
+            )
+        })
     }
 
     /// Pairs of tasks without a common measurement.
@@ -189,17 +228,29 @@ fn finding(task: &str, scores: Option<&TaskReport>, i: usize, diagnosis: &Diagno
         sharpness: of_mean(diagnosis.measurements.iter().filter_map(|m| m.sharpness[i])),
         relative_sharpness: of_mean(diagnosis.measurements.iter().filter_map(share)),
         is_noise: scores.is_some_and(is_noise),
+        is_below_chance: scores.is_some_and(is_below_chance),
     }
 }
 
 /// Whether neither model can be told from chance, as far as a metric says: one that is zero there.
 fn is_noise(report: &TaskReport) -> bool {
     let at_chance = |scores: &[Score]| {
-        let told = scores.iter().find(|score| ZERO_AT_CHANCE.contains(&score.metric.as_str()));
         // Clearly below chance is no noise: something is learned there, if only the opposite.
-        told.is_some_and(|score| !(score.interval.low > 0.0 || score.interval.high < 0.0))
+        above_chance(scores).is_some_and(|x| !(x.low > 0.0 || x.high < 0.0))
     };
     at_chance(&report.single) && at_chance(&report.joint)
+}
+
+/// Whether a task's own model does clearly worse than one that knows nothing: its scores are reversed, or its test
+/// is labelled other than its train. Nothing that is made of its scores can be trusted.
+fn is_below_chance(report: &TaskReport) -> bool {
+    is_below(above_chance(&report.single).as_ref())
+}
+
+/// The score on a metric that is zero at chance.
+fn above_chance(scores: &[Score]) -> Option<Interval> {
+    let told = scores.iter().find(|score| ZERO_AT_CHANCE.contains(&score.metric.as_str()));
+    told.map(|score| score.interval)
 }
 
 /// Each cell's mean over the measurements.
@@ -240,7 +291,9 @@ pub(super) fn verified(conflict: &Conflict, reports: &[TaskReport]) -> Verified 
     let still = Interval { value: 0.0, low: 0.0, high: 0.0 };
     let measured = |(task, predicted): &Change| {
         let report = reports.iter().find(|report| report.task == *task);
-        let change = if is_alone(task) { Some(still) } else { report.and_then(relative) };
+        let in_points = conflict.unit == "points";
+        let change =
+            if is_alone(task) { Some(still) } else { report.and_then(|report| change(report, in_points)) };
         // Only tasks that entered the prediction enter the measurement.
         (task.clone(), predicted.and(change))
     };

@@ -14,17 +14,20 @@ use polytask_core::report::{Diagnosis, Interval, RunReport, TaskReport};
 use polytask_core::{Problem, Result};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use advice::{affinity, braces, percent, with_range};
+pub(crate) use advice::{affinity, braces, is_alone, percent, predicted, with_range};
 pub use grouping::EXACT;
 pub use text::text;
 
 /// Version of `conflict.json`; raised when a field changes its meaning.
-pub const CONFLICT_VERSION: u32 = 1;
+pub const CONFLICT_VERSION: u32 = 2;
+
+/// Single-task scores closer to zero than this make Δm one of points: percent of next to nothing says nothing.
+const NEAR_ZERO: f64 = 0.1;
 
 /// A table of tasks by tasks, rows act on columns.
 pub type Table<T> = Vec<Vec<Option<T>>>;
 
-/// A task's name and its change in percent, where it has one.
+/// A task's name and its change in the unit of Δm, where it has one.
 pub type Change = (String, Option<Interval>);
 
 /// What a conflict run found.
@@ -49,17 +52,19 @@ pub struct Conflict {
     /// `[i][j]`: the same, each measurement in units of the largest effect that any step, its own included, had on
     /// task j: 1 helps like its own step, −1 undoes it. What findings and groupings rest on.
     pub relative_affinity: Table<Interval>,
-    /// `[i][j]`: percent of task j's score that the joint training's change of j puts down to task i.
+    /// `percent` of the single-task scores, or `points` where one of these is near zero: of Δm, effects and groupings.
+    pub unit: String,
+    /// `[i][j]`: what the joint training's change of task j puts down to task i, in that unit.
     pub effect: Table<f64>,
     /// Tasks that lost clearly, with those whose steps raised their loss clearly.
     pub harms: Vec<Harm>,
-    /// Δm of all tasks in one model, in percent.
+    /// Δm of all tasks in one model.
     pub together: Option<Interval>,
     /// The best grouping for at most 1, 2, … models.
     pub budgets: Vec<Grouping>,
     /// Which of `budgets` is suggested, from 0.
     pub suggested: usize,
-    /// Tasks that no grouping holds: they learn nothing.
+    /// Tasks that no grouping holds: they learn nothing, or score below chance alone.
     pub left_out: Vec<String>,
     /// What training the suggestion gave.
     pub verified: Option<Verified>,
@@ -96,6 +101,15 @@ pub struct TaskFinding {
     pub relative_sharpness: Option<Interval>,
     /// Neither alone nor jointly to be told from chance.
     pub is_noise: bool,
+    /// Clearly below chance alone.
+    pub is_below_chance: bool,
+}
+
+impl TaskFinding {
+    /// Whether its labels are to be checked before anything is made of its scores.
+    fn is_suspect(&self) -> bool {
+        self.is_noise || self.is_below_chance
+    }
 }
 
 /// A task that lost in joint training, and who is to blame.
@@ -118,7 +132,7 @@ pub struct Culprit {
     pub affinity: Interval,
     /// Mean cosine of their gradients.
     pub cosine: Option<f64>,
-    /// Percent of the task's score put down to it.
+    /// Change of the task put down to it, in the unit of Δm.
     pub effect: f64,
 }
 
@@ -127,9 +141,9 @@ pub struct Culprit {
 pub struct Grouping {
     /// Names of the tasks of each model.
     pub groups: Vec<Vec<String>>,
-    /// Predicted Δm in percent.
+    /// Predicted Δm; zero by definition where every task is alone.
     pub delta_m: Option<Interval>,
-    /// Predicted change of each task in percent, by name.
+    /// Predicted change of each task, by name; zero by definition for one alone.
     pub tasks: Vec<Change>,
     /// Sum over the tasks of the mean relative affinity of their companions.
     pub affinity: f64,
@@ -138,7 +152,7 @@ pub struct Grouping {
 /// A piece of advice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Advice {
-    /// `together`, `split`, `leave-out`, `down-weight` or `own-capacity`.
+    /// `measure`, `check-labels`, `together`, `split`, `down-weight` or `own-capacity`.
     pub kind: String,
     /// The tasks it is about.
     pub tasks: Vec<String>,
@@ -153,7 +167,7 @@ pub struct Verified {
     pub predicted: Option<Interval>,
     /// Measured Δm.
     pub measured: Option<Interval>,
-    /// Measured change of each task in percent, by name.
+    /// Measured change of each task, by name.
     pub tasks: Vec<Change>,
     /// Whether the two intervals overlap.
     pub agrees: Option<bool>,
@@ -188,6 +202,21 @@ fn relative(task: &TaskReport) -> Option<Interval> {
     let change = Interval { value: delta.value * factor, low: delta.low * factor, high: delta.high * factor };
     let is_finite = [change.value, change.low, change.high].iter().all(|x| x.is_finite());
     (is_away_from_zero && is_finite).then_some(change)
+}
+
+/// Whether a task's single-task score is so near zero that percent of it says nothing.
+fn is_near_zero(task: &TaskReport) -> bool {
+    task.single.first().is_some_and(|single| {
+        let Interval { value, low, high } = single.interval;
+        let is_known = value.is_finite() && !crate::words::in_target_unit(&single.metric);
+        is_known && (value.abs() < NEAR_ZERO || low <= 0.0 && high >= 0.0)
+    })
+}
+
+/// A task's change in the unit of Δm: percent, or points (percent still for RMSE and MAE, which have no points).
+fn change(task: &TaskReport, in_points: bool) -> Option<Interval> {
+    let is_finite = |x: &Interval| [x.value, x.low, x.high].iter().all(|x| x.is_finite());
+    if in_points { task.delta.filter(is_finite) } else { relative(task) }
 }
 
 #[cfg(test)]
@@ -246,24 +275,166 @@ mod tests {
         );
     }
 
+    /// The sample with other scores of the task `sts`, alone and jointly.
+    fn with_sts(low: f64, high: f64) -> RunReport {
+        let mut report = report();
+        let interval = Interval { value: f64::midpoint(low, high), low, high };
+        let sts = &mut report.tasks[0];
+        (sts.joint[0].interval, sts.single[0].interval) = (interval, interval);
+        report
+    }
+
+    /// The sample with only its first measurements.
+    fn measured(mut report: RunReport, n: usize) -> RunReport {
+        report.diagnosis.as_mut().unwrap().measurements.truncate(n);
+        report
+    }
+
+    /// In which order kinds of advice come.
+    const ORDER: [&str; 6] = ["measure", "check-labels", "together", "split", "down-weight", "own-capacity"];
+
+    /// Advice stands in order, and none of it contradicts another.
+    fn is_sound(found: &Conflict) {
+        let place = |advice: &Advice| ORDER.iter().position(|kind| *kind == advice.kind).unwrap();
+        assert!(found.advice.is_sorted_by_key(place), "{:?}", found.advice);
+        let of = |kind: &str| kinds(found, kind);
+        for suspect in of("check-labels").concat() {
+            for kind in &ORDER[2..] {
+                assert!(!of(kind).concat().contains(&suspect), "{suspect}: {:?}", found.advice);
+            }
+            assert!(found.left_out.contains(&suspect));
+        }
+        assert!(of("together").len() + of("split").len() <= 1);
+        let weighted: Vec<String> = of("down-weight").into_iter().map(|tasks| tasks[0].clone()).collect();
+        for own in of("own-capacity").concat() {
+            assert!(!weighted.contains(&own), "{:?}", found.advice);
+        }
+        if !of("measure").is_empty() {
+            assert!(ORDER[2..].iter().all(|kind| of(kind).is_empty()), "{:?}", found.advice);
+            assert!(
+                !found.verdict.contains(" hurts ") && !found.verdict.contains("split"),
+                "{}",
+                found.verdict
+            );
+        }
+        for advice in &found.advice {
+            assert!(!advice.text.contains("apart"), "{}", advice.text);
+            assert!(!advice.text.contains("[0.0, 0.0]"), "{}", advice.text);
+        }
+    }
+
     #[test]
-    fn a_task_at_chance_is_noise_and_one_below_chance_is_not() {
-        let with_sts = |low: f64, high: f64| {
-            let mut report = report();
-            let interval = Interval { value: f64::midpoint(low, high), low, high };
-            let sts = &mut report.tasks[0];
-            (sts.joint[0].interval, sts.single[0].interval) = (interval, interval);
-            conflict(&report, None).unwrap()
-        };
-        let noise = with_sts(-0.03, 0.05);
-        assert_eq!(
-            (noise.left_out.as_slice(), kinds(&noise, "leave-out").len()),
-            (&["sts".to_string()][..], 1)
-        );
-        assert!(
-            noise.tasks[0].relative.is_none() && !noise.budgets[0].groups.concat().contains(&"sts".into())
-        );
-        assert!(with_sts(-0.5, -0.3).left_out.is_empty() && with_sts(0.3, 0.5).left_out.is_empty());
+    fn labels_that_teach_nothing_or_the_opposite_are_said_before_anything_else() {
+        for (low, high, words) in [(-0.03, 0.05, "it learns nothing"), (-0.5, -0.3, "below chance")] {
+            let found = conflict(&with_sts(low, high), None).unwrap();
+            assert_eq!(
+                (found.left_out.as_slice(), &*found.advice[0].kind),
+                (&["sts".into()][..], "check-labels")
+            );
+            assert!(found.advice[0].text.starts_with("check the labels of sts first"), "{:?}", found.advice);
+            assert!(found.advice[0].text.contains(words), "{}", found.advice[0].text);
+            assert!(found.verdict.starts_with("check the labels of sts first; search hurts intent"));
+            assert!(!found.budgets[0].groups.concat().contains(&"sts".into()));
+            assert_eq!(found.unit, "percent", "a task that is left out is no baseline");
+            is_sound(&found);
+        }
+        let learned = conflict(&with_sts(0.3, 0.5), None).unwrap();
+        assert!(learned.left_out.is_empty() && kinds(&learned, "check-labels").is_empty());
+    }
+
+    #[test]
+    fn few_measurements_are_said_first_and_nothing_is_made_of_them() {
+        for n in [1, 2, 4] {
+            let found = conflict(&measured(report(), n), None).unwrap();
+            assert_eq!((&*found.advice[0].kind, found.advice.len()), ("measure", 1));
+            let start = format!("rests on few measurements ({n})");
+            assert!(found.verdict.starts_with(&start), "{}", found.verdict);
+            assert!(found.verdict.contains("intent loses by sharing (−2.1 ± 0.7)"), "{}", found.verdict);
+            assert_eq!((found.budgets.len(), found.suggested), (1, 0));
+            let shown = [text(&found, 200), crate::html::render_conflict(&found).unwrap()];
+            assert!(
+                shown
+                    .iter()
+                    .all(|shown| shown.contains("too few measurements") && !shown.contains("search hurts"))
+            );
+            is_sound(&found);
+            let both = conflict(&measured(with_sts(-0.03, 0.05), n), None).unwrap();
+            let order: Vec<&str> = both.advice.iter().map(|advice| &*advice.kind).collect();
+            assert_eq!(order, ["measure", "check-labels"]);
+            is_sound(&both);
+        }
+        assert!(kinds(&conflict(&measured(report(), 5), None).unwrap(), "measure").is_empty());
+    }
+
+    #[test]
+    fn advice_on_any_findings_is_in_order_and_without_contradiction() {
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..300 {
+            let rng = &mut polytask_core::Rng::new(seed, polytask_core::Purpose::Bench, &[9]);
+            let n = 2 + rng.below(23);
+            let mut report = measured(report(), n);
+            let bias: Vec<f64> = (0..36).map(|_| 0.6 * rng.normal()).collect();
+            for m in &mut report.diagnosis.as_mut().unwrap().measurements {
+                for (cell, bias) in m.affinity.iter_mut().flatten().zip(&bias) {
+                    *cell = Some(bias + 0.1 * rng.normal());
+                }
+            }
+            for task in &mut report.tasks {
+                let about = |value: f64, half: f64| Interval { value, low: value - half, high: value + half };
+                task.delta = Some(about(3.0 * rng.normal(), 1.0));
+                for scores in [&mut task.joint, &mut task.single] {
+                    let value = if rng.uniform() < 0.3 { 0.2 * rng.normal() } else { 0.8 };
+                    scores[0].interval = about(value, 0.1);
+                }
+            }
+            let found = conflict(&report, if seed % 4 == 0 { Some(1) } else { None }).unwrap();
+            is_sound(&found);
+            seen.extend(found.advice.into_iter().map(|advice| advice.kind));
+        }
+        assert_eq!(seen.len(), ORDER.len(), "{seen:?}");
+    }
+
+    #[test]
+    fn a_copy_that_harms_nobody_stays_with_the_others() {
+        let mut copied = report();
+        for task in &mut copied.tasks {
+            task.delta = Some(Interval { value: 0.1, low: -0.4, high: 0.6 });
+        }
+        for m in &mut copied.diagnosis.as_mut().unwrap().measurements {
+            // Task 1 is task 0 once more: its steps do to every task what those of task 0 do.
+            m.affinity[1] = m.affinity[0].clone();
+            m.affinity[0][1] = m.affinity[0][0];
+            m.affinity[1][1] = m.affinity[0][0];
+        }
+        let found = conflict(&copied, None).unwrap();
+        assert_eq!((found.advice.len(), &*found.advice[0].kind), (1, "together"));
+        assert_eq!(found.suggestion().groups.len(), 1);
+        is_sound(&found);
+    }
+
+    #[test]
+    fn percent_of_next_to_nothing_is_points() {
+        for (value, half) in [(0.05, 0.02), (0.02, 0.04), (-0.03, 0.01)] {
+            let mut near = report();
+            let interval = Interval { value, low: value - half, high: value + half };
+            // Accuracy says nothing of chance, so the task is no suspect.
+            near.tasks[1].single[0].interval = interval;
+            let mut found = conflict(&near, None).unwrap();
+            assert_eq!(found.unit, "points");
+            let mean = near.tasks.iter().map(|task| task.delta.unwrap().value).sum::<f64>() / 6.0;
+            assert!((found.together.unwrap().value - mean).abs() < 1e-9, "{:?}", found.together);
+            assert!(
+                found.notes.iter().any(|note| note.contains("Δm is in points") && note.contains("entail"))
+            );
+            verify(&mut found, &near.tasks);
+            let text = text(&found, 400);
+            assert!(text.contains("] points"), "{text}");
+            for line in text.lines().filter(|line| line.contains("Δm") && !line.starts_with("note:")) {
+                assert!(!line.contains('%'), "{line}");
+            }
+            assert!(crate::html::render_conflict(&found).unwrap().contains("in points"));
+        }
+        assert_eq!(conflict(&report(), None).unwrap().unit, "percent");
     }
 
     #[test]
@@ -276,7 +447,13 @@ mod tests {
         found.budgets = vec![Grouping { groups, tasks: alone.collect(), ..Grouping::default() }];
         found.suggested = 0;
         verify(&mut found, &[]);
-        assert_eq!(found.verified.unwrap().measured.unwrap().value, 0.0);
+        assert_eq!(found.verified.as_ref().unwrap().measured.unwrap().value, 0.0);
+        let printed = [text(&found, 200), crate::html::render_conflict(&found).unwrap()];
+        for shown in printed {
+            assert!(shown.contains("0 (by definition: every task alone)"));
+            assert!(!shown.contains("0.0 [0.0, 0.0]"));
+        }
+        assert!(text(&found, 200).contains("verified: nothing to train"));
         found.verified = None;
         let mut whole = conflict(&report(), Some(1)).unwrap();
         verify(&mut whole, &report().tasks);

@@ -2,7 +2,7 @@
 
 use polytask_core::report::Interval;
 
-use super::advice::{braces, evidence, in_short, percent, with_range};
+use super::advice::{braces, evidence, in_short, loss_alone, percent, predicted, with_range};
 use super::{Conflict, TaskFinding};
 use crate::table::{aligned, plain, shortened, wrapped};
 use crate::words::{self, plural, signed, signed_range};
@@ -73,17 +73,20 @@ fn affinities(conflict: &Conflict) -> Vec<Vec<String>> {
 }
 
 fn budgets(conflict: &Conflict) -> Vec<Vec<String>> {
-    let head = ["models", "grouping", "predicted Δm %"].map(String::from).to_vec();
+    let head = ["models", "grouping", "predicted Δm"].map(String::from).to_vec();
     let row = |(k, grouping): (usize, &super::Grouping)| {
         let mark = if k == conflict.suggested { " ←" } else { "" };
         let groups = plain(&braces(&grouping.groups));
-        vec![format!("≤ {}", k + 1), groups, with_range(grouping.delta_m.as_ref()) + mark]
+        vec![format!("≤ {}", k + 1), groups, predicted(grouping, conflict.sign()) + mark]
     };
     std::iter::once(head).chain(conflict.budgets.iter().enumerate().map(row)).collect()
 }
 
 fn harms(conflict: &Conflict) -> Vec<String> {
     let line = |harm: &super::Harm| {
+        if conflict.is_thin() {
+            return format!("evidence: {}: too few measurements to say through whom", loss_alone(harm));
+        }
         let by: Vec<String> = harm.by.iter().map(evidence).collect();
         let by = if by.is_empty() {
             "no single task's steps raise its loss clearly".into()
@@ -97,12 +100,18 @@ fn harms(conflict: &Conflict) -> Vec<String> {
 
 fn verified(conflict: &Conflict) -> Option<String> {
     let verified = conflict.verified.as_ref()?;
+    if conflict.suggestion().is_all_alone() {
+        return Some(
+            "verified: nothing to train, every task is in a model of its own: Δm is 0 by definition".into(),
+        );
+    }
     let agrees = match verified.agrees {
         Some(true) => "the intervals overlap",
         Some(false) => "the intervals do not overlap",
         None => "there is nothing to compare",
     };
+    let sign = conflict.sign();
     let (predicted, measured) =
-        (with_range(verified.predicted.as_ref()), with_range(verified.measured.as_ref()));
-    Some(format!("verified: predicted Δm {predicted} %, measured {measured} %; {agrees}"))
+        (predicted(conflict.suggestion(), sign), with_range(verified.measured.as_ref()));
+    Some(format!("verified: predicted Δm {predicted}, measured {measured} {sign}; {agrees}"))
 }

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::chart::{Chart, chart_in};
 use crate::conflict::{
-    Advice, Change, Conflict, Grouping, TaskFinding, affinity, braces, percent, with_range,
+    Advice, Change, Conflict, Grouping, TaskFinding, affinity, braces, is_alone, percent, predicted,
+    with_range,
 };
 use crate::words::{self, number, plural, signed, signed_range};
 
@@ -23,6 +24,8 @@ pub(super) struct Page<'a> {
     heats: Vec<Heat<'a>>,
     budgets: Vec<BudgetView>,
     verified: Vec<(&'a str, String, String)>,
+    /// What changes are in.
+    unit: &'static str,
     charts: Vec<Chart>,
     notes: &'a [String],
     rho: String,
@@ -87,6 +90,7 @@ impl<'a> Page<'a> {
                 .map(|(k, g)| BudgetView::new(k, g, conflict))
                 .collect(),
             verified: verified(conflict),
+            unit: if conflict.unit == "points" { "points (RMSE and MAE: percent)" } else { "percent" },
             charts: charts(conflict),
             notes: &conflict.notes,
             rho: number(conflict.diagnosis.rho, 2),
@@ -96,7 +100,8 @@ impl<'a> Page<'a> {
 
 fn facts(conflict: &Conflict) -> Vec<(&'static str, String, String)> {
     let delta_m = |interval: Option<&Interval>| {
-        interval.map(|x| (format!("{} %", signed(x.value, 1)), format!("95 % {}", signed_range(*x))))
+        let value = |x: &Interval| format!("{} {}", signed(x.value, 1), conflict.sign());
+        interval.map(|x| (value(x), format!("95 % {}", signed_range(*x))))
     };
     let mut facts = Vec::new();
     let mut fact = |label, pair: Option<(String, String)>| {
@@ -104,8 +109,12 @@ fn facts(conflict: &Conflict) -> Vec<(&'static str, String, String)> {
     };
     fact("Δm, all in one model", delta_m(conflict.together.as_ref()));
     let suggestion = conflict.budgets.get(conflict.suggested);
-    fact("Δm, suggestion, predicted", delta_m(suggestion.and_then(|s| s.delta_m.as_ref())));
-    fact("Δm, suggestion, measured", delta_m(conflict.verified.as_ref().and_then(|v| v.measured.as_ref())));
+    match suggestion.and_then(Grouping::why_zero) {
+        Some(why) => fact("Δm, suggestion, predicted", Some(("0".into(), why.into()))),
+        None => fact("Δm, suggestion, predicted", delta_m(suggestion.and_then(|s| s.delta_m.as_ref()))),
+    }
+    let measured = conflict.verified.as_ref().filter(|_| !suggestion.is_some_and(Grouping::is_all_alone));
+    fact("Δm, suggestion, measured", delta_m(measured.and_then(|v| v.measured.as_ref())));
     let models = suggestion.map(|s| (plural(s.groups.len(), "model"), left_out(conflict)));
     fact("Suggestion", models);
     let n = conflict.diagnosis.measurements.len();
@@ -147,10 +156,10 @@ impl<'a> TaskView<'a> {
             delta: task.delta.map_or_else(|| "–".into(), |delta| signed(delta.value, 1)),
             delta_range: task.delta.map_or_else(String::new, signed_range),
             class,
-            blamed: if harm.is_some() && blamed.is_empty() {
-                "nobody in particular".into()
-            } else {
-                blamed.join(", ")
+            blamed: match harm {
+                Some(_) if conflict.is_thin() => "too few measurements to say".into(),
+                Some(_) if blamed.is_empty() => "nobody in particular".into(),
+                _ => blamed.join(", "),
             },
             sharpness: task.relative_sharpness.as_ref().map_or_else(|| "–".into(), percent),
         }
@@ -162,7 +171,7 @@ impl BudgetView {
         Self {
             models: k + 1,
             groups: braces(&grouping.groups),
-            delta_m: with_range(grouping.delta_m.as_ref()),
+            delta_m: predicted(grouping, conflict.sign()),
             affinity: signed(grouping.affinity, 2),
             is_suggested: k == conflict.suggested,
         }
@@ -177,7 +186,7 @@ fn heats(conflict: &Conflict) -> Vec<Heat<'_>> {
         let rows = names.iter().enumerate().map(|(i, name)| (*name, row(i))).collect();
         Heat { title, lead, corner, low, high, names: names.clone(), rows }
     };
-    let effects = largest(&conflict.effect);
+    let (effects, sign) = (largest(&conflict.effect), conflict.sign());
     let range = |x: Interval| format!("[{}, {}]", signed(x.low, 2), signed(x.high, 2));
     vec![
         heat(
@@ -199,11 +208,11 @@ fn heats(conflict: &Conflict) -> Vec<Heat<'_>> {
         ),
         heat(
             "Change put down to each companion",
-            "Percent of the column's task's single-task score that the joint training cost or gave it, shared out among the \
-             rows' tasks by affinity; a column adds up to the measured change. Predictions are sums of these. A dash: the \
-             column's task has no single-task score to change, or learns nothing.",
+            "What the joint training cost or gave the column's task against its single-task score, shared out among the \
+             rows' tasks by affinity, in the unit of Δm; a column adds up to the measured change. Predictions are sums of \
+             these. A dash: the column's task has no single-task score to change, or its labels are to be checked.",
             "what ↓ did to →",
-            [format!("cost −{} %", number(effects, 1)), format!("+{} % gave", number(effects, 1))],
+            [format!("cost −{} {sign}", number(effects, 1)), format!("+{} {sign} gave", number(effects, 1))],
             &|i, j| {
                 let effect = conflict.effect[i][j];
                 Cell::new(effect, effects, effect.map(|x| signed(x, 1)), String::new())
@@ -262,10 +271,18 @@ fn verified<'a>(conflict: &'a Conflict) -> Vec<(&'a str, String, String)> {
     let Some(verified) = &conflict.verified else { return Vec::new() };
     let pairs = conflict.suggestion().tasks.iter().zip(&verified.tasks);
     let row = |((task, predicted), (_, measured)): (&'a Change, &Change)| {
+        if is_alone(conflict.suggestion(), task) {
+            return (task.as_str(), "0 by definition (alone)".into(), "not trained again".into());
+        }
         (task.as_str(), with_range(predicted.as_ref()), with_range(measured.as_ref()))
     };
     let mut rows: Vec<_> = pairs.map(row).collect();
-    rows.push(("Δm", with_range(verified.predicted.as_ref()), with_range(verified.measured.as_ref())));
+    let suggestion = conflict.suggestion();
+    let measured = match &verified.measured {
+        _ if suggestion.is_all_alone() => "nothing to train".into(),
+        found => with_range(found.as_ref()),
+    };
+    rows.push(("Δm", predicted(suggestion, conflict.sign()), measured));
     rows
 }
 

@@ -36,6 +36,11 @@ impl Prepared for Pearson {
             correlation(&column.truth, &column.predicted, &weights)
         }))
     }
+
+    /// One column's correlation scatters far more than it is moved; the mean over several does not.
+    fn is_biased(&self) -> bool {
+        self.0.len() > 1
+    }
 }
 
 /// Correlation of x and y with whole-number weights; NaN when either is constant.
@@ -121,6 +126,11 @@ struct Spearman(Vec<Ranked>);
 impl Prepared for Spearman {
     fn value(&self, counts: &[u32]) -> f64 {
         Column::mean(self.0.iter().map(|column| column.value(counts)))
+    }
+
+    /// A row drawn twice ties with itself.
+    fn is_biased(&self) -> bool {
+        true
     }
 }
 

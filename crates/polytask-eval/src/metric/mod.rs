@@ -71,6 +71,12 @@ pub struct Metric {
 pub trait Prepared: Sync {
     /// The metric on the rows, each as often as `counts` says; NaN where it is undefined.
     fn value(&self, counts: &[u32]) -> f64;
+
+    /// Whether rows drawn with replacement move the value by the drawing itself, beside scattering it: so for all
+    /// but means and ratios of sums over rows (see [`crate::interval`]).
+    fn is_biased(&self) -> bool {
+        false
+    }
 }
 
 impl Metric {

@@ -1,12 +1,13 @@
 //! A task of a model: its head read from the folder, its outputs in words and in the units of the targets.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use polytask_core::kind;
-use polytask_core::{HeadForm, Problem, TargetType};
+use polytask_core::{HeadForm, Problem, Suite, TargetType};
 use polytask_nn::weights::Weights;
 use polytask_nn::{Params, heads};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{ModelTask, TaskInfo, check_task};
 use crate::Result;
@@ -36,13 +37,13 @@ impl ModelTask {
             TargetType::Label => {
                 let shares = softmax(scores);
                 let best = largest(scores) as usize;
-                json!({ "label": labels[best], "score": shares[best], "next": next_best(labels, &shares, best) })
+                json!({ "label": labels[best], "score": shares[best], "scores": by_label(labels, &shares) })
             }
             TargetType::Labels => {
                 let shares: Vec<f32> = scores.iter().map(|&s| sigmoid(s)).collect();
                 let chosen: Vec<&String> =
                     labels.iter().zip(&shares).filter(|(_, share)| **share >= 0.5).map(|(l, _)| l).collect();
-                json!({ "labels": chosen, "scores": shares })
+                json!({ "labels": chosen, "scores": by_label(labels, &shares) })
             }
             TargetType::Numbers if self.kind.head == HeadForm::Cosine => {
                 let values = self.scaled(scores);
@@ -68,9 +69,23 @@ fn softmax(scores: &[f32]) -> Vec<f32> {
     powers.iter().map(|p| p / sum).collect()
 }
 
-/// The second and third label.
-fn next_best(labels: &[String], shares: &[f32], best: usize) -> Vec<Value> {
-    let mut order: Vec<usize> = (0..labels.len()).filter(|&i| i != best).collect();
-    order.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]).then(a.cmp(&b)));
-    order.iter().take(2).map(|&i| json!({ "label": labels[i], "score": shares[i] })).collect()
+/// Label → score.
+fn by_label(labels: &[String], shares: &[f32]) -> Value {
+    labels
+        .iter()
+        .zip(shares)
+        .map(|(label, share)| (label.clone(), json!(share)))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+/// Role → column of a task's inputs, where its suite names one under the role's name or a synonym of it.
+pub(super) fn input_columns(suite: &Suite, name: &str) -> BTreeMap<String, String> {
+    let Some(task) = suite.tasks.iter().find(|task| task.name == name) else { return BTreeMap::new() };
+    let source = suite.sources.iter().find(|source| source.name == task.from);
+    let named = |role: &str| {
+        let mut names = std::iter::once(role).chain(task.kind.synonyms_of(role).iter().copied());
+        names.find_map(|name| task.columns.get(name).or_else(|| source?.columns.get(name)).cloned())
+    };
+    task.kind.inputs.iter().filter_map(|role| Some(((*role).to_owned(), named(role)?))).collect()
 }

@@ -71,9 +71,9 @@ fn every_architecture_trains_every_kind_of_task_and_writes_a_model_that_gives_th
         assert_eq!(folder.join("model.safetensors").exists(), id == "hard", "{id}");
         let judged = polytask_train::judge::judge(
             prepared.suite.clone(),
-            &folder,
+            polytask_train::judge::Side { name: id, folder: &folder },
             None,
-            polytask_core::Split::Test,
+            Some(polytask_core::Split::Test),
             &mut Silent,
         )
         .unwrap();

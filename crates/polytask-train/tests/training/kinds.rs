@@ -30,7 +30,7 @@ fn agrees(answer: &Value, predictions: &Predictions, i: usize, labels: &[String]
     match predictions {
         Predictions::Labels { predicted, .. } => answer["label"] == labels[predicted[i] as usize],
         Predictions::LabelSets { n_labels, scores, .. } => {
-            (0..*n_labels).all(|l| close(&answer["scores"][l], scores[i * n_labels + l].into()))
+            (0..*n_labels).all(|l| close(&answer["scores"][&labels[l]], scores[i * n_labels + l].into()))
         }
         Predictions::Numbers { predicted, .. } => {
             let key = if answer.get("value").is_some() { "value" } else { "score" };
@@ -85,9 +85,9 @@ fn every_kind_learns_is_scored_saved_and_predicts_as_in_the_run() {
             assert!(agrees(answer, &in_run[&t], i, &task.info.labels), "{} {i} {answer}", task.info.name);
         }
     }
-    let judged =
-        judge(prepared.suite.clone(), &data.out("run").join("model"), None, Split::Test, &mut Silent)
-            .unwrap();
+    let folder = data.out("run").join("model");
+    let side = polytask_train::judge::Side { name: "run", folder: &folder };
+    let judged = judge(prepared.suite.clone(), side, None, Some(Split::Test), &mut Silent).unwrap();
     for (judged, reported) in judged.tasks.iter().zip(&report.tasks) {
         for (judged, reported) in judged.joint.iter().zip(&reported.joint) {
             let apart = (judged.interval.value - reported.interval.value).abs();

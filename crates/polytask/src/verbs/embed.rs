@@ -6,7 +6,9 @@ use anyhow::Result;
 use polytask_train::model::Model;
 use serde_json::json;
 
+use crate::columns::Columns;
 use crate::lines::for_pieces;
+use crate::models;
 use crate::npy::VectorFile;
 use crate::output::{self, Outcome};
 
@@ -17,12 +19,15 @@ Examples:
   polytask embed --model runs/first/model --input texts.jsonl --output vectors.npy
   echo '{\"text\": \"hello\"}' | polytask embed --model runs/first/model --input - --output out.jsonl
 
+  polytask embed --model sentence-transformers/all-MiniLM-L6-v2 --input mails.csv --columns text=message
+
 Each input line is {\"text\": \"…\"}; row i of the output is line i, so an empty line is an error. CSV, TSV
-and Parquet are read too, and all of them compressed (.gz, .zst).
+and Parquet are read too, and all of them compressed (.gz, .zst). The text stands in the field `text`, in that of
+the column the model was trained on, or in the one that --columns names.
 
 Exit codes: 0 done, 2 could not run.")]
 pub(crate) struct Args {
-    /// Folder of a model (of ours or of sentence-transformers)
+    /// Folder of a run, of a model (of ours or of sentence-transformers), or an encoder's name as in a suite
     #[arg(long, short)]
     model: PathBuf,
     /// File of texts, or - for JSON lines on standard input
@@ -31,9 +36,11 @@ pub(crate) struct Args {
     /// File ending in .npy or .jsonl; JSON lines on standard output otherwise
     #[arg(long, short)]
     output: Option<PathBuf>,
-    /// Field that holds the text
-    #[arg(long, default_value = "text")]
-    field: String,
+    #[command(flatten)]
+    columns: Columns,
+    /// The same as `--columns text=FIELD`
+    #[arg(long, hide = true, conflicts_with = "columns")]
+    field: Option<String>,
     /// The model's prompt to put before each text, by name [default: the model's own choice]
     #[arg(long, value_name = "NAME")]
     prompt: Option<String>,
@@ -46,13 +53,18 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
-    let mut model = Model::load(&args.model)?;
+    args.columns.check(&["text"])?;
+    let mut model = Model::load(&models::folder_or_encoder(&args.model)?)?;
     model.symbols = model.tokenizer_with(args.prompt.as_deref())?.into();
     model.view(args.task.as_deref())?;
     let width = model.encoder.d_embedding();
+    let names = match &args.field {
+        Some(field) => vec![field.as_str()],
+        None => args.columns.of_text(&model.tasks, args.task.as_deref()),
+    };
     let mut file = args.output.as_deref().map(|path| VectorFile::create(path, width)).transpose()?;
     for_pieces(&args.input, |rows| {
-        let texts = rows.iter().map(|row| row.text(&args.field)).collect::<Result<Vec<_>, _>>()?;
+        let texts = rows.iter().map(|row| row.text_of(&names)).collect::<Result<Vec<_>, _>>()?;
         let vectors = model.embed(&texts, args.task.as_deref())?;
         match &mut file {
             Some(file) => Ok(file.push(&vectors)?),

@@ -1,11 +1,14 @@
 //! `polytask eval`: a trained model's scores on a suite's data, alone or paired with another model's.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use polytask_core::Split;
-use polytask_train::judge::judge;
+use polytask_core::report::RunReport;
+use polytask_core::{Split, Suite};
+use polytask_train::judge::{Side, judge};
 
+use crate::columns::Columns;
+use crate::models;
 use crate::output::{self, Outcome};
 use crate::progress::Progress;
 use crate::suites;
@@ -14,24 +17,32 @@ use crate::suites;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  polytask eval suite.toml --model runs/first/model
-  polytask eval suite.toml --model runs/second/model --against runs/first/model
+  polytask eval suite.toml --model runs/first
+  polytask eval suite.toml --model runs/second --against runs/first
+  polytask eval suite.toml --model runs/second --against runs/first --names spring,autumn --json
 
-With --against, the difference of each task's main metric comes with a paired 95 % interval.
+With --against, the difference of each task's main metric comes with a paired 95 % interval. The models are called
+by their folders, or by --names. In the JSON object `sides` holds these names; of each task, `joint` are the scores
+of --model and `single` those of --against, `delta` is the first minus the second (positive = better).
 
 Exit codes: 0 done, 1 a task is beyond its margin below the other model, 2 could not run.")]
 pub(crate) struct Args {
     /// The suite whose data is used
     suite: PathBuf,
-    /// Folder of a trained model
+    /// Folder of a run or of a trained model
     #[arg(long, short)]
     model: PathBuf,
-    /// Folder of a model to compare with, on the same rows
+    /// Folder of a run or a model to compare with, on the same rows
     #[arg(long)]
     against: Option<PathBuf>,
-    /// valid or test
-    #[arg(long, default_value = "test", value_parser = ["valid", "test"])]
-    split: String,
+    /// What to call the two models [default: their folders]
+    #[arg(long, value_name = "A,B", value_delimiter = ',', requires = "against")]
+    names: Vec<String>,
+    /// valid or test [default: test; valid for a task without]
+    #[arg(long, value_parser = ["valid", "test"])]
+    split: Option<String>,
+    #[command(flatten)]
+    columns: Columns,
     /// Change a setting first: task.sts.margin=2
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -44,17 +55,24 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
-    let suite = suites::load(&args.suite, &args.set)?;
+    let mut suite = suites::load(&args.suite, &args.set)?;
+    name_columns(&mut suite, &args.columns)?;
     suites::set_threads(suite.train.threads)?;
     let tasks: Vec<String> = suite.tasks.iter().map(|task| task.name.clone()).collect();
-    let split = if args.split == "valid" { Split::Valid } else { Split::Test };
-    let mut report =
-        judge(suite, &args.model, args.against.as_deref(), split, &mut Progress::new(args.json))?;
-    let unscored = tasks.iter().filter(|task| report.tasks.iter().all(|scored| scored.task != **task));
-    let left_out =
-        |task| format!("task `{task}` has no {} split with known targets and is left out", args.split);
-    let left_out: Vec<String> = unscored.map(left_out).collect();
-    report.notes.extend(left_out);
+    let split = args.split.as_deref().map(|name| if name == "valid" { Split::Valid } else { Split::Test });
+    let model = models::folder(&args.model)?;
+    let against = args.against.as_deref().map(models::folder).transpose()?;
+    let names = names(args, &model, against.as_deref())?;
+    let side = |folder, name| Side { folder, name };
+    let mut report = judge(
+        suite,
+        side(&model, &names.0),
+        against.as_deref().map(|folder| side(folder, &names.1)),
+        split,
+        &mut Progress::new(args.json),
+    )?;
+    let notes = notes(&tasks, &report, args.split.as_deref());
+    report.notes.extend(notes);
     if let Some(folder) = &args.mteb {
         let facts = polytask_eval::ModelFacts { name: report.name.clone(), ..Default::default() };
         polytask_eval::mteb::write(folder, &report, &facts, &polytask_eval::MtebRun::default())?;
@@ -67,4 +85,60 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     }
     let regressed = report.tasks.iter().any(|task| task.regressed);
     Ok(if regressed { Outcome::Missed } else { Outcome::Done })
+}
+
+/// What the two models are called: as asked, else by their folders, by their whole paths where those have one name.
+fn names(args: &Args, model: &Path, against: Option<&Path>) -> Result<(String, String)> {
+    let Some(against) = against else { return Ok((models::name(model), String::new())) };
+    let (ours, theirs) = match &args.names[..] {
+        [] if models::name(model) == models::name(against) => {
+            (args.model.display().to_string(), against.display().to_string())
+        }
+        [] => (models::name(model), models::name(against)),
+        [ours, theirs] if ours != theirs && !ours.is_empty() && !theirs.is_empty() => {
+            (ours.clone(), theirs.clone())
+        }
+        names => {
+            let what = format!("--names: found `{}`, expected two names that differ", names.join(","));
+            return output::refuse(what, "`--names new,old`");
+        }
+    };
+    Ok((ours, theirs))
+}
+
+/// Which tasks were scored on valid for want of a test split, and which on nothing.
+fn notes(tasks: &[String], report: &RunReport, asked: Option<&str>) -> Vec<String> {
+    let scored = |task: &String| report.tasks.iter().find(|scored| scored.task == *task);
+    let note = |task: &String| match (scored(task), asked) {
+        (None, Some(split)) => {
+            Some(format!("task `{task}` has no {split} split with known targets and is left out"))
+        }
+        (None, None) => Some(format!("task `{task}` has no known target in test or valid and is left out")),
+        (Some(found), None) if found.split == Split::Valid.name() => Some(format!(
+            "task `{task}` has no test split with known targets: its scores are of valid, on which weights were chosen"
+        )),
+        _ => None,
+    };
+    tasks.iter().filter_map(note).collect()
+}
+
+/// Names columns of all sources and tasks that have the role.
+fn name_columns(suite: &mut Suite, columns: &Columns) -> Result<()> {
+    let roles = suite.tasks.iter().flat_map(|task| task.kind.inputs.iter().chain([&task.kind.target]));
+    let mut roles: Vec<&str> = roles.copied().collect();
+    roles.sort_unstable();
+    roles.dedup();
+    columns.check(&roles)?;
+    for (role, column) in columns.pairs() {
+        for task in &mut suite.tasks {
+            if task.kind.target == role {
+                task.columns.insert(role.clone(), column.clone());
+            }
+            let source = suite.sources.iter_mut().find(|source| source.name == task.from);
+            if let Some(source) = source.filter(|_| task.kind.inputs.contains(&role.as_str())) {
+                source.columns.insert(role.clone(), column.clone());
+            }
+        }
+    }
+    Ok(())
 }

@@ -7,7 +7,9 @@ use polytask_nn::States;
 use polytask_train::model::{self, Model};
 use serde_json::{Value, json};
 
+use crate::columns::Columns;
 use crate::lines::{Row, for_pieces};
+use crate::models;
 use crate::output::{self, Outcome};
 
 /// Find the nearest passages of a corpus, exactly
@@ -17,9 +19,15 @@ Examples:
   polytask search --model runs/first/model --corpus corpus.jsonl --query 'who repairs engines?' -k 5
   polytask search --model runs/first/model --corpus corpus.jsonl --input queries.jsonl > found.jsonl
 
-A corpus line is {\"_id\": …, \"title\": …, \"text\": …} (id and title may be absent), a query line\n{\"text\": …}.\n\nExit codes: 0 done, 2 could not run.")]
+  polytask search -m all-MiniLM-L6-v2 --corpus faq.csv --columns text=answer,id=number --query 'where is my card?'
+
+A corpus line is {\"_id\": …, \"title\": …, \"text\": …} (id and title may be absent), a query line
+{\"text\": …} or {\"query\": …}; CSV, TSV and Parquet are read too, and all of them compressed (.gz, .zst). --columns
+names other fields, for the roles text, title and id of the corpus and query of the queries.
+
+Exit codes: 0 done, 2 could not run.")]
 pub(crate) struct Args {
-    /// Folder of a model
+    /// Folder of a run or a model, or an encoder's name as in a suite
     #[arg(long, short)]
     model: PathBuf,
     /// File of passages
@@ -31,6 +39,8 @@ pub(crate) struct Args {
     /// File of queries, or - for JSON lines on standard input
     #[arg(long, short)]
     input: Option<String>,
+    #[command(flatten)]
+    columns: Columns,
     /// Passages per query
     #[arg(short, default_value_t = 10, value_parser = super::count)]
     k: usize,
@@ -55,17 +65,25 @@ struct Corpus {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
-    let mut model = Model::load(&args.model)?;
+    args.columns.check(&["text", "query", "title", "id"])?;
+    let mut model = Model::load(&models::folder_or_encoder(&args.model)?)?;
     let asking = model.tokenizer_with(args.prompt.as_deref())?;
     model.symbols = model.tokenizer_with(args.corpus_prompt.as_deref())?.into();
     let queries = match &args.input {
-        Some(input) => all_rows(input, |row| Ok(row.text("text")?))?,
+        Some(input) => {
+            let stored = asked_columns(&model, args.task.as_deref());
+            let names = match args.columns.given("query") {
+                Some(column) => vec![column],
+                None => ["text", "query"].into_iter().chain(stored).collect(),
+            };
+            all_rows(input, |row| Ok(row.text_of(&names)?))?
+        }
         None => args.query.clone(),
     };
     if queries.is_empty() {
         return output::refuse("no query", "`--query TEXT` or `--input FILE`");
     }
-    let corpus = read_corpus(&model, &args.corpus, args.task.as_deref())?;
+    let corpus = read_corpus(&model, args)?;
     model.symbols = asking.into();
     let vectors = model.embed(&queries, args.task.as_deref())?;
     let found = model::search(vectors, corpus.vectors, args.k)?;
@@ -88,12 +106,21 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn read_corpus(model: &Model, path: &str, task: Option<&str>) -> Result<Corpus> {
+/// The columns in which retrieval tasks of the model had their queries.
+fn asked_columns<'a>(model: &'a Model, task: Option<&'a str>) -> impl Iterator<Item = &'a str> {
+    let wanted = model.tasks.iter().filter(move |of| task.is_none_or(|name| of.info.name == name));
+    wanted.filter_map(|of| of.info.columns.get("query").map(String::as_str))
+}
+
+fn read_corpus(model: &Model, args: &Args) -> Result<Corpus> {
+    let (path, given) = (args.corpus.as_str(), |role| args.columns.given(role));
+    let [text, title] = ["text", "title"].map(|role| [given(role).unwrap_or(role)]);
+    let ids = given("id").map_or_else(|| vec!["_id", "id"], |column| vec![column]);
     let mut number = 0;
     let passages = all_rows(path, |row| {
         number += 1;
-        let id = row.cell("_id").or_else(|| row.cell("id")).and_then(|cell| cell.to_text());
-        let text = format!("{} {}", row.text_or_empty("title"), row.text("text")?);
+        let id = ids.iter().find_map(|name| row.cell(name)).and_then(|cell| cell.to_text());
+        let text = format!("{} {}", row.text_or_empty(&title), row.text_of(&text)?);
         Ok((id.unwrap_or_else(|| number.to_string()), text.trim().to_string()))
     })?;
     if passages.is_empty() {
@@ -103,7 +130,7 @@ fn read_corpus(model: &Model, path: &str, task: Option<&str>) -> Result<Corpus> 
         );
     }
     let (ids, texts): (Vec<_>, Vec<_>) = passages.into_iter().unzip();
-    let vectors = model.embed(&texts, task)?;
+    let vectors = model.embed(&texts, args.task.as_deref())?;
     Ok(Corpus { ids, texts, vectors })
 }
 

@@ -45,26 +45,25 @@ fn planted_structure_is_named_and_the_suggestion_verified() {
         (found["conflicting"][0][1].as_f64(), found["conflicting"][0][3].as_f64()),
         (Some(0.0), Some(1.0))
     );
-    // Noise is left out, the twins share a model without the reversed task.
+    // Shuffled and reversed labels are said first and left out, the twins share a model.
+    let first: Vec<&Value> = (0..2).map(|i| &found["advice"][i]["tasks"][0]).collect();
+    assert_eq!(first, ["permuted", "opposite"], "{}", found["advice"]);
     assert_eq!(
-        (advised(&found, "leave-out", "permuted"), &found["left_out"][0]),
-        (1, &Value::from("permuted"))
+        (advised(&found, "check-labels", "permuted"), &found["left_out"]),
+        (1, &serde_json::json!(first))
     );
+    assert_eq!(found["tasks"][3]["is_below_chance"], true);
     let suggestion = &found["budgets"][found["suggested"].as_u64().unwrap() as usize];
-    assert_eq!(suggestion["groups"], serde_json::json!([["sts", "twin"], ["opposite"]]), "{suggestion}");
-    let opposite = found["harms"].as_array().unwrap().iter().find(|harm| harm["task"] == "opposite").unwrap();
-    let by: Vec<&str> =
-        opposite["by"].as_array().unwrap().iter().map(|culprit| culprit["task"].as_str().unwrap()).collect();
-    assert!(by.contains(&"sts") && by.contains(&"twin") && !by.contains(&"permuted"), "{by:?}");
-    assert!(
-        found["verdict"].as_str().unwrap().contains("split {sts, twin} | {opposite}"),
-        "{}",
-        found["verdict"]
-    );
+    assert_eq!(suggestion["groups"], serde_json::json!([["sts", "twin"]]), "{suggestion}");
+    let harms = found["harms"].as_array().unwrap();
+    assert!(harms.iter().all(|harm| harm["task"] == "sts" || harm["task"] == "twin"), "{harms:?}");
+    let verdict = found["verdict"].as_str().unwrap();
+    assert!(verdict.starts_with("check the labels of permuted and opposite first; "), "{verdict}");
+    assert!(verdict.contains("train {sts, twin} together"), "{verdict}");
     assert!(found["verified"]["measured"]["value"].is_number(), "{}", found["verified"]);
     assert!(place.path("found/verify/sts+twin/model/polytask.json").exists());
     let page = place.read("found/conflict.html");
-    has(&page, &["split {sts, twin} | {opposite}", "Gradient cosine", "The suggestion, trained", "viewBox"]);
+    has(&page, &["train {sts, twin} together", "Gradient cosine", "The suggestion, trained", "viewBox"]);
 
     // A finished joint run is not trained again; the tables say the same.
     let before = place.read("found/joint/report.json");
@@ -76,7 +75,12 @@ fn planted_structure_is_named_and_the_suggestion_verified() {
     has(&ran.err, &["nothing to resume", "trained before"]);
     has(
         &ran.done(),
-        &["{sts, twin} | {opposite}", "leave out permuted", "verified: predicted Δm", "found/conflict.html"],
+        &[
+            "those that hurt are left out: train {sts, twin} together",
+            "check the labels of permuted first",
+            "verified: predicted Δm",
+            "found/conflict.html",
+        ],
     );
     assert_eq!(place.read("found/joint/report.json"), before);
 }
@@ -118,4 +122,24 @@ fn a_plain_run_has_no_measurements_to_go_on_with() {
     place.polytask(&["train", "suite.toml", "--out", "runs/small-conflict/joint"]).done();
     let error = place.polytask(&["conflict", "suite.toml", "--resume"]).refused();
     has(&error, &["holds no measurements", "polytask conflict"]);
+}
+
+#[test]
+fn advice_begins_with_few_measurements_then_labels_then_groupings() {
+    let place = planted();
+    let args = ["conflict", "planted/suite.toml", "--steps", "60", "--json"];
+    let kinds = |found: &Value| -> Vec<String> {
+        let advice = found["advice"].as_array().unwrap().iter();
+        advice.map(|advice| advice["kind"].as_str().unwrap().to_owned()).collect()
+    };
+    let enough = place.polytask(&[&args[..], TINY].concat()).object();
+    let order = kinds(&enough);
+    assert_eq!(order[0], "check-labels", "{order:?}");
+    assert!(order.iter().skip_while(|kind| *kind == "check-labels").all(|kind| kind != "check-labels"));
+    let few = place.polytask(&[&args[..], TINY, &["--every", "25", "--out", "few"]].concat()).object();
+    let order = kinds(&few);
+    assert_eq!((&*order[0], &*order[1]), ("measure", "check-labels"), "{order:?}");
+    assert!(order.iter().all(|kind| ["measure", "check-labels"].contains(&kind.as_str())), "{order:?}");
+    assert!(few["verdict"].as_str().unwrap().starts_with("rests on few measurements"), "{few}");
+    assert_eq!(few["budgets"].as_array().unwrap().len(), 1);
 }

@@ -74,6 +74,8 @@ fn another_field_and_other_formats_are_read() {
     let done =
         ["embed", "-m", "run/model", "-i", "field.csv", "--field", "title", "-o", "field.npy", "--json"];
     assert_eq!(place.polytask(&done).object()["rows"], 2);
+    let columns = ["embed", "-m", "run", "-i", "field.csv", "--columns", "text=title"];
+    assert_eq!(place.polytask(&columns).done(), out, "the same by its role, of a run's folder");
     place.write("none.jsonl", "");
     embed(place, "none.jsonl", "none.npy").done();
     let (header, values) = read_npy(&fs::read(place.path("none.npy")).unwrap());

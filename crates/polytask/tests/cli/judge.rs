@@ -127,3 +127,47 @@ fn numbers_come_out_in_the_units_the_model_was_trained_with_whatever_train_holds
         assert_eq!((&found["task"], &found["joint"]), (&expected["task"], &expected["joint"]));
     }
 }
+
+#[test]
+fn without_a_test_split_valid_is_scored_and_said_and_nothing_to_score_is_refused() {
+    let place = with_suite("baselines = false");
+    for file in ["data/sts/test.tsv", "data/topic/test.csv", "data/names/test.jsonl"] {
+        std::fs::remove_file(place.path(file)).unwrap();
+    }
+    place.polytask(&["train", "suite.toml", "--out", "run"]).done();
+    let ran = place.polytask(&["eval", "suite.toml", "--model", "run"]);
+    has(&ran.err, &["`sts` has no test split", "scores are of valid"]);
+    has(&ran.done(), &["topic", "sts", "names"]);
+    let report = place.polytask(&["eval", "suite.toml", "--model", "run", "--json"]).object();
+    assert!(report["tasks"].as_array().unwrap().iter().all(|task| task["split"] == "valid"), "{report}");
+    let error = place.polytask(&["eval", "suite.toml", "--model", "run", "--split", "test"]).refused();
+    has(&error, &["no task has a known target in test", "topic", "--split"]);
+}
+
+#[test]
+fn two_models_are_called_by_their_names() {
+    let place = trained();
+    for copy in ["spring", "autumn"] {
+        crate::support::copy(&place.path("run"), &place.path(copy));
+    }
+    let eval = |more: &[&str]| place.polytask(&[&["eval", "suite.toml", "--model", "spring"], more].concat());
+    let table = eval(&["--against", "autumn/model"]).done();
+    has(&table, &["spring", "autumn", "Delta: spring minus autumn"]);
+    let named = eval(&["--against", "autumn", "--names", "new,old"]).done();
+    has(&named, &["new", "old", "Delta: new minus old"]);
+    let alone = eval(&[]).done();
+    has(&alone, &["spring: 7 tasks scored"]);
+    for out in [&table, &named, &alone] {
+        assert!(!out.contains("joint") && !out.contains("single"), "{out}");
+    }
+    assert!(!alone.contains("baseline") && !alone.contains("delta"), "{alone}");
+    let report = eval(&["--against", "autumn", "--json"]).object();
+    assert_eq!(report["sides"], serde_json::json!(["spring", "autumn"]));
+    let itself = eval(&["--against", "spring/model"]).done();
+    has(&itself, &["spring/model"]);
+    for wrong in ["one", "a,a", "a,b,c", "a,"] {
+        has(&eval(&["--against", "autumn", "--names", wrong]).refused(), &["--names", "two names"]);
+    }
+    has(&eval(&["--columns", "text=nowhere"]).refused(), &["nowhere"]);
+    has(&eval(&["--columns", "txt=text"]).refused(), &["unknown role `txt`", "text"]);
+}

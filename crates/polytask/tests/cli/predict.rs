@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Ran, has, trained};
+use crate::support::{Place, Ran, has, suite, trained};
 
 fn predict(args: &[&str]) -> Ran {
     trained().polytask(&[&["predict", "--model", "run/model"], args].concat())
@@ -34,10 +34,14 @@ fn every_kind_predicts_in_its_own_shape() {
     assert!((sts["score"].as_f64().unwrap() - 5.0).abs() < 1e-3, "on the scale of the data: {sts}");
     assert!(one("length", &["a cat"])["value"].is_f64());
     let marks = one("marks", &["a cat"]);
-    assert!(
-        marks["labels"].is_array() && marks["scores"].is_array() || marks["scores"].is_object(),
-        "{marks}"
-    );
+    let scores = marks["scores"].as_object().unwrap();
+    assert_eq!(scores.keys().collect::<Vec<_>>(), ["animal", "odd0", "odd1", "odd2", "tool"]);
+    let chosen: Vec<&String> =
+        scores.iter().filter(|(_, s)| s.as_f64().unwrap() >= 0.5).map(|s| s.0).collect();
+    assert_eq!(marks["labels"], serde_json::json!(chosen), "{marks}");
+    let scores = topic["scores"].as_object().unwrap();
+    assert_eq!(scores[topic["label"].as_str().unwrap()], topic["score"], "{topic}");
+    assert!((scores.values().map(|s| s.as_f64().unwrap()).sum::<f64>() - 1.0).abs() < 1e-5, "{topic}");
     let names = one("names", &["the cat runs"]);
     assert_eq!(names["tags"].as_array().unwrap().len(), 3, "{names}");
 }
@@ -61,7 +65,91 @@ fn wrong_arguments_are_explained() {
     has(&predict(&["--task", "find", "--text", "a"]).refused(), &["find", "polytask search"]);
     has(&predict(&[]).refused(), &["--text", "--input"]);
     has(&predict(&["--task", "topic"]).refused(), &["--text", "--input"]);
-    has(&predict(&["--input", "-"]).refused(), &["--task"]);
+}
+
+/// The tasks that answered each line.
+fn answered(lines: &[Value]) -> Vec<Vec<&String>> {
+    lines.iter().map(|line| line.as_object().unwrap().keys().collect()).collect()
+}
+
+#[test]
+fn a_file_without_a_task_is_answered_by_all_tasks_whose_inputs_it_has() {
+    let place = trained();
+    place.write("all.csv", "id,text\n1,the cat sees a dog\n2,\n");
+    let lines = predict(&["--input", "all.csv"]).lines();
+    assert_eq!(answered(&lines), [["length", "marks", "names", "topic"]; 2]);
+    let alone = predict(&["--task", "topic", "--input", "all.csv"]).lines();
+    assert_eq!([&lines[0]["topic"], &lines[1]["topic"]], [&alone[0], &alone[1]]);
+    place.write("two.tsv", "a\tb\nthe cat\tthe dog\n");
+    assert_eq!(answered(&predict(&["--input", "two.tsv"]).lines()), [["pairs", "sts"]]);
+    place.write("other.csv", "message\nthe cat\n");
+    has(&predict(&["--input", "other.csv"]).refused(), &["`message`", "--columns text=NAME", "--list"]);
+    place.write("nothing.jsonl", "");
+    assert_eq!(predict(&["--input", "nothing.jsonl"]).done(), "");
+}
+
+#[test]
+fn columns_are_named_role_first_as_in_a_suite() {
+    let place = trained();
+    let texts = ["the cat sees a dog", "the saw takes a drill"];
+    let expected: Vec<Value> =
+        texts.map(|text| predict(&["--task", "topic", "--text", text]).object()).to_vec();
+    let csv = format!("id,message\n1,{}\n2,{}\n", texts[0], texts[1]);
+    let json = texts.map(|text| serde_json::json!({ "message": text }).to_string()).join("\n");
+    place.write("named.csv", &csv);
+    place.write("named.tsv", csv.replace(',', "\t"));
+    place.write("named.jsonl", &json);
+    let mut gzip = place.command("gzip", &["-k", "-f", "named.csv"]);
+    assert!(gzip.status().unwrap().success());
+    for file in ["named.csv", "named.tsv", "named.jsonl", "named.csv.gz"] {
+        let named = ["--task", "topic", "--input", file, "--columns", "text=message"];
+        assert_eq!(predict(&named).lines(), expected, "{file}");
+        assert_eq!(predict(&["--input", file, "--columns=text=message"]).lines()[1]["topic"], expected[1]);
+        has(&predict(&named[..4]).refused(), &["`text`", "`message`", "--columns"]);
+    }
+    let columns = |pair: &str| predict(&["-t", "topic", "-i", "named.csv", "--columns", pair]).refused();
+    has(&columns("message=text"), &["`message`", "--columns text=message", "role comes first"]);
+    has(&columns("a=message"), &["unknown role `a`", "text"]);
+    has(&columns("text=nowhere"), &["`nowhere`", "`message`"]);
+    let bare = predict(&["-t", "topic", "-i", "named.csv", "--columns", "message"]);
+    assert_eq!(bare.code, 2);
+    has(&bare.err, &["ROLE=COLUMN"]);
+    place.write("synonym.csv", "utterance\nthe cat sees a dog\n");
+    assert_eq!(predict(&["-t", "topic", "-i", "synonym.csv"]).lines(), expected[..1]);
+}
+
+#[test]
+fn the_columns_of_the_suite_are_known_to_the_model_and_folders_without_them_still_load() {
+    let place = Place::new();
+    let rows = |n: usize| {
+        let row =
+            |i: usize| format!("the {} number {i},{}\n", ["cat", "saw"][i % 2], ["animal", "tool"][i % 2]);
+        "message,what\n".to_owned() + &(0..n).map(row).collect::<String>()
+    };
+    place.write("mails/train.csv", rows(24));
+    place.write("mails/test.csv", rows(8));
+    let task = "[[task]]\nname = \"topic\"\nkind = \"class\"\ndata = \"mails\"\n\
+                columns = { text = \"message\", label = \"what\" }\n";
+    place.write("suite.toml", suite(&[], "baselines = false") + task);
+    place.polytask(&["train", "suite.toml", "--out", "run"]).done();
+    let predict = || place.polytask(&["predict", "-m", "run", "-t", "topic", "-i", "mails/test.csv"]);
+    let lines = predict().lines();
+    assert_eq!(lines.len(), 8);
+    for verb in ["embed", "search"] {
+        let more: &[&str] = if verb == "embed" {
+            &["--input"]
+        } else {
+            &["--query", "the cat", "--columns=text=message", "--corpus"]
+        };
+        place.polytask(&[&[verb, "-m", "run"], more, &["mails/test.csv"]].concat()).done();
+    }
+    let mut old = place.json("run/model/polytask.json");
+    assert_eq!(old["tasks"][0]["columns"], serde_json::json!({ "text": "message" }));
+    old["tasks"][0].as_object_mut().unwrap().remove("columns");
+    place.write("run/model/polytask.json", old.to_string());
+    has(&predict().refused(), &["`text`", "`message`", "--columns"]);
+    let named = ["predict", "-m", "run", "-t", "topic", "-i", "mails/test.csv", "--columns", "text=message"];
+    assert_eq!(place.polytask(&named).lines(), lines);
 }
 
 #[test]

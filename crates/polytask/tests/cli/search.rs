@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Place, has, trained};
+use crate::support::{Place, copied_model, copy, has, trained};
 
 fn corpus(name: &str) -> &'static Place {
     let place = trained();
@@ -55,4 +55,42 @@ fn nothing_to_find_and_nothing_to_find_in_are_told() {
     let zero =
         place.polytask(&[&SEARCH[..], &["--corpus", "wrong.jsonl", "--query", "a", "-k", "0"]].concat());
     assert_eq!(zero.code, 2, "{zero:?}");
+}
+
+#[test]
+fn corpus_and_queries_may_have_columns_of_any_name() {
+    let place = corpus("columns");
+    place.write("faq.csv", "number,heading,answer\n7,the cat,sees a bird\n8,,the saw takes a drill\n");
+    place.write("asked.tsv", "question\nthe saw takes a drill\n");
+    let columns = "text=answer,title=heading,id=number,query=question";
+    let args = ["search", "-m", "run", "-c", "faq.csv", "-i", "asked.tsv", "-k", "1", "--columns", columns];
+    let found = place.polytask(&args).lines();
+    assert_eq!(found[0]["hits"][0]["id"], "8");
+    assert_eq!(found[0]["query"], "the saw takes a drill");
+    has(&place.polytask(&args[..9]).refused(), &["`question`", "--columns"]);
+}
+
+#[test]
+fn a_model_that_is_no_folder_is_an_encoders_name_or_told() {
+    let place = corpus("names");
+    let search =
+        |model: &str| place.polytask(&["search", "-m", model, "-c", "names.jsonl", "--query", "a"]).refused();
+    // The network is not asked here: what was tried is told.
+    has(&search("sentence-transformers/none-such"), &["none-such", "cache", "offline"]);
+    has(&search("run/none"), &["run/none", "not there"]);
+    has(&search("./none"), &["./none", "not there"]);
+    has(&search("data"), &["data", "no model"]);
+}
+
+#[test]
+fn an_encoder_in_the_cache_is_meant_by_its_name_as_in_a_suite() {
+    let place = copied_model();
+    copy(&place.path("model"), &place.path("cache/encoders/sentence-transformers--small-one"));
+    place.write("corpus.jsonl", "{\"text\":\"the cat\"}\n{\"text\":\"the saw\"}\n");
+    for name in ["sentence-transformers/small-one", "small-one"] {
+        let args = ["search", "--model", name, "--corpus", "corpus.jsonl", "--query", "the saw", "--json"];
+        assert_eq!(place.polytask(&args).object()["hits"][0]["id"], "2");
+        let embed = |model| place.polytask(&["embed", "--model", model, "--input", "corpus.jsonl"]).done();
+        assert_eq!(embed(name), embed("model"));
+    }
 }

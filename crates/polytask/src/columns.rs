@@ -1,0 +1,89 @@
+//! Which field of an input plays which role: what the command line says, what the model was trained on, the role's own
+//! name, a usual synonym.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use polytask_train::model::ModelTask;
+
+use crate::output;
+
+/// Names of columns, as a suite's `columns` gives them: role first.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Columns {
+    /// The column of a role, as in a suite's `columns`: text=message (several by commas, or repeated)
+    #[arg(long, value_name = "ROLE=COLUMN", value_delimiter = ',', value_parser = pair)]
+    columns: Vec<(String, String)>,
+}
+
+/// Reads `role=column`.
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=').map(|(role, column)| (role.trim(), column)) {
+        Some((role, column)) if !role.is_empty() && !column.is_empty() => Ok((role.into(), column.into())),
+        _ => Err("expected ROLE=COLUMN, as text=message".into()),
+    }
+}
+
+impl Columns {
+    /// Refuses a role that is none of `roles`.
+    pub(crate) fn check(&self, roles: &[&str]) -> Result<()> {
+        let Some((role, column)) = self.columns.iter().find(|(role, _)| !roles.contains(&role.as_str()))
+        else {
+            return Ok(());
+        };
+        let what = format!("--columns: unknown role `{role}`, expected one of: {}", roles.join(", "));
+        let remedy = if roles.contains(&column.as_str()) {
+            format!("`--columns {column}={role}`: the role comes first")
+        } else {
+            format!("`--columns {}={column}`", roles.first().unwrap_or(&"text"))
+        };
+        output::refuse(what, remedy)
+    }
+
+    /// The column given for a role.
+    pub(crate) fn given(&self, role: &str) -> Option<&str> {
+        // The last one counts, as with other arguments.
+        self.columns.iter().rev().find(|(of, _)| of == role).map(|(_, column)| column.as_str())
+    }
+
+    /// All pairs of role and column.
+    pub(crate) fn pairs(&self) -> &[(String, String)] {
+        &self.columns
+    }
+
+    /// The columns a role may have, best first: the given one alone, else the stored one, the role's name, synonyms.
+    pub(crate) fn of<'a>(
+        &'a self,
+        role: &'a str,
+        stored: &'a BTreeMap<String, String>,
+        synonyms: &[&'a str],
+    ) -> Vec<&'a str> {
+        match self.given(role) {
+            Some(column) => vec![column],
+            None => {
+                let stored = stored.get(role).map(String::as_str);
+                stored.into_iter().chain([role]).chain(synonyms.iter().copied()).collect()
+            }
+        }
+    }
+
+    /// The columns each input of a task may have.
+    pub(crate) fn of_task<'a>(&'a self, task: &'a ModelTask) -> Vec<Vec<&'a str>> {
+        let one = |role: &&'static str| self.of(role, &task.info.columns, task.kind.synonyms_of(role));
+        task.kind.inputs.iter().map(one).collect()
+    }
+
+    /// The columns a text may have that is embedded for `task`, or for no task in particular: `text` comes first then,
+    /// before columns that tasks of a single text were trained on.
+    pub(crate) fn of_text<'a>(&'a self, tasks: &'a [ModelTask], task: Option<&str>) -> Vec<&'a str> {
+        if let Some(column) = self.given("text") {
+            return vec![column];
+        }
+        let wanted = |of: &&ModelTask| task.is_none_or(|name| of.info.name == name);
+        let stored = tasks.iter().filter(wanted).filter(|of| of.kind.inputs.len() == 1);
+        let stored = stored.flat_map(|of| of.info.columns.values().map(String::as_str));
+        let mut names: Vec<&str> = stored.collect();
+        names.insert(if task.is_some() { names.len() } else { 0 }, "text");
+        names
+    }
+}

@@ -1,0 +1,48 @@
+//! Where a model is meant: its folder, the folder of its run, or an encoder by name.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use polytask_data::pull::{self, PullOptions};
+
+use crate::output;
+use crate::suites::is_model;
+
+/// The folder of a trained model, of a run's folder or its `model` folder; any folder of sentence-transformers as it is.
+pub(crate) fn folder(source: &Path) -> Result<PathBuf> {
+    let (inside, is_encoder) =
+        (source.join("model"), ["config.json", "modules.json"].iter().any(|name| source.join(name).exists()));
+    if is_model(source) || is_encoder || !source.is_dir() {
+        return Ok(source.to_path_buf());
+    }
+    if is_model(&inside) {
+        return Ok(inside);
+    }
+    let what =
+        format!("folder {} holds no model, expected a model's files or model/ in it", source.display());
+    output::refuse(what, "the folder that `polytask train --out` was given, once its run has finished")
+}
+
+/// The same, or the encoder of this name as a suite may give it: in the cache, else pulled.
+pub(crate) fn folder_or_encoder(source: &Path) -> Result<PathBuf> {
+    match source.to_str() {
+        Some(name) if is_name(source, name) => Ok(pull::pull(name, &PullOptions::from_environment())?.folder),
+        _ => folder(source),
+    }
+}
+
+/// Whether nothing on the disk is meant: a name of at most two parts whose first is no folder here.
+fn is_name(source: &Path, name: &str) -> bool {
+    let is_relative = !source.is_absolute() && !name.starts_with('.') && !name.contains('\\');
+    let parts: Vec<&str> = name.split('/').collect();
+    let is_here = source.exists() || parts.len() == 2 && Path::new(parts[0]).exists();
+    is_relative && parts.len() <= 2 && parts.iter().all(|part| !part.is_empty()) && !is_here
+}
+
+/// What to call a model in tables: its folder, its run's folder where that is only `model`.
+pub(crate) fn name(folder: &Path) -> String {
+    let last = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let full = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+    let own = last(&full).filter(|name| name != "model");
+    own.or_else(|| full.parent().and_then(last)).unwrap_or_else(|| folder.display().to_string())
+}
