@@ -21,6 +21,7 @@ pub mod rng;
 pub mod saliency;
 pub mod sharpness;
 pub mod suite;
+pub mod synonyms;
 pub mod words;
 
 pub use batch::{Layout, PackedBatch};

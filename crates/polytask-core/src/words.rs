@@ -2,7 +2,12 @@
 
 /// `1 row`, `2 rows`, `2 entries`: a number and its noun.
 pub fn plural(n: usize, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {}", several(noun)) }
+    format!("{n} {}", form(n, noun))
+}
+
+/// The noun for this number of things, where the number is written otherwise.
+pub fn form(n: usize, noun: &str) -> String {
+    if n == 1 { noun.to_owned() } else { several(noun) }
 }
 
 /// `has`, `is` or another verb for one thing or for several: `verb(n, "has", "have")`.

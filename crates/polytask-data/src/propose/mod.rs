@@ -7,6 +7,7 @@ mod column;
 mod find;
 mod form;
 mod guess;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +20,8 @@ use polytask_core::{Split, TargetType, kind};
 use crate::readers;
 use column::{Column, Sample};
 use find::{Form as SetForm, Set};
-use guess::{Guess, quote};
+use guess::Guess;
+use target::quote;
 
 /// Most labels that are written out when train lacks some.
 const MOST_WRITTEN: usize = 200;

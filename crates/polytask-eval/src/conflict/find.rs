@@ -1,6 +1,7 @@
 //! From a run's report to findings.
 
 use polytask_core::report::{Diagnosis, Interval, Measurement, RunReport, Score, TaskReport};
+use polytask_core::words::{plural, verb};
 
 use super::effects::{Effects, Evidence, Square};
 use super::estimate::{self, is_below};
@@ -151,7 +152,9 @@ impl<'a> Findings<'a> {
         let n = self.diagnosis.measurements.len();
         if n < 5 {
             notes.push(format!(
-                "{n} measurements are few; more steps or a smaller `--every` narrow the intervals"
+                "{} {} few; more steps or a smaller `--every` narrow the intervals",
+                plural(n, "measurement"),
+                verb(n, "is", "are")
             ));
         }
         for task in self.tasks.iter().filter(|task| task.relative.is_none() && !task.is_noise) {
