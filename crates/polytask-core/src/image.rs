@@ -37,8 +37,8 @@ impl ImageSize {
 
 impl fmt::Display for ImageSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = if self.channels == 1 { "" } else { "s" };
-        write!(f, "{} x {} pixels, {} channel{plural}", self.height, self.width, self.channels)
+        let channels = crate::plural(self.channels, "channel");
+        write!(f, "{} x {} pixels, {channels}", self.height, self.width)
     }
 }
 

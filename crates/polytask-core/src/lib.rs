@@ -21,6 +21,8 @@ pub mod rng;
 pub mod saliency;
 pub mod sharpness;
 pub mod suite;
+pub mod synonyms;
+pub mod words;
 
 pub use batch::{Layout, PackedBatch};
 pub use error::{Error, Place, Problem, Result};
@@ -28,3 +30,4 @@ pub use kind::{HeadForm, KindInfo, TargetType};
 pub use method::{Family, MethodInfo, ParamInfo};
 pub use rng::{Purpose, Rng};
 pub use suite::{Split, Suite};
+pub use words::plural;

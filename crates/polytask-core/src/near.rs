@@ -1,5 +1,7 @@
 //! The nearest known name to one that is not known.
 
+use crate::synonyms;
+
 /// The known name closest to `word`, when it is close enough to be meant.
 pub fn nearest<'a, S: AsRef<str>>(word: &str, known: &'a [S]) -> Option<&'a str> {
     // Names are short: a longer word is no slip of one, and comparing it would cost its square.
@@ -14,8 +16,11 @@ pub fn nearest<'a, S: AsRef<str>>(word: &str, known: &'a [S]) -> Option<&'a str>
     scored.filter(|(d, name)| *d <= meant(name)).min().map(|(_, name)| name)
 }
 
-/// Advice for an unknown name: the nearest known one, else all of them.
+/// Advice for an unknown name: what another tool means by it, else the nearest known one, else all of them.
 pub fn advice<S: AsRef<str>>(word: &str, known: &[S]) -> String {
+    if let Some(meant) = synonyms::advice(word, known) {
+        return meant;
+    }
     match nearest(word, known) {
         Some(name) => format!("`{name}`"),
         None if known.is_empty() => "remove it".into(),

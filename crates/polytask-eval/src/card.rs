@@ -179,8 +179,11 @@ fn limits(report: &RunReport, facts: &ModelFacts) -> Vec<String> {
     limits.extend(report.data.leaks.iter().map(|leak| {
         let (n, split) = (leak.texts, &leak.split);
         format!(
-            "{n} {split} texts of \"{}\" were train texts of \"{}\": its score may be too high.",
-            leak.task, leak.trained_by
+            "{} of \"{}\" {} of train of \"{}\": its score may be too high.",
+            words::plural(n, &format!("{split} text")),
+            leak.task,
+            if n == 1 { "was a text" } else { "were texts" },
+            leak.trained_by
         )
     }));
     limits.extend(report.isolated.iter().map(|isolated| {

@@ -149,7 +149,7 @@ pub(crate) fn delta_unit(task: &TaskReport) -> &'static str {
 
 /// `1 task`, `3 tasks`.
 pub(crate) fn plural(n: usize, noun: &str) -> String {
-    format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
+    format!("{} {}", count(n), polytask_core::words::form(n, noun))
 }
 
 /// The run in a sentence: what it cost to share one model.

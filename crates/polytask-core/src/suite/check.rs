@@ -150,7 +150,7 @@ pub(super) fn found(draft: &Draft, readers: &[&Draft], found: &Found, reporter: 
     let section = &draft.section;
     let given = |key: &str| section.has(key);
     retrieval_keys(section, readers, found, reporter);
-    if found.broken {
+    if found.broken || ["data", "files", "qrels"].iter().any(|key| section.is_refused(key)) {
         return;
     }
     if found.files.is_empty() && found.qrels.is_empty() {
@@ -354,7 +354,7 @@ pub(super) fn labels(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter) {
     if n < least {
         reporter.report(
             origin,
-            format!("`labels` in {label} has {n} labels, expected at least {least}"),
+            format!("`labels` in {label} has {}, expected at least {least}", crate::plural(n, "label")),
             "every label of the task",
         );
     }

@@ -155,7 +155,7 @@ impl Search<'_, '_, '_> {
 }
 
 /// Whether a file's name ends in a format that is read.
-pub(super) fn is_readable(name: &str) -> bool {
+pub fn is_readable(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let name = name.as_str();
     let plain = COMPRESSIONS.iter().find_map(|c| name.strip_suffix(c)?.strip_suffix('.')).unwrap_or(name);
@@ -172,7 +172,7 @@ pub(super) fn stem_file<'a>(names: &'a [String], stems: &[&str]) -> Option<&'a S
 }
 
 /// Names in a folder, sorted; none when it cannot be listed.
-pub(super) fn names_in(folder: &Path) -> Vec<String> {
+pub fn names_in(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();

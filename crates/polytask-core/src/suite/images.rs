@@ -35,7 +35,7 @@ pub fn is_image(name: &str) -> bool {
 }
 
 /// Whether a folder holds a training split of images.
-pub(super) fn has_splits(folder: &Path, names: &[String]) -> bool {
+pub fn has_splits(folder: &Path, names: &[String]) -> bool {
     names.iter().any(|name| split_of(folder, name) == Some(Split::Train))
 }
 

@@ -27,11 +27,11 @@ use crate::kind::KindInfo;
 use crate::method::{Choice, MethodInfo};
 use crate::near;
 
-pub use files::{COMPRESSIONS, FORMATS};
+pub use files::{COMPRESSIONS, FORMATS, is_readable, names_in};
 pub use keys::{KeyInfo, POOLINGS, Table, ValueType, keys, keys_of};
 pub use parts::{HEADS, NO_REGULARIZER, SAMPLINGS};
 pub use read::{load, parse};
-pub use template::{template, template_from};
+pub use template::{Draft, DraftData, DraftTask, template};
 pub use write::{hash, to_toml, weight_hash, weight_settings};
 
 /// A part of a task's data.

@@ -13,6 +13,7 @@ use super::keys::{self, KeyInfo, Table, ValueType};
 use super::near;
 use super::written::{Data, Node, Origin};
 use crate::error::Problem;
+use crate::synonyms;
 
 /// Gathers mistakes with their place.
 pub(super) struct Reporter<'a> {
@@ -48,12 +49,15 @@ pub(super) struct Section<'a> {
     /// Where it starts.
     pub(super) origin: &'a Origin,
     given: BTreeMap<&'static str, &'a Node>,
+    /// Keys whose value was reported.
+    refused: Vec<&'static str>,
 }
 
 impl<'a> Section<'a> {
     /// Checks every key of `node`; `node` may be anything, a value that is no table has no keys.
     pub(super) fn check(table: Table, label: String, node: &'a Node, reporter: &mut Reporter) -> Self {
-        let mut section = Self { table, label, origin: &node.origin, given: BTreeMap::new() };
+        let mut section =
+            Self { table, label, origin: &node.origin, given: BTreeMap::new(), refused: Vec::new() };
         if !matches!(node.data, Data::Table(_)) {
             let what = format!("{} is {}, expected a table", section.label, node.found());
             reporter.report(&node.origin, what, format!("open it with {}", table.header()));
@@ -64,7 +68,7 @@ impl<'a> Section<'a> {
                 Some(key) if section.accepts(key, value, reporter) => {
                     section.given.insert(key.name, value);
                 }
-                Some(_) => {}
+                Some(key) => section.refused.push(key.name),
             }
         }
         section
@@ -73,12 +77,21 @@ impl<'a> Section<'a> {
     fn unknown(&self, name: &str, value: &Node, reporter: &mut Reporter) {
         let here: Vec<&str> = keys::keys_of(self.table).map(|key| key.name).collect();
         let elsewhere = keys::keys().iter().find(|key| key.name == name);
-        let remedy = match elsewhere {
-            Some(key) => {
-                let homes: Vec<&str> = key.tables.iter().map(|table| table.header()).collect();
-                format!("`{name}` belongs to {}", homes.join(" or "))
-            }
-            None => near::advice(name, &here),
+        let homes =
+            |key: &KeyInfo| key.tables.iter().map(|table| table.header()).collect::<Vec<_>>().join(" or ");
+        let remedy = match (synonyms::advice(name, &here), elsewhere) {
+            (Some(meant), _) => meant,
+            (None, Some(key)) => format!("`{name}` belongs to {}", homes(key)),
+            (None, None) => match near::nearest(name, &here) {
+                Some(near) => format!("`{near}`"),
+                // A word of another tool for a key of another table.
+                None => keys::keys()
+                    .iter()
+                    .find_map(|key| {
+                        Some(format!("{} in {}", synonyms::advice(name, &[key.name])?, homes(key)))
+                    })
+                    .unwrap_or_else(|| near::advice(name, &here)),
+            },
         };
         reporter.report(
             &value.origin,
@@ -107,6 +120,11 @@ impl<'a> Section<'a> {
     /// Whether a valid value was given.
     pub(super) fn has(&self, key: &str) -> bool {
         self.given.contains_key(key)
+    }
+
+    /// Whether a value was given and reported, so that its absence needs no report.
+    pub(super) fn is_refused(&self, key: &str) -> bool {
+        self.refused.contains(&key)
     }
 
     /// The value as written, if it was given and valid.
@@ -244,6 +262,12 @@ fn mistake(expected: &ValueType, node: &Node) -> Option<Mistake> {
 fn wrong(node: &Node, found: String, expected: &ValueType) -> Mistake {
     let remedy = match expected {
         ValueType::Sections(table) => Some(format!("open each with {}", table.header())),
+        ValueType::Path if matches!(node.data, Data::Table(_)) => {
+            Some("files = { train = \"...\", test = \"...\" } for a file per split".into())
+        }
+        ValueType::Files if node.text().is_some() => {
+            Some("data = \"...\" for one path, or files = { train = \"...\" }".into())
+        }
         ValueType::Name => node.text().map(|text| format!("{:?}", usable_name(text))),
         _ => None,
     };

@@ -1,19 +1,15 @@
-//! The suite that `polytask init` starts from: made of the data files it finds, their kinds guessed from their columns.
+//! How `polytask init` writes a suite: settings with their meaning, then drafts of sources and tasks, each guess with its
+//! evidence as a comment, and what is unsure as commented lines.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::PathBuf;
 
 use super::Split;
-use super::files::{is_readable, names_in, stem_file};
-use super::images;
 use super::keys::{self, KeyInfo, Table};
 use super::section::usable_name;
-use crate::kind::{KINDS, KindInfo};
+use crate::kind::KindInfo;
 
-/// Longest first line that is read for its columns.
-const MOST_HEADER_BYTES: u64 = 1 << 16;
 /// Keys of `[model]` and `[train]` that a first suite shows; `true` = written, `false` = as a comment.
 const SHOWN: &[(&str, bool)] = &[
     ("encoder", true),
@@ -26,30 +22,88 @@ const SHOWN: &[(&str, bool)] = &[
     ("weighting", true),
 ];
 
-/// A suite file for the data in `folder`: a task per folder with a train file, per BEIR folder and per further
-/// file; an example to fill in when there is none.
-pub fn template(folder: &Path) -> String {
-    template_from(folder, Path::new(""))
+/// Rows found, and the tasks that can be made of their columns.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Draft {
+    /// Name of the source.
+    pub name: String,
+    /// Where the rows are, as the suite names it.
+    pub data: DraftData,
+    /// Whether valid has to be cut from train.
+    pub cuts_valid: bool,
+    /// Input role and column, where the reader would not find the column by itself.
+    pub columns: Vec<(String, String)>,
+    /// What was seen of the rows and their inputs.
+    pub evidence: Vec<String>,
+    /// The tasks.
+    pub tasks: Vec<DraftTask>,
+    /// Columns and files that no task uses, and why.
+    pub left_out: Vec<String>,
 }
 
-/// As [`template`], for a suite file that reaches `folder` by the path `way`.
-pub fn template_from(folder: &Path, way: &Path) -> String {
-    let tasks = find(folder);
-    let name = folder.file_name().map_or_else(|| "suite".into(), |name| usable_name(&name.to_string_lossy()));
+/// Where the rows of a draft are; paths are relative to the suite.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct DraftData {
+    /// A folder, or one file; else `files` says it.
+    pub data: Option<PathBuf>,
+    /// The file of each split.
+    pub files: BTreeMap<Split, PathBuf>,
+    /// Passages (retrieval).
+    pub corpus: Option<PathBuf>,
+    /// Queries of all splits (retrieval).
+    pub queries: Option<PathBuf>,
+    /// Judgements of each split (retrieval).
+    pub qrels: BTreeMap<Split, PathBuf>,
+}
+
+/// A task that a column can be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DraftTask {
+    /// Name of the task.
+    pub name: String,
+    /// The kind that fits best.
+    pub kind: &'static KindInfo,
+    /// Target role and column.
+    pub columns: Vec<(String, String)>,
+    /// The metric, where the kind's first does not fit.
+    pub metric: Option<&'static str>,
+    /// The label set, where train does not show all of it.
+    pub labels: Vec<String>,
+    /// What was seen of the column.
+    pub evidence: Vec<String>,
+    /// Lines that would take the place of the ones written: another kind, other columns.
+    pub choices: Vec<String>,
+    /// Whether it is written as a task; else as commented lines.
+    pub is_sure: bool,
+}
+
+/// A suite file called `name` for the data of the drafts; an example to fill in when there are none.
+pub fn template(name: &str, drafts: &[Draft], left_out: &[String]) -> String {
     let mut text = String::from(
         "# A suite of polytask. `polytask check` finds mistakes, `polytask show` prints every default.\n",
     );
-    let _ = write!(text, "name = \"{name}\"\nseed = 13\n");
+    let _ = write!(text, "name = \"{}\"\nseed = 13\n", usable_name(name));
+    let tasks = || drafts.iter().flat_map(|draft| &draft.tasks).filter(|task| task.is_sure);
+    let reads_images = tasks().count() > 0 && tasks().all(|task| task.kind.reads_images());
     for table in [Table::Model, Table::Train] {
         let _ = write!(text, "\n{}\n", table.header());
-        keys::keys_of(table).for_each(|key| setting(&mut text, key));
+        match (reads_images, table) {
+            // The defaults of these settings depend on what is read; those of `setting` are for texts.
+            (true, Table::Model) => text.push_str("encoder = \"lenet\"  # An image network.\n"),
+            (true, _) => {}
+            (false, _) => keys::keys_of(table).for_each(|key| setting(&mut text, key)),
+        }
     }
-    if tasks.is_empty() {
+    if drafts.is_empty() && left_out.is_empty() {
         text.push_str(EXAMPLE);
     }
-    for mut task in tasks {
-        task.data = way.join(&task.data).display().to_string();
-        task.write(&mut text);
+    let mut names = Names(BTreeSet::from(["mean".to_owned()]));
+    for draft in drafts {
+        write_draft(&mut text, draft, &mut names);
+    }
+    if !left_out.is_empty() {
+        text.push_str("\n# Files that no task reads:\n");
+        left_out.iter().for_each(|line| comment(&mut text, line));
     }
     text
 }
@@ -70,220 +124,194 @@ fn setting(text: &mut String, key: &KeyInfo) {
     let _ = writeln!(text, "{mark}{} = {default}  # {}", key.name, key.about);
 }
 
-/// Data that can become a task.
-#[derive(Debug, PartialEq)]
-struct Candidate {
-    name: String,
-    /// Relative to the suite's folder.
-    data: String,
-    /// The kind its columns fit, and the columns themselves.
-    kind: Option<&'static KindInfo>,
-    columns: Vec<String>,
-}
+/// Names given so far: sources and tasks share them.
+struct Names(BTreeSet<String>);
 
-impl Candidate {
-    fn write(&self, text: &mut String) {
-        let data = toml_edit::Value::from(self.data.as_str());
-        let _ = write!(text, "\n[[task]]\nname = \"{}\"\n", self.name);
-        let line = self.kind.map(|kind| format!("kind = \"{}\"  # {}", kind.name, kind.about));
-        let _ = writeln!(text, "{}", line.unwrap_or_else(guessed_kind));
-        let _ = writeln!(text, "data = {}", data.to_string().trim());
-        if self.kind.is_none() && !self.columns.is_empty() {
-            // Names from a file: escaped, so that none can end the comment.
-            let columns: Vec<String> = self.columns.iter().map(|column| format!("{column:?}")).collect();
-            let _ = writeln!(
-                text,
-                "# columns = {{ text = \"...\", label = \"...\" }}  # found: {}",
-                columns.join(", ")
-            );
-        }
-    }
-}
-
-/// The line for columns that fit no kind.
-fn guessed_kind() -> String {
-    let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
-    format!("kind = \"class\"  # a guess, one of: {}", names.join(", "))
-}
-
-/// Data in a folder, in its subfolders, and in those of `data/`.
-fn find(folder: &Path) -> Vec<Candidate> {
-    let mut found: Vec<Candidate> = Vec::new();
-    let mut places = vec![String::new()];
-    places.extend(names_in(folder).into_iter().filter(|name| !name.starts_with('.')));
-    places.extend(names_in(&folder.join("data")).into_iter().map(|name| format!("data/{name}")));
-    for place in places {
-        let path = folder.join(&place);
-        let candidate = if path.is_dir() { of_folder(folder, &path, &place) } else { of_file(&path, &place) };
-        found.extend(candidate);
-    }
-    number_equal_names(&mut found);
-    found
-}
-
-fn number_equal_names(found: &mut [Candidate]) {
-    let mut taken = std::collections::BTreeSet::from(["mean".to_owned()]);
-    for candidate in found {
-        let base = candidate.name.clone();
+impl Names {
+    /// The name, with a number behind it when it is taken.
+    fn take(&mut self, name: &str) -> String {
+        let base = usable_name(name);
+        let mut taken = base.clone();
         let mut n = 2;
-        while !taken.insert(candidate.name.clone()) {
+        while !self.0.insert(taken.clone()) {
             let kept: String = base.chars().take(56).collect();
-            candidate.name = format!("{kept}-{n}");
+            taken = format!("{kept}-{n}");
             n += 1;
         }
+        taken
     }
 }
 
-fn of_folder(base: &Path, path: &Path, place: &str) -> Option<Candidate> {
-    let names = names_in(path);
-    let data = if place.is_empty() { "." } else { place };
-    let home = if place.is_empty() { base } else { path };
-    let name = usable_name(&home.file_name().map_or_else(|| "task".into(), |name| name.to_string_lossy()));
-    let judged = stem_file(&names_in(&path.join("qrels")), Split::Train.stems()).is_some();
-    if judged && stem_file(&names, &["corpus"]).is_some() && stem_file(&names, &["queries"]).is_some() {
-        let kind = crate::kind::find("retrieval");
-        return Some(Candidate { name, data: data.into(), kind, columns: Vec::new() });
-    }
-    if images::has_splits(path, &names) {
-        let kind = crate::kind::find("image-class");
-        return Some(Candidate { name, data: data.into(), kind, columns: Vec::new() });
-    }
-    let train = stem_file(&names, Split::Train.stems())?;
-    let columns = columns_of(&path.join(train));
-    Some(Candidate { name, data: data.into(), kind: guess(&columns), columns })
+fn comment(text: &mut String, line: &str) {
+    // What comes from a file was escaped by whoever quoted it; no line may end the comment all the same.
+    let line: String = line.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    let _ = writeln!(text, "# {line}");
 }
 
-/// A file that is not one of a folder's splits.
-fn of_file(path: &Path, place: &str) -> Option<Candidate> {
-    let name = path.file_name()?.to_str()?;
-    let stem = name.split('.').next()?;
-    let is_part = super::section::split(stem).is_some() || ["corpus", "queries"].contains(&stem);
-    // A lone .json file is more often settings than rows.
-    let is_settings = path.extension().is_some_and(|ending| ending == "json");
-    if is_part || is_settings || !is_readable(name) || !path.is_file() {
-        return None;
-    }
-    let columns = columns_of(path);
-    Some(Candidate { name: usable_name(stem), data: place.into(), kind: guess(&columns), columns })
-}
-
-/// Column names of an uncompressed CSV, TSV or JSONL file; none of others.
-fn columns_of(path: &Path) -> Vec<String> {
-    let mut line = Vec::new();
-    let Ok(file) = File::open(path) else { return Vec::new() };
-    let mut head = BufReader::new(file.take(MOST_HEADER_BYTES));
-    if head.read_until(b'\n', &mut line).is_err() {
-        return Vec::new();
-    }
-    let line = String::from_utf8_lossy(&line);
-    let line = line.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
-    let cells = |by: char| line.split(by).map(|cell| cell.trim_matches('"').to_owned()).collect();
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("csv") => cells(','),
-        Some("tsv") => cells('\t'),
-        Some("jsonl") => {
-            let object: Option<serde_json::Map<_, _>> = serde_json::from_str(line).ok();
-            object.map(|object| object.keys().cloned().collect()).unwrap_or_default()
-        }
-        _ => Vec::new(),
+fn write_draft(text: &mut String, draft: &Draft, names: &mut Names) {
+    text.push('\n');
+    let n_sure = draft.tasks.iter().filter(|task| task.is_sure).count();
+    if draft.tasks.is_empty() {
+        let name = usable_name(&draft.name);
+        comment(text, &format!("`{name}`: no task"));
+        draft.evidence.iter().chain(&draft.left_out).for_each(|line| comment(text, line));
+    } else if let [task] = &draft.tasks[..] {
+        draft.evidence.iter().for_each(|line| comment(text, line));
+        write_alone(text, draft, task, names);
+        draft.left_out.iter().for_each(|line| comment(text, line));
+    } else {
+        draft.evidence.iter().for_each(|line| comment(text, line));
+        write_shared(text, draft, n_sure > 0, names);
     }
 }
 
-/// The kind whose inputs and target are all among the columns; the most roles under their own names win.
-fn guess(columns: &[String]) -> Option<&'static KindInfo> {
-    let exact = |role: &str| columns.iter().any(|column| column == role);
-    let known = |kind: &KindInfo, role: &str| {
-        let synonyms = kind.synonyms.iter().filter(|(of, _)| *of == role).flat_map(|(_, names)| *names);
-        exact(role) || synonyms.into_iter().any(|name| exact(name))
+/// A task with data of its own.
+fn write_alone(text: &mut String, draft: &Draft, task: &DraftTask, names: &mut Names) {
+    task.evidence.iter().for_each(|line| comment(text, line));
+    let columns: Vec<_> = draft.columns.iter().chain(&task.columns).cloned().collect();
+    let mut lines = head(Table::Task, &names.take(&draft.name));
+    lines.push(kind_line(task));
+    lines.extend(data_lines(draft));
+    lines.extend(columns_line(&columns));
+    lines.extend(settings_of(task));
+    write_lines(text, &lines, task.is_sure);
+    task.choices.iter().for_each(|line| comment(text, line));
+}
+
+/// A source, and the tasks that read its rows.
+fn write_shared(text: &mut String, draft: &Draft, is_sure: bool, names: &mut Names) {
+    let source = names.take(&draft.name);
+    let mut lines = head(Table::Source, &source);
+    lines.extend(data_lines(draft));
+    lines.extend(columns_line(&draft.columns));
+    write_lines(text, &lines, is_sure);
+    draft.left_out.iter().for_each(|line| comment(text, line));
+    for task in &draft.tasks {
+        text.push('\n');
+        task.evidence.iter().for_each(|line| comment(text, line));
+        let mut lines = head(Table::Task, &names.take(&task.name));
+        lines.push(kind_line(task));
+        lines.push(format!("from = \"{source}\""));
+        lines.extend(columns_line(&task.columns));
+        lines.extend(settings_of(task));
+        write_lines(text, &lines, task.is_sure);
+        task.choices.iter().for_each(|line| comment(text, line));
+    }
+}
+
+fn write_lines(text: &mut String, lines: &[String], is_sure: bool) {
+    for line in lines {
+        let _ = writeln!(text, "{}{line}", if is_sure { "" } else { "# " });
+    }
+}
+
+fn head(table: Table, name: &str) -> Vec<String> {
+    vec![table.header().to_owned(), format!("name = \"{name}\"")]
+}
+
+fn kind_line(task: &DraftTask) -> String {
+    format!("kind = \"{}\"", task.kind.name)
+}
+
+fn data_lines(draft: &Draft) -> Vec<String> {
+    let data = &draft.data;
+    let path = |key: &str, path: &Option<PathBuf>| {
+        path.as_ref().map(|path| format!("{key} = {}", quoted(&path.display().to_string())))
     };
-    let roles = |kind: &'static KindInfo| kind.inputs.iter().copied().chain([kind.target]);
-    let fitting = KINDS.iter().copied().filter(|kind| roles(kind).all(|role| known(kind, role)));
-    // Of equals the first: `max_by_key` alone would take the last.
-    fitting.rev().max_by_key(|kind| (kind.inputs.len(), roles(kind).filter(|role| exact(role)).count()))
+    let files = |key: &str, files: &BTreeMap<Split, PathBuf>| {
+        let entry = |(split, path): (&Split, &PathBuf)| {
+            format!("{} = {}", split.name(), quoted(&path.display().to_string()))
+        };
+        let entries: Vec<String> = files.iter().map(entry).collect();
+        (!entries.is_empty()).then(|| format!("{key} = {{ {} }}", entries.join(", ")))
+    };
+    let mut lines: Vec<String> = [
+        path("data", &data.data),
+        files("files", &data.files),
+        path("corpus", &data.corpus),
+        path("queries", &data.queries),
+        files("qrels", &data.qrels),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if draft.cuts_valid {
+        lines.push("valid = 0.1  # no valid file: this share of train, by hash".into());
+    }
+    lines
+}
+
+fn columns_line(columns: &[(String, String)]) -> Option<String> {
+    let entries: Vec<String> =
+        columns.iter().map(|(role, column)| format!("{role} = {}", quoted(column))).collect();
+    (!entries.is_empty()).then(|| format!("columns = {{ {} }}", entries.join(", ")))
+}
+
+fn settings_of(task: &DraftTask) -> Vec<String> {
+    let metric = task.metric.map(|metric| format!("metric = \"{metric}\""));
+    let labels: Vec<String> = task.labels.iter().map(|label| quoted(label)).collect();
+    let labels = (!labels.is_empty()).then(|| format!("labels = [{}]", labels.join(", ")));
+    metric.into_iter().chain(labels).collect()
+}
+
+/// A text as TOML writes it, on one line: the escapes of JSON are among those of TOML.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::suite::{Catalogue, parse};
 
-    fn put(folder: &Path, file: &str, text: &str) {
-        let path = folder.join(file);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-
-    fn catalogue() -> Catalogue {
-        const PLAIN: crate::MethodInfo = crate::MethodInfo {
-            id: "equal",
-            title: "Equal",
-            paper: "",
-            family: crate::Family::LossWeighting,
-            about: "",
-            cost: "",
-            kinds: &[],
-            params: &[],
-        };
-        static EQUAL: crate::MethodInfo = PLAIN;
-        static HARD: crate::MethodInfo =
-            crate::MethodInfo { id: "hard", family: crate::Family::Sharing, ..PLAIN };
-        Catalogue {
-            losses: Vec::new(),
-            weightings: vec![&EQUAL],
-            regularizers: Vec::new(),
-            metrics: Vec::new(),
-            sharings: vec![&HARD],
+    fn task(name: &str, column: &str, is_sure: bool) -> DraftTask {
+        DraftTask {
+            name: name.into(),
+            kind: crate::kind::find("class").unwrap(),
+            columns: vec![("label".into(), column.into())],
+            metric: None,
+            labels: vec!["a\"b".into()],
+            evidence: vec![format!("column {column:?}: evidence")],
+            choices: Vec::new(),
+            is_sure,
         }
     }
 
     #[test]
-    fn found_data_become_a_valid_suite_with_guessed_kinds() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path();
-        put(path, "data/intents/train.csv", "text,label\na,b\n");
-        put(path, "data/sick/train.tsv", "sentence_A\tsentence_B\tscore\n");
-        put(path, "data/sick/dev.tsv", "sentence_A\tsentence_B\tscore\n");
-        put(path, "data/ner/train.jsonl", "{\"tokens\": [], \"tags\": []}\n");
-        put(path, "data/facts/corpus.jsonl", "");
-        put(path, "data/facts/queries.jsonl", "");
-        put(path, "data/facts/qrels/train.tsv", "");
-        put(path, "mean.csv", "\"x\",\"y\u{1}\u{7f}\"\n");
-        put(path, "my pairs.csv", "premise,hypothesis,label\n");
-        put(path, "notes.txt", "text,label\n");
-        put(path, "package.json", "{\"text\": \"a\", \"label\": \"b\"}\n");
-        let text = template(path);
-        let suite = parse(&text, &path.join("suite.toml"), &catalogue(), &[]).unwrap();
-        let found: Vec<(&str, &str)> =
-            suite.tasks.iter().map(|task| (task.name.as_str(), task.kind.name)).collect();
-        let expected = [
-            ("mean-2", "class"),
-            ("my-pairs", "pair-class"),
-            ("facts", "retrieval"),
-            ("intents", "class"),
-            ("ner", "tagging"),
-            ("sick", "similarity"),
-        ];
-        assert_eq!(found, expected, "{text}");
+    fn whatever_the_names_are_the_file_is_toml_and_no_name_is_taken_twice() {
+        let odd = "l\n\r[[task]]\u{7f}\"'\\ä";
+        let data = DraftData { data: Some(odd.into()), ..DraftData::default() };
+        let one = Draft { name: "mean".into(), data, tasks: vec![task("x", odd, true)], ..Draft::default() };
+        let two = Draft { tasks: vec![task("x", odd, true), task("mean", odd, false)], ..one.clone() };
+        let text = template("my data", &[one, two.clone(), two], &[format!("file {odd}")]);
+        let document: toml_edit::DocumentMut = text.parse().unwrap();
+        let names = |key: &str| -> Vec<String> {
+            let tables = document[key].as_array_of_tables().unwrap();
+            tables.iter().map(|table| table["name"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(
+            (names("source"), names("task")),
+            (
+                vec!["mean-3".to_owned(), "mean-5".to_owned()],
+                vec!["mean-2".to_owned(), "x".to_owned(), "x-2".to_owned()],
+            ),
+            "{text}"
+        );
+        let first = document["task"].as_array_of_tables().unwrap().get(0).unwrap();
+        assert_eq!(first["columns"]["label"].as_str(), Some(odd));
+        assert_eq!(first["data"].as_str(), Some(odd));
     }
 
     #[test]
-    fn a_folder_of_splits_is_a_suite_of_one_task() {
-        let folder = tempfile::tempdir().unwrap();
-        put(folder.path(), "train.csv", "text,label\n");
-        put(folder.path(), "test.csv", "text,label\n");
-        let suite =
-            parse(&template(folder.path()), &folder.path().join("s.toml"), &catalogue(), &[]).unwrap();
-        assert_eq!(suite.tasks.len(), 1);
-        assert_eq!(suite.sources[0].files[&Split::Test], Path::new("./test.csv"));
-    }
-
-    #[test]
-    fn without_data_only_the_data_of_the_example_are_missing() {
-        let folder = tempfile::tempdir().unwrap();
-        let error =
-            parse(&template(folder.path()), &folder.path().join("s.toml"), &catalogue(), &[]).unwrap_err();
-        let error = error.to_string();
-        assert!(error.contains("`data/intent` does not exist"), "{error}");
-        assert_eq!(error.matches("try:").count(), 1, "{error}");
+    fn commented_tasks_are_right_once_they_are_uncommented() {
+        let draft = Draft {
+            name: "s".into(),
+            tasks: vec![task("x", "x", true), task("y", "y", false)],
+            ..Draft::default()
+        };
+        let text = template("t", &[draft], &[]);
+        let start = text.find("# [[task]]").unwrap();
+        let opened = text[start..].replace("# ", "");
+        assert!(opened.starts_with("[[task]]\nname = \"y\"\nkind = \"class\"\nfrom = \"s\"\n"), "{text}");
+        assert!((text[..start].to_owned() + &opened).parse::<toml_edit::DocumentMut>().is_ok());
     }
 }

@@ -1,6 +1,6 @@
 //! What a target cell says.
 
-use polytask_core::TargetType;
+use polytask_core::{TargetType, plural};
 
 use super::labels::LabelTable;
 use crate::readers::Cell;
@@ -107,7 +107,7 @@ fn tags(cell: &Cell, labels: &mut LabelTable, n_words: usize) -> Result<Vec<u32>
         None => cell.to_text().unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
     };
     if names.len() != n_words {
-        let what = format!("row has {} tags, expected {n_words}, one per word", names.len());
+        let what = format!("row has {}, expected {n_words}, one per word", plural(names.len(), "tag"));
         return Err(Wrong(what, "separate words by single spaces, or give words and tags as JSON lists"));
     }
     names.iter().map(|name| known(name, labels)).collect()
@@ -187,7 +187,7 @@ mod tests {
     fn tags_are_as_many_as_words() {
         assert_eq!(read(TargetType::Tags, &text("O B-x")), Ok(Raw::Tags(vec![0, 1])));
         let Wrong(what, _) = read(TargetType::Tags, &text("O")).unwrap_err();
-        assert_eq!(what, "row has 1 tags, expected 2, one per word");
+        assert_eq!(what, "row has 1 tag, expected 2, one per word");
     }
 
     #[test]

@@ -57,9 +57,13 @@ pub(super) fn resolve(
     let mut keep = |found: Result<String, Problem>| found.map_err(|problem| problems.push(problem)).ok();
     let mut inputs: Vec<Vec<String>> = Vec::new();
     let mut columns = Vec::new();
+    let words = words_column(source, tasks, found).map(&mut keep);
     for task in tasks {
         let roles = task.kind.inputs.iter();
-        inputs.push(roles.filter_map(|role| keep(role_column(source, task, role, found))).collect());
+        inputs.push(match &words {
+            Some(words) if task.kind.inputs.len() == 1 => words.iter().cloned().collect(),
+            _ => roles.filter_map(|role| keep(role_column(source, task, role, found))).collect(),
+        });
         let is_judged = judged && task.kind.target_type == TargetType::Passages;
         let target = (!is_judged).then(|| keep(role_column(source, task, task.kind.target, found))).flatten();
         let negatives = optional(source, task, "negatives", found).filter(|_| !is_judged);
@@ -115,6 +119,50 @@ fn role_column(
         None if !found.is_complete => Ok(role.to_owned()),
         None => Err(missing(task, role, &names.join("` or `"), found)),
     }
+}
+
+/// The column of words where a task of the source tags them: it is the text of all tasks with one text, so that a
+/// row is encoded once. The suite may name it by the role of any of these tasks.
+fn words_column(
+    source: &SourceSpec,
+    tasks: &[&TaskSpec],
+    found: &Found<'_>,
+) -> Option<Result<String, Problem>> {
+    let tagger = tasks.iter().find(|task| task.kind.target_type == TargetType::Tags)?;
+    let single = || tasks.iter().filter(|task| task.kind.inputs.len() == 1);
+    let readers = || std::iter::once(tagger).chain(single());
+    let mut named: Vec<(&str, &String)> = readers()
+        .filter_map(|task| Some((task.kind.inputs[0], given(source, task, task.kind.inputs[0])?)))
+        .collect();
+    named.dedup();
+    if let Some(((role, words), (other, text))) =
+        named.first().zip(named.iter().find(|(_, column)| *column != named[0].1))
+    {
+        return Some(Err(two_texts((role, words), (other, text), tagger, found.file)));
+    }
+    if let Some((role, name)) = named.first() {
+        return Some(self::named(name, role, tagger, found));
+    }
+    let names: Vec<&str> = readers()
+        .flat_map(|task| {
+            [task.kind.inputs[0]].into_iter().chain(synonyms(task, task.kind.inputs[0]).iter().copied())
+        })
+        .collect();
+    Some(match first_of(&names, found) {
+        Some(name) => Ok(name),
+        None if !found.is_complete => Ok(tagger.kind.inputs[0].to_owned()),
+        None => role_column(source, tagger, tagger.kind.inputs[0], found),
+    })
+}
+
+/// Words and a text of their own beside them, in one source.
+fn two_texts(words: (&str, &str), text: (&str, &str), tagger: &TaskSpec, file: &Path) -> Problem {
+    let what = format!(
+        "the words of task `{}` are `{}`, but `{}` names `{}`: the words are the text of every task of the source",
+        tagger.name, words.1, text.0, text.1
+    );
+    Problem::at(Place::file(file), what)
+        .try_this(format!("name one of them: columns = {{ {} = {:?} }}", words.0, words.1))
 }
 
 /// A column that need not be there.

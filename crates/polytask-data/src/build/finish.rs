@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use polytask_core::suite::{SourceSpec, TaskSpec};
+use polytask_core::words::{plural, verb};
 use polytask_core::{HeadForm, Place, Problem, Result, Split, Suite};
 
 use super::Builder;
@@ -92,8 +93,10 @@ fn never_judged(suite: &Suite, source: &SourceSpec, task: &TaskSpec, data: &Task
     if judged.is_empty() || judged.iter().any(|(_, targets)| n_known(targets) > 0) {
         return None;
     }
-    let found: Vec<String> =
-        judged.iter().map(|(split, targets)| format!("{} rows of {}", targets.len(), split.name())).collect();
+    let found: Vec<String> = judged
+        .iter()
+        .map(|(split, targets)| format!("{} of {}", plural(targets.len(), "row"), split.name()))
+        .collect();
     let what = format!(
         "task `{}` has no known target to be judged by: none in {}, expected at least one",
         task.name,
@@ -143,7 +146,12 @@ fn warnings(source: &SourceSpec, task: &TaskSpec, data: &TaskData) -> Vec<String
     if !unseen.is_empty() {
         let shown: Vec<&str> = unseen.iter().take(5).copied().collect();
         let n = unseen.len();
-        warnings.push(format!("task `{name}`: {n} labels have no row in train ({})", shown.join(", ")));
+        warnings.push(format!(
+            "task `{name}`: {} {} no row in train ({})",
+            plural(n, "label"),
+            verb(n, "has", "have"),
+            shown.join(", ")
+        ));
     }
     if let Some(Targets::Numbers { width, values }) = data.targets.get(&Split::Train) {
         for (column, (low, high)) in ranges(*width, values).into_iter().enumerate() {

@@ -8,6 +8,7 @@
 mod http;
 mod hub;
 mod index;
+mod known;
 mod options;
 mod pip;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use polytask_core::error::Problem;
 use polytask_core::{Error, Result, atomic};
 
 use self::http::Client;
+pub use self::known::doubt;
 pub use self::options::{Progress, PullOptions};
 
 /// Wheels that carry an encoder, by the encoder's full name.

@@ -48,7 +48,8 @@ pub(super) fn ragged(
     expected: usize,
     remedy: &str,
 ) -> polytask_core::Error {
-    let what = format!("row has {found} cells, expected {expected} as in the header");
+    let what =
+        format!("row has {}, expected {expected} as in the header", polytask_core::plural(found, "cell"));
     Problem::at(Place::line(file, line), what).try_this(remedy).into()
 }
 

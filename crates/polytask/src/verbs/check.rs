@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use polytask_core::{Error, Problem};
+use polytask_core::{Error, Place, Problem, Suite, plural};
+use polytask_data::PullOptions;
 use serde_json::{Value, json};
 
 use crate::output::{self, Outcome};
@@ -28,6 +29,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let checked = suites::load(&args.suite, &args.set).and_then(|suite| {
+        check_encoder(&suite)?;
         if args.data {
             // The tokenizer does not matter here, and the small one needs no download.
             polytask_data::build(&suite, &polytask_data::Tokenizer::tiny())?;
@@ -41,9 +43,9 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         Ok(suite) => {
             let tasks: Vec<&str> = suite.tasks.iter().map(|task| task.name.as_str()).collect();
             output::line(format!(
-                "{}: right; {} tasks: {}",
+                "{}: right; {}: {}",
                 args.suite.display(),
-                tasks.len(),
+                plural(tasks.len(), "task"),
                 tasks.join(", ")
             ))?;
         }
@@ -54,6 +56,21 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         Err(error) => return Err(error.into()),
     }
     Ok(Outcome::Done)
+}
+
+/// A slip in the encoder's name, as far as it shows without the network.
+fn check_encoder(suite: &Suite) -> Result<(), Error> {
+    let name = &suite.model.encoder;
+    if suite.folder.join(name).is_dir() {
+        return Ok(());
+    }
+    let Some(problem) = polytask_data::pull::doubt(name, &PullOptions::from_environment()) else {
+        return Ok(());
+    };
+    let text = std::fs::read_to_string(&suite.file).unwrap_or_default();
+    let is_key = |line: &str| line.trim_start().starts_with("encoder") && line.contains(name.as_str());
+    let line = text.lines().position(is_key).map_or(0, |at| at + 1);
+    Err(Problem { place: Some(Place::line(&suite.file, line)), ..problem }.into())
 }
 
 /// Each mistake by its parts; a file the system refuses to read is one mistake.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use polytask_core::Split;
 use polytask_core::report::{DataCard, TaskCard};
+use polytask_core::words::{plural, verb};
 use polytask_train::prepare::symbols_only;
 
 use crate::output::{self, Outcome};
@@ -85,14 +86,16 @@ fn bars(title: &str, mut counts: Vec<(String, usize)>) -> Result<()> {
 }
 
 fn show_whole(card: &DataCard) -> Result<()> {
-    output::line(format!("{} distinct texts, {} tokens", card.texts, card.tokens))?;
+    output::line(format!("{}, {}", plural(card.texts, "distinct text"), plural(card.tokens, "token")))?;
     if card.leaks.is_empty() {
         output::line("no text of a valid or test split is trained on by another task")?;
     }
     for leak in &card.leaks {
         let (texts, split, task) = (leak.texts, &leak.split, &leak.task);
         output::line(format!(
-            "leak: {texts} texts of {task}'s {split} split are trained on by {}",
+            "leak: {} of {task}'s {split} split {} trained on by {}",
+            plural(texts, "text"),
+            verb(texts, "is", "are"),
             leak.trained_by
         ))?;
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use polytask_core::{atomic, suite};
+use polytask_core::{atomic, plural, suite};
 
 use crate::output::{self, Outcome};
 
@@ -42,7 +42,12 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         );
     }
     let home = args.out.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-    let text = suite::template_from(&args.data, &way(home, &args.data));
+    let proposal = polytask_data::propose(&args.data, &way(home, &args.data));
+    let name = args.data.canonicalize().ok();
+    let name =
+        name.as_deref().and_then(Path::file_name).map_or("suite".into(), |name| name.to_string_lossy());
+    let text = suite::template(&name, &proposal.drafts, &proposal.left_out);
+    let (sure, unsure) = proposal.counts();
     let Some(out) = &args.out else {
         output::line(text.trim_end())?;
         return Ok(Outcome::Done);
@@ -52,6 +57,16 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     }
     atomic::create_dir(out.parent().unwrap_or(Path::new("")))?;
     atomic::write(out, text.as_bytes())?;
-    output::note(format!("wrote {}; next: polytask check {}", out.display(), out.display()));
+    if sure == 0 && (unsure > 0 || !proposal.left_out.is_empty() || !proposal.drafts.is_empty()) {
+        output::note(format!(
+            "wrote {} without a task: nothing found is sure, the file says what and why",
+            out.display()
+        ));
+        return Ok(Outcome::Done);
+    }
+    let (sure, shown) = (plural(sure, "task"), out.display());
+    let unsure =
+        if unsure > 0 { format!(" and {} as comments", plural(unsure, "unsure one")) } else { String::new() };
+    output::note(format!("wrote {shown} with {sure}{unsure}; next: polytask check {shown} --data"));
     Ok(Outcome::Done)
 }

@@ -187,3 +187,42 @@ fn judgements_beside_files_of_queries_pass_the_check_and_can_be_read() {
     place.write("suite.toml", suite);
     place.polytask(&["check", "suite.toml", "--data"]).done();
 }
+
+#[test]
+fn words_of_other_tools_are_answered_with_ours() {
+    let place = Place::new();
+    write_data(&place);
+    let task = |kind: &str, line: &str| {
+        format!("[model]\nencoder = \"tiny\"\n[[task]]\nname = \"t\"\nkind = \"{kind}\"\n{line}\n")
+    };
+    let own = "data = \"data/topic\"";
+    let cases = [
+        (task("classification", own), "`class`"),
+        (task("multi-label", own), "`multilabel`"),
+        (task("ner", own), "`tagging`"),
+        (task("nli", own), "`pair-class`"),
+        (task("class", &format!("{own}\nlabel_column = \"y\"")), "columns = { label = \"...\" }"),
+        (task("pair-class", &format!("{own}\ncolumns = {{ text = \"x\" }}")), "`a` and `b`"),
+        (task("class", own) + "[train]\nlearning_rate = 1e-3\n", "`lr`"),
+        (task("class", own) + "[train]\nbatch_size = 8\n", "`batch_rows`"),
+        (task("class", own) + "[train]\nnum_epochs = 8\n", "`epochs`"),
+        (task("class", "data = { train = \"data/topic/train.csv\" }"), "files = { train = "),
+        (task("class", own).replace("\"tiny\"", "\"tinny\""), "`tiny`"),
+        (task("class", own).replace("\"tiny\"", "\"all-MiniLM-L6-v3\""), "`all-MiniLM-L6-v2`"),
+    ];
+    for (text, advice) in cases {
+        place.write("other.toml", &text);
+        let error = place.polytask(&["check", "other.toml"]).refused();
+        has(&error, &[advice]);
+        assert_eq!(error.matches("try: ").count(), 1, "one mistake: {error}");
+    }
+}
+
+#[test]
+fn equal_mistakes_of_many_rows_are_one_line_with_their_number() {
+    let rows: String = (0..500).map(|i| format!("text {i},{}\n", ["x", "z"][i % 2])).collect();
+    let declared = one("class", "labels = [\"x\", \"y\"]\n");
+    let error = mistakes(&declared, &[("train.csv", format!("text,label\n{rows}").as_bytes())]);
+    has(&error, &["train.csv:3", "249 rows more"]);
+    assert_eq!(error.matches("label `z`").count(), 1, "{error}");
+}

@@ -11,6 +11,7 @@ mod folder;
 mod help;
 mod images;
 mod info;
+mod init;
 mod judge;
 mod methods;
 mod predict;

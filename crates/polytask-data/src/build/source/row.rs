@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use polytask_core::{Error, HeadForm, Place, Problem, Purpose, Result, Split, TargetType, rng};
+use polytask_core::{Error, HeadForm, Place, Problem, Purpose, Result, Split, TargetType, plural, rng};
 
 use super::super::cells::{self, Raw, Wrong};
 use super::super::columns::{Columns, TaskColumns};
@@ -193,7 +193,7 @@ fn check_width(raw: Raw, width: &mut Option<usize>, head: HeadForm) -> Result<Ra
     if let Raw::Numbers(values) = &raw {
         let expected = if head == HeadForm::Cosine { 1 } else { *width.get_or_insert(values.len()) };
         if values.len() != expected {
-            let what = format!("row has {} numbers, expected {expected}", values.len());
+            let what = format!("row has {}, expected {expected}", plural(values.len(), "number"));
             return Err(Wrong(what, "write null for each unknown number of a list"));
         }
     }

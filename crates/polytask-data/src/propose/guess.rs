@@ -1,0 +1,265 @@
+//! Inputs and tasks of a table, from what its columns are.
+
+use polytask_core::kind::{self, KindInfo};
+use polytask_core::suite::DraftTask;
+
+use super::column::{Column, Sample};
+use super::form::{self, Form, LABELS, SCORES, TEXTS, is_in};
+use super::target::{is_tagged, quote, task};
+
+/// Pairs of names that two texts of a row have; also names that differ in a last 1/2 or a/b alone.
+const PAIRS: [(&str, &str); 12] = [
+    ("premise", "hypothesis"),
+    ("question", "passage"),
+    ("question", "context"),
+    ("question", "sentence"),
+    ("question", "answer"),
+    ("anchor", "positive"),
+    ("query", "passage"),
+    ("query", "document"),
+    ("query", "product_title"),
+    ("claim", "evidence"),
+    ("text", "text_pair"),
+    ("left", "right"),
+];
+
+/// What a table can be used for.
+#[derive(Debug, Default)]
+pub(super) struct Guess {
+    /// Role and column of the inputs; only those that must be named.
+    pub(super) columns: Vec<(String, String)>,
+    pub(super) evidence: Vec<String>,
+    pub(super) tasks: Vec<DraftTask>,
+    pub(super) left_out: Vec<String>,
+}
+
+/// The columns that are read as inputs, by role.
+type Inputs<'a> = Vec<(&'static str, &'a Column)>;
+
+/// The tasks of a table.
+pub(super) fn guess(sample: &Sample) -> Guess {
+    let forms: Vec<(&Column, Form)> =
+        sample.columns.iter().map(|column| (column, form::of(column, sample))).collect();
+    let table = Looked { sample, forms };
+    if let Some(found) = table.retrieval() {
+        return found;
+    }
+    let tags = table.tags();
+    if let Some(pair) = table.pair().filter(|_| tags.is_empty()) {
+        let found = table.with_inputs(pair, &[]);
+        if !found.tasks.is_empty() {
+            return found;
+        }
+    }
+    match (table.words(&tags).or_else(|| table.text()), tags) {
+        (Some(input), tags) => table.with_inputs(vec![input], &tags),
+        (None, _) => table.nothing(),
+    }
+}
+
+/// A table with what its columns are.
+pub(super) struct Looked<'a> {
+    pub(super) sample: &'a Sample,
+    forms: Vec<(&'a Column, Form)>,
+}
+
+impl<'a> Looked<'a> {
+    fn with(&self, wanted: impl Fn(&Column, Form) -> bool) -> impl Iterator<Item = &'a Column> {
+        self.forms.iter().filter(move |(column, form)| wanted(column, *form)).map(|(column, _)| *column)
+    }
+
+    fn named(&self, name: &str) -> Option<(&'a Column, Form)> {
+        self.forms.iter().find(|(column, _)| column.name.eq_ignore_ascii_case(name)).copied()
+    }
+
+    /// Whether a column may be one of two texts: its name says so, so that repeated or short texts are texts too.
+    fn is_textual(&self, form: Form) -> bool {
+        matches!(form, Form::Text | Form::Names | Form::Label)
+    }
+
+    /// Two texts in a row.
+    fn pair(&self) -> Option<Inputs<'a>> {
+        let text = |name: &str| {
+            self.named(name).filter(|(_, form)| self.is_textual(*form)).map(|(column, _)| column)
+        };
+        let known = PAIRS.iter().find_map(|(a, b)| Some((text(a)?, text(b)?)));
+        let twin = |(column, form): &(&'a Column, Form)| {
+            let other = text(&twin(&column.name)?)?;
+            self.is_textual(*form).then_some((*column, other))
+        };
+        let (a, b) = known.or_else(|| self.forms.iter().find_map(twin))?;
+        Some(vec![("a", a), ("b", b)])
+    }
+
+    /// Words that carry tags: lists of words, or texts, with the tags as columns as long as they are in every row.
+    fn tags(&self) -> Vec<(&'a Column, &'a Column)> {
+        let words: Vec<&Column> = self
+            .with(|column, form| {
+                form == Form::Words || (matches!(form, Form::Text | Form::Names) && column.lists() == 0)
+            })
+            .collect();
+        // Lists of words before texts: these are what tags were made for.
+        let best = |tags: &'a Column| {
+            let fits = |words: &&&'a Column| is_tagged(words, tags);
+            let of_lists = words.iter().filter(|column| column.lists() > 0).find(fits);
+            of_lists.or_else(|| words.iter().find(fits)).map(|words| (*words, tags))
+        };
+        let found: Vec<_> = self.forms.iter().filter_map(|(column, _)| best(column)).collect();
+        let first = found.first().map(|(words, _)| words.name.clone());
+        found.into_iter().filter(|(words, _)| Some(&words.name) == first.as_ref()).collect()
+    }
+
+    /// The words of a row as its one input.
+    fn words(&self, tags: &[(&'a Column, &'a Column)]) -> Option<(&'static str, &'a Column)> {
+        tags.first().map(|(words, _)| ("tokens", *words))
+    }
+
+    /// The text of a row: by name, else the longest.
+    fn text(&self) -> Option<(&'static str, &'a Column)> {
+        let texts: Vec<&Column> = self.with(|_, form| form == Form::Text).collect();
+        let rank = |column: &Column| TEXTS.iter().position(|name| column.name.eq_ignore_ascii_case(name));
+        let named = texts.iter().filter(|column| rank(column).is_some()).min_by_key(|column| rank(column));
+        let long = texts.iter().max_by(|a, b| a.mean_words().total_cmp(&b.mean_words()));
+        // A title is a text only where there is none that is several times as long.
+        let found = match (named, long) {
+            (Some(named), Some(long)) if named.mean_words() * 4.0 < long.mean_words() => Some(long),
+            (named, long) => named.or(long),
+        };
+        found.map(|column| ("text", *column))
+    }
+
+    /// A question and what answers it, in a table without labels.
+    fn retrieval(&self) -> Option<Guess> {
+        let kind = kind::find("retrieval")?;
+        let role = |role: &str| {
+            let of_role = kind.synonyms.iter().filter(|(of, _)| *of == role).flat_map(|(_, names)| *names);
+            let names: Vec<&str> = kind
+                .inputs
+                .iter()
+                .chain([&kind.target, &"negatives"])
+                .copied()
+                .filter(|name| *name == role)
+                .chain(of_role.copied())
+                .collect();
+            names.into_iter().find_map(|name| self.named(name))
+        };
+        let (query, _) = role("query").filter(|(_, form)| self.is_textual(*form))?;
+        let (positive, of_positive) = role("positives")?;
+        let is_passage = self.is_textual(of_positive)
+            || matches!(of_positive, Form::Words | Form::Labels(None) | Form::Other("lists of texts"));
+        let is_judged = self
+            .with(|column, form| {
+                (is_in(&LABELS, &column.name) || is_in(&SCORES, &column.name))
+                    && matches!(form, Form::Label | Form::Numbers)
+            })
+            .next()
+            .is_some();
+        if is_judged || !is_passage {
+            return None;
+        }
+        let negative = role("negatives").map(|(column, _)| column);
+        let mut columns = vec![("positives".to_owned(), positive.name.clone())];
+        columns.extend(negative.map(|column| ("negatives".to_owned(), column.name.clone())));
+        let shown: Vec<String> = columns.iter().map(|(_, name)| quote(name)).collect();
+        let evidence = format!(
+            "columns {} and {}: a query and the texts that answer it (or do not), in {}: retrieval",
+            quote(&query.name),
+            shown.join(", "),
+            self.rows(query)
+        );
+        let used = |column: &Column| {
+            [Some(query), Some(positive), negative].into_iter().flatten().any(|used| used.name == column.name)
+        };
+        let unused = self.forms.iter().filter(|(column, _)| !used(column));
+        let mut task = task(&self.sample.columns[0], kind, evidence, true);
+        (task.name, task.columns) = ("search".into(), columns);
+        Some(Guess {
+            columns: named_input("query", query, kind),
+            left_out: unused.map(|(column, _)| self.reason(column, "no role in retrieval")).collect(),
+            tasks: vec![task],
+            evidence: Vec::new(),
+        })
+    }
+
+    /// The tasks of all other columns on these inputs.
+    fn with_inputs(&self, inputs: Inputs<'a>, tags: &[(&'a Column, &'a Column)]) -> Guess {
+        let mut found = Guess::default();
+        let is_input = |column: &Column| inputs.iter().any(|(_, input)| input.name == column.name);
+        let is_pair = inputs.len() == 2;
+        for (column, form) in self.forms.iter().filter(|(column, _)| !is_input(column)) {
+            if let Some((words, _)) = tags.iter().find(|(_, tags)| tags.name == column.name) {
+                found.tasks.push(self.tagging(words, column));
+                continue;
+            }
+            match self.target(column, *form, is_pair) {
+                Ok(task) => found.tasks.push(task),
+                Err(reason) => found.left_out.push(reason),
+            }
+        }
+        found.evidence = inputs.iter().map(|(_, input)| self.about_input(input)).collect();
+        for (_, input) in inputs.iter().filter(|(_, input)| input.nulls > 0) {
+            let rows = polytask_core::plural(input.nulls, "row");
+            found.evidence.push(format!(
+                "{rows} of column {} are null, which is no text: fill them or write \"\", then uncomment the lines",
+                quote(&input.name)
+            ));
+            found.tasks.iter_mut().for_each(|task| task.is_sure = false);
+        }
+        let kinds: Vec<&KindInfo> = found.tasks.iter().map(|task| task.kind).collect();
+        for (role, column) in &inputs {
+            if kinds.iter().any(|kind| !reads_by_itself(kind, role, &column.name))
+                || tags.is_empty() && self.is_hidden(role, column, &kinds)
+            {
+                found.columns.push(((*role).to_owned(), column.name.clone()));
+            }
+        }
+        found
+    }
+
+    /// Whether another column has a name that the reader would take first.
+    fn is_hidden(&self, role: &str, column: &Column, kinds: &[&KindInfo]) -> bool {
+        let names = |kind: &&KindInfo| names_of(kind, role);
+        let first = kinds.iter().flat_map(names).find(|name| self.sample.column(name).is_some());
+        first.is_some_and(|name| name != column.name)
+    }
+
+    /// A table without texts.
+    fn nothing(&self) -> Guess {
+        let names: Vec<String> = self.forms.iter().take(12).map(|(column, _)| quote(&column.name)).collect();
+        let more = if self.forms.len() > 12 { ", …" } else { "" };
+        let why = format!("no column holds texts; columns: {}{more}", names.join(", "));
+        Guess { left_out: vec![why], ..Guess::default() }
+    }
+}
+
+/// The name of the other one of two: `sentence1` → `sentence2`, `text_a` → `text_b`.
+fn twin(name: &str) -> Option<String> {
+    let (at, last) = name.char_indices().next_back()?;
+    let other = match last {
+        '1' => '2',
+        'a' if at == 0 || name[..at].ends_with(['_', '-', ' ']) => 'b',
+        'A' => 'B',
+        _ => return None,
+    };
+    Some(format!("{}{other}", &name[..at]))
+}
+
+/// The names under which the reader looks for a role, in their order.
+fn names_of(kind: &KindInfo, role: &str) -> Vec<&'static str> {
+    let own = kind.inputs.iter().chain([&kind.target]).copied().filter(|name| *name == role);
+    let synonyms = kind.synonyms.iter().filter(|(of, _)| *of == role).flat_map(|(_, names)| *names);
+    own.chain(synonyms.copied()).collect()
+}
+
+/// Whether the reader finds an input without being told.
+fn reads_by_itself(kind: &KindInfo, role: &str, column: &str) -> bool {
+    names_of(kind, role).contains(&column)
+}
+
+fn named_input(role: &str, column: &Column, kind: &KindInfo) -> Vec<(String, String)> {
+    if reads_by_itself(kind, role, &column.name) {
+        Vec::new()
+    } else {
+        vec![(role.to_owned(), column.name.clone())]
+    }
+}

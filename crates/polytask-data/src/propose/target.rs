@@ -1,0 +1,277 @@
+//! The task that a column is, with what was seen of it, or why it is none.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use polytask_core::kind::{self, KindInfo};
+use polytask_core::suite::DraftTask;
+
+use super::column::Column;
+use super::form::{self, Form, LABELS, SCORES, is_in};
+use super::guess::Looked;
+
+/// Names of columns of tags.
+const TAGS: [&str; 9] = ["tags", "tag", "slots", "ner_tags", "pos_tags", "ner", "pos", "bio", "labels"];
+/// Most different whole numbers that may be labels.
+const MOST_GRADES: usize = 20;
+/// Most different labels that are learned without asking.
+const MOST_SURE: usize = 300;
+/// Most different tags.
+const MOST_TAGS: usize = 300;
+
+impl Looked<'_> {
+    pub(super) fn about_input(&self, input: &Column) -> String {
+        let words = if input.lists() > 0 { input.mean_length() } else { input.mean_words() };
+        let what = if input.lists() > 0 { "lists of words" } else { "texts" };
+        format!("column {}: {what}, {words:.0} words on average, in {}", quote(&input.name), self.rows(input))
+    }
+
+    pub(super) fn tagging(&self, words: &Column, tags: &Column) -> DraftTask {
+        let (both, equal) = words.agrees(tags);
+        let kinds = tags_of(tags);
+        let mut evidence = format!(
+            "columns {} and {}: as many tags as words in {equal} of {both} rows, {} different tags: tagging",
+            quote(&words.name),
+            quote(&tags.name),
+            kinds.len()
+        );
+        let is_numbered = kinds.iter().all(|tag| tag.parse::<i64>().is_ok());
+        let is_chunk = |tag: &&&str| tag.starts_with("B-") || tag.starts_with("I-") || **tag == "O";
+        let chunks = kinds.iter().filter(is_chunk).count();
+        if is_numbered {
+            evidence += "; they are numbers, and `labels` may name them in their order";
+        }
+        let Some(kind) = kind::find("tagging") else { return task(tags, kind::KINDS[0], evidence, false) };
+        let mut task = task(tags, kind, evidence, both > 0 && equal == both);
+        if chunks == 0 {
+            // Entities are B-x and I-x; other tags are judged word by word.
+            task.metric = Some("accuracy");
+        }
+        task
+    }
+
+    /// The task a column is, or why it is none.
+    pub(super) fn target(&self, column: &Column, form: Form, is_pair: bool) -> Result<DraftTask, String> {
+        let find = |single: &str, pair: &str| kind::find(if is_pair { pair } else { single });
+        let (class, number) = (find("class", "pair-class"), find("regression", "similarity"));
+        let (Some(class), Some(number), Some(many)) = (class, number, kind::find("multilabel")) else {
+            return Err(self.reason(column, "no kind fits"));
+        };
+        match form {
+            Form::Label => Ok(self.label(column, class)),
+            Form::Numbers => Ok(self.numbers(column, class, number)),
+            Form::Vectors if !is_pair => Ok(self.vector(column, number)),
+            Form::Labels(separator) if !is_pair => Ok(self.labels(column, separator, many, class)),
+            Form::Labels(_) => {
+                Err(self.reason(column, "several labels per row, which no kind of two texts has"))
+            }
+            Form::Empty => Err(self.reason(column, "no value in any row")),
+            Form::Constant => Err(self.reason(column, "the same value in every row")),
+            Form::Id => Err(self.reason(column, "looks like an id")),
+            Form::Text => Err(self.reason(
+                column,
+                &format!(
+                    "free text ({:.1} words on average), and no kind predicts text",
+                    column.mean_words()
+                ),
+            )),
+            Form::Words => Err(self.reason(column, "lists of words, and not one tag per word")),
+            Form::Vectors => Err(self.reason(column, "lists of numbers, which no kind of two texts has")),
+            Form::Names => Err(self.reason(
+                column,
+                &format!(
+                    "{} different values, too many for labels and too short for texts",
+                    column.distinct()
+                ),
+            )),
+            Form::Other(what) => Err(self.reason(column, what)),
+        }
+    }
+
+    pub(super) fn label(&self, column: &Column, class: &'static KindInfo) -> DraftTask {
+        let distinct = column.distinct();
+        let mut evidence = format!("column {}: {}", quote(&column.name), self.counts(column));
+        let is_few = column.known < distinct * 4 && column.known > 50;
+        let is_much = distinct > MOST_SURE;
+        let is_sure = !form::is_origin(&column.name) && !form::is_place(&column.name) && !is_few && !is_much;
+        evidence += &format!(": {}", class.name);
+        if form::is_origin(&column.name) {
+            evidence += "? The name says where a row comes from; uncomment the lines to learn it";
+        } else if is_much {
+            evidence += "? So many values may be better searched for (kind retrieval); uncomment the lines to learn them";
+        } else if !is_sure {
+            evidence += "? Few rows per value; uncomment the lines to learn it";
+        }
+        task(column, class, evidence, is_sure)
+    }
+
+    pub(super) fn numbers(
+        &self,
+        column: &Column,
+        class: &'static KindInfo,
+        number: &'static KindInfo,
+    ) -> DraftTask {
+        let (distinct, is_whole) = (column.distinct(), column.wholes == column.known);
+        let is_label_name = is_in(&LABELS, &column.name);
+        let is_score_name = is_in(&SCORES, &column.name);
+        let are_grades = is_whole && distinct <= MOST_GRADES && column.known >= distinct * 2;
+        let is_class = are_grades && (distinct == 2 || !is_score_name);
+        let is_pair = class.inputs.len() == 2;
+        let is_named = is_label_name || is_score_name;
+        let is_aside =
+            form::is_origin(&column.name) || form::is_place(&column.name) || form::is_id_name(&column.name);
+        // Two texts usually have one number, and it is named so; others are about the texts.
+        let is_sure = !is_aside && (!is_pair || is_named || distinct == 2 && is_class);
+        let (chosen, other) = if is_class { (class, number) } else { (number, class) };
+        let mut evidence = format!("column {}: ", quote(&column.name));
+        evidence += &if is_class {
+            self.counts(column)
+        } else {
+            format!(
+                "numbers from {} to {}, {distinct} different, in {}",
+                column.low,
+                column.high,
+                self.rows(column)
+            )
+        };
+        evidence += &format!(": {}", chosen.name);
+        if !is_sure {
+            evidence += "? The name does not say what is to be learned; uncomment the lines to learn it";
+        }
+        let mut task = task(column, chosen, evidence, is_sure);
+        if are_grades && distinct > 2 {
+            let when = if is_class { "if their order counts" } else { "if they are names without an order" };
+            task.choices.push(format!(
+                "{when}: kind = \"{}\", columns = {{ {} = {} }}",
+                other.name,
+                other.target,
+                quote(&column.name)
+            ));
+        }
+        task
+    }
+
+    pub(super) fn vector(&self, column: &Column, number: &'static KindInfo) -> DraftTask {
+        let width = column.lengths.iter().flatten().next().copied().unwrap_or(0);
+        let is_binary = column.items.keys().all(|item| ["0", "1", "true", "false"].contains(&item.as_str()));
+        let mut evidence =
+            format!("column {}: lists of {width} numbers in {}", quote(&column.name), self.rows(column));
+        evidence += &if is_binary {
+            format!(
+                ", 0 or 1 all: marks of labels? Write the labels' names instead for the kind multilabel, or remove the # for {} of {width} numbers",
+                number.name
+            )
+        } else {
+            format!(": {}", number.name)
+        };
+        task(column, number, evidence, !is_binary)
+    }
+
+    pub(super) fn labels(
+        &self,
+        column: &Column,
+        separator: Option<&'static str>,
+        many: &'static KindInfo,
+        class: &'static KindInfo,
+    ) -> DraftTask {
+        let labels = labels_of(column, separator);
+        let n: usize = labels.values().sum();
+        let each = n as f64 / column.known.max(1) as f64;
+        let how = separator
+            .map_or_else(|| "lists of labels".into(), |by| format!("labels joined by {}", quote(by)));
+        let evidence = format!(
+            "column {}: {how}, {} different, {each:.1} per row, in {}: multilabel",
+            quote(&column.name),
+            labels.len(),
+            self.rows(column)
+        );
+        let is_read = separator.is_none_or(super::is_separator_read);
+        let is_many = labels.len() * 3 > n || labels.len() > MOST_SURE;
+        let mut task = task(column, many, evidence, is_read && !is_many);
+        if is_many {
+            task.evidence.push("many labels, or few rows for each; uncomment the lines to learn them".into());
+        }
+        if !is_read {
+            task.evidence.push("such cells are not cut: write the labels as JSON lists or join them by | first, then remove the #".into());
+        }
+        if separator.is_some() && column.distinct() <= MOST_GRADES {
+            task.choices.push(format!(
+                "if each whole cell is one label: kind = \"{}\", columns = {{ label = {} }}",
+                class.name,
+                quote(&column.name)
+            ));
+        }
+        task
+    }
+
+    /// `64 different values in 8954 rows, each 20 to 900 times`.
+    pub(super) fn counts(&self, column: &Column) -> String {
+        let (low, high) = (
+            column.values.values().min().copied().unwrap_or(0),
+            column.values.values().max().copied().unwrap_or(0),
+        );
+        let times = if low == high { format!("{low} times") } else { format!("{low} to {high} times") };
+        format!("{} different values in {}, each {times}", column.distinct(), self.rows(column))
+    }
+
+    /// `8954 rows`, `8700 of 8954 rows`, `the first 10000 rows`.
+    pub(super) fn rows(&self, column: &Column) -> String {
+        let all = self.sample.rows;
+        let all = if self.sample.is_whole {
+            polytask_core::plural(all, "row")
+        } else {
+            format!("the first {all} rows")
+        };
+        if column.missing > 0 { format!("{} of {all}", column.known) } else { all }
+    }
+
+    pub(super) fn reason(&self, column: &Column, why: &str) -> String {
+        format!("left out: column {}: {why}", quote(&column.name))
+    }
+}
+
+/// Whether a column holds one tag for each of the words in another.
+pub(super) fn is_tagged(words: &Column, tags: &Column) -> bool {
+    if words.name == tags.name || tags.known == 0 || tags.objects > 0 {
+        return false;
+    }
+    let (both, equal) = words.agrees(tags);
+    let is_varied = words.mean_length() > 1.5;
+    let kinds = tags_of(tags);
+    let is_few =
+        kinds.len() <= MOST_TAGS && kinds.len() * 2 <= tags.lengths.iter().flatten().sum::<u32>() as usize;
+    // Lists may be tags by their lengths; texts of as many words may be so by chance, and must look like tags.
+    let looks_so = tags.lists() > 0 || is_in(&TAGS, &tags.name) || kinds.contains(&"O");
+    is_varied && both > 1 && equal * 20 >= both * 19 && is_few && looks_so && tags.mean_length() > 1.5
+}
+
+/// The different tags of a column.
+pub(super) fn tags_of(tags: &Column) -> Vec<&str> {
+    if tags.lists() > 0 {
+        return tags.items.keys().map(String::as_str).collect();
+    }
+    let words = tags.values.keys().flat_map(|value| value.split_whitespace());
+    words.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+pub(super) fn labels_of(column: &Column, separator: Option<&str>) -> BTreeMap<String, usize> {
+    let at = separator.and_then(|by| super::column::SEPARATORS.iter().position(|known| *known == by));
+    at.map_or_else(|| column.items.clone(), |at| column.parts[at].clone())
+}
+
+pub(super) fn task(column: &Column, kind: &'static KindInfo, evidence: String, is_sure: bool) -> DraftTask {
+    DraftTask {
+        name: column.name.clone(),
+        kind,
+        columns: vec![(kind.target.to_owned(), column.name.clone())],
+        metric: None,
+        labels: Vec::new(),
+        evidence: vec![evidence],
+        choices: Vec::new(),
+        is_sure,
+    }
+}
+
+/// A name from a file, in quotes, so that no control character of it can end a comment.
+pub(super) fn quote(name: &str) -> String {
+    format!("{name:?}")
+}
