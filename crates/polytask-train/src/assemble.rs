@@ -326,7 +326,8 @@ fn sentence_target(data: &TaskData, targets: &Targets, rows: &[u32]) -> Target {
             let scaled = |r: &u32| {
                 let row = &values[*r as usize * width..(*r as usize + 1) * width];
                 // The differences are taken in f64: large numbers close to each other must not become one.
-                let scaled = row.iter().zip(&data.scale).map(|(v, (shift, span))| ((v - shift) / span) as f32);
+                let scaled =
+                    row.iter().zip(&data.scale).map(|(v, (shift, span))| ((v - shift) / span) as f32);
                 scaled.collect::<Vec<_>>()
             };
             Target::Numbers { width: *width, values: rows.iter().flat_map(scaled).collect() }

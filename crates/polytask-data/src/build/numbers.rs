@@ -165,8 +165,11 @@ mod tests {
     fn whole_numbers_beyond_doubles_are_told_wherever_they_stand() {
         let text = |i: i64| Cell::Text((1_700_000_000_000_000_000 + i).to_string());
         let alike = [text(0), text(1)];
-        for cells in [&alike[..], &[Cell::List(alike.to_vec())], &[Cell::Text(format!("[{}, {}]", 1_i64 << 60, (1_i64 << 60) + 1))]]
-        {
+        for cells in [
+            &alike[..],
+            &[Cell::List(alike.to_vec())],
+            &[Cell::Text(format!("[{}, {}]", 1_i64 << 60, (1_i64 << 60) + 1))],
+        ] {
             let mut merged = Merged::default();
             cells.iter().for_each(|cell| merged.note(Some(cell)));
             assert!(merged.warning("t").unwrap().contains("become one number"), "{cells:?}");
