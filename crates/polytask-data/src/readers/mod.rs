@@ -14,9 +14,8 @@ mod parquet;
 pub mod qrels;
 mod tsv;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::Path;
-use std::sync::Arc;
 
 use polytask_core::{Place, Problem, Result};
 
@@ -24,7 +23,7 @@ use polytask_core::{Place, Problem, Result};
 pub use polytask_core::suite::COMPRESSIONS;
 
 pub(crate) use cell::shorten;
-pub use cell::{Cell, Record};
+pub use cell::{Cell, Columns, Record};
 pub use input::Input;
 
 /// A file format.
@@ -48,18 +47,22 @@ pub static FORMATS: &[Format] = &[
 
 /// Records looked at to find the columns of a format without a header.
 const AHEAD: usize = 100;
+/// Cells beyond which no further record is looked at for that: rows with many keys would fill the memory.
+const AHEAD_CELLS: usize = 1 << 20;
+/// Columns that a message names.
+const SHOWN: usize = 20;
 
 type Records = Box<dyn Iterator<Item = Result<Record>> + Send>;
 
 /// A stream of records. After an error it goes on with the next row where that is possible.
 pub struct Reader {
-    header: Option<Arc<[String]>>,
+    header: Option<Columns>,
     ahead: VecDeque<Result<Record>>,
     rest: Records,
 }
 
 impl Reader {
-    fn new(header: Option<Arc<[String]>>, rest: Records) -> Self {
+    fn new(header: Option<Columns>, rest: Records) -> Self {
         Self { header, ahead: VecDeque::new(), rest }
     }
 
@@ -73,18 +76,41 @@ impl Reader {
         if let Some(header) = &self.header {
             return header.to_vec();
         }
-        let missing = AHEAD.saturating_sub(self.ahead.len());
-        self.ahead.extend(self.rest.by_ref().take(missing));
-        let mut columns: Vec<String> = Vec::new();
-        for record in self.ahead.iter().flatten() {
-            for name in record.columns() {
-                if !columns.contains(name) {
-                    columns.push(name.clone());
-                }
-            }
+        let mut n_cells: usize = self.ahead.iter().flatten().map(|record| record.columns().len()).sum();
+        while self.ahead.len() < AHEAD && n_cells < AHEAD_CELLS {
+            let Some(record) = self.rest.next() else { break };
+            n_cells += record.as_ref().map_or(0, |record| record.columns().len());
+            self.ahead.push_back(record);
         }
-        columns
+        let mut met = HashSet::new();
+        let names = self.ahead.iter().flatten().flat_map(Record::columns);
+        names.filter(|name| met.insert(*name)).cloned().collect()
     }
+}
+
+/// Column names in a message: the first ones, shortened, and how many more there are.
+pub(crate) fn listed(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{}`", shorten(name))).collect();
+    let more = names.len().saturating_sub(SHOWN);
+    shown.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
+}
+
+/// What to do about a file whose header has a wanted column only when it is split at another character than its
+/// format's.
+pub fn other_separator(file: &Path, names: &[String], wanted: &[&str]) -> Option<String> {
+    let separators = [(';', "semicolons"), ('\t', "tabs"), ('|', "bars"), (',', "commas")];
+    let is_wanted = |part: &str| wanted.contains(&part.trim().trim_matches('"'));
+    let has = |separator: char| names.iter().any(|n| n.contains(separator) && n.split(separator).any(is_wanted));
+    let (separator, word) = separators.into_iter().find(|(separator, _)| has(*separator))?;
+    let advice = match (separator, format_of(file)?.name) {
+        ('\t', "csv") => "name the file .tsv, or write it with commas",
+        (',', "tsv") => "name the file .csv, or write it with tabs",
+        (_, "tsv") => "write it with tabs",
+        (_, "csv") => "write it with commas: `pandas.read_csv(FILE, sep=SEPARATOR).to_csv(FILE, index=False)`",
+        _ => return None,
+    };
+    let shown = if separator == '\t' { "\\t".to_owned() } else { separator.to_string() };
+    Some(format!("the header is separated by {word}; {}", advice.replace("SEPARATOR", &format!("'{shown}'"))))
 }
 
 impl Iterator for Reader {
