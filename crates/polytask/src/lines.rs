@@ -139,9 +139,12 @@ impl Row {
     fn wrong(&self, field: &str, found: Option<&Cell>, expected: &str, example: &str) -> Error {
         let found = found.map_or_else(|| "nothing".into(), Cell::describe);
         let what = format!("field `{field}` holds {found}, expected {expected}");
-        Problem::at(self.place.clone(), what)
-            .try_this(format!("{{\"{field}\": {example}}} on each line"))
-            .into()
+        let separator = match &self.fields {
+            Fields::Record(record) => readers::other_separator(&self.place.file, record.columns(), &[field]),
+            Fields::Object(_) => None,
+        };
+        let remedy = separator.unwrap_or_else(|| format!("{{\"{field}\": {example}}} on each line"));
+        Problem::at(self.place.clone(), what).try_this(remedy).into()
     }
 
     /// The text in `field`, or nothing.

@@ -217,8 +217,7 @@ impl Reading<'_, '_> {
         let targets = columns.tasks.iter().filter_map(|task| task.target.as_ref());
         for name in columns.inputs.iter().chain(targets).filter(|_| found.is_complete) {
             if !found.names.contains(name) {
-                let what =
-                    format!("no column `{name}` as in train: found {}", readers::listed(&found.names));
+                let what = format!("no column `{name}` as in train: found {}", readers::listed(&found.names));
                 let problem = Problem::at(Place::line(file, 1), what);
                 let remedy = readers::other_separator(file, &found.names, &[name]);
                 let remedy = remedy.unwrap_or_else(|| "give all splits the same columns".into());

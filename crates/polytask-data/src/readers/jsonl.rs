@@ -1,6 +1,5 @@
 //! JSONL: one JSON object per line; `NaN` and `Infinity`, which Python writes, are read as null.
 
-
 use polytask_core::{Error, Place, Problem, Result};
 use serde_json::{Map, Value};
 

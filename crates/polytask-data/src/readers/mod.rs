@@ -100,13 +100,16 @@ pub(crate) fn listed(names: &[String]) -> String {
 pub fn other_separator(file: &Path, names: &[String], wanted: &[&str]) -> Option<String> {
     let separators = [(';', "semicolons"), ('\t', "tabs"), ('|', "bars"), (',', "commas")];
     let is_wanted = |part: &str| wanted.contains(&part.trim().trim_matches('"'));
-    let has = |separator: char| names.iter().any(|n| n.contains(separator) && n.split(separator).any(is_wanted));
+    let has =
+        |separator: char| names.iter().any(|n| n.contains(separator) && n.split(separator).any(is_wanted));
     let (separator, word) = separators.into_iter().find(|(separator, _)| has(*separator))?;
     let advice = match (separator, format_of(file)?.name) {
         ('\t', "csv") => "name the file .tsv, or write it with commas",
         (',', "tsv") => "name the file .csv, or write it with tabs",
         (_, "tsv") => "write it with tabs",
-        (_, "csv") => "write it with commas: `pandas.read_csv(FILE, sep=SEPARATOR).to_csv(FILE, index=False)`",
+        (_, "csv") => {
+            "write it with commas: `pandas.read_csv(FILE, sep=SEPARATOR).to_csv(FILE, index=False)`"
+        }
         _ => return None,
     };
     let shown = if separator == '\t' { "\\t".to_owned() } else { separator.to_string() };
@@ -243,6 +246,77 @@ mod tests {
         let mut reader = open_bytes("t.jsonl", b"{\"a\":1}\n{\"b\":2,\"a\":3}\n".to_vec()).unwrap();
         assert_eq!(reader.columns(), ["a", "b"]);
         assert_eq!(reader.count(), 2, "looking ahead loses no record");
+    }
+
+    #[test]
+    fn wide_files_are_read_in_time_that_grows_with_their_size() {
+        let n = 200_000;
+        let names: Vec<String> = (0..n).map(|i| format!("c{i}")).collect();
+        let ones = vec!["1"; n];
+        let table = |separator: &str| format!("{}\n{}\n", names.join(separator), ones.join(separator));
+        let object: Vec<String> = names.iter().map(|name| format!("\"{name}\":1")).collect();
+        let files = [
+            ("t.csv", table(",")),
+            ("t.tsv", table("\t")),
+            ("t.jsonl", format!("{{{}}}\n", object.join(","))),
+        ];
+        for (file, content) in files {
+            let start = std::time::Instant::now();
+            let mut reader = open_bytes(file, content.into_bytes()).unwrap();
+            assert_eq!(reader.columns().len(), n);
+            let row = reader.next().unwrap().unwrap();
+            // A search through all names for each of these would be 4e10 comparisons.
+            assert!(names.iter().all(|name| row.get(name).is_some()) && row.get("c").is_none());
+            assert!(start.elapsed().as_secs() < 30, "{file}: {:?}", start.elapsed());
+        }
+    }
+
+    #[test]
+    fn rows_that_are_looked_at_for_their_columns_are_bounded_by_cells() {
+        let row = |r: usize| {
+            let keys: Vec<String> = (0..AHEAD_CELLS / 4).map(|i| format!("\"k{r}_{i}\":1")).collect();
+            format!("{{{}}}\n", keys.join(","))
+        };
+        let content: String = (0..6).map(row).collect();
+        let mut reader = open_bytes("t.jsonl", content.into_bytes()).unwrap();
+        assert_eq!(reader.columns().len(), AHEAD_CELLS);
+        assert_eq!((reader.ahead.len(), reader.count()), (4, 6));
+    }
+
+    #[test]
+    fn the_first_of_equal_names_is_found_among_few_and_among_many() {
+        for n in [3, 40] {
+            let names = (0..n).map(|i| if i % 2 == 0 { String::new() } else { format!("c{i}") });
+            let columns: Columns = names.collect();
+            assert_eq!(
+                (columns.place(""), columns.place("c1"), columns.place("c2")),
+                (Some(0), Some(1), None)
+            );
+        }
+    }
+
+    #[test]
+    fn a_header_at_another_separator_is_told_by_its_name_and_only_when_it_helps() {
+        let told = |file: &str, header: &str, wanted: &[&str]| {
+            let names = open_bytes(file, format!("{header}\n").into_bytes()).unwrap().columns();
+            other_separator(Path::new(file), &names, wanted)
+        };
+        let cases = [
+            ("t.csv", "text;label", "semicolons"),
+            ("t.csv", "id\ttext", "tabs"),
+            ("t.csv", "a|text|b", "bars"),
+            ("t.tsv", "text,label", "commas"),
+            ("t.csv", "text;label, more", "semicolons"),
+        ];
+        for (file, header, word) in cases {
+            let said = told(file, header, &["text", "sentence"]).unwrap();
+            assert!(said.contains(word), "{said}");
+        }
+        for (file, header) in
+            [("t.csv", "text,label"), ("t.csv", "a;b"), ("t.csv", "textlabel"), ("t.tsv", "a\tb")]
+        {
+            assert_eq!(told(file, header, &["sentence"]), None, "{header}");
+        }
     }
 
     proptest! {

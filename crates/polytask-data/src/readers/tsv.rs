@@ -1,6 +1,5 @@
 //! TSV: a header line, cells separated by tabs, no quoting (a quote is a character of the text).
 
-
 use polytask_core::Result;
 
 use super::csv::{check_header, empty, ragged};
