@@ -83,7 +83,7 @@ fn label_counts(targets: &Targets, labels: &[String]) -> BTreeMap<String, usize>
 /// Equal bins from the smallest to the largest number, all numbers of a row together.
 fn value_counts(targets: &Targets) -> Vec<(f64, usize)> {
     let Targets::Numbers { values, .. } = targets else { return Vec::new() };
-    let known: Vec<f64> = values.iter().filter(|v| !v.is_nan()).map(|&v| f64::from(v)).collect();
+    let known: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();
     let low = known.iter().copied().fold(f64::INFINITY, f64::min);
     let high = known.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if known.is_empty() || low == high {
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn equal_values_make_one_bin() {
-        let targets = Targets::Numbers { width: 1, values: vec![2.0, f32::NAN, 2.0] };
+        let targets = Targets::Numbers { width: 1, values: vec![2.0, f64::NAN, 2.0] };
         assert_eq!(value_counts(&targets), [(2.0, 2)]);
     }
 }

@@ -104,7 +104,7 @@ pub enum Targets {
         /// Numbers per row.
         width: usize,
         /// The numbers.
-        values: Vec<f32>,
+        values: Vec<f64>,
     },
     /// Index of each word's tag; the row's text has word starts.
     Tags(Vec<Option<Vec<u32>>>),
@@ -167,7 +167,7 @@ pub struct TaskData {
     /// The labels or tags, in the order of output indices; empty for numbers and passages.
     pub labels: Vec<String>,
     /// Mean and standard deviation on train of each number (regression), or smallest value and span (similarity).
-    pub scale: Vec<(f32, f32)>,
+    pub scale: Vec<(f64, f64)>,
     /// Texts of the corpus (retrieval).
     pub corpus: Vec<TextId>,
     /// Ids of the corpus's passages as in the files.

@@ -6,6 +6,7 @@ pub mod build;
 pub mod card;
 pub mod dataset;
 pub mod images;
+mod limits;
 pub mod plan;
 pub mod propose;
 pub mod pull;

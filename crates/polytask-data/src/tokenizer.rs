@@ -5,8 +5,10 @@
 //! stripped first: surrounding whitespace is dropped by the normaliser and pre-tokenizer of every supported
 //! family, and the current sentence-transformers does not strip either.
 
+mod cut;
 mod prompts;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -61,6 +63,8 @@ pub struct SpecialIds {
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     max_length: usize,
+    /// How long texts are cut before they are tokenised.
+    cut: cut::Cut,
     vocab_size: usize,
     special: SpecialIds,
     files: Vec<(String, Vec<u8>)>,
@@ -137,7 +141,8 @@ impl Tokenizer {
         let vocab_size = inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
         probe(&inner)?;
         let (prompts, prompt) = (BTreeMap::new(), String::new());
-        Ok(Self { inner, max_length, vocab_size, special, files, lowercase, prompts, prompt })
+        let cut = cut::Cut::new(&inner, max_length);
+        Ok(Self { inner, max_length, cut, vocab_size, special, files, lowercase, prompts, prompt })
     }
 
     /// The same tokenizer with one of the folder's prompts before every text, in the place of the default one.
@@ -161,10 +166,13 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer's own rules refuse the text (a pattern too costly to match, for one).
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        self.inner
-            .encode_fast(prompts::before(&self.prompt, text), true)
-            .map(|encoding| ids(&encoding))
-            .map_err(|error| refused(error.as_ref()))
+        let text = prompts::before(&self.prompt, text);
+        self.encode_cut(&text)
+    }
+
+    /// The text, or a shorter one with the same tokens.
+    fn cut<'t>(&self, text: &'t str) -> Result<Cow<'t, str>> {
+        self.cut.text(&self.inner, text, &mut 0)
     }
 
     /// Token ids of many texts, in their order; the same as one by one, on all threads.
@@ -173,12 +181,40 @@ impl Tokenizer {
         for chunk in texts.chunks(BATCH) {
             let texts: Vec<_> =
                 chunk.iter().map(|text| prompts::before(&self.prompt, text.as_ref())).collect();
-            let encoded = self.inner.encode_batch_fast(texts, true);
-            all.extend(
-                encoded.map_err(|error| refused(error.as_ref()))?.into_iter().map(|encoding| ids(&encoding)),
-            );
+            all.extend(self.encode_chunk(&texts)?);
         }
         Ok(all)
+    }
+
+    /// Short texts by the tokenizer's own batches, long ones one by one on all threads.
+    fn encode_chunk(&self, texts: &[Cow<'_, str>]) -> Result<Vec<Vec<u32>>> {
+        let (long, short): (Vec<usize>, Vec<usize>) =
+            (0..texts.len()).partition(|&i| self.cut.is_long(&texts[i]));
+        let short_texts: Vec<&str> = short.iter().map(|&i| &*texts[i]).collect();
+        let encoded = self.inner.encode_batch_fast(short_texts, true);
+        let encoded = encoded.map_err(|error| refused(error.as_ref()))?;
+        let long_texts: Vec<&str> = long.iter().map(|&i| &*texts[i]).collect();
+        let mut all = vec![Vec::new(); texts.len()];
+        short.iter().zip(&encoded).for_each(|(&i, encoding)| all[i] = ids(encoding));
+        long.iter().zip(self.encode_long(&long_texts)?).for_each(|(&i, ids)| all[i] = ids);
+        Ok(all)
+    }
+
+    fn encode_long(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>> {
+        let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let parts = texts.chunks(texts.len().div_ceil(n_threads).max(1));
+        let part = |part: &[&str]| part.iter().map(|text| self.encode_cut(text)).collect::<Result<Vec<_>>>();
+        let encoded: Vec<Result<Vec<Vec<u32>>>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = parts.map(|texts| scope.spawn(move || part(texts))).collect();
+            let panicked = || Error::Bug("a thread of the tokenizer panicked".into());
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(panicked()))).collect()
+        });
+        Ok(encoded.into_iter().collect::<Result<Vec<_>>>()?.concat())
+    }
+
+    fn encode_cut(&self, text: &str) -> Result<Vec<u32>> {
+        let encoded = self.inner.encode_fast(&*self.cut(text)?, true);
+        encoded.map(|encoding| ids(&encoding)).map_err(|error| refused(error.as_ref()))
     }
 
     /// Token ids of a text already split into words, and the position of each word's first token, `[words]`;
@@ -186,9 +222,7 @@ impl Tokenizer {
     ///
     /// A word that was cut off or gives no token has position [`NO_TOKEN`].
     pub fn encode_words<S: AsRef<str>>(&self, words: &[S]) -> Result<(Vec<u32>, Vec<u32>)> {
-        let texts: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
-        // The fast variant keeps no word numbers.
-        let encoding = self.inner.encode(texts, true).map_err(|error| refused(error.as_ref()))?;
+        let encoding = self.first_words(words)?;
         let mut first = vec![NO_TOKEN; words.len()];
         for (position, word) in encoding.get_word_ids().iter().enumerate().rev() {
             if let Some(word) = word {
@@ -196,6 +230,21 @@ impl Tokenizer {
             }
         }
         Ok((ids(&encoding), first))
+    }
+
+    /// The tokens of as many words as fill the length limit; each word has its tokens whatever stands beside it.
+    fn first_words<S: AsRef<str>>(&self, words: &[S]) -> Result<Encoding> {
+        let mut n = if self.cut.is_from_left() { words.len() } else { self.max_length.min(words.len()) };
+        loop {
+            let texts = words[..n].iter().map(|word| self.cut(word.as_ref()));
+            let texts: Vec<Cow<'_, str>> = texts.collect::<Result<_>>()?;
+            // The fast variant keeps no word numbers.
+            let encoding = self.inner.encode(texts, true).map_err(|error| refused(error.as_ref()))?;
+            if n == words.len() || !encoding.get_overflowing().is_empty() {
+                return Ok(encoding);
+            }
+            n = (2 * n).min(words.len());
+        }
     }
 
     /// Longest sequence it gives, in tokens including special ones.

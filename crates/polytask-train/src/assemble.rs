@@ -325,7 +325,10 @@ pub(crate) fn sentence_target(data: &TaskData, targets: &Targets, rows: &[u32]) 
         Targets::Numbers { width, values } => {
             let scaled = |r: &u32| {
                 let row = &values[*r as usize * width..(*r as usize + 1) * width];
-                row.iter().zip(&data.scale).map(|(v, (shift, span))| (v - shift) / span).collect::<Vec<_>>()
+                // The differences are taken in f64: large numbers close to each other must not become one.
+                let scaled =
+                    row.iter().zip(&data.scale).map(|(v, (shift, span))| ((v - shift) / span) as f32);
+                scaled.collect::<Vec<_>>()
             };
             Target::Numbers { width: *width, values: rows.iter().flat_map(scaled).collect() }
         }

@@ -232,11 +232,11 @@ pub(crate) fn read_outputs(
             let truth = shown.iter().flat_map(|&i| &values[i * width..(i + 1) * width]);
             let scaled = output.iter().enumerate().map(|(i, &y)| {
                 let (shift, span) = data.scale.get(i % width).copied().unwrap_or((0.0, 1.0));
-                f64::from(y) * f64::from(span) + f64::from(shift)
+                f64::from(y) * span + shift
             });
             Predictions::Numbers {
                 width: *width,
-                truth: truth.map(|&v| f64::from(v)).collect(),
+                truth: truth.copied().collect(),
                 predicted: scaled.collect(),
             }
         }

@@ -65,7 +65,7 @@ pub struct TaskInfo {
     /// Labels or tags in the order of outputs.
     pub labels: Vec<String>,
     /// (shift, span) of each number.
-    pub scale: Vec<(f32, f32)>,
+    pub scale: Vec<(f64, f64)>,
     /// Outputs of its head.
     pub n_outputs: usize,
     /// Width of its head's hidden layer, where it has one.

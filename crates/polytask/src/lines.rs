@@ -165,7 +165,14 @@ impl Row {
                 "field `{field}` is not there, expected {expected} in it: found `{}`",
                 fields.join("`, `")
             );
-            let remedy = format!("`--columns ROLE=FIELD` to name another, or {on_each_line}");
+            let separator = match &self.fields {
+                Fields::Record(record) => {
+                    readers::other_separator(&self.place.file, record.columns(), &[field])
+                }
+                Fields::Object(_) => None,
+            };
+            let named = || format!("`--columns ROLE=FIELD` to name another, or {on_each_line}");
+            let remedy = separator.unwrap_or_else(named);
             return Problem::at(self.place.clone(), what).try_this(remedy).into();
         }
         let found = found.map_or_else(|| "nothing".into(), Cell::describe);

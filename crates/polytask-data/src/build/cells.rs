@@ -15,7 +15,7 @@ pub(super) enum Raw {
     /// Labels, in any order.
     Labels(Vec<u32>),
     /// Numbers, NaN where unknown.
-    Numbers(Vec<f32>),
+    Numbers(Vec<f64>),
     /// A tag per word.
     Tags(Vec<u32>),
     /// What answers a query.
@@ -76,7 +76,7 @@ fn many_labels(cell: &Cell, labels: &mut LabelTable) -> Result<Vec<u32>, Wrong> 
     given.map(|name| known(name, labels)).collect()
 }
 
-fn numbers(cell: &Cell) -> Result<Vec<f32>, Wrong> {
+fn numbers(cell: &Cell) -> Result<Vec<f64>, Wrong> {
     match cell.to_items() {
         Some(items) if items.is_empty() => {
             Err(Wrong("value is an empty list, expected numbers".into(), "write null for an unknown number"))
@@ -86,16 +86,17 @@ fn numbers(cell: &Cell) -> Result<Vec<f32>, Wrong> {
     }
 }
 
-fn number(cell: &Cell) -> Result<f32, Wrong> {
+/// A number that f32 can hold too, in full precision; NaN where it is missing.
+fn number(cell: &Cell) -> Result<f64, Wrong> {
     if cell.is_missing() {
-        return Ok(f32::NAN);
+        return Ok(f64::NAN);
     }
     let value = match cell {
         Cell::Number(real) => Some(*real),
         Cell::Text(text) => text.trim().parse().ok(),
         _ => None,
     };
-    value.map(|real| real as f32).filter(|real| real.is_finite()).ok_or_else(|| {
+    value.filter(|real| (*real as f32).is_finite()).ok_or_else(|| {
         let what = format!("value is {}, expected a finite number", cell.describe());
         Wrong(what, "leave the cell empty (or write null) when the value is unknown")
     })
@@ -127,7 +128,7 @@ pub(super) fn passages(cell: Option<&Cell>, are_ids: bool) -> Vec<String> {
 /// A row weight: a finite number of at least 0.
 pub(super) fn weight(cell: Option<&Cell>) -> Result<f32, Wrong> {
     let cell = cell.unwrap_or(&Cell::Null);
-    number(cell).ok().filter(|weight| *weight >= 0.0).ok_or_else(|| {
+    number(cell).ok().map(|weight| weight as f32).filter(|weight| *weight >= 0.0).ok_or_else(|| {
         let what = format!("weight is {}, expected a number of at least 0", cell.describe());
         Wrong(what, "write 1 for an ordinary row and 0 to leave a row out")
     })

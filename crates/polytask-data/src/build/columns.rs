@@ -5,6 +5,8 @@ use std::path::Path;
 use polytask_core::suite::{SourceSpec, TaskSpec};
 use polytask_core::{Place, Problem, TargetType};
 
+use crate::readers;
+
 /// Column names of a row's id.
 pub(super) const ID: &[&str] = &["id", "_id", "query_id", "query-id", "qid"];
 
@@ -117,7 +119,7 @@ fn role_column(
         Some(name) => Ok(name),
         // Rows further down may still have it.
         None if !found.is_complete => Ok(role.to_owned()),
-        None => Err(missing(task, role, &names.join("` or `"), found)),
+        None => Err(missing(task, role, &names, found)),
     }
 }
 
@@ -145,7 +147,8 @@ fn words_column(
     }
     let names: Vec<&str> = readers()
         .flat_map(|task| {
-            [task.kind.inputs[0]].into_iter().chain(synonyms(task, task.kind.inputs[0]).iter().copied())
+            let role = task.kind.inputs[0];
+            [role].into_iter().chain(task.kind.synonyms_of(role).iter().copied())
         })
         .collect();
     Some(match first_of(&names, found) {
@@ -179,16 +182,18 @@ fn named(name: &str, role: &str, task: &TaskSpec, found: &Found<'_>) -> Result<S
     if found.has(name) || !found.is_complete {
         return Ok(name.to_owned());
     }
-    Err(missing(task, role, name, found))
+    Err(missing(task, role, &[name], found))
 }
 
-fn missing(task: &TaskSpec, role: &str, expected: &str, found: &Found<'_>) -> Problem {
+fn missing(task: &TaskSpec, role: &str, expected: &[&str], found: &Found<'_>) -> Problem {
     let what = format!(
-        "no column for `{role}` of task `{}`: found `{}`, expected `{expected}`",
+        "no column for `{role}` of task `{}`: found {}, expected `{}`",
         task.name,
-        found.names.join("`, `")
+        readers::listed(&found.names),
+        expected.join("` or `")
     );
-    let remedy = format!("name the column in the suite: columns = {{ {role} = \"...\" }}");
+    let named = || format!("name the column in the suite: columns = {{ {role} = \"...\" }}");
+    let remedy = readers::other_separator(found.file, &found.names, expected).unwrap_or_else(named);
     Problem::at(Place::line(found.file, 1), what).try_this(remedy)
 }
 

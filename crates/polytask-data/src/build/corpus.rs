@@ -131,9 +131,11 @@ impl Corpus {
 
 fn no_column(role: &str, names: &[&str], found: &Found<'_>) -> Error {
     let what = format!(
-        "corpus has no column for a passage's {role}: found `{}`, expected `{}`",
-        found.names.join("`, `"),
+        "corpus has no column for a passage's {role}: found {}, expected `{}`",
+        readers::listed(&found.names),
         names.join("` or `")
     );
-    Problem::at(Place::line(found.file, 1), what).try_this("rename the column").into()
+    let remedy = readers::other_separator(found.file, &found.names, names);
+    let remedy = remedy.unwrap_or_else(|| "rename the column".into());
+    Problem::at(Place::line(found.file, 1), what).try_this(remedy).into()
 }

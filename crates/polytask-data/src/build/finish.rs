@@ -5,9 +5,9 @@ use std::path::Path;
 
 use polytask_core::suite::{SourceSpec, TaskSpec};
 use polytask_core::words::{plural, verb};
-use polytask_core::{HeadForm, Place, Problem, Result, Split, Suite};
+use polytask_core::{Place, Problem, Result, Split, Suite};
 
-use super::Builder;
+use super::{Builder, numbers};
 use crate::{Dataset, Targets, TaskData};
 
 /// A task before its source is read.
@@ -25,9 +25,13 @@ impl Builder<'_> {
             for problem in wrong_splits(self.suite, source, task, &self.dataset.tasks[t]) {
                 self.problems.add(problem)?;
             }
-            let warnings = warnings(source, task, &self.dataset.tasks[t]);
-            self.dataset.warnings.extend(warnings);
-            self.dataset.tasks[t].scale = scale(task.kind.head, &self.dataset.tasks[t]);
+            self.dataset.tasks[t].scale = numbers::scale(task.kind.head, &self.dataset.tasks[t]);
+            let data = &self.dataset.tasks[t];
+            let merged = self.merged[t].warning(&task.name);
+            let mut said = warnings(source, task, data);
+            said.extend(numbers::warnings(data, merged.is_some()));
+            said.extend(merged);
+            self.dataset.warnings.extend(said);
         }
         for source in &self.dataset.sources {
             if !source.splits.is_empty() && !source.splits.contains_key(&Split::Test) {
@@ -153,13 +157,6 @@ fn warnings(source: &SourceSpec, task: &TaskSpec, data: &TaskData) -> Vec<String
             shown.join(", ")
         ));
     }
-    if let Some(Targets::Numbers { width, values }) = data.targets.get(&Split::Train) {
-        for (column, (low, high)) in ranges(*width, values).into_iter().enumerate() {
-            if low >= high {
-                warnings.push(format!("task `{name}`: number {column} is {low} in all rows of train"));
-            }
-        }
-    }
     warnings
 }
 
@@ -173,36 +170,4 @@ fn labels_without_rows(data: &TaskData) -> Vec<&str> {
         _ => return Vec::new(),
     }
     data.labels.iter().zip(seen).filter(|(_, seen)| !seen).map(|(label, _)| label.as_str()).collect()
-}
-
-/// Smallest and largest known value of each number; infinite where none is known.
-fn ranges(width: usize, values: &[f32]) -> Vec<(f32, f32)> {
-    let column = |c: usize| values.iter().skip(c).step_by(width.max(1)).filter(|v| !v.is_nan());
-    let range =
-        |c| column(c).fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
-    (0..width).map(range).collect()
-}
-
-/// What maps a task's numbers to the head's scale, from train: mean and standard deviation, for cosine
-/// heads smallest value and span; spread 1 where all values are equal.
-fn scale(head: HeadForm, data: &TaskData) -> Vec<(f32, f32)> {
-    let Some(Targets::Numbers { width, values }) = data.targets.get(&Split::Train) else { return Vec::new() };
-    let spread = |spread: f64| if spread > 0.0 { spread as f32 } else { 1.0 };
-    if head == HeadForm::Cosine {
-        let span = |(low, high): (f32, f32)| (low, spread(f64::from(high) - f64::from(low)));
-        let known = |range: &(f32, f32)| range.0 <= range.1;
-        return ranges(*width, values)
-            .into_iter()
-            .map(|r| if known(&r) { span(r) } else { (0.0, 1.0) })
-            .collect();
-    }
-    let moments = |c: usize| {
-        let known =
-            || values.iter().skip(c).step_by((*width).max(1)).filter(|v| !v.is_nan()).map(|&v| f64::from(v));
-        let n = known().count().max(1) as f64;
-        let mean = known().sum::<f64>() / n;
-        let variance = known().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
-        (mean as f32, spread(variance.sqrt()))
-    };
-    (0..*width).map(moments).collect()
 }

@@ -11,6 +11,8 @@ use crate::{TextId, TokenStore};
 
 /// Texts tokenised at a time: bounds the memory that waiting texts take.
 const BATCH: usize = 8192;
+/// Bytes of texts that wait, beyond which they are tokenised at once.
+const BATCH_BYTES: usize = 1 << 26;
 
 /// A text as it will be tokenised.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +48,15 @@ impl Content {
         digest[..16].iter().fold(0, |key, &byte| (key << 8) | u128::from(byte))
     }
 
+    /// Bytes of its texts.
+    pub(super) fn n_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Words(words) => words.iter().map(String::len).sum(),
+            Self::Image(bytes) => bytes.len(),
+        }
+    }
+
     /// A stable 64-bit hash, which decides about splits and limits.
     pub(super) fn hash(&self) -> u64 {
         match self {
@@ -57,7 +68,14 @@ impl Content {
 
     /// Hash of the text in lower case with its white space folded.
     fn folded(&self) -> u64 {
-        let fold = |text: &str| text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ");
+        let fold = |text: &str| {
+            let mut folded = String::with_capacity(text.len());
+            for word in text.split_whitespace() {
+                folded.extend((!folded.is_empty()).then_some(' '));
+                folded.push_str(&word.to_lowercase());
+            }
+            folded
+        };
         match self {
             Self::Text(text) => text64(&fold(text)),
             Self::Words(words) => text64(&fold(&words.join(" "))),
@@ -75,6 +93,8 @@ pub(super) struct Interner<'a> {
     threads: usize,
     ids: HashMap<u128, TextId>,
     waiting: Vec<Content>,
+    /// Bytes of those.
+    waiting_bytes: usize,
     store: TokenStore,
     truncated: Vec<TextId>,
     folded: Vec<u64>,
@@ -89,6 +109,7 @@ impl<'a> Interner<'a> {
             threads: if threads == 0 { all() } else { threads },
             ids: HashMap::new(),
             waiting: Vec::new(),
+            waiting_bytes: 0,
             store: TokenStore::default(),
             truncated: Vec::new(),
             folded: Vec::new(),
@@ -105,8 +126,9 @@ impl<'a> Interner<'a> {
         let next = self.len() as TextId;
         let id = *self.ids.entry(content.key()).or_insert(next);
         if id == next {
+            self.waiting_bytes += content.n_bytes();
             self.waiting.push(content);
-            if self.waiting.len() == BATCH {
+            if self.waiting.len() == BATCH || self.waiting_bytes > BATCH_BYTES {
                 self.tokenize()?;
             }
         }
@@ -121,6 +143,7 @@ impl<'a> Interner<'a> {
 
     fn tokenize(&mut self) -> Result<()> {
         let waiting = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
         if waiting.is_empty() {
             return Ok(());
         }

@@ -9,6 +9,7 @@ mod corpus;
 mod finish;
 mod intern;
 mod labels;
+mod numbers;
 mod problems;
 mod source;
 mod sums;
@@ -20,6 +21,7 @@ use crate::images::Library;
 use crate::{Dataset, ImageSpec, Tokenizer};
 pub(crate) use finish::n_known;
 use intern::Interner;
+use numbers::Merged;
 use problems::Problems;
 
 /// What turns texts into token ids.
@@ -82,6 +84,7 @@ pub fn build_with(
         interner: Interner::new(tokenizer, suite.train.threads),
         images: Library::new(tokenizer.images().unwrap_or_else(|| ImageSpec::of(suite))),
         problems: Problems::default(),
+        merged: suite.tasks.iter().map(|_| Merged::default()).collect(),
         dataset: Dataset::default(),
         progress,
     };
@@ -98,6 +101,8 @@ struct Builder<'a> {
     interner: Interner<'a>,
     images: Library,
     problems: Problems,
+    /// Numbers that reading made one, by task.
+    merged: Vec<Merged>,
     dataset: Dataset,
     progress: &'a mut dyn FnMut(Progress<'_>),
 }

@@ -11,6 +11,7 @@ use polytask_core::{Error, Place, Problem, Result, Split, TargetType, rng};
 use super::cells::Raw;
 use super::columns::{Columns, Found, resolve};
 use super::corpus::Corpus;
+use super::intern::Content;
 use super::labels::LabelTable;
 use super::sums::sum_of;
 use super::table::{Table, Target, column};
@@ -22,6 +23,8 @@ use row::Row;
 
 /// Rows held before they are tokenised.
 const HELD: usize = 4096;
+/// Bytes of their texts, beyond which they are tokenised at once.
+const HELD_BYTES: usize = 1 << 26;
 
 impl<'a> Builder<'a> {
     /// Reads all splits of a source.
@@ -214,9 +217,11 @@ impl Reading<'_, '_> {
         let targets = columns.tasks.iter().filter_map(|task| task.target.as_ref());
         for name in columns.inputs.iter().chain(targets).filter(|_| found.is_complete) {
             if !found.names.contains(name) {
-                let what = format!("no column `{name}` as in train: found `{}`", found.names.join("`, `"));
+                let what = format!("no column `{name}` as in train: found {}", readers::listed(&found.names));
                 let problem = Problem::at(Place::line(file, 1), what);
-                self.builder.problems.add(problem.try_this("give all splits the same columns"))?;
+                let remedy = readers::other_separator(file, &found.names, &[name]);
+                let remedy = remedy.unwrap_or_else(|| "give all splits the same columns".into());
+                self.builder.problems.add(problem.try_this(remedy))?;
             }
         }
         Ok(())
@@ -232,17 +237,21 @@ impl Reading<'_, '_> {
         table: &mut Table,
     ) -> Result<usize> {
         let limit = self.spec.limit;
-        let (mut held, mut all) = (Vec::new(), 0);
+        let (mut held, mut held_bytes, mut all) = (Vec::new(), 0, 0);
         let mut met = HashSet::new();
         for record in reader {
             let row = record.and_then(|record| self.row(split, file, &record, judged.as_mut(), &mut met));
             match row {
                 Ok(None) => continue,
-                Ok(Some(row)) => held.push(row),
+                Ok(Some(row)) => {
+                    held_bytes += row.texts.iter().map(Content::n_bytes).sum::<usize>();
+                    held.push(row);
+                }
                 Err(error) => self.builder.problems.add_error(error)?,
             }
             all += 1;
-            if limit == 0 && held.len() == HELD {
+            if limit == 0 && (held.len() == HELD || held_bytes > HELD_BYTES) {
+                held_bytes = 0;
                 self.push_all(std::mem::take(&mut held), file, table)?;
             } else if limit > 0 && held.len() >= 2 * limit + HELD {
                 keep_lowest(&mut held, limit);

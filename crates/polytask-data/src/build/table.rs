@@ -10,7 +10,7 @@ pub(super) enum Target {
     Label(u32),
     /// Labels (ascending) or tags.
     Many(Vec<u32>),
-    Numbers(Vec<f32>),
+    Numbers(Vec<f64>),
     Passages(Relevance),
 }
 
@@ -93,7 +93,7 @@ impl Table {
 pub(super) fn column(target: TargetType, width: usize, rows: Vec<Target>) -> Targets {
     let label = |row| if let Target::Label(label) = row { Some(label) } else { None };
     let many = |row| if let Target::Many(labels) = row { Some(labels) } else { None };
-    let numbers = |row| if let Target::Numbers(values) = row { values } else { vec![f32::NAN; width] };
+    let numbers = |row| if let Target::Numbers(values) = row { values } else { vec![f64::NAN; width] };
     let passages = |row| if let Target::Passages(relevance) = row { relevance } else { Relevance::default() };
     match target {
         TargetType::Label => Targets::Label(rows.into_iter().map(label).collect()),

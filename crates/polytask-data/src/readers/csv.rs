@@ -1,20 +1,20 @@
 //! CSV: a header line, cells separated by commas, quotes as in RFC 4180.
 
+use std::collections::HashSet;
 use std::io::{self, BufRead, Read};
-use std::sync::Arc;
 
 use ::csv::{ByteRecord, ReaderBuilder};
 use polytask_core::{Place, Problem, Result};
 
 use super::input::{Stream, not_utf8};
-use super::{Cell, Input, Reader, Record};
+use super::{Cell, Columns, Input, Reader, Record};
 
 /// Starts reading a CSV file.
 pub(super) fn open(input: Input) -> Result<Reader> {
     let file = input.file.clone();
     let bytes = LineFeeds { stream: input.stream()?, held: false };
     let reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
-    let mut rows = Rows { reader, header: Arc::new([]), done: false };
+    let mut rows = Rows { reader, header: Columns::default(), done: false };
     let header = match rows.read() {
         Some(row) => row?.1,
         None => return Err(empty(&file)),
@@ -30,14 +30,15 @@ pub(super) fn empty(file: &std::path::Path) -> polytask_core::Error {
 }
 
 /// The header, when no two columns have one name.
-pub(super) fn check_header(file: &std::path::Path, header: Vec<String>) -> Result<Arc<[String]>> {
-    for (i, name) in header.iter().enumerate() {
-        if !name.is_empty() && header[..i].contains(name) {
+pub(super) fn check_header(file: &std::path::Path, header: Vec<String>) -> Result<Columns> {
+    let mut met = HashSet::new();
+    for name in &header {
+        if !name.is_empty() && !met.insert(name) {
             let what = format!("two columns are named `{}`", super::cell::shorten(name));
             return Err(Problem::at(Place::line(file, 1), what).try_this("rename one of them").into());
         }
     }
-    Ok(header.into())
+    Ok(header.into_iter().collect())
 }
 
 /// The error for a row of the wrong width.
@@ -91,7 +92,7 @@ impl Read for LineFeeds {
 
 struct Rows {
     reader: ::csv::Reader<LineFeeds>,
-    header: Arc<[String]>,
+    header: Columns,
     done: bool,
 }
 

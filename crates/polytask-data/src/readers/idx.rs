@@ -7,8 +7,7 @@ use std::path::Path;
 use polytask_core::suite::images;
 use polytask_core::{Error, Place, Problem, Result};
 
-/// Most bytes of a file's content: more is a lying header.
-const MOST: u64 = 1 << 34;
+use crate::limits;
 
 /// Items of one size.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,16 +42,17 @@ pub(crate) fn is_images(file: &Path) -> bool {
 
 /// Reads a file with items of `n_dims` dimensions less one, plain or (`.gz`) compressed.
 pub fn read(file: &Path, n_dims: usize) -> Result<Idx> {
+    let most = limits::unpacked()?;
     let raw = BufReader::new(File::open(file).map_err(Error::io("read", file))?);
     if file.extension().is_some_and(|ending| ending == "gz") {
-        parse(file, n_dims, flate2::bufread::MultiGzDecoder::new(raw))
+        parse(file, n_dims, flate2::bufread::MultiGzDecoder::new(raw), most)
     } else {
-        parse(file, n_dims, raw)
+        parse(file, n_dims, raw, most)
     }
 }
 
 /// Reads the content of a file; memory grows with what is really there, whatever the header says.
-pub(crate) fn parse(file: &Path, n_dims: usize, mut from: impl Read) -> Result<Idx> {
+pub(crate) fn parse(file: &Path, n_dims: usize, mut from: impl Read, most: u64) -> Result<Idx> {
     let wrong = |what: String| -> Error {
         Problem::at(Place::file(file), what).try_this("fetch the file again, unpacked or as .gz").into()
     };
@@ -72,9 +72,10 @@ pub(crate) fn parse(file: &Path, n_dims: usize, mut from: impl Read) -> Result<I
         from.read_exact(&mut size).map_err(broken)?;
         sizes.push(u32::from_be_bytes(size) as usize);
     }
-    let expected = sizes.iter().try_fold(1_u64, |n, &size| n.checked_mul(size as u64)).filter(|&n| n <= MOST);
+    let expected = sizes.iter().try_fold(1_u64, |n, &size| n.checked_mul(size as u64)).filter(|&n| n <= most);
     let Some(expected) = expected else {
-        return Err(wrong(format!("header announces {sizes:?} bytes, expected at most {MOST} in all")));
+        let what = format!("header announces {sizes:?} bytes, expected at most {most} in all");
+        return Err(Problem::at(Place::file(file), what).try_this(limits::more_unpacked()).into());
     };
     let mut bytes = Vec::new();
     from.take(expected + 1).read_to_end(&mut bytes).map_err(broken)?;
@@ -98,7 +99,7 @@ mod tests {
     }
 
     fn read_bytes(content: &[u8]) -> Result<Idx> {
-        parse(Path::new("x-images-idx3-ubyte"), 3, content)
+        parse(Path::new("x-images-idx3-ubyte"), 3, content, 1 << 35)
     }
 
     #[test]

@@ -1,16 +1,15 @@
 //! Tables that stand in no file: images in idx format with their labels, and folders of images by class.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use polytask_core::suite::images;
 use polytask_core::{Error, Place, Problem, Result};
 
-use super::{Cell, Reader, Record, idx};
+use super::{Cell, Columns, Reader, Record, idx};
 
 /// The columns of such tables.
-fn columns() -> Arc<[String]> {
-    Arc::from(["image".to_owned(), "label".to_owned()])
+fn columns() -> Columns {
+    ["image".to_owned(), "label".to_owned()].into_iter().collect()
 }
 
 fn table(rows: impl Iterator<Item = (String, String)> + Send + 'static) -> Reader {

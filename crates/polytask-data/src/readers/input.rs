@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use polytask_core::{Error, Place, Problem, Result};
 
+use crate::limits;
+
 /// Most bytes of one row: a longer one is a broken file (an unclosed quote, a missing line end).
 const MAX_ROW: usize = 1 << 26;
 
@@ -49,8 +51,10 @@ impl Input {
         let plain: Box<dyn Read + Send> = match ending.as_str() {
             "gz" => Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::new(raw))),
             "zst" => {
-                let decoder = zstd::stream::read::Decoder::new(raw);
-                Box::new(decoder.map_err(|e| unreadable(&file, 0, true, e))?)
+                let broken = |e| unreadable(&file, 0, true, e);
+                let mut decoder = zstd::stream::read::Decoder::new(raw).map_err(broken)?;
+                decoder.window_log_max(limits::ZSTD_WINDOW_LOG).map_err(broken)?;
+                Box::new(decoder)
             }
             _ => raw,
         };
@@ -63,16 +67,26 @@ impl Input {
     /// The file itself where random access is possible, else all decompressed bytes.
     pub(super) fn whole(self) -> Result<Result<File, Vec<u8>>> {
         if self.is_compressed() {
-            let mut stream = self.stream()?;
-            let mut bytes = Vec::new();
-            let read = stream.inner.read_to_end(&mut bytes);
-            read.map_err(|e| unreadable(&stream.file, 0, true, e))?;
-            return Ok(Err(bytes));
+            return self.unpacked(limits::unpacked()?).map(Err);
         }
         Ok(match self.content {
             Content::Disk(file) => Ok(file),
             Content::Memory(bytes) => Err(bytes),
         })
+    }
+}
+
+impl Input {
+    fn unpacked(self, most: u64) -> Result<Vec<u8>> {
+        let stream = self.stream()?;
+        let mut bytes = Vec::new();
+        let read = stream.inner.take(most.saturating_add(1)).read_to_end(&mut bytes);
+        read.map_err(|e| unreadable(&stream.file, 0, true, e))?;
+        if bytes.len() as u64 <= most {
+            return Ok(bytes);
+        }
+        let what = format!("file unpacks to more than {} MiB", most >> 20);
+        Err(Problem::at(Place::file(&stream.file), what).try_this(limits::more_unpacked()).into())
     }
 }
 
@@ -203,4 +217,48 @@ impl Lines {
 pub(super) fn not_utf8(file: &Path, line: usize, error: std::str::Utf8Error) -> Error {
     let what = format!("text is not UTF-8: invalid byte after {} bytes", error.valid_up_to());
     Problem::at(Place::line(file, line), what).try_this("convert the file, as `iconv -t UTF-8` does").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn input(name: &str, bytes: Vec<u8>) -> Input {
+        Input::from_bytes(Path::new(name), bytes)
+    }
+
+    #[test]
+    fn what_unpacks_to_more_than_the_limit_is_refused_and_what_fills_it_is_read() {
+        let plain = vec![0; 3 << 20];
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        gz.write_all(&plain).unwrap();
+        let packed = [
+            ("t.parquet.gz", gz.finish().unwrap()),
+            ("t.parquet.zst", zstd::encode_all(&plain[..], 3).unwrap()),
+        ];
+        for (name, bytes) in packed {
+            assert!(bytes.len() < 1 << 14);
+            assert_eq!(input(name, bytes.clone()).unpacked(3 << 20).unwrap(), plain);
+            let error = input(name, bytes).unpacked((3 << 20) - 1).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("POLYTASK_MAX_UNPACKED_MB"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_zstd_stream_that_asks_for_a_huge_window_is_refused_with_its_file() {
+        // Magic, a frame without size, a window of 2^31 bytes, an empty last block.
+        let bytes = [0x28, 0xb5, 0x2f, 0xfd, 0x00, (31 - 10) << 3, 1, 0, 0];
+        let error = input("t.csv.zst", bytes.to_vec()).stream().map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("t.csv.zst") && error.contains("memory"), "{error}");
+    }
+
+    #[test]
+    fn a_row_without_end_stops_at_the_limit_of_a_row() {
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        (0..(MAX_ROW >> 20) + 2).for_each(|_| gz.write_all(&[b'x'; 1 << 20]).unwrap());
+        let mut lines = Lines::new(input("t.jsonl.gz", gz.finish().unwrap()).stream().unwrap());
+        let error = lines.next().unwrap().unwrap_err().to_string();
+        assert!(error.contains("t.jsonl.gz:1") && error.contains("longer than 64 MiB"), "{error}");
+    }
 }

@@ -1,23 +1,21 @@
 //! JSONL: one JSON object per line; `NaN` and `Infinity`, which Python writes, are read as null.
 
-use std::sync::Arc;
-
 use polytask_core::{Error, Place, Problem, Result};
 use serde_json::{Map, Value};
 
 use super::input::Lines;
-use super::{Cell, Input, Reader, Record};
+use super::{Cell, Columns, Input, Reader, Record};
 
 /// Starts reading a JSONL file.
 pub(super) fn open(input: Input) -> Result<Reader> {
     let lines = Lines::new(input.stream()?);
-    Ok(Reader::new(None, Box::new(Rows { lines, columns: Arc::new([]), done: false })))
+    Ok(Reader::new(None, Box::new(Rows { lines, columns: Columns::default(), done: false })))
 }
 
 struct Rows {
     lines: Lines,
     /// Columns of the row before: rows of the same keys share them.
-    columns: Arc<[String]>,
+    columns: Columns,
     done: bool,
 }
 

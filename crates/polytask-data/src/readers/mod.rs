@@ -14,9 +14,8 @@ mod parquet;
 pub mod qrels;
 mod tsv;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::Path;
-use std::sync::Arc;
 
 use polytask_core::{Place, Problem, Result};
 
@@ -24,7 +23,7 @@ use polytask_core::{Place, Problem, Result};
 pub use polytask_core::suite::COMPRESSIONS;
 
 pub(crate) use cell::shorten;
-pub use cell::{Cell, Record};
+pub use cell::{Cell, Columns, Record};
 pub use input::Input;
 
 /// A file format.
@@ -48,18 +47,22 @@ pub static FORMATS: &[Format] = &[
 
 /// Records looked at to find the columns of a format without a header.
 const AHEAD: usize = 100;
+/// Cells beyond which no further record is looked at for that: rows with many keys would fill the memory.
+const AHEAD_CELLS: usize = 1 << 20;
+/// Columns that a message names.
+const SHOWN: usize = 20;
 
 type Records = Box<dyn Iterator<Item = Result<Record>> + Send>;
 
 /// A stream of records. After an error it goes on with the next row where that is possible.
 pub struct Reader {
-    header: Option<Arc<[String]>>,
+    header: Option<Columns>,
     ahead: VecDeque<Result<Record>>,
     rest: Records,
 }
 
 impl Reader {
-    fn new(header: Option<Arc<[String]>>, rest: Records) -> Self {
+    fn new(header: Option<Columns>, rest: Records) -> Self {
         Self { header, ahead: VecDeque::new(), rest }
     }
 
@@ -73,18 +76,44 @@ impl Reader {
         if let Some(header) = &self.header {
             return header.to_vec();
         }
-        let missing = AHEAD.saturating_sub(self.ahead.len());
-        self.ahead.extend(self.rest.by_ref().take(missing));
-        let mut columns: Vec<String> = Vec::new();
-        for record in self.ahead.iter().flatten() {
-            for name in record.columns() {
-                if !columns.contains(name) {
-                    columns.push(name.clone());
-                }
-            }
+        let mut n_cells: usize = self.ahead.iter().flatten().map(|record| record.columns().len()).sum();
+        while self.ahead.len() < AHEAD && n_cells < AHEAD_CELLS {
+            let Some(record) = self.rest.next() else { break };
+            n_cells += record.as_ref().map_or(0, |record| record.columns().len());
+            self.ahead.push_back(record);
         }
-        columns
+        let mut met = HashSet::new();
+        let names = self.ahead.iter().flatten().flat_map(Record::columns);
+        names.filter(|name| met.insert(*name)).cloned().collect()
     }
+}
+
+/// Column names in a message: the first ones, shortened, and how many more there are.
+pub(crate) fn listed(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{}`", shorten(name))).collect();
+    let more = names.len().saturating_sub(SHOWN);
+    shown.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
+}
+
+/// What to do about a file whose header has a wanted column only when it is split at another character than its
+/// format's.
+pub fn other_separator(file: &Path, names: &[String], wanted: &[&str]) -> Option<String> {
+    let separators = [(';', "semicolons"), ('\t', "tabs"), ('|', "bars"), (',', "commas")];
+    let is_wanted = |part: &str| wanted.contains(&part.trim().trim_matches('"'));
+    let has =
+        |separator: char| names.iter().any(|n| n.contains(separator) && n.split(separator).any(is_wanted));
+    let (separator, word) = separators.into_iter().find(|(separator, _)| has(*separator))?;
+    let advice = match (separator, format_of(file)?.name) {
+        ('\t', "csv") => "name the file .tsv, or write it with commas",
+        (',', "tsv") => "name the file .csv, or write it with tabs",
+        (_, "tsv") => "write it with tabs",
+        (_, "csv") => {
+            "write it with commas: `pandas.read_csv(FILE, sep=SEPARATOR).to_csv(FILE, index=False)`"
+        }
+        _ => return None,
+    };
+    let shown = if separator == '\t' { "\\t".to_owned() } else { separator.to_string() };
+    Some(format!("the header is separated by {word}; {}", advice.replace("SEPARATOR", &format!("'{shown}'"))))
 }
 
 impl Iterator for Reader {
@@ -217,6 +246,77 @@ mod tests {
         let mut reader = open_bytes("t.jsonl", b"{\"a\":1}\n{\"b\":2,\"a\":3}\n".to_vec()).unwrap();
         assert_eq!(reader.columns(), ["a", "b"]);
         assert_eq!(reader.count(), 2, "looking ahead loses no record");
+    }
+
+    #[test]
+    fn wide_files_are_read_in_time_that_grows_with_their_size() {
+        let n = 200_000;
+        let names: Vec<String> = (0..n).map(|i| format!("c{i}")).collect();
+        let ones = vec!["1"; n];
+        let table = |separator: &str| format!("{}\n{}\n", names.join(separator), ones.join(separator));
+        let object: Vec<String> = names.iter().map(|name| format!("\"{name}\":1")).collect();
+        let files = [
+            ("t.csv", table(",")),
+            ("t.tsv", table("\t")),
+            ("t.jsonl", format!("{{{}}}\n", object.join(","))),
+        ];
+        for (file, content) in files {
+            let start = std::time::Instant::now();
+            let mut reader = open_bytes(file, content.into_bytes()).unwrap();
+            assert_eq!(reader.columns().len(), n);
+            let row = reader.next().unwrap().unwrap();
+            // A search through all names for each of these would be 4e10 comparisons.
+            assert!(names.iter().all(|name| row.get(name).is_some()) && row.get("c").is_none());
+            assert!(start.elapsed().as_secs() < 30, "{file}: {:?}", start.elapsed());
+        }
+    }
+
+    #[test]
+    fn rows_that_are_looked_at_for_their_columns_are_bounded_by_cells() {
+        let row = |r: usize| {
+            let keys: Vec<String> = (0..AHEAD_CELLS / 4).map(|i| format!("\"k{r}_{i}\":1")).collect();
+            format!("{{{}}}\n", keys.join(","))
+        };
+        let content: String = (0..6).map(row).collect();
+        let mut reader = open_bytes("t.jsonl", content.into_bytes()).unwrap();
+        assert_eq!(reader.columns().len(), AHEAD_CELLS);
+        assert_eq!((reader.ahead.len(), reader.count()), (4, 6));
+    }
+
+    #[test]
+    fn the_first_of_equal_names_is_found_among_few_and_among_many() {
+        for n in [3, 40] {
+            let names = (0..n).map(|i| if i % 2 == 0 { String::new() } else { format!("c{i}") });
+            let columns: Columns = names.collect();
+            assert_eq!(
+                (columns.place(""), columns.place("c1"), columns.place("c2")),
+                (Some(0), Some(1), None)
+            );
+        }
+    }
+
+    #[test]
+    fn a_header_at_another_separator_is_told_by_its_name_and_only_when_it_helps() {
+        let told = |file: &str, header: &str, wanted: &[&str]| {
+            let names = open_bytes(file, format!("{header}\n").into_bytes()).unwrap().columns();
+            other_separator(Path::new(file), &names, wanted)
+        };
+        let cases = [
+            ("t.csv", "text;label", "semicolons"),
+            ("t.csv", "id\ttext", "tabs"),
+            ("t.csv", "a|text|b", "bars"),
+            ("t.tsv", "text,label", "commas"),
+            ("t.csv", "text;label, more", "semicolons"),
+        ];
+        for (file, header, word) in cases {
+            let said = told(file, header, &["text", "sentence"]).unwrap();
+            assert!(said.contains(word), "{said}");
+        }
+        for (file, header) in
+            [("t.csv", "text,label"), ("t.csv", "a;b"), ("t.csv", "textlabel"), ("t.tsv", "a\tb")]
+        {
+            assert_eq!(told(file, header, &["sentence"]), None, "{header}");
+        }
     }
 
     proptest! {

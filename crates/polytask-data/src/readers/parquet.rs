@@ -7,7 +7,6 @@ mod guard;
 mod pages;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
@@ -15,7 +14,7 @@ use ::parquet::record::reader::RowIter;
 use ::parquet::record::{Field, Row};
 use polytask_core::{Error, Place, Problem, Result};
 
-use super::{Cell, Input, Reader, Record};
+use super::{Cell, Columns, Input, Reader, Record};
 use pages::{Checked, Disk};
 
 /// Starts reading a Parquet file.
@@ -49,7 +48,7 @@ fn decode<T>(file: &Path, row: usize, part: impl FnOnce() -> Result<T, ParquetEr
 
 struct Rows {
     rest: Option<RowIter<'static>>,
-    header: Arc<[String]>,
+    header: Columns,
     file: PathBuf,
     line: usize,
 }
@@ -74,7 +73,7 @@ impl Iterator for Rows {
     }
 }
 
-fn record(line: usize, header: &Arc<[String]>, row: Row) -> Record {
+fn record(line: usize, header: &Columns, row: Row) -> Record {
     let mut cells: Vec<Cell> = row.into_columns().into_iter().map(|(_, field)| cell(field)).collect();
     cells.resize(header.len(), Cell::Null);
     Record::new(line, header.clone(), cells)

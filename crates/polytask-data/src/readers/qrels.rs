@@ -92,8 +92,10 @@ fn from_records(file: &Path, mut reader: Reader) -> Result<Vec<Qrel>> {
 }
 
 fn missing(file: &Path, choices: &[&str], found: &[String]) -> Error {
-    let what = format!("no column {}, found {}", choices.join(" or "), found.join(", "));
-    Problem::at(Place::file(file), what).try_this("name the columns query-id, corpus-id, score").into()
+    let what = format!("no column {}, found {}", choices.join(" or "), super::listed(found));
+    let remedy = super::other_separator(file, found, choices);
+    let remedy = remedy.unwrap_or_else(|| "name the columns query-id, corpus-id, score".into());
+    Problem::at(Place::file(file), what).try_this(remedy).into()
 }
 
 fn from_record(file: &Path, names: &[String], record: &Record) -> Result<Qrel> {

@@ -1,12 +1,10 @@
 //! TSV: a header line, cells separated by tabs, no quoting (a quote is a character of the text).
 
-use std::sync::Arc;
-
 use polytask_core::Result;
 
 use super::csv::{check_header, empty, ragged};
 use super::input::Lines;
-use super::{Cell, Input, Reader, Record};
+use super::{Cell, Columns, Input, Reader, Record};
 
 /// Starts reading a TSV file.
 pub(super) fn open(input: Input) -> Result<Reader> {
@@ -22,7 +20,7 @@ pub(super) fn open(input: Input) -> Result<Reader> {
 
 struct Rows {
     lines: Lines,
-    header: Arc<[String]>,
+    header: Columns,
 }
 
 impl Rows {

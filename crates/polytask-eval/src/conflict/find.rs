@@ -1,7 +1,6 @@
 //! From a run's report to findings.
 
 use polytask_core::report::{Diagnosis, Interval, Measurement, RunReport, Score, TaskReport};
-use polytask_core::words::{plural, verb};
 
 use super::effects::{Effects, Evidence, Square};
 use super::estimate::{self, is_below};

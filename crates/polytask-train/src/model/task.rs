@@ -56,9 +56,9 @@ impl ModelTask {
         }
     }
 
-    fn scaled(&self, scores: &[f32]) -> Vec<f32> {
+    fn scaled(&self, scores: &[f32]) -> Vec<f64> {
         let scale = self.info.scale.iter().copied().chain(std::iter::repeat((0.0, 1.0)));
-        scores.iter().zip(scale).map(|(s, (shift, span))| s * span + shift).collect()
+        scores.iter().zip(scale).map(|(&s, (shift, span))| f64::from(s) * span + shift).collect()
     }
 }
 

@@ -30,17 +30,17 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let checked = suites::load(&args.suite, &args.set).and_then(|suite| {
         check_encoder(&suite)?;
-        if args.data {
-            // The tokenizer does not matter here, and the small one needs no download.
-            polytask_data::build(&suite, &polytask_data::Tokenizer::tiny())?;
-        }
-        Ok(suite)
+        // The tokenizer does not matter here, and the small one needs no download.
+        let read = || polytask_data::build(&suite, &polytask_data::Tokenizer::tiny());
+        let warnings = if args.data { read()?.warnings } else { Vec::new() };
+        Ok((suite, warnings))
     });
     match checked {
-        Ok(suite) if args.json => {
-            output::json(&json!({ "ok": true, "tasks": suite.tasks.len(), "problems": [] }))?;
+        Ok((suite, warnings)) if args.json => {
+            let (ok, n) = (true, suite.tasks.len());
+            output::json(&json!({ "ok": ok, "tasks": n, "problems": [], "warnings": warnings }))?;
         }
-        Ok(suite) => {
+        Ok((suite, warnings)) => {
             let tasks: Vec<&str> = suite.tasks.iter().map(|task| task.name.as_str()).collect();
             output::line(format!(
                 "{}: right; {}: {}",
@@ -48,6 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
                 plural(tasks.len(), "task"),
                 tasks.join(", ")
             ))?;
+            warnings.iter().try_for_each(|warning| output::line(format!("warning: {warning}")))?;
         }
         Err(error) if args.json => {
             output::json(&json!({ "ok": false, "problems": problems(&error) }))?;

@@ -226,3 +226,45 @@ fn equal_mistakes_of_many_rows_are_one_line_with_their_number() {
     has(&error, &["train.csv:3", "249 rows more"]);
     assert_eq!(error.matches("label `z`").count(), 1, "{error}");
 }
+
+#[test]
+fn a_csv_with_semicolons_is_refused_by_the_name_of_its_separator() {
+    let place = one("class", "");
+    let error = mistakes(&place, &[("train.csv", b"text;label\na;x\nb;y\n")]);
+    has(&error, &["train.csv:1: ", "separated by semicolons", "sep=';'"]);
+}
+
+#[test]
+fn numbers_of_which_an_outlier_makes_one_are_warned_of() {
+    let place = one("regression", "");
+    let row = |i: u64| format!("{{\"text\":\"text {i}\",\"value\":{i}}}\n");
+    let rows: String = (0..40).map(row).collect();
+    place.write("data/t/train.jsonl", format!("{rows}{}", row(1_000_000_000_000)));
+    place.write("data/t/test.jsonl", &rows);
+    has(&place.polytask(&["check", "suite.toml", "--data"]).done(), &["warning: task `t`", "become one"]);
+    let value = place.polytask(&["check", "suite.toml", "--data", "--json"]).object();
+    assert!(value["warnings"].to_string().contains("become one"), "{value}");
+}
+
+#[test]
+fn targets_moved_by_a_large_constant_train_and_are_scored_alike() {
+    let scores = [0_u64, 1_700_000_000].map(|base| {
+        let place = one("regression", "");
+        let rows = |from: u64, to: u64| -> String {
+            (from..to)
+                .map(|i| format!("{{\"text\":\"text {i}\",\"value\":{}}}\n", base + i * 7 % 60))
+                .collect()
+        };
+        for (split, from, to) in [("train", 0, 60), ("valid", 60, 80), ("test", 80, 100)] {
+            place.write(&format!("data/t/{split}.jsonl"), rows(from, to));
+        }
+        let data = place.polytask(&["check", "suite.toml", "--data"]).done();
+        assert!(!data.contains("warning"), "{data}");
+        place.polytask(&["train", "suite.toml", "--out", "run", "-q"]).done();
+        place.json("run/report.json")["tasks"][0].clone()
+    });
+    let r2 = |task: &Value| task["joint"][0]["value"].as_f64();
+    let (small, large) = (r2(&scores[0]), r2(&scores[1]));
+    let (Some(small), Some(large)) = (small, large) else { panic!("{scores:#?}") };
+    assert!((small - large).abs() < 1e-6 * small.abs() && small != 0.0, "{small} {large}");
+}

@@ -128,6 +128,9 @@ impl Reading<'_, '_> {
         }
         let cell = record.get(own.target.as_deref().unwrap_or_default());
         self.has_column[t] |= cell.is_some();
+        if kind.target_type == TargetType::Numbers {
+            self.builder.merged[self.members[t]].note(cell);
+        }
         cells::parse(kind.target_type, cell, &mut self.labels[t], n_words)
             .and_then(|raw| check_width(raw, &mut self.widths[t], kind.head))
     }

@@ -1,0 +1,198 @@
+//! Numbers as targets: their scale, and what is lost between the file and the head.
+//!
+//! Targets are kept and standardised in f64 and become f32 last, so that large numbers close to each other (times in
+//! seconds) keep their differences. What even that merges is said.
+
+use std::collections::HashMap;
+
+use polytask_core::{HeadForm, Split};
+
+use crate::readers::Cell;
+use crate::{Targets, TaskData};
+
+/// Whole numbers up to here are exact in f64.
+const EXACT: u128 = 1 << 53;
+/// Merged values per distinct value from which on they are no accident of rounding: of a million random numbers a
+/// few per cent meet another one in f32.
+const SHARE: f64 = 1e-3;
+
+/// Whole numbers of the file that f64 cannot tell apart.
+#[derive(Debug, Default)]
+pub(super) struct Merged {
+    seen: HashMap<u64, i128>,
+    /// Two of them.
+    example: Option<(i128, i128)>,
+}
+
+impl Merged {
+    /// Notes the numbers of a target cell.
+    pub(super) fn note(&mut self, cell: Option<&Cell>) {
+        match cell {
+            Some(Cell::Text(text)) if text.len() > 15 && self.example.is_none() => self.note_text(text),
+            Some(Cell::List(items)) => items.iter().for_each(|item| self.note(Some(item))),
+            _ => {}
+        }
+    }
+
+    fn note_text(&mut self, text: &str) {
+        if let Ok(whole) = text.trim().parse::<i128>() {
+            if whole.unsigned_abs() > EXACT {
+                let first = *self.seen.entry((whole as f64).to_bits()).or_insert(whole);
+                self.example = (first != whole).then_some((first, whole));
+            }
+        } else if let Some(items) = Cell::Text(text.to_owned()).to_items() {
+            items.iter().for_each(|item| self.note(Some(item)));
+        }
+    }
+
+    /// What is lost, in words.
+    pub(super) fn warning(&self, task: &str) -> Option<String> {
+        let (first, second) = self.example?;
+        Some(format!(
+            "task `{task}`: different values of the file become one number, such as {first} and {second} (whole \
+             numbers are exact up to 2^53); subtract a constant from the column, or use a coarser unit"
+        ))
+    }
+}
+
+/// What maps a task's numbers to the head's scale, from train: mean and standard deviation, for cosine
+/// heads smallest value and span; spread 1 where all values are equal.
+pub(super) fn scale(head: HeadForm, data: &TaskData) -> Vec<(f64, f64)> {
+    let Some(Targets::Numbers { width, values }) = data.targets.get(&Split::Train) else { return Vec::new() };
+    (0..*width).map(|c| scale_of(head, || known(*width, values, c))).collect()
+}
+
+fn scale_of<I: Iterator<Item = f64>>(head: HeadForm, known: impl Fn() -> I) -> (f64, f64) {
+    let Some((low, high)) = range(known()) else { return (0.0, 1.0) };
+    let spread = |spread: f64| if spread > 0.0 { spread } else { 1.0 };
+    if low >= high || head == HeadForm::Cosine {
+        return (low, spread(high - low));
+    }
+    let n = known().count() as f64;
+    let mean = known().sum::<f64>() / n;
+    let variance = known().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+    (mean, spread(variance.sqrt()))
+}
+
+/// The known values of one number of every row.
+fn known(width: usize, values: &[f64], column: usize) -> impl Iterator<Item = f64> {
+    values.iter().copied().skip(column).step_by(width.max(1)).filter(|v| !v.is_nan())
+}
+
+/// Smallest and largest value; `None` without any.
+fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    values.fold(None, |range, v| match range {
+        None => Some((v, v)),
+        Some((low, high)) => Some((v.min(low), v.max(high))),
+    })
+}
+
+/// Numbers of train that teach nothing, or less than the file says; `is_merged` when the reading itself lost some.
+pub(super) fn warnings(data: &TaskData, is_merged: bool) -> Vec<String> {
+    let Some(Targets::Numbers { width, values }) = data.targets.get(&Split::Train) else { return Vec::new() };
+    let mut warnings = Vec::new();
+    for (column, &scale) in data.scale.iter().enumerate() {
+        let Some((low, high)) = range(known(*width, values, column)) else {
+            let what = format!("task `{}`: number {column} is unknown in all rows of train", data.name);
+            warnings.push(what);
+            continue;
+        };
+        if low >= high && !is_merged {
+            warnings.push(format!("task `{}`: number {column} is {low} in all rows of train", data.name));
+        }
+        warnings.extend(lost(&data.name, column, known(*width, values, column), scale));
+    }
+    warnings
+}
+
+/// Says when distinct numbers are one after standardising, as happens beside a far outlier.
+fn lost(task: &str, column: usize, known: impl Iterator<Item = f64>, scale: (f64, f64)) -> Option<String> {
+    let mut values: Vec<f64> = known.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    // Neighbours within a few roundings of f64 are one number written twice.
+    values.dedup_by(|b, a| *b - *a <= 4.0 * f64::EPSILON * a.abs().max(b.abs()));
+    let standard = |v: f64| ((v - scale.0) / scale.1) as f32;
+    let mut merged = values.windows(2).filter(|pair| standard(pair[0]) == standard(pair[1]));
+    let example = merged.next()?;
+    let n_merged = merged.count() + 1;
+    (n_merged as f64 >= SHARE * values.len() as f64).then(|| {
+        format!(
+            "task `{task}`: number {column} has {} different values in train, but {} after standardising to 32 bits \
+             ({} and {} become one): their spread is {}; look for outliers, or take the logarithm",
+            values.len(),
+            values.len() - n_merged,
+            example[0],
+            example[1],
+            scale.1
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn data(values: Vec<f64>) -> TaskData {
+        let targets = Targets::Numbers { width: 1, values };
+        let mut data =
+            TaskData { name: "t".into(), targets: [(Split::Train, targets)].into(), ..TaskData::default() };
+        data.scale = scale(HeadForm::Linear, &data);
+        data
+    }
+
+    #[test]
+    fn equal_values_have_spread_one_whatever_their_sum_rounds_to() {
+        for value in [0.1, 1e9 + 0.1, -7.3] {
+            let data = data(vec![value; 1001]);
+            assert_eq!(data.scale, [(value, 1.0)]);
+            let said = warnings(&data, false);
+            assert!(said.len() == 1 && said[0].contains(&format!("{value} in all rows")), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_an_outlier_merges_are_told_with_two_of_them() {
+        let mut values: Vec<f64> = (0..50).map(f64::from).collect();
+        assert!(warnings(&data(values.clone()), false).is_empty());
+        values.push(1e12);
+        let said = warnings(&data(values), false);
+        assert!(said.len() == 1 && said[0].contains("51 different values"), "{said:?}");
+        assert!(said[0].contains("(0 and 1 become one)"), "{said:?}");
+    }
+
+    #[test]
+    fn whole_numbers_beyond_doubles_are_told_wherever_they_stand() {
+        let text = |i: i64| Cell::Text((1_700_000_000_000_000_000 + i).to_string());
+        let alike = [text(0), text(1)];
+        for cells in [
+            &alike[..],
+            &[Cell::List(alike.to_vec())],
+            &[Cell::Text(format!("[{}, {}]", 1_i64 << 60, (1_i64 << 60) + 1))],
+        ] {
+            let mut merged = Merged::default();
+            cells.iter().for_each(|cell| merged.note(Some(cell)));
+            assert!(merged.warning("t").unwrap().contains("become one number"), "{cells:?}");
+        }
+        let mut merged = Merged::default();
+        [text(0), text(512), text(512)].iter().for_each(|cell| merged.note(Some(cell)));
+        assert_eq!(merged.warning("t"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_constant_added_to_all_values_changes_no_standardised_difference(
+            base in prop::sample::select(vec![0.0, 1e6, 1.7e9, -3e12]),
+            steps in prop::collection::vec(0_u16..1000, 3..60),
+        ) {
+            let values: Vec<f64> = steps.iter().map(|&s| base + f64::from(s)).collect();
+            let data = data(values.clone());
+            let standard = |v: f64| ((v - data.scale[0].0) / data.scale[0].1) as f32;
+            let distinct = |mut v: Vec<f64>| { v.sort_unstable_by(f64::total_cmp); v.dedup(); v };
+            let before = distinct(values.clone());
+            let after = distinct(values.iter().map(|&v| standard(v).into()).collect());
+            prop_assert_eq!(before.len(), after.len());
+            prop_assert_eq!(warnings(&data, false).is_empty(), before.len() > 1);
+        }
+    }
+}
