@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use polytask_core::printable;
 use polytask_train::observe::{Event, Observer};
 
 use crate::output::note;
@@ -44,7 +45,7 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(style) {
             self.bar.set_style(style);
         }
-        self.bar.set_prefix(name.to_string());
+        self.bar.set_prefix(printable(name).into_owned());
         self.bar.set_position(done);
         self.bar.reset_eta();
     }
@@ -54,7 +55,8 @@ impl Progress {
         self.bar.set_position(done);
         let rate = self.tokens as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         let losses: Vec<String> = losses.iter().map(|(name, loss)| format!("{name} {loss:.3}")).collect();
-        self.bar.set_message(format!("{:.1}k tokens/s  {}", rate / 1e3, losses.join("  ")));
+        let losses = losses.join("  ");
+        self.bar.set_message(format!("{:.1}k tokens/s  {}", rate / 1e3, printable(&losses)));
     }
 
     fn say(&self, text: &str) {

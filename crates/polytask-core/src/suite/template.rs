@@ -1,7 +1,6 @@
 //! The suite that `polytask init` starts from: made of the data files it finds, their kinds guessed from their columns.
 
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -170,7 +169,7 @@ fn of_file(path: &Path, place: &str) -> Option<Candidate> {
 /// Column names of an uncompressed CSV, TSV or JSONL file; none of others.
 fn columns_of(path: &Path) -> Vec<String> {
     let mut line = Vec::new();
-    let Ok(file) = File::open(path) else { return Vec::new() };
+    let Ok(file) = crate::files::open(path) else { return Vec::new() };
     let mut head = BufReader::new(file.take(MOST_HEADER_BYTES));
     if head.read_until(b'\n', &mut line).is_err() {
         return Vec::new();

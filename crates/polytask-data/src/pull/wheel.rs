@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use polytask_core::error::{Place, Problem};
-use polytask_core::{Error, Result, atomic};
+use polytask_core::{Error, Result, atomic, files};
 use zip::ZipArchive;
 
 /// An encoder's files must hold this together; the largest published encoder is far below it.
@@ -16,7 +16,7 @@ const MOST_BYTES: u64 = 64 << 30;
 /// # Errors
 /// When the file is no zip, a name in it leads out of the folder, or there is no encoder in it.
 pub(super) fn unpack(path: &Path, folder: &Path) -> Result<()> {
-    let file = File::open(path).map_err(Error::io("read", path))?;
+    let file = files::open(path).map_err(Error::io("read", path))?;
     let mut archive = ZipArchive::new(file).map_err(|error| broken(path, &error.to_string()))?;
     let names = names(&mut archive, path)?;
     let root = root(&names).ok_or_else(|| {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use polytask_core::{Error, Place, Problem, Result};
+use polytask_core::{Error, Place, Problem, Result, files};
 
 /// Most bytes of one row: a longer one is a broken file (an unclosed quote, a missing line end).
 const MAX_ROW: usize = 1 << 26;
@@ -24,7 +24,7 @@ enum Content {
 impl Input {
     /// The content of a file.
     pub fn from_file(file: &Path) -> Result<Self> {
-        let content = Content::Disk(File::open(file).map_err(Error::io("read", file))?);
+        let content = Content::Disk(files::open(file).map_err(Error::io("read", file))?);
         Ok(Self { file: file.to_path_buf(), content })
     }
 

@@ -54,7 +54,10 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let suite = args.load()?;
     let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{}-conflict", suite.name)));
     let mut progress = args.run.progress();
-    let (report, prepared) = args.joint(suite.clone(), &out.join("joint"), &mut progress)?;
+    let joint = out.join("joint");
+    let work = args.run.begin(suite.clone(), &joint, &mut progress)?;
+    let _held = run::lock(&out)?;
+    let (report, prepared) = args.joint(work, &joint, &mut progress)?;
     let mut found = conflict::conflict(&report, args.models)?;
     write(&found, &out)?;
     if args.verify {
@@ -92,11 +95,11 @@ impl Args {
     /// The joint run, or the report of one that is finished.
     fn joint(
         &self,
-        suite: Suite,
+        work: Work,
         out: &Path,
         progress: &mut Progress,
     ) -> Result<(RunReport, Option<Box<Prepared>>)> {
-        let prepared = match self.run.begin(suite, out, progress)? {
+        let prepared = match work {
             Work::Finished(report) => return Ok((*report, None)),
             Work::Open(prepared) => prepared,
         };

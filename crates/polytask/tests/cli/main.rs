@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bench;
+mod cache;
 mod check;
 mod conflict;
 mod data;
@@ -11,9 +12,12 @@ mod folder;
 mod help;
 mod images;
 mod info;
+mod input;
 mod judge;
+mod lock;
 mod methods;
 mod predict;
+mod printed;
 mod reproduce;
 mod resume;
 mod saliency;
