@@ -95,6 +95,11 @@ fn a_task_whose_rows_all_weigh_nothing_is_refused_with_its_file() {
     write_data(&place);
     for (task, kind) in [("topic", "class"), ("length", "regression")] {
         let text = place.read(&format!("data/{task}/train.csv"));
+        for split in ["valid", "test"] {
+            let file = format!("data/{task}/{split}.csv");
+            let rows = place.read(&file);
+            place.write(&file, rows.replace('\n', ",1\n").replacen(",1\n", ",weight\n", 1));
+        }
         for (weight, is_right) in [("0", false), ("0.5", true)] {
             let mut rows = text.lines();
             let mut weighted = format!("{},weight\n", rows.next().unwrap());

@@ -67,6 +67,10 @@ fn labels_and_keys_and_names_in_errors_are_harmless() {
     let row = serde_json::json!({ "text": "x", "label": format!("new{EVIL}") });
     unknown.write("t/valid.jsonl", format!("{row}\n{row}\n"));
     let column = place("fine", &format!("lab{EVIL}"));
+    for split in ["train", "valid", "test"] {
+        std::fs::remove_file(column.path(&format!("t/{split}.jsonl"))).unwrap();
+        column.write(&format!("t/{split}.csv"), format!("text,lab{EVIL}\na,b\nc,d\n"));
+    }
     let data = place("fine", "label");
     data.write("s.toml", suite("", &format!("no{EVIL}")));
     let key = place("fine", "label");
