@@ -56,6 +56,9 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let mut progress = args.run.progress();
     let joint = out.join("joint");
     let work = args.run.begin(suite.clone(), &joint, &mut progress)?;
+    if let Work::Open(prepared) = &work {
+        run::check_shared(prepared)?;
+    }
     let _held = run::lock(&out)?;
     let (report, prepared) = args.joint(work, &joint, &mut progress)?;
     let mut found = conflict::conflict(&report, args.models)?;
@@ -103,7 +106,6 @@ impl Args {
             Work::Finished(report) => return Ok((*report, None)),
             Work::Open(prepared) => prepared,
         };
-        run::check_shared(&prepared)?;
         let every = self.every.unwrap_or(0) as u64;
         let report = self.run.train_in(&prepared, out, progress, |prepared, options, observer| {
             run::diagnose(prepared, options, every, observer)
