@@ -133,6 +133,12 @@ fn io_remedy(action: &str, source: &std::io::Error) -> &'static str {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             " (try: choose a folder you may write, with --out)"
         }
+        ErrorKind::InvalidInput if action == "read" => {
+            " (try: a file; `-` reads standard input where rows are read)"
+        }
+        ErrorKind::FileTooLarge if action != "read" => {
+            " (try: raise the limit of file sizes, `ulimit -f`; nothing half-written was left)"
+        }
         ErrorKind::StorageFull => " (try: free space or choose another disk; nothing half-written was left)",
         _ => "",
     }

@@ -1,12 +1,11 @@
 //! Content hashes: SHA-256 for files and lineage, a 64-bit hash for texts.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// SHA-256 of bytes as lower-case hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
@@ -15,7 +14,7 @@ pub fn sha256(bytes: &[u8]) -> String {
 
 /// SHA-256 of a file's content, read in pieces.
 pub fn sha256_file(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(Error::io("read", path))?;
+    let mut file = files::open(path).map_err(Error::io("read", path))?;
     let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
     loop {
         let n = file.read(&mut buffer).map_err(Error::io("read", path))?;

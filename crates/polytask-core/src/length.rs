@@ -4,7 +4,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Place, Problem};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// Length limit of the built-in `tiny` encoder, in tokens.
 pub const TINY_LENGTH: usize = 128;
@@ -54,7 +54,7 @@ pub fn inner_path(folder: &Path, path: &str) -> Result<PathBuf> {
 /// A JSON file of a model folder; `None` when there is no such file.
 pub fn read_json(folder: &Path, name: &str) -> Result<Option<serde_json::Value>> {
     let path = folder.join(name);
-    let bytes = match std::fs::read(&path) {
+    let bytes = match files::read(&path, files::SMALL) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("read", &path)(error)),

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use polytask_core::error::{Place, Problem};
 use polytask_core::length::{self, TINY_LENGTH, read_json};
-use polytask_core::{Error, Result, atomic};
+use polytask_core::{Error, Result, atomic, files};
 use serde_json::{Value, json};
 use tokenizers::normalizers::{Lowercase, Sequence};
 use tokenizers::{Encoding, NormalizerWrapper, TruncationDirection, TruncationParams};
@@ -298,7 +298,7 @@ fn read_files(folder: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     let mut files = Vec::new();
     for name in FILES {
         let path = folder.join(name);
-        match std::fs::read(&path) {
+        match files::read(&path, files::LARGE) {
             Ok(bytes) => files.push((name.to_owned(), bytes)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && name != FILES[0] => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(no_tokenizer(folder)),

@@ -3,6 +3,7 @@
 //! Columns are aligned by display width; when the terminal is narrow, intervals and then whole columns go, and
 //! below that each task becomes a block of lines. Nothing depends on colour.
 
+use polytask_core::printable;
 use polytask_core::report::{RunReport, Score, TaskReport};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -85,9 +86,9 @@ fn row(task: &TaskReport, layout: Layout, with_probe: bool) -> Vec<String> {
     row
 }
 
-/// A name without control characters, which would break the lines (or speak to the terminal).
+/// A name on one line, and nothing in it that would speak to the terminal.
 pub(crate) fn plain(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    printable(name).replace(['\n', '\t'], " ")
 }
 
 /// Widest name in the narrow layouts.

@@ -22,6 +22,12 @@ pub enum Standing {
     Unfinished,
 }
 
+/// The smallest delta that is not printed as 0.0.
+const SHOWN: f64 = 0.05;
+
+/// From here on a number is written with a power of ten.
+const WIDE: f64 = 1e7;
+
 impl Standing {
     /// The standing of a task.
     pub fn of(task: &TaskReport) -> Self {
@@ -29,6 +35,8 @@ impl Standing {
             _ if task.regressed => Self::Regressed,
             None => Self::Alone,
             _ if task.unfinished => Self::Unfinished,
+            // What is printed as no change is none.
+            Some(delta) if !(delta.value.abs() >= SHOWN && delta.value.is_finite()) => Self::Unclear,
             Some(delta) if delta.high < 0.0 => Self::Within,
             Some(delta) if delta.low > 0.0 => Self::Better,
             Some(_) => Self::Unclear,
@@ -63,7 +71,7 @@ pub(crate) fn number(x: f64, digits: usize) -> String {
     if !x.is_finite() {
         return "–".into();
     }
-    let text = format!("{x:.digits$}");
+    let text = if x.abs() < WIDE { format!("{x:.digits$}") } else { format!("{x:.2e}") };
     match text.strip_prefix('-') {
         // A value that rounds to zero has no sign.
         Some(rest) if rest.bytes().all(|b| b == b'0' || b == b'.') => rest.into(),
@@ -120,6 +128,9 @@ pub(crate) fn in_target_unit(metric: &str) -> bool {
 pub(crate) fn value(metric: &str, x: f64) -> String {
     if !in_target_unit(metric) {
         return number(x * 100.0, 1);
+    }
+    if x != 0.0 && x.abs() < 1e-6 {
+        return significant(x);
     }
     let whole_digits = if x == 0.0 || !x.is_finite() { 1 } else { x.abs().log10().floor() as i32 + 1 };
     number(x, (3 - whole_digits).clamp(0, 6) as usize)
@@ -201,6 +212,8 @@ mod tests {
         assert_eq!((number(-1.25, 1).as_str(), number(-0.01, 1).as_str()), ("−1.2", "0.0"));
         assert_eq!((signed(0.5, 1).as_str(), signed(0.01, 1).as_str()), ("+0.5", "0.0"));
         assert_eq!((number(f64::NAN, 1).as_str(), signed(f64::INFINITY, 1).as_str()), ("–", "–"));
+        assert_eq!((number(-1.234e36, 1).as_str(), signed(4.5619e37, 1).as_str()), ("−1.23e36", "+4.56e37"));
+        assert_eq!(number(9_999_999.0, 0), "9999999");
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
     }
 
@@ -209,6 +222,27 @@ mod tests {
         assert_eq!((value("rmse", 0.01234).as_str(), value("rmse", 1234.6).as_str()), ("0.0123", "1235"));
         assert_eq!((value("rmse", 1.0).as_str(), value("mae", 0.0).as_str()), ("1.00", "0.00"));
         assert_eq!((value("spearman", 0.8768).as_str(), value("r2", -0.5).as_str()), ("87.7", "−50.0"));
+    }
+
+    #[test]
+    fn numbers_far_from_one_are_written_with_a_power_of_ten() {
+        for (x, text) in [(1e30, "1.00e30"), (-2.5e20, "−2.50e20"), (1e-9, "1.00e−9"), (f64::MAX, "1.80e308")]
+        {
+            assert_eq!(value("rmse", x), text);
+        }
+    }
+
+    #[test]
+    fn a_delta_that_is_printed_as_none_or_cannot_be_printed_is_no_clear_change() {
+        let standing = |value: f64, low: f64, high: f64| {
+            let task = crate::sample::report().tasks.remove(0);
+            Standing::of(&TaskReport { delta: Some(Interval { value, low, high }), regressed: false, ..task })
+        };
+        for value in [1e-9, 0.04, -0.04, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+            assert_eq!(standing(value, value, value), Standing::Unclear, "{value}");
+        }
+        assert_eq!(standing(0.3, 0.01, 0.5), Standing::Better);
+        assert_eq!(standing(-0.3, -0.5, -0.01), Standing::Within);
     }
 
     #[test]

@@ -7,11 +7,10 @@ mod report;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use polytask_core::atomic;
+use polytask_core::{atomic, files};
 pub use safetensors::Dtype;
 
 pub use self::header::{Entry, Header, read_header};
@@ -309,7 +308,7 @@ fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error
 }
 
 fn open_header(path: &Path) -> Result<Header> {
-    let mut file = File::open(path).map_err(io("read", path))?;
+    let mut file = files::open(path).map_err(io("read", path))?;
     let length = file.metadata().map_err(io("read", path))?.len();
     read_header(&mut file, length).map_err(|what| bad(path, format!("{what}; try: fetch the file again")))
 }
@@ -325,7 +324,7 @@ fn read_range(path: &Path, entry: &Entry) -> Result<Vec<u8>> {
 
 /// Gives a tensor's bytes to `work`, at most [`PIECE`] at a time.
 fn for_pieces(path: &Path, entry: &Entry, mut work: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-    let mut file = File::open(path).map_err(io("read", path))?;
+    let mut file = files::open(path).map_err(io("read", path))?;
     file.seek(SeekFrom::Start(entry.begin)).map_err(io("read", path))?;
     let mut left = (entry.end - entry.begin) as usize;
     let mut bytes = vec![0; left.min(PIECE)];
@@ -355,7 +354,7 @@ fn weight_map(index: &Path) -> Result<BTreeMap<String, String>> {
     struct Index {
         weight_map: BTreeMap<String, String>,
     }
-    let bytes = std::fs::read(index).map_err(io("read", index))?;
+    let bytes = files::read(index, files::LARGE).map_err(io("read", index))?;
     let index: Index = serde_json::from_slice(&bytes)
         .map_err(|error| bad(index, format!("not an index of shards: {error}; try: fetch the file again")))?;
     Ok(index.weight_map)

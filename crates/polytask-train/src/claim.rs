@@ -1,10 +1,14 @@
-//! The output folder of a run: never overwritten unasked.
+//! The output folder of a run: never overwritten unasked, and one process's at a time.
 
 use std::path::Path;
 
 use polytask_core::{Problem, atomic};
 
 use crate::Result;
+
+mod lock;
+
+pub use lock::{FolderLock, lock};
 
 /// What a run leaves in its folder; `--force` removes these and nothing else, in this order: without its report
 /// an old run no longer counts as finished, without its checkpoints nothing of it can be continued.
@@ -16,6 +20,11 @@ const MARKS: &[&str] = &["report.json", "checkpoint", "log.jsonl"];
 
 /// Refuses a folder that holds something, unless it is a run's and may be replaced or continued.
 pub fn check_free(out: &Path, force: bool, resume: bool) -> Result<()> {
+    lock::check(out)?;
+    check_content(out, force, resume)
+}
+
+fn check_content(out: &Path, force: bool, resume: bool) -> Result<()> {
     let taken = is_taken(out);
     if taken && !resume && !force {
         let what = format!("output folder {} exists and is not empty", out.display());
@@ -36,16 +45,21 @@ pub fn check_free(out: &Path, force: bool, resume: bool) -> Result<()> {
 
 /// Whether a folder holds anything but files whose first writing was interrupted.
 fn is_taken(out: &Path) -> bool {
-    let is_ours = |name: &str| atomic::unfinished(name).is_some_and(|name| ENTRIES.contains(&name));
+    let is_ours = |name: &str| {
+        name == lock::NAME || atomic::unfinished(name).is_some_and(|name| ENTRIES.contains(&name))
+    };
     let mut entries = std::fs::read_dir(out).into_iter().flatten().flatten();
     entries.any(|entry| !is_ours(&entry.file_name().to_string_lossy()))
 }
 
 /// Makes the run's folder free of an earlier run (`force`) or of what an interrupted one was writing (`resume`),
-/// and marks it as a run's: at any moment the folder holds one run's files, and `--force` may replace them.
-pub fn claim(out: &Path, force: bool, resume: bool) -> Result<()> {
+/// and marks it as a run's: at any moment the folder holds one run's files, and `--force` may replace them. The
+/// folder is this process's until what is returned is dropped.
+pub fn claim(out: &Path, force: bool, resume: bool) -> Result<FolderLock> {
     check_free(out, force, resume)?;
-    atomic::create_dir(out)?;
+    let held = lock(out)?;
+    // Another process may have written a run since.
+    check_content(out, force, resume)?;
     remove_partial(out, true);
     let mark = out.join("log.jsonl");
     if force && !resume {
@@ -60,7 +74,7 @@ pub fn claim(out: &Path, force: bool, resume: bool) -> Result<()> {
     if !mark.exists() {
         atomic::write(&mark, b"")?;
     }
-    Ok(())
+    Ok(held)
 }
 
 /// Removes the half-written files of a process that was killed, in the places where a run writes; one that
@@ -109,7 +123,7 @@ mod tests {
     #[test]
     fn force_removes_the_old_run_and_nothing_else_and_leaves_the_mark_of_a_run() {
         let folder = finished();
-        claim(folder.path(), true, false).unwrap();
+        drop(claim(folder.path(), true, false).unwrap());
         assert_eq!(names(folder.path()), ["log.jsonl", "mine", "mine.txt"]);
         assert_eq!(fs::read(folder.path().join("log.jsonl")).unwrap(), b"");
         check_free(folder.path(), true, false).unwrap();
@@ -119,7 +133,7 @@ mod tests {
     fn a_folder_is_marked_before_anything_is_written_so_that_a_crash_leaves_one_that_can_be_forced() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("run");
-        claim(&out, false, false).unwrap();
+        drop(claim(&out, false, false).unwrap());
         assert_eq!(names(&out), ["log.jsonl"]);
         check_free(&out, true, false).unwrap();
         assert!(check_free(&out, false, false).is_err());
@@ -155,11 +169,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("run");
         for content in [None, Some(".log.jsonl.41.partial")] {
-            claim(&out, false, true).unwrap();
+            drop(claim(&out, false, true).unwrap());
             assert_eq!(names(&out), ["log.jsonl"]);
             fs::remove_file(out.join("log.jsonl")).unwrap();
             content.into_iter().for_each(|name| fs::write(out.join(name), "half").unwrap());
-            claim(&out, false, true).unwrap();
+            drop(claim(&out, false, true).unwrap());
             assert_eq!(names(&out), ["log.jsonl"]);
         }
     }
@@ -178,7 +192,7 @@ mod tests {
         for file in ours.into_iter().chain(others) {
             fs::write(folder.path().join(file), "half").unwrap();
         }
-        claim(folder.path(), false, true).unwrap();
+        drop(claim(folder.path(), false, true).unwrap());
         let left = |file: &&str| folder.path().join(file).exists();
         assert!(!ours.iter().any(&left));
         assert!(others.iter().all(left));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use polytask_core::{HeadForm, KindInfo, Layout, PackedBatch, Split};
-use polytask_data::{Rows, Targets, TaskData, TextId};
+use polytask_data::{Relevance, Rows, Targets, TaskData, TextId};
 use polytask_eval::{Predictions, Ranking};
 use polytask_nn::{Mode, Params, States, objective, topk};
 
@@ -117,7 +117,11 @@ pub(crate) fn texts_of(engine: &Engine, task: usize, split: Split) -> Vec<TextId
 }
 
 /// A task's rows and targets of a split, when there is a known one.
-fn known<'a>(engine: &'a Engine, data: &'a TaskData, split: Split) -> Option<(&'a Rows, &'a Targets)> {
+pub(crate) fn known<'a>(
+    engine: &'a Engine,
+    data: &'a TaskData,
+    split: Split,
+) -> Option<(&'a Rows, &'a Targets)> {
     let rows = engine.dataset.sources[data.source].splits.get(&split)?;
     let targets = data.targets.get(&split)?;
     (0..targets.len()).any(|i| targets.is_known(i)).then_some((rows, targets))
@@ -260,7 +264,8 @@ pub(crate) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
-fn membership(set: Option<&[u32]>, n_labels: usize) -> Vec<bool> {
+/// Which of all labels are in a set.
+pub(crate) fn membership(set: Option<&[u32]>, n_labels: usize) -> Vec<bool> {
     let mut row = vec![false; n_labels];
     set.unwrap_or(&[]).iter().for_each(|&label| row[label as usize] = true);
     row
@@ -314,12 +319,7 @@ fn rank(
 ) -> Result<Predictions> {
     let Targets::Passages(relevance) = targets else { unreachable!("only passages are ranked") };
     let width = pooled.states.width;
-    let asked = shown.iter().map(|&i| (rows.inputs(i)[0], relevance[i].positives.as_slice()));
-    let queries = if told_apart {
-        asked.map(|(query, answers)| (query, answers.to_vec())).collect()
-    } else {
-        group_queries(asked)
-    };
+    let queries = queries(rows, relevance, shown, told_apart);
     let texts: Vec<TextId> = queries.iter().map(|(query, _)| *query).collect();
     let (vectors, corpus) = (pooled.gather(&texts), pooled.gather(&data.corpus));
     let (vectors, corpus) = (topk::normalised(vectors, width), topk::normalised(corpus, width));
@@ -327,6 +327,20 @@ fn rank(
     let rankings = queries.into_iter().zip(found);
     let rankings = rankings.map(|((_, relevant), retrieved)| Ranking { retrieved, relevant }).collect();
     Ok(Predictions::Rankings { rankings, ids: data.corpus_ids.clone() })
+}
+
+/// The queries of some rows with their answers.
+pub(crate) fn queries(
+    rows: &Rows,
+    relevance: &[Relevance],
+    shown: &[usize],
+    told_apart: bool,
+) -> Vec<(TextId, Vec<(u32, f32)>)> {
+    let asked = shown.iter().map(|&i| (rows.inputs(i)[0], relevance[i].positives.as_slice()));
+    if told_apart {
+        return asked.map(|(query, answers)| (query, answers.to_vec())).collect();
+    }
+    group_queries(asked)
 }
 
 /// Equal query texts as one query, in the order of first appearance; a passage has its highest grade.

@@ -2,7 +2,7 @@
 //!
 //! A resumed phase drops the lines after its checkpoint and goes on, so a log never tells a step twice.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,8 @@ impl<'a> Log<'a> {
     /// Drops what an interrupted run wrote of this phase after its checkpoint.
     fn rewind(&mut self, done: u64) -> Result<()> {
         self.out.flush().map_err(polytask_core::Error::io("write", &self.path))?;
-        let text = fs::read_to_string(&self.path).map_err(polytask_core::Error::io("read", &self.path))?;
+        let text = polytask_core::files::read_text(&self.path, u64::MAX)
+            .map_err(polytask_core::Error::io("read", &self.path))?;
         let keep = |line: &&str| {
             let value: Value = serde_json::from_str(line).unwrap_or(Value::Null);
             !value.is_null()
@@ -121,7 +122,7 @@ mod tests {
             (first..=last).for_each(|i| log.event(step(i)));
             log.event(Event::Done);
         }
-        let text = fs::read_to_string(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
         let steps: Vec<u64> = text
             .lines()
             .map(|l| serde_json::from_str::<Value>(l).unwrap()["step"].as_u64().unwrap())

@@ -323,7 +323,8 @@ fn read_tasks(folder: &Path) -> Result<Vec<TaskInfo>> {
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let bytes = std::fs::read(&path).map_err(polytask_core::Error::io("read", &path))?;
+    let bytes = polytask_core::files::read(&path, polytask_core::files::LARGE)
+        .map_err(polytask_core::Error::io("read", &path))?;
     let wrong = |what: String| {
         Problem::new(format!("{}: {what}", path.display())).try_this("restore the file the run wrote")
     };

@@ -1,5 +1,6 @@
 //! A run: joint training, the single-task trainings it is compared with, the report and the model folder.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -33,13 +34,12 @@ use crate::{Error, Result};
 
 mod alone;
 
-pub use crate::claim::{check_free, claim};
+pub use crate::claim::{FolderLock, check_free, claim, lock};
 pub use alone::{Finished, train_alone};
 
 mod groups;
+mod kept;
 mod keys;
-
-use keys::read_baseline;
 
 pub use keys::SEMANTICS;
 
@@ -101,6 +101,8 @@ struct Run<'a> {
     is_every_asked: bool,
     /// The probes of the tasks, where training starts from them or is compared with them.
     probes: Option<Probes>,
+    /// Whether the user knows that the cache takes nothing.
+    is_cache_noted: Cell<bool>,
 }
 
 impl<'a> Run<'a> {
@@ -114,7 +116,17 @@ impl<'a> Run<'a> {
         let (lineage, train) = (lineage(prepared), &prepared.suite.train);
         let wants = train.start == Start::Probe || train.baselines;
         let probes = if wants { Some(linear_probe::fit(prepared, single, observer)?) } else { None };
-        Ok(Self { prepared, joint, single, lineage, options, diagnose_every, is_every_asked: false, probes })
+        Ok(Self {
+            prepared,
+            joint,
+            single,
+            lineage,
+            options,
+            diagnose_every,
+            is_every_asked: false,
+            probes,
+            is_cache_noted: Cell::new(false),
+        })
     }
 }
 
@@ -163,17 +175,23 @@ impl Run<'_> {
     /// A task alone, on the rows the joint run shows it; taken from the cache when it was trained before.
     fn single(&self, task: usize, observer: &mut dyn Observer) -> Result<Trained> {
         let name = format!("single {}", self.single.parts.heads[task].name);
-        let place = self.options.baselines.as_ref().map(|folder| folder.join(self.baseline_key(task)));
-        if let Some(trained) = place.as_deref().and_then(read_baseline) {
-            observer.event(Event::Note(&format!("{name}: taken from the cache of earlier runs")));
-            return Ok(trained);
+        let key = self.baseline_key(task);
+        let place = self.options.baselines.as_ref().map(|folder| folder.join(format!("{key}.json")));
+        if let Some(place) = place.as_deref().filter(|place| place.exists()) {
+            if let Some(trained) = kept::read(place, &key).filter(|trained| self.is_of(&[task], trained)) {
+                observer.event(Event::Note(&format!("{name}: taken from the cache of earlier runs")));
+                return Ok(trained);
+            }
+            observer.event(Event::Note(&format!("{name}: the cached result is damaged, trained anew")));
         }
         let plan = Plan::new(&self.prepared.suite, &self.prepared.dataset).for_task(task);
         let equal = polytask_core::method::Choice::named("equal");
         let (trained, _, _) = self.train((&name, self.single), &[task], plan, &equal, observer)?;
-        if let Some(place) = place {
-            atomic::create_dir(place.parent().unwrap_or(Path::new(".")))?;
-            atomic::write_json(&place, &trained)?;
+        if let Some(place) = place
+            && let Err(error) = keep(&place, &key, &trained)
+            && !self.is_cache_noted.replace(true)
+        {
+            observer.event(Event::Note(&not_kept(&name, error)));
         }
         Ok(trained)
     }
@@ -369,6 +387,24 @@ impl Run<'_> {
         std::fs::remove_dir_all(&checkpoints).map_err(polytask_core::Error::io("remove", &checkpoints))?;
         Ok(())
     }
+}
+
+fn keep(place: &Path, key: &str, trained: &Trained) -> polytask_core::Result<()> {
+    atomic::create_dir(place.parent().unwrap_or(Path::new(".")))?;
+    kept::write(place, key, trained)
+}
+
+/// The cache only saves time: what it cannot take is no reason to end a run.
+fn not_kept(name: &str, error: polytask_core::Error) -> String {
+    let why = match error {
+        polytask_core::Error::Io { action, path, source } => {
+            format!("cannot {action} {}: {source}", path.display())
+        }
+        other => other.to_string(),
+    };
+    format!(
+        "{name}: not kept for later runs: {why} (try: POLYTASK_CACHE or XDG_CACHE_HOME with a folder you may write)"
+    )
 }
 
 /// Runs `work` and notes its seconds.

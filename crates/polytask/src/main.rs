@@ -11,6 +11,7 @@ mod models;
 mod npy;
 mod output;
 mod progress;
+mod signals;
 mod suites;
 mod verbs;
 
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    signals::fail_on_file_limit();
     match verbs::Cli::read().run() {
         Ok(outcome) => outcome.into(),
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,

@@ -1,10 +1,13 @@
 //! Words on the terminal: results on standard output, everything else on standard error.
+//!
+//! Whatever is printed goes through here, and so whatever a file or a server says is made harmless here.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use polytask_core::{Error, Problem};
+use polytask_core::printable::printable_json;
+use polytask_core::{Error, Problem, printable};
 use polytask_eval::table::wrapped;
 use serde::Serialize;
 
@@ -31,12 +34,16 @@ impl From<Outcome> for ExitCode {
 
 /// Prints a line on standard output.
 pub(crate) fn line(text: impl AsRef<str>) -> Result<()> {
-    Ok(writeln!(io::stdout().lock(), "{}", text.as_ref())?)
+    write_line(&printable(text.as_ref()))
+}
+
+fn write_line(text: &str) -> Result<()> {
+    Ok(writeln!(io::stdout().lock(), "{text}")?)
 }
 
 /// Prints a value as one JSON object on standard output.
 pub(crate) fn json<T: Serialize>(value: &T) -> Result<()> {
-    line(serde_json::to_string(value)?)
+    write_line(&printable_json(&serde_json::to_string(value)?))
 }
 
 /// Columns of a table: what the environment says, else the terminal's, else what most terminals have room for.
@@ -49,7 +56,7 @@ pub(crate) fn width() -> usize {
 /// Prints a line for people on standard error.
 pub(crate) fn note(text: impl AsRef<str>) {
     // A closed standard error is nobody's problem.
-    let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
+    let _ = writeln!(io::stderr().lock(), "{}", printable(text.as_ref()));
 }
 
 /// An error that says what failed and what to try.
@@ -66,6 +73,8 @@ pub(crate) fn print_error(error: &anyhow::Error) {
         }
     }
     let text = format!("error: {}", shown.join("\n  because: "));
+    // Before the lines are broken: what is shown as a code has another width.
+    let text = printable(&text).into_owned();
     // A log keeps its lines whole.
     note(if io::stderr().is_terminal() { broken(&text, width()) } else { text });
 }

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use polytask_core::printable;
 use polytask_train::observe::{Event, Observer};
 
 use crate::output::{self, note};
@@ -80,7 +81,7 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(style) {
             self.bar.set_style(style.with_key("left", left));
         }
-        self.bar.set_prefix(name.to_string());
+        self.bar.set_prefix(printable(name).into_owned());
         self.bar.set_position(done);
         self.bar.reset_eta();
     }
@@ -91,7 +92,8 @@ impl Progress {
         let rate = self.tokens as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         let losses: Vec<String> = losses.iter().map(|(name, loss)| format!("{name} {loss:.3}")).collect();
         let front = format!("{:.1}k tokens/s", rate / 1e3);
-        self.bar.set_message(whole_items(front, &losses, output::width().saturating_sub(BAR_WIDTH)));
+        let message = whole_items(front, &losses, output::width().saturating_sub(BAR_WIDTH));
+        self.bar.set_message(printable(&message).into_owned());
     }
 
     fn say(&self, text: &str) {

@@ -72,6 +72,13 @@ pub(crate) fn baselines() -> PathBuf {
     PullOptions::from_environment().cache.join("baselines")
 }
 
+/// Says where the cache is when nobody chose its folder.
+pub(crate) fn note_cache() {
+    if let Some(note) = polytask_data::pull::without_home() {
+        output::note(note);
+    }
+}
+
 /// Uses this many threads everywhere; 0 means all cores.
 pub(crate) fn set_threads(threads: usize) -> anyhow::Result<()> {
     Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?)

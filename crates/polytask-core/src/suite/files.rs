@@ -78,7 +78,11 @@ impl Search<'_, '_, '_> {
         if full.is_file() {
             return true;
         }
-        let state = if full.is_dir() { "is a folder, expected a file" } else { "does not exist" };
+        let state = match &full {
+            folder if folder.is_dir() => "is a folder, expected a file",
+            other if other.exists() => "is not a regular file, expected one",
+            _ => "does not exist",
+        };
         let what = format!("`{key}` in {}: `{}` {state}", self.label, path.display());
         self.fail(origin, what, near_files(self.base, path));
         false
@@ -106,7 +110,8 @@ impl Search<'_, '_, '_> {
             return;
         }
         if !full.is_dir() {
-            let what = format!("`data` in {}: `{}` does not exist", self.label, path.display());
+            let state = if full.exists() { "is not a regular file, expected one" } else { "does not exist" };
+            let what = format!("`data` in {}: `{}` {state}", self.label, path.display());
             self.fail(origin, what, near_files(self.base, path));
             return;
         }

@@ -22,7 +22,7 @@ use crate::method::Choice;
 /// # Errors
 /// `Io` when the file cannot be read; `Invalid` with every mistake in it, by line.
 pub fn load(path: &Path, catalogue: &Catalogue, overrides: &[String]) -> Result<Suite> {
-    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    let bytes = crate::files::read(path, crate::files::SMALL).map_err(Error::io("read", path))?;
     match String::from_utf8(bytes) {
         Ok(text) => parse(&text, path, catalogue, overrides),
         Err(error) => Err(not_utf8(path, &error).into()),

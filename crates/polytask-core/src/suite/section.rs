@@ -12,22 +12,37 @@ use super::Split;
 use super::keys::{self, KeyInfo, Table, ValueType};
 use super::near;
 use super::written::{Data, Node, Origin};
-use crate::error::Problem;
+use crate::error::{Place, Problem};
 use crate::synonyms;
+
+/// Mistakes that are shown; who has more has made one mistake many times.
+const MOST: usize = 100;
 
 /// Gathers mistakes with their place.
 pub(super) struct Reporter<'a> {
     file: &'a Path,
     found: Vec<(Origin, Problem)>,
+    /// Mistakes beyond those.
+    more: usize,
 }
 
 impl<'a> Reporter<'a> {
     pub(super) fn new(file: &'a Path) -> Self {
-        Self { file, found: Vec::new() }
+        Self { file, found: Vec::new(), more: 0 }
+    }
+
+    /// Whether a further mistake is only counted; it is, when so.
+    fn counts_only(&mut self) -> bool {
+        let is_full = self.found.len() >= MOST;
+        self.more += usize::from(is_full);
+        is_full
     }
 
     /// Notes a mistake; an empty remedy is none.
     pub(super) fn report(&mut self, origin: &Origin, what: impl Into<String>, remedy: impl Into<String>) {
+        if self.counts_only() {
+            return;
+        }
         let problem = Problem::at(origin.place(self.file), what);
         let remedy = remedy.into();
         let problem = if remedy.is_empty() { problem } else { problem.try_this(remedy) };
@@ -37,7 +52,9 @@ impl<'a> Reporter<'a> {
     /// All mistakes: overrides first, then by line, in the order found within a line.
     pub(super) fn finish(mut self) -> Vec<Problem> {
         self.found.sort_by(|a, b| a.0.cmp(&b.0));
-        self.found.into_iter().map(|(_, problem)| problem).collect()
+        let rest = format!("{} more mistakes", self.more);
+        let rest = (self.more > 0).then(|| Problem::at(Place::file(self.file), rest));
+        self.found.into_iter().map(|(_, problem)| problem).chain(rest).collect()
     }
 }
 
@@ -75,6 +92,10 @@ impl<'a> Section<'a> {
     }
 
     fn unknown(&self, name: &str, value: &Node, reporter: &mut Reporter) {
+        // The nearest key of half a million is not looked for.
+        if reporter.counts_only() {
+            return;
+        }
         let here: Vec<&str> = keys::keys_of(self.table).map(|key| key.name).collect();
         let elsewhere = keys::keys().iter().find(|key| key.name == name);
         let homes =

@@ -25,6 +25,9 @@ impl Builder<'_> {
             for problem in wrong_splits(self.suite, source, task, &self.dataset.tasks[t]) {
                 self.problems.add(problem)?;
             }
+            if let Some(problem) = weightless(self.suite, source, &self.dataset, t) {
+                self.problems.add(problem)?;
+            }
             self.dataset.tasks[t].scale = numbers::scale(task.kind.head, &self.dataset.tasks[t]);
             let data = &self.dataset.tasks[t];
             let merged = self.merged[t].warning(&task.name);
@@ -60,6 +63,19 @@ fn wrong_splits(suite: &Suite, source: &SourceSpec, task: &TaskSpec, data: &Task
         let place = place_of(suite, source, Split::Train);
         problems.push(Problem::at(place, what).try_this("check the target's column in the suite"));
     }
+    if let Some(Targets::Labels(rows)) = train
+        && rows.iter().any(Option::is_some)
+        && data.labels.is_empty()
+    {
+        let what = format!(
+            "task `{}` has no label in train: the list of every row is empty, expected at least one label",
+            task.name
+        );
+        let place = place_of(suite, source, Split::Train);
+        problems.push(
+            Problem::at(place, what).try_this("check the column of the labels, or name them with `labels`"),
+        );
+    }
     if !data.targets.contains_key(&Split::Valid) {
         let what = format!(
             "task `{}` has no valid split, and train has too few different rows to cut one",
@@ -86,6 +102,24 @@ fn wrong_splits(suite: &Suite, source: &SourceSpec, task: &TaskSpec, data: &Task
         problems.push(Problem::at(place, what).try_this("remove the valid file to have it cut from train"));
     }
     problems
+}
+
+/// A task no row of which has weight would be trained on nothing.
+fn weightless(suite: &Suite, source: &SourceSpec, dataset: &Dataset, task: usize) -> Option<Problem> {
+    let targets = dataset.tasks[task].targets.get(&Split::Train)?;
+    let weights = dataset.weights(task, Split::Train);
+    let mut known =
+        (0..targets.len()).filter(|&i| targets.is_known(i)).filter_map(|i| weights.get(i)).peekable();
+    known.peek()?;
+    if known.any(|&weight| weight > 0.0) {
+        return None;
+    }
+    let what = format!(
+        "task `{}`: the weight of every row with a known target in train is 0, expected one above 0",
+        dataset.tasks[task].name
+    );
+    let place = place_of(suite, source, Split::Train);
+    Some(Problem::at(place, what).try_this("check the `weight` column, or leave the task out"))
 }
 
 /// A task without any known target to judge it by would leave the report without a word.

@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 use polytask_core::image::ImageSize;
-use polytask_core::{Error, Place, Problem, Result};
+use polytask_core::{Error, Place, Problem, Result, files};
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
@@ -22,7 +22,7 @@ type Wrong = String;
 
 /// Reads a picture; what it is stands in its first bytes.
 pub(super) fn read(path: &Path) -> Result<Image> {
-    let content = std::fs::read(path).map_err(Error::io("read", path))?;
+    let content = files::read(path, files::LARGE).map_err(Error::io("read", path))?;
     decode(content, limits::pixels()?).map_err(|what| {
         let remedy = if what.contains(TOO_MANY) {
             limits::more_pixels()

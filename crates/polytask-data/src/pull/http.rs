@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use polytask_core::error::Problem;
-use polytask_core::{Error, Result, atomic, hash};
+use polytask_core::{Error, Result, atomic, files, hash};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use ureq::http::Response;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body, Proxy, ResponseExt};
 
-use super::options::PullOptions;
+use super::index::join;
+use super::options::{Patience, PullOptions};
+use super::pace::Pace;
 use super::unique;
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -22,6 +24,8 @@ const ANSWER: Duration = Duration::from_secs(30);
 const ABANDONED: Duration = Duration::from_secs(90);
 /// Connections tried for one file, counted anew whenever bytes arrived.
 const ATTEMPTS: usize = 3;
+/// As many as a request follows.
+const MOST_REDIRECTS: usize = 10;
 const USER_AGENT: &str = concat!("polytask/", env!("CARGO_PKG_VERSION"));
 /// Pages beyond this are no index of one package and no configuration file.
 const LONGEST_PAGE: u64 = 256 << 20;
@@ -39,6 +43,7 @@ pub(super) struct Page {
 /// Makes requests with the trusted certificates and proxy of the options.
 pub(super) struct Client {
     agents: Vec<Agent>,
+    patience: Patience,
 }
 
 impl Client {
@@ -55,7 +60,8 @@ impl Client {
             Some(address) => Some(Proxy::new(&with_scheme(address)).map_err(|_| bad_proxy())?),
             None => Proxy::try_from_env(),
         };
-        Ok(Self { agents: roots.into_iter().map(|roots| agent(roots, proxy.clone())).collect() })
+        let agents = roots.into_iter().map(|roots| agent(roots, proxy.clone())).collect();
+        Ok(Self { agents, patience: options.patience })
     }
 
     /// A page; `None` when there is none at the address.
@@ -63,8 +69,8 @@ impl Client {
         let Some(mut response) = self.get(address, &[("accept", accept)])? else { return Ok(None) };
         let media_type = response.body().mime_type().unwrap_or("").to_owned();
         let address = response.get_uri().to_string();
-        let body = response.body_mut().with_config().limit(LONGEST_PAGE).read_to_vec();
-        let bytes = body.map_err(|error| format!("{}: {error}", shown(&address)))?;
+        let bytes = read_page(response.body_mut().with_config().limit(LONGEST_PAGE).reader(), self.patience);
+        let bytes = bytes.map_err(|error| format!("{}: {error}", shown(&address)))?;
         Ok(Some(Page { address, media_type, bytes }))
     }
 
@@ -95,6 +101,9 @@ impl Client {
             match request.call() {
                 Ok(response) => return Ok(Some(response)),
                 Err(ureq::Error::StatusCode(404 | 410)) => return Ok(None),
+                Err(ureq::Error::TooManyRedirects) => {
+                    return Err(format!("{}: {}", shown(&address), redirected(agent, &address)));
+                }
                 Err(error) => {
                     last = format!("{}: {error}", shown(&address));
                     if !is_about_certificates(&error) {
@@ -157,10 +166,13 @@ impl Client {
     fn download_to(&self, file: &Download<'_>, path: &Path, options: &PullOptions) -> Result<bool> {
         let mut out =
             OpenOptions::new().create(true).append(true).open(path).map_err(Error::io("write", path))?;
-        let (mut attempts, mut last) = (0, String::new());
+        let (mut attempts, mut last, mut pace) = (0, String::new(), Pace::new(options.patience));
         while attempts < ATTEMPTS {
+            if let Err(why) = pace.connect() {
+                return Err(given_up(file, &why));
+            }
             let before = out.metadata().map_err(Error::io("read", path))?.len();
-            match self.continue_at(before, file, &mut out, options) {
+            match self.continue_at(before, file, &mut out, (options, &mut pace)) {
                 Ok(Part::All) => return Ok(true),
                 Ok(Part::NoSuchFile) => {
                     drop(out);
@@ -169,6 +181,7 @@ impl Client {
                 }
                 Ok(Part::Restart) => attempts += 1,
                 Err(Broken::Disk(error)) => return Err(Error::io("write", path)(error)),
+                Err(Broken::Patience(why)) => return Err(given_up(file, &why)),
                 Err(Broken::Line(error)) => {
                     last = error;
                     let after = out.metadata().map_err(Error::io("read", path))?.len();
@@ -188,7 +201,7 @@ impl Client {
         at: u64,
         file: &Download<'_>,
         out: &mut File,
-        options: &PullOptions,
+        (options, pace): (&PullOptions, &mut Pace),
     ) -> Result<Part, Broken> {
         let range = format!("bytes={at}-");
         // Ranges count bytes as stored, so compression on the way is declined.
@@ -213,7 +226,7 @@ impl Client {
             return Ok(Part::Restart);
         }
         let total = response.body().content_length().map(|n| n + start);
-        let done = copy(response, start, total, file, out, options)?;
+        let done = copy(response, (start, total), file, out, (options, pace))?;
         match total {
             Some(total) if done < total => {
                 Err(Broken::Line(format!("connection cut at byte {done} of {total}")))
@@ -234,6 +247,44 @@ enum Part {
 enum Broken {
     Line(String),
     Disk(io::Error),
+    Patience(String),
+}
+
+fn given_up(file: &Download<'_>, why: &str) -> Error {
+    Error::Network(format!("{} did not arrive: {why}; try: another index or hub", file.what))
+}
+
+/// The content of a page, as long as it comes at a sensible pace.
+fn read_page(mut body: impl Read, patience: Patience) -> Result<Vec<u8>, String> {
+    let (mut bytes, mut buffer, mut pace) = (Vec::new(), vec![0; 1 << 16], Pace::new(patience));
+    loop {
+        let n = body.read(&mut buffer).map_err(|error| error.to_string())?;
+        if n == 0 {
+            return Ok(bytes);
+        }
+        bytes.extend_from_slice(&buffer[..n]);
+        pace.arrive(n)?;
+    }
+}
+
+/// Why redirects led nowhere: too many of them, or one to what is no web address (a file of this machine).
+fn redirected(agent: &Agent, address: &str) -> String {
+    let mut at = address.to_owned();
+    for _ in 0..MOST_REDIRECTS {
+        let request = agent.get(&at).config().max_redirects(0).max_redirects_will_error(false).build();
+        let Ok(answer) = request.call() else { break };
+        let target = answer.headers().get("location").and_then(|target| target.to_str().ok());
+        let Some(target) = target.filter(|_| answer.status().is_redirection()) else { break };
+        at = join(&at, target);
+        if !["http", "https"].iter().any(|scheme| scheme_of(&at).eq_ignore_ascii_case(scheme)) {
+            return format!("redirected to {}, expected an address of http or https", shown(&at));
+        }
+    }
+    "too many redirects".into()
+}
+
+fn scheme_of(address: &str) -> &str {
+    address.split(':').next().unwrap_or(address)
 }
 
 fn restart(out: &mut File) -> Result<(), Broken> {
@@ -242,11 +293,10 @@ fn restart(out: &mut File) -> Result<(), Broken> {
 
 fn copy(
     response: Response<Body>,
-    start: u64,
-    total: Option<u64>,
+    (start, total): (u64, Option<u64>),
     file: &Download<'_>,
     out: &mut File,
-    options: &PullOptions,
+    (options, pace): (&PullOptions, &mut Pace),
 ) -> Result<u64, Broken> {
     let mut body = response.into_body().into_with_config().limit(u64::MAX).reader();
     let (mut buffer, mut done) = (vec![0; 1 << 16], start);
@@ -258,6 +308,7 @@ fn copy(
         out.write_all(&buffer[..n]).map_err(Broken::Disk)?;
         done += n as u64;
         options.report(done, total, file.what);
+        pace.arrive(n).map_err(Broken::Patience)?;
     }
 }
 
@@ -317,7 +368,7 @@ fn agent(roots: RootCerts, proxy: Option<Proxy>) -> Agent {
 }
 
 fn certificates(path: &Path) -> Result<RootCerts> {
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    let bytes = files::read(path, files::SMALL).map_err(Error::io("read", path))?;
     let ders = CertificateDer::pem_slice_iter(&bytes).flatten();
     let all: Vec<Certificate<'static>> =
         ders.map(|der| Certificate::from_der(der.as_ref()).to_owned()).collect();
@@ -354,9 +405,17 @@ fn split_login(address: &str) -> (String, Option<String>) {
     }
 }
 
-/// An address fit for messages: without login.
+/// An address fit for messages: without login, also where it is malformed (no scheme, a `/` in the password).
 pub(super) fn shown(address: &str) -> String {
-    split_login(address).0
+    let (scheme, rest) = address.split_once("://").map_or((None, address), |(s, rest)| (Some(s), rest));
+    let end = rest.find(['?', '#']).unwrap_or(rest.len());
+    let authority = &rest[..rest.find('/').unwrap_or(rest.len())];
+    let login = match authority.rfind('@') {
+        None => rest[..end].rfind('@').filter(|&at| rest[..at].contains(':')),
+        found => found,
+    };
+    let rest = login.map_or(rest, |at| &rest[at + 1..]);
+    scheme.map_or_else(|| rest.to_owned(), |scheme| format!("{scheme}://{rest}"))
 }
 
 /// Percent-decoding (RFC 3986); what is no code stays.
@@ -404,6 +463,28 @@ mod tests {
             ("YWJj".into(), "YWI=".into(), String::new())
         );
         assert_eq!(split_login("http://host/x").1, None);
+    }
+
+    #[test]
+    fn no_address_is_shown_with_its_login_however_malformed_it_is() {
+        for address in [
+            "user:s3cr3t@host/x",
+            "http://user:s3cr3t@host/x",
+            "http://user:s3/cr3t@host/x",
+            "http://user:s3@cr3t@host/x",
+            "user:s3/cr3t@host/x",
+            "s3cr3t@host/x",
+            "ftp://s3cr3t@host/x",
+            "http:///user:s3cr3t@host/x",
+            "://user:s3cr3t@host/x",
+            "http:user:s3cr3t@host/x",
+        ] {
+            let shown = shown(address);
+            assert!(shown.ends_with("host/x") && !shown.contains("s3") && !shown.contains("cr3t"), "{shown}");
+        }
+        for address in ["http://host/a@b", "https://host:80/simple", "/folder/a", "file:///a/b", ""] {
+            assert_eq!(shown(address), address);
+        }
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use polytask_core::error::Problem;
 use polytask_core::length::{inner_path, read_json};
-use polytask_core::{Error, Result, atomic};
+use polytask_core::{Error, Result, atomic, files};
 use serde_json::Value;
 
-use super::http::{Client, Download};
+use super::http::{Client, Download, shown};
 use super::is_encoder;
 use super::options::PullOptions;
 
@@ -28,7 +28,7 @@ const SHARDS: &str = "model.safetensors.index.json";
 /// The newest whole snapshot of a model in a cache of the hub.
 pub(super) fn cached(cache: &Path, name: &str) -> Option<PathBuf> {
     let folder = cache.join(format!("models--{}", name.replace('/', "--")));
-    let main = fs::read_to_string(folder.join("refs/main")).ok();
+    let main = files::read_text(&folder.join("refs/main"), files::SMALL).ok();
     let snapshots = folder.join("snapshots");
     let named = main.map(|revision| snapshots.join(revision.trim()));
     let mut others: Vec<PathBuf> =
@@ -56,7 +56,7 @@ pub(super) fn fetch(name: &str, folder: &Path, client: &Client, options: &PullOp
     }
     source.weights(&prefix, folder)?;
     source.modules(folder)?;
-    Ok(format!("the Hugging Face hub ({})", options.hub))
+    Ok(format!("the Hugging Face hub ({})", shown(&options.hub)))
 }
 
 /// The transformer's path below the folder, as a prefix of file names.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use polytask_core::error::Problem;
-use polytask_core::{Error, Result};
+use polytask_core::{Error, Result, files};
 use serde_json::Value;
 
 use super::http::{Client, Download, decode_percent, shown};
@@ -85,14 +85,14 @@ fn listed(place: &str, client: &Client) -> Result<Vec<Candidate>, String> {
         return Ok(entries.flatten().map(|entry| local(&entry.path())).collect());
     }
     if Path::new(path).is_file() {
-        let bytes = fs::read(path).map_err(|error| format!("{path}: {error}"))?;
+        let bytes = files::read(Path::new(path), files::LARGE).map_err(|error| format!("{path}: {error}"))?;
         let page = from_html(&format!("file://{path}"), &String::from_utf8_lossy(&bytes));
         let unfiled =
             |c: Candidate| Candidate { address: c.address.trim_start_matches("file://").into(), ..c };
         return Ok(page.into_iter().map(unfiled).collect());
     }
     if !place.contains("://") {
-        return Err(format!("{place}: no such folder or page"));
+        return Err(format!("{}: no such folder or page", shown(place)));
     }
     let page = client.page(place, ACCEPT)?.ok_or_else(|| format!("{}: not there", shown(place)))?;
     Ok(candidates(&page.address, &page.media_type, &page.bytes))
@@ -152,7 +152,7 @@ fn attribute(attributes: &str, name: &str) -> Option<String> {
 }
 
 /// `target` seen from the page at `base` (RFC 3986, the cases that index pages use).
-fn join(base: &str, target: &str) -> String {
+pub(super) fn join(base: &str, target: &str) -> String {
     if target.contains("://") {
         return target.to_owned();
     }

@@ -3,6 +3,9 @@
 use std::env;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use polytask_core::files;
 
 use super::pip;
 
@@ -27,8 +30,40 @@ pub struct PullOptions {
     pub proxy: Option<String>,
     /// Whether the network is left alone.
     pub offline: bool,
+    /// When a server counts as one that will not come to an end.
+    pub patience: Patience,
     /// Told about bytes that arrive.
     pub progress: Option<Progress>,
+}
+
+/// How long a server may take.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Patience {
+    /// Longest time one file may take.
+    pub longest: Duration,
+    /// Bytes per second that must arrive on the mean over `window`; 0 = any.
+    pub least_rate: u64,
+    /// How long a server may be slower.
+    pub window: Duration,
+}
+
+impl Default for Patience {
+    /// Half a day for a file, and the speed of an early modem.
+    fn default() -> Self {
+        Self { longest: Duration::from_secs(12 * 3600), least_rate: 1000, window: Duration::from_secs(30) }
+    }
+}
+
+impl Patience {
+    fn from(var: &dyn Fn(&str) -> Option<String>) -> Self {
+        let number = |key: &str| var(key).and_then(|text| text.trim().parse::<u64>().ok());
+        let usual = Self::default();
+        Self {
+            longest: number("POLYTASK_PULL_SECONDS").map_or(usual.longest, Duration::from_secs),
+            least_rate: number("POLYTASK_PULL_RATE").unwrap_or(usual.least_rate),
+            ..usual
+        }
+    }
 }
 
 impl fmt::Debug for PullOptions {
@@ -44,7 +79,7 @@ impl fmt::Debug for PullOptions {
 impl PullOptions {
     /// As the environment and pip's configuration say.
     pub fn from_environment() -> Self {
-        let pip = pip::Settings::read(&var, &|path| std::fs::read_to_string(path).ok());
+        let pip = pip::Settings::read(&var, &|path| files::read_text(path, files::SMALL).ok());
         let certificates = ["PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE"];
         let offline =
             ["HF_HUB_OFFLINE", "POLYTASK_OFFLINE"].iter().any(|key| var(key).is_some_and(|v| is_true(&v)));
@@ -62,6 +97,7 @@ impl PullOptions {
                 .collect(),
             proxy: pip.proxy,
             offline,
+            patience: Patience::from(&var),
             progress: None,
         }
     }
@@ -83,23 +119,33 @@ fn is_true(value: &str) -> bool {
     !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off" | "n" | "f")
 }
 
-/// `POLYTASK_CACHE`, else `polytask` in the user's cache folder.
+/// What to tell the user of a machine where nothing names a folder for the cache.
+pub fn without_home() -> Option<String> {
+    let has_cache = var("POLYTASK_CACHE").is_some() || user_cache(&var).is_some();
+    let folder = cache_folder(&var);
+    (!has_cache).then(|| {
+        format!("HOME is not set: the cache is {} (POLYTASK_CACHE names another folder)", folder.display())
+    })
+}
+
+/// `POLYTASK_CACHE`, else `polytask` in the user's cache folder, else in the system's temporary one.
 fn cache_folder(var: &dyn Fn(&str) -> Option<String>) -> PathBuf {
     match var("POLYTASK_CACHE") {
         Some(folder) => folder.into(),
-        None => user_cache(var).join("polytask"),
+        None => user_cache(var).unwrap_or_else(env::temp_dir).join("polytask"),
     }
 }
 
-fn user_cache(var: &dyn Fn(&str) -> Option<String>) -> PathBuf {
-    let home = || PathBuf::from(var("HOME").or_else(|| var("USERPROFILE")).unwrap_or_else(|| ".".into()));
-    var("XDG_CACHE_HOME").map_or_else(|| home().join(".cache"), PathBuf::from)
+/// `None` where neither the cache nor a home is named: the current folder is no place for it.
+fn user_cache(var: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let home = || var("HOME").or_else(|| var("USERPROFILE")).map(|home| PathBuf::from(home).join(".cache"));
+    var("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)
 }
 
 fn hub_caches(var: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-    let home = var("HF_HOME").map_or_else(|| user_cache(var).join("huggingface"), PathBuf::from);
+    let home = || var("HF_HOME").map(PathBuf::from).or_else(|| Some(user_cache(var)?.join("huggingface")));
     let hub = ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"].iter().find_map(|key| var(key)).map(PathBuf::from);
-    vec![hub.unwrap_or_else(|| home.join("hub"))]
+    hub.or_else(|| Some(home()?.join("hub"))).into_iter().collect()
 }
 
 #[cfg(test)]
@@ -123,5 +169,17 @@ mod tests {
         assert_eq!(cache_folder(&home), PathBuf::from("/h/.cache/polytask"));
         assert_eq!(hub_caches(&home), [PathBuf::from("/h/.cache/huggingface/hub")]);
         assert_eq!(hub_caches(&with(&[("HF_HUB_CACHE", "/c")])), [PathBuf::from("/c")]);
+        assert_eq!(cache_folder(&with(&[])), env::temp_dir().join("polytask"), "never the current folder");
+        assert!(hub_caches(&with(&[])).is_empty());
+    }
+
+    #[test]
+    fn patience_is_what_the_environment_says_where_that_is_a_number() {
+        let told = |key: &str| match key {
+            "POLYTASK_PULL_SECONDS" => Some("60".to_owned()),
+            _ => Some("fast".into()),
+        };
+        let expected = Patience { longest: Duration::from_secs(60), ..Patience::default() };
+        assert_eq!(Patience::from(&told), expected);
     }
 }

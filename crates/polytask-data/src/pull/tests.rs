@@ -111,6 +111,7 @@ fn options(cache: &Path, server: &Server) -> PullOptions {
         certificates: Vec::new(),
         proxy: None,
         offline: false,
+        patience: Patience::default(),
         progress: None,
     }
 }
@@ -420,4 +421,104 @@ fn names_that_could_leave_the_cache_or_the_host_are_refused() {
         assert!(error.contains("neither a folder nor the name"), "{name}: {error}");
     }
     assert_eq!(server.log(), [""; 0]);
+}
+
+/// A server that answers every connection by itself, with what `serve` writes.
+fn serving(serve: impl Fn(&mut TcpStream, u64) + Send + Sync + 'static) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let serve = Arc::new(serve);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let serve = serve.clone();
+            std::thread::spawn(move || {
+                let (mut line, mut start) = (String::new(), 0);
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                while reader.read_line(&mut line).is_ok_and(|n| n > 2) {
+                    if let Some(range) = line.to_ascii_lowercase().strip_prefix("range: bytes=") {
+                        start = range.trim().trim_end_matches('-').parse().unwrap();
+                    }
+                    line.clear();
+                }
+                serve(&mut stream, start);
+            });
+        }
+    });
+    Server { address, files: Arc::default(), log: Arc::default() }
+}
+
+/// What a download from a server that never ends says, within seconds.
+fn given_up(server: &Server, patience: Patience) -> String {
+    let cache = tempfile::tempdir().unwrap();
+    let options = PullOptions { patience, ..options(cache.path(), server) };
+    let client = Client::new(&options).unwrap();
+    let address = format!("{}/big.whl", server.address);
+    let file = http::Download { address: &address, what: "big.whl", sha256: None };
+    let error = client.download(&file, cache.path(), &options).unwrap_err().to_string();
+    assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 0, "nothing is left");
+    error
+}
+
+#[test]
+fn a_server_that_never_ends_is_left_with_the_reason() {
+    use std::time::Duration;
+    let quick = Patience { window: Duration::from_millis(300), ..Patience::default() };
+    let dribbling = serving(|stream, start| {
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 1_000_000_000_000 - start);
+        while stream.write_all(b"x").is_ok() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    assert!(given_up(&dribbling, quick).contains("POLYTASK_PULL_RATE"));
+    let short = Patience { longest: Duration::from_millis(300), ..Patience::default() };
+    assert!(given_up(&dribbling, short).contains("POLYTASK_PULL_SECONDS"));
+    let cutting = serving(|stream, start| {
+        let range = format!("Content-Range: bytes {start}-999999999999/1000000000000\r\n");
+        let status = if start > 0 { "206 Partial Content" } else { "200 OK" };
+        let length = 1_000_000_000_000 - start;
+        let _ = write!(
+            stream,
+            "HTTP/1.1 {status}\r\n{range}Content-Length: {length}\r\nConnection: close\r\n\r\nx"
+        );
+    });
+    let error = given_up(&cutting, Patience::default());
+    assert!(error.contains("big.whl did not arrive") && error.contains("connections"), "{error}");
+}
+
+#[test]
+fn a_page_that_never_ends_is_left_too() {
+    use std::time::Duration;
+    let server = serving(|stream, _| {
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n");
+        while stream.write_all(b"x").is_ok() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let cache = tempfile::tempdir().unwrap();
+    let patience = Patience { window: Duration::from_millis(300), ..Patience::default() };
+    let options = PullOptions { patience, ..options(cache.path(), &server) };
+    let error = Client::new(&options).unwrap().page(&format!("{}/x", server.address), "*/*").err().unwrap();
+    assert!(error.contains("POLYTASK_PULL_RATE"), "{error}");
+}
+
+#[test]
+fn a_redirect_to_what_is_no_web_address_is_called_that() {
+    for target in ["file:///etc/passwd", "file://host/x"] {
+        let server = serving(move |stream, _| {
+            let head = "Content-Length: 0\r\nConnection: close\r\n\r\n";
+            let _ = write!(stream, "HTTP/1.1 302 Found\r\nLocation: {target}\r\n{head}");
+        });
+        let cache = tempfile::tempdir().unwrap();
+        let client = Client::new(&options(cache.path(), &server)).unwrap();
+        let error = client.page(&format!("{}/x", server.address), "*/*").err().unwrap();
+        assert!(error.contains("redirected to") && error.contains("expected an address of http"), "{error}");
+    }
+    let server = serving(|stream, _| {
+        let head = "Content-Length: 0\r\nConnection: close\r\n\r\n";
+        let _ = write!(stream, "HTTP/1.1 302 Found\r\nLocation: /again\r\n{head}");
+    });
+    let cache = tempfile::tempdir().unwrap();
+    let client = Client::new(&options(cache.path(), &server)).unwrap();
+    let error = client.page(&format!("{}/x", server.address), "*/*").err().unwrap();
+    assert!(error.contains("too many redirects"), "{error}");
 }

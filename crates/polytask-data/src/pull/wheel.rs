@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use polytask_core::error::{Place, Problem};
-use polytask_core::{Error, Result, atomic};
+use polytask_core::{Error, Result, atomic, files};
 use zip::ZipArchive;
 
 use crate::limits;
@@ -21,7 +21,7 @@ pub(super) fn unpack(path: &Path, folder: &Path) -> Result<()> {
 
 /// Unpacks at most so many bytes.
 fn unpack_most(path: &Path, folder: &Path, most: u64) -> Result<()> {
-    let file = File::open(path).map_err(Error::io("read", path))?;
+    let file = files::open(path).map_err(Error::io("read", path))?;
     let mut archive = ZipArchive::new(file).map_err(|error| broken(path, &error.to_string()))?;
     let names = names(&mut archive, path)?;
     let root = root(&names).ok_or_else(|| {

@@ -1,11 +1,10 @@
 //! The idx format of MNIST: a magic number, sizes, bytes; big-endian.
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
 use polytask_core::suite::images;
-use polytask_core::{Error, Place, Problem, Result};
+use polytask_core::{Error, Place, Problem, Result, files};
 
 use crate::limits;
 
@@ -43,7 +42,7 @@ pub(crate) fn is_images(file: &Path) -> bool {
 /// Reads a file with items of `n_dims` dimensions less one, plain or (`.gz`) compressed.
 pub fn read(file: &Path, n_dims: usize) -> Result<Idx> {
     let most = limits::unpacked()?;
-    let raw = BufReader::new(File::open(file).map_err(Error::io("read", file))?);
+    let raw = BufReader::new(files::open(file).map_err(Error::io("read", file))?);
     if file.extension().is_some_and(|ending| ending == "gz") {
         parse(file, n_dims, flate2::bufread::MultiGzDecoder::new(raw), most)
     } else {

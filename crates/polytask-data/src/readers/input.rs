@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use polytask_core::{Error, Place, Problem, Result};
+use polytask_core::{Error, Place, Problem, Result, files};
 
 use crate::limits;
 
@@ -26,7 +26,7 @@ enum Content {
 impl Input {
     /// The content of a file.
     pub fn from_file(file: &Path) -> Result<Self> {
-        let content = Content::Disk(File::open(file).map_err(Error::io("read", file))?);
+        let content = Content::Disk(files::open(file).map_err(Error::io("read", file))?);
         Ok(Self { file: file.to_path_buf(), content })
     }
 

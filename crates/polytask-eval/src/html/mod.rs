@@ -14,7 +14,7 @@ use std::path::Path;
 use minijinja::Environment;
 use minijinja::value::Serde;
 use polytask_core::report::RunReport;
-use polytask_core::{Error, Result, atomic};
+use polytask_core::{Error, Result, atomic, printable};
 use serde::Serialize;
 
 use crate::conflict::Conflict;
@@ -54,7 +54,9 @@ fn fill<T: Serialize>(name: &str, page: Serde<T>) -> Result<String> {
     for (name, text) in TEMPLATES {
         environment.add_template(name, text).map_err(bug)?;
     }
-    environment.get_template(name).map_err(bug)?.render(page).map_err(bug)
+    let page = environment.get_template(name).map_err(bug)?.render(page).map_err(bug)?;
+    // Of the whole page: its own markup holds nothing that is not shown.
+    Ok(printable(&page).into_owned())
 }
 
 #[cfg(test)]

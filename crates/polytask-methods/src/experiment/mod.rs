@@ -16,6 +16,7 @@ use polytask_core::suite::Catalogue;
 use polytask_train::Result;
 use polytask_train::cache::FrozenStates;
 use polytask_train::observe::{Event, Observer};
+use polytask_train::run;
 
 use crate::findings::Findings;
 use crate::paper::Paper;
@@ -60,6 +61,7 @@ pub fn reproduce(paper: &Paper, options: &Options, observer: &mut dyn Observer) 
         recipe = recipe.shortened();
     }
     recipe.spec.seeds = options.seeds.unwrap_or(recipe.spec.seeds);
+    let _held = run::lock(&options.out)?;
     let lab = train::Lab { paper, recipe: &recipe, options, frozen: FrozenStates::default() };
     observer.event(Event::Note(&format!("{}: {} trainings at most", paper.title, lab.trainings())));
     let mut trained = Vec::new();

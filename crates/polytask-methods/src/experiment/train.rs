@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use polytask_core::{Problem, Suite, atomic, hash, suite};
+use polytask_core::{Problem, Suite, atomic, files, hash, suite};
 use polytask_train::Result;
 use polytask_train::cache::FrozenStates;
 use polytask_train::observe::{Event, Observer, Silent};
@@ -229,7 +229,7 @@ fn earlier<'t, 'a>(before: &'t [Trained<'a>], name: &str, of: &ArmSpec) -> Resul
 
 /// A result of the very training; one that cannot be read is trained again.
 fn read_kept(path: &Path, key: &str) -> Option<Measured> {
-    let kept: Kept = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    let kept: Kept = serde_json::from_slice(&files::read(path, files::LARGE).ok()?).ok()?;
     (kept.key == key).then_some(kept.measured)
 }
 

@@ -6,15 +6,14 @@
 //! plainly, as these are.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use polytask_core::method::Choice;
 use polytask_core::report::{RunReport, TaskReport};
-use polytask_core::{atomic, hash, suite};
+use polytask_core::{hash, suite};
 use polytask_data::Plan;
 use serde::{Deserialize, Serialize};
 
-use super::{Prepared, Run, RunOptions, Trained};
+use super::{Prepared, Run, RunOptions, Trained, kept};
 use crate::diagnose::{self, MEASUREMENTS};
 use crate::model::Model;
 use crate::observe::{Event, Observer};
@@ -28,13 +27,6 @@ pub struct GroupReport {
     pub group: Vec<usize>,
     /// Its tasks, in suite order.
     pub tasks: Vec<TaskReport>,
-}
-
-/// A group's training as its folder keeps it.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    key: String,
-    trained: Trained,
 }
 
 /// Refuses a suite whose tasks share nothing a training could change: then none can hurt another.
@@ -93,7 +85,7 @@ impl Run<'_> {
             group.iter().map(|&task| self.single.parts.heads[task].name.as_str()).collect();
         let (name, folder) = (format!("group {}", names.join("+")), self.options.out.join(names.join("+")));
         let (place, key) = (folder.join("trained.json"), self.group_key(group));
-        if let Some(trained) = read_kept(&place, &key) {
+        if let Some(trained) = kept::read(&place, &key).filter(|trained| self.is_of(group, trained)) {
             observer.event(Event::Note(&format!("{name}: trained before")));
             return Ok(trained);
         }
@@ -108,7 +100,7 @@ impl Run<'_> {
         let mut model = Model::of_run(self.prepared, side.parts.encoder, &side.parts.heads, heads);
         model.tasks.retain(|task| names.contains(&task.info.name.as_str()));
         model.save(&trunk, &folder.join("model"))?;
-        atomic::write_json(&place, &Kept { key, trained: trained.clone() })?;
+        kept::write(&place, &key, &trained)?;
         Ok(trained)
     }
 
@@ -120,10 +112,4 @@ impl Run<'_> {
         let (suite, identity) = (suite::weight_hash(&suite), self.origin());
         hash::sha256(format!("{suite} {identity} {group:?}").as_bytes())
     }
-}
-
-/// A group's training of before; one of another suite, or that cannot be read, is trained again.
-fn read_kept(path: &Path, key: &str) -> Option<Trained> {
-    let kept: Kept = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-    (kept.key == key).then_some(kept.trained)
 }

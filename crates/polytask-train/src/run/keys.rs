@@ -1,12 +1,10 @@
 //! What results of trainings are kept under: all that can change them, and nothing else.
 
-use std::path::Path;
-
 use polytask_core::report::Lineage;
 use polytask_core::{hash, suite};
 use polytask_nn::sharing::HARD;
 
-use super::{Run, Trained};
+use super::Run;
 use crate::prepare::encoder_settings;
 
 /// Raised whenever the same suite would train to other weights or be judged otherwise: cached single-task results of before are void.
@@ -26,7 +24,7 @@ impl Run<'_> {
         format!("{data} {encoder} {} {version}", encoder_settings(self.prepared))
     }
 
-    /// File name of a single-task result: all that can change it, and nothing else.
+    /// Key and file stem of a single-task result: all that can change it, and nothing else.
     pub(super) fn baseline_key(&self, task: usize) -> String {
         let mut suite = self.prepared.suite.clone();
         suite.name = String::new();
@@ -38,11 +36,6 @@ impl Run<'_> {
         suite.model.sharing = polytask_core::method::Choice::named(HARD);
         let (suite, head) = (suite::weight_hash(&suite), &self.single.parts.heads[task].name);
         let text = format!("{SEMANTICS} {suite} {} {head}", self.origin());
-        format!("{}.json", hash::sha256(text.as_bytes()))
+        hash::sha256(text.as_bytes())
     }
-}
-
-/// A finished single-task result; one that cannot be read is trained again.
-pub(super) fn read_baseline(path: &Path) -> Option<Trained> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }

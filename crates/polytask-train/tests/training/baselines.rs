@@ -117,7 +117,7 @@ fn an_output_folder_is_never_overwritten_unasked() {
     let data = Data::new();
     let out = data.out("run");
     fs::create_dir_all(&out).unwrap();
-    claim(&out, false, false).unwrap();
+    drop(claim(&out, false, false).unwrap());
     let options = RunOptions { out: out.clone(), resume: false, baselines: None };
     run(&data.prepare(TWO, &["train.steps=1"]), &options, &mut Silent).unwrap();
     fs::write(out.join("mine.txt"), "keep me").unwrap();
@@ -126,9 +126,9 @@ fn an_output_folder_is_never_overwritten_unasked() {
         error.contains("not empty") && error.contains("--force") && error.contains("--resume"),
         "{error}"
     );
-    claim(&out, false, true).unwrap();
+    drop(claim(&out, false, true).unwrap());
     assert!(out.join("report.json").exists());
-    claim(&out, true, false).unwrap();
+    drop(claim(&out, true, false).unwrap());
     let mut left: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["log.jsonl", "mine.txt"]);

