@@ -57,6 +57,7 @@ pub(crate) fn suite(folder: &Path) -> Suite {
         rows_mb: 0,
         threads: 1,
         open: Vec::new(),
+        seconds: None,
     };
     let (folder, file) = (folder.to_path_buf(), folder.join("suite.toml"));
     Suite { name: "test".into(), seed: 13, model, train, sources: vec![], tasks: vec![], folder, file }

@@ -61,7 +61,8 @@ impl Trainer<'_> {
     }
 
     /// Whether weights are worth more than the probes they started from: better on valid by more than one standard error
-    /// of the mean over the tasks, and clearly worse in none. A handful of rows on valid would else choose by chance.
+    /// of the mean over the tasks, and in none clearly worse than its margin allows. A handful of rows on valid would else
+    /// choose by chance.
     fn surpasses_probes(&self, predictions: &BTreeMap<usize, Predictions>) -> Result<bool> {
         let Some(probes) = self.reference else { return Ok(true) };
         let (mut gain, mut variance) = (0.0, 0.0);
@@ -69,7 +70,7 @@ impl Trainer<'_> {
             let Some(probe) = probes.get(task) else { continue };
             let metric = &self.engine.heads[*task].metric;
             let delta = polytask_eval::compare(metric, predictions, probe, 0.0, self.engine.seed)?.delta;
-            if delta.high < 0.0 {
+            if delta.high < -self.engine.heads[*task].margin {
                 return Ok(false);
             }
             let error = (delta.high - delta.low) / (2.0 * 1.96);

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use polytask_core::method::Choice;
+use polytask_core::suite::Schedule;
 use polytask_core::{Split, Suite};
 use polytask_data::dataset::SourceData;
-use polytask_data::{Dataset, Plan, TaskData, TextId};
+use polytask_data::{Dataset, Plan, TaskData, TextId, Tokenizer};
 use polytask_nn::encoder::Encoder;
 use serde_json::json;
 
@@ -23,6 +24,10 @@ const LR: f64 = 1e-4;
 const VISITS: f64 = 24_000.0;
 const FEWEST_EPOCHS: f64 = 1.0;
 const MOST_EPOCHS: f64 = 8.0;
+/// Share of a given time that goes to reading, probes, evaluations and intervals.
+const OVERHEAD: f64 = 0.15;
+/// What single-task models cost beside the joint one: the same rows again, in more and smaller steps.
+const BASELINES: f64 = 1.2;
 /// Tokens a joint training reads at most unless somebody says how long it may take: about six minutes of a small encoder
 /// on two cores, and as much again for the single-task models.
 const MOST_TOKENS: f64 = 2e6;
@@ -52,6 +57,32 @@ pub fn choose(suite: &mut Suite, dataset: &Dataset, encoder: &Encoder) -> Result
     Ok(chosen)
 }
 
+/// As [`choose`], before any encoder is there: lengths are those of the small tokenizer.
+pub fn preview(suite: &mut Suite) -> Result<Vec<Chosen>> {
+    if suite.train.open.is_empty() {
+        return Ok(Vec::new());
+    }
+    let dataset = polytask_data::build(suite, &Tokenizer::tiny())?;
+    choose(suite, &dataset, &Encoder::tiny(polytask_data::TINY_VOCAB, suite.seed)?)
+}
+
+/// Plans the steps of a suite to the time it may take, from the seconds that one step takes.
+pub(crate) fn plan_time(suite: &mut Suite, dataset: &Dataset, seconds: f64, step: f64) -> Vec<Chosen> {
+    let compares = if suite.train.baselines && suite.tasks.len() > 1 { BASELINES } else { 0.0 };
+    let steps = (seconds * (1.0 - OVERHEAD) / (step * (1.0 + compares))).floor().max(1.0);
+    suite.train.steps = Some(steps as u64);
+    let passes = steps * MeanStep::of(suite, dataset).rows / largest(dataset).max(1.0);
+    let why =
+        format!("{passes:.1} passes over the largest source in {seconds:.0} s, a step takes {step:.2} s");
+    let evaluations = EVALUATIONS;
+    suite.train.eval_every = suite.train.steps.unwrap_or(1).div_ceil(evaluations).max(1);
+    let looks = format!("{evaluations} looks at valid beside the first");
+    vec![
+        Chosen { key: "steps", value: steps.to_string(), why },
+        Chosen { key: "eval_every", value: suite.train.eval_every.to_string(), why: looks },
+    ]
+}
+
 /// A value and its reason.
 struct Reasoned {
     value: String,
@@ -66,6 +97,7 @@ type Choose = fn(&mut Suite, Data) -> Result<Option<Reasoned>>;
 const CHOICES: &[(&str, Choose)] = &[
     ("batch_rows", batch_rows),
     ("lr", lr),
+    ("schedule", schedule),
     ("steps", steps),
     ("eval_every", eval_every),
     ("weighting", weighting),
@@ -83,6 +115,14 @@ fn batch_rows(suite: &mut Suite, _: Data) -> Result<Option<Reasoned>> {
 fn lr(suite: &mut Suite, _: Data) -> Result<Option<Reasoned>> {
     suite.train.lr = LR;
     reasoned(LR, "heads fit before the first step, so the encoder may move at once, but not far")
+}
+
+fn schedule(suite: &mut Suite, _: Data) -> Result<Option<Reasoned>> {
+    if suite.train.seconds.is_none() {
+        return Ok(None);
+    }
+    suite.train.schedule = Schedule::Cosine;
+    reasoned("cosine", "a time is given: the rate stays high for longer and ends at 0 with it")
 }
 
 fn steps(suite: &mut Suite, (dataset, _): Data) -> Result<Option<Reasoned>> {

@@ -42,6 +42,8 @@ pub struct TaskHead {
     pub told_apart: Vec<Split>,
     /// The metric that decides.
     pub metric: String,
+    /// Points below another model that count as worse.
+    pub margin: f64,
 }
 
 impl TaskHead {
@@ -89,6 +91,7 @@ impl TaskHead {
             negatives: negatives as usize,
             told_apart: judged_splits(suite.source_of(spec)),
             metric: spec.metric.clone(),
+            margin: spec.margin,
         })
     }
 

@@ -9,10 +9,10 @@ use polytask_nn::trunk::ImageConfig;
 
 use crate::Result;
 use crate::cache::FrozenStates;
-use crate::defaults;
+use crate::defaults::{self, Chosen};
 use crate::observe::{Event, Observer};
 use crate::regularizer;
-use crate::run::Prepared;
+use crate::run::{self, Prepared};
 use crate::share;
 use crate::symbols::symbols_of;
 
@@ -27,12 +27,21 @@ pub fn prepare(mut suite: Suite, observer: &mut dyn Observer) -> Result<Prepared
     for warning in &dataset.warnings {
         observer.event(Event::Note(warning));
     }
-    for chosen in defaults::choose(&mut suite, &dataset, &encoder)? {
-        observer.event(Event::Note(&format!("train.{} = {} ({})", chosen.key, chosen.value, chosen.why)));
-    }
+    tell(&defaults::choose(&mut suite, &dataset, &encoder)?, observer);
     let card = polytask_data::card(&suite, &dataset);
     encoder.pooling.check(&*encoder.trunk)?;
-    Ok(Prepared { suite, dataset, encoder, symbols, card, frozen: FrozenStates::default() })
+    let mut prepared = Prepared { suite, dataset, encoder, symbols, card, frozen: FrozenStates::default() };
+    if let Some(seconds) = prepared.suite.train.seconds.take() {
+        let step = run::seconds_per_step(&prepared)?;
+        tell(&defaults::plan_time(&mut prepared.suite, &prepared.dataset, seconds, step), observer);
+    }
+    Ok(prepared)
+}
+
+fn tell(chosen: &[Chosen], observer: &mut dyn Observer) {
+    for Chosen { key, value, why } in chosen {
+        observer.event(Event::Note(&format!("train.{key} = {value} ({why})")));
+    }
 }
 
 /// Whether the encoder is an image network that starts from random weights.

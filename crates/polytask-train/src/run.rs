@@ -40,8 +40,10 @@ pub use alone::{Finished, train_alone};
 mod groups;
 mod kept;
 mod keys;
+mod pace;
 
 pub use keys::SEMANTICS;
+pub(crate) use pace::seconds_per_step;
 
 pub use groups::{GroupReport, check_shared, diagnose, groups};
 

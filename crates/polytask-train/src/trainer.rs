@@ -124,6 +124,16 @@ impl Trainer<'_> {
         Ok(())
     }
 
+    /// Seconds that a step takes, over `n` steps after one that warms up.
+    pub(crate) fn seconds_per_step(&mut self, n: u64) -> Result<f64> {
+        self.step()?;
+        let (start, n) = (Instant::now(), n.min(self.plan.n_steps().saturating_sub(1)).max(1));
+        for _ in 0..n {
+            self.step()?;
+        }
+        Ok(start.elapsed().as_secs_f64() / n as f64)
+    }
+
     /// One optimiser step; gives the number of tokens read.
     fn step(&mut self) -> Result<usize> {
         let step = self.state.step + 1;

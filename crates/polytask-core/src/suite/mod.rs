@@ -189,10 +189,30 @@ pub struct TrainSpec {
     /// Keys of [`OPEN`] that nobody set: a run chooses them when it has seen the data (not written to files).
     #[serde(skip)]
     pub open: Vec<&'static str>,
+    /// Seconds a run may take, where somebody said so: the steps are then planned to it (not written to files).
+    #[serde(skip)]
+    pub seconds: Option<f64>,
+}
+
+impl TrainSpec {
+    /// Takes the open keys from a run that chose them before.
+    pub fn adopt(&mut self, from: &Self) {
+        for key in std::mem::take(&mut self.open) {
+            match key {
+                "batch_rows" => self.batch_rows = from.batch_rows,
+                "eval_every" => self.eval_every = from.eval_every,
+                "lr" => self.lr = from.lr,
+                "schedule" => self.schedule = from.schedule,
+                "steps" => self.steps = from.steps,
+                "weighting" => self.weighting.clone_from(&from.weighting),
+                _ => unreachable!("an open key that nobody adopts: this is a bug"),
+            }
+        }
+    }
 }
 
 /// Keys of `[train]` that the data decide where the suite does not: how long to train, in which steps, how fast.
-pub const OPEN: &[&str] = &["batch_rows", "eval_every", "lr", "steps", "weighting"];
+pub const OPEN: &[&str] = &["batch_rows", "eval_every", "lr", "schedule", "steps", "weighting"];
 
 /// The small random encoder for tests and first tries.
 pub const TINY: &str = "tiny";

@@ -207,6 +207,7 @@ impl Reader<'_, '_> {
             cache_mb: section.size("cache_mb"),
             rows_mb: section.size("rows_mb"),
             threads: section.size("threads"),
+            seconds: None,
             open: if is_fresh { Vec::new() } else { open_keys(section) },
         }
     }

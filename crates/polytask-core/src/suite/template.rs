@@ -11,16 +11,12 @@ use super::section::usable_name;
 use crate::kind::KindInfo;
 
 /// Keys of `[model]` and `[train]` that a first suite shows; `true` = written, `false` = as a comment.
-const SHOWN: &[(&str, bool)] = &[
-    ("encoder", true),
-    ("freeze", false),
-    ("max_length", false),
-    ("epochs", true),
-    ("batch_tokens", true),
-    ("lr", true),
-    ("sampling", false),
-    ("weighting", true),
-];
+const SHOWN: &[(&str, bool)] =
+    &[("encoder", true), ("freeze", false), ("max_length", false), ("sampling", false)];
+
+/// What stands in `[train]` in place of settings.
+const LEFT_TO_DATA: &str =
+    "# Epochs, batches, rate and weighting are chosen from the data; `polytask show` says what and why.\n";
 
 /// Rows found, and the tasks that can be made of their columns.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -91,7 +87,10 @@ pub fn template(name: &str, drafts: &[Draft], left_out: &[String]) -> String {
             // The defaults of these settings depend on what is read; those of `setting` are for texts.
             (true, Table::Model) => text.push_str("encoder = \"lenet\"  # An image network.\n"),
             (true, _) => {}
-            (false, _) => keys::keys_of(table).for_each(|key| setting(&mut text, key)),
+            (false, _) => {
+                text.push_str(if table == Table::Train { LEFT_TO_DATA } else { "" });
+                keys::keys_of(table).for_each(|key| setting(&mut text, key));
+            }
         }
     }
     if drafts.is_empty() && left_out.is_empty() {

@@ -410,7 +410,9 @@ fn a_setting_that_an_older_file_lacks_has_its_default() {
     let expected = weight_settings(&written);
     let train = written.split_once("[train]\n").unwrap().1.split_once("\n\n").unwrap().0;
     assert!(train.lines().count() > 20, "{train}");
-    for line in train.lines() {
+    // What heads start from follows from the encoder, and how fast they learn from that.
+    for line in train.lines().filter(|line| !line.starts_with("start") && !line.starts_with("head_lr_factor"))
+    {
         assert_eq!(weight_settings(&written.replace(&format!("{line}\n"), "")), expected, "{line}");
     }
     let other = parse(text, &path, &catalogue(), &["train.eps=1e-6".into()]).unwrap();

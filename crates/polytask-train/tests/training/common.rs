@@ -312,6 +312,8 @@ impl Rig {
             state: self.state(),
             checkpoints: None,
             spare: None,
+            reference: None,
+            saved: None,
         }
     }
 

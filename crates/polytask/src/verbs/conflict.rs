@@ -66,7 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     if args.verify {
         let prepared = match prepared {
             Some(prepared) => prepared,
-            None => Box::new(prepare(suite, &mut progress)?),
+            None => Box::new(prepare(args.run.adopted(suite, &joint)?, &mut progress)?),
         };
         let reports = args.verified(&found, &prepared, &out.join("verify"), &mut progress)?;
         conflict::verify(&mut found, &reports);

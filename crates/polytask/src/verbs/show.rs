@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use polytask_core::Suite;
+use polytask_train::defaults;
 
 use crate::output::{self, Outcome};
 use crate::suites;
@@ -24,11 +26,26 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
-    let suite = suites::load(&args.suite, &args.set)?;
+    let mut suite = suites::load(&args.suite, &args.set)?;
+    let chosen = chosen(&mut suite);
     if args.json {
         output::json(&suite)?;
     } else {
+        chosen.iter().try_for_each(|line| output::line(format!("# {line}")))?;
         output::line(polytask_core::suite::to_toml(&suite).trim_end())?;
     }
     Ok(Outcome::Done)
+}
+
+/// Settings that the data decide, filled in, each with its reason; what to do where the data cannot be read.
+fn chosen(suite: &mut Suite) -> Vec<String> {
+    let open = suite.train.open.join(", ");
+    match defaults::preview(suite) {
+        Ok(chosen) => {
+            chosen.iter().map(|one| format!("train.{} = {}: {}", one.key, one.value, one.why)).collect()
+        }
+        Err(_) => {
+            vec![format!("chosen when the data can be read (`polytask check --data` says why not): {open}")]
+        }
+    }
 }

@@ -20,6 +20,7 @@ use crate::suites;
 Examples:
   polytask train suite.toml --out runs/first
   polytask train suite.toml --out runs/first --resume
+  polytask train suite.toml --time 5m
   polytask train suite.toml --set train.weighting=pcgrad --set train.epochs=2 --seed 7
 
 The run's folder holds model/ (loads in sentence-transformers unless model.sharing gives each task vectors
@@ -59,6 +60,9 @@ pub(super) struct RunArgs {
     /// Replace the run in the folder
     #[arg(long, conflicts_with = "resume")]
     force: bool,
+    /// Plan the steps so that the run takes about this long: 90s, 5m, 2h
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    time: Option<f64>,
     /// Show no progress
     #[arg(long, short)]
     quiet: bool,
@@ -79,7 +83,22 @@ impl RunArgs {
     pub(super) fn load(&self, path: &Path, first: &[&str]) -> Result<Suite> {
         let seed = self.seed.map(|seed| format!("seed={seed}"));
         let set = first.iter().map(ToString::to_string).chain(self.set.iter().cloned()).chain(seed);
-        Ok(suites::load(path, &set.collect::<Vec<_>>())?)
+        let mut suite = suites::load(path, &set.collect::<Vec<_>>())?;
+        if self.time.is_some() && !suite.train.open.contains(&"steps") {
+            let what = "`--time` plans the steps, but the suite sets `train.steps`, `train.epochs` or a fresh encoder";
+            return output::refuse(what, "one of both");
+        }
+        suite.train.seconds = self.time;
+        Ok(suite)
+    }
+
+    /// The suite with what an interrupted run chose when it began.
+    pub(super) fn adopted(&self, mut suite: Suite, out: &Path) -> Result<Suite> {
+        let before = out.join("suite.toml");
+        if self.resume && before.is_file() && !suite.train.open.is_empty() {
+            suite.train.adopt(&suites::load(&before, &[])?.train);
+        }
+        Ok(suite)
     }
 
     /// Runs a suite in `out`; that folder is touched only when suite and data are right.
@@ -100,6 +119,7 @@ impl RunArgs {
         suites::set_threads(suite.train.threads)?;
         suites::note_cache();
         run::check_free(out, self.force, self.resume)?;
+        let suite = self.adopted(suite, out)?;
         if let Some(report) = self.finished(&suite, out)? {
             return Ok(Work::Finished(Box::new(report)));
         }
@@ -136,6 +156,17 @@ impl RunArgs {
 
     pub(super) fn options(&self, out: &Path) -> RunOptions {
         RunOptions { out: out.into(), resume: self.resume, baselines: Some(suites::baselines()) }
+    }
+}
+
+/// Seconds of `90s`, `5m`, `2h` or a plain number of seconds.
+fn duration(text: &str) -> Result<f64, String> {
+    let units = [("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    let unit = units.into_iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)));
+    let (number, seconds) = unit.unwrap_or((text, 1.0));
+    match number.trim().parse::<f64>() {
+        Ok(n) if n > 0.0 && n.is_finite() => Ok(n * seconds),
+        _ => Err("expected a time such as 90s, 5m or 2h".into()),
     }
 }
 

@@ -6,6 +6,7 @@ mod cache;
 mod check;
 mod conflict;
 mod data;
+mod defaults;
 mod disk;
 mod embed;
 mod folder;

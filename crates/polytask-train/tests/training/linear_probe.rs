@@ -1,0 +1,94 @@
+//! Probes: heads fitted on frozen vectors, as the start of training and as its yardstick.
+
+use std::fs;
+
+use polytask_core::report::RunReport;
+use polytask_train::defaults;
+use polytask_train::observe::Silent;
+use polytask_train::run::{RunOptions, run};
+
+use crate::common::{ALL, Data};
+
+const PROBE: &[&str] = &["train.start=\"probe\"", "train.steps=4", "train.eval_every=2"];
+
+fn report(data: &Data, name: &str, set: &[&str]) -> RunReport {
+    let prepared = data.prepare(ALL, set);
+    let options = RunOptions { out: data.out(name), resume: false, baselines: None };
+    run(&prepared, &options, &mut Silent).unwrap()
+}
+
+#[test]
+fn a_training_that_never_surpasses_its_probes_keeps_them() {
+    let data = Data::new();
+    // A rate at which the encoder is lost in the first step.
+    let report = report(&data, "run", &[PROBE, &["train.lr=50.0", "train.warmup=0.0"]].concat());
+    assert_eq!(report.kept, 0);
+    for task in &report.tasks {
+        assert_eq!(task.joint, task.probe, "{} is its probe", task.task);
+    }
+    assert!(report.cautions.iter().all(|said| !said.contains("below its probe")), "{:?}", report.cautions);
+}
+
+#[test]
+fn fitted_heads_score_better_than_random_ones_before_the_first_step() {
+    let data = Data::new();
+    let report = report(&data, "run", PROBE);
+    for task in report.tasks.iter().filter(|task| !["similarity", "retrieval"].contains(&task.kind.as_str()))
+    {
+        let first = report.valid[&task.task].first().unwrap();
+        assert_eq!(first.step, 0, "valid is looked at before the first step");
+    }
+    let random = {
+        let set = ["train.start=\"random\"", "train.steps=1", "train.lr=1e-9", "train.keep=\"last\""];
+        self::report(&data, "random", &set)
+    };
+    let mean = |report: &RunReport, of: fn(&polytask_core::report::TaskReport) -> f64| {
+        report.tasks.iter().map(of).sum::<f64>() / report.tasks.len() as f64
+    };
+    let (fitted, drawn) = (
+        mean(&report, |task| task.probe[0].interval.value),
+        mean(&random, |task| task.joint[0].interval.value),
+    );
+    assert!(fitted > drawn + 0.05, "{fitted} {drawn}");
+}
+
+#[test]
+fn a_task_below_its_probe_is_said_and_not_judged() {
+    let data = Data::new();
+    let set = ["train.start=\"random\"", "train.steps=2", "train.lr=1e-9", "train.baselines=true"];
+    let report = report(&data, "run", &set);
+    let below: Vec<_> = report.tasks.iter().filter(|task| task.unfinished).collect();
+    assert!(!below.is_empty(), "random heads are below some probe");
+    for task in below {
+        assert!(!task.regressed);
+        assert!(report.cautions.iter().any(|said| said.contains(&format!("`{}`", task.task))));
+    }
+    let page = fs::read_to_string(data.out("run").join("report.html")).unwrap();
+    assert!(page.contains("Caution: task"));
+}
+
+#[test]
+fn probes_are_the_same_bytes_again() {
+    let data = Data::new();
+    let [a, b] = ["a", "b"].map(|name| report(&data, name, PROBE).tasks);
+    assert_eq!(a, b);
+}
+
+#[test]
+fn open_settings_are_chosen_once_and_written_as_any_other() {
+    let data = Data::new();
+    let mut prepared = data.prepare(ALL, &[]);
+    prepared.suite.train.open = polytask_core::suite::OPEN.to_vec();
+    let chosen = defaults::choose(&mut prepared.suite, &prepared.dataset, &prepared.encoder).unwrap();
+    let keys: Vec<_> = chosen.iter().map(|chosen| chosen.key).collect();
+    assert_eq!(keys, ["batch_rows", "lr", "steps", "eval_every", "weighting"], "no time, no schedule");
+    let train = &prepared.suite.train;
+    assert!(train.open.is_empty() && train.steps.unwrap() > 0 && train.eval_every > 0);
+    let weights = train.weighting.params["weights"].as_object().unwrap();
+    assert_eq!(weights.len(), prepared.suite.tasks.len());
+    let mean = weights.values().filter_map(serde_json::Value::as_f64).sum::<f64>() / weights.len() as f64;
+    assert!((mean - 1.0).abs() < 0.02, "{mean}");
+    let text = polytask_core::suite::to_toml(&prepared.suite);
+    assert!(text.contains(&format!("steps = {}", train.steps.unwrap())) && text.contains("constant"));
+    assert!(defaults::choose(&mut prepared.suite, &prepared.dataset, &prepared.encoder).unwrap().is_empty());
+}
