@@ -190,6 +190,7 @@ pub(crate) fn report() -> RunReport {
             ("evaluate".into(), 21.4),
             ("data".into(), 3.1),
         ]),
+        cautions: Vec::new(),
         notes: vec![
             "task `entail`: 214 test texts are train texts of `sts`; its score may be too high".into(),
         ],
