@@ -7,6 +7,7 @@
 
 mod cut;
 mod prompts;
+mod tiny;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use std::path::Path;
 use polytask_core::error::{Place, Problem};
 use polytask_core::length::{self, TINY_LENGTH, read_json};
 use polytask_core::{Error, Result, atomic, files};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokenizers::normalizers::{Lowercase, Sequence};
 use tokenizers::{Encoding, NormalizerWrapper, TruncationDirection, TruncationParams};
 
@@ -116,8 +117,8 @@ impl Tokenizer {
     }
 
     fn build_tiny(max_length: usize) -> Result<Self, String> {
-        let bytes = serde_json::to_vec_pretty(&tiny_json()).expect("a JSON value can be written");
-        let config = tiny_config();
+        let bytes = serde_json::to_vec_pretty(&tiny::json()).expect("a JSON value can be written");
+        let config = tiny::config();
         let config_bytes = serde_json::to_vec_pretty(&config).expect("a JSON value can be written");
         let files = vec![(FILES[0].to_owned(), bytes), (FILES[1].to_owned(), config_bytes)];
         Self::build(files, max_length, &config, false)
@@ -377,38 +378,6 @@ fn probe(inner: &tokenizers::Tokenizer) -> Result<(), String> {
     inner.encode_fast("a \u{10_FFFD}\u{1_F9FF} b", true).map(|_| ()).map_err(|error| error.to_string())
 }
 
-/// Lower-cased printable ASCII; letters and digits also as continuations, since the pre-tokenizer splits at
-/// every punctuation mark.
-fn tiny_json() -> Value {
-    let characters = || (b'!'..=b'~').filter(|c| !c.is_ascii_uppercase()).map(char::from);
-    let whole = characters().map(String::from);
-    let continued = characters().filter(char::is_ascii_alphanumeric).map(|c| format!("##{c}"));
-    let tokens = TINY_SPECIAL.iter().map(|&s| s.to_owned()).chain(whole).chain(continued);
-    let vocab: serde_json::Map<String, Value> = tokens.zip(0..).map(|(t, id)| (t, json!(id))).collect();
-    let added: Vec<Value> = TINY_SPECIAL.iter().enumerate().map(|(id, name)| added_token(id, name)).collect();
-    json!({
-        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added,
-        "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
-            "strip_accents": null, "lowercase": true},
-        "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]},
-        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
-        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
-            "max_input_chars_per_word": 100, "vocab": vocab},
-    })
-}
-
-fn added_token(id: usize, content: &str) -> Value {
-    json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
-        "normalized": false, "special": true})
-}
-
-fn tiny_config() -> Value {
-    json!({"tokenizer_class": "BertTokenizer", "model_max_length": TINY_LENGTH, "do_lower_case": true,
-        "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]",
-        "mask_token": "[MASK]"})
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -461,7 +430,7 @@ mod tests {
 
     fn saved_tiny(change: impl FnOnce(&mut Value)) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        let mut json = tiny_json();
+        let mut json = tiny::json();
         change(&mut json);
         std::fs::write(folder.path().join("tokenizer.json"), json.to_string()).unwrap();
         let config = r#"{"max_position_embeddings": 32}"#;

@@ -10,7 +10,7 @@ use polytask_core::report::{DataCard, Lineage, Point, REPORT_VERSION, RunReport,
 use polytask_core::suite::Start;
 use polytask_core::{Split, atomic};
 use polytask_data::{Dataset, Plan, Symbols};
-use polytask_eval::{ModelFacts, MtebRun, Predictions, TaskRun};
+use polytask_eval::{Predictions, TaskRun};
 use polytask_nn::encoder::Encoder;
 use polytask_nn::{Block, Params};
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,7 @@ mod groups;
 mod kept;
 mod keys;
 mod pace;
+mod written;
 
 pub use keys::SEMANTICS;
 pub(crate) use pace::seconds_per_step;
@@ -115,9 +116,9 @@ impl<'a> Run<'a> {
         diagnose_every: u64,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
-        let (lineage, train) = (lineage(prepared), &prepared.suite.train);
-        let wants = train.start == Start::Probe || train.baselines;
-        let probes = if wants { Some(linear_probe::fit(prepared, single, observer)?) } else { None };
+        let lineage = lineage(prepared);
+        let starts_there = prepared.suite.train.start == Start::Probe;
+        let probes = if starts_there { Some(linear_probe::fit(prepared, single, observer)?) } else { None };
         Ok(Self {
             prepared,
             joint,
@@ -133,8 +134,14 @@ impl<'a> Run<'a> {
 }
 
 impl Run<'_> {
-    fn execute(&self, observer: &mut dyn Observer) -> Result<RunReport> {
+    fn execute(mut self, observer: &mut dyn Observer) -> Result<RunReport> {
         let mut seconds = BTreeMap::new();
+        if self.probes.is_none() && self.prepared.suite.train.baselines {
+            // Not the start, but still what the scores are held against.
+            self.probes = Some(timed(&mut seconds, "probes", || {
+                linear_probe::fit(self.prepared, self.single, observer)
+            })?);
+        }
         let (joint, history) = timed(&mut seconds, "joint", || self.joint(observer))?;
         let singles = timed(&mut seconds, "single-task", || self.singles(observer))?;
         let tasks = timed(&mut seconds, "intervals", || self.task_reports(&joint, &singles))?;
@@ -341,54 +348,14 @@ impl Run<'_> {
         polytask_eval::caution::apply(&mut report);
         report
     }
+}
 
-    /// Things a reader of the scores should know.
-    fn notes(&self, tasks: &[TaskReport]) -> Vec<String> {
-        let mut notes = self.prepared.dataset.warnings.clone();
-        notes.extend(share::note(&self.prepared.suite, self.joint.parts.encoder));
-        for task in tasks.iter().filter(|task| task.split == Split::Valid.name()) {
-            notes.push(format!(
-                "task `{}` has no test split with known targets: its scores are of valid, on which weights were chosen",
-                task.task
-            ));
-        }
-        let compared = suite_compares(&self.prepared.suite);
-        for task in tasks.iter().filter(|task| compared && task.single.is_empty()) {
-            notes.push(format!("task `{}` is not compared: its single-task training diverged", task.task));
-        }
-        notes
-    }
-
-    /// What the model card says beside the report.
-    fn facts(&self) -> ModelFacts {
-        let (Prepared { suite, symbols, .. }, encoder) = (self.prepared, self.joint.parts.encoder);
-        ModelFacts {
-            name: suite.name.clone(),
-            encoder: suite.model.encoder.clone(),
-            folder: "model".into(),
-            dimensions: Some(encoder.d_embedding()),
-            max_length: symbols.text().ok().map(polytask_data::Tokenizer::max_length),
-            parameters: Some(encoder.params.len()),
-            sharing: encoder.sharing.as_ref().map(|by| by.choice.name.clone()),
-            ..ModelFacts::default()
-        }
-    }
-
-    /// Report, card, benchmark-shaped results; the checkpoints are no longer needed then.
-    fn write(&self, report: &RunReport) -> Result<()> {
-        let out = &self.options.out;
-        polytask_eval::html::write(report, &out.join("report.html"))?;
-        let facts = self.facts();
-        polytask_eval::card::write(report, &facts, &out.join("CARD.md"))?;
-        let revision = report.lineage.suite.chars().take(12).collect();
-        let mteb = MtebRun { revision, ..MtebRun::default() };
-        polytask_eval::mteb::write(&out.join("mteb"), report, &facts, &mteb)?;
-        // Last: its presence says that the run is finished.
-        atomic::write_json(&out.join("report.json"), report)?;
-        let checkpoints = out.join("checkpoint");
-        std::fs::remove_dir_all(&checkpoints).map_err(polytask_core::Error::io("remove", &checkpoints))?;
-        Ok(())
-    }
+/// Runs `work` and notes its seconds.
+fn timed<R>(seconds: &mut BTreeMap<String, f64>, phase: &str, work: impl FnOnce() -> Result<R>) -> Result<R> {
+    let start = Instant::now();
+    let result = work()?;
+    seconds.insert(phase.into(), start.elapsed().as_secs_f64());
+    Ok(result)
 }
 
 fn keep(place: &Path, key: &str, trained: &Trained) -> polytask_core::Result<()> {
@@ -407,12 +374,4 @@ fn not_kept(name: &str, error: polytask_core::Error) -> String {
     format!(
         "{name}: not kept for later runs: {why} (try: POLYTASK_CACHE or XDG_CACHE_HOME with a folder you may write)"
     )
-}
-
-/// Runs `work` and notes its seconds.
-fn timed<R>(seconds: &mut BTreeMap<String, f64>, phase: &str, work: impl FnOnce() -> Result<R>) -> Result<R> {
-    let start = Instant::now();
-    let result = work()?;
-    seconds.insert(phase.into(), start.elapsed().as_secs_f64());
-    Ok(result)
 }

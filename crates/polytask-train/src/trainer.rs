@@ -97,6 +97,8 @@ pub struct Saved {
 /// Evaluations write a checkpoint only when this many times what the last one took has gone by, so that saving takes a
 /// tenth of a run at most.
 const CHECKPOINT_PAUSE: u32 = 10;
+/// What a checkpoint may always take.
+const CHEAP: Duration = Duration::from_millis(100);
 
 impl Trainer<'_> {
     /// Runs to the last step, or until `patience` is over.
@@ -342,7 +344,8 @@ impl Trainer<'_> {
     /// Whether enough work was done since the last checkpoint; the last step is always kept.
     fn can_afford_checkpoint(&self) -> bool {
         let is_last = self.state.step == self.plan.n_steps() || self.is_patience_over();
-        is_last || self.saved.is_none_or(|saved| saved.at.elapsed() >= saved.took * CHECKPOINT_PAUSE)
+        let is_due = |saved: Saved| saved.took < CHEAP || saved.at.elapsed() >= saved.took * CHECKPOINT_PAUSE;
+        is_last || self.saved.is_none_or(is_due)
     }
 
     fn checkpoint(&mut self) -> Result<()> {

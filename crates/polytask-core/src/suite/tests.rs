@@ -130,6 +130,7 @@ fn shown(text: &str, overrides: &[&str]) -> Vec<String> {
 
 /// The suite without what depends on where its file is.
 fn unplaced(mut suite: Suite) -> Suite {
+    suite.train.open.clear();
     suite.sources.iter_mut().for_each(|source| source.line = 0);
     suite.tasks.iter_mut().for_each(|task| task.line = 0);
     suite.file = PathBuf::new();

@@ -57,7 +57,7 @@ fn all_mistakes_of_all_sources_are_reported_with_their_lines() {
     let errors = errors(&folder, &suite);
     let starts = [
         "a/valid.csv:2: column `label`: label `z` is unknown, expected one of the labels of train (2: x, y)",
-        "a/valid.csv:3: row has 1 cells, expected 2",
+        "a/valid.csv:3: row has 1 cell, expected 2",
         "b/train.jsonl:1: column `value`: value is `high`, expected a finite number",
         "b/train.jsonl:2: column `text`: null, expected a text",
         "b/train.jsonl:3: column `text`: absent, expected a text",
@@ -72,7 +72,10 @@ fn all_mistakes_of_all_sources_are_reported_with_their_lines() {
 #[test]
 fn reading_stops_after_twenty_mistakes() {
     let folder = Folder::new();
-    folder.write("a/train.csv", &format!("text,value\n{}", "t,x\n".repeat(100)));
+    folder.write(
+        "a/train.csv",
+        &format!("text,value\n{}", (0..100).map(|i| format!("t,x{i}\n")).collect::<String>()),
+    );
     assert_eq!(errors(&folder, &folder.suite(&[("a", "regression")], &[])).len(), 20);
 }
 
@@ -206,7 +209,7 @@ fn several_numbers_keep_their_gaps_and_are_scaled_one_by_one() {
     assert!(dataset.warnings.iter().any(|w| w.contains("number 1 is 10 in all rows")));
     folder.write("a/valid.jsonl", "{\"text\":\"d\",\"value\":[1]}\n");
     assert!(
-        errors(&folder, &suite)[0].contains("a/valid.jsonl:1: column `value`: row has 1 numbers, expected 2")
+        errors(&folder, &suite)[0].contains("a/valid.jsonl:1: column `value`: row has 1 number, expected 2")
     );
 }
 
@@ -224,7 +227,7 @@ fn words_carry_tags_and_share_their_rows_with_a_class_task() {
     assert_eq!(dataset.tasks[1].targets[&Split::Train], Targets::Label(vec![Some(0), Some(1)]));
     folder.write("s/valid.tsv", "intent\ttext\tslots\nplay\tx y\tB-t\n");
     let found = errors(&folder, &suite);
-    assert!(found[0].starts_with("s/valid.tsv:2: column `slots`: row has 1 tags, expected 2"), "{found:?}");
+    assert!(found[0].starts_with("s/valid.tsv:2: column `slots`: row has 1 tag, expected 2"), "{found:?}");
 }
 
 #[test]
@@ -412,7 +415,7 @@ fn a_task_that_nothing_can_judge_is_a_mistake_and_one_known_target_is_enough() {
     folder.write("a/test.csv", "text,value\nfour,\nfive,NaN\n");
     let suite = folder.suite(&[("a", "regression")], &[]);
     let errors = errors(&folder, &suite);
-    let start = "a/valid.csv: task `a` has no known target to be judged by: none in 1 rows of valid and 2 rows of \
+    let start = "a/valid.csv: task `a` has no known target to be judged by: none in 1 row of valid and 2 rows of \
                  test, expected at least one";
     assert!(errors.len() == 1 && errors[0].starts_with(start), "{errors:?}");
     assert!(errors[0].contains("try: fill the target's column"), "{errors:?}");

@@ -8,8 +8,9 @@ use polytask_core::length::{inner_path, read_json};
 use polytask_core::{Error, Result, atomic, files};
 use serde_json::Value;
 
-use super::http::{Client, Download, shown};
+use super::http::{Client, Download};
 use super::is_encoder;
+use super::login::shown;
 use super::options::PullOptions;
 
 /// Files an encoder cannot do without.

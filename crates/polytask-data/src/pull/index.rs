@@ -7,7 +7,8 @@ use polytask_core::error::Problem;
 use polytask_core::{Error, Result, files};
 use serde_json::Value;
 
-use super::http::{Client, Download, decode_percent, shown};
+use super::http::{Client, Download};
+use super::login::{decode_percent, shown};
 use super::options::PullOptions;
 use super::wheel;
 

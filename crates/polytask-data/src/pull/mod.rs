@@ -9,6 +9,7 @@ mod http;
 mod hub;
 mod index;
 mod known;
+mod login;
 mod options;
 mod pace;
 mod pip;

@@ -196,7 +196,7 @@ mod tests {
     fn a_ragged_row_is_an_error_with_its_line_and_the_next_row_is_read() {
         let rows: Vec<_> = open_bytes("t.csv", b"a,b\n1,2\n3\n4,5\n".to_vec()).unwrap().collect();
         let error = rows[1].as_ref().unwrap_err().to_string();
-        assert!(error.starts_with("t.csv:3: row has 1 cells, expected 2"), "{error}");
+        assert!(error.starts_with("t.csv:3: row has 1 cell, expected 2"), "{error}");
         assert_eq!(rows[2].as_ref().unwrap().get("b").unwrap(), &text("5"));
     }
 

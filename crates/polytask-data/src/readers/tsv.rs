@@ -72,9 +72,7 @@ mod tests {
     #[test]
     fn mistakes_name_their_line_and_the_next_row_is_read() {
         let rows: Vec<_> = open_bytes("t.tsv", b"a\tb\n1\n\xff\t2\n3\t4".to_vec()).unwrap().collect();
-        assert!(
-            rows[0].as_ref().unwrap_err().to_string().starts_with("t.tsv:2: row has 1 cells, expected 2")
-        );
+        assert!(rows[0].as_ref().unwrap_err().to_string().starts_with("t.tsv:2: row has 1 cell, expected 2"));
         assert!(rows[1].as_ref().unwrap_err().to_string().starts_with("t.tsv:3: text is not UTF-8"));
         assert_eq!(rows[2].as_ref().unwrap().line, 4);
     }

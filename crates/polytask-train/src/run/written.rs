@@ -1,0 +1,58 @@
+//! What a run writes when it is finished: pages, card, results, and the notes that stand on them.
+
+use polytask_core::Split;
+use polytask_core::atomic;
+use polytask_core::report::{RunReport, TaskReport};
+use polytask_eval::{ModelFacts, MtebRun};
+
+use super::{Prepared, Result, Run, share, suite_compares};
+
+impl Run<'_> {
+    /// Things a reader of the scores should know.
+    pub(super) fn notes(&self, tasks: &[TaskReport]) -> Vec<String> {
+        let mut notes = self.prepared.dataset.warnings.clone();
+        notes.extend(share::note(&self.prepared.suite, self.joint.parts.encoder));
+        for task in tasks.iter().filter(|task| task.split == Split::Valid.name()) {
+            notes.push(format!(
+                "task `{}` has no test split with known targets: its scores are of valid, on which weights were chosen",
+                task.task
+            ));
+        }
+        let compared = suite_compares(&self.prepared.suite);
+        for task in tasks.iter().filter(|task| compared && task.single.is_empty()) {
+            notes.push(format!("task `{}` is not compared: its single-task training diverged", task.task));
+        }
+        notes
+    }
+
+    /// What the model card says beside the report.
+    fn facts(&self) -> ModelFacts {
+        let (Prepared { suite, symbols, .. }, encoder) = (self.prepared, self.joint.parts.encoder);
+        ModelFacts {
+            name: suite.name.clone(),
+            encoder: suite.model.encoder.clone(),
+            folder: "model".into(),
+            dimensions: Some(encoder.d_embedding()),
+            max_length: symbols.text().ok().map(polytask_data::Tokenizer::max_length),
+            parameters: Some(encoder.params.len()),
+            sharing: encoder.sharing.as_ref().map(|by| by.choice.name.clone()),
+            ..ModelFacts::default()
+        }
+    }
+
+    /// Report, card, benchmark-shaped results; the checkpoints are no longer needed then.
+    pub(super) fn write(&self, report: &RunReport) -> Result<()> {
+        let out = &self.options.out;
+        polytask_eval::html::write(report, &out.join("report.html"))?;
+        let facts = self.facts();
+        polytask_eval::card::write(report, &facts, &out.join("CARD.md"))?;
+        let revision = report.lineage.suite.chars().take(12).collect();
+        let mteb = MtebRun { revision, ..MtebRun::default() };
+        polytask_eval::mteb::write(&out.join("mteb"), report, &facts, &mteb)?;
+        // Last: its presence says that the run is finished.
+        atomic::write_json(&out.join("report.json"), report)?;
+        let checkpoints = out.join("checkpoint");
+        std::fs::remove_dir_all(&checkpoints).map_err(polytask_core::Error::io("remove", &checkpoints))?;
+        Ok(())
+    }
+}
