@@ -207,7 +207,7 @@ mod tests {
         for (words, name, _) in SYNONYMS {
             assert!(names.contains(name), "{name} is no key, kind or role");
             let is_plain = |word: &&str| word.to_lowercase().replace(['_', ' '], "-") == **word;
-            assert!(words.iter().all(|word| is_plain(&word)), "{words:?}");
+            assert!(words.iter().all(is_plain), "{words:?}");
         }
     }
 }

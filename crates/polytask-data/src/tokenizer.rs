@@ -380,6 +380,8 @@ fn probe(inner: &tokenizers::Tokenizer) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

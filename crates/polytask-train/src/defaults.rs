@@ -95,37 +95,35 @@ type Choose = fn(&mut Suite, Data) -> Result<Option<Reasoned>>;
 
 /// How each open key is chosen, later ones on top of earlier ones.
 const CHOICES: &[(&str, Choose)] = &[
-    ("batch_rows", batch_rows),
-    ("lr", lr),
-    ("schedule", schedule),
-    ("steps", steps),
-    ("eval_every", eval_every),
+    ("batch_rows", |suite, _| Ok(Some(batch_rows(suite)))),
+    ("lr", |suite, _| Ok(Some(lr(suite)))),
+    ("schedule", |suite, _| Ok(schedule(suite))),
+    ("steps", |suite, (dataset, _)| Ok(Some(steps(suite, dataset)))),
+    ("eval_every", |suite, (dataset, _)| Ok(Some(eval_every(suite, dataset)))),
     ("weighting", weighting),
 ];
 
-fn reasoned(value: impl ToString, why: impl Into<String>) -> Result<Option<Reasoned>> {
-    Ok(Some(Reasoned { value: value.to_string(), why: why.into() }))
+fn reasoned(value: &impl ToString, why: impl Into<String>) -> Reasoned {
+    Reasoned { value: value.to_string(), why: why.into() }
 }
 
-fn batch_rows(suite: &mut Suite, _: Data) -> Result<Option<Reasoned>> {
+fn batch_rows(suite: &mut Suite) -> Reasoned {
     suite.train.batch_rows = Some(BATCH_ROWS);
-    reasoned(BATCH_ROWS, "rows per source and step: small steps, so that little data give many of them")
+    reasoned(&BATCH_ROWS, "rows per source and step: small steps, so that little data give many of them")
 }
 
-fn lr(suite: &mut Suite, _: Data) -> Result<Option<Reasoned>> {
+fn lr(suite: &mut Suite) -> Reasoned {
     suite.train.lr = LR;
-    reasoned(LR, "heads fit before the first step, so the encoder may move at once, but not far")
+    reasoned(&LR, "heads fit before the first step, so the encoder may move at once, but not far")
 }
 
-fn schedule(suite: &mut Suite, _: Data) -> Result<Option<Reasoned>> {
-    if suite.train.seconds.is_none() {
-        return Ok(None);
-    }
+fn schedule(suite: &mut Suite) -> Option<Reasoned> {
+    suite.train.seconds?;
     suite.train.schedule = Schedule::Cosine;
-    reasoned("cosine", "a time is given: the rate stays high for longer and ends at 0 with it")
+    Some(reasoned(&"cosine", "a time is given: the rate stays high for longer and ends at 0 with it"))
 }
 
-fn steps(suite: &mut Suite, (dataset, _): Data) -> Result<Option<Reasoned>> {
+fn steps(suite: &mut Suite, dataset: &Dataset) -> Reasoned {
     let step = MeanStep::of(suite, dataset);
     let rows = largest(dataset);
     let visits = VISITS.clamp(FEWEST_EPOCHS * rows, (MOST_EPOCHS * rows).max(1.0));
@@ -139,17 +137,17 @@ fn steps(suite: &mut Suite, (dataset, _): Data) -> Result<Option<Reasoned>> {
         steps * step.tokens
     );
     let limit = if by_tokens < by_rows { "; `--time 30m` or `train.epochs` for more" } else { "" };
-    reasoned(steps, why + limit)
+    reasoned(&steps, why + limit)
 }
 
-fn eval_every(suite: &mut Suite, (dataset, _): Data) -> Result<Option<Reasoned>> {
+fn eval_every(suite: &mut Suite, dataset: &Dataset) -> Reasoned {
     let (plan, step) = (Plan::new(suite, dataset), MeanStep::of(suite, dataset));
     // A training token costs about three times what a token of an evaluation does: forward and backward.
     let work = 3.0 * plan.n_steps() as f64 * step.tokens;
     let affordable = EVALUATION_SHARE * work / evaluation_tokens(dataset).max(1.0);
     let n = (affordable as u64).clamp(2, EVALUATIONS);
     suite.train.eval_every = plan.n_steps().div_ceil(n).max(1);
-    reasoned(suite.train.eval_every, format!("{n} looks at valid beside the first"))
+    reasoned(&suite.train.eval_every, format!("{n} looks at valid beside the first"))
 }
 
 /// Several tasks: losses of different kinds are brought to one scale.
@@ -162,10 +160,8 @@ fn weighting(suite: &mut Suite, (dataset, encoder): Data) -> Result<Option<Reaso
         Choice { name: "constant".into(), params: BTreeMap::from([("weights".into(), json!(weights))]) };
     let shown =
         weights.iter().map(|(task, weight)| format!("{task} {weight}")).collect::<Vec<_>>().join(", ");
-    reasoned(
-        format!("constant: {shown}"),
-        "1 / the loss of outputs that know nothing, so that no task is loud by its unit",
-    )
+    let why = "1 / the loss of outputs that know nothing, so that no task is loud by its unit";
+    Ok(Some(reasoned(&format!("constant: {shown}"), why)))
 }
 
 /// What a mean step of the plan draws.

@@ -23,7 +23,7 @@ type Wrong = String;
 /// Reads a picture; what it is stands in its first bytes.
 pub(super) fn read(path: &Path) -> Result<Image> {
     let content = files::read(path, files::LARGE).map_err(Error::io("read", path))?;
-    decode(content, limits::pixels()?).map_err(|what| {
+    decode(&content, limits::pixels()?).map_err(|what| {
         let remedy = if what.contains(TOO_MANY) {
             limits::more_pixels()
         } else {
@@ -34,9 +34,9 @@ pub(super) fn read(path: &Path) -> Result<Image> {
     })
 }
 
-fn decode(content: Vec<u8>, most_pixels: usize) -> Result<Image, Wrong> {
+fn decode(content: &[u8], most_pixels: usize) -> Result<Image, Wrong> {
     if content.starts_with(b"\x89PNG") {
-        of_png(&content, most_pixels)
+        of_png(content, most_pixels)
     } else if content.starts_with(&[0xff, 0xd8]) {
         of_jpeg(content, most_pixels)
     } else {
@@ -62,8 +62,8 @@ fn of_png(content: &[u8], most_pixels: usize) -> Result<Image, Wrong> {
     Ok(planes(&bytes[..frame.buffer_size()], samples, (height, width)))
 }
 
-fn of_jpeg(content: Vec<u8>, most_pixels: usize) -> Result<Image, Wrong> {
-    let content = guarded(&content).ok_or("it ends early")?;
+fn of_jpeg(content: &[u8], most_pixels: usize) -> Result<Image, Wrong> {
+    let content = guarded(content).ok_or("it ends early")?;
     let options = DecoderOptions::default().set_max_width(MOST_SIDE).set_max_height(MOST_SIDE);
     let options = options.set_strict_mode(true);
     let mut decoder = JpegDecoder::new_with_options(Cursor::new(content), options);

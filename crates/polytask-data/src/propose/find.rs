@@ -167,10 +167,8 @@ fn tables(place: &Path, folder: &str, parts: Parts, found: &mut Found) {
         let mut files = BTreeMap::new();
         for (split, names) in &splits {
             for extra in names.iter().skip(1) {
-                let shown = place.join(extra);
-                found
-                    .left_out
-                    .push(format!("{:?}: beside {:?}, one file per split is read", shown, names[0]));
+                let (shown, first) = (shown(&place.join(extra)), &names[0]);
+                found.left_out.push(format!("{shown}: beside {first:?}, one file per split is read"));
             }
             if let Some(split) = split {
                 files.insert(*split, place.join(&names[0]));
@@ -187,10 +185,16 @@ fn tables(place: &Path, folder: &str, parts: Parts, found: &mut Found) {
             let is_one_each = splits.values().all(|names| names.len() == 1);
             found.sets.push(split_set(place, name, files, is_one_each));
         } else {
-            let without = files.values().map(|file| format!("{file:?}: there is no train file beside it"));
+            let without =
+                files.values().map(|file| format!("{}: there is no train file beside it", shown(file)));
             found.left_out.extend(without);
         }
     }
+}
+
+/// A path in quotes, so that no control character of it can end a comment.
+fn shown(path: &Path) -> String {
+    super::target::quote(&path.to_string_lossy())
 }
 
 /// A set with a file per split: its folder where that says it all, else every file.

@@ -5,7 +5,7 @@ use polytask_core::suite::DraftTask;
 
 use super::column::{Column, Sample};
 use super::form::{self, Form, LABELS, SCORES, TEXTS, is_in};
-use super::target::{is_tagged, quote, task};
+use super::target::{is_tagged, quote, reason, tagging, task};
 
 /// Pairs of names that two texts of a row have; also names that differ in a last 1/2 or a/b alone.
 const PAIRS: [(&str, &str); 12] = [
@@ -46,13 +46,13 @@ pub(super) fn guess(sample: &Sample) -> Guess {
     }
     let tags = table.tags();
     if let Some(pair) = table.pair().filter(|_| tags.is_empty()) {
-        let found = table.with_inputs(pair, &[]);
+        let found = table.with_inputs(&pair, &[]);
         if !found.tasks.is_empty() {
             return found;
         }
     }
-    match (table.words(&tags).or_else(|| table.text()), tags) {
-        (Some(input), tags) => table.with_inputs(vec![input], &tags),
+    match (words(&tags).or_else(|| table.text()), tags) {
+        (Some(input), tags) => table.with_inputs(&[input], &tags),
         (None, _) => table.nothing(),
     }
 }
@@ -72,20 +72,14 @@ impl<'a> Looked<'a> {
         self.forms.iter().find(|(column, _)| column.name.eq_ignore_ascii_case(name)).copied()
     }
 
-    /// Whether a column may be one of two texts: its name says so, so that repeated or short texts are texts too.
-    fn is_textual(&self, form: Form) -> bool {
-        matches!(form, Form::Text | Form::Names | Form::Label)
-    }
-
     /// Two texts in a row.
     fn pair(&self) -> Option<Inputs<'a>> {
-        let text = |name: &str| {
-            self.named(name).filter(|(_, form)| self.is_textual(*form)).map(|(column, _)| column)
-        };
+        let text =
+            |name: &str| self.named(name).filter(|(_, form)| is_textual(*form)).map(|(column, _)| column);
         let known = PAIRS.iter().find_map(|(a, b)| Some((text(a)?, text(b)?)));
         let twin = |(column, form): &(&'a Column, Form)| {
             let other = text(&twin(&column.name)?)?;
-            self.is_textual(*form).then_some((*column, other))
+            is_textual(*form).then_some((*column, other))
         };
         let (a, b) = known.or_else(|| self.forms.iter().find_map(twin))?;
         Some(vec![("a", a), ("b", b)])
@@ -107,11 +101,6 @@ impl<'a> Looked<'a> {
         let found: Vec<_> = self.forms.iter().filter_map(|(column, _)| best(column)).collect();
         let first = found.first().map(|(words, _)| words.name.clone());
         found.into_iter().filter(|(words, _)| Some(&words.name) == first.as_ref()).collect()
-    }
-
-    /// The words of a row as its one input.
-    fn words(&self, tags: &[(&'a Column, &'a Column)]) -> Option<(&'static str, &'a Column)> {
-        tags.first().map(|(words, _)| ("tokens", *words))
     }
 
     /// The text of a row: by name, else the longest.
@@ -143,9 +132,9 @@ impl<'a> Looked<'a> {
                 .collect();
             names.into_iter().find_map(|name| self.named(name))
         };
-        let (query, _) = role("query").filter(|(_, form)| self.is_textual(*form))?;
+        let (query, _) = role("query").filter(|(_, form)| is_textual(*form))?;
         let (positive, of_positive) = role("positives")?;
-        let is_passage = self.is_textual(of_positive)
+        let is_passage = is_textual(of_positive)
             || matches!(of_positive, Form::Words | Form::Labels(None) | Form::Other("lists of texts"));
         let is_judged = self
             .with(|column, form| {
@@ -175,20 +164,20 @@ impl<'a> Looked<'a> {
         (task.name, task.columns) = ("search".into(), columns);
         Some(Guess {
             columns: named_input("query", query, kind),
-            left_out: unused.map(|(column, _)| self.reason(column, "no role in retrieval")).collect(),
+            left_out: unused.map(|(column, _)| reason(column, "no role in retrieval")).collect(),
             tasks: vec![task],
             evidence: Vec::new(),
         })
     }
 
     /// The tasks of all other columns on these inputs.
-    fn with_inputs(&self, inputs: Inputs<'a>, tags: &[(&'a Column, &'a Column)]) -> Guess {
+    fn with_inputs(&self, inputs: &[(&'static str, &'a Column)], tags: &[(&'a Column, &'a Column)]) -> Guess {
         let mut found = Guess::default();
         let is_input = |column: &Column| inputs.iter().any(|(_, input)| input.name == column.name);
         let is_pair = inputs.len() == 2;
         for (column, form) in self.forms.iter().filter(|(column, _)| !is_input(column)) {
             if let Some((words, _)) = tags.iter().find(|(_, tags)| tags.name == column.name) {
-                found.tasks.push(self.tagging(words, column));
+                found.tasks.push(tagging(words, column));
                 continue;
             }
             match self.target(column, *form, is_pair) {
@@ -206,7 +195,7 @@ impl<'a> Looked<'a> {
             found.tasks.iter_mut().for_each(|task| task.is_sure = false);
         }
         let kinds: Vec<&KindInfo> = found.tasks.iter().map(|task| task.kind).collect();
-        for (role, column) in &inputs {
+        for (role, column) in inputs {
             if kinds.iter().any(|kind| !reads_by_itself(kind, role, &column.name))
                 || tags.is_empty() && self.is_hidden(role, column, &kinds)
             {
@@ -249,6 +238,16 @@ fn names_of(kind: &KindInfo, role: &str) -> Vec<&'static str> {
     let own = kind.inputs.iter().chain([&kind.target]).copied().filter(|name| *name == role);
     let synonyms = kind.synonyms.iter().filter(|(of, _)| *of == role).flat_map(|(_, names)| *names);
     own.chain(synonyms.copied()).collect()
+}
+
+/// Whether a column may be one of two texts: its name says so, so that repeated or short texts are texts too.
+fn is_textual(form: Form) -> bool {
+    matches!(form, Form::Text | Form::Names | Form::Label)
+}
+
+/// The words of a row as its one input.
+fn words<'a>(tags: &[(&'a Column, &'a Column)]) -> Option<(&'static str, &'a Column)> {
+    tags.first().map(|(words, _)| ("tokens", *words))
 }
 
 /// Whether the reader finds an input without being told.

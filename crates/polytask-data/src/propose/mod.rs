@@ -254,13 +254,12 @@ fn labels_in(target: TargetType, column: &Column) -> BTreeSet<String> {
     let values = || column.values.keys();
     match target {
         TargetType::Label => values().cloned().collect(),
-        TargetType::Labels if column.lists() > 0 => column.items.keys().cloned().collect(),
+        TargetType::Labels | TargetType::Tags if column.lists() > 0 => column.items.keys().cloned().collect(),
         TargetType::Labels => values()
             .flat_map(|value| value.split('|'))
             .map(|label| label.trim().to_owned())
             .filter(|label| !label.is_empty())
             .collect(),
-        TargetType::Tags if column.lists() > 0 => column.items.keys().cloned().collect(),
         TargetType::Tags => values().flat_map(|value| value.split_whitespace()).map(str::to_owned).collect(),
         TargetType::Numbers | TargetType::Passages => BTreeSet::new(),
     }

@@ -25,75 +25,48 @@ impl Looked<'_> {
         format!("column {}: {what}, {words:.0} words on average, in {}", quote(&input.name), self.rows(input))
     }
 
-    pub(super) fn tagging(&self, words: &Column, tags: &Column) -> DraftTask {
-        let (both, equal) = words.agrees(tags);
-        let kinds = tags_of(tags);
-        let mut evidence = format!(
-            "columns {} and {}: as many tags as words in {equal} of {both} rows, {} different tags: tagging",
-            quote(&words.name),
-            quote(&tags.name),
-            kinds.len()
-        );
-        let is_numbered = kinds.iter().all(|tag| tag.parse::<i64>().is_ok());
-        let is_chunk = |tag: &&&str| tag.starts_with("B-") || tag.starts_with("I-") || **tag == "O";
-        let chunks = kinds.iter().filter(is_chunk).count();
-        if is_numbered {
-            evidence += "; they are numbers, and `labels` may name them in their order";
-        }
-        let Some(kind) = kind::find("tagging") else { return task(tags, kind::KINDS[0], evidence, false) };
-        let mut task = task(tags, kind, evidence, both > 0 && equal == both);
-        if chunks == 0 {
-            // Entities are B-x and I-x; other tags are judged word by word.
-            task.metric = Some("accuracy");
-        }
-        task
-    }
-
     /// The task a column is, or why it is none.
     pub(super) fn target(&self, column: &Column, form: Form, is_pair: bool) -> Result<DraftTask, String> {
         let find = |single: &str, pair: &str| kind::find(if is_pair { pair } else { single });
         let (class, number) = (find("class", "pair-class"), find("regression", "similarity"));
         let (Some(class), Some(number), Some(many)) = (class, number, kind::find("multilabel")) else {
-            return Err(self.reason(column, "no kind fits"));
+            return Err(reason(column, "no kind fits"));
         };
         match form {
             Form::Label => Ok(self.label(column, class)),
             Form::Numbers => Ok(self.numbers(column, class, number)),
             Form::Vectors if !is_pair => Ok(self.vector(column, number)),
             Form::Labels(separator) if !is_pair => Ok(self.labels(column, separator, many, class)),
-            Form::Labels(_) => {
-                Err(self.reason(column, "several labels per row, which no kind of two texts has"))
-            }
-            Form::Empty => Err(self.reason(column, "no value in any row")),
-            Form::Constant => Err(self.reason(column, "the same value in every row")),
-            Form::Id => Err(self.reason(column, "looks like an id")),
-            Form::Text => Err(self.reason(
+            Form::Labels(_) => Err(reason(column, "several labels per row, which no kind of two texts has")),
+            Form::Empty => Err(reason(column, "no value in any row")),
+            Form::Constant => Err(reason(column, "the same value in every row")),
+            Form::Id => Err(reason(column, "looks like an id")),
+            Form::Text => Err(reason(
                 column,
                 &format!(
                     "free text ({:.1} words on average), and no kind predicts text",
                     column.mean_words()
                 ),
             )),
-            Form::Words => Err(self.reason(column, "lists of words, and not one tag per word")),
-            Form::Vectors => Err(self.reason(column, "lists of numbers, which no kind of two texts has")),
-            Form::Names => Err(self.reason(
+            Form::Words => Err(reason(column, "lists of words, and not one tag per word")),
+            Form::Vectors => Err(reason(column, "lists of numbers, which no kind of two texts has")),
+            Form::Names => Err(reason(
                 column,
                 &format!(
                     "{} different values, too many for labels and too short for texts",
                     column.distinct()
                 ),
             )),
-            Form::Other(what) => Err(self.reason(column, what)),
+            Form::Other(what) => Err(reason(column, what)),
         }
     }
 
     pub(super) fn label(&self, column: &Column, class: &'static KindInfo) -> DraftTask {
         let distinct = column.distinct();
-        let mut evidence = format!("column {}: {}", quote(&column.name), self.counts(column));
         let is_few = column.known < distinct * 4 && column.known > 50;
         let is_much = distinct > MOST_SURE;
         let is_sure = !form::is_origin(&column.name) && !form::is_place(&column.name) && !is_few && !is_much;
-        evidence += &format!(": {}", class.name);
+        let mut evidence = format!("column {}: {}: {}", quote(&column.name), self.counts(column), class.name);
         if form::is_origin(&column.name) {
             evidence += "? The name says where a row comes from; uncomment the lines to learn it";
         } else if is_much {
@@ -122,8 +95,7 @@ impl Looked<'_> {
         // Two texts usually have one number, and it is named so; others are about the texts.
         let is_sure = !is_aside && (!is_pair || is_named || distinct == 2 && is_class);
         let (chosen, other) = if is_class { (class, number) } else { (number, class) };
-        let mut evidence = format!("column {}: ", quote(&column.name));
-        evidence += &if is_class {
+        let seen = if is_class {
             self.counts(column)
         } else {
             format!(
@@ -133,7 +105,7 @@ impl Looked<'_> {
                 self.rows(column)
             )
         };
-        evidence += &format!(": {}", chosen.name);
+        let mut evidence = format!("column {}: {seen}: {}", quote(&column.name), chosen.name);
         if !is_sure {
             evidence += "? The name does not say what is to be learned; uncomment the lines to learn it";
         }
@@ -153,9 +125,7 @@ impl Looked<'_> {
     pub(super) fn vector(&self, column: &Column, number: &'static KindInfo) -> DraftTask {
         let width = column.lengths.iter().flatten().next().copied().unwrap_or(0);
         let is_binary = column.items.keys().all(|item| ["0", "1", "true", "false"].contains(&item.as_str()));
-        let mut evidence =
-            format!("column {}: lists of {width} numbers in {}", quote(&column.name), self.rows(column));
-        evidence += &if is_binary {
+        let what = if is_binary {
             format!(
                 ", 0 or 1 all: marks of labels? Write the labels' names instead for the kind multilabel, or remove the # for {} of {width} numbers",
                 number.name
@@ -163,6 +133,8 @@ impl Looked<'_> {
         } else {
             format!(": {}", number.name)
         };
+        let (name, rows) = (quote(&column.name), self.rows(column));
+        let evidence = format!("column {name}: lists of {width} numbers in {rows}{what}");
         task(column, number, evidence, !is_binary)
     }
 
@@ -223,10 +195,34 @@ impl Looked<'_> {
         };
         if column.missing > 0 { format!("{} of {all}", column.known) } else { all }
     }
+}
 
-    pub(super) fn reason(&self, column: &Column, why: &str) -> String {
-        format!("left out: column {}: {why}", quote(&column.name))
+pub(super) fn tagging(words: &Column, tags: &Column) -> DraftTask {
+    let (both, equal) = words.agrees(tags);
+    let kinds = tags_of(tags);
+    let mut evidence = format!(
+        "columns {} and {}: as many tags as words in {equal} of {both} rows, {} different tags: tagging",
+        quote(&words.name),
+        quote(&tags.name),
+        kinds.len()
+    );
+    let is_numbered = kinds.iter().all(|tag| tag.parse::<i64>().is_ok());
+    let is_chunk = |tag: &&&str| tag.starts_with("B-") || tag.starts_with("I-") || **tag == "O";
+    let chunks = kinds.iter().filter(is_chunk).count();
+    if is_numbered {
+        evidence += "; they are numbers, and `labels` may name them in their order";
     }
+    let Some(kind) = kind::find("tagging") else { return task(tags, kind::KINDS[0], evidence, false) };
+    let mut task = task(tags, kind, evidence, both > 0 && equal == both);
+    if chunks == 0 {
+        // Entities are B-x and I-x; other tags are judged word by word.
+        task.metric = Some("accuracy");
+    }
+    task
+}
+
+pub(super) fn reason(column: &Column, why: &str) -> String {
+    format!("left out: column {}: {why}", quote(&column.name))
 }
 
 /// Whether a column holds one tag for each of the words in another.

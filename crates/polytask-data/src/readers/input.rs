@@ -256,7 +256,8 @@ mod tests {
     #[test]
     fn a_row_without_end_stops_at_the_limit_of_a_row() {
         let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        (0..(MAX_ROW >> 20) + 2).for_each(|_| gz.write_all(&[b'x'; 1 << 20]).unwrap());
+        let block = vec![b'x'; 1 << 20];
+        (0..(MAX_ROW >> 20) + 2).for_each(|_| gz.write_all(&block).unwrap());
         let mut lines = Lines::new(input("t.jsonl.gz", gz.finish().unwrap()).stream().unwrap());
         let error = lines.next().unwrap().unwrap_err().to_string();
         assert!(error.contains("t.jsonl.gz:1") && error.contains("longer than 64 MiB"), "{error}");

@@ -73,7 +73,7 @@ pub trait Prepared: Sync {
     fn value(&self, counts: &[u32]) -> f64;
 
     /// Whether rows drawn with replacement move the value by the drawing itself, beside scattering it: so for all
-    /// but means and ratios of sums over rows (see [`crate::interval`]).
+    /// but means and ratios of sums over rows (see [`mod@crate::interval`]).
     fn is_biased(&self) -> bool {
         false
     }

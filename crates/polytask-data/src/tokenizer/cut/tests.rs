@@ -1,4 +1,4 @@
-use super::super::{Tokenizer, tiny_json};
+use super::super::{Tokenizer, tiny};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ fn small(json: &Value) -> Tokenizer {
 }
 
 fn word_piece(max_word: usize) -> Value {
-    let mut json = tiny_json();
+    let mut json = tiny::json();
     json["model"]["max_input_chars_per_word"] = json!(max_word);
     json
 }
