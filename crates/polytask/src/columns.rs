@@ -58,13 +58,11 @@ impl Columns {
         stored: &'a BTreeMap<String, String>,
         synonyms: &[&'a str],
     ) -> Vec<&'a str> {
-        match self.given(role) {
-            Some(column) => vec![column],
-            None => {
-                let stored = stored.get(role).map(String::as_str);
-                stored.into_iter().chain([role]).chain(synonyms.iter().copied()).collect()
-            }
+        if let Some(column) = self.given(role) {
+            return vec![column];
         }
+        let stored = stored.get(role).map(String::as_str);
+        stored.into_iter().chain([role]).chain(synonyms.iter().copied()).collect()
     }
 
     /// The columns each input of a task may have.

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use crate::support::{Place, has, suite, with_suite, write_data};
 
+/// Makes other predictions of good ones.
+type Spoil<'a> = &'a dyn Fn(&Value) -> Value;
+
 const TASKS: &[(&str, &str)] = &[
     ("topic", "class"),
     ("sts", "similarity"),
@@ -71,7 +74,7 @@ fn a_kept_result_that_is_not_of_this_task_and_these_rows_is_made_anew() {
     let good = kept(&place);
     assert_eq!(good.len(), TASKS.len());
     let names: Vec<&String> = good.keys().collect();
-    let predictions: [(&str, &dyn Fn(&Value) -> Value); 5] = [
+    let predictions: [(&str, Spoil); 5] = [
         ("none", &|_| json!({})),
         ("half", &halved),
         ("zeros", &|p| changed(p, &json!(0))),
