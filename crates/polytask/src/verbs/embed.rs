@@ -19,7 +19,7 @@ Examples:
   polytask embed --model runs/first/model --input texts.jsonl --output vectors.npy
   echo '{\"text\": \"hello\"}' | polytask embed --model runs/first/model --input - --output out.jsonl
 
-  polytask embed --model sentence-transformers/all-MiniLM-L6-v2 --input mails.csv --columns text=message
+  polytask embed --model all-MiniLM-L6-v2 --input mails.csv --columns text=message
 
 Each input line is {\"text\": \"…\"}; row i of the output is line i, so an empty line is an error. CSV, TSV
 and Parquet are read too, and all of them compressed (.gz, .zst). The text stands in the field `text`, in that of

@@ -15,7 +15,7 @@ fn data_counts_rows_labels_and_leaks() {
         &["topic (class)", "train        48 rows, 48 with a known target", "animal", "tokens per text"],
     );
     has(&out, &["duplicates in train: 1", "1 also in train"]);
-    has(&out, &["1 text of topic's test split are trained on by again"]);
+    has(&out, &["1 text of topic's test split is trained on by again"]);
     let card = place.polytask(&["data", "suite.toml", "--json"]).object();
     assert_eq!(card["tasks"][0]["labels"]["animal"], 24);
     assert_eq!(card["leaks"][0]["trained_by"], "again");
