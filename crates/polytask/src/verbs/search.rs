@@ -19,7 +19,7 @@ Examples:
   polytask search --model runs/first/model --corpus corpus.jsonl --query 'who repairs engines?' -k 5
   polytask search --model runs/first/model --corpus corpus.jsonl --input queries.jsonl > found.jsonl
 
-  polytask search -m all-MiniLM-L6-v2 --corpus faq.csv --columns text=answer,id=number --query 'where is my card?'
+  polytask search -m runs/first --corpus faq.csv --columns text=answer --query 'where is my card?'
 
 A corpus line is {\"_id\": …, \"title\": …, \"text\": …} (id and title may be absent), a query line
 {\"text\": …} or {\"query\": …}; CSV, TSV and Parquet are read too, and all of them compressed (.gz, .zst). --columns
