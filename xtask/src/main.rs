@@ -5,6 +5,7 @@
 //! | `test [ARGS]` | runs every test of the workspace; arguments go to the test runner |
 //! | `check [--no-tests]` | format, repository rules, lints, documentation, tests: cheapest first |
 //! | `demo-data --data DIR` | makes the data sets under `demo/` from complete ones |
+//! | `defaults --data DIR [--only PART]` | compares the settings that suites leave open with probes and a tuned grid |
 //! | `generate` | writes the pages that are made from sources and results: `docs/methods/` |
 //! | `fuzz [--seconds N] [TARGET ...]` | feeds the parsers mutated input (needs `cargo install cargo-fuzz`) |
 
@@ -13,6 +14,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod check;
+mod defaults;
 mod demo_data;
 mod fuzz;
 mod options;
@@ -25,7 +27,7 @@ mod test;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask test [ARGS] | check [--no-tests] | demo-data --data DIR \
-                     | generate | fuzz [--seconds N] [TARGET ...]";
+                     | defaults --data DIR [--only PART] | generate | fuzz [--seconds N] [TARGET ...]";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -45,6 +47,7 @@ fn dispatch(name: &str, rest: &[String]) -> anyhow::Result<ExitCode> {
         "test" => test::run(rest),
         "check" => check::run(rest),
         "demo-data" => demo_data::run(rest),
+        "defaults" => defaults::run(rest),
         "generate" => pages::run(rest),
         "fuzz" => fuzz::run(rest),
         _ => anyhow::bail!("unknown chore `{name}`\n{USAGE}"),

@@ -1,4 +1,5 @@
-//! Which weights a training keeps: evaluations on valid, what `watch` names, the best so far.
+//! Which weights a training keeps: evaluations on valid, what `watch` names, the best so far, and after the last step
+//! the weights between the probes and the end (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
 
 use std::collections::BTreeMap;
 
@@ -8,9 +9,27 @@ use polytask_eval::Predictions;
 use polytask_nn::{Block, Params};
 
 use crate::Result;
+use crate::engine::Weights;
 use crate::evaluate;
 use crate::observe::{Event, Observer};
 use crate::trainer::{Best, Trainer};
+
+/// How far from the probes to the last weights the points between are that valid may choose.
+const SHARES: [f64; 3] = [0.75, 0.5, 0.25];
+
+/// Rows on valid below which a task's gain says nothing.
+const FEWEST_VALID: usize = 10;
+
+/// What training starts from when the heads were fitted: weights that are judged like any later ones.
+#[derive(Debug, Clone, Copy)]
+pub struct Reference<'a> {
+    /// The trunk as it was loaded.
+    pub trunk: &'a Params,
+    /// The fitted heads, in suite order.
+    pub heads: &'a [Block],
+    /// What they predict on valid, by task.
+    pub valid: &'a BTreeMap<usize, Predictions>,
+}
 
 impl Trainer<'_> {
     /// The weights the run keeps.
@@ -32,11 +51,7 @@ impl Trainer<'_> {
     /// Scores the tasks on valid and keeps the weights when they are the best so far.
     pub(crate) fn evaluate(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let predictions = self.predict_valid()?;
-        let mut scores = Vec::new();
-        for (&task, predictions) in &predictions {
-            let head = &self.engine.heads[task];
-            scores.push((task, polytask_eval::score(&head.metric, predictions)?));
-        }
+        let scores = self.scores(&predictions)?;
         self.state.history.valid(self.state.step, &scores);
         let shown: Vec<(&str, &str, f64)> = scores
             .iter()
@@ -45,39 +60,79 @@ impl Trainer<'_> {
         observer.event(Event::Valid { step: self.state.step, scores: &shown });
         let watched = self.watched(&predictions, &scores)?;
         let counts = self.state.step == 0 || self.surpasses_probes(&predictions)?;
-        self.keep(watched.filter(|_| counts));
+        if self.is_best(watched.filter(|_| counts)) {
+            self.keep(watched, &self.state.trunk.clone(), self.state.heads.clone());
+        }
         Ok(())
+    }
+
+    /// Scores weights between the probes and the last step: they often hold most of what was gained where training
+    /// helped, and lose less where it hurt.
+    pub(crate) fn evaluate_between(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let Some(start) = self.reference.filter(|_| self.spec.keep == Keep::Best && self.state.step > 0)
+        else {
+            return Ok(());
+        };
+        observer.event(Event::Phase { name: "weights between", total: SHARES.len() as u64, done: 0 });
+        for (done, share) in (1..).zip(SHARES) {
+            let mut trunk = self.state.trunk.clone();
+            blend(&mut trunk.blocks, &start.trunk.blocks, share as f32);
+            let mut heads = self.state.heads.clone();
+            blend(&mut heads, start.heads, share as f32);
+            let weights = Weights { trunk: &trunk, heads: &heads };
+            let predictions = evaluate::predict(&self.engine, weights, &self.tasks, Split::Valid)?;
+            let scores = self.scores(&predictions)?;
+            let watched = self.watched(&predictions, &scores)?;
+            if self.is_better(watched) && self.surpasses_probes(&predictions)? {
+                self.keep(watched, &trunk, heads);
+                self.state.history.note(&between(share, self.state.step));
+            }
+            observer.event(Event::Step { done, losses: &[], lr: 0.0, tokens: 0, observed: &[] });
+        }
+        observer.event(Event::Done);
+        Ok(())
+    }
+
+    fn scores(&self, predictions: &BTreeMap<usize, Predictions>) -> Result<Vec<(usize, f64)>> {
+        let score = |(&task, found): (&usize, &Predictions)| {
+            Ok((task, polytask_eval::score(&self.engine.heads[task].metric, found)?))
+        };
+        predictions.iter().map(score).collect()
     }
 
     /// Predictions on valid; before the first step of a shared encoder these are the probes'.
     fn predict_valid(&self) -> Result<BTreeMap<usize, Predictions>> {
         match self.reference {
             Some(probes) if self.state.step == 0 && self.engine.trunk.n_views() < 2 => {
-                let of = |task: &usize| Some((*task, probes.get(task)?.clone()));
+                let of = |task: &usize| Some((*task, probes.valid.get(task)?.clone()));
                 Ok(self.tasks.iter().filter_map(of).collect())
             }
             _ => evaluate::predict(&self.engine, self.weights(), &self.tasks, Split::Valid),
         }
     }
 
-    /// Whether weights are worth more than the probes they started from: better on valid by more than one standard error
-    /// of the mean over the tasks, and in none clearly worse than its margin allows. A handful of rows on valid would else
-    /// choose by chance.
+    /// Whether weights are worth more than the probes they started from: the mean gain over the tasks on valid is above 0
+    /// with 95 % confidence, and no task is clearly worse than its margin allows. A handful of rows on valid would else
+    /// choose by chance; a task with fewer than [`FEWEST_VALID`] rows there has no say in the gain.
     fn surpasses_probes(&self, predictions: &BTreeMap<usize, Predictions>) -> Result<bool> {
         let Some(probes) = self.reference else { return Ok(true) };
-        let (mut gain, mut variance) = (0.0, 0.0);
+        let (mut gain, mut variance, mut fewest) = (0.0, 0.0, usize::MAX);
         for (task, predictions) in predictions {
-            let Some(probe) = probes.get(task) else { continue };
+            let Some(probe) = probes.valid.get(task) else { continue };
             let metric = &self.engine.heads[*task].metric;
             let delta = polytask_eval::compare(metric, predictions, probe, 0.0, self.engine.seed)?.delta;
             if delta.high < -self.engine.heads[*task].margin {
                 return Ok(false);
             }
+            let n = predictions.known_rows().len();
             let error = (delta.high - delta.low) / (2.0 * 1.96);
-            gain += if delta.value.is_finite() { delta.value } else { 0.0 };
-            variance += if error.is_finite() { error * error } else { 0.0 };
+            if n >= FEWEST_VALID && delta.value.is_finite() && error.is_finite() {
+                gain += delta.value;
+                variance += error * error;
+                fewest = fewest.min(n);
+            }
         }
-        Ok(gain > variance.sqrt())
+        Ok(fewest < usize::MAX && gain > sure(fewest) * variance.sqrt())
     }
 
     /// What `watch` names, signed so that larger is better.
@@ -98,26 +153,79 @@ impl Trainer<'_> {
         Ok((!finite.is_empty()).then(|| finite.iter().sum::<f64>() / finite.len() as f64))
     }
 
-    fn keep(&mut self, watched: Option<f64>) {
-        let Some(score) = watched.filter(|score| score.is_finite()) else {
-            self.state.stale += u64::from(self.reference.is_some());
+    /// Whether a score is the best so far; counts the evaluations since.
+    fn is_best(&mut self, watched: Option<f64>) -> bool {
+        let is_known = watched.is_some_and(f64::is_finite);
+        let is_best = self.is_better(watched);
+        self.state.stale = match (is_known, is_best) {
+            (_, true) => 0,
+            (true, false) => self.state.stale + 1,
+            (false, false) => self.state.stale + u64::from(self.reference.is_some()),
+        };
+        is_best
+    }
+
+    fn is_better(&self, watched: Option<f64>) -> bool {
+        let best = self.state.best.as_ref().map_or(f64::NEG_INFINITY, |best| best.score);
+        watched.is_some_and(|score| score.is_finite() && score > best)
+    }
+
+    fn keep(&mut self, watched: Option<f64>, trunk: &Params, heads: Vec<Block>) {
+        let Some(score) = watched.filter(|_| self.spec.keep == Keep::Best || self.spec.patience > 0) else {
             return;
         };
-        if self.state.best.as_ref().is_some_and(|best| score <= best.score) {
-            self.state.stale += 1;
-            return;
-        }
-        self.state.stale = 0;
-        if self.spec.keep == Keep::Best || self.spec.patience > 0 {
-            let trunk = self.state.trunk.blocks.iter().zip(self.engine.trainable);
-            let trunk = trunk.map(|(block, &t)| if t { block.values.clone() } else { Vec::new() }).collect();
-            let (step, heads) = (self.state.step, self.state.heads.clone());
-            self.state.best = Some(Best { step, score, trunk, heads });
+        let trunk = trunk.blocks.iter().zip(self.engine.trainable);
+        let trunk = trunk.map(|(block, &t)| if t { block.values.clone() } else { Vec::new() }).collect();
+        self.state.best = Some(Best { step: self.state.step, score, trunk, heads });
+    }
+}
+
+/// Moves `end` to `share` of its way from `start`; blocks that did not move stay exactly.
+fn blend(end: &mut [Block], start: &[Block], share: f32) {
+    for (end, start) in end.iter_mut().zip(start) {
+        for (end, start) in end.values.iter_mut().zip(&start.values) {
+            *end = start + share * (*end - start);
         }
     }
+}
+
+fn between(share: f64, step: u64) -> String {
+    let share = 100.0 * share;
+    format!("kept weights {share:.0} % of the way from the probes to step {step}: best on valid")
+}
+
+/// Standard errors that a gain measured on `n` rows must have to be above 0 with 95 % confidence: Student's t for n - 1
+/// degrees of freedom, to first order of its expansion around the normal distribution.
+fn sure(n: usize) -> f64 {
+    let normal: f64 = 1.645;
+    normal + (normal.powi(3) + normal) / (4.0 * (n - 1) as f64)
 }
 
 /// A score with the sign that makes larger better.
 fn signed(metric: &str, value: f64) -> f64 {
     if polytask_eval::higher_is_better(metric) { value } else { -value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_rows_ask_for_more_evidence() {
+        // Quantiles of Student's t at 95 %: 1.833 for 9 degrees of freedom, 1.662 for 89.
+        assert!((sure(10) - 1.833).abs() < 0.02 && (sure(90) - 1.662).abs() < 0.002);
+    }
+
+    #[test]
+    fn a_blend_lies_between_and_keeps_what_did_not_move() {
+        let block = |values: &[f32]| {
+            let mut block = Block::zeros("w", &[("w", &[values.len()], true)]);
+            block.values.copy_from_slice(values);
+            block
+        };
+        let start = [block(&[1.0, 0.3])];
+        let mut end = [block(&[3.0, 0.3])];
+        blend(&mut end, &start, 0.25);
+        assert_eq!(end[0].values, [1.5, 0.3]);
+    }
 }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::FrozenStates;
 use crate::checkpoint::{Checkpoints, fresh};
+use crate::choose::Reference;
 use crate::diagnose::record;
 use crate::engine::Weights;
 use crate::evaluate::{self, metrics};
@@ -248,7 +249,7 @@ impl Run<'_> {
             state,
             checkpoints: Some(checkpoints.clone()),
             spare: None,
-            reference: self.probes.as_ref().filter(|_| suite.train.start == Start::Probe).map(|p| &p.valid),
+            reference: self.reference(side),
             saved: None,
         };
         if self.options.resume && checkpoints.load(&mut trainer.state, &parts.trainable)? {
@@ -280,6 +281,12 @@ impl Run<'_> {
     /// Test where it has a known target, else valid.
     fn split_of(&self, task: usize) -> Split {
         self.prepared.dataset.report_split(task)
+    }
+
+    /// The probes, where training starts from them.
+    fn reference<'s>(&'s self, side: Side<'s>) -> Option<Reference<'s>> {
+        let probes = self.probes.as_ref().filter(|_| self.prepared.suite.train.start == Start::Probe)?;
+        Some(Reference { trunk: &side.parts.encoder.params, heads: &probes.heads, valid: &probes.valid })
     }
 
     /// What the heads start from.

@@ -1,19 +1,18 @@
 //! The training loop: plan → batch → evaluation → method → optimiser, with evaluations and checkpoints between.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use polytask_core::Split;
 use polytask_core::suite::TrainSpec;
 use polytask_data::Plan;
-use polytask_eval::Predictions;
 use polytask_nn::optim::{self, AdamW};
 use polytask_nn::trunk::sinks::Rows;
 use polytask_nn::{Block, Params};
 
 use crate::assemble::{Draw, StepBatch, assemble};
 use crate::checkpoint::Checkpoints;
+use crate::choose::Reference;
 use crate::engine::{Engine, Evaluation, Weights};
 use crate::history::History;
 use crate::method::{Method, Observation};
@@ -81,8 +80,8 @@ pub struct Trainer<'a> {
     pub checkpoints: Option<Checkpoints>,
     /// Buffer of task gradients, from step to step.
     pub spare: Option<Rows>,
-    /// What the probes predict on valid, where training starts from them.
-    pub reference: Option<&'a BTreeMap<usize, Predictions>>,
+    /// The probes, where training starts from them.
+    pub reference: Option<Reference<'a>>,
     /// When the last checkpoint was written, and how long that took.
     pub saved: Option<Saved>,
 }
@@ -123,7 +122,7 @@ impl Trainer<'_> {
             }
         }
         observer.event(Event::Done);
-        Ok(())
+        self.evaluate_between(observer)
     }
 
     /// Seconds that a step takes, over `n` steps after one that warms up.
