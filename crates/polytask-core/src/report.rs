@@ -207,6 +207,15 @@ pub struct Isolated {
     pub steps: u64,
 }
 
+/// What one model for all tasks saves, in parameters of four bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sizes {
+    /// Of the one model: trunk and all heads.
+    pub joint: usize,
+    /// Of a model for each task: as many trunks as heads.
+    pub single: usize,
+}
+
 /// Everything a run found.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RunReport {
@@ -257,6 +266,9 @@ pub struct RunReport {
     pub lineage: Lineage,
     /// Seconds per phase (`joint`, `single`, `evaluate`, …).
     pub seconds: BTreeMap<String, f64>,
+    /// Parameters of the one model and of a model for each task, where there is more than one task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sizes: Option<Sizes>,
     /// What has to be said before any score.
     #[serde(default)]
     pub cautions: Vec<String>,

@@ -120,6 +120,7 @@ static SYNONYMS: &[Synonym] = &[
     (&["tasks"], "task", "[[task]], once for each task"),
     (&["sources", "datasets"], "source", "[[source]], once for each source"),
     // Keys of tasks and sources.
+    (&["source", "source-name"], "from", "`from`, the name of a [[source]]"),
     (&["type", "task-type", "problem-type"], "kind", ""),
     (&["path", "dataset", "folder", "directory", "dir", "file", "data-dir"], "data", ""),
     (&["train", "train-file", "train-path"], "files", "files = { train = \"...\" }"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use polytask_core::report::{
     ConflictReport, DataCard, Diagnosis, Interval, Isolated, Leak, Lineage, Measurement, Point, RunReport,
-    Score, TaskCard, TaskReport,
+    Score, Sizes, TaskCard, TaskReport,
 };
 use polytask_core::{Purpose, Rng};
 
@@ -190,6 +190,7 @@ pub(crate) fn report() -> RunReport {
             ("evaluate".into(), 21.4),
             ("data".into(), 3.1),
         ]),
+        sizes: Some(Sizes { joint: 22_764_033, single: 113_617_281 }),
         cautions: Vec::new(),
         notes: vec![
             "task `entail`: 214 test texts are train texts of `sts`; its score may be too high".into(),

@@ -28,6 +28,17 @@ const SHOWN: f64 = 0.05;
 /// From here on a number is written with a power of ten.
 const WIDE: f64 = 1e7;
 
+/// What one model for all tasks saves; none where there is one task.
+pub fn saving(report: &RunReport) -> Option<String> {
+    let (sizes, n) = (report.sizes?, report.tasks.len());
+    let mb = |values: usize| 4.0 * values as f64 / 1e6;
+    Some(format!(
+        "One model: {:.0} MB, and one encode of a text answers all {n} tasks. A model for each: {:.0} MB, and {n} encodes.",
+        mb(sizes.joint),
+        mb(sizes.single)
+    ))
+}
+
 impl Standing {
     /// The standing of a task.
     pub fn of(task: &TaskReport) -> Self {

@@ -1,5 +1,6 @@
 //! Similarity: Sentences Involving Compositional Knowledge.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
@@ -10,11 +11,19 @@ use super::{Set, note};
 
 const HEADER: &[&str] = &["pair_id", "sentence1", "sentence2", "relatedness", "entailment"];
 
+/// Place of the label in [`HEADER`].
+const ENTAILMENT: usize = 4;
+
 const TEST: usize = 1500;
 
-/// The cut: the official train and trial parts without pairs of the test part, and a sample of the test part.
+/// Pairs of train and of valid that keep their label of entailment: the demo's task with few labels.
+const LABELLED: [usize; 2] = [200, 100];
+
+/// The cut: the official train and trial parts without pairs of the test part, and a sample of the test part; few pairs
+/// to learn from keep their label of entailment.
 pub(super) fn make(data: &Path) -> Result<Set> {
     let [train, valid, test] = cut(data)?;
+    let [train, valid] = [scarce(train, LABELLED[0]), scarce(valid, LABELLED[1])];
     let files = vec![
         tsv_file("train.tsv", "official train part", HEADER, &train),
         tsv_file("valid.tsv", "official trial part", HEADER, &valid),
@@ -34,6 +43,20 @@ pub(super) fn cut(data: &Path) -> Result<[Vec<Row>; 3]> {
     Ok([train, valid, test])
 }
 
+/// The rows, of which `n` keep their label of entailment.
+fn scarce(mut rows: Vec<Row>, n: usize) -> Vec<Row> {
+    let labelled: BTreeSet<String> = pick(&rows, n, label_key).iter().map(pair).collect();
+    for row in rows.iter_mut().filter(|row| !labelled.contains(&pair(row))) {
+        row[ENTAILMENT].clear();
+    }
+    rows
+}
+
+/// What decides which pairs keep their label: not the order by which other cuts pick pairs.
+fn label_key(row: &Row) -> String {
+    format!("labelled {}", pair(row))
+}
+
 /// The two sentences, whichever comes first.
 pub(super) fn pair(row: &Row) -> String {
     let (a, b) = (normal(&row[1]), normal(&row[2]));
@@ -42,8 +65,8 @@ pub(super) fn pair(row: &Row) -> String {
 
 const NOTE: note::Note = note::Note {
     title: "SICK",
-    about: "Pairs of sentences with their relatedness from 1 to 5: the demo's task `similar` (kind `similarity`). The column \
-            `entailment` would make a second task on the same rows. **For non-commercial use only.** The sentences were \
+    about: "Pairs of sentences with their relatedness from 1 to 5, the demo's task `similar` (kind `similarity`), and for few \
+            of them whether one follows from the other, its task `relation` (kind `pair-class`). **For non-commercial use only.** The sentences were \
             made from captions of Flickr8k, whose pictures are part of Flickr30k, the source of SNLI's premises, and from \
             descriptions of videos.",
     credit: "Marco Marelli, Stefano Menini, Marco Baroni, Luisa Bentivogli, Raffaella Bernardi, Roberto Zamparelli: A SICK \
@@ -51,5 +74,7 @@ const NOTE: note::Note = note::Note {
     origin: "`brmson/dataset-sts` at `e1d3375f5b3b`, path `data/sts/sick2014/`",
     licence: note::CC_BY_NC_SA_3,
     changes: "Columns renamed; 1,500 of the 4,927 test rows, chosen by a hash of the pair; pairs of the train and trial parts \
-              that are repeated or stand in the test part were dropped. Texts, scores and labels are as in the source.",
+              that are repeated or stand in the test part were dropped. Of the labels of entailment, 200 of train and 100 of \
+              valid were kept, chosen by a hash of the pair; their other cells are empty. Texts, scores and labels are as in \
+              the source.",
 };

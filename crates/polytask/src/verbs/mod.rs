@@ -36,7 +36,7 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  polytask demo                                  # the whole way on four real tasks
+  polytask demo                                  # the whole way on five real tasks
   polytask init > suite.toml                     # start a suite of your own
   polytask check suite.toml                      # all mistakes at once, with line and remedy
   polytask train suite.toml --out runs/first     # train, compare with single-task models, report
@@ -46,7 +46,7 @@ Exit codes: 0 done, 1 ran but a task regressed, 2 could not run.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Train and judge one model on four real tasks, in minutes
+    /// Train and judge one model on five real tasks, in minutes
     Demo(demo::Args),
     /// Write a commented suite file to start from
     Init(init::Args),
