@@ -93,6 +93,7 @@ pub(crate) fn task(name: &str, kind: &str, from: &str) -> TaskSpec {
         loss: Choice::named(kind.losses[0]),
         metric: kind.metrics[0].into(),
         labels: None,
+        separator: "|".into(),
         margin: 1.0,
         loss_weight: 1.0,
         lr_factor: 1.0,

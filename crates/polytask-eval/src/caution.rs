@@ -35,7 +35,7 @@ fn below_probe(task: &TaskReport) -> Option<String> {
     let (name, metric) = (&task.task, &task.joint.first()?.metric);
     Some(format!(
         "task `{name}` is below its probe, a linear model on the encoder as it was loaded: {metric} {joint} against \
-         {probe} ({:.1} points). Leave train.lr, train.epochs and train.start unset, or train longer (--time 30m)",
+         {probe} ({:.1} points). Train longer (--time 30m), or leave train.lr, train.epochs and train.start to polytask where the suite sets them",
         over.value
     ))
 }

@@ -170,6 +170,7 @@ fn summary(report: &RunReport) -> Vec<String> {
             compared.len()
         ));
     }
+    lines.extend(words::unmoved(report));
     lines.extend(words::saving(report));
     lines.push("Scores are × 100 with 95 % bootstrap intervals (RMSE and MAE in the target's unit).".into());
     if !compared.is_empty() {

@@ -28,6 +28,18 @@ const SHOWN: f64 = 0.05;
 /// From here on a number is written with a power of ten.
 const WIDE: f64 = 1e7;
 
+/// Says that training changed nothing, where the probes were kept.
+pub fn unmoved(report: &RunReport) -> Option<String> {
+    let has_probe = report.tasks.iter().any(|task| !task.probe.is_empty());
+    (report.kept == 0 && report.steps > 0 && has_probe).then(|| {
+        format!(
+            "The encoder was left as it was loaded, with the heads of the probes: on valid, nothing that {} of training \
+             gave was surely better. More labelled rows or a longer training (--time 30m) may change that.",
+            plural(report.steps as usize, "step")
+        )
+    })
+}
+
 /// What one model for all tasks saves; none where there is one task.
 pub fn saving(report: &RunReport) -> Option<String> {
     let (sizes, n) = (report.sizes?, report.tasks.len());

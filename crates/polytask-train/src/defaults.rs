@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 
 use polytask_core::method::Choice;
 use polytask_core::suite::Schedule;
-use polytask_core::{Split, Suite};
+use polytask_core::{Split, Suite, plural};
 use polytask_data::dataset::SourceData;
 use polytask_data::{Dataset, Plan, TaskData, TextId, Tokenizer};
 use polytask_nn::encoder::Encoder;
 use serde_json::json;
 
 use crate::Result;
+use crate::run::Pace;
 use crate::scales;
 
 /// Rows of a step, per source.
@@ -26,8 +27,8 @@ const FEWEST_EPOCHS: f64 = 1.0;
 const MOST_EPOCHS: f64 = 8.0;
 /// Share of a given time that goes to reading, probes, evaluations and intervals.
 const OVERHEAD: f64 = 0.15;
-/// What single-task models cost beside the joint one: the same rows again, in more and smaller steps.
-const BASELINES: f64 = 1.2;
+/// Looks at valid after the last step, at weights between it and the probes.
+const LAST_LOOKS: u64 = 3;
 /// Tokens a joint training reads at most unless somebody says how long it may take: about six minutes of a small encoder
 /// on two cores, and as much again for the single-task models.
 const MOST_TOKENS: f64 = 2e6;
@@ -66,20 +67,30 @@ pub fn preview(suite: &mut Suite) -> Result<Vec<Chosen>> {
     choose(suite, &dataset, &Encoder::tiny(polytask_data::TINY_VOCAB, suite.seed)?)
 }
 
-/// Plans the steps of a suite to the time it may take, from the seconds that one step takes.
-pub(crate) fn plan_time(suite: &mut Suite, dataset: &Dataset, seconds: f64, step: f64) -> Vec<Chosen> {
-    let compares = if suite.train.baselines && suite.tasks.len() > 1 { BASELINES } else { 0.0 };
-    let steps = (seconds * (1.0 - OVERHEAD) / (step * (1.0 + compares))).floor().max(1.0);
+/// Plans the steps of a suite to the time it may take, from what its parts take.
+pub(crate) fn plan_time(suite: &mut Suite, dataset: &Dataset, seconds: f64, pace: Pace) -> Vec<Chosen> {
+    let free = seconds * (1.0 - OVERHEAD);
+    let affordable = EVALUATION_SHARE * free / pace.looks.max(1e-6);
+    let evaluations = (affordable as u64).saturating_sub(LAST_LOOKS).clamp(1, EVALUATIONS);
+    let looks = pace.looks * (evaluations + LAST_LOOKS) as f64;
+    let steps = ((free - looks) / (pace.step + pace.steps_alone)).floor().max(1.0);
     suite.train.steps = Some(steps as u64);
+    suite.train.eval_every = (steps as u64).div_ceil(evaluations).max(1);
     let passes = steps * MeanStep::of(suite, dataset).rows / largest(dataset).max(1.0);
-    let why =
-        format!("{passes:.1} passes over the largest source in {seconds:.0} s, a step takes {step:.2} s");
-    let evaluations = EVALUATIONS;
-    suite.train.eval_every = suite.train.steps.unwrap_or(1).div_ceil(evaluations).max(1);
-    let looks = format!("{evaluations} looks at valid beside the first");
+    let planned = steps * (pace.step + pace.steps_alone) + looks + seconds * OVERHEAD;
+    let late = if planned > 1.5 * seconds { "; even one step takes longer than that" } else { "" };
+    let why = format!(
+        "{passes:.1} passes over the largest source in {seconds:.0} s{late}; a joint step takes {:.2} s, those of \
+         single-task models {:.2} s",
+        pace.step, pace.steps_alone
+    );
     vec![
         Chosen { key: "steps", value: steps.to_string(), why },
-        Chosen { key: "eval_every", value: suite.train.eval_every.to_string(), why: looks },
+        Chosen {
+            key: "eval_every",
+            value: suite.train.eval_every.to_string(),
+            why: format!("{} at valid beside the first", plural(evaluations as usize, "look")),
+        },
     ]
 }
 

@@ -32,8 +32,8 @@ pub fn prepare(mut suite: Suite, observer: &mut dyn Observer) -> Result<Prepared
     encoder.pooling.check(&*encoder.trunk)?;
     let mut prepared = Prepared { suite, dataset, encoder, symbols, card, frozen: FrozenStates::default() };
     if let Some(seconds) = prepared.suite.train.seconds.take() {
-        let step = run::seconds_per_step(&prepared)?;
-        tell(&defaults::plan_time(&mut prepared.suite, &prepared.dataset, seconds, step), observer);
+        let pace = run::pace(&prepared)?;
+        tell(&defaults::plan_time(&mut prepared.suite, &prepared.dataset, seconds, pace), observer);
     }
     Ok(prepared)
 }

@@ -45,7 +45,7 @@ mod pace;
 mod written;
 
 pub use keys::SEMANTICS;
-pub(crate) use pace::seconds_per_step;
+pub(crate) use pace::{Pace, pace};
 
 pub use groups::{GroupReport, check_shared, diagnose, groups};
 

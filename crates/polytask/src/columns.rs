@@ -8,6 +8,10 @@ use polytask_train::model::ModelTask;
 
 use crate::output;
 
+/// Roles of a row's text and of its words, which make a text as well.
+const TEXT: &str = "text";
+const WORDS: &str = "tokens";
+
 /// Names of columns, as a suite's `columns` gives them: role first.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Columns {
@@ -27,8 +31,8 @@ fn pair(text: &str) -> Result<(String, String), String> {
 impl Columns {
     /// Refuses a role that is none of `roles`.
     pub(crate) fn check(&self, roles: &[&str]) -> Result<()> {
-        let Some((role, column)) = self.columns.iter().find(|(role, _)| !roles.contains(&role.as_str()))
-        else {
+        let is_known = |role: &str| roles.contains(&role) || (role == WORDS && roles.contains(&TEXT));
+        let Some((role, column)) = self.columns.iter().find(|(role, _)| !is_known(role)) else {
             return Ok(());
         };
         let what = format!("--columns: unknown role `{role}`, expected one of: {}", roles.join(", "));
@@ -40,10 +44,12 @@ impl Columns {
         output::refuse(what, remedy)
     }
 
-    /// The column given for a role.
+    /// The column given for a role; the words of a row are its text, too.
     pub(crate) fn given(&self, role: &str) -> Option<&str> {
         // The last one counts, as with other arguments.
-        self.columns.iter().rev().find(|(of, _)| of == role).map(|(_, column)| column.as_str())
+        let last = |role: &str| self.columns.iter().rev().find(|(of, _)| of == role);
+        let found = last(role).or_else(|| last(WORDS).filter(|_| role == TEXT));
+        found.map(|(_, column)| column.as_str())
     }
 
     /// All pairs of role and column.
@@ -62,7 +68,13 @@ impl Columns {
             return vec![column];
         }
         let stored = stored.get(role).map(String::as_str);
-        stored.into_iter().chain([role]).chain(synonyms.iter().copied()).collect()
+        let words: &[&str] = if role == TEXT { &[WORDS, "words"] } else { &[] };
+        stored
+            .into_iter()
+            .chain([role])
+            .chain(synonyms.iter().copied())
+            .chain(words.iter().copied())
+            .collect()
     }
 
     /// The columns each input of a task may have.
@@ -74,14 +86,15 @@ impl Columns {
     /// The columns a text may have that is embedded for `task`, or for no task in particular: `text` comes first then,
     /// before columns that tasks of a single text were trained on.
     pub(crate) fn of_text<'a>(&'a self, tasks: &'a [ModelTask], task: Option<&str>) -> Vec<&'a str> {
-        if let Some(column) = self.given("text") {
+        if let Some(column) = self.given(TEXT) {
             return vec![column];
         }
         let wanted = |of: &&ModelTask| task.is_none_or(|name| of.info.name == name);
         let stored = tasks.iter().filter(wanted).filter(|of| of.kind.inputs.len() == 1);
         let stored = stored.flat_map(|of| of.info.columns.values().map(String::as_str));
         let mut names: Vec<&str> = stored.collect();
-        names.insert(if task.is_some() { names.len() } else { 0 }, "text");
+        names.insert(if task.is_some() { names.len() } else { 0 }, TEXT);
+        names.push(WORDS);
         names
     }
 }

@@ -135,12 +135,15 @@ impl Row {
         self.text_of(&[field])
     }
 
-    /// The text in the first of some fields that the row has.
+    /// The text in the first of some fields that the row has; a list of words is the text they make.
     pub(crate) fn text_of(&self, names: &[&str]) -> Result<String> {
         let field = self.first_of(names).unwrap_or(names[0]);
         match self.cell(field) {
             Some(Cell::Text(text)) => Ok(text),
-            found => Err(self.wrong(field, found.as_ref(), "a text", "\"…\"")),
+            found => match found.as_ref().and_then(joined_words) {
+                Some(text) => Ok(text),
+                None => Err(self.wrong(field, found.as_ref(), "a text", "\"…\"")),
+            },
         }
     }
 
@@ -148,13 +151,12 @@ impl Row {
     /// single spaces.
     pub(crate) fn words_of(&self, names: &[&str]) -> Result<String> {
         let field = self.first_of(names).unwrap_or(names[0]);
-        let is_word = |item: &Cell| matches!(item, Cell::Text(text) if text.split_whitespace().count() == 1);
         match self.cell(field) {
             Some(Cell::Text(text)) => Ok(text),
-            Some(list @ Cell::List(_)) if list.to_items().is_some_and(|items| items.iter().all(is_word)) => {
-                Ok(list.to_text().unwrap_or_default())
-            }
-            found => Err(self.wrong(field, found.as_ref(), "a list of words", "[\"…\", \"…\"]")),
+            found => match found.as_ref().and_then(joined_words) {
+                Some(text) => Ok(text),
+                None => Err(self.wrong(field, found.as_ref(), "a list of words", "[\"…\", \"…\"]")),
+            },
         }
     }
 
@@ -184,6 +186,13 @@ impl Row {
     pub(crate) fn text_or_empty(&self, names: &[&str]) -> String {
         self.text_of(names).unwrap_or_default()
     }
+}
+
+/// The words of a list with a space between them; none where an item is not one word.
+fn joined_words(cell: &Cell) -> Option<String> {
+    let is_word = |item: &Cell| matches!(item, Cell::Text(text) if text.split_whitespace().count() == 1);
+    let is_list = matches!(cell, Cell::List(_)) && cell.to_items()?.iter().all(is_word);
+    is_list.then(|| cell.to_text().unwrap_or_default())
 }
 
 fn object(text: &str, place: &Place) -> Result<Map<String, Value>> {

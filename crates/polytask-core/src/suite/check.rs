@@ -327,6 +327,21 @@ pub(super) fn label_set(section: &Section) -> Vec<String> {
     section.texts("labels").iter().map(|label| label.trim().to_owned()).collect()
 }
 
+/// A separator is for cells of several labels, and separates something.
+pub(super) fn separator(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter) {
+    let section = &draft.section;
+    let (origin, label) = (section.place("separator"), &section.label);
+    if !section.has("separator") {
+        return;
+    }
+    if section.text("separator").is_empty() {
+        reporter.report(origin, format!("`separator` in {label} is empty"), "separator = \";\"");
+    } else if kind.target_type != TargetType::Labels && section.text("separator") != "|" {
+        let what = format!("`separator` in {label}: a row has one target in the kind `{}`", kind.name);
+        reporter.report(origin, what, "kind = \"multilabel\", or remove it");
+    }
+}
+
 /// A label set is for kinds with labels, and has something to choose between.
 pub(super) fn labels(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter) {
     if !draft.section.has("labels") {

@@ -240,6 +240,7 @@ static KEYS: &[KeyInfo] = &[
     key(TASK, "loss", ValueType::Part, "", "Its loss.", "the first loss of its kind"),
     key(TASK, "metric", ValueType::Text, "", "The metric that decides; one of its kind.", "the first metric of its kind"),
     key(TASK, "labels", ValueType::Texts, "", "The label set, in the order of outputs.", "the labels that train shows, sorted"),
+    key(TASK, "separator", ValueType::Text, r#""|""#, "What stands between the labels of a cell (`multilabel`).", "a sign that labels seldom hold"),
     key(TASK, "margin", AT_LEAST_0, "1.0", "Points (of 100) below single-task that count as regression.", "about what a user would notice"),
     key(TASK, "loss_weight", AT_LEAST_0, "1.0", "Factor on its loss.", "weightings start from equal tasks"),
     key(TASK, "lr_factor", AT_LEAST_0, "1.0", "Its head learns this many times faster than `train.head_lr_factor` says.", "heads learn alike"),

@@ -177,6 +177,8 @@ pub struct TaskSpec {
     pub metric: String,
     /// The label set, when it is not what train shows.
     pub labels: Option<Vec<String>>,
+    /// What stands between the labels of a cell that holds several.
+    pub separator: String,
     /// Points (of 100) below single-task that count as regression.
     pub margin: f64,
     /// Factor on its loss.

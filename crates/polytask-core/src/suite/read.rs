@@ -286,6 +286,7 @@ impl Reader<'_, '_> {
             check::loss(draft, kind, self.catalogue, (&loss, known.is_some()), self.reporter);
             check::metric(draft, kind, self.catalogue, self.reporter);
             check::labels(draft, kind, self.reporter);
+            check::separator(draft, kind, self.reporter);
             inputs::head(draft, kind, &head, self.reporter);
         }
         TaskSpec {
@@ -297,6 +298,7 @@ impl Reader<'_, '_> {
             loss,
             metric: section.maybe_text("metric").unwrap_or_else(|| kind.metrics[0].into()),
             labels: section.has("labels").then(|| check::label_set(section)),
+            separator: section.text("separator"),
             margin: section.real("margin"),
             loss_weight: section.real("loss_weight"),
             lr_factor: section.real("lr_factor"),

@@ -65,6 +65,8 @@ pub struct DraftTask {
     pub metric: Option<&'static str>,
     /// The label set, where train does not show all of it.
     pub labels: Vec<String>,
+    /// What stands between the labels of a cell, where that is no bar.
+    pub separator: Option<&'static str>,
     /// What was seen of the column.
     pub evidence: Vec<String>,
     /// Lines that would take the place of the ones written: another kind, other columns.
@@ -250,7 +252,8 @@ fn settings_of(task: &DraftTask) -> Vec<String> {
     let metric = task.metric.map(|metric| format!("metric = \"{metric}\""));
     let labels: Vec<String> = task.labels.iter().map(|label| quoted(label)).collect();
     let labels = (!labels.is_empty()).then(|| format!("labels = [{}]", labels.join(", ")));
-    metric.into_iter().chain(labels).collect()
+    let separator = task.separator.map(|separator| format!("separator = {}", quoted(separator)));
+    metric.into_iter().chain(separator).chain(labels).collect()
 }
 
 /// A text as TOML writes it, on one line: the escapes of JSON are among those of TOML.
@@ -269,6 +272,7 @@ mod tests {
             columns: vec![("label".into(), column.into())],
             metric: None,
             labels: vec!["a\"b".into()],
+            separator: None,
             evidence: vec![format!("column {column:?}: evidence")],
             choices: Vec::new(),
             is_sure,

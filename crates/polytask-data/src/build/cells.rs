@@ -70,7 +70,7 @@ fn label(cell: &Cell, labels: &mut LabelTable) -> Result<u32, Wrong> {
 fn many_labels(cell: &Cell, labels: &mut LabelTable) -> Result<Vec<u32>, Wrong> {
     let names: Vec<String> = match cell.to_items() {
         Some(items) => items.iter().filter_map(Cell::to_text).collect(),
-        None => cell.to_text().unwrap_or_default().split('|').map(str::to_owned).collect(),
+        None => labels.split(&cell.to_text().unwrap_or_default()),
     };
     let given = names.iter().filter(|name| !name.trim().is_empty());
     given.map(|name| known(name, labels)).collect()
@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn read(target: TargetType, cell: &Cell) -> Result<Raw, Wrong> {
-        parse(target, Some(cell), &mut LabelTable::new(None), 2)
+        parse(target, Some(cell), &mut LabelTable::new(None, "|"), 2)
     }
 
     #[test]
@@ -152,13 +152,13 @@ mod tests {
             for cell in [Cell::Null, text(""), text("NaN"), Cell::Number(f64::NAN)] {
                 assert_eq!(read(target, &cell), Ok(Raw::Unknown));
             }
-            assert_eq!(parse(target, None, &mut LabelTable::new(None), 2), Ok(Raw::Unknown));
+            assert_eq!(parse(target, None, &mut LabelTable::new(None, "|"), 2), Ok(Raw::Unknown));
         }
     }
 
     #[test]
     fn labels_may_be_words_numbers_or_booleans() {
-        let mut table = LabelTable::new(None);
+        let mut table = LabelTable::new(None, "|");
         for cell in [Cell::Bool(true), Cell::Number(3.0), text(" x ")] {
             parse(TargetType::Label, Some(&cell), &mut table, 0).unwrap();
         }

@@ -9,12 +9,14 @@ pub(super) struct LabelTable {
     index: HashMap<String, u32>,
     is_open: bool,
     is_declared: bool,
+    /// What stands between the labels of a cell.
+    separator: String,
 }
 
 impl LabelTable {
-    /// The declared labels in their order, or an open table.
-    pub(super) fn new(declared: Option<&[String]>) -> Self {
-        let mut table = Self { is_open: true, ..Self::default() };
+    /// The declared labels in their order, or an open table; labels of a cell are told by `separator`.
+    pub(super) fn new(declared: Option<&[String]>, separator: &str) -> Self {
+        let mut table = Self { is_open: true, separator: separator.to_owned(), ..Self::default() };
         for label in declared.into_iter().flatten() {
             table.index_of(label);
         }
@@ -57,6 +59,11 @@ impl LabelTable {
         new_of
     }
 
+    /// The labels of a cell.
+    pub(super) fn split(&self, cell: &str) -> Vec<String> {
+        cell.split(&self.separator).map(str::to_owned).collect()
+    }
+
     /// The labels in the order of their indices.
     pub(super) fn names(&self) -> &[String] {
         &self.names
@@ -77,14 +84,14 @@ mod tests {
 
     #[test]
     fn labels_of_train_are_sorted_and_numbers_by_value() {
-        let mut table = LabelTable::new(None);
+        let mut table = LabelTable::new(None, "|");
         for label in ["10", "9", "2"] {
             table.index_of(label);
         }
         assert_eq!(table.close(), [2, 1, 0]);
         assert_eq!(table.names(), ["2", "9", "10"]);
         assert_eq!(table.index_of("3"), None);
-        let mut words = LabelTable::new(None);
+        let mut words = LabelTable::new(None, "|");
         for label in ["b", "10", "a"] {
             words.index_of(label);
         }
@@ -94,7 +101,7 @@ mod tests {
 
     #[test]
     fn declared_labels_keep_their_order() {
-        let mut table = LabelTable::new(Some(&["z".into(), "a".into()]));
+        let mut table = LabelTable::new(Some(&["z".into(), "a".into()]), "|");
         assert_eq!((table.index_of("a"), table.index_of("b")), (Some(1), None));
         assert_eq!(table.close(), [0, 1]);
         assert_eq!(table.names(), ["z", "a"]);

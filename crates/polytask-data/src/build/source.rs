@@ -38,7 +38,8 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         let tasks: Vec<&'a TaskSpec> = members.iter().map(|&t| &suite.tasks[t]).collect();
-        let labels = tasks.iter().map(|task| LabelTable::new(task.labels.as_deref())).collect();
+        let labels =
+            tasks.iter().map(|task| LabelTable::new(task.labels.as_deref(), &task.separator)).collect();
         let is_tagging = |task: &&TaskSpec| task.kind.target_type == TargetType::Tags;
         let n_tasks = tasks.len();
         let reading = Reading {

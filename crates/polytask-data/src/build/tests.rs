@@ -72,11 +72,11 @@ fn all_mistakes_of_all_sources_are_reported_with_their_lines() {
 #[test]
 fn reading_stops_after_twenty_mistakes() {
     let folder = Folder::new();
-    folder.write(
-        "a/train.csv",
-        &format!("text,value\n{}", (0..100).map(|i| format!("t,x{i}\n")).collect::<String>()),
-    );
-    assert_eq!(errors(&folder, &folder.suite(&[("a", "regression")], &[])).len(), 20);
+    // Each row has another number of words too many: no mistake is like another.
+    let row =
+        |i: usize| format!("{{\"tokens\": [\"one\"], \"tags\": [{}]}}\n", vec!["\"O\""; i + 2].join(", "));
+    folder.write("a/train.jsonl", &(0..100).map(row).collect::<String>());
+    assert_eq!(errors(&folder, &folder.suite(&[("a", "tagging")], &[])).len(), 20);
 }
 
 #[test]

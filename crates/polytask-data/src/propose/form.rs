@@ -141,11 +141,17 @@ pub(super) enum Form {
     Other(&'static str),
 }
 
-/// Whether a name, or its part before a number, is in a list; letters in any case.
+/// Letters of a last word that says what a column is: `human rating`, `gold_label`.
+const TELLING_WORD: usize = 4;
+
+/// Whether a name, its part before a number, or its last word is in a list; letters in any case.
 pub(super) fn is_in(list: &[&str], name: &str) -> bool {
     let name = name.trim().to_lowercase();
     let plain = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(['_', '-']);
-    list.contains(&name.as_str()) || (!plain.is_empty() && list.contains(&plain))
+    let last = plain.rsplit(|c: char| !c.is_alphanumeric()).find(|word| !word.is_empty());
+    list.contains(&name.as_str())
+        || (!plain.is_empty() && list.contains(&plain))
+        || last.is_some_and(|last| last.len() >= TELLING_WORD && list.contains(&last))
 }
 
 pub(super) fn is_origin(name: &str) -> bool {

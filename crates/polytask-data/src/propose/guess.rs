@@ -7,7 +7,7 @@ use super::column::{Column, Sample};
 use super::form::{self, Form, LABELS, SCORES, TEXTS, is_in};
 use super::target::{is_tagged, quote, reason, tagging, task};
 
-/// Pairs of names that two texts of a row have; also names that differ in a last 1/2 or a/b alone.
+/// Pairs of names that two texts of a row have; also names that differ in one of [`TWINS`] alone.
 const PAIRS: [(&str, &str); 12] = [
     ("premise", "hypothesis"),
     ("question", "passage"),
@@ -22,6 +22,25 @@ const PAIRS: [(&str, &str); 12] = [
     ("text", "text_pair"),
     ("left", "right"),
 ];
+
+/// Words of which each stands in the name of one of two texts: `Sent. One` and `Sent. Two`, `source` and `target`.
+const TWINS: [(&str, &str); 13] = [
+    ("1", "2"),
+    ("a", "b"),
+    ("i", "ii"),
+    ("one", "two"),
+    ("first", "second"),
+    ("left", "right"),
+    ("source", "target"),
+    ("src", "tgt"),
+    ("original", "paraphrase"),
+    ("original", "rewrite"),
+    ("text", "other"),
+    ("sentence", "other"),
+    ("this", "that"),
+];
+/// How much longer one of two texts may be on average that could be a pair.
+const ALIKE: f64 = 2.0;
 
 /// What a table can be used for.
 #[derive(Debug, Default)]
@@ -78,7 +97,12 @@ impl<'a> Looked<'a> {
             |name: &str| self.named(name).filter(|(_, form)| is_textual(*form)).map(|(column, _)| column);
         let known = PAIRS.iter().find_map(|(a, b)| Some((text(a)?, text(b)?)));
         let twin = |(column, form): &(&'a Column, Form)| {
-            let other = text(&twin(&column.name)?)?;
+            let is_twin = |(other, of_other): &&(&'a Column, Form)| {
+                // Two columns of labels may be called source and target, too.
+                let is_text = [*form, *of_other].contains(&Form::Text) || is_counted(&column.name);
+                is_text && is_textual(*of_other) && are_twins(&column.name, &other.name)
+            };
+            let other = self.forms.iter().find(is_twin)?.0;
             is_textual(*form).then_some((*column, other))
         };
         let (a, b) = known.or_else(|| self.forms.iter().find_map(twin))?;
@@ -194,6 +218,7 @@ impl<'a> Looked<'a> {
             ));
             found.tasks.iter_mut().for_each(|task| task.is_sure = false);
         }
+        found.evidence.extend(self.perhaps_pair(inputs));
         let kinds: Vec<&KindInfo> = found.tasks.iter().map(|task| task.kind).collect();
         for (role, column) in inputs {
             if kinds.iter().any(|kind| !reads_by_itself(kind, role, &column.name))
@@ -203,6 +228,22 @@ impl<'a> Looked<'a> {
             }
         }
         found
+    }
+
+    /// Another text as long as the one that is read: perhaps the two are a pair.
+    fn perhaps_pair(&self, inputs: &[(&'static str, &'a Column)]) -> Option<String> {
+        let [("text", text)] = inputs else { return None };
+        let mut others = self.with(|column, form| form == Form::Text && column.name != text.name);
+        let alike = |other: &&Column| {
+            let ratio = other.mean_words() / text.mean_words();
+            (1.0 / ALIKE..=ALIKE).contains(&ratio)
+        };
+        let other = others.find(alike)?;
+        let [a, b] = [quote(&text.name), quote(&other.name)];
+        Some(format!(
+            "columns {a} and {b} are texts of like length. If the targets are about both of them: columns = {{ a = {a}, b = {b} }}, \
+             and kind = \"pair-class\" for labels, \"similarity\" for scores"
+        ))
     }
 
     /// Whether another column has a name that the reader would take first.
@@ -221,16 +262,35 @@ impl<'a> Looked<'a> {
     }
 }
 
-/// The name of the other one of two: `sentence1` → `sentence2`, `text_a` → `text_b`.
-fn twin(name: &str) -> Option<String> {
-    let (at, last) = name.char_indices().next_back()?;
-    let other = match last {
-        '1' => '2',
-        'a' if at == 0 || name[..at].ends_with(['_', '-', ' ']) => 'b',
-        'A' => 'B',
-        _ => return None,
-    };
-    Some(format!("{}{other}", &name[..at]))
+/// Whether two names are those of the first and the second of two texts: `sentence1` and `sentence2`, `Text A` and `Text B`.
+fn are_twins(first: &str, second: &str) -> bool {
+    let ([first, second], mut differing) = ([first, second].map(parts), Vec::new());
+    differing.extend(first.iter().zip(&second).filter(|(a, b)| a != b));
+    let [(a, b)] = differing[..] else { return false };
+    first.len() == second.len() && TWINS.contains(&(a, b))
+}
+
+/// Whether a name ends in the sign of the first of two: `sentence1`, `text_a`.
+fn is_counted(name: &str) -> bool {
+    parts(name).last().is_some_and(|last| last == "1" || last == "a")
+}
+
+/// The words and numbers of a name, in small letters.
+fn parts(name: &str) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    let mut last = ' ';
+    for letter in name.chars() {
+        let is_start = last.is_ascii_digit() != letter.is_ascii_digit() || !last.is_alphanumeric();
+        // `sentA`: a capital after a small letter begins a word.
+        let is_hump = last.is_lowercase() && letter.is_uppercase();
+        match parts.last_mut() {
+            _ if !letter.is_alphanumeric() => {}
+            Some(part) if !is_start && !is_hump => part.extend(letter.to_lowercase()),
+            _ => parts.push(letter.to_lowercase().collect()),
+        }
+        last = letter;
+    }
+    parts
 }
 
 /// The names under which the reader looks for a role, in their order.

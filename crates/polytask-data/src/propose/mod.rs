@@ -144,6 +144,7 @@ fn whole(set: &Set, kind: &str, evidence: &str) -> Draft {
         columns: Vec::new(),
         metric: None,
         labels: Vec::new(),
+        separator: None,
         evidence: vec![evidence.into()],
         choices: Vec::new(),
         is_sure: true,
@@ -231,7 +232,8 @@ fn drop_other_splits(set: &Set, train: &Sample, others: &BTreeMap<Split, Sample>
 fn add_labels(task: &mut DraftTask, train: &Sample, others: &BTreeMap<Split, Sample>) {
     let Some((_, name)) = task.columns.iter().find(|(role, _)| role == task.kind.target) else { return };
     let labels = |sample: &Sample| {
-        sample.column(name).map(|column| labels_in(task.kind.target_type, column)).unwrap_or_default()
+        let labels = |column| labels_in(task.kind.target_type, column, task.separator.unwrap_or("|"));
+        sample.column(name).map(labels).unwrap_or_default()
     };
     let known = labels(train);
     let all: BTreeSet<String> = others.values().flat_map(labels).chain(known.iter().cloned()).collect();
@@ -250,24 +252,19 @@ fn add_labels(task: &mut DraftTask, train: &Sample, others: &BTreeMap<Split, Sam
 }
 
 /// The labels of a column as the reader reads them.
-fn labels_in(target: TargetType, column: &Column) -> BTreeSet<String> {
+fn labels_in(target: TargetType, column: &Column, separator: &str) -> BTreeSet<String> {
     let values = || column.values.keys();
     match target {
         TargetType::Label => values().cloned().collect(),
         TargetType::Labels | TargetType::Tags if column.lists() > 0 => column.items.keys().cloned().collect(),
         TargetType::Labels => values()
-            .flat_map(|value| value.split('|'))
+            .flat_map(|value| value.split(separator))
             .map(|label| label.trim().to_owned())
             .filter(|label| !label.is_empty())
             .collect(),
         TargetType::Tags => values().flat_map(|value| value.split_whitespace()).map(str::to_owned).collect(),
         TargetType::Numbers | TargetType::Passages => BTreeSet::new(),
     }
-}
-
-/// Whether the reader of labels cuts cells at a separator.
-fn is_separator_read(separator: &str) -> bool {
-    separator.trim() == "|"
 }
 
 /// Whether the names of the columns are values: one stands in its own column again and again, and none is a usual name.

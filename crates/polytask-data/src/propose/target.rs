@@ -156,14 +156,12 @@ impl Looked<'_> {
             labels.len(),
             self.rows(column)
         );
-        let is_read = separator.is_none_or(super::is_separator_read);
         let is_many = labels.len() * 3 > n || labels.len() > MOST_SURE;
-        let mut task = task(column, many, evidence, is_read && !is_many);
+        let mut task = task(column, many, evidence, !is_many);
+        // Blanks around a label are none of it.
+        task.separator = separator.map(str::trim).filter(|by| *by != "|");
         if is_many {
             task.evidence.push("many labels, or few rows for each; uncomment the lines to learn them".into());
-        }
-        if !is_read {
-            task.evidence.push("such cells are not cut: write the labels as JSON lists or join them by | first, then remove the #".into());
         }
         if separator.is_some() && column.distinct() <= MOST_GRADES {
             task.choices.push(format!(
@@ -261,6 +259,7 @@ pub(super) fn task(column: &Column, kind: &'static KindInfo, evidence: String, i
         columns: vec![(kind.target.to_owned(), column.name.clone())],
         metric: None,
         labels: Vec::new(),
+        separator: None,
         evidence: vec![evidence],
         choices: Vec::new(),
         is_sure,

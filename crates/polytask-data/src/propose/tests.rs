@@ -161,3 +161,45 @@ fn a_long_file_is_sampled_and_the_evidence_says_so() {
 }
 
 const ROWS_OF_A_LONG_FILE: usize = column::ROWS + 50;
+
+#[test]
+fn two_texts_are_a_pair_by_the_names_people_give_them() {
+    for (a, b) in [
+        ("Sent. One", "Sent. Two"),
+        ("source", "target"),
+        ("firstText", "secondText"),
+        ("Question 1", "Question 2"),
+        ("text_a", "text_b"),
+    ] {
+        let text = rows(&format!("{a},{b},Score,Verdict"), |i| {
+            format!("{},{},{}.5,{}", words(i), words(i + 3), i % 5, ["same", "related", ""][i % 3])
+        });
+        let (found, _) = proposed("pairs.csv", &text);
+        assert_eq!(
+            found[found.len() - 2..],
+            ["similarity score=Score", "pair-class label=Verdict"],
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn two_texts_of_other_names_are_said_to_be_perhaps_a_pair() {
+    let text = rows("complaint,reply,verdict", |i| {
+        format!("{},{},{}", words(i), words(i + 3), ["good", "bad"][i % 2])
+    });
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), "pairs.csv", &text);
+    let proposal = propose(folder.path(), Path::new(""));
+    let evidence = proposal.drafts[0].evidence.join("\n");
+    assert!(evidence.contains("a = ") && evidence.contains("pair-class"), "{evidence}");
+}
+
+#[test]
+fn labels_called_source_and_target_are_no_pair() {
+    let text = rows("message,source,target", |i| {
+        format!("{},{},{}", words(i), ["mail", "chat"][i % 2], ["yes", "no", "later"][i % 3])
+    });
+    let (found, _) = proposed("tickets.csv", &text);
+    assert!(found.iter().all(|task| !task.contains("pair-class")), "{found:?}");
+}

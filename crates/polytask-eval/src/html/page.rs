@@ -14,8 +14,8 @@ pub(super) struct Page<'a> {
     name: &'a str,
     cautions: &'a [String],
     verdict: String,
-    /// What one model saves, where there are several tasks.
-    saving: Option<String>,
+    /// That training changed nothing; what one model saves.
+    sentences: Vec<String>,
     class: &'static str,
     facts: Vec<Fact>,
     compared: bool,
@@ -106,7 +106,7 @@ impl<'a> Page<'a> {
             name: if report.name.is_empty() { "unnamed suite" } else { &report.name },
             cautions: &report.cautions,
             verdict: words::verdict(report),
-            saving: words::saving(report),
+            sentences: words::unmoved(report).into_iter().chain(words::saving(report)).collect(),
             class: class(report),
             facts: facts(report),
             compared: report.tasks.iter().any(|task| task.delta.is_some()),

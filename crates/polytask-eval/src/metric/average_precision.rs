@@ -1,8 +1,8 @@
 //! Average precision of label probabilities.
 //!
 //! AP = Σ (Rₙ − Rₙ₋₁) Pₙ over the distinct thresholds, without interpolation: scikit-learn's
-//! `average_precision_score`. A label without a true example has AP 0, as there; in a resample, a label
-//! whose examples only the resample misses is left out instead (see `classes`).
+//! `average_precision_score`. A label without a true example has no AP and is left out of the mean (scikit-learn warns and
+//! counts it as 0, which says how many labels a small split lacks, not how good a model is).
 
 use super::{Metric, Prepared, Unit, info, ratio};
 use crate::predictions::Predictions;
@@ -29,10 +29,10 @@ pub(super) static AP: Metric = Metric {
 
 /// Mean of the labels' AP.
 pub(super) static MAP_MACRO: Metric = Metric {
-    info: info("map_macro", "Mean average precision", "Mean over labels of the average precision."),
+    info: info("map_macro", "Mean average precision", "Mean average precision of the labels that occur."),
     unit: Unit::Share,
     higher_is_better: true,
-    reference: "scikit-learn average_precision_score(average=\"macro\")",
+    reference: "scikit-learn average_precision_score(average=\"macro\") over the labels that occur",
     prepare: |predictions, _| match predictions {
         Predictions::LabelSets { n_labels, truth, scores } => {
             let rows = truth.len() / (*n_labels).max(1);
@@ -40,7 +40,7 @@ pub(super) static MAP_MACRO: Metric = Metric {
                 let cell = |row: usize| (row, truth[row * n_labels + label], scores[row * n_labels + label]);
                 Curve::new((0..rows).map(cell).collect())
             };
-            Some(Box::new(Macro::new((0..*n_labels).map(column).collect())))
+            Some(Box::new(Macro((0..*n_labels).map(column).collect())))
         }
         _ => None,
     },
@@ -95,26 +95,16 @@ impl Prepared for Micro {
     }
 }
 
-/// The labels' curves, and the share of labels that have a true example.
-struct Macro {
-    curves: Vec<Curve>,
-    supported: f64,
-}
-
-impl Macro {
-    fn new(curves: Vec<Curve>) -> Self {
-        let supported = curves.iter().filter(|curve| curve.order.iter().any(|&(_, truth)| truth)).count();
-        Self { supported: ratio(supported as f64, curves.len() as f64, 0.0), curves }
-    }
-}
+/// The labels' curves.
+struct Macro(Vec<Curve>);
 
 impl Prepared for Macro {
     fn value(&self, counts: &[u32]) -> f64 {
         if counts.iter().all(|&count| count == 0) {
             return f64::NAN;
         }
-        let values: Vec<f64> = self.curves.iter().filter_map(|curve| curve.value(counts)).collect();
-        ratio(values.iter().sum(), values.len() as f64, 0.0) * self.supported
+        let values: Vec<f64> = self.0.iter().filter_map(|curve| curve.value(counts)).collect();
+        ratio(values.iter().sum(), values.len() as f64, 0.0)
     }
 
     /// As each label's AP is; the mean over labels scatters less and is moved as far.
@@ -129,10 +119,10 @@ mod tests {
     use crate::score;
 
     #[test]
-    fn a_label_without_true_examples_counts_as_zero() {
+    fn a_label_without_true_examples_is_left_out() {
         let truth = vec![true, false, false, false];
         let half = Predictions::LabelSets { n_labels: 2, truth, scores: vec![0.9, 0.1, 0.1, 0.2] };
-        assert_eq!(score("map_macro", &half).unwrap(), 0.5);
+        assert_eq!(score("map_macro", &half).unwrap(), 1.0);
         assert_eq!(score("ap", &half).unwrap(), 1.0);
     }
 

@@ -87,5 +87,9 @@ pub(super) fn input_columns(suite: &Suite, name: &str) -> BTreeMap<String, Strin
         let mut names = std::iter::once(role).chain(task.kind.synonyms_of(role).iter().copied());
         names.find_map(|name| task.columns.get(name).or_else(|| source?.columns.get(name)).cloned())
     };
-    task.kind.inputs.iter().filter_map(|role| Some(((*role).to_owned(), named(role)?))).collect()
+    // Where the rows are words, these are the text.
+    let column = |role: &str| {
+        named(role).or_else(|| source?.columns.get("tokens").filter(|_| role == "text").cloned())
+    };
+    task.kind.inputs.iter().filter_map(|role| Some(((*role).to_owned(), column(role)?))).collect()
 }

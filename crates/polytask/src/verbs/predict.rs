@@ -142,12 +142,16 @@ fn all(model: &Model, texts: &[String]) -> Result<Map<String, Value>> {
 fn from_lines(model: &Model, args: &Args, input: &str) -> Result<()> {
     if let Some(name) = &args.task {
         let task = model.task(name)?;
-        return for_pieces(input, |rows| {
+        let mut n = 0;
+        for_pieces(input, |rows| {
+            n += rows.len();
             of_rows(model, task, args, input, rows)?.iter().try_for_each(output::json)
-        });
+        })?;
+        return said_if_empty(input, n);
     }
-    let mut fitting = None;
+    let (mut fitting, mut n) = (None, 0);
     for_pieces(input, |rows| {
+        n += rows.len();
         if fitting.is_none() {
             fitting = Some(fitting_tasks(model, args, &rows[0])?);
         }
@@ -158,7 +162,16 @@ fn from_lines(model: &Model, args: &Args, input: &str) -> Result<()> {
             }
         }
         lines.iter().try_for_each(output::json)
-    })
+    })?;
+    said_if_empty(input, n)
+}
+
+/// No output is right for no rows, but seldom what was meant.
+fn said_if_empty(input: &str, n: usize) -> Result<()> {
+    if n == 0 {
+        output::note(format!("{input} has no rows: nothing was predicted"));
+    }
+    Ok(())
 }
 
 /// The tasks whose inputs a row has; retrieval tasks rank a corpus and are left out.

@@ -177,3 +177,19 @@ fn words_are_tagged_as_given_whether_as_list_or_as_text() {
     assert_eq!(lines[0], lines[1]);
     assert_eq!(lines[0]["tags"].as_array().unwrap().len(), 3);
 }
+
+#[test]
+fn words_are_the_text_of_a_sentence_task_as_they_were_in_training() {
+    let words = predict_row(r#"{"tokens": ["the", "cat", "sees", "a", "dog"]}"#, &[]);
+    let text = predict(&["--task", "topic", "--text", "the cat sees a dog"]).object();
+    assert_eq!(words["topic"], text, "{words}");
+    assert!(words["names"]["tags"].is_array(), "{words}");
+    let named = predict_row(r#"{"toks": ["the", "cat", "sees", "a", "dog"]}"#, &["--columns", "tokens=toks"]);
+    assert_eq!(named["topic"], text, "{named}");
+}
+
+/// All tasks on one line of standard input.
+fn predict_row(row: &str, args: &[&str]) -> Value {
+    let all = [&["predict", "--model", "run/model", "--input", "-"], args].concat();
+    trained().polytask_reading(&format!("{row}\n"), &all).object()
+}
