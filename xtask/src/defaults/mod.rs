@@ -24,7 +24,16 @@ use crate::root::root;
 use run::Outcome;
 
 /// Where the outcomes are kept, and the page made from them.
-const RESULTS: &str = "results/defaults.json";
+pub(crate) const RESULTS: &str = "results/defaults.json";
+pub(crate) const PAGE: &str = "docs/defaults-measured.md";
+
+/// The page of what was found.
+///
+/// # Errors
+/// When the text is not what [`run`] writes.
+pub(crate) fn page(text: &str) -> Result<String> {
+    Ok(page::page(&serde_json::from_str(text)?))
+}
 
 /// Runs the cells that are not there yet; `--only PART` takes those whose name holds a word, `--binary PATH` another
 /// build than `target/release/polytask`.

@@ -95,11 +95,11 @@ pub(super) const SETS: &[Set] = &[
     set("sick-relatedness", "similarity", "relatedness from 1 to 5", Development, |data| {
         sick(data, &[("sentence1", "a"), ("sentence2", "b"), ("relatedness", "score")])
     }),
-    set("gsm8k-steps", "regression", "steps of a sum told in words", Unseen, |data| {
+    set("gsm8k-steps", "regression", "steps of a sum told in words", Development, |data| {
         let part = |name| read(rows::steps(jsonl(&data.join("gsm8k").join(name))?));
         parts(part("train.jsonl.gz")?, part("test.jsonl.gz")?)
     }),
-    set("math-level", "regression", "difficulty from 1 to 5, 500 problems in all", Unseen, |data| {
+    set("math-level", "regression", "difficulty from 1 to 5, 500 problems in all", Development, |data| {
         let all = rows::renamed(
             jsonl(&data.join("math500/test.jsonl.gz"))?,
             &[("problem", "text"), ("level", "value")],

@@ -1,5 +1,6 @@
 //! Pages of the papers, made from the header of each paper's file and from what was measured: `docs/methods/ID.md` and
-//! their list. `cargo xtask generate` writes them, `cargo xtask check` finds those that are stale.
+//! their list; and the page of the defaults, from their comparison. `cargo xtask generate` writes them, `cargo xtask check`
+//! finds those that are stale.
 
 mod header;
 mod results;
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use polytask_core::atomic;
 
+use crate::defaults;
 use crate::repo::Tree;
 use crate::root::{TextFile, root, walked_files};
 use header::Header;
@@ -82,6 +84,12 @@ fn pages(files: &[TextFile]) -> (Vec<TextFile>, Vec<String>) {
     }
     if !headers.is_empty() {
         pages.push(TextFile { path: format!("{PAGES}README.md"), text: list });
+    }
+    if let Some(file) = files.iter().find(|file| file.path == defaults::RESULTS) {
+        match defaults::page(&file.text) {
+            Ok(text) => pages.push(TextFile { path: defaults::PAGE.into(), text }),
+            Err(problem) => problems.push(format!("{}: {problem}", file.path)),
+        }
     }
     (pages, problems)
 }

@@ -322,59 +322,6 @@ fn one_of(names: &[&str]) -> String {
     if names.len() == 1 { near::list(names) } else { format!("one of {}", near::list(names)) }
 }
 
-/// The declared labels without the white space around them, as labels of data are read.
-pub(super) fn label_set(section: &Section) -> Vec<String> {
-    section.texts("labels").iter().map(|label| label.trim().to_owned()).collect()
-}
-
-/// A separator is for cells of several labels, and separates something.
-pub(super) fn separator(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter) {
-    let section = &draft.section;
-    let (origin, label) = (section.place("separator"), &section.label);
-    if !section.has("separator") {
-        return;
-    }
-    if section.text("separator").is_empty() {
-        reporter.report(origin, format!("`separator` in {label} is empty"), "separator = \";\"");
-    } else if kind.target_type != TargetType::Labels && section.text("separator") != "|" {
-        let what = format!("`separator` in {label}: a row has one target in the kind `{}`", kind.name);
-        reporter.report(origin, what, "kind = \"multilabel\", or remove it");
-    }
-}
-
-/// A label set is for kinds with labels, and has something to choose between.
-pub(super) fn labels(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter) {
-    if !draft.section.has("labels") {
-        return;
-    }
-    let (origin, label) = (draft.section.place("labels"), &draft.section.label);
-    let least = match kind.target_type {
-        TargetType::Label => 2,
-        TargetType::Labels | TargetType::Tags => 1,
-        TargetType::Numbers | TargetType::Passages => {
-            let what = format!("`labels` in {label}: the kind `{}` has no labels", kind.name);
-            return reporter.report(origin, what, "remove it");
-        }
-    };
-    let given = label_set(&draft.section);
-    for (i, name) in given.iter().enumerate() {
-        let what = match name.as_str() {
-            "" => format!("`labels` in {label} has an empty label, which in data means unknown"),
-            _ if given[..i].contains(name) => format!("`labels` in {label} names `{}` twice", shorten(name)),
-            _ => continue,
-        };
-        reporter.report(origin, what, "remove it");
-    }
-    let n = given.len();
-    if n < least {
-        reporter.report(
-            origin,
-            format!("`labels` in {label} has {}, expected at least {least}", crate::plural(n, "label")),
-            "every label of the task",
-        );
-    }
-}
-
 /// What concerns the whole suite: steps against epochs, and what is watched.
 pub(super) fn fit(
     suite: &Suite,

@@ -9,6 +9,7 @@ mod files;
 pub mod images;
 mod inputs;
 mod keys;
+mod label_keys;
 mod parts;
 mod read;
 mod section;

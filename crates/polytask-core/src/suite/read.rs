@@ -7,6 +7,7 @@ use super::check;
 use super::files;
 use super::inputs;
 use super::keys::Table;
+use super::label_keys;
 use super::near;
 use super::parts::{self, HEADS, NO_REGULARIZER, SAMPLINGS, Shelf};
 use super::section::{Reporter, Section};
@@ -285,8 +286,8 @@ impl Reader<'_, '_> {
         if draft.kind.is_some() {
             check::loss(draft, kind, self.catalogue, (&loss, known.is_some()), self.reporter);
             check::metric(draft, kind, self.catalogue, self.reporter);
-            check::labels(draft, kind, self.reporter);
-            check::separator(draft, kind, self.reporter);
+            label_keys::labels(draft, kind, self.reporter);
+            label_keys::separator(draft, kind, self.reporter);
             inputs::head(draft, kind, &head, self.reporter);
         }
         TaskSpec {
@@ -297,7 +298,7 @@ impl Reader<'_, '_> {
             head,
             loss,
             metric: section.maybe_text("metric").unwrap_or_else(|| kind.metrics[0].into()),
-            labels: section.has("labels").then(|| check::label_set(section)),
+            labels: section.has("labels").then(|| label_keys::label_set(section)),
             separator: section.text("separator"),
             margin: section.real("margin"),
             loss_weight: section.real("loss_weight"),

@@ -270,6 +270,13 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
+        "a separator where a row has one target",
+        "[[task]]\nname='t'\nkind='similarity'\ndata='data/sick-train.tsv'\nseparator=';'\n",
+        &[
+            "s.toml:5: `separator` in task `t`: a row has one target in the kind `similarity`\n    try: kind = \"multilabel\", or remove it",
+        ],
+    ),
+    (
         "training settings",
         "[train]\nepochs=1\nsteps=2\nbetas=[0.9,1.0]\nwarmup=1.5\nbatch_rows=0\nweighting='uww'\nsampling={name='temperature',t=0}\nwatch='t.f1'\nlr=nan\n[[task]]\nname='t'\nkind='similarity'\ndata='data/sick-train.tsv'\nvalid=1.0\nmargin=-1\nfreeze=['layer.3-1']\nmetric='accuracy'\n",
         &[

@@ -433,3 +433,12 @@ fn a_file_of_the_suite_that_is_gone_is_told_with_where_relative_paths_start() {
     assert!(error.contains("suite.toml: file `a/train.csv` does not exist"), "{error}");
     assert!(error.contains("relative paths start at the suite file's folder"), "{error}");
 }
+
+#[test]
+fn labels_of_a_cell_are_cut_at_the_separator_of_the_task() {
+    let folder = Folder::new();
+    folder.write("m/train.csv", "text,labels\none,b; a\ntwo,a|b\n");
+    let mut suite = folder.suite(&[("m", "multilabel")], &[]);
+    suite.tasks[0].separator = ";".into();
+    assert_eq!(folder.build(&suite).unwrap().tasks[0].labels, ["a", "a|b", "b"]);
+}

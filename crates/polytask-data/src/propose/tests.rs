@@ -163,6 +163,16 @@ fn a_long_file_is_sampled_and_the_evidence_says_so() {
 const ROWS_OF_A_LONG_FILE: usize = column::ROWS + 50;
 
 #[test]
+fn labels_of_a_cell_are_told_apart_by_the_sign_that_is_written_down() {
+    let text = rows("text,tags", |i| format!("{},{}", words(i), ["a;b", "a", "b", "c;a", ""][i % 5]));
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), "tickets.csv", &text);
+    let proposal = propose(folder.path(), Path::new(""));
+    let task = &proposal.drafts[0].tasks[0];
+    assert_eq!((task.kind.name, task.separator, task.is_sure), ("multilabel", Some(";"), true));
+}
+
+#[test]
 fn two_texts_are_a_pair_by_the_names_people_give_them() {
     for (a, b) in [
         ("Sent. One", "Sent. Two"),

@@ -1,6 +1,6 @@
 //! Rows of a split as the features and targets of a linear model.
 
-use polytask_core::{HeadForm, Split};
+use polytask_core::{HeadForm, Split, TargetType};
 use polytask_data::{Targets, TextId};
 use polytask_eval::Predictions;
 use polytask_nn::Params;
@@ -86,6 +86,11 @@ impl Reader<'_> {
     pub(super) fn width(&self) -> usize {
         let d_in = self.engine.heads[self.task].head.d_in();
         if self.engine.heads[self.task].kind.head == HeadForm::PairLinear { 4 * d_in } else { d_in }
+    }
+
+    /// Whether the targets are numbers.
+    pub(super) fn reads_numbers(&self) -> bool {
+        self.engine.heads[self.task].kind.target_type == TargetType::Numbers
     }
 
     /// Outputs per row.

@@ -6,8 +6,11 @@ use polytask_nn::linear_fit::{LinearData, LinearFit};
 use super::rows::{ProbeRows, Reader};
 use crate::Result;
 
-/// Penalties tried, strongest first: each fit starts from the one before.
-const STRENGTHS: [f64; 10] = [3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4];
+/// Penalties tried, strongest first: each fit starts from the one before. The first ones are for numbers alone, which few
+/// rows predict worse than their mean does; labels are told apart by small scores as well as by large ones.
+const STRENGTHS: [f64; 13] = [100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4];
+/// Place of the first penalty for labels.
+const OF_LABELS: usize = 3;
 /// Penalties that may score below the best one before the search ends.
 const PATIENCE: usize = 3;
 /// With fewer rows on valid, the choice is made by cross-validation on train: a handful of rows decides by chance.
@@ -36,11 +39,16 @@ pub(super) fn fitted(
     let data = linear_data(reader, train);
     // Down the path: a start near the answer saves most of the work.
     let mut fit = None;
-    for &strength in &STRENGTHS[..=best] {
+    for &strength in &STRENGTHS[first(reader)..=best] {
         fit = Some(data.fit(strength, fit.as_ref()));
     }
     let fit = fit.expect("the path has at least one penalty");
     Ok((data, fit))
+}
+
+/// Place of the first penalty that is tried for a task.
+fn first(reader: &Reader) -> usize {
+    if reader.reads_numbers() { 0 } else { OF_LABELS }
 }
 
 fn each(rows: &ProbeRows) -> Vec<usize> {
@@ -77,8 +85,8 @@ fn folds(reader: &Reader, train: &ProbeRows) -> Vec<Fold> {
 /// Place in [`STRENGTHS`] of the penalty with the best mean score; the stronger one of equals.
 fn choose(reader: &Reader, mut folds: Vec<Fold>, metric: &str) -> Result<usize> {
     let metric = reader.metric(metric);
-    let (mut best, mut best_score, mut worse) = (0, f64::NEG_INFINITY, 0);
-    for (i, &strength) in STRENGTHS.iter().enumerate() {
+    let (mut best, mut best_score, mut worse) = (first(reader), f64::NEG_INFINITY, 0);
+    for (i, &strength) in STRENGTHS.iter().enumerate().skip(best) {
         let mean = mean_score(reader, &mut folds, strength, metric)?;
         if mean > best_score {
             (best, best_score, worse) = (i, mean, 0);
