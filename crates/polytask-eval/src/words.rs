@@ -1,5 +1,6 @@
 //! Numbers and verdicts in words, the same in the printed table, the report and the model card.
 
+use polytask_core::near;
 use polytask_core::report::{Interval, RunReport, Score, TaskReport};
 
 use crate::metric::{Unit, find};
@@ -36,6 +37,16 @@ pub fn unmoved(report: &RunReport) -> Option<String> {
             "The encoder was left as it was loaded, with the heads of the probes: on valid, nothing that {} of training \
              gave was surely better. More labelled rows or a longer training (--time 30m) may change that.",
             plural(report.steps as usize, "step")
+        )
+    })
+}
+
+/// Says which tasks were scored on valid for want of a test split.
+pub fn on_valid(tasks: &[&str]) -> Option<String> {
+    let names = near::list(tasks);
+    (!tasks.is_empty()).then(|| {
+        format!(
+            "no test split with known targets for {names}: scores are of valid, on which weights were chosen"
         )
     })
 }

@@ -165,11 +165,15 @@ fn facts(report: &RunReport) -> Vec<Fact> {
     );
     let total: f64 = report.seconds.values().filter(|s| s.is_finite()).sum();
     fact("Time", duration(total), words::plural(report.lineage.threads, "thread"));
+    // Parameters are no headline.
+    let (weighting, parameters) = report.weighting.split_once('(').unwrap_or((&report.weighting, ""));
+    let parameters = parameters.trim_end_matches(')').replace(',', ", ");
     let regularized = match report.regularizer.as_str() {
         "" | "none" => format!("seed {}", report.lineage.seed),
         regularizer => format!("{regularizer} · seed {}", report.lineage.seed),
     };
-    fact("Weighting", report.weighting.clone(), regularized);
+    let note = [parameters, regularized].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+    fact("Weighting", weighting.to_owned(), note.join(" · "));
     facts
 }
 

@@ -3,7 +3,7 @@
 use polytask_core::Split;
 use polytask_core::atomic;
 use polytask_core::report::{RunReport, TaskReport};
-use polytask_eval::{ModelFacts, MtebRun};
+use polytask_eval::{ModelFacts, MtebRun, words};
 
 use super::{Prepared, Result, Run, share, suite_compares};
 
@@ -12,12 +12,8 @@ impl Run<'_> {
     pub(super) fn notes(&self, tasks: &[TaskReport]) -> Vec<String> {
         let mut notes = self.prepared.dataset.warnings.clone();
         notes.extend(share::note(&self.prepared.suite, self.joint.parts.encoder));
-        for task in tasks.iter().filter(|task| task.split == Split::Valid.name()) {
-            notes.push(format!(
-                "task `{}` has no test split with known targets: its scores are of valid, on which weights were chosen",
-                task.task
-            ));
-        }
+        let on_valid = tasks.iter().filter(|task| task.split == Split::Valid.name());
+        notes.extend(words::on_valid(&on_valid.map(|task| task.task.as_str()).collect::<Vec<_>>()));
         let compared = suite_compares(&self.prepared.suite);
         for task in tasks.iter().filter(|task| compared && task.single.is_empty()) {
             notes.push(format!("task `{}` is not compared: its single-task training diverged", task.task));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use polytask_core::report::RunReport;
 use polytask_core::{Split, Suite};
+use polytask_eval::words;
 use polytask_train::judge::{Side, judge};
 
 use crate::columns::Columns;
@@ -114,12 +115,12 @@ fn notes(tasks: &[String], report: &RunReport, asked: Option<&str>) -> Vec<Strin
             Some(format!("task `{task}` has no {split} split with known targets and is left out"))
         }
         (None, None) => Some(format!("task `{task}` has no known target in test or valid and is left out")),
-        (Some(found), None) if found.split == Split::Valid.name() => Some(format!(
-            "task `{task}` has no test split with known targets: its scores are of valid, on which weights were chosen"
-        )),
         _ => None,
     };
-    tasks.iter().filter_map(note).collect()
+    let is_on_valid = |task: &&String| scored(task).is_some_and(|found| found.split == Split::Valid.name());
+    let on_valid: Vec<&str> = tasks.iter().filter(is_on_valid).map(String::as_str).collect();
+    let on_valid = words::on_valid(&on_valid).filter(|_| asked.is_none());
+    tasks.iter().filter_map(note).chain(on_valid).collect()
 }
 
 /// Names columns of all sources and tasks that have the role.
