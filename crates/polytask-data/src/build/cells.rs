@@ -31,12 +31,12 @@ pub(super) enum Raw {
 #[derive(Debug, PartialEq)]
 pub(super) struct Wrong(pub(super) String, pub(super) &'static str);
 
-/// Reads a target cell; `n_words` is the number of words of the row's text where it is known.
+/// Reads a target cell; `n_words` is the number of words of the row's text, where it could be read.
 pub(super) fn parse(
     target: TargetType,
     cell: Option<&Cell>,
     labels: &mut LabelTable,
-    n_words: usize,
+    n_words: Option<usize>,
 ) -> Result<Raw, Wrong> {
     let Some(cell) = cell.filter(|cell| !cell.is_missing()) else { return Ok(Raw::Unknown) };
     match target {
@@ -102,12 +102,12 @@ fn number(cell: &Cell) -> Result<f64, Wrong> {
     })
 }
 
-fn tags(cell: &Cell, labels: &mut LabelTable, n_words: usize) -> Result<Vec<u32>, Wrong> {
+fn tags(cell: &Cell, labels: &mut LabelTable, n_words: Option<usize>) -> Result<Vec<u32>, Wrong> {
     let names: Vec<String> = match cell.to_items() {
         Some(items) => items.iter().map(|item| item.to_text().unwrap_or_default()).collect(),
         None => cell.to_text().unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
     };
-    if names.len() != n_words {
+    if let Some(n_words) = n_words.filter(|n| *n != names.len()) {
         let what = format!("row has {}, expected {n_words}, one per word", plural(names.len(), "tag"));
         return Err(Wrong(what, "separate words by single spaces, or give words and tags as JSON lists"));
     }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn read(target: TargetType, cell: &Cell) -> Result<Raw, Wrong> {
-        parse(target, Some(cell), &mut LabelTable::new(None), 2)
+        parse(target, Some(cell), &mut LabelTable::new(None), Some(2))
     }
 
     #[test]
@@ -152,7 +152,7 @@ mod tests {
             for cell in [Cell::Null, text(""), text("NaN"), Cell::Number(f64::NAN)] {
                 assert_eq!(read(target, &cell), Ok(Raw::Unknown));
             }
-            assert_eq!(parse(target, None, &mut LabelTable::new(None), 2), Ok(Raw::Unknown));
+            assert_eq!(parse(target, None, &mut LabelTable::new(None), Some(2)), Ok(Raw::Unknown));
         }
     }
 
@@ -160,7 +160,7 @@ mod tests {
     fn labels_may_be_words_numbers_or_booleans() {
         let mut table = LabelTable::new(None);
         for cell in [Cell::Bool(true), Cell::Number(3.0), text(" x ")] {
-            parse(TargetType::Label, Some(&cell), &mut table, 0).unwrap();
+            parse(TargetType::Label, Some(&cell), &mut table, None).unwrap();
         }
         assert_eq!(table.names(), ["true", "3", "x"]);
         assert!(read(TargetType::Label, &Cell::List(vec![text("a")])).is_err());

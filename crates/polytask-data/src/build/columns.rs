@@ -28,6 +28,8 @@ pub(super) struct Columns {
 pub(super) struct TaskColumns {
     /// The target; `None` when it comes from judgements.
     pub(super) target: Option<String>,
+    /// Whether the file has no column of its target, which has been told.
+    pub(super) is_missing: bool,
     /// Wrong passages.
     pub(super) negatives: Option<String>,
     /// The task's own row weights.
@@ -48,17 +50,18 @@ impl Found<'_> {
     }
 }
 
-/// Finds the columns of all tasks of a source, or tells every role without one.
+/// Finds the columns of all tasks of a source, and tells every role without one; there are none where rows cannot be
+/// read at all.
 pub(super) fn resolve(
     source: &SourceSpec,
     tasks: &[&TaskSpec],
     judged: bool,
     found: &Found<'_>,
-) -> Result<Columns, Vec<Problem>> {
+) -> (Option<Columns>, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut keep = |found: Result<String, Problem>| found.map_err(|problem| problems.push(problem)).ok();
     let mut inputs: Vec<Vec<String>> = Vec::new();
-    let mut columns = Vec::new();
+    let (mut columns, mut targets) = (Vec::new(), Vec::new());
     let words = words_column(source, tasks, found).map(&mut keep);
     for task in tasks {
         let roles = task.kind.inputs.iter();
@@ -67,26 +70,28 @@ pub(super) fn resolve(
             _ => roles.filter_map(|role| keep(role_column(source, task, role, found))).collect(),
         });
         let is_judged = judged && task.kind.target_type == TargetType::Passages;
-        let target = (!is_judged).then(|| keep(role_column(source, task, task.kind.target, found))).flatten();
+        let target = (!is_judged).then(|| role_column(source, task, task.kind.target, found));
+        let target = target.and_then(|found| found.map_err(|problem| targets.push(problem)).ok());
         let negatives = optional(source, task, "negatives", found).filter(|_| !is_judged);
         let weight = task.columns.get("weight").map(|name| keep(named(name, "weight", task, found)));
-        columns.push(TaskColumns { target, negatives, weight: weight.flatten() });
+        let is_missing = target.is_none() && !is_judged;
+        columns.push(TaskColumns { target, is_missing, negatives, weight: weight.flatten() });
     }
     let first = tasks.first().copied();
     let weight = source.columns.get("weight").zip(first);
     let weight = weight.and_then(|(name, task)| keep(named(name, "weight", task, found)));
     let longest = inputs.iter().max_by_key(|columns| columns.len()).cloned().unwrap_or_default();
-    for (task, own) in tasks.iter().zip(&inputs) {
+    let is_whole = problems.is_empty();
+    for (task, own) in tasks.iter().zip(&inputs).filter(|_| is_whole) {
         if !longest.starts_with(own) {
             problems.push(other_inputs(source, task, own, &longest, found.file));
         }
     }
     let id = source.columns.get("id").cloned().or_else(|| first_of(ID, found));
-    if problems.is_empty() {
-        Ok(Columns { inputs: longest, id, weight, tasks: columns })
-    } else {
-        Err(problems)
-    }
+    // Without the target of one task the rows still have those of the others.
+    let columns = problems.is_empty().then_some(Columns { inputs: longest, id, weight, tasks: columns });
+    problems.extend(targets);
+    (columns, problems)
 }
 
 /// The first of some names that a file has.

@@ -19,14 +19,20 @@ pub(super) fn empty_task(suite: &Suite, task: &TaskSpec) -> TaskData {
 impl Builder<'_> {
     /// The whole data set, when nothing was wrong.
     pub(super) fn finish(mut self) -> Result<Dataset> {
-        self.problems.check()?;
+        let broken: Vec<bool> = (0..self.suite.sources.len()).map(|s| self.problems.touches(s)).collect();
         for (t, task) in self.suite.tasks.iter().enumerate() {
             let source = self.suite.source_of(task);
+            let index = self.dataset.tasks[t].source;
+            self.problems.begin(index);
+            if broken[index] {
+                // Rows are left out, so that nothing can be said of all of them.
+                continue;
+            }
             for problem in wrong_splits(self.suite, source, task, &self.dataset.tasks[t]) {
-                self.problems.add(problem)?;
+                self.problems.note(problem);
             }
             if let Some(problem) = weightless(self.suite, source, &self.dataset, t) {
-                self.problems.add(problem)?;
+                self.problems.note(problem);
             }
             self.dataset.tasks[t].scale = numbers::scale(task.kind.head, &self.dataset.tasks[t]);
             let data = &self.dataset.tasks[t];

@@ -13,6 +13,7 @@ use super::columns::{Columns, Found, resolve};
 use super::corpus::Corpus;
 use super::intern::Content;
 use super::labels::LabelTable;
+use super::problems::enough;
 use super::sums::sum_of;
 use super::table::{Table, Target, column};
 use super::{Builder, Progress};
@@ -145,7 +146,7 @@ impl Reading<'_, '_> {
             Err(error) => {
                 self.builder.problems.add_error(error)?;
                 // Without its passages every row of the task would be one more mistake.
-                self.builder.problems.check()?;
+                return Err(enough());
             }
         }
         Ok(())
@@ -160,16 +161,18 @@ impl Reading<'_, '_> {
             self.builder.problems.add(Problem::at(place, what).try_this("queries = \"queries.jsonl\""))?;
             return Ok(Table::new(1, self.tasks.len()));
         };
-        let file = self.builder.file(named)?;
+        let opened = self.builder.file(named).and_then(|file| Ok((readers::open(&file)?, file)));
         let judged = self.read_judgements(split)?;
-        let mut reader = match readers::open(&file) {
-            Ok(reader) => reader,
+        let (mut reader, file) = match opened {
+            Ok(opened) => opened,
             Err(error) => {
                 self.builder.problems.add_error(error)?;
                 return Ok(Table::new(1, self.tasks.len()));
             }
         };
-        self.find_columns(&file, &mut reader, judged.is_some())?;
+        if !self.find_columns(&file, &mut reader, judged.is_some())? {
+            return Ok(Table::new(1, self.tasks.len()));
+        }
         let n_inputs = self.columns.as_ref().map_or(1, |columns| columns.inputs.len());
         let mut table = Table::new(n_inputs, self.tasks.len());
         let before = self.builder.problems.len();
@@ -201,22 +204,20 @@ impl Reading<'_, '_> {
         Ok(Some(judged))
     }
 
-    /// Finds the columns in the first file; later files must have the same.
-    fn find_columns(&mut self, file: &Path, reader: &mut Reader, judged: bool) -> Result<()> {
+    /// Finds the columns in the first file; later files must have the same. Whether the rows can be read.
+    fn find_columns(&mut self, file: &Path, reader: &mut Reader, judged: bool) -> Result<bool> {
         let found = Found { file, names: reader.columns(), is_complete: reader.has_header() };
         let Some(columns) = &self.columns else {
-            match resolve(self.spec, &self.tasks, judged, &found) {
-                Ok(columns) => self.columns = Some(columns),
-                Err(problems) => {
-                    problems.into_iter().try_for_each(|problem| self.builder.problems.add(problem))?;
-                    self.builder.problems.check()?;
-                }
-            }
-            return Ok(());
+            let (columns, problems) = resolve(self.spec, &self.tasks, judged, &found);
+            self.columns = columns;
+            problems.into_iter().try_for_each(|problem| self.builder.problems.add(problem))?;
+            return if self.columns.is_some() { Ok(true) } else { Err(enough()) };
         };
         let targets = columns.tasks.iter().filter_map(|task| task.target.as_ref());
+        let mut can_read = true;
         for name in columns.inputs.iter().chain(targets).filter(|_| found.is_complete) {
             if !found.names.contains(name) {
+                can_read &= !columns.inputs.contains(name);
                 let what = format!("no column `{name}` as in train: found {}", readers::listed(&found.names));
                 let problem = Problem::at(Place::line(file, 1), what);
                 let remedy = readers::other_separator(file, &found.names, &[name]);
@@ -224,7 +225,7 @@ impl Reading<'_, '_> {
                 self.builder.problems.add(problem.try_this(remedy))?;
             }
         }
-        Ok(())
+        Ok(can_read)
     }
 
     /// Reads rows into a table and gives their number before any limit.
@@ -326,7 +327,8 @@ impl Reading<'_, '_> {
         for (t, task) in self.tasks.iter().enumerate() {
             let new_of = self.labels[t].close();
             train.renumber(t, &new_of, task.kind.target_type == TargetType::Labels);
-            if !self.has_column[t] && train.len() > 0 {
+            let is_told = self.columns.as_ref().is_none_or(|columns| columns.tasks[t].is_missing);
+            if !self.has_column[t] && !is_told && train.len() > 0 {
                 let columns = self.columns.as_ref().map(|columns| &columns.tasks[t]);
                 let name = columns.and_then(|task| task.target.as_deref()).unwrap_or(task.kind.target);
                 let what = format!("no row of train has column `{name}`, the target of task `{}`", task.name);

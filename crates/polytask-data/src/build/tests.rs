@@ -70,13 +70,57 @@ fn all_mistakes_of_all_sources_are_reported_with_their_lines() {
 }
 
 #[test]
-fn reading_stops_after_twenty_mistakes() {
+fn twenty_mistakes_are_shown_and_none_of_another_source_is_hidden_by_them() {
     let folder = Folder::new();
-    folder.write(
-        "a/train.csv",
-        &format!("text,value\n{}", (0..100).map(|i| format!("t,x{i}\n")).collect::<String>()),
-    );
-    assert_eq!(errors(&folder, &folder.suite(&[("a", "regression")], &[])).len(), 20);
+    // Rows that differ in their number of cells are mistakes of their own.
+    let row = |i: usize| format!("t{}\n", ",1".repeat(i + 2));
+    let rows: String = (0..100).map(row).collect();
+    folder.write("a/train.csv", &format!("text,value\n{rows}"));
+    let suite = folder.suite(&[("a", "regression")], &[]);
+    assert_eq!(errors(&folder, &suite).len(), 20);
+    folder.write("b/train.csv", "text,label\none,x\n");
+    folder.write("b/valid.csv", "text,label\n\"t\n");
+    folder.write("c/train.csv", "body,label\none,x\n");
+    let suite = folder.suite(&[("a", "regression"), ("b", "class"), ("c", "class")], &[]);
+    let all = errors(&folder, &suite);
+    let of = |name: &str| all.iter().filter(|error| error.starts_with(name)).count();
+    assert_eq!((of("a/"), of("b/"), of("c/")), (18, 1, 1), "{all:#?}");
+}
+
+#[test]
+fn columns_that_three_sources_lack_and_cells_of_their_other_tasks_are_told_in_one_round() {
+    let folder = Folder::new();
+    folder.write("a/train.csv", "text,topic\none,x\n");
+    folder.write("b/train.csv", "text,topic,value\none,x,high\ntwo,y,2\n");
+    folder.write("c/train.csv", "body,label\none,x\n");
+    folder.write("d/train.csv", "text,label,value\none,x,1\ntwo,y,2\n");
+    folder.write("d/valid.csv", "text,label,value\none,z,?\n");
+    let own = [("a", "class"), ("b", "class"), ("c", "class"), ("d", "class")];
+    let suite = folder.suite(&own, &[("b2", "regression", "b"), ("d2", "regression", "d")]);
+    let starts = [
+        "a/train.csv:1: no column for `label`",
+        "b/train.csv:1: no column for `label`",
+        "b/train.csv:2: column `value`: value is `high`",
+        "c/train.csv:1: no column for `text`",
+        "d/valid.csv:2: column `label`: label `z`",
+        "d/valid.csv:2: column `value`: value is `?`",
+    ];
+    let errors = errors(&folder, &suite);
+    assert_eq!(errors.len(), starts.len(), "{errors:#?}");
+    for (error, start) in errors.iter().zip(starts) {
+        assert!(error.starts_with(start), "{error}\n{start}");
+    }
+}
+
+#[test]
+fn what_a_whole_task_lacks_is_told_beside_the_mistakes_of_another_source() {
+    let folder = Folder::new();
+    folder.write("a/train.csv", "text,value\none,high\ntwo,2\n");
+    folder.write("b/train.csv", "text,label\none,x\ntwo,y\n");
+    folder.write("b/valid.csv", "text,label\nthree,x\nfour,x\n");
+    let errors = errors(&folder, &folder.suite(&[("a", "regression"), ("b", "class")], &[]));
+    assert_eq!(errors.len(), 2, "{errors:#?}");
+    assert!(errors[1].starts_with("b/valid.csv: all 2 rows of valid of task `b`"), "{errors:?}");
 }
 
 #[test]

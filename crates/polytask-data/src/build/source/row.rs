@@ -22,6 +22,36 @@ pub(super) struct Row {
     pub(super) task_weights: Vec<Option<f32>>,
 }
 
+/// The mistakes of one row.
+#[derive(Default)]
+struct Mistakes {
+    /// All that are of the data.
+    problems: Vec<Problem>,
+    /// The first that is not.
+    other: Option<Error>,
+}
+
+impl Mistakes {
+    /// The value, or nothing with its mistake noted.
+    fn keep<T>(&mut self, read: Result<T>) -> Option<T> {
+        match read {
+            Ok(value) => return Some(value),
+            Err(Error::Invalid(problems)) => self.problems.extend(problems),
+            Err(other) => self.other = self.other.take().or(Some(other)),
+        }
+        None
+    }
+
+    /// An error when there was any.
+    fn check(self) -> Result<()> {
+        match self.other {
+            Some(error) => Err(error),
+            None if self.problems.is_empty() => Ok(()),
+            None => Err(Error::Invalid(self.problems)),
+        }
+    }
+}
+
 /// What is wrong with a cell, as an error that names its place.
 fn misread(file: &Path, record: &Record, column: &str, Wrong(what, remedy): Wrong) -> Error {
     let what = format!("column `{column}`: {what}");
@@ -63,28 +93,35 @@ impl Reading<'_, '_> {
         record: &Record,
         answers: Option<&[Qrel]>,
     ) -> Result<Row> {
-        let texts =
-            columns.inputs.iter().map(|name| self.input(file, record, name)).collect::<Result<Vec<_>>>()?;
-        let n_words = if let Content::Words(words) = &texts[0] { words.len() } else { 0 };
-        let weight = |name: &Option<String>| match name {
-            Some(name) => {
-                cells::weight(record.get(name)).map(Some).map_err(|e| misread(file, record, name, e))
-            }
-            None => Ok(None),
+        let mut wrong = Mistakes::default();
+        let inputs = columns.inputs.iter();
+        let texts: Vec<Content> =
+            inputs.filter_map(|name| wrong.keep(self.input(file, record, name))).collect();
+        // Tags of words that could not be read fit any number of them.
+        let n_words = match texts.first() {
+            Some(Content::Words(words)) => Some(words.len()),
+            Some(_) => Some(0),
+            None => None,
         };
-        let task_weights = columns.tasks.iter().map(|own| weight(&own.weight)).collect::<Result<_>>()?;
+        let mut weight = |name: &Option<String>| {
+            let name = name.as_ref()?;
+            wrong.keep(cells::weight(record.get(name)).map_err(|e| misread(file, record, name, e)))
+        };
+        let row_weight = weight(&columns.weight);
+        let task_weights = columns.tasks.iter().map(|own| weight(&own.weight)).collect();
         let mut targets = Vec::with_capacity(self.tasks.len());
         for (t, own) in columns.tasks.iter().enumerate() {
             let name = own.target.as_deref().unwrap_or_default();
             let target = self.target(t, own, record, answers, n_words);
-            targets.push(target.map_err(|e| misread(file, record, name, e))?);
+            targets.extend(wrong.keep(target.map_err(|e| misread(file, record, name, e))));
         }
+        wrong.check()?;
         let hashes: Vec<u64> = texts.iter().map(Content::hash).collect();
         Ok(Row {
             line: record.line,
             hash: rng::key(0, Purpose::Split, &hashes),
             texts,
-            weight: weight(&columns.weight)?.unwrap_or(1.0),
+            weight: row_weight.unwrap_or(1.0),
             targets,
             task_weights,
         })
@@ -119,7 +156,7 @@ impl Reading<'_, '_> {
         own: &TaskColumns,
         record: &Record,
         answers: Option<&[Qrel]>,
-        n_words: usize,
+        n_words: Option<usize>,
     ) -> Result<Raw, Wrong> {
         let kind = self.tasks[t].kind;
         if kind.target_type == TargetType::Passages {
