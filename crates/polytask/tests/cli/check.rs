@@ -57,9 +57,36 @@ data = \"data/nowhere\"
 #[test]
 fn a_right_suite_is_said_to_be_right() {
     let place = with_suite("");
-    has(&place.polytask(&["check", "suite.toml", "--data"]).done(), &["right", "topic, sts, names"]);
+    has(&place.polytask(&["check", "suite.toml", "--data"]).done(), &["right; 3 tasks: topic, sts, names"]);
     let value = place.polytask(&["check", "suite.toml", "--json"]).object();
     assert_eq!((&value["ok"], &value["tasks"]), (&Value::Bool(true), &Value::from(3)));
+    assert_eq!(value["data_read"], false);
+}
+
+#[test]
+fn data_that_were_not_read_are_said_not_to_be() {
+    let place = with_suite("");
+    let not_read = "the data were not read";
+    has(&place.polytask(&["check", "suite.toml"]).done(), &["right (the data were not read: `--data` reads"]);
+    let right = place.polytask(&["check", "suite.toml", "--data"]).done();
+    assert!(!right.contains(not_read), "{right}");
+    place.write("broken.toml", place.read("suite.toml").replace("lr =", "lrr ="));
+    let error = place.polytask(&["check", "broken.toml", "--data"]).refused();
+    assert!(error.contains("`lr`") && error.lines().last().unwrap().starts_with(not_read), "{error}");
+    let error = place.polytask(&["check", "broken.toml"]).refused();
+    assert!(!error.contains(not_read), "nobody asked for the data: {error}");
+    let ran = place.polytask(&["check", "broken.toml", "--data", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["data_read"], false);
+}
+
+#[test]
+fn a_slip_in_the_encoder_s_name_hides_no_mistake_in_the_data() {
+    let place = with_suite("");
+    place.write("suite.toml", place.read("suite.toml").replace("\"tiny\"", "\"tinny\""));
+    place.write("data/topic/train.csv", "text,label\na\n");
+    let error = place.polytask(&["check", "suite.toml", "--data"]).refused();
+    has(&error, &["`tiny`", "data/topic/train.csv:2"]);
+    assert!(!error.contains("were not read"), "{error}");
 }
 
 /// A suite of one task whose data are written by the caller.
