@@ -27,9 +27,20 @@ pub(super) enum Raw {
     },
 }
 
-/// Why a cell is no target: what (found, expected) and what to try.
+/// Why a cell is no target.
 #[derive(Debug, PartialEq)]
-pub(super) struct Wrong(pub(super) String, pub(super) &'static str);
+pub(super) struct Wrong {
+    /// What was found, and what was expected.
+    pub(super) what: String,
+    /// What to try.
+    pub(super) remedy: String,
+}
+
+impl Wrong {
+    pub(super) fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), remedy: remedy.into() }
+    }
+}
 
 /// Reads a target cell; `n_words` is the number of words of the row's text, where it could be read.
 pub(super) fn parse(
@@ -53,7 +64,7 @@ fn known(text: &str, labels: &mut LabelTable) -> Result<u32, Wrong> {
     labels.index_of(text).ok_or_else(|| {
         let found = crate::readers::shorten(text);
         let what = format!("label `{found}` is unknown, expected {}", labels.describe());
-        Wrong(what, "correct the cell, or list every label in `labels` of the task")
+        Wrong::new(what, "correct the cell, or list every label in `labels` of the task")
     })
 }
 
@@ -61,7 +72,7 @@ fn label(cell: &Cell, labels: &mut LabelTable) -> Result<u32, Wrong> {
     match cell {
         Cell::List(_) => {
             let what = format!("label is {}, expected one label", cell.describe());
-            Err(Wrong(what, "use kind `multilabel` for several labels per row"))
+            Err(Wrong::new(what, "use kind `multilabel` for several labels per row"))
         }
         _ => known(&cell.to_text().unwrap_or_default(), labels),
     }
@@ -79,7 +90,7 @@ fn many_labels(cell: &Cell, labels: &mut LabelTable) -> Result<Vec<u32>, Wrong> 
 fn numbers(cell: &Cell) -> Result<Vec<f64>, Wrong> {
     match cell.to_items() {
         Some(items) if items.is_empty() => {
-            Err(Wrong("value is an empty list, expected numbers".into(), "write null for an unknown number"))
+            Err(Wrong::new("value is an empty list, expected numbers", "write null for an unknown number"))
         }
         Some(items) => items.iter().map(number).collect(),
         None => Ok(vec![number(cell)?]),
@@ -98,9 +109,11 @@ fn number(cell: &Cell) -> Result<f64, Wrong> {
     };
     value.filter(|real| (*real as f32).is_finite()).ok_or_else(|| {
         let what = format!("value is {}, expected a finite number", cell.describe());
-        Wrong(what, "leave the cell empty (or write null) when the value is unknown")
+        Wrong::new(what, UNKNOWN)
     })
 }
+
+const UNKNOWN: &str = "leave the cell empty (or write null) when the value is unknown";
 
 fn tags(cell: &Cell, labels: &mut LabelTable, n_words: Option<usize>) -> Result<Vec<u32>, Wrong> {
     let names: Vec<String> = match cell.to_items() {
@@ -109,7 +122,10 @@ fn tags(cell: &Cell, labels: &mut LabelTable, n_words: Option<usize>) -> Result<
     };
     if let Some(n_words) = n_words.filter(|n| *n != names.len()) {
         let what = format!("row has {}, expected {n_words}, one per word", plural(names.len(), "tag"));
-        return Err(Wrong(what, "separate words by single spaces, or give words and tags as JSON lists"));
+        return Err(Wrong::new(
+            what,
+            "separate words by single spaces, or give words and tags as JSON lists",
+        ));
     }
     names.iter().map(|name| known(name, labels)).collect()
 }
@@ -130,7 +146,7 @@ pub(super) fn weight(cell: Option<&Cell>) -> Result<f32, Wrong> {
     let cell = cell.unwrap_or(&Cell::Null);
     number(cell).ok().map(|weight| weight as f32).filter(|weight| *weight >= 0.0).ok_or_else(|| {
         let what = format!("weight is {}, expected a number of at least 0", cell.describe());
-        Wrong(what, "write 1 for an ordinary row and 0 to leave a row out")
+        Wrong::new(what, "write 1 for an ordinary row and 0 to leave a row out")
     })
 }
 
@@ -187,8 +203,10 @@ mod tests {
     #[test]
     fn tags_are_as_many_as_words() {
         assert_eq!(read(TargetType::Tags, &text("O B-x")), Ok(Raw::Tags(vec![0, 1])));
-        let Wrong(what, _) = read(TargetType::Tags, &text("O")).unwrap_err();
-        assert_eq!(what, "row has 1 tag, expected 2, one per word");
+        assert_eq!(
+            read(TargetType::Tags, &text("O")).unwrap_err().what,
+            "row has 1 tag, expected 2, one per word"
+        );
     }
 
     #[test]

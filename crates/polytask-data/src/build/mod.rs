@@ -14,6 +14,8 @@ mod problems;
 mod source;
 mod sums;
 mod table;
+mod wanted;
+mod whole;
 
 use polytask_core::{Result, Split, Suite};
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use polytask_core::{Error, Problem, Result, plural};
 
@@ -27,6 +28,8 @@ pub(super) struct Problems {
 #[derive(Debug)]
 struct Found {
     problem: Problem,
+    /// It without its values.
+    pattern: String,
     /// Its source.
     source: usize,
     /// Further places where it stands.
@@ -41,17 +44,13 @@ fn is_same(a: &Problem, b: &Problem) -> bool {
     a.what == b.what && a.remedy == b.remedy && file(a) == file(b)
 }
 
-/// A mistake without its values: what stands in backticks after the column.
+/// A mistake without its values: its file, what stands outside of backticks after the column, and in the remedy.
 fn pattern(problem: &Problem) -> String {
+    let file = problem.place.as_ref().map(|place| place.file.display());
+    let file = file.map_or_else(String::new, |file| file.to_string());
     let (place, said) = problem.what.split_once(": ").unwrap_or(("", &problem.what));
-    let fixed = said.split('`').step_by(2).collect::<Vec<_>>().join("`");
-    format!("{place}: {fixed}")
-}
-
-/// Whether two mistakes of a file differ in the value alone.
-fn is_alike(a: &Problem, b: &Problem) -> bool {
-    let file = |problem: &Problem| problem.place.as_ref().map(|place| place.file.clone());
-    a.remedy == b.remedy && file(a) == file(b) && pattern(a) == pattern(b)
+    let fixed = |text: &str| text.split('`').step_by(2).collect::<Vec<_>>().join("`");
+    format!("{file}: {place}: {}: {}", fixed(said), fixed(problem.remedy.as_deref().unwrap_or_default()))
 }
 
 /// What ends the reading of a source when its mistakes are noted already.
@@ -68,8 +67,12 @@ impl Problems {
     /// Notes a mistake; an error once the source has enough of them.
     pub(super) fn add(&mut self, problem: Problem) -> Result<()> {
         self.note(problem);
-        let n = self.list.iter().filter(|known| known.source == self.source).count();
-        if n < MOST { Ok(()) } else { Err(enough()) }
+        if self.n_shown() < MOST { Ok(()) } else { Err(enough()) }
+    }
+
+    /// Mistakes of the source that are not merged into others.
+    fn n_shown(&self) -> usize {
+        self.list.iter().filter(|known| known.source == self.source).count()
     }
 
     /// Notes a mistake.
@@ -80,12 +83,50 @@ impl Problems {
             known.same += 1;
             return;
         }
-        let mut alike = self.list.iter_mut().filter(|known| is_alike(&known.problem, &problem));
+        let pattern = pattern(&problem);
+        let mut alike = self.list.iter_mut().filter(|known| known.pattern == pattern);
         if let Some(last) = alike.nth(MOST_ALIKE - 1) {
             last.alike += 1;
             return;
         }
-        self.list.push(Found { problem, source: self.source, same: 0, alike: 0 });
+        if self.n_shown() < MOST {
+            self.list.push(Found { problem, pattern, source: self.source, same: 0, alike: 0 });
+        }
+    }
+
+    /// Notes a mistake that several tasks may have, which is told once.
+    pub(super) fn note_once(&mut self, problem: Problem) {
+        if !self.list.iter().any(|known| is_same(&known.problem, &problem)) {
+            self.note(problem);
+        }
+    }
+
+    /// Takes in mistakes that were held back; what several tasks have is told once.
+    pub(super) fn absorb(&mut self, held: Self) {
+        for mut found in held.list {
+            self.found += 1 + found.same + found.alike;
+            self.touched.insert(self.source);
+            if !self.list.iter().any(|known| is_same(&known.problem, &found.problem)) {
+                found.source = self.source;
+                self.list.push(found);
+            }
+        }
+    }
+
+    /// Where the mistakes begin that are noted from now on.
+    pub(super) fn mark(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Puts the mistakes since a mark in the order of their lines, file by file; an error when the source has enough.
+    pub(super) fn settle(&mut self, mark: usize) -> Result<()> {
+        let place = |found: &Found| found.problem.place.clone().map(|place| (place.file, place.line)).unzip();
+        let files: Vec<Option<PathBuf>> = self.list[mark..].iter().map(|found| place(found).0).collect();
+        self.list[mark..].sort_by_cached_key(|found| {
+            let (file, line) = place(found);
+            (files.iter().position(|known| *known == file), line)
+        });
+        if self.n_shown() < MOST { Ok(()) } else { Err(enough()) }
     }
 
     /// Notes what ended the reading of a source, so that the next one can be read; an error that is none of the data's.

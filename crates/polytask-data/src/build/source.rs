@@ -1,5 +1,6 @@
 //! Reads one source: its splits, row by row, with the targets of all its tasks.
 
+mod ends;
 mod row;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -9,13 +10,14 @@ use polytask_core::suite::{SourceSpec, TaskSpec};
 use polytask_core::{Error, Place, Problem, Result, Split, TargetType, rng};
 
 use super::cells::Raw;
-use super::columns::{Columns, Found, resolve};
+use super::columns::Columns;
 use super::corpus::Corpus;
 use super::intern::Content;
 use super::labels::LabelTable;
 use super::problems::enough;
 use super::sums::sum_of;
 use super::table::{Table, Target, column};
+use super::whole::Whole;
 use super::{Builder, Progress};
 use crate::SourceData;
 use crate::readers::qrels::{self, Qrel};
@@ -52,7 +54,9 @@ impl<'a> Builder<'a> {
             columns: None,
             corpora: vec![Corpus::default(); n_tasks],
             widths: vec![None; n_tasks],
-            has_column: vec![false; n_tasks],
+            inputs: Vec::new(),
+            targets: Vec::new(),
+            is_told: vec![false; n_tasks],
             builder: self,
         };
         reading.read(index)
@@ -94,8 +98,11 @@ struct Reading<'b, 'a> {
     corpora: Vec<Corpus>,
     /// Numbers per row, by task.
     widths: Vec<Option<usize>>,
-    /// Whether any row of train had the target's column, by task.
-    has_column: Vec<bool>,
+    /// What the split that is read shows of the columns of inputs, and of the targets by task.
+    inputs: Vec<Whole>,
+    targets: Vec<Whole>,
+    /// Whether the target's column is a mistake as a whole, by task.
+    is_told: Vec<bool>,
     /// Whether texts are words that carry tags.
     as_words: bool,
     /// Whether inputs are files of images.
@@ -115,7 +122,7 @@ impl Reading<'_, '_> {
         }
         let mut tables = BTreeMap::new();
         let mut train = self.read_split(Split::Train)?;
-        self.close_labels(&mut train)?;
+        self.close_labels(&mut train);
         if self.has(Split::Valid) {
             tables.insert(Split::Valid, self.read_split(Split::Valid)?);
         } else if let Some(is_train) = cut(&train.hashes, self.spec.valid) {
@@ -170,14 +177,16 @@ impl Reading<'_, '_> {
                 return Ok(Table::new(1, self.tasks.len()));
             }
         };
-        if !self.find_columns(&file, &mut reader, judged.is_some())? {
+        let Some(found) = self.find_columns(&file, &mut reader, judged.is_some())? else {
             return Ok(Table::new(1, self.tasks.len()));
-        }
+        };
         let n_inputs = self.columns.as_ref().map_or(1, |columns| columns.inputs.len());
         let mut table = Table::new(n_inputs, self.tasks.len());
         let before = self.builder.problems.len();
-        let all = self.read_rows(split, &file, reader, judged, &mut table)?;
-        if all == 0 && self.builder.problems.len() == before {
+        let mark = self.begin_columns();
+        let all = self.read_rows(split, &file, reader, judged, &mut table);
+        self.end_columns(split, &found, mark)?;
+        if all? == 0 && self.builder.problems.len() == before {
             let what = format!(
                 "{} split of source `{}` has no rows, expected at least one",
                 split.name(),
@@ -202,30 +211,6 @@ impl Reading<'_, '_> {
             Err(error) => self.builder.problems.add_error(error)?,
         }
         Ok(Some(judged))
-    }
-
-    /// Finds the columns in the first file; later files must have the same. Whether the rows can be read.
-    fn find_columns(&mut self, file: &Path, reader: &mut Reader, judged: bool) -> Result<bool> {
-        let found = Found { file, names: reader.columns(), is_complete: reader.has_header() };
-        let Some(columns) = &self.columns else {
-            let (columns, problems) = resolve(self.spec, &self.tasks, judged, &found);
-            self.columns = columns;
-            problems.into_iter().try_for_each(|problem| self.builder.problems.add(problem))?;
-            return if self.columns.is_some() { Ok(true) } else { Err(enough()) };
-        };
-        let targets = columns.tasks.iter().filter_map(|task| task.target.as_ref());
-        let mut can_read = true;
-        for name in columns.inputs.iter().chain(targets).filter(|_| found.is_complete) {
-            if !found.names.contains(name) {
-                can_read &= !columns.inputs.contains(name);
-                let what = format!("no column `{name}` as in train: found {}", readers::listed(&found.names));
-                let problem = Problem::at(Place::line(file, 1), what);
-                let remedy = readers::other_separator(file, &found.names, &[name]);
-                let remedy = remedy.unwrap_or_else(|| "give all splits the same columns".into());
-                self.builder.problems.add(problem.try_this(remedy))?;
-            }
-        }
-        Ok(can_read)
     }
 
     /// Reads rows into a table and gives their number before any limit.
@@ -322,23 +307,12 @@ impl Reading<'_, '_> {
         Ok(())
     }
 
-    /// Ends the reading of train: labels get their final order, and a column nobody has is a mistake.
-    fn close_labels(&mut self, train: &mut Table) -> Result<()> {
+    /// Ends the reading of train: labels get their final order.
+    fn close_labels(&mut self, train: &mut Table) {
         for (t, task) in self.tasks.iter().enumerate() {
             let new_of = self.labels[t].close();
             train.renumber(t, &new_of, task.kind.target_type == TargetType::Labels);
-            let is_told = self.columns.as_ref().is_none_or(|columns| columns.tasks[t].is_missing);
-            if !self.has_column[t] && !is_told && train.len() > 0 {
-                let columns = self.columns.as_ref().map(|columns| &columns.tasks[t]);
-                let name = columns.and_then(|task| task.target.as_deref()).unwrap_or(task.kind.target);
-                let what = format!("no row of train has column `{name}`, the target of task `{}`", task.name);
-                let place = Place::line(&self.builder.suite.file, task.line);
-                let remedy =
-                    format!("name the column in the suite: columns = {{ {} = \"...\" }}", task.kind.target);
-                self.builder.problems.add(Problem::at(place, what).try_this(remedy))?;
-            }
         }
-        Ok(())
     }
 
     /// Moves the tables into the data set.

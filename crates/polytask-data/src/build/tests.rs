@@ -149,13 +149,72 @@ fn a_missing_column_lists_those_found_and_the_names_expected() {
 }
 
 #[test]
+fn a_column_that_is_not_there_is_told_with_the_near_name_and_the_line_of_the_suite() {
+    let folder = Folder::new();
+    folder.write("a/train.csv", "text,Dept.\none,x\n");
+    let mut suite = folder.suite(&[("a", "class")], &[]);
+    suite.tasks[0].columns.insert("label".into(), "dept.".into());
+    suite.tasks[0].column_lines.insert("label".into(), 7);
+    let expected = "a/train.csv:1: no column for `label` of task `a`: found `text`, `Dept.`, expected `dept.` (named \
+                    in suite.toml:7)\n    try: the near name: columns = { label = \"Dept.\" }";
+    assert_eq!(errors(&folder, &suite), [expected]);
+}
+
+#[test]
+fn a_text_column_that_three_tasks_read_is_told_once_whatever_the_format() {
+    let folder = Folder::new();
+    folder.write("a/train.csv", "body,label,value,labels\none,x,1,y\n");
+    let shared = [("b", "regression", "a"), ("c", "multilabel", "a")];
+    let suite = folder.suite(&[("a", "class")], &shared);
+    let found = errors(&folder, &suite);
+    let start = "a/train.csv:1: no column for `text` of tasks `a`, `b`, `c`: found `body`, ";
+    assert!(found.len() == 1 && found[0].starts_with(start), "{found:?}");
+    let rows = |key: &str| {
+        let row = |i| {
+            format!("{{\"{key}\":[\"t{i}\"],\"label\":\"x\",\"value\":1,\"labels\":[],\"tags\":[\"O\"]}}\n")
+        };
+        (0..200).map(row).collect::<String>()
+    };
+    let folder = Folder::new();
+    folder.write("a/train.jsonl", &rows("Tokens_"));
+    folder.write("a/test.jsonl", &rows("Tokens_"));
+    let mut suite = folder.suite(&[("a", "tagging")], &[shared[0], shared[1], ("d", "class", "a")]);
+    suite.sources[0].columns.insert("tokens".into(), "tokens".into());
+    let found = errors(&folder, &suite);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].starts_with("a/train.jsonl: no column for `tokens` of task"), "{found:?}");
+    assert!(found[0].contains("in any of 200 rows: found `Tokens_`, `label`"), "{found:?}");
+    assert!(found[0].ends_with("columns = { tokens = \"Tokens_\" }"), "{found:?}");
+}
+
+#[test]
+fn a_column_that_valid_lacks_is_one_mistake_with_its_near_name() {
+    let folder = Folder::new();
+    folder.write("a/train.jsonl", "{\"text\":\"a\",\"label\":\"x\"}\n{\"text\":\"b\",\"label\":\"y\"}\n");
+    folder.write("a/valid.jsonl", &"{\"Text\":\"c\",\"label\":\"x\"}\n".repeat(30));
+    let expected = "a/valid.jsonl: no column `text` as in train: found `Text`, `label`\n    try: rename the column \
+                    `Text` to `text`";
+    assert_eq!(errors(&folder, &folder.suite(&[("a", "class")], &[])), [expected]);
+}
+
+#[test]
+fn a_target_that_is_not_there_is_never_read_from_a_column_without_a_name() {
+    let folder = Folder::new();
+    folder.write("a/train.csv", ",text,value\n0,one,1\n1,two,2\n");
+    folder.write("a/valid.csv", ",text,value\n7,three,1\n");
+    let found = errors(&folder, &folder.suite(&[("a", "regression")], &[("b", "class", "a")]));
+    assert!(found.len() == 1 && found[0].contains("no column for `label` of task `b`"), "{found:?}");
+}
+
+#[test]
 fn a_target_key_that_no_json_row_has_is_a_mistake_but_some_rows_may_lack_it() {
     let folder = Folder::new();
     let rows: String = (0..150).map(|i| format!("{{\"text\":\"t{i}\"}}\n")).collect();
     folder.write("a/train.jsonl", &rows);
     let suite = folder.suite(&[("a", "class")], &[]);
     let errors = errors(&folder, &suite);
-    assert!(errors[0].contains("no row of train has column `label`"), "{errors:?}");
+    let start = "a/train.jsonl: no column for `label` of task `a` in any of 150 rows: found `text`, expected `label` or";
+    assert!(errors.len() == 1 && errors[0].starts_with(start), "{errors:?}");
     folder.write(
         "a/train.jsonl",
         &format!("{rows}{{\"text\":\"u\",\"label\":3}}\n{{\"text\":\"v\",\"label\":true}}\n"),
