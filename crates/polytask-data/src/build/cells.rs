@@ -27,6 +27,19 @@ pub(super) enum Raw {
     },
 }
 
+/// What is the matter with a cell; many of one sort may be a mistake of the column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sort {
+    /// A text in the place of a number.
+    Text,
+    /// A list in the place of a label; it is this sort where it is as long as the words of its row.
+    Tags,
+    /// A label that is not in the set.
+    Unknown,
+    /// Anything else.
+    Other,
+}
+
 /// Why a cell is no target.
 #[derive(Debug, PartialEq)]
 pub(super) struct Wrong {
@@ -34,11 +47,18 @@ pub(super) struct Wrong {
     pub(super) what: String,
     /// What to try.
     pub(super) remedy: String,
+    /// Of what sort it is.
+    pub(super) sort: Sort,
 }
 
 impl Wrong {
     pub(super) fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { what: what.into(), remedy: remedy.into() }
+        Self { what: what.into(), remedy: remedy.into(), sort: Sort::Other }
+    }
+
+    /// The same of a sort.
+    pub(super) fn of(self, sort: Sort) -> Self {
+        Self { sort, ..self }
     }
 }
 
@@ -64,7 +84,7 @@ fn known(text: &str, labels: &mut LabelTable) -> Result<u32, Wrong> {
     labels.index_of(text).ok_or_else(|| {
         let found = crate::readers::shorten(text);
         let what = format!("label `{found}` is unknown, expected {}", labels.describe());
-        Wrong::new(what, "correct the cell, or list every label in `labels` of the task")
+        Wrong::new(what, "correct the cell, or list every label in `labels` of the task").of(Sort::Unknown)
     })
 }
 
@@ -72,7 +92,7 @@ fn label(cell: &Cell, labels: &mut LabelTable) -> Result<u32, Wrong> {
     match cell {
         Cell::List(_) => {
             let what = format!("label is {}, expected one label", cell.describe());
-            Err(Wrong::new(what, "use kind `multilabel` for several labels per row"))
+            Err(Wrong::new(what, "use kind `multilabel` for several labels per row").of(Sort::Tags))
         }
         _ => known(&cell.to_text().unwrap_or_default(), labels),
     }
@@ -92,7 +112,7 @@ fn numbers(cell: &Cell) -> Result<Vec<f64>, Wrong> {
         Some(items) if items.is_empty() => {
             Err(Wrong::new("value is an empty list, expected numbers", "write null for an unknown number"))
         }
-        Some(items) => items.iter().map(number).collect(),
+        Some(items) => items.iter().map(|item| number(item).map_err(|wrong| wrong.of(Sort::Other))).collect(),
         None => Ok(vec![number(cell)?]),
     }
 }
@@ -109,11 +129,38 @@ fn number(cell: &Cell) -> Result<f64, Wrong> {
     };
     value.filter(|real| (*real as f32).is_finite()).ok_or_else(|| {
         let what = format!("value is {}, expected a finite number", cell.describe());
-        Wrong::new(what, UNKNOWN)
+        match cell {
+            Cell::Text(text) => match with_point(text.trim()) {
+                Some(remedy) => Wrong::new(what, remedy),
+                None if text.trim().parse::<f64>().is_ok() => Wrong::new(what, UNKNOWN),
+                None => Wrong::new(what, UNKNOWN).of(Sort::Text),
+            },
+            _ => Wrong::new(what, UNKNOWN),
+        }
     })
 }
 
 const UNKNOWN: &str = "leave the cell empty (or write null) when the value is unknown";
+
+/// How a number with commas is to be written; `None` for a text that is none.
+fn with_point(text: &str) -> Option<String> {
+    let (whole, rest) = text.rsplit_once(',')?;
+    let is_number = |text: &str| text.parse::<f64>().is_ok_and(f64::is_finite);
+    let without = text.replace(',', "");
+    let point = format!("{}.{rest}", whole.replace('.', ""));
+    if whole.contains(',') || rest.contains('.') {
+        return is_number(&without).then(|| format!("write `{without}`, without commas"));
+    }
+    if !is_number(&point) {
+        return None;
+    }
+    let is_either = rest.len() == 3 && !whole.contains('.');
+    Some(if is_either {
+        format!("write `{point}` or `{without}`, without a comma")
+    } else {
+        format!("write a point: `{point}`")
+    })
+}
 
 fn tags(cell: &Cell, labels: &mut LabelTable, n_words: Option<usize>) -> Result<Vec<u32>, Wrong> {
     let names: Vec<String> = match cell.to_items() {
@@ -198,6 +245,17 @@ mod tests {
         for wrong in [text("high"), text("inf"), Cell::Number(1e300), Cell::List(vec![]), Cell::Bool(true)] {
             assert!(read(TargetType::Numbers, &wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn numbers_with_commas_are_told_how_they_are_written() {
+        let remedy = |cell: &str| read(TargetType::Numbers, &text(cell)).unwrap_err().remedy;
+        assert_eq!(remedy(" 3,5"), "write a point: `3.5`");
+        assert_eq!(remedy("1.234,5"), "write a point: `1234.5`");
+        assert_eq!(remedy("1,234,567"), "write `1234567`, without commas");
+        assert_eq!(remedy("1,234.5"), "write `1234.5`, without commas");
+        assert_eq!(remedy("1,234"), "write `1.234` or `1234`, without a comma");
+        assert!(["high, low", ",", "a,5"].iter().all(|cell| remedy(cell) == UNKNOWN));
     }
 
     #[test]

@@ -56,6 +56,7 @@ impl<'a> Builder<'a> {
             widths: vec![None; n_tasks],
             inputs: Vec::new(),
             targets: Vec::new(),
+            ids: vec![None; n_tasks],
             is_told: vec![false; n_tasks],
             builder: self,
         };
@@ -101,6 +102,8 @@ struct Reading<'b, 'a> {
     /// What the split that is read shows of the columns of inputs, and of the targets by task.
     inputs: Vec<Whole>,
     targets: Vec<Whole>,
+    /// Columns of labels that look like ids, as mistakes, by task.
+    ids: Vec<Option<Problem>>,
     /// Whether the target's column is a mistake as a whole, by task.
     is_told: Vec<bool>,
     /// Whether texts are words that carry tags.
@@ -318,6 +321,9 @@ impl Reading<'_, '_> {
     /// Moves the tables into the data set.
     fn install(self, index: usize, tables: BTreeMap<Split, Table>) {
         let dataset = &mut self.builder.dataset;
+        let ids = self.tasks.iter().zip(self.ids).filter_map(|(task, problem)| Some((task, problem?)));
+        let said = ids.map(|(task, problem)| format!("task `{}`: {}", task.name, problem.what));
+        dataset.warnings.extend(said);
         for (split, mut table) in tables {
             for (t, &task) in self.members.iter().enumerate() {
                 let width = self.widths[t].unwrap_or(1);

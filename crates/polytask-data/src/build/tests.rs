@@ -198,6 +198,48 @@ fn a_column_that_valid_lacks_is_one_mistake_with_its_near_name() {
 }
 
 #[test]
+fn a_column_of_another_kind_is_one_mistake_that_names_the_kind() {
+    let folder = Folder::new();
+    folder.write("a/train.csv", &format!("text,value\n{}t,3\n", "t,good\nu,bad\n".repeat(20)));
+    folder.write("b/train.csv", "a,b,score\nt,u,yes\nv,w,no\n");
+    folder.write("b/valid.csv", "a,b,score\nx,u,yes\ny,w,no\n");
+    let row = "{\"text\":\"one two\",\"label\":[\"O\",\"B-x\"]}\n";
+    folder.write("c/train.jsonl", &row.repeat(3));
+    let suite = folder.suite(&[("a", "regression"), ("b", "similarity"), ("c", "class")], &[]);
+    let expected = [
+        "a/train.csv: column `value`: 40 of 41 values are texts, such as `good`, `bad`, expected numbers\n    try: \
+         kind = \"class\", with columns = { label = \"value\" }",
+        "b/train.csv: column `score`: 2 of 2 values are texts, such as `yes`, `no`, expected numbers\n    try: kind = \
+         \"pair-class\", with columns = { label = \"score\" }",
+        "c/train.jsonl: column `label`: 3 of 3 values are lists as long as the words of their text, expected one \
+         label\n    try: kind = \"tagging\", with columns = { tags = \"label\" }",
+    ];
+    assert_eq!(errors(&folder, &suite), expected);
+    folder.write("a/train.csv", "text,value\na,\"3,5\"\nb,\"1,25\"\nc,2\n");
+    folder.write("c/train.jsonl", "{\"text\":\"one two three\",\"label\":[\"O\",\"B-x\"]}\n");
+    let found = errors(&folder, &folder.suite(&[("a", "regression"), ("c", "class")], &[]));
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert!(found[0].ends_with("a point: `3.5`") && found[1].ends_with("a point: `1.25`"), "{found:?}");
+    assert!(found[2].contains("use kind `multilabel`"), "{found:?}");
+}
+
+#[test]
+fn a_column_of_ids_is_told_once_and_not_label_by_label() {
+    let folder = Folder::new();
+    let rows = |from: usize, to: usize| (from..to).map(|i| format!("t{i},id{i}\n")).collect::<String>();
+    folder.write("a/train.csv", &format!("text,label\n{}", rows(0, 270)));
+    let suite = folder.suite(&[("a", "class")], &[]);
+    let warnings = folder.build(&suite).unwrap().warnings;
+    let told = "column `label`: 270 labels in 270 rows of train: an id? expected labels that rows share";
+    assert!(warnings.contains(&format!("task `a`: {told}")), "{warnings:?}");
+    folder.write("a/valid.csv", &format!("text,label\n{}", rows(300, 330)));
+    folder.write("a/test.csv", &format!("text,label\n{}", rows(400, 430)));
+    let expected =
+        format!("a/train.csv: {told}\n    try: the column of the labels: columns = {{ label = \"...\" }}");
+    assert_eq!(errors(&folder, &folder.suite(&[("a", "class")], &[])), [expected]);
+}
+
+#[test]
 fn a_target_that_is_not_there_is_never_read_from_a_column_without_a_name() {
     let folder = Folder::new();
     folder.write("a/train.csv", ",text,value\n0,one,1\n1,two,2\n");

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use polytask_core::{Problem, Result, Split};
+use polytask_core::{Problem, Result, Split, TargetType};
 
+use super::super::cells::Sort;
 use super::super::columns::{Columns, Found, resolve};
 use super::super::problems::enough;
 use super::super::wanted::as_in_train;
@@ -58,7 +59,8 @@ impl Reading<'_, '_> {
         for (t, whole) in std::mem::take(&mut self.targets).into_iter().enumerate() {
             let problem = columns.tasks[t].target.as_deref().and_then(|name| {
                 let absent = split == Split::Train && whole.is_absent();
-                absent.then(|| self.absent_column(split, &columns, name, &whole, found))
+                let absent = absent.then(|| self.absent_column(split, &columns, name, &whole, found));
+                absent.or_else(|| self.target_mistake(split, t, name, &whole, found.file))
             });
             let is_told = self.is_told[t];
             self.is_told[t] |= split == Split::Train && problem.is_some();
@@ -94,5 +96,22 @@ impl Reading<'_, '_> {
             Some(wanted) => wanted.problem(&self.builder.suite.file, found, Some(whole.rows)),
             None => as_in_train(name, found),
         }
+    }
+
+    /// The mistake that is one of the whole column of a task's target.
+    fn target_mistake(
+        &mut self,
+        split: Split,
+        t: usize,
+        name: &str,
+        whole: &Whole,
+        file: &Path,
+    ) -> Option<Problem> {
+        let task = self.tasks[t];
+        if split == Split::Train && task.kind.target_type == TargetType::Label && task.labels.is_none() {
+            self.ids[t] = whole.of_ids(file, name, task, self.labels[t].names().len());
+        }
+        let of_ids = self.ids[t].clone().filter(|_| split != Split::Train && whole.n(Sort::Unknown) > 0);
+        of_ids.or_else(|| whole.of_other_kind(file, name, task).filter(|_| split == Split::Train))
     }
 }

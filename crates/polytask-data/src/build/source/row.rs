@@ -5,7 +5,7 @@ use std::path::Path;
 
 use polytask_core::{Error, HeadForm, Place, Problem, Purpose, Result, Split, TargetType, plural, rng};
 
-use super::super::cells::{self, Raw, Wrong};
+use super::super::cells::{self, Raw, Sort, Wrong};
 use super::super::columns::{Columns, TaskColumns};
 use super::super::intern::Content;
 use super::{Judged, Reading};
@@ -121,7 +121,9 @@ impl Reading<'_, '_> {
                 Ok(target) => targets.push(target),
                 Err(error) => {
                     let name = own.target.as_deref().unwrap_or_default();
-                    self.targets[t].hold(misread(file, record, name, &error));
+                    let cell = record.get(name);
+                    let error = tags_or_labels(error, cell, &texts);
+                    self.targets[t].hold(cell, &error, misread(file, record, name, &error));
                     wrong.are_held = true;
                 }
             }
@@ -153,7 +155,7 @@ impl Reading<'_, '_> {
             match self.input(file, cell) {
                 Ok(text) => texts.push(text),
                 Err(Fault::Cell(error)) => {
-                    self.inputs[i].hold(misread(file, record, name, &error));
+                    self.inputs[i].hold(cell, &error, misread(file, record, name, &error));
                     wrong.are_held = true;
                 }
                 Err(Fault::Named(error)) => texts.extend(wrong.keep(Err(error))),
@@ -218,6 +220,18 @@ fn answers(
         return Err(Wrong::new(what, "give each query an id of its own"));
     }
     Ok(judged.remove(&id))
+}
+
+/// A list in the place of a label is one of tags only where it is as long as the words of the row's one text.
+fn tags_or_labels(wrong: Wrong, cell: Option<&Cell>, texts: &[Content]) -> Wrong {
+    let n_words = match texts {
+        [Content::Text(text)] => Some(text.split_whitespace().count()),
+        [Content::Words(words)] => Some(words.len()),
+        _ => None,
+    };
+    let n_items = cell.and_then(Cell::to_items).map(|items| items.len());
+    let is_tags = n_items.is_some() && n_items == n_words;
+    if wrong.sort == Sort::Tags && !is_tags { wrong.of(Sort::Other) } else { wrong }
 }
 
 /// A cell as an input text.
