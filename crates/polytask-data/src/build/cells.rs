@@ -70,6 +70,10 @@ pub(super) fn parse(
     n_words: Option<usize>,
 ) -> Result<Raw, Wrong> {
     let Some(cell) = cell.filter(|cell| !cell.is_missing()) else { return Ok(Raw::Unknown) };
+    if labels.knows_nothing() && !matches!(target, TargetType::Numbers | TargetType::Passages) {
+        // That train has no label is the mistake, not that this one is unknown.
+        return Ok(Raw::Unknown);
+    }
     match target {
         TargetType::Label => label(cell, labels).map(Raw::Label),
         TargetType::Labels => many_labels(cell, labels).map(Raw::Labels),
@@ -256,6 +260,15 @@ mod tests {
         assert_eq!(remedy("1,234.5"), "write `1234.5`, without commas");
         assert_eq!(remedy("1,234"), "write `1.234` or `1234`, without a comma");
         assert!(["high, low", ",", "a,5"].iter().all(|cell| remedy(cell) == UNKNOWN));
+    }
+
+    #[test]
+    fn no_label_is_unknown_where_train_has_none() {
+        let mut table = LabelTable::new(None);
+        table.close();
+        for target in [TargetType::Label, TargetType::Labels, TargetType::Tags] {
+            assert_eq!(parse(target, Some(&text("x")), &mut table, Some(2)), Ok(Raw::Unknown));
+        }
     }
 
     #[test]

@@ -67,7 +67,8 @@ fn wrong_splits(suite: &Suite, source: &SourceSpec, task: &TaskSpec, data: &Task
     if train.is_none_or(|targets| n_known(targets) == 0) {
         let what = format!("task `{}` has no row with a known target in train", task.name);
         let place = place_of(suite, source, Split::Train);
-        problems.push(Problem::at(place, what).try_this("check the target's column in the suite"));
+        // Whatever else could be said follows from it.
+        return vec![Problem::at(place, what).try_this("check the target's column in the suite")];
     }
     if let Some(Targets::Labels(rows)) = train
         && rows.iter().any(Option::is_some)

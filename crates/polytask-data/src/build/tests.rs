@@ -240,6 +240,26 @@ fn a_column_of_ids_is_told_once_and_not_label_by_label() {
 }
 
 #[test]
+fn a_train_split_without_a_known_target_is_all_that_is_told_of_a_task() {
+    let folder = Folder::new();
+    folder.write("a/train.csv", "text,label\none,\ntwo,\n");
+    folder.write("a/valid.csv", "text,label\nthree,x\n");
+    folder.write("a/test.csv", "text,label\nfour,x\nfive,y\n");
+    folder.write("b/train.jsonl", "{\"text\":\"a b\",\"tags\":null}\n{\"text\":\"a\"}\n");
+    folder.write("b/test.jsonl", "{\"text\":\"a b\",\"tags\":[\"O\",\"O\"]}\n");
+    let found = errors(&folder, &folder.suite(&[("a", "class"), ("b", "tagging")], &[]));
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(
+        found[0].starts_with("a/train.csv: task `a` has no row with a known target in train"),
+        "{found:?}"
+    );
+    assert!(
+        found[1].starts_with("b/train.jsonl: task `b` has no row with a known target in train"),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn a_target_that_is_not_there_is_never_read_from_a_column_without_a_name() {
     let folder = Folder::new();
     folder.write("a/train.csv", ",text,value\n0,one,1\n1,two,2\n");

@@ -60,6 +60,11 @@ impl Whole {
         self.rows > 0 && self.absent == self.rows
     }
 
+    /// Whether the column says nothing in any row.
+    pub(super) fn is_silent(&self) -> bool {
+        self.rows > 0 && self.known == 0
+    }
+
     /// Number of cells with a mistake of a sort.
     pub(super) fn n(&self, sort: Sort) -> usize {
         self.sorts.get(&sort).copied().unwrap_or(0)

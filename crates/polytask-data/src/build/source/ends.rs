@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use polytask_core::{Problem, Result, Split, TargetType};
+use polytask_core::{Place, Problem, Result, Split, TargetType};
 
 use super::super::cells::Sort;
 use super::super::columns::{Columns, Found, resolve};
@@ -108,6 +108,11 @@ impl Reading<'_, '_> {
         file: &Path,
     ) -> Option<Problem> {
         let task = self.tasks[t];
+        if split == Split::Train && whole.is_silent() && task.kind.target_type != TargetType::Passages {
+            let what = format!("task `{}` has no row with a known target in train", task.name);
+            let problem = Problem::at(Place::file(file), what);
+            return Some(problem.try_this(format!("check the target's column in the suite, `{name}`")));
+        }
         if split == Split::Train && task.kind.target_type == TargetType::Label && task.labels.is_none() {
             self.ids[t] = whole.of_ids(file, name, task, self.labels[t].names().len());
         }
