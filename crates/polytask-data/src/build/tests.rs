@@ -260,6 +260,29 @@ fn a_train_split_without_a_known_target_is_all_that_is_told_of_a_task() {
 }
 
 #[test]
+fn labels_that_differ_in_case_and_a_train_split_of_one_label_are_warned_of_once() {
+    let folder = Folder::new();
+    let train = "text,label\na,Billing\nb,billing\nc,Refund\nd,new  tag\ne,New tag\nf,\" Refund \"\n";
+    folder.write("a/train.csv", train);
+    folder.write("a/valid.csv", "text,label\ng,billing\nh,Refund\n");
+    folder.write("b/train.csv", "text,label\na,x\nb,x\nc,x\n");
+    folder.write("b/valid.csv", "text,label\nd,x\ne,x\n");
+    folder.write("b/test.csv", "text,label\nf,x\ng,x\n");
+    folder.write("c/train.tsv", "text\ttags\na b\tO O\nb c\tO O\n");
+    folder.write("c/valid.tsv", "text\ttags\na d\tO O\n");
+    let suite = folder.suite(&[("a", "class"), ("b", "class"), ("c", "tagging")], &[]);
+    let mut warnings = folder.build(&suite).unwrap().warnings;
+    warnings.retain(|warning| !warning.contains("no test split"));
+    let expected = [
+        "task `a`: labels differ only in case or blanks: `Billing`, `billing`; `New tag`, `new  tag`; write each label \
+         in one way",
+        "task `b` has one label only in train, `x`: there is nothing to tell apart",
+        "task `c` has one label only in train, `O`: there is nothing to tell apart",
+    ];
+    assert_eq!(warnings, expected);
+}
+
+#[test]
 fn a_target_that_is_not_there_is_never_read_from_a_column_without_a_name() {
     let folder = Folder::new();
     folder.write("a/train.csv", ",text,value\n0,one,1\n1,two,2\n");

@@ -116,7 +116,34 @@ const VALID: (&str, &[u8]) = ("valid.csv", b"text,label\nd,x\ne,y\n");
 fn a_missing_column_names_those_found() {
     let place = one("class", "columns = { label = \"topic\" }\n");
     let error = mistakes(&place, &[("train.csv", b"text,topix\na,x\n"), VALID]);
-    has(&error, &["data/t/train.csv", "`topic`", "topix"]);
+    has(&error, &["data/t/train.csv:1: ", "`topic` (named in suite.toml:", "label = \"topix\""]);
+    let line = place.read("suite.toml").lines().position(|line| line.starts_with("columns")).unwrap() + 1;
+    has(&error, &[&format!("suite.toml:{line})")]);
+}
+
+#[test]
+fn mistakes_of_three_sources_are_told_in_one_round() {
+    let place = with_suite("");
+    place.write("data/topic/train.csv", "text,Label\na,x\nb,y\n");
+    place.write("data/sts/train.tsv", "sentence1\tsentence2\tscore\na\tb\tclose\nb\tc\tfar\n");
+    place.write("data/names/train.jsonl", "{\"words_\":[\"a\"],\"tags\":[\"O\"]}\n".repeat(150));
+    let error = place.polytask(&["check", "suite.toml", "--data"]).refused();
+    has(&error, &["data/topic/train.csv:1: ", "columns = { label = \"Label\" }"]);
+    has(&error, &["data/sts/train.tsv: column `score`: 2 of 2 values are texts", "kind = \"pair-class\""]);
+    has(
+        &error,
+        &["data/names/train.jsonl: no column for `tokens`", "in any of 150 rows: found `tags`, `words_`"],
+    );
+    assert_eq!(error.matches("try: ").count(), 3, "{error}");
+}
+
+#[test]
+fn labels_that_differ_in_case_are_warned_of() {
+    let place = one("class", "");
+    place.write("data/t/train.csv", "text,label\na,Billing\nb,billing\nc,sales\n");
+    place.write("data/t/test.csv", "text,label\nd,Billing\ne,billing\n");
+    let out = place.polytask(&["check", "suite.toml", "--data"]).done();
+    has(&out, &["warning: task `t`: labels differ only in case or blanks: `Billing`, `billing`"]);
 }
 
 #[test]
