@@ -32,6 +32,8 @@ pub(super) enum Raw {
 pub(super) enum Sort {
     /// A text in the place of a number.
     Text,
+    /// A number with commas.
+    Commas,
     /// A list in the place of a label; it is this sort where it is as long as the words of its row.
     Tags,
     /// A label that is not in the set.
@@ -135,7 +137,7 @@ fn number(cell: &Cell) -> Result<f64, Wrong> {
         let what = format!("value is {}, expected a finite number", cell.describe());
         match cell {
             Cell::Text(text) => match with_point(text.trim()) {
-                Some(remedy) => Wrong::new(what, remedy),
+                Some(remedy) => Wrong::new(what, remedy).of(Sort::Commas),
                 None if text.trim().parse::<f64>().is_ok() => Wrong::new(what, UNKNOWN),
                 None => Wrong::new(what, UNKNOWN).of(Sort::Text),
             },

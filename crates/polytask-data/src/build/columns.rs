@@ -1,6 +1,6 @@
 //! Which column plays which role: what the suite says, else the role's name, else a usual synonym.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use polytask_core::suite::{SourceSpec, TaskSpec};
@@ -170,15 +170,17 @@ impl<'a> Finder<'a> {
         {
             return Some(Err(two_texts((role, words), (other, text), tagger, self.found.file)));
         }
-        if !named.is_empty() {
-            let columns = named.iter().map(|(task, role, name, line)| Wanted::named(task, role, name, *line));
-            return Some(Ok(columns.map(|wanted| self.take(wanted)).last().flatten()));
+        if let Some(&(task, role, name, line)) = named.first() {
+            return Some(Ok(self.take(Wanted::named(task, role, name, line).read_by(single()))));
         }
         let roles = readers().map(|task| (task, task.kind.inputs[0]));
-        let names: Vec<&str> = roles
-            .flat_map(|(task, role)| std::iter::once(role).chain(task.kind.synonyms_of(role).iter().copied()))
-            .collect();
-        Some(Ok(first_of(&names, self.found).or_else(|| self.role(tagger, tagger.kind.inputs[0]))))
+        let mut names: Vec<&str> = Vec::new();
+        for (task, role) in roles {
+            names.extend(std::iter::once(role).chain(task.kind.synonyms_of(role).iter().copied()));
+        }
+        let mut met = BTreeSet::new();
+        names.retain(|name| met.insert(*name));
+        Some(Ok(self.take(Wanted::usual(tagger, tagger.kind.inputs[0], &names).read_by(single()))))
     }
 }
 

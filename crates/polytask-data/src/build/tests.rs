@@ -182,9 +182,18 @@ fn a_text_column_that_three_tasks_read_is_told_once_whatever_the_format() {
     suite.sources[0].columns.insert("tokens".into(), "tokens".into());
     let found = errors(&folder, &suite);
     assert_eq!(found.len(), 1, "{found:#?}");
-    assert!(found[0].starts_with("a/train.jsonl: no column for `tokens` of task"), "{found:?}");
-    assert!(found[0].contains("in any of 200 rows: found `Tokens_`, `label`"), "{found:?}");
+    assert!(
+        found[0].starts_with("a/train.jsonl: no column for `tokens` of tasks `a`, `b`, `c`, `d` in any"),
+        "{found:?}"
+    );
+    assert!(found[0].contains("of 200 rows: found `Tokens_`, `label`"), "{found:?}");
     assert!(found[0].ends_with("columns = { tokens = \"Tokens_\" }"), "{found:?}");
+    suite.sources[0].columns.clear();
+    let usual = errors(&folder, &suite);
+    let start =
+        "a/train.jsonl: no column for `tokens` of tasks `a`, `b`, `c`, `d` in any of 200 rows: found ";
+    assert!(usual.len() == 1 && usual[0].starts_with(start), "{usual:?}");
+    assert!(usual[0].contains("expected `tokens` or `text` or `words` or `sentence`"), "{usual:?}");
 }
 
 #[test]
@@ -216,11 +225,17 @@ fn a_column_of_another_kind_is_one_mistake_that_names_the_kind() {
     ];
     assert_eq!(errors(&folder, &suite), expected);
     folder.write("a/train.csv", "text,value\na,\"3,5\"\nb,\"1,25\"\nc,2\n");
+    folder.write("b/train.csv", "a,b,score\nt,u,\"3,5\"\nv,w,\"1,25\"\n");
+    folder.write("b/valid.csv", "a,b,score\nt,u,\"4,5\"\n");
     folder.write("c/train.jsonl", "{\"text\":\"one two three\",\"label\":[\"O\",\"B-x\"]}\n");
-    let found = errors(&folder, &folder.suite(&[("a", "regression"), ("c", "class")], &[]));
-    assert_eq!(found.len(), 3, "{found:#?}");
+    let found =
+        errors(&folder, &folder.suite(&[("a", "regression"), ("c", "class"), ("b", "similarity")], &[]));
+    assert_eq!(found.len(), 4, "{found:#?}");
     assert!(found[0].ends_with("a point: `3.5`") && found[1].ends_with("a point: `1.25`"), "{found:?}");
     assert!(found[2].contains("use kind `multilabel`"), "{found:?}");
+    let expected = "b/train.csv: column `score`: 2 of 2 values are numbers with commas, such as `3,5`, `1,25`, expected \
+                    none\n    try: write a point: `3.5`";
+    assert_eq!(found[3], expected);
 }
 
 #[test]

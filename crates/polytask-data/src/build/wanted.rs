@@ -33,6 +33,11 @@ impl Wanted {
         Self { line: Some(line), ..Self::usual(task, role, &[name]) }
     }
 
+    /// The same, read by all of these tasks.
+    pub(super) fn read_by<'t>(self, tasks: impl Iterator<Item = &'t TaskSpec>) -> Self {
+        Self { tasks: tasks.map(|task| task.name.clone()).collect(), ..self }
+    }
+
     /// Puts it among others: what several tasks read is one.
     pub(super) fn join(self, all: &mut Vec<Self>) {
         let is_same = |other: &&mut Self| match (self.line, other.line) {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use polytask_core::kind::KINDS;
+use polytask_core::kind::{self, KINDS};
 use polytask_core::suite::TaskSpec;
-use polytask_core::{Place, Problem, TargetType, near, plural};
+use polytask_core::{KindInfo, Place, Problem, TargetType, near, plural};
 
 use super::cells::{Sort, Wrong};
 use super::problems::Problems;
@@ -25,8 +25,9 @@ pub(super) struct Whole {
     /// Rows with a value.
     known: usize,
     sorts: BTreeMap<Sort, usize>,
-    /// The first values that are texts.
+    /// The first values that are texts in the place of numbers, and what to do about the first with commas.
     texts: Vec<String>,
+    commas: Option<String>,
     held: Problems,
 }
 
@@ -41,7 +42,10 @@ impl Whole {
     /// Notes that a cell seen is wrong.
     pub(super) fn hold(&mut self, cell: Option<&Cell>, wrong: &Wrong, problem: Problem) {
         *self.sorts.entry(wrong.sort).or_default() += 1;
-        if let (Sort::Text, Some(Cell::Text(text))) = (wrong.sort, cell) {
+        if wrong.sort == Sort::Commas {
+            self.commas.get_or_insert_with(|| wrong.remedy.clone());
+        }
+        if let (Sort::Text | Sort::Commas, Some(Cell::Text(text))) = (wrong.sort, cell) {
             let text = crate::readers::shorten(text.trim());
             if self.texts.len() < SHOWN && !self.texts.contains(&text) {
                 self.texts.push(text);
@@ -76,23 +80,33 @@ impl Whole {
         (n > 0 && n * 10 >= self.known * 9).then(|| format!("{n} of {}", plural(self.known, "value")))
     }
 
-    /// The mistake of a target's column that is of another kind than the task's.
-    pub(super) fn of_other_kind(&self, file: &Path, column: &str, task: &TaskSpec) -> Option<Problem> {
-        let (what, kind) = match task.kind.target_type {
-            TargetType::Numbers => {
-                let n = self.nearly_all(Sort::Text)?;
-                let texts = near::list(&self.texts);
-                (format!("{n} are texts, such as {texts}, expected numbers"), with_labels(task)?)
-            }
-            TargetType::Label => {
-                let n = self.nearly_all(Sort::Tags)?;
-                (format!("{n} are lists as long as the words of their text, expected one label"), "tagging")
-            }
-            _ => return None,
-        };
-        let target = polytask_core::kind::find(kind)?.target;
-        let remedy = format!("kind = {kind:?}, with columns = {{ {target} = {column:?} }}");
+    /// The mistake that nearly all cells of a target's column share.
+    pub(super) fn of_target(&self, file: &Path, column: &str, task: &TaskSpec) -> Option<Problem> {
+        let (what, remedy) = match task.kind.target_type {
+            TargetType::Numbers => self.with_commas().or_else(|| self.of_texts(column, task)),
+            TargetType::Label => self.of_tags(column),
+            _ => None,
+        }?;
         Some(Problem::at(Place::file(file), format!("column `{column}`: {what}")).try_this(remedy))
+    }
+
+    fn with_commas(&self) -> Option<(String, String)> {
+        let (n, texts) = (self.nearly_all(Sort::Commas)?, near::list(&self.texts));
+        Some((format!("{n} are numbers with commas, such as {texts}, expected none"), self.commas.clone()?))
+    }
+
+    fn of_texts(&self, column: &str, task: &TaskSpec) -> Option<(String, String)> {
+        let (n, texts) = (self.nearly_all(Sort::Text)?, near::list(&self.texts));
+        let is_like =
+            |kind: &KindInfo| kind.inputs == task.kind.inputs && kind.target_type == TargetType::Label;
+        let kind = KINDS.iter().find(|kind| is_like(kind))?;
+        Some((format!("{n} are texts, such as {texts}, expected numbers"), of_kind(kind, column)))
+    }
+
+    fn of_tags(&self, column: &str) -> Option<(String, String)> {
+        let n = self.nearly_all(Sort::Tags)?;
+        let what = format!("{n} are lists as long as the words of their text, expected one label");
+        Some((what, of_kind(kind::find("tagging")?, column)))
     }
 
     /// The mistake of a column of `n_labels` labels that hardly two rows share.
@@ -116,10 +130,7 @@ impl Whole {
     }
 }
 
-/// The kind of a task that reads the same and has one label.
-fn with_labels(task: &TaskSpec) -> Option<&'static str> {
-    let is_like = |kind: &&&polytask_core::KindInfo| {
-        kind.inputs == task.kind.inputs && kind.target_type == TargetType::Label
-    };
-    KINDS.iter().find(is_like).map(|kind| kind.name)
+/// How a suite says that a column is the target of another kind.
+fn of_kind(kind: &KindInfo, column: &str) -> String {
+    format!("kind = {:?}, with columns = {{ {} = {column:?} }}", kind.name, kind.target)
 }

@@ -117,6 +117,6 @@ impl Reading<'_, '_> {
             self.ids[t] = whole.of_ids(file, name, task, self.labels[t].names().len());
         }
         let of_ids = self.ids[t].clone().filter(|_| split != Split::Train && whole.n(Sort::Unknown) > 0);
-        of_ids.or_else(|| whole.of_other_kind(file, name, task).filter(|_| split == Split::Train))
+        of_ids.or_else(|| whole.of_target(file, name, task).filter(|_| split == Split::Train))
     }
 }
