@@ -9,11 +9,20 @@ pub fn nearest<'a, S: AsRef<str>>(word: &str, known: &'a [S]) -> Option<&'a str>
         return None;
     }
     let lower = word.to_lowercase();
-    let distance = |name: &str| strsim::damerau_levenshtein(&lower, &name.to_lowercase());
+    let letters = plain(word);
+    let is_same = |name: &str| !letters.is_empty() && plain(name) == letters;
+    let distance = |name: &str| {
+        if is_same(name) { 0 } else { strsim::damerau_levenshtein(&lower, &name.to_lowercase()) }
+    };
     let scored = known.iter().map(|name| (distance(name.as_ref()), name.as_ref()));
     // A third of the letters wrong is a slip; more is another word.
     let meant = |name: &str| name.chars().count().max(word.chars().count()).div_ceil(3);
     scored.filter(|(d, name)| *d <= meant(name)).min().map(|(_, name)| name)
+}
+
+/// A name without what slips change most: case, punctuation, blanks.
+fn plain(word: &str) -> String {
+    word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// Advice for an unknown name: what another tool means by it, else the nearest known one, else all of them.
@@ -42,6 +51,8 @@ mod tests {
         let known = ["lr", "warmup", "batch_tokens"];
         assert_eq!(advice("lrr", &known), "`lr`");
         assert_eq!(advice("Batch_token", &known), "`batch_tokens`");
+        assert_eq!(nearest("d e p t", &["Dept.", "debt"]), Some("Dept."));
+        assert_eq!(nearest("?", &["!"]), Some("!"), "one letter of one is a slip");
         assert_eq!(advice("optimizer", &known), "one of `lr`, `warmup`, `batch_tokens`");
     }
 }

@@ -1,12 +1,13 @@
 //! What a suite's tasks read: texts or images, and the settings and heads that go with them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::check::is_encoder_name;
 use super::near;
 use super::read::Draft;
 use super::section::{Reporter, Section};
-use super::written::shorten;
+use super::written::{Node, shorten};
 use crate::image;
 use crate::kind::{HeadForm, KindInfo};
 use crate::method::Choice;
@@ -29,6 +30,12 @@ pub(super) fn reads_images(tasks: &[Draft], reporter: &mut Reporter) -> bool {
         reporter.report(task.section.place("kind"), problem, "a suite of its own for each");
     }
     kind.reads_images()
+}
+
+/// Where a section names its columns: the line of each role.
+pub(super) fn column_lines(section: &Section) -> BTreeMap<String, usize> {
+    let columns = section.node("columns").map_or(&[][..], Node::entries);
+    columns.iter().map(|(role, column)| (role.clone(), column.origin.line())).collect()
 }
 
 /// Settings of images stand in suites of images, and the encoder is one that reads what the tasks give.

@@ -137,6 +137,9 @@ pub struct SourceSpec {
     pub files: BTreeMap<Split, PathBuf>,
     /// Role → column, for the input roles of all its tasks (`a`, `text`, `id`, `weight`, …).
     pub columns: BTreeMap<String, String>,
+    /// Lines of the suite file where these are written, by role, for later errors.
+    #[serde(skip)]
+    pub column_lines: BTreeMap<String, usize>,
     /// Share of train that becomes valid, by hash, when there is no valid file.
     pub valid: f64,
     /// Most rows read per split (by hash, not the first ones); 0 means all.
@@ -170,6 +173,9 @@ pub struct TaskSpec {
     pub from: String,
     /// Role → column for the target role (and `weight`), on top of the source's.
     pub columns: BTreeMap<String, String>,
+    /// Lines of the suite file where these are written, by role, for later errors.
+    #[serde(skip)]
+    pub column_lines: BTreeMap<String, usize>,
     /// Its head.
     pub head: Choice,
     /// Its loss.

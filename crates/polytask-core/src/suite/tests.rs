@@ -131,8 +131,14 @@ fn shown(text: &str, overrides: &[&str]) -> Vec<String> {
 /// The suite without what depends on where its file is.
 fn unplaced(mut suite: Suite) -> Suite {
     suite.train.open.clear();
-    suite.sources.iter_mut().for_each(|source| source.line = 0);
-    suite.tasks.iter_mut().for_each(|task| task.line = 0);
+    for source in &mut suite.sources {
+        source.line = 0;
+        source.column_lines.clear();
+    }
+    for task in &mut suite.tasks {
+        task.line = 0;
+        task.column_lines.clear();
+    }
     suite.file = PathBuf::new();
     suite.folder = PathBuf::new();
     suite

@@ -27,18 +27,55 @@ pub(super) enum Raw {
     },
 }
 
-/// Why a cell is no target: what (found, expected) and what to try.
-#[derive(Debug, PartialEq)]
-pub(super) struct Wrong(pub(super) String, pub(super) &'static str);
+/// What is the matter with a cell; many of one sort may be a mistake of the column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sort {
+    /// A text in the place of a number.
+    Text,
+    /// A number with commas.
+    Commas,
+    /// A list in the place of a label; it is this sort where it is as long as the words of its row.
+    Tags,
+    /// A label that is not in the set.
+    Unknown,
+    /// Anything else.
+    Other,
+}
 
-/// Reads a target cell; `n_words` is the number of words of the row's text where it is known.
+/// Why a cell is no target.
+#[derive(Debug, PartialEq)]
+pub(super) struct Wrong {
+    /// What was found, and what was expected.
+    pub(super) what: String,
+    /// What to try.
+    pub(super) remedy: String,
+    /// Of what sort it is.
+    pub(super) sort: Sort,
+}
+
+impl Wrong {
+    pub(super) fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), remedy: remedy.into(), sort: Sort::Other }
+    }
+
+    /// The same of a sort.
+    pub(super) fn of(self, sort: Sort) -> Self {
+        Self { sort, ..self }
+    }
+}
+
+/// Reads a target cell; `n_words` is the number of words of the row's text, where it could be read.
 pub(super) fn parse(
     target: TargetType,
     cell: Option<&Cell>,
     labels: &mut LabelTable,
-    n_words: usize,
+    n_words: Option<usize>,
 ) -> Result<Raw, Wrong> {
     let Some(cell) = cell.filter(|cell| !cell.is_missing()) else { return Ok(Raw::Unknown) };
+    if labels.knows_nothing() && !matches!(target, TargetType::Numbers | TargetType::Passages) {
+        // That train has no label is the mistake, not that this one is unknown.
+        return Ok(Raw::Unknown);
+    }
     match target {
         TargetType::Label => label(cell, labels).map(Raw::Label),
         TargetType::Labels => many_labels(cell, labels).map(Raw::Labels),
@@ -53,7 +90,7 @@ fn known(text: &str, labels: &mut LabelTable) -> Result<u32, Wrong> {
     labels.index_of(text).ok_or_else(|| {
         let found = crate::readers::shorten(text);
         let what = format!("label `{found}` is unknown, expected {}", labels.describe());
-        Wrong(what, "correct the cell, or list every label in `labels` of the task")
+        Wrong::new(what, "correct the cell, or list every label in `labels` of the task").of(Sort::Unknown)
     })
 }
 
@@ -61,7 +98,7 @@ fn label(cell: &Cell, labels: &mut LabelTable) -> Result<u32, Wrong> {
     match cell {
         Cell::List(_) => {
             let what = format!("label is {}, expected one label", cell.describe());
-            Err(Wrong(what, "use kind `multilabel` for several labels per row"))
+            Err(Wrong::new(what, "use kind `multilabel` for several labels per row").of(Sort::Tags))
         }
         _ => known(&cell.to_text().unwrap_or_default(), labels),
     }
@@ -79,9 +116,9 @@ fn many_labels(cell: &Cell, labels: &mut LabelTable) -> Result<Vec<u32>, Wrong> 
 fn numbers(cell: &Cell) -> Result<Vec<f64>, Wrong> {
     match cell.to_items() {
         Some(items) if items.is_empty() => {
-            Err(Wrong("value is an empty list, expected numbers".into(), "write null for an unknown number"))
+            Err(Wrong::new("value is an empty list, expected numbers", "write null for an unknown number"))
         }
-        Some(items) => items.iter().map(number).collect(),
+        Some(items) => items.iter().map(|item| number(item).map_err(|wrong| wrong.of(Sort::Other))).collect(),
         None => Ok(vec![number(cell)?]),
     }
 }
@@ -98,18 +135,50 @@ fn number(cell: &Cell) -> Result<f64, Wrong> {
     };
     value.filter(|real| (*real as f32).is_finite()).ok_or_else(|| {
         let what = format!("value is {}, expected a finite number", cell.describe());
-        Wrong(what, "leave the cell empty (or write null) when the value is unknown")
+        match cell {
+            Cell::Text(text) => match with_point(text.trim()) {
+                Some(remedy) => Wrong::new(what, remedy).of(Sort::Commas),
+                None if text.trim().parse::<f64>().is_ok() => Wrong::new(what, UNKNOWN),
+                None => Wrong::new(what, UNKNOWN).of(Sort::Text),
+            },
+            _ => Wrong::new(what, UNKNOWN),
+        }
     })
 }
 
-fn tags(cell: &Cell, labels: &mut LabelTable, n_words: usize) -> Result<Vec<u32>, Wrong> {
+const UNKNOWN: &str = "leave the cell empty (or write null) when the value is unknown";
+
+/// How a number with commas is to be written; `None` for a text that is none.
+fn with_point(text: &str) -> Option<String> {
+    let (whole, rest) = text.rsplit_once(',')?;
+    let is_number = |text: &str| text.parse::<f64>().is_ok_and(f64::is_finite);
+    let without = text.replace(',', "");
+    let point = format!("{}.{rest}", whole.replace('.', ""));
+    if whole.contains(',') || rest.contains('.') {
+        return is_number(&without).then(|| format!("write `{without}`, without commas"));
+    }
+    if !is_number(&point) {
+        return None;
+    }
+    let is_either = rest.len() == 3 && !whole.contains('.');
+    Some(if is_either {
+        format!("write `{point}` or `{without}`, without a comma")
+    } else {
+        format!("write a point: `{point}`")
+    })
+}
+
+fn tags(cell: &Cell, labels: &mut LabelTable, n_words: Option<usize>) -> Result<Vec<u32>, Wrong> {
     let names: Vec<String> = match cell.to_items() {
         Some(items) => items.iter().map(|item| item.to_text().unwrap_or_default()).collect(),
         None => cell.to_text().unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
     };
-    if names.len() != n_words {
+    if let Some(n_words) = n_words.filter(|n| *n != names.len()) {
         let what = format!("row has {}, expected {n_words}, one per word", plural(names.len(), "tag"));
-        return Err(Wrong(what, "separate words by single spaces, or give words and tags as JSON lists"));
+        return Err(Wrong::new(
+            what,
+            "separate words by single spaces, or give words and tags as JSON lists",
+        ));
     }
     names.iter().map(|name| known(name, labels)).collect()
 }
@@ -130,7 +199,7 @@ pub(super) fn weight(cell: Option<&Cell>) -> Result<f32, Wrong> {
     let cell = cell.unwrap_or(&Cell::Null);
     number(cell).ok().map(|weight| weight as f32).filter(|weight| *weight >= 0.0).ok_or_else(|| {
         let what = format!("weight is {}, expected a number of at least 0", cell.describe());
-        Wrong(what, "write 1 for an ordinary row and 0 to leave a row out")
+        Wrong::new(what, "write 1 for an ordinary row and 0 to leave a row out")
     })
 }
 
@@ -143,7 +212,7 @@ mod tests {
     }
 
     fn read(target: TargetType, cell: &Cell) -> Result<Raw, Wrong> {
-        parse(target, Some(cell), &mut LabelTable::new(None, "|"), 2)
+        parse(target, Some(cell), &mut LabelTable::new(None, "|"), Some(2))
     }
 
     #[test]
@@ -152,7 +221,7 @@ mod tests {
             for cell in [Cell::Null, text(""), text("NaN"), Cell::Number(f64::NAN)] {
                 assert_eq!(read(target, &cell), Ok(Raw::Unknown));
             }
-            assert_eq!(parse(target, None, &mut LabelTable::new(None, "|"), 2), Ok(Raw::Unknown));
+            assert_eq!(parse(target, None, &mut LabelTable::new(None, "|"), Some(2)), Ok(Raw::Unknown));
         }
     }
 
@@ -160,7 +229,7 @@ mod tests {
     fn labels_may_be_words_numbers_or_booleans() {
         let mut table = LabelTable::new(None, "|");
         for cell in [Cell::Bool(true), Cell::Number(3.0), text(" x ")] {
-            parse(TargetType::Label, Some(&cell), &mut table, 0).unwrap();
+            parse(TargetType::Label, Some(&cell), &mut table, None).unwrap();
         }
         assert_eq!(table.names(), ["true", "3", "x"]);
         assert!(read(TargetType::Label, &Cell::List(vec![text("a")])).is_err());
@@ -185,10 +254,32 @@ mod tests {
     }
 
     #[test]
+    fn numbers_with_commas_are_told_how_they_are_written() {
+        let remedy = |cell: &str| read(TargetType::Numbers, &text(cell)).unwrap_err().remedy;
+        assert_eq!(remedy(" 3,5"), "write a point: `3.5`");
+        assert_eq!(remedy("1.234,5"), "write a point: `1234.5`");
+        assert_eq!(remedy("1,234,567"), "write `1234567`, without commas");
+        assert_eq!(remedy("1,234.5"), "write `1234.5`, without commas");
+        assert_eq!(remedy("1,234"), "write `1.234` or `1234`, without a comma");
+        assert!(["high, low", ",", "a,5"].iter().all(|cell| remedy(cell) == UNKNOWN));
+    }
+
+    #[test]
+    fn no_label_is_unknown_where_train_has_none() {
+        let mut table = LabelTable::new(None, "|");
+        table.close();
+        for target in [TargetType::Label, TargetType::Labels, TargetType::Tags] {
+            assert_eq!(parse(target, Some(&text("x")), &mut table, Some(2)), Ok(Raw::Unknown));
+        }
+    }
+
+    #[test]
     fn tags_are_as_many_as_words() {
         assert_eq!(read(TargetType::Tags, &text("O B-x")), Ok(Raw::Tags(vec![0, 1])));
-        let Wrong(what, _) = read(TargetType::Tags, &text("O")).unwrap_err();
-        assert_eq!(what, "row has 1 tag, expected 2, one per word");
+        assert_eq!(
+            read(TargetType::Tags, &text("O")).unwrap_err().what,
+            "row has 1 tag, expected 2, one per word"
+        );
     }
 
     #[test]

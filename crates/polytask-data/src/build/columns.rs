@@ -1,11 +1,12 @@
 //! Which column plays which role: what the suite says, else the role's name, else a usual synonym.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use polytask_core::suite::{SourceSpec, TaskSpec};
 use polytask_core::{Place, Problem, TargetType};
 
-use crate::readers;
+use super::wanted::Wanted;
 
 /// Column names of a row's id.
 pub(super) const ID: &[&str] = &["id", "_id", "query_id", "query-id", "qid"];
@@ -21,6 +22,8 @@ pub(super) struct Columns {
     pub(super) weight: Option<String>,
     /// Per task of the source.
     pub(super) tasks: Vec<TaskColumns>,
+    /// Those that the first rows lack, in a file that declares no columns.
+    pub(super) doubtful: Vec<Wanted>,
 }
 
 /// The columns of one task.
@@ -28,6 +31,8 @@ pub(super) struct Columns {
 pub(super) struct TaskColumns {
     /// The target; `None` when it comes from judgements.
     pub(super) target: Option<String>,
+    /// Whether the file has no column of its target, which has been told.
+    pub(super) is_missing: bool,
     /// Wrong passages.
     pub(super) negatives: Option<String>,
     /// The task's own row weights.
@@ -48,44 +53,134 @@ impl Found<'_> {
     }
 }
 
-/// Finds the columns of all tasks of a source, or tells every role without one.
+/// Finds the columns of all tasks of a source, and tells every role without one; there are none where rows cannot be
+/// read at all.
 pub(super) fn resolve(
+    suite: &Path,
     source: &SourceSpec,
     tasks: &[&TaskSpec],
     judged: bool,
     found: &Found<'_>,
-) -> Result<Columns, Vec<Problem>> {
+) -> (Option<Columns>, Vec<Problem>) {
+    let (mut inputs, mut targets) = (Finder::new(source, found), Finder::new(source, found));
     let mut problems = Vec::new();
-    let mut keep = |found: Result<String, Problem>| found.map_err(|problem| problems.push(problem)).ok();
-    let mut inputs: Vec<Vec<String>> = Vec::new();
+    let words =
+        inputs.words(tasks).map(|found| found.map_err(|problem| problems.push(problem)).ok().flatten());
+    let mut texts: Vec<Vec<String>> = Vec::new();
     let mut columns = Vec::new();
-    let words = words_column(source, tasks, found).map(&mut keep);
     for task in tasks {
         let roles = task.kind.inputs.iter();
-        inputs.push(match &words {
+        texts.push(match &words {
             Some(words) if task.kind.inputs.len() == 1 => words.iter().cloned().collect(),
-            _ => roles.filter_map(|role| keep(role_column(source, task, role, found))).collect(),
+            _ => roles.filter_map(|role| inputs.role(task, role)).collect(),
         });
-        let is_judged = judged && task.kind.target_type == TargetType::Passages;
-        let target = (!is_judged).then(|| keep(role_column(source, task, task.kind.target, found))).flatten();
-        let negatives = optional(source, task, "negatives", found).filter(|_| !is_judged);
-        let weight = task.columns.get("weight").map(|name| keep(named(name, "weight", task, found)));
-        columns.push(TaskColumns { target, negatives, weight: weight.flatten() });
+        columns.push(targets.task(task, judged));
     }
-    let first = tasks.first().copied();
-    let weight = source.columns.get("weight").zip(first);
-    let weight = weight.and_then(|(name, task)| keep(named(name, "weight", task, found)));
-    let longest = inputs.iter().max_by_key(|columns| columns.len()).cloned().unwrap_or_default();
-    for (task, own) in tasks.iter().zip(&inputs) {
+    let weight = tasks.first().and_then(|task| inputs.weight(task, &source.columns, &source.column_lines));
+    let longest = texts.iter().max_by_key(|columns| columns.len()).cloned().unwrap_or_default();
+    let is_whole = problems.is_empty() && inputs.missing.is_empty();
+    for (task, own) in tasks.iter().zip(&texts).filter(|_| is_whole) {
         if !longest.starts_with(own) {
             problems.push(other_inputs(source, task, own, &longest, found.file));
         }
     }
+    // Without the target of one task the rows still have those of the others.
+    let can_read = is_whole && problems.is_empty();
+    let missing = inputs.missing.iter().chain(&targets.missing);
+    problems.extend(missing.map(|wanted| wanted.problem(suite, found, None)));
     let id = source.columns.get("id").cloned().or_else(|| first_of(ID, found));
-    if problems.is_empty() {
-        Ok(Columns { inputs: longest, id, weight, tasks: columns })
-    } else {
-        Err(problems)
+    let doubtful = [inputs.doubtful, targets.doubtful].concat();
+    (can_read.then_some(Columns { inputs: longest, id, weight, tasks: columns, doubtful }), problems)
+}
+
+/// Looks for columns in a file, and notes those that are not there.
+struct Finder<'a> {
+    source: &'a SourceSpec,
+    found: &'a Found<'a>,
+    missing: Vec<Wanted>,
+    doubtful: Vec<Wanted>,
+}
+
+impl<'a> Finder<'a> {
+    fn new(source: &'a SourceSpec, found: &'a Found<'a>) -> Self {
+        Self { source, found, missing: Vec::new(), doubtful: Vec::new() }
+    }
+
+    /// The column under one of its names.
+    fn take(&mut self, wanted: Wanted) -> Option<String> {
+        let known = wanted.names.iter().find(|name| self.found.has(name)).cloned();
+        if known.is_some() {
+            return known;
+        }
+        // Rows further down may still have it.
+        let doubted = (!self.found.is_complete).then(|| wanted.names[0].clone());
+        wanted.join(if doubted.is_some() { &mut self.doubtful } else { &mut self.missing });
+        doubted
+    }
+
+    fn role(&mut self, task: &TaskSpec, role: &'static str) -> Option<String> {
+        if let Some((name, line)) = given(self.source, task, role) {
+            return self.take(Wanted::named(task, role, name, line));
+        }
+        let mut names = vec![role];
+        names.extend(task.kind.synonyms_of(role));
+        if role == "query" {
+            // The column of BEIR's queries.jsonl.
+            names.push("text");
+        }
+        self.take(Wanted::usual(task, role, &names))
+    }
+
+    /// The columns of a task's target.
+    fn task(&mut self, task: &TaskSpec, judged: bool) -> TaskColumns {
+        let is_judged = judged && task.kind.target_type == TargetType::Passages;
+        let target = if is_judged { None } else { self.role(task, task.kind.target) };
+        let negatives = optional(self.source, task, "negatives", self.found).filter(|_| !is_judged);
+        let weight = self.weight(task, &task.columns, &task.column_lines);
+        let is_missing = target.is_none() && !is_judged;
+        TaskColumns { target, is_missing, negatives, weight }
+    }
+
+    /// The column of weights, where one is named.
+    fn weight(
+        &mut self,
+        task: &TaskSpec,
+        columns: &BTreeMap<String, String>,
+        lines: &BTreeMap<String, usize>,
+    ) -> Option<String> {
+        let name = columns.get("weight")?;
+        let line = lines.get("weight").copied().unwrap_or(0);
+        self.take(Wanted::named(task, "weight", name, line))
+    }
+
+    /// The column of words where a task of the source tags them: it is the text of all tasks with one text, so that a
+    /// row is encoded once. The suite may name it by the role of any of these tasks.
+    fn words(&mut self, tasks: &[&TaskSpec]) -> Option<Result<Option<String>, Problem>> {
+        let tagger = *tasks.iter().find(|task| task.kind.target_type == TargetType::Tags)?;
+        let single = || tasks.iter().copied().filter(|task| task.kind.inputs.len() == 1);
+        let readers = || std::iter::once(tagger).chain(single());
+        let named: Vec<(&TaskSpec, &str, &String, usize)> = readers()
+            .filter_map(|task| {
+                let (column, line) = given(self.source, task, task.kind.inputs[0])?;
+                Some((task, task.kind.inputs[0], column, line))
+            })
+            .collect();
+        if let Some(&(_, role, words, _)) = named.first()
+            && let Some(&(_, other, text, _)) = named.iter().find(|(_, _, column, _)| *column != words)
+        {
+            return Some(Err(two_texts((role, words), (other, text), tagger, self.found.file)));
+        }
+        if let Some(&(task, role, name, line)) = named.first() {
+            return Some(Ok(self.take(Wanted::named(task, role, name, line).read_by(single()))));
+        }
+        let roles = readers().map(|task| (task, task.kind.inputs[0]));
+        let mut names: Vec<&str> = Vec::new();
+        for (task, role) in roles {
+            names.extend(std::iter::once(role).chain(task.kind.synonyms_of(role).iter().copied()));
+        }
+        let mut met = BTreeSet::new();
+        names.retain(|name| met.insert(*name));
+        Some(Ok(self.take(Wanted::usual(tagger, tagger.kind.inputs[0], &names).read_by(single()))))
     }
 }
 
@@ -94,68 +189,14 @@ pub(super) fn first_of(names: &[&str], found: &Found<'_>) -> Option<String> {
     names.iter().find(|name| found.has(name)).map(|name| (*name).to_owned())
 }
 
-/// The column the suite names for a role, under the role's name or (source) under a synonym of it.
-fn given<'a>(source: &'a SourceSpec, task: &'a TaskSpec, role: &str) -> Option<&'a String> {
-    let own = task.columns.get(role).or_else(|| source.columns.get(role));
-    own.or_else(|| task.kind.synonyms_of(role).iter().find_map(|name| source.columns.get(*name)))
-}
-
-fn role_column(
-    source: &SourceSpec,
-    task: &TaskSpec,
-    role: &'static str,
-    found: &Found<'_>,
-) -> Result<String, Problem> {
-    if let Some(name) = given(source, task, role) {
-        return named(name, role, task, found);
-    }
-    let mut names = vec![role];
-    names.extend(task.kind.synonyms_of(role));
-    if role == "query" {
-        // The column of BEIR's queries.jsonl.
-        names.push("text");
-    }
-    match first_of(&names, found) {
-        Some(name) => Ok(name),
-        // Rows further down may still have it.
-        None if !found.is_complete => Ok(role.to_owned()),
-        None => Err(missing(task, role, &names, found)),
-    }
-}
-
-/// The column of words where a task of the source tags them: it is the text of all tasks with one text, so that a
-/// row is encoded once. The suite may name it by the role of any of these tasks.
-fn words_column(
-    source: &SourceSpec,
-    tasks: &[&TaskSpec],
-    found: &Found<'_>,
-) -> Option<Result<String, Problem>> {
-    let tagger = tasks.iter().find(|task| task.kind.target_type == TargetType::Tags)?;
-    let single = || tasks.iter().filter(|task| task.kind.inputs.len() == 1);
-    let readers = || std::iter::once(tagger).chain(single());
-    let mut named: Vec<(&str, &String)> = readers()
-        .filter_map(|task| Some((task.kind.inputs[0], given(source, task, task.kind.inputs[0])?)))
-        .collect();
-    named.dedup();
-    if let Some(((role, words), (other, text))) =
-        named.first().zip(named.iter().find(|(_, column)| *column != named[0].1))
-    {
-        return Some(Err(two_texts((role, words), (other, text), tagger, found.file)));
-    }
-    if let Some((role, name)) = named.first() {
-        return Some(self::named(name, role, tagger, found));
-    }
-    let names: Vec<&str> = readers()
-        .flat_map(|task| {
-            let role = task.kind.inputs[0];
-            [role].into_iter().chain(task.kind.synonyms_of(role).iter().copied())
-        })
-        .collect();
-    Some(match first_of(&names, found) {
-        Some(name) => Ok(name),
-        None if !found.is_complete => Ok(tagger.kind.inputs[0].to_owned()),
-        None => role_column(source, tagger, tagger.kind.inputs[0], found),
-    })
+/// The column the suite names for a role, under the role's name or (source) under a synonym of it, and the line.
+fn given<'a>(source: &'a SourceSpec, task: &'a TaskSpec, role: &str) -> Option<(&'a String, usize)> {
+    let at = |columns: &'a BTreeMap<String, String>, lines: &BTreeMap<String, usize>, role: &str| {
+        Some((columns.get(role)?, lines.get(role).copied().unwrap_or(0)))
+    };
+    let of_source = |role: &str| at(&source.columns, &source.column_lines, role);
+    let own = at(&task.columns, &task.column_lines, role).or_else(|| of_source(role));
+    own.or_else(|| task.kind.synonyms_of(role).iter().find_map(|name| of_source(name)))
 }
 
 /// Words and a text of their own beside them, in one source.
@@ -174,27 +215,7 @@ fn optional(source: &SourceSpec, task: &TaskSpec, role: &str, found: &Found<'_>)
         return None;
     }
     let names = [&[role][..], task.kind.synonyms_of(role)].concat();
-    given(source, task, role).cloned().or_else(|| first_of(&names, found))
-}
-
-/// A column the suite names.
-fn named(name: &str, role: &str, task: &TaskSpec, found: &Found<'_>) -> Result<String, Problem> {
-    if found.has(name) || !found.is_complete {
-        return Ok(name.to_owned());
-    }
-    Err(missing(task, role, &[name], found))
-}
-
-fn missing(task: &TaskSpec, role: &str, expected: &[&str], found: &Found<'_>) -> Problem {
-    let what = format!(
-        "no column for `{role}` of task `{}`: found {}, expected `{}`",
-        task.name,
-        readers::listed(&found.names),
-        expected.join("` or `")
-    );
-    let named = || format!("name the column in the suite: columns = {{ {role} = \"...\" }}");
-    let remedy = readers::other_separator(found.file, &found.names, expected).unwrap_or_else(named);
-    Problem::at(Place::line(found.file, 1), what).try_this(remedy)
+    given(source, task, role).map(|(name, _)| name.clone()).or_else(|| first_of(&names, found))
 }
 
 /// A task whose texts are not those of the source's rows.

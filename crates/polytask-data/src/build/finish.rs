@@ -1,14 +1,17 @@
 //! What can only be said once a source is whole: scales, empty or one-sided splits, warnings.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use polytask_core::suite::{SourceSpec, TaskSpec};
 use polytask_core::words::{plural, verb};
-use polytask_core::{Place, Problem, Result, Split, Suite};
+use polytask_core::{Place, Problem, Result, Split, Suite, near};
 
 use super::{Builder, numbers};
-use crate::{Dataset, Targets, TaskData};
+use crate::{Dataset, SourceData, Targets, TaskData};
+
+/// Groups of labels that a warning names.
+const SHOWN: usize = 5;
 
 /// A task before its source is read.
 pub(super) fn empty_task(suite: &Suite, task: &TaskSpec) -> TaskData {
@@ -19,14 +22,20 @@ pub(super) fn empty_task(suite: &Suite, task: &TaskSpec) -> TaskData {
 impl Builder<'_> {
     /// The whole data set, when nothing was wrong.
     pub(super) fn finish(mut self) -> Result<Dataset> {
-        self.problems.check()?;
+        let broken: Vec<bool> = (0..self.suite.sources.len()).map(|s| self.problems.touches(s)).collect();
         for (t, task) in self.suite.tasks.iter().enumerate() {
             let source = self.suite.source_of(task);
+            let index = self.dataset.tasks[t].source;
+            self.problems.begin(index);
+            if broken[index] {
+                // Rows are left out, so that nothing can be said of all of them.
+                continue;
+            }
             for problem in wrong_splits(self.suite, source, task, &self.dataset.tasks[t]) {
-                self.problems.add(problem)?;
+                self.problems.note(problem);
             }
             if let Some(problem) = weightless(self.suite, source, &self.dataset, t) {
-                self.problems.add(problem)?;
+                self.problems.note(problem);
             }
             self.dataset.tasks[t].scale = numbers::scale(task.kind.head, &self.dataset.tasks[t]);
             let data = &self.dataset.tasks[t];
@@ -36,17 +45,19 @@ impl Builder<'_> {
             said.extend(merged);
             self.dataset.warnings.extend(said);
         }
-        for source in &self.dataset.sources {
-            if !source.splits.is_empty() && !source.splits.contains_key(&Split::Test) {
-                let name = &source.name;
-                self.dataset.warnings.push(format!("source `{name}` has no test split: scores are on valid"));
-            }
-        }
+        self.dataset.warnings.extend(without_test(&self.dataset.sources));
         self.problems.check()?;
         self.dataset.image = self.images.size();
         (self.dataset.texts, self.dataset.truncated, self.dataset.folded) = self.interner.finish()?;
         Ok(self.dataset)
     }
+}
+
+/// Says which sources have no test split.
+fn without_test(sources: &[SourceData]) -> Option<String> {
+    let lacks = |source: &&SourceData| !source.splits.is_empty() && !source.splits.contains_key(&Split::Test);
+    let names: Vec<&String> = sources.iter().filter(lacks).map(|source| &source.name).collect();
+    (!names.is_empty()).then(|| format!("no test split in {}: scores are on valid", near::list(&names)))
 }
 
 /// Number of rows whose target is known.
@@ -61,7 +72,8 @@ fn wrong_splits(suite: &Suite, source: &SourceSpec, task: &TaskSpec, data: &Task
     if train.is_none_or(|targets| n_known(targets) == 0) {
         let what = format!("task `{}` has no row with a known target in train", task.name);
         let place = place_of(suite, source, Split::Train);
-        problems.push(Problem::at(place, what).try_this("check the target's column in the suite"));
+        // Whatever else could be said follows from it.
+        return vec![Problem::at(place, what).try_this("check the target's column in the suite")];
     }
     if let Some(Targets::Labels(rows)) = train
         && rows.iter().any(Option::is_some)
@@ -168,6 +180,7 @@ fn classes(rows: &[Option<u32>]) -> Vec<u32> {
 fn warnings(source: &SourceSpec, task: &TaskSpec, data: &TaskData) -> Vec<String> {
     let mut warnings = Vec::new();
     let name = &task.name;
+    let only = only_label(data);
     for (split, targets) in &data.targets {
         if *split != Split::Train && n_known(targets) == 0 && !targets.is_empty() {
             warnings.push(format!("task `{name}` has no known target in {}", split.name()));
@@ -176,10 +189,15 @@ fn warnings(source: &SourceSpec, task: &TaskSpec, data: &TaskData) -> Vec<String
             && *split != Split::Train
             && classes(rows).len() == 1
             && !(*split == Split::Valid && source.files.contains_key(split))
+            && only.is_none()
         {
             warnings.push(format!("task `{name}` has one label only in {}", split.name()));
         }
     }
+    warnings.extend(only.map(|label| {
+        format!("task `{name}` has one label only in train, `{label}`: there is nothing to tell apart")
+    }));
+    warnings.extend(twins(name, &data.labels));
     let unseen = labels_without_rows(data);
     if !unseen.is_empty() {
         let shown: Vec<&str> = unseen.iter().take(5).copied().collect();
@@ -192,6 +210,36 @@ fn warnings(source: &SourceSpec, task: &TaskSpec, data: &TaskData) -> Vec<String
         ));
     }
     warnings
+}
+
+/// The label of all rows of train, or the tag of all their words.
+fn only_label(data: &TaskData) -> Option<&str> {
+    let met: BTreeSet<u32> = match data.targets.get(&Split::Train)? {
+        Targets::Label(rows) => rows.iter().flatten().copied().collect(),
+        Targets::Tags(rows) => rows.iter().flatten().flatten().copied().collect(),
+        _ => return None,
+    };
+    let only = met.first().filter(|_| met.len() == 1)?;
+    data.labels.get(*only as usize).map(String::as_str)
+}
+
+/// Labels that differ only in case or in blanks, as slips of the hand do; those around a label are never part of it.
+fn twins(task: &str, labels: &[String]) -> Option<String> {
+    let mut alike = BTreeMap::<String, Vec<&String>>::new();
+    for label in labels {
+        let folded = label.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+        alike.entry(folded).or_default().push(label);
+    }
+    let groups: Vec<String> =
+        alike.into_values().filter(|group| group.len() > 1).map(|g| near::list(&g)).collect();
+    let more = groups.len().saturating_sub(SHOWN);
+    let shown = groups.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    (!groups.is_empty()).then(|| {
+        format!(
+            "task `{task}`: labels differ only in case or blanks: {shown}{more}; write each label in one way"
+        )
+    })
 }
 
 fn labels_without_rows(data: &TaskData) -> Vec<&str> {

@@ -64,6 +64,11 @@ impl LabelTable {
         cell.split(&self.separator).map(str::to_owned).collect()
     }
 
+    /// Whether no label can be known: none is declared, and train has none.
+    pub(super) fn knows_nothing(&self) -> bool {
+        !self.is_open && !self.is_declared && self.names.is_empty()
+    }
+
     /// The labels in the order of their indices.
     pub(super) fn names(&self) -> &[String] {
         &self.names

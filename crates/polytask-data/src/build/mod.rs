@@ -14,6 +14,8 @@ mod problems;
 mod source;
 mod sums;
 mod table;
+mod wanted;
+mod whole;
 
 use polytask_core::{Result, Split, Suite};
 
@@ -68,7 +70,7 @@ pub struct Progress<'a> {
 /// Reads all data of a suite.
 ///
 /// # Errors
-/// All mistakes in the data files, up to about twenty; or the first file the system refuses to read.
+/// All mistakes in the data files of all sources, up to twenty.
 pub fn build(suite: &Suite, tokenizer: &dyn Tokenize) -> Result<Dataset> {
     build_with(suite, tokenizer, &mut |_| ())
 }
@@ -89,9 +91,7 @@ pub fn build_with(
         progress,
     };
     builder.dataset.tasks = suite.tasks.iter().map(|task| finish::empty_task(suite, task)).collect();
-    for index in 0..suite.sources.len() {
-        builder.read_source(index)?;
-    }
+    builder.read()?;
     builder.finish()
 }
 
@@ -105,6 +105,19 @@ struct Builder<'a> {
     merged: Vec<Merged>,
     dataset: Dataset,
     progress: &'a mut dyn FnMut(Progress<'_>),
+}
+
+impl Builder<'_> {
+    /// Reads all sources; one with mistakes keeps no other from being read.
+    fn read(&mut self) -> Result<()> {
+        for index in 0..self.suite.sources.len() {
+            self.problems.begin(index);
+            if let Err(error) = self.read_source(index) {
+                self.problems.end(error)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

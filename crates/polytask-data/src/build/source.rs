@@ -1,5 +1,6 @@
 //! Reads one source: its splits, row by row, with the targets of all its tasks.
 
+mod ends;
 mod row;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -9,12 +10,14 @@ use polytask_core::suite::{SourceSpec, TaskSpec};
 use polytask_core::{Error, Place, Problem, Result, Split, TargetType, rng};
 
 use super::cells::Raw;
-use super::columns::{Columns, Found, resolve};
+use super::columns::Columns;
 use super::corpus::Corpus;
 use super::intern::Content;
 use super::labels::LabelTable;
+use super::problems::enough;
 use super::sums::sum_of;
 use super::table::{Table, Target, column};
+use super::whole::Whole;
 use super::{Builder, Progress};
 use crate::SourceData;
 use crate::readers::qrels::{self, Qrel};
@@ -52,7 +55,10 @@ impl<'a> Builder<'a> {
             columns: None,
             corpora: vec![Corpus::default(); n_tasks],
             widths: vec![None; n_tasks],
-            has_column: vec![false; n_tasks],
+            inputs: Vec::new(),
+            targets: Vec::new(),
+            ids: vec![None; n_tasks],
+            is_told: vec![false; n_tasks],
             builder: self,
         };
         reading.read(index)
@@ -94,8 +100,13 @@ struct Reading<'b, 'a> {
     corpora: Vec<Corpus>,
     /// Numbers per row, by task.
     widths: Vec<Option<usize>>,
-    /// Whether any row of train had the target's column, by task.
-    has_column: Vec<bool>,
+    /// What the split that is read shows of the columns of inputs, and of the targets by task.
+    inputs: Vec<Whole>,
+    targets: Vec<Whole>,
+    /// Columns of labels that look like ids, as mistakes, by task.
+    ids: Vec<Option<Problem>>,
+    /// Whether the target's column is a mistake as a whole, by task.
+    is_told: Vec<bool>,
     /// Whether texts are words that carry tags.
     as_words: bool,
     /// Whether inputs are files of images.
@@ -115,7 +126,7 @@ impl Reading<'_, '_> {
         }
         let mut tables = BTreeMap::new();
         let mut train = self.read_split(Split::Train)?;
-        self.close_labels(&mut train)?;
+        self.close_labels(&mut train);
         if self.has(Split::Valid) {
             tables.insert(Split::Valid, self.read_split(Split::Valid)?);
         } else if let Some(is_train) = cut(&train.hashes, self.spec.valid) {
@@ -146,7 +157,7 @@ impl Reading<'_, '_> {
             Err(error) => {
                 self.builder.problems.add_error(error)?;
                 // Without its passages every row of the task would be one more mistake.
-                self.builder.problems.check()?;
+                return Err(enough());
             }
         }
         Ok(())
@@ -161,21 +172,25 @@ impl Reading<'_, '_> {
             self.builder.problems.add(Problem::at(place, what).try_this("queries = \"queries.jsonl\""))?;
             return Ok(Table::new(1, self.tasks.len()));
         };
-        let file = self.builder.file(named)?;
+        let opened = self.builder.file(named).and_then(|file| Ok((readers::open(&file)?, file)));
         let judged = self.read_judgements(split)?;
-        let mut reader = match readers::open(&file) {
-            Ok(reader) => reader,
+        let (mut reader, file) = match opened {
+            Ok(opened) => opened,
             Err(error) => {
                 self.builder.problems.add_error(error)?;
                 return Ok(Table::new(1, self.tasks.len()));
             }
         };
-        self.find_columns(&file, &mut reader, judged.is_some())?;
+        let Some(found) = self.find_columns(&file, &mut reader, judged.is_some())? else {
+            return Ok(Table::new(1, self.tasks.len()));
+        };
         let n_inputs = self.columns.as_ref().map_or(1, |columns| columns.inputs.len());
         let mut table = Table::new(n_inputs, self.tasks.len());
         let before = self.builder.problems.len();
-        let all = self.read_rows(split, &file, reader, judged, &mut table)?;
-        if all == 0 && self.builder.problems.len() == before {
+        let mark = self.begin_columns();
+        let all = self.read_rows(split, &file, reader, judged, &mut table);
+        self.end_columns(split, &found, mark)?;
+        if all? == 0 && self.builder.problems.len() == before {
             let what = format!(
                 "{} split of source `{}` has no rows, expected at least one",
                 split.name(),
@@ -200,32 +215,6 @@ impl Reading<'_, '_> {
             Err(error) => self.builder.problems.add_error(error)?,
         }
         Ok(Some(judged))
-    }
-
-    /// Finds the columns in the first file; later files must have the same.
-    fn find_columns(&mut self, file: &Path, reader: &mut Reader, judged: bool) -> Result<()> {
-        let found = Found { file, names: reader.columns(), is_complete: reader.has_header() };
-        let Some(columns) = &self.columns else {
-            match resolve(self.spec, &self.tasks, judged, &found) {
-                Ok(columns) => self.columns = Some(columns),
-                Err(problems) => {
-                    problems.into_iter().try_for_each(|problem| self.builder.problems.add(problem))?;
-                    self.builder.problems.check()?;
-                }
-            }
-            return Ok(());
-        };
-        let targets = columns.tasks.iter().filter_map(|task| task.target.as_ref());
-        for name in columns.inputs.iter().chain(targets).filter(|_| found.is_complete) {
-            if !found.names.contains(name) {
-                let what = format!("no column `{name}` as in train: found {}", readers::listed(&found.names));
-                let problem = Problem::at(Place::line(file, 1), what);
-                let remedy = readers::other_separator(file, &found.names, &[name]);
-                let remedy = remedy.unwrap_or_else(|| "give all splits the same columns".into());
-                self.builder.problems.add(problem.try_this(remedy))?;
-            }
-        }
-        Ok(())
     }
 
     /// Reads rows into a table and gives their number before any limit.
@@ -322,27 +311,20 @@ impl Reading<'_, '_> {
         Ok(())
     }
 
-    /// Ends the reading of train: labels get their final order, and a column nobody has is a mistake.
-    fn close_labels(&mut self, train: &mut Table) -> Result<()> {
+    /// Ends the reading of train: labels get their final order.
+    fn close_labels(&mut self, train: &mut Table) {
         for (t, task) in self.tasks.iter().enumerate() {
             let new_of = self.labels[t].close();
             train.renumber(t, &new_of, task.kind.target_type == TargetType::Labels);
-            if !self.has_column[t] && train.len() > 0 {
-                let columns = self.columns.as_ref().map(|columns| &columns.tasks[t]);
-                let name = columns.and_then(|task| task.target.as_deref()).unwrap_or(task.kind.target);
-                let what = format!("no row of train has column `{name}`, the target of task `{}`", task.name);
-                let place = Place::line(&self.builder.suite.file, task.line);
-                let remedy =
-                    format!("name the column in the suite: columns = {{ {} = \"...\" }}", task.kind.target);
-                self.builder.problems.add(Problem::at(place, what).try_this(remedy))?;
-            }
         }
-        Ok(())
     }
 
     /// Moves the tables into the data set.
     fn install(self, index: usize, tables: BTreeMap<Split, Table>) {
         let dataset = &mut self.builder.dataset;
+        let ids = self.tasks.iter().zip(self.ids).filter_map(|(task, problem)| Some((task, problem?)));
+        let said = ids.map(|(task, problem)| format!("task `{}`: {}", task.name, problem.what));
+        dataset.warnings.extend(said);
         for (split, mut table) in tables {
             for (t, &task) in self.members.iter().enumerate() {
                 let width = self.widths[t].unwrap_or(1);

@@ -70,13 +70,57 @@ fn all_mistakes_of_all_sources_are_reported_with_their_lines() {
 }
 
 #[test]
-fn reading_stops_after_twenty_mistakes() {
+fn twenty_mistakes_are_shown_and_none_of_another_source_is_hidden_by_them() {
     let folder = Folder::new();
-    // Each row has another number of words too many: no mistake is like another.
-    let row =
-        |i: usize| format!("{{\"tokens\": [\"one\"], \"tags\": [{}]}}\n", vec!["\"O\""; i + 2].join(", "));
-    folder.write("a/train.jsonl", &(0..100).map(row).collect::<String>());
-    assert_eq!(errors(&folder, &folder.suite(&[("a", "tagging")], &[])).len(), 20);
+    // Rows that differ in their number of cells are mistakes of their own.
+    let row = |i: usize| format!("t{}\n", ",1".repeat(i + 2));
+    let rows: String = (0..100).map(row).collect();
+    folder.write("a/train.csv", &format!("text,value\n{rows}"));
+    let suite = folder.suite(&[("a", "regression")], &[]);
+    assert_eq!(errors(&folder, &suite).len(), 20);
+    folder.write("b/train.csv", "text,label\none,x\n");
+    folder.write("b/valid.csv", "text,label\n\"t\n");
+    folder.write("c/train.csv", "body,label\none,x\n");
+    let suite = folder.suite(&[("a", "regression"), ("b", "class"), ("c", "class")], &[]);
+    let all = errors(&folder, &suite);
+    let of = |name: &str| all.iter().filter(|error| error.starts_with(name)).count();
+    assert_eq!((of("a/"), of("b/"), of("c/")), (18, 1, 1), "{all:#?}");
+}
+
+#[test]
+fn columns_that_three_sources_lack_and_cells_of_their_other_tasks_are_told_in_one_round() {
+    let folder = Folder::new();
+    folder.write("a/train.csv", "text,topic\none,x\n");
+    folder.write("b/train.csv", "text,topic,value\none,x,high\ntwo,y,2\n");
+    folder.write("c/train.csv", "body,label\none,x\n");
+    folder.write("d/train.csv", "text,label,value\none,x,1\ntwo,y,2\n");
+    folder.write("d/valid.csv", "text,label,value\none,z,?\n");
+    let own = [("a", "class"), ("b", "class"), ("c", "class"), ("d", "class")];
+    let suite = folder.suite(&own, &[("b2", "regression", "b"), ("d2", "regression", "d")]);
+    let starts = [
+        "a/train.csv:1: no column for `label`",
+        "b/train.csv:1: no column for `label`",
+        "b/train.csv:2: column `value`: value is `high`",
+        "c/train.csv:1: no column for `text`",
+        "d/valid.csv:2: column `label`: label `z`",
+        "d/valid.csv:2: column `value`: value is `?`",
+    ];
+    let errors = errors(&folder, &suite);
+    assert_eq!(errors.len(), starts.len(), "{errors:#?}");
+    for (error, start) in errors.iter().zip(starts) {
+        assert!(error.starts_with(start), "{error}\n{start}");
+    }
+}
+
+#[test]
+fn what_a_whole_task_lacks_is_told_beside_the_mistakes_of_another_source() {
+    let folder = Folder::new();
+    folder.write("a/train.csv", "text,value\none,high\ntwo,2\n");
+    folder.write("b/train.csv", "text,label\none,x\ntwo,y\n");
+    folder.write("b/valid.csv", "text,label\nthree,x\nfour,x\n");
+    let errors = errors(&folder, &folder.suite(&[("a", "regression"), ("b", "class")], &[]));
+    assert_eq!(errors.len(), 2, "{errors:#?}");
+    assert!(errors[1].starts_with("b/valid.csv: all 2 rows of valid of task `b`"), "{errors:?}");
 }
 
 #[test]
@@ -105,13 +149,172 @@ fn a_missing_column_lists_those_found_and_the_names_expected() {
 }
 
 #[test]
+fn a_column_that_is_not_there_is_told_with_the_near_name_and_the_line_of_the_suite() {
+    let folder = Folder::new();
+    folder.write("a/train.csv", "text,Dept.\none,x\n");
+    let mut suite = folder.suite(&[("a", "class")], &[]);
+    suite.tasks[0].columns.insert("label".into(), "dept.".into());
+    suite.tasks[0].column_lines.insert("label".into(), 7);
+    let expected = "a/train.csv:1: no column for `label` of task `a`: found `text`, `Dept.`, expected `dept.` (named \
+                    in suite.toml:7)\n    try: the near name: columns = { label = \"Dept.\" }";
+    assert_eq!(errors(&folder, &suite), [expected]);
+}
+
+#[test]
+fn a_text_column_that_three_tasks_read_is_told_once_whatever_the_format() {
+    let folder = Folder::new();
+    folder.write("a/train.csv", "body,label,value,labels\none,x,1,y\n");
+    let shared = [("b", "regression", "a"), ("c", "multilabel", "a")];
+    let suite = folder.suite(&[("a", "class")], &shared);
+    let found = errors(&folder, &suite);
+    let start = "a/train.csv:1: no column for `text` of tasks `a`, `b`, `c`: found `body`, ";
+    assert!(found.len() == 1 && found[0].starts_with(start), "{found:?}");
+    let rows = |key: &str| {
+        let row = |i| {
+            format!("{{\"{key}\":[\"t{i}\"],\"label\":\"x\",\"value\":1,\"labels\":[],\"tags\":[\"O\"]}}\n")
+        };
+        (0..200).map(row).collect::<String>()
+    };
+    let folder = Folder::new();
+    folder.write("a/train.jsonl", &rows("Tokens_"));
+    folder.write("a/test.jsonl", &rows("Tokens_"));
+    let mut suite = folder.suite(&[("a", "tagging")], &[shared[0], shared[1], ("d", "class", "a")]);
+    suite.sources[0].columns.insert("tokens".into(), "tokens".into());
+    let found = errors(&folder, &suite);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(
+        found[0].starts_with("a/train.jsonl: no column for `tokens` of tasks `a`, `b`, `c`, `d` in any"),
+        "{found:?}"
+    );
+    assert!(found[0].contains("of 200 rows: found `Tokens_`, `label`"), "{found:?}");
+    assert!(found[0].ends_with("columns = { tokens = \"Tokens_\" }"), "{found:?}");
+    suite.sources[0].columns.clear();
+    let usual = errors(&folder, &suite);
+    let start =
+        "a/train.jsonl: no column for `tokens` of tasks `a`, `b`, `c`, `d` in any of 200 rows: found ";
+    assert!(usual.len() == 1 && usual[0].starts_with(start), "{usual:?}");
+    assert!(usual[0].contains("expected `tokens` or `text` or `words` or `sentence`"), "{usual:?}");
+}
+
+#[test]
+fn a_column_that_valid_lacks_is_one_mistake_with_its_near_name() {
+    let folder = Folder::new();
+    folder.write("a/train.jsonl", "{\"text\":\"a\",\"label\":\"x\"}\n{\"text\":\"b\",\"label\":\"y\"}\n");
+    folder.write("a/valid.jsonl", &"{\"Text\":\"c\",\"label\":\"x\"}\n".repeat(30));
+    let expected = "a/valid.jsonl: no column `text` as in train: found `Text`, `label`\n    try: rename the column \
+                    `Text` to `text`";
+    assert_eq!(errors(&folder, &folder.suite(&[("a", "class")], &[])), [expected]);
+}
+
+#[test]
+fn a_column_of_another_kind_is_one_mistake_that_names_the_kind() {
+    let folder = Folder::new();
+    folder.write("a/train.csv", &format!("text,value\n{}t,3\n", "t,good\nu,bad\n".repeat(20)));
+    folder.write("b/train.csv", "a,b,score\nt,u,yes\nv,w,no\n");
+    folder.write("b/valid.csv", "a,b,score\nx,u,yes\ny,w,no\n");
+    let row = "{\"text\":\"one two\",\"label\":[\"O\",\"B-x\"]}\n";
+    folder.write("c/train.jsonl", &row.repeat(3));
+    let suite = folder.suite(&[("a", "regression"), ("b", "similarity"), ("c", "class")], &[]);
+    let expected = [
+        "a/train.csv: column `value`: 40 of 41 values are texts, such as `good`, `bad`, expected numbers\n    try: \
+         kind = \"class\", with columns = { label = \"value\" }",
+        "b/train.csv: column `score`: 2 of 2 values are texts, such as `yes`, `no`, expected numbers\n    try: kind = \
+         \"pair-class\", with columns = { label = \"score\" }",
+        "c/train.jsonl: column `label`: 3 of 3 values are lists as long as the words of their text, expected one \
+         label\n    try: kind = \"tagging\", with columns = { tags = \"label\" }",
+    ];
+    assert_eq!(errors(&folder, &suite), expected);
+    folder.write("a/train.csv", "text,value\na,\"3,5\"\nb,\"1,25\"\nc,2\n");
+    folder.write("b/train.csv", "a,b,score\nt,u,\"3,5\"\nv,w,\"1,25\"\n");
+    folder.write("b/valid.csv", "a,b,score\nt,u,\"4,5\"\n");
+    folder.write("c/train.jsonl", "{\"text\":\"one two three\",\"label\":[\"O\",\"B-x\"]}\n");
+    let found =
+        errors(&folder, &folder.suite(&[("a", "regression"), ("c", "class"), ("b", "similarity")], &[]));
+    assert_eq!(found.len(), 4, "{found:#?}");
+    assert!(found[0].ends_with("a point: `3.5`") && found[1].ends_with("a point: `1.25`"), "{found:?}");
+    assert!(found[2].contains("use kind `multilabel`"), "{found:?}");
+    let expected = "b/train.csv: column `score`: 2 of 2 values are numbers with commas, such as `3,5`, `1,25`, expected \
+                    none\n    try: write a point: `3.5`";
+    assert_eq!(found[3], expected);
+}
+
+#[test]
+fn a_column_of_ids_is_told_once_and_not_label_by_label() {
+    let folder = Folder::new();
+    let rows = |from: usize, to: usize| (from..to).map(|i| format!("t{i},id{i}\n")).collect::<String>();
+    folder.write("a/train.csv", &format!("text,label\n{}", rows(0, 270)));
+    let suite = folder.suite(&[("a", "class")], &[]);
+    let warnings = folder.build(&suite).unwrap().warnings;
+    let told = "column `label`: 270 labels in 270 rows of train: an id? expected labels that rows share";
+    assert!(warnings.contains(&format!("task `a`: {told}")), "{warnings:?}");
+    folder.write("a/valid.csv", &format!("text,label\n{}", rows(300, 330)));
+    folder.write("a/test.csv", &format!("text,label\n{}", rows(400, 430)));
+    let expected =
+        format!("a/train.csv: {told}\n    try: the column of the labels: columns = {{ label = \"...\" }}");
+    assert_eq!(errors(&folder, &folder.suite(&[("a", "class")], &[])), [expected]);
+}
+
+#[test]
+fn a_train_split_without_a_known_target_is_all_that_is_told_of_a_task() {
+    let folder = Folder::new();
+    folder.write("a/train.csv", "text,label\none,\ntwo,\n");
+    folder.write("a/valid.csv", "text,label\nthree,x\n");
+    folder.write("a/test.csv", "text,label\nfour,x\nfive,y\n");
+    folder.write("b/train.jsonl", "{\"text\":\"a b\",\"tags\":null}\n{\"text\":\"a\"}\n");
+    folder.write("b/test.jsonl", "{\"text\":\"a b\",\"tags\":[\"O\",\"O\"]}\n");
+    let found = errors(&folder, &folder.suite(&[("a", "class"), ("b", "tagging")], &[]));
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(
+        found[0].starts_with("a/train.csv: task `a` has no row with a known target in train"),
+        "{found:?}"
+    );
+    assert!(
+        found[1].starts_with("b/train.jsonl: task `b` has no row with a known target in train"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn labels_that_differ_in_case_and_a_train_split_of_one_label_are_warned_of_once() {
+    let folder = Folder::new();
+    let train = "text,label\na,Billing\nb,billing\nc,Refund\nd,new  tag\ne,New tag\nf,\" Refund \"\n";
+    folder.write("a/train.csv", train);
+    folder.write("a/valid.csv", "text,label\ng,billing\nh,Refund\n");
+    folder.write("b/train.csv", "text,label\na,x\nb,x\nc,x\n");
+    folder.write("b/valid.csv", "text,label\nd,x\ne,x\n");
+    folder.write("b/test.csv", "text,label\nf,x\ng,x\n");
+    folder.write("c/train.tsv", "text\ttags\na b\tO O\nb c\tO O\n");
+    folder.write("c/valid.tsv", "text\ttags\na d\tO O\n");
+    let suite = folder.suite(&[("a", "class"), ("b", "class"), ("c", "tagging")], &[]);
+    let mut warnings = folder.build(&suite).unwrap().warnings;
+    warnings.retain(|warning| !warning.contains("no test split"));
+    let expected = [
+        "task `a`: labels differ only in case or blanks: `Billing`, `billing`; `New tag`, `new  tag`; write each label \
+         in one way",
+        "task `b` has one label only in train, `x`: there is nothing to tell apart",
+        "task `c` has one label only in train, `O`: there is nothing to tell apart",
+    ];
+    assert_eq!(warnings, expected);
+}
+
+#[test]
+fn a_target_that_is_not_there_is_never_read_from_a_column_without_a_name() {
+    let folder = Folder::new();
+    folder.write("a/train.csv", ",text,value\n0,one,1\n1,two,2\n");
+    folder.write("a/valid.csv", ",text,value\n7,three,1\n");
+    let found = errors(&folder, &folder.suite(&[("a", "regression")], &[("b", "class", "a")]));
+    assert!(found.len() == 1 && found[0].contains("no column for `label` of task `b`"), "{found:?}");
+}
+
+#[test]
 fn a_target_key_that_no_json_row_has_is_a_mistake_but_some_rows_may_lack_it() {
     let folder = Folder::new();
     let rows: String = (0..150).map(|i| format!("{{\"text\":\"t{i}\"}}\n")).collect();
     folder.write("a/train.jsonl", &rows);
     let suite = folder.suite(&[("a", "class")], &[]);
     let errors = errors(&folder, &suite);
-    assert!(errors[0].contains("no row of train has column `label`"), "{errors:?}");
+    let start = "a/train.jsonl: no column for `label` of task `a` in any of 150 rows: found `text`, expected `label` or";
+    assert!(errors.len() == 1 && errors[0].starts_with(start), "{errors:?}");
     folder.write(
         "a/train.jsonl",
         &format!("{rows}{{\"text\":\"u\",\"label\":3}}\n{{\"text\":\"v\",\"label\":true}}\n"),

@@ -28,35 +28,60 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
-    let checked = suites::load(&args.suite, &args.set).and_then(|suite| {
-        check_encoder(&suite)?;
-        // The tokenizer does not matter here, and the small one needs no download.
-        let read = || polytask_data::build(&suite, &polytask_data::Tokenizer::tiny());
-        let warnings = if args.data { read()?.warnings } else { Vec::new() };
-        Ok((suite, warnings))
+    let loaded = suites::load(&args.suite, &args.set);
+    let reads = args.data && loaded.is_ok();
+    let checked = loaded.and_then(|suite| {
+        // Both are looked at, whatever the other one says.
+        let (encoder, read) = (check_encoder(&suite), args.data.then(|| warnings(&suite)).transpose());
+        Ok((suite, both(encoder, read)?))
     });
     match checked {
-        Ok((suite, warnings)) if args.json => {
-            let (ok, n) = (true, suite.tasks.len());
-            output::json(&json!({ "ok": ok, "tasks": n, "problems": [], "warnings": warnings }))?;
-        }
-        Ok((suite, warnings)) => {
-            let tasks: Vec<&str> = suite.tasks.iter().map(|task| task.name.as_str()).collect();
-            output::line(format!(
-                "{}: right; {}: {}",
-                args.suite.display(),
-                plural(tasks.len(), "task"),
-                tasks.join(", ")
-            ))?;
-            warnings.iter().try_for_each(|warning| output::line(format!("warning: {warning}")))?;
-        }
+        Ok((suite, warnings)) => right(args, &suite, &warnings.unwrap_or_default())?,
         Err(error) if args.json => {
-            output::json(&json!({ "ok": false, "problems": problems(&error) }))?;
+            output::json(&json!({ "ok": false, "data_read": reads, "problems": problems(&error) }))?;
+            return Ok(Outcome::Refused);
+        }
+        Err(error) if args.data && !reads => {
+            output::print_error(&error.into());
+            output::note("the data were not read: correct the suite first, then check again");
             return Ok(Outcome::Refused);
         }
         Err(error) => return Err(error.into()),
     }
     Ok(Outcome::Done)
+}
+
+/// Says that a suite is right, and how far that was looked at.
+fn right(args: &Args, suite: &Suite, warnings: &[String]) -> Result<()> {
+    let tasks: Vec<&str> = suite.tasks.iter().map(|task| task.name.as_str()).collect();
+    if args.json {
+        let (ok, n, read) = (true, tasks.len(), args.data);
+        return output::json(
+            &json!({ "ok": ok, "tasks": n, "data_read": read, "problems": [], "warnings": warnings }),
+        );
+    }
+    let how_far = if args.data { "" } else { " (the data were not read: `--data` reads them)" };
+    let (file, n) = (args.suite.display(), plural(tasks.len(), "task"));
+    output::line(format!("{file}: right{how_far}; {n}: {}", tasks.join(", ")))?;
+    warnings.iter().try_for_each(|warning| output::line(format!("warning: {warning}")))
+}
+
+/// What is odd in the data of a suite.
+fn warnings(suite: &Suite) -> Result<Vec<String>, Error> {
+    // The tokenizer does not matter here, and the small one needs no download.
+    Ok(polytask_data::build(suite, &polytask_data::Tokenizer::tiny())?.warnings)
+}
+
+/// The second value where both are right, else the mistakes of both.
+fn both<T>(first: Result<(), Error>, second: Result<T, Error>) -> Result<T, Error> {
+    match (first, second) {
+        (Ok(()), second) => second,
+        (Err(Error::Invalid(mut all)), Err(Error::Invalid(more))) => {
+            all.extend(more);
+            Err(Error::Invalid(all))
+        }
+        (Err(error), _) => Err(error),
+    }
 }
 
 /// A slip in the encoder's name, as far as it shows without the network.

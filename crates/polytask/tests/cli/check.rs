@@ -57,9 +57,36 @@ data = \"data/nowhere\"
 #[test]
 fn a_right_suite_is_said_to_be_right() {
     let place = with_suite("");
-    has(&place.polytask(&["check", "suite.toml", "--data"]).done(), &["right", "topic, sts, names"]);
+    has(&place.polytask(&["check", "suite.toml", "--data"]).done(), &["right; 3 tasks: topic, sts, names"]);
     let value = place.polytask(&["check", "suite.toml", "--json"]).object();
     assert_eq!((&value["ok"], &value["tasks"]), (&Value::Bool(true), &Value::from(3)));
+    assert_eq!(value["data_read"], false);
+}
+
+#[test]
+fn data_that_were_not_read_are_said_not_to_be() {
+    let place = with_suite("");
+    let not_read = "the data were not read";
+    has(&place.polytask(&["check", "suite.toml"]).done(), &["right (the data were not read: `--data` reads"]);
+    let right = place.polytask(&["check", "suite.toml", "--data"]).done();
+    assert!(!right.contains(not_read), "{right}");
+    place.write("broken.toml", place.read("suite.toml").replace("lr =", "lrr ="));
+    let error = place.polytask(&["check", "broken.toml", "--data"]).refused();
+    assert!(error.contains("`lr`") && error.lines().last().unwrap().starts_with(not_read), "{error}");
+    let error = place.polytask(&["check", "broken.toml"]).refused();
+    assert!(!error.contains(not_read), "nobody asked for the data: {error}");
+    let ran = place.polytask(&["check", "broken.toml", "--data", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["data_read"], false);
+}
+
+#[test]
+fn a_slip_in_the_encoder_s_name_hides_no_mistake_in_the_data() {
+    let place = with_suite("");
+    place.write("suite.toml", place.read("suite.toml").replace("\"tiny\"", "\"tinny\""));
+    place.write("data/topic/train.csv", "text,label\na\n");
+    let error = place.polytask(&["check", "suite.toml", "--data"]).refused();
+    has(&error, &["`tiny`", "data/topic/train.csv:2"]);
+    assert!(!error.contains("were not read"), "{error}");
 }
 
 /// A suite of one task whose data are written by the caller.
@@ -89,7 +116,34 @@ const VALID: (&str, &[u8]) = ("valid.csv", b"text,label\nd,x\ne,y\n");
 fn a_missing_column_names_those_found() {
     let place = one("class", "columns = { label = \"topic\" }\n");
     let error = mistakes(&place, &[("train.csv", b"text,topix\na,x\n"), VALID]);
-    has(&error, &["data/t/train.csv", "`topic`", "topix"]);
+    has(&error, &["data/t/train.csv:1: ", "`topic` (named in suite.toml:", "label = \"topix\""]);
+    let line = place.read("suite.toml").lines().position(|line| line.starts_with("columns")).unwrap() + 1;
+    has(&error, &[&format!("suite.toml:{line})")]);
+}
+
+#[test]
+fn mistakes_of_three_sources_are_told_in_one_round() {
+    let place = with_suite("");
+    place.write("data/topic/train.csv", "text,Label\na,x\nb,y\n");
+    place.write("data/sts/train.tsv", "sentence1\tsentence2\tscore\na\tb\tclose\nb\tc\tfar\n");
+    place.write("data/names/train.jsonl", "{\"words_\":[\"a\"],\"tags\":[\"O\"]}\n".repeat(150));
+    let error = place.polytask(&["check", "suite.toml", "--data"]).refused();
+    has(&error, &["data/topic/train.csv:1: ", "columns = { label = \"Label\" }"]);
+    has(&error, &["data/sts/train.tsv: column `score`: 2 of 2 values are texts", "kind = \"pair-class\""]);
+    has(
+        &error,
+        &["data/names/train.jsonl: no column for `tokens`", "in any of 150 rows: found `tags`, `words_`"],
+    );
+    assert_eq!(error.matches("try: ").count(), 3, "{error}");
+}
+
+#[test]
+fn labels_that_differ_in_case_are_warned_of() {
+    let place = one("class", "");
+    place.write("data/t/train.csv", "text,label\na,Billing\nb,billing\nc,sales\n");
+    place.write("data/t/test.csv", "text,label\nd,Billing\ne,billing\n");
+    let out = place.polytask(&["check", "suite.toml", "--data"]).done();
+    has(&out, &["warning: task `t`: labels differ only in case or blanks: `Billing`, `billing`"]);
 }
 
 #[test]

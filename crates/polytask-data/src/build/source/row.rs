@@ -5,7 +5,7 @@ use std::path::Path;
 
 use polytask_core::{Error, HeadForm, Place, Problem, Purpose, Result, Split, TargetType, plural, rng};
 
-use super::super::cells::{self, Raw, Wrong};
+use super::super::cells::{self, Raw, Sort, Wrong};
 use super::super::columns::{Columns, TaskColumns};
 use super::super::intern::Content;
 use super::{Judged, Reading};
@@ -22,10 +22,50 @@ pub(super) struct Row {
     pub(super) task_weights: Vec<Option<f32>>,
 }
 
-/// What is wrong with a cell, as an error that names its place.
-fn misread(file: &Path, record: &Record, column: &str, Wrong(what, remedy): Wrong) -> Error {
-    let what = format!("column `{column}`: {what}");
-    Problem::at(Place::line(file, record.line), what).try_this(remedy).into()
+/// The mistakes of one row.
+#[derive(Default)]
+struct Mistakes {
+    /// All of single cells.
+    problems: Vec<Problem>,
+    /// Whether others are held for their columns.
+    are_held: bool,
+    /// The first that is none of the data's.
+    other: Option<Error>,
+}
+
+impl Mistakes {
+    /// The value, or nothing with its mistake noted.
+    fn keep<T>(&mut self, read: Result<T>) -> Option<T> {
+        match read {
+            Ok(value) => return Some(value),
+            Err(Error::Invalid(problems)) => self.problems.extend(problems),
+            Err(other) => self.other = self.other.take().or(Some(other)),
+        }
+        None
+    }
+
+    /// An error when there was any, with those that are not held.
+    fn check(self) -> Result<()> {
+        match self.other {
+            Some(error) => Err(error),
+            None if self.problems.is_empty() && !self.are_held => Ok(()),
+            None => Err(Error::Invalid(self.problems)),
+        }
+    }
+}
+
+/// Why an input cannot be read.
+enum Fault {
+    /// Its cell is wrong.
+    Cell(Wrong),
+    /// What the cell names is.
+    Named(Error),
+}
+
+/// What is wrong with a cell, with its place.
+fn misread(file: &Path, record: &Record, column: &str, wrong: &Wrong) -> Problem {
+    let what = format!("column `{column}`: {}", wrong.what);
+    Problem::at(Place::line(file, record.line), what).try_this(wrong.remedy.clone())
 }
 
 impl Reading<'_, '_> {
@@ -41,8 +81,8 @@ impl Reading<'_, '_> {
         let columns = self.columns.take().expect("columns are found before rows are read");
         let answers = match judged {
             Some(judged) => {
-                let found =
-                    answers(&columns, record, judged, met).map_err(|e| misread(file, record, "id", e));
+                let found = answers(&columns, record, judged, met)
+                    .map_err(|e| misread(file, record, "id", &e).into());
                 found.map(Some)
             }
             None => Ok(None),
@@ -63,52 +103,84 @@ impl Reading<'_, '_> {
         record: &Record,
         answers: Option<&[Qrel]>,
     ) -> Result<Row> {
-        let texts =
-            columns.inputs.iter().map(|name| self.input(file, record, name)).collect::<Result<Vec<_>>>()?;
-        let n_words = if let Content::Words(words) = &texts[0] { words.len() } else { 0 };
-        let weight = |name: &Option<String>| match name {
-            Some(name) => {
-                cells::weight(record.get(name)).map(Some).map_err(|e| misread(file, record, name, e))
-            }
-            None => Ok(None),
+        let mut wrong = Mistakes::default();
+        let texts = self.texts(columns, file, record, &mut wrong);
+        // Tags of words that could not be read fit any number of them.
+        let n_words =
+            texts.first().map(|text| if let Content::Words(words) = text { words.len() } else { 0 });
+        let mut weight = |name: &Option<String>| {
+            let name = name.as_ref()?;
+            let weight = cells::weight(record.get(name));
+            wrong.keep(weight.map_err(|e| misread(file, record, name, &e).into()))
         };
-        let task_weights = columns.tasks.iter().map(|own| weight(&own.weight)).collect::<Result<_>>()?;
+        let row_weight = weight(&columns.weight);
+        let task_weights = columns.tasks.iter().map(|own| weight(&own.weight)).collect();
         let mut targets = Vec::with_capacity(self.tasks.len());
         for (t, own) in columns.tasks.iter().enumerate() {
-            let name = own.target.as_deref().unwrap_or_default();
-            let target = self.target(t, own, record, answers, n_words);
-            targets.push(target.map_err(|e| misread(file, record, name, e))?);
+            match self.target(t, own, record, answers, n_words) {
+                Ok(target) => targets.push(target),
+                Err(error) => {
+                    let name = own.target.as_deref().unwrap_or_default();
+                    let cell = record.get(name);
+                    let error = tags_or_labels(error, cell, &texts);
+                    self.targets[t].hold(cell, &error, misread(file, record, name, &error));
+                    wrong.are_held = true;
+                }
+            }
         }
+        wrong.check()?;
         let hashes: Vec<u64> = texts.iter().map(Content::hash).collect();
         Ok(Row {
             line: record.line,
             hash: rng::key(0, Purpose::Split, &hashes),
             texts,
-            weight: weight(&columns.weight)?.unwrap_or(1.0),
+            weight: row_weight.unwrap_or(1.0),
             targets,
             task_weights,
         })
     }
 
-    /// An input of a record: a text, or the image that a cell names.
-    fn input(&mut self, file: &Path, record: &Record, name: &str) -> Result<Content> {
-        if !self.as_images {
-            return content(record.get(name), self.as_words).map_err(|e| misread(file, record, name, e));
+    /// The inputs of a record that can be read.
+    fn texts(
+        &mut self,
+        columns: &Columns,
+        file: &Path,
+        record: &Record,
+        wrong: &mut Mistakes,
+    ) -> Vec<Content> {
+        let mut texts = Vec::with_capacity(columns.inputs.len());
+        for (i, name) in columns.inputs.iter().enumerate() {
+            let cell = record.get(name);
+            self.inputs[i].see(cell);
+            match self.input(file, cell) {
+                Ok(text) => texts.push(text),
+                Err(Fault::Cell(error)) => {
+                    self.inputs[i].hold(cell, &error, misread(file, record, name, &error));
+                    wrong.are_held = true;
+                }
+                Err(Fault::Named(error)) => texts.extend(wrong.keep(Err(error))),
+            }
         }
-        let cell = record.get(name).filter(|cell| !cell.is_missing()).and_then(Cell::to_text);
-        let Some(named) = cell else {
-            let wrong =
-                Wrong("empty, expected the file of an image".into(), "name a file, or remove the row");
-            return Err(misread(file, record, name, wrong));
+        texts
+    }
+
+    /// An input: a text, or the image that a cell names.
+    fn input(&mut self, file: &Path, cell: Option<&Cell>) -> Result<Content, Fault> {
+        if !self.as_images {
+            return content(cell, self.as_words).map_err(Fault::Cell);
+        }
+        let Some(named) = cell.filter(|cell| !cell.is_missing()).and_then(Cell::to_text) else {
+            let what = "empty, expected the file of an image";
+            return Err(Fault::Cell(Wrong::new(what, "name a file, or remove the row")));
         };
         let folder = if file.is_dir() { file } else { file.parent().unwrap_or(Path::new("")) };
         match self.builder.images.read(folder, named.trim()) {
             Ok(image) => Ok(Content::Image(image.bytes)),
             Err(Error::Io { path, source, .. }) => {
                 let what = format!("image `{}` cannot be read: {source}", path.display());
-                Err(misread(file, record, name, Wrong(what, "paths start at the table's folder")))
+                Err(Fault::Cell(Wrong::new(what, "paths start at the table's folder")))
             }
-            Err(error) => Err(error),
+            Err(error) => Err(Fault::Named(error)),
         }
     }
 
@@ -119,15 +191,14 @@ impl Reading<'_, '_> {
         own: &TaskColumns,
         record: &Record,
         answers: Option<&[Qrel]>,
-        n_words: usize,
+        n_words: Option<usize>,
     ) -> Result<Raw, Wrong> {
         let kind = self.tasks[t].kind;
+        let cell = own.target.as_deref().and_then(|name| record.get(name));
+        self.targets[t].see(cell);
         if kind.target_type == TargetType::Passages {
-            self.has_column[t] |= own.target.as_ref().is_none_or(|name| record.get(name).is_some());
             return Ok(passages(own, record, answers, self.corpora[t].from_file));
         }
-        let cell = record.get(own.target.as_deref().unwrap_or_default());
-        self.has_column[t] |= cell.is_some();
         if kind.target_type == TargetType::Numbers {
             self.builder.merged[self.members[t]].note(cell);
         }
@@ -146,16 +217,28 @@ fn answers(
     let id = query_id(columns, record)?;
     if !met.insert(id.clone()) {
         let what = format!("two queries have the id `{}`", readers::shorten(&id));
-        return Err(Wrong(what, "give each query an id of its own"));
+        return Err(Wrong::new(what, "give each query an id of its own"));
     }
     Ok(judged.remove(&id))
+}
+
+/// A list in the place of a label is one of tags only where it is as long as the words of the row's one text.
+fn tags_or_labels(wrong: Wrong, cell: Option<&Cell>, texts: &[Content]) -> Wrong {
+    let n_words = match texts {
+        [Content::Text(text)] => Some(text.split_whitespace().count()),
+        [Content::Words(words)] => Some(words.len()),
+        _ => None,
+    };
+    let n_items = cell.and_then(Cell::to_items).map(|items| items.len());
+    let is_tags = n_items.is_some() && n_items == n_words;
+    if wrong.sort == Sort::Tags && !is_tags { wrong.of(Sort::Other) } else { wrong }
 }
 
 /// A cell as an input text.
 fn content(cell: Option<&Cell>, as_words: bool) -> Result<Content, Wrong> {
     let remedy = "write an empty text if the text is meant to be empty";
-    let cell = cell.ok_or_else(|| Wrong("absent, expected a text".into(), remedy))?;
-    let text = cell.to_text().ok_or_else(|| Wrong("null, expected a text".into(), remedy))?;
+    let cell = cell.ok_or_else(|| Wrong::new("absent, expected a text", remedy))?;
+    let text = cell.to_text().ok_or_else(|| Wrong::new("null, expected a text", remedy))?;
     if !as_words {
         return Ok(Content::Text(text));
     }
@@ -171,7 +254,7 @@ fn content(cell: Option<&Cell>, as_words: bool) -> Result<Content, Wrong> {
 fn query_id(columns: &Columns, record: &Record) -> Result<String, Wrong> {
     let cell = columns.id.as_ref().and_then(|name| record.get(name)).filter(|cell| !cell.is_missing());
     cell.and_then(Cell::to_text).ok_or_else(|| {
-        Wrong("query has no id, expected one that the judgements name".into(), "columns = { id = \"...\" }")
+        Wrong::new("query has no id, expected one that the judgements name", "columns = { id = \"...\" }")
     })
 }
 
@@ -197,7 +280,7 @@ fn check_width(raw: Raw, width: &mut Option<usize>, head: HeadForm) -> Result<Ra
         let expected = if head == HeadForm::Cosine { 1 } else { *width.get_or_insert(values.len()) };
         if values.len() != expected {
             let what = format!("row has {}, expected {expected}", plural(values.len(), "number"));
-            return Err(Wrong(what, "write null for each unknown number of a list"));
+            return Err(Wrong::new(what, "write null for each unknown number of a list"));
         }
     }
     Ok(raw)

@@ -1,0 +1,122 @@
+//! What can be said of the columns of a split once its rows are read.
+
+use std::path::Path;
+
+use polytask_core::{Place, Problem, Result, Split, TargetType};
+
+use super::super::cells::Sort;
+use super::super::columns::{Columns, Found, resolve};
+use super::super::problems::enough;
+use super::super::wanted::as_in_train;
+use super::super::whole::Whole;
+use super::Reading;
+use crate::readers::Reader;
+
+impl Reading<'_, '_> {
+    /// Finds the columns in the first file; later files must have the same. `None` where rows cannot be read.
+    pub(super) fn find_columns<'f>(
+        &mut self,
+        file: &'f Path,
+        reader: &mut Reader,
+        judged: bool,
+    ) -> Result<Option<Found<'f>>> {
+        let found = Found { file, names: reader.columns(), is_complete: reader.has_header() };
+        let Some(columns) = &self.columns else {
+            let suite = &self.builder.suite.file;
+            let (columns, problems) = resolve(suite, self.spec, &self.tasks, judged, &found);
+            self.columns = columns;
+            problems.into_iter().try_for_each(|problem| self.builder.problems.add(problem))?;
+            return if self.columns.is_some() { Ok(Some(found)) } else { Err(enough()) };
+        };
+        let targets = columns.tasks.iter().filter_map(|task| task.target.as_ref());
+        let mut can_read = true;
+        for name in columns.inputs.iter().chain(targets).filter(|_| found.is_complete) {
+            if !found.names.contains(name) {
+                can_read &= !columns.inputs.contains(name);
+                self.builder.problems.note_once(as_in_train(name, &found));
+            }
+        }
+        Ok(can_read.then_some(found))
+    }
+
+    /// Starts to look at the columns of a split; gives the number of mistakes that were there before.
+    pub(super) fn begin_columns(&mut self) -> usize {
+        let n_inputs = self.columns.as_ref().map_or(0, |columns| columns.inputs.len());
+        self.inputs = (0..n_inputs).map(|_| Whole::default()).collect();
+        self.targets = self.tasks.iter().map(|_| Whole::default()).collect();
+        self.builder.problems.mark()
+    }
+
+    /// Notes the mistakes of the columns of a split.
+    pub(super) fn end_columns(&mut self, split: Split, found: &Found<'_>, before: usize) -> Result<()> {
+        let Some(columns) = self.columns.take() else { return Ok(()) };
+        let mut lacks_input = false;
+        for (name, whole) in columns.inputs.iter().zip(std::mem::take(&mut self.inputs)) {
+            lacks_input |= whole.is_absent();
+            let problem = whole.is_absent().then(|| self.absent_column(split, &columns, name, &whole, found));
+            self.note(problem, whole);
+        }
+        for (t, whole) in std::mem::take(&mut self.targets).into_iter().enumerate() {
+            let problem = columns.tasks[t].target.as_deref().and_then(|name| {
+                let absent = split == Split::Train && whole.is_absent();
+                let absent = absent.then(|| self.absent_column(split, &columns, name, &whole, found));
+                absent.or_else(|| self.target_mistake(split, t, name, &whole, found.file))
+            });
+            let is_told = self.is_told[t];
+            self.is_told[t] |= split == Split::Train && problem.is_some();
+            // What is wrong with the column in train is so in the other splits too.
+            if !is_told {
+                self.note(problem, whole);
+            }
+        }
+        self.columns = Some(columns);
+        self.builder.problems.settle(before)?;
+        // Of rows without texts nothing more can be said, and the other splits are likely as this one.
+        if lacks_input && split == Split::Train { Err(enough()) } else { Ok(()) }
+    }
+
+    /// Notes the one mistake of a column, else those of its cells.
+    fn note(&mut self, problem: Option<Problem>, whole: Whole) {
+        match problem {
+            Some(problem) => self.builder.problems.note_once(problem),
+            None => self.builder.problems.absorb(whole.into_held()),
+        }
+    }
+
+    fn absent_column(
+        &self,
+        split: Split,
+        columns: &Columns,
+        name: &str,
+        whole: &Whole,
+        found: &Found<'_>,
+    ) -> Problem {
+        let wanted = columns.doubtful.iter().find(|wanted| wanted.names[0] == name);
+        match wanted.filter(|_| split == Split::Train) {
+            Some(wanted) => wanted.problem(&self.builder.suite.file, found, Some(whole.rows)),
+            None => as_in_train(name, found),
+        }
+    }
+
+    /// The mistake that is one of the whole column of a task's target.
+    fn target_mistake(
+        &mut self,
+        split: Split,
+        t: usize,
+        name: &str,
+        whole: &Whole,
+        file: &Path,
+    ) -> Option<Problem> {
+        let task = self.tasks[t];
+        if split == Split::Train && whole.is_silent() && task.kind.target_type != TargetType::Passages {
+            let what = format!("task `{}` has no row with a known target in train", task.name);
+            let problem = Problem::at(Place::file(file), what);
+            return Some(problem.try_this(format!("check the target's column in the suite, `{name}`")));
+        }
+        if split == Split::Train && task.kind.target_type == TargetType::Label && task.labels.is_none() {
+            self.ids[t] = whole.of_ids(file, name, task, self.labels[t].names().len());
+        }
+        let of_ids = self.ids[t].clone().filter(|_| split != Split::Train && whole.n(Sort::Unknown) > 0);
+        of_ids.or_else(|| whole.of_target(file, name, task).filter(|_| split == Split::Train))
+    }
+}
