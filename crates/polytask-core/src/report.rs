@@ -243,6 +243,9 @@ pub struct RunReport {
     pub steps: u64,
     /// Step whose weights were kept.
     pub kept: u64,
+    /// Share of the way from the probes to that step, where the kept weights are interpolated between both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
     /// Task → training loss.
     pub losses: BTreeMap<String, Vec<Point>>,
     /// Task → training loss of its single-task model.

@@ -143,7 +143,7 @@ static SYNONYMS: &[Synonym] = &[
     (&["validation-split", "dev-size", "val-size", "valid-size", "validation-fraction"], "valid", ""),
     (&["max-rows", "max-samples", "n-rows", "subset"], "limit", ""),
     (&["classes", "label-names", "label-list", "label-set", "class-names"], "labels", ""),
-    (&["sep", "delimiter", "label-separator", "label-delimiter"], "separator", ""),
+    (&["label-sep", "label-separator", "label-delimiter"], "separator", ""),
     (&["criterion", "loss-fn", "loss-function", "objective"], "loss", ""),
     (&["metrics", "main-metric", "eval-metric"], "metric", ""),
     (&["weight", "task-weight"], "loss_weight", ""),

@@ -16,7 +16,7 @@ pub mod symbols;
 mod testing;
 pub mod tokenizer;
 
-pub use build::{Progress, Tokenize, build, build_with};
+pub use build::{NO_TEST, Progress, Tokenize, build, build_with};
 pub use card::card;
 pub use dataset::{Dataset, Relevance, Rows, SourceData, Targets, TaskData, TextId, TokenStore};
 pub use images::ImageSpec;

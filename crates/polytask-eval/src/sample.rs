@@ -190,6 +190,7 @@ pub(crate) fn report() -> RunReport {
             ("evaluate".into(), 21.4),
             ("data".into(), 3.1),
         ]),
+        share: None,
         sizes: Some(Sizes { joint: 22_764_033, single: 113_617_281 }),
         cautions: Vec::new(),
         notes: vec![

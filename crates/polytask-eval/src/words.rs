@@ -29,16 +29,39 @@ const SHOWN: f64 = 0.05;
 /// From here on a number is written with a power of ten.
 const WIDE: f64 = 1e7;
 
+/// Which weights were kept.
+pub fn kept(report: &RunReport) -> String {
+    match report.share {
+        Some(share) => format!("weights {:.0} % of the way to step {} kept", 100.0 * share, report.kept),
+        None => format!("weights of step {} kept", report.kept),
+    }
+}
+
+/// Labelled rows on valid below which a task cannot tell trained weights from its probe.
+pub const FEWEST_VALID: usize = 10;
+
 /// Says that training changed nothing, where the probes were kept.
 pub fn unmoved(report: &RunReport) -> Option<String> {
     let has_probe = report.tasks.iter().any(|task| !task.probe.is_empty());
-    (report.kept == 0 && report.steps > 0 && has_probe).then(|| {
+    if report.kept > 0 || report.steps == 0 || !has_probe {
+        return None;
+    }
+    let most =
+        report.data.tasks.iter().filter_map(|task| task.labelled.get("valid")).max().copied().unwrap_or(0);
+    let why = if most < FEWEST_VALID {
         format!(
-            "The encoder was left as it was loaded, with the heads of the probes: on valid, nothing that {} of training \
-             gave was surely better. More labelled rows or a longer training (--time 30m) may change that.",
+            "{} on valid cannot tell whether training helped, {FEWEST_VALID} are needed. More labelled rows, or a larger \
+             `valid`, may change that.",
+            plural(most, "labelled row")
+        )
+    } else {
+        format!(
+            "on valid, nothing that {} of training gave was surely better. More labelled rows or a longer training \
+             (--time 30m) may change that.",
             plural(report.steps as usize, "step")
         )
-    })
+    };
+    Some(format!("The encoder was left as it was loaded, with the heads of the probes: {why}"))
 }
 
 /// Says which tasks were scored on valid for want of a test split.

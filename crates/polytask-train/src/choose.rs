@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use polytask_core::Split;
 use polytask_core::suite::Keep;
 use polytask_eval::Predictions;
+use polytask_eval::words::FEWEST_VALID;
 use polytask_nn::{Block, Params};
 
 use crate::Result;
@@ -14,11 +15,8 @@ use crate::evaluate;
 use crate::observe::{Event, Observer};
 use crate::trainer::{Best, Trainer};
 
-/// How far from the probes to the last weights the points between are that valid may choose.
+/// Shares of the way from the probes to the last weights; valid may choose the weights interpolated there.
 const SHARES: [f64; 3] = [0.75, 0.5, 0.25];
-
-/// Rows on valid below which a task's gain says nothing.
-const FEWEST_VALID: usize = 10;
 
 /// What training starts from when the heads were fitted: weights that are judged like any later ones.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +59,7 @@ impl Trainer<'_> {
         let watched = self.watched(&predictions, &scores)?;
         let counts = self.state.step == 0 || self.surpasses_probes(&predictions)?;
         if self.is_best(watched.filter(|_| counts)) {
-            self.keep(watched, &self.state.trunk.clone(), self.state.heads.clone());
+            self.keep(watched, trained(&self.state.trunk, self.engine.trainable), self.state.heads.clone());
         }
         Ok(())
     }
@@ -69,11 +67,11 @@ impl Trainer<'_> {
     /// Scores weights between the probes and the last step: they often hold most of what was gained where training
     /// helped, and lose less where it hurt.
     pub(crate) fn evaluate_between(&mut self, observer: &mut dyn Observer) -> Result<()> {
-        let Some(start) = self.reference.filter(|_| self.spec.keep == Keep::Best && self.state.step > 0)
-        else {
-            return Ok(());
-        };
-        observer.event(Event::Phase { name: "weights between", total: SHARES.len() as u64, done: 0 });
+        let is_asked = self.spec.keep == Keep::Best && self.state.step > 0;
+        // Running statistics of a blend would be those of neither network.
+        let can_blend = self.engine.trunk.can_be_cut();
+        let Some(start) = self.reference.filter(|_| is_asked && can_blend) else { return Ok(()) };
+        observer.event(Event::Phase { name: "interpolated weights", total: SHARES.len() as u64, done: 0 });
         for (done, share) in (1..).zip(SHARES) {
             let mut trunk = self.state.trunk.clone();
             blend(&mut trunk.blocks, &start.trunk.blocks, share as f32);
@@ -84,12 +82,15 @@ impl Trainer<'_> {
             let scores = self.scores(&predictions)?;
             let watched = self.watched(&predictions, &scores)?;
             if self.is_better(watched) && self.surpasses_probes(&predictions)? {
-                self.keep(watched, &trunk, heads);
-                self.state.history.note(&between(share, self.state.step));
+                self.keep(watched, trained(&trunk, self.engine.trainable), heads);
+                self.share = Some(share);
             }
             observer.event(Event::Step { done, losses: &[], lr: 0.0, tokens: 0, observed: &[] });
         }
         observer.event(Event::Done);
+        if let Some(share) = self.share {
+            self.state.history.note(&interpolated(share, self.state.step));
+        }
         Ok(())
     }
 
@@ -111,17 +112,25 @@ impl Trainer<'_> {
         }
     }
 
-    /// Whether weights are worth more than the probes they started from: the mean gain over the tasks on valid is above 0
-    /// with 95 % confidence, and no task is clearly worse than its margin allows. A handful of rows on valid would else
-    /// choose by chance; a task with fewer than [`FEWEST_VALID`] rows there has no say in the gain.
+    /// Whether weights are worth more than the probes they started from: by this evaluation, the mean gain over the tasks
+    /// on valid is above 0 with 95 % confidence, and no task is clearly worse than its margin allows. A handful of rows on
+    /// valid would else choose by chance; a task with fewer than [`FEWEST_VALID`] rows there has no say in the gain, and a
+    /// task whose head no linear model fits has no probe to surpass.
     fn surpasses_probes(&self, predictions: &BTreeMap<usize, Predictions>) -> Result<bool> {
         let Some(probes) = self.reference else { return Ok(true) };
         let (mut gain, mut variance, mut fewest) = (0.0, 0.0, usize::MAX);
-        for (task, predictions) in predictions {
+        let is_fitted = |task: &usize| self.engine.heads[*task].hidden.is_none();
+        if !predictions.keys().any(is_fitted) {
+            return Ok(true);
+        }
+        for (task, predictions) in predictions.iter().filter(|(task, _)| is_fitted(task)) {
             let Some(probe) = probes.valid.get(task) else { continue };
             let metric = &self.engine.heads[*task].metric;
             let delta = polytask_eval::compare(metric, predictions, probe, 0.0, self.engine.seed)?.delta;
-            if delta.high < -self.engine.heads[*task].margin {
+            // Outputs that are all the same have no score, which is worse than any.
+            let has_collapsed = !polytask_eval::score(metric, predictions)?.is_finite()
+                && polytask_eval::score(metric, probe)?.is_finite();
+            if has_collapsed || delta.high < -self.engine.heads[*task].margin {
                 return Ok(false);
             }
             let n = predictions.known_rows().len();
@@ -170,12 +179,10 @@ impl Trainer<'_> {
         watched.is_some_and(|score| score.is_finite() && score > best)
     }
 
-    fn keep(&mut self, watched: Option<f64>, trunk: &Params, heads: Vec<Block>) {
+    fn keep(&mut self, watched: Option<f64>, trunk: Vec<Vec<f32>>, heads: Vec<Block>) {
         let Some(score) = watched.filter(|_| self.spec.keep == Keep::Best || self.spec.patience > 0) else {
             return;
         };
-        let trunk = trunk.blocks.iter().zip(self.engine.trainable);
-        let trunk = trunk.map(|(block, &t)| if t { block.values.clone() } else { Vec::new() }).collect();
         self.state.best = Some(Best { step: self.state.step, score, trunk, heads });
     }
 }
@@ -189,9 +196,15 @@ fn blend(end: &mut [Block], start: &[Block], share: f32) {
     }
 }
 
-fn between(share: f64, step: u64) -> String {
+/// The values of the blocks that are trained; frozen ones are empty.
+fn trained(trunk: &Params, trainable: &[bool]) -> Vec<Vec<f32>> {
+    let blocks = trunk.blocks.iter().zip(trainable);
+    blocks.map(|(block, &t)| if t { block.values.clone() } else { Vec::new() }).collect()
+}
+
+fn interpolated(share: f64, step: u64) -> String {
     let share = 100.0 * share;
-    format!("kept weights {share:.0} % of the way from the probes to step {step}: best on valid")
+    format!("kept weights {share:.0} % of the way from the probes to step {step}: the best on valid")
 }
 
 /// Standard errors that a gain measured on `n` rows must have to be above 0 with 95 % confidence: Student's t for n - 1

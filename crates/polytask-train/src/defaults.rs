@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use polytask_core::method::Choice;
-use polytask_core::suite::Schedule;
+use polytask_core::suite::{Schedule, Start};
 use polytask_core::{Split, Suite, plural};
 use polytask_data::dataset::SourceData;
 use polytask_data::{Dataset, Plan, TaskData, TextId, Tokenizer};
@@ -27,8 +27,8 @@ const FEWEST_EPOCHS: f64 = 1.0;
 const MOST_EPOCHS: f64 = 8.0;
 /// Share of a given time that goes to reading, probes, evaluations and intervals.
 const OVERHEAD: f64 = 0.15;
-/// Looks at valid after the last step, at weights between it and the probes.
-const LAST_LOOKS: u64 = 3;
+/// Evaluations after the last step, of weights between it and the probes.
+const LAST_EVALUATIONS: u64 = 3;
 /// Tokens a joint training reads at most unless somebody says how long it may take: about six minutes of a small encoder
 /// on two cores, and as much again for the single-task models.
 const MOST_TOKENS: f64 = 2e6;
@@ -68,30 +68,35 @@ pub fn preview(suite: &mut Suite) -> Result<Vec<Chosen>> {
 }
 
 /// Plans the steps of a suite to the time it may take, from what its parts take.
-pub(crate) fn plan_time(suite: &mut Suite, dataset: &Dataset, seconds: f64, pace: Pace) -> Vec<Chosen> {
+///
+/// Evaluations are planned, too, unless the suite says how often (`plans_evaluations` is false).
+pub(crate) fn plan_time(
+    suite: &mut Suite,
+    dataset: &Dataset,
+    (seconds, pace): (f64, Pace),
+    plans_evaluations: bool,
+) -> Vec<Chosen> {
     let free = seconds * (1.0 - OVERHEAD);
     let affordable = EVALUATION_SHARE * free / pace.looks.max(1e-6);
-    let evaluations = (affordable as u64).saturating_sub(LAST_LOOKS).clamp(1, EVALUATIONS);
-    let looks = pace.looks * (evaluations + LAST_LOOKS) as f64;
+    let evaluations = (affordable as u64).saturating_sub(LAST_EVALUATIONS).clamp(1, EVALUATIONS);
+    let looks = pace.looks * (evaluations + LAST_EVALUATIONS) as f64;
     let steps = ((free - looks) / (pace.step + pace.steps_alone)).floor().max(1.0);
     suite.train.steps = Some(steps as u64);
-    suite.train.eval_every = (steps as u64).div_ceil(evaluations).max(1);
     let passes = steps * MeanStep::of(suite, dataset).rows / largest(dataset).max(1.0);
     let planned = steps * (pace.step + pace.steps_alone) + looks + seconds * OVERHEAD;
-    let late = if planned > 1.5 * seconds { "; even one step takes longer than that" } else { "" };
+    let late = if planned > 1.5 * seconds { format!(", rather {planned:.0} s") } else { String::new() };
     let why = format!(
-        "{passes:.1} passes over the largest source in {seconds:.0} s{late}; a joint step takes {:.2} s, those of \
-         single-task models {:.2} s",
-        pace.step, pace.steps_alone
+        "{passes:.1} passes over the largest source in {seconds:.0} s{late}; a joint step takes {:.2} s, one of every \
+         single-task model {:.2} s, an evaluation by all {:.2} s",
+        pace.step, pace.steps_alone, pace.looks
     );
-    vec![
-        Chosen { key: "steps", value: steps.to_string(), why },
-        Chosen {
-            key: "eval_every",
-            value: suite.train.eval_every.to_string(),
-            why: format!("{} at valid beside the first", plural(evaluations as usize, "look")),
-        },
-    ]
+    let mut chosen = vec![Chosen { key: "steps", value: steps.to_string(), why }];
+    if plans_evaluations {
+        suite.train.eval_every = (steps as u64).div_ceil(evaluations).max(1);
+        let why = format!("{} beside the first", plural(evaluations as usize, "evaluation"));
+        chosen.push(Chosen { key: "eval_every", value: suite.train.eval_every.to_string(), why });
+    }
+    chosen
 }
 
 /// A value and its reason.
@@ -156,9 +161,12 @@ fn eval_every(suite: &mut Suite, dataset: &Dataset) -> Reasoned {
     // A training token costs about three times what a token of an evaluation does: forward and backward.
     let work = 3.0 * plan.n_steps() as f64 * step.tokens;
     let affordable = EVALUATION_SHARE * work / evaluation_tokens(dataset).max(1.0);
-    let n = (affordable as u64).clamp(2, EVALUATIONS);
+    let last = if suite.train.start == Start::Probe { LAST_EVALUATIONS } else { 0 };
+    let n = (affordable as u64).saturating_sub(last).clamp(2, EVALUATIONS);
     suite.train.eval_every = plan.n_steps().div_ceil(n).max(1);
-    reasoned(&suite.train.eval_every, format!("{n} looks at valid beside the first"))
+    let after =
+        if last > 0 { format!(", and {last} of interpolated weights at the end") } else { String::new() };
+    reasoned(&suite.train.eval_every, format!("{n} evaluations on valid beside the first{after}"))
 }
 
 /// Several tasks: losses of different kinds are brought to one scale.

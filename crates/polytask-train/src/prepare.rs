@@ -27,13 +27,16 @@ pub fn prepare(mut suite: Suite, observer: &mut dyn Observer) -> Result<Prepared
     for warning in &dataset.warnings {
         observer.event(Event::Note(warning));
     }
-    tell(&defaults::choose(&mut suite, &dataset, &encoder)?, observer);
+    let chosen = defaults::choose(&mut suite, &dataset, &encoder)?;
+    tell(&chosen, observer);
     let card = polytask_data::card(&suite, &dataset);
     encoder.pooling.check(&*encoder.trunk)?;
     let mut prepared = Prepared { suite, dataset, encoder, symbols, card, frozen: FrozenStates::default() };
     if let Some(seconds) = prepared.suite.train.seconds.take() {
         let pace = run::pace(&prepared)?;
-        tell(&defaults::plan_time(&mut prepared.suite, &prepared.dataset, seconds, pace), observer);
+        let plans_evaluations = chosen.iter().any(|chosen| chosen.key == "eval_every");
+        let Prepared { suite, dataset, .. } = &mut prepared;
+        tell(&defaults::plan_time(suite, dataset, (seconds, pace), plans_evaluations), observer);
     }
     Ok(prepared)
 }

@@ -83,6 +83,8 @@ struct Trained {
     losses: BTreeMap<String, Vec<Point>>,
     steps: u64,
     kept: u64,
+    /// Share of the way from the probes to step `kept`, where the kept weights are interpolated.
+    share: Option<f64>,
 }
 
 /// Joint run, baselines, report; everything is written to `options.out`.
@@ -250,6 +252,7 @@ impl Run<'_> {
             checkpoints: Some(checkpoints.clone()),
             spare: None,
             reference: self.reference(side),
+            share: None,
             saved: None,
         };
         if self.options.resume && checkpoints.load(&mut trainer.state, &parts.trainable)? {
@@ -263,7 +266,7 @@ impl Run<'_> {
         let predictions = self.predict(side, Weights { trunk: &trunk, heads: &heads }, tasks)?;
         let history = std::mem::take(&mut trainer.state.history);
         let losses = history.loss_curves(&parts.heads);
-        let trained = Trained { predictions, losses, steps: trainer.state.step, kept };
+        let trained = Trained { predictions, losses, steps: trainer.state.step, kept, share: trainer.share };
         Ok((trained, history, (trunk, heads)))
     }
 
@@ -351,6 +354,7 @@ impl Run<'_> {
             regularizer: suite.train.regularizer.to_string(),
             steps: joint.steps,
             kept: joint.kept,
+            share: joint.share,
             losses: joint.losses.clone(),
             single_losses: singles.values().flat_map(|single| single.losses.clone()).collect(),
             valid: history.valid_curves(&self.joint.parts.heads),

@@ -82,6 +82,8 @@ pub struct Trainer<'a> {
     pub spare: Option<Rows>,
     /// The probes, where training starts from them.
     pub reference: Option<Reference<'a>>,
+    /// Share of the way from the probes to the last step at which the kept weights lie, where they are interpolated.
+    pub share: Option<f64>,
     /// When the last checkpoint was written, and how long that took.
     pub saved: Option<Saved>,
 }
@@ -125,10 +127,18 @@ impl Trainer<'_> {
         self.evaluate_between(observer)
     }
 
-    /// Seconds that a step takes, over `n` steps after one that warms up.
+    /// Seconds that a step takes, over `n` steps after one that warms up; of the only step where the plan has no more.
     pub(crate) fn seconds_per_step(&mut self, n: u64) -> Result<f64> {
+        let n_steps = self.plan.n_steps();
+        if n_steps == 0 {
+            return Ok(0.0);
+        }
+        let first = Instant::now();
         self.step()?;
-        let (start, n) = (Instant::now(), n.min(self.plan.n_steps().saturating_sub(1)).max(1));
+        if n_steps == 1 {
+            return Ok(first.elapsed().as_secs_f64());
+        }
+        let (start, n) = (Instant::now(), n.min(n_steps - 1));
         for _ in 0..n {
             self.step()?;
         }

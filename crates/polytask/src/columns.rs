@@ -11,6 +11,8 @@ use crate::output;
 /// Roles of a row's text and of its words, which make a text as well.
 const TEXT: &str = "text";
 const WORDS: &str = "tokens";
+/// Usual names of columns of words.
+const WORD_COLUMNS: [&str; 2] = [WORDS, "words"];
 
 /// Names of columns, as a suite's `columns` gives them: role first.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -68,7 +70,7 @@ impl Columns {
             return vec![column];
         }
         let stored = stored.get(role).map(String::as_str);
-        let words: &[&str] = if role == TEXT { &[WORDS, "words"] } else { &[] };
+        let words: &[&str] = if role == TEXT { &WORD_COLUMNS } else { &[] };
         stored
             .into_iter()
             .chain([role])
@@ -83,6 +85,16 @@ impl Columns {
         task.kind.inputs.iter().map(one).collect()
     }
 
+    /// The columns a passage may have: never the one of the queries, which its own title may share the name with.
+    pub(crate) fn of_passage<'a>(&'a self, tasks: &'a [ModelTask]) -> Vec<&'a str> {
+        if let Some(column) = self.given(TEXT) {
+            return vec![column];
+        }
+        let is_text = |of: &&ModelTask| of.kind.inputs.len() == 1 && !of.kind.inputs.contains(&"query");
+        let stored = tasks.iter().filter(is_text).flat_map(|of| of.info.columns.values().map(String::as_str));
+        [TEXT].into_iter().chain(stored).chain(WORD_COLUMNS).collect()
+    }
+
     /// The columns a text may have that is embedded for `task`, or for no task in particular: `text` comes first then,
     /// before columns that tasks of a single text were trained on.
     pub(crate) fn of_text<'a>(&'a self, tasks: &'a [ModelTask], task: Option<&str>) -> Vec<&'a str> {
@@ -94,7 +106,7 @@ impl Columns {
         let stored = stored.flat_map(|of| of.info.columns.values().map(String::as_str));
         let mut names: Vec<&str> = stored.collect();
         names.insert(if task.is_some() { names.len() } else { 0 }, TEXT);
-        names.push(WORDS);
+        names.extend(WORD_COLUMNS);
         names
     }
 }

@@ -33,7 +33,7 @@ const JOINT: &[(&str, &[(&str, usize)])] = &[
         "much and little",
         &[("clinc150", 2000), ("clinc-domain", 50), ("sick-entailment", 500), ("sick-relatedness", 50)],
     ),
-    ("three unseen", &[("snips-intent", 50), ("snips-slots", 500), ("mrpc", 500)]),
+    ("three held out", &[("snips-intent", 50), ("snips-slots", 500), ("mrpc", 500)]),
 ];
 
 /// All cells; those of held-out sets after the others of their size.

@@ -2,9 +2,9 @@
 //!
 //! Each cell is a set of data at a number of labelled rows, alone or with others in one suite. The default run and the
 //! runs of the grid see the same rows: a tenth of them is valid, by which the grid's winner is chosen. The default's
-//! settings were chosen on the sets of [`sets::Role::Development`]; the other sets were scored once, and
-//! [`sets::Role::HeldOut`] only after everything else. Cells go to `results/defaults.json` one by one, and a cell that is
-//! there is not run again.
+//! settings were chosen on the sets of [`sets::Role::Development`]; the other sets were scored once, those of
+//! [`sets::Role::HeldOut`] when nothing was to be changed any more. Cells go to `results/defaults.json` one by one, and a cell that is
+//! there is not run again: remove the file when the program changes what such a run gives.
 
 mod cells;
 mod page;

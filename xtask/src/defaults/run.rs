@@ -174,10 +174,15 @@ fn valid(report: &RunReport) -> f64 {
         .tasks
         .iter()
         .filter_map(|task| {
-            let kept = report.valid.get(&task.task)?.iter().find(|point| point.step == report.kept)?;
-            Some(if task.joint[0].higher_is_better { kept.value } else { -kept.value })
+            let kept = report.valid.get(&task.task)?.iter().find(|point| point.step == report.kept)?.value;
+            let signed = if task.joint[0].higher_is_better { kept } else { -kept };
+            signed.is_finite().then_some(signed)
         })
         .collect();
+    // A run without a score on one of its tasks has lost.
+    if scores.len() < report.tasks.len() {
+        return f64::NEG_INFINITY;
+    }
     scores.iter().sum::<f64>() / scores.len().max(1) as f64
 }
 

@@ -155,7 +155,13 @@ fn with_point(text: &str) -> Option<String> {
     let without = text.replace(',', "");
     let point = format!("{}.{rest}", whole.replace('.', ""));
     if whole.contains(',') || rest.contains('.') {
-        return is_number(&without).then(|| format!("write `{without}`, without commas"));
+        return Some(if has_thousands(text) && is_number(&without) {
+            format!("write `{without}`, without commas")
+        } else if text.split(',').all(|part| is_number(part.trim())) {
+            format!("write several numbers as a list: [{text}]")
+        } else {
+            return None;
+        });
     }
     if !is_number(&point) {
         return None;
@@ -166,6 +172,14 @@ fn with_point(text: &str) -> Option<String> {
     } else {
         format!("write a point: `{point}`")
     })
+}
+
+/// Whether commas stand before groups of three digits alone: `1,234,567.8`.
+fn has_thousands(text: &str) -> bool {
+    let whole = text.split('.').next().unwrap_or_default();
+    let mut groups = whole.trim_start_matches(['-', '+']).split(',');
+    let is_first = groups.next().is_some_and(|first| (1..=3).contains(&first.len()));
+    is_first && groups.all(|group| group.len() == 3)
 }
 
 fn tags(cell: &Cell, labels: &mut LabelTable, n_words: Option<usize>) -> Result<Vec<u32>, Wrong> {

@@ -31,8 +31,6 @@ pub(super) struct Columns {
 pub(super) struct TaskColumns {
     /// The target; `None` when it comes from judgements.
     pub(super) target: Option<String>,
-    /// Whether the file has no column of its target, which has been told.
-    pub(super) is_missing: bool,
     /// Wrong passages.
     pub(super) negatives: Option<String>,
     /// The task's own row weights.
@@ -137,8 +135,7 @@ impl<'a> Finder<'a> {
         let target = if is_judged { None } else { self.role(task, task.kind.target) };
         let negatives = optional(self.source, task, "negatives", self.found).filter(|_| !is_judged);
         let weight = self.weight(task, &task.columns, &task.column_lines);
-        let is_missing = target.is_none() && !is_judged;
-        TaskColumns { target, is_missing, negatives, weight }
+        TaskColumns { target, negatives, weight }
     }
 
     /// The column of weights, where one is named.

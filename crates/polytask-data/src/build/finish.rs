@@ -53,11 +53,14 @@ impl Builder<'_> {
     }
 }
 
+/// How the warning begins that sources have no test split; reports say of each task where its scores are from.
+pub const NO_TEST: &str = "no test split in";
+
 /// Says which sources have no test split.
 fn without_test(sources: &[SourceData]) -> Option<String> {
     let lacks = |source: &&SourceData| !source.splits.is_empty() && !source.splits.contains_key(&Split::Test);
     let names: Vec<&String> = sources.iter().filter(lacks).map(|source| &source.name).collect();
-    (!names.is_empty()).then(|| format!("no test split in {}: scores are on valid", near::list(&names)))
+    (!names.is_empty()).then(|| format!("{NO_TEST} {}: scores are on valid", near::list(&names)))
 }
 
 /// Number of rows whose target is known.

@@ -80,11 +80,13 @@ impl Problems {
         self.found += 1;
         self.touched.insert(self.source);
         if let Some(known) = self.list.iter_mut().find(|known| is_same(&known.problem, &problem)) {
-            known.same += 1;
+            // Two sources may read the same file: its mistakes are no more for that.
+            known.same += usize::from(known.source == self.source);
             return;
         }
         let pattern = pattern(&problem);
-        let mut alike = self.list.iter_mut().filter(|known| known.pattern == pattern);
+        let mut alike =
+            self.list.iter_mut().filter(|known| known.pattern == pattern && known.source == self.source);
         if let Some(last) = alike.nth(MOST_ALIKE - 1) {
             last.alike += 1;
             return;

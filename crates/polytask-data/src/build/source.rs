@@ -189,7 +189,11 @@ impl Reading<'_, '_> {
         let before = self.builder.problems.len();
         let mark = self.begin_columns();
         let all = self.read_rows(split, &file, reader, judged, &mut table);
-        self.end_columns(split, &found, mark)?;
+        match &all {
+            Ok(_) => self.end_columns(split, &found, mark)?,
+            // What a part of the rows lacks says nothing of the column.
+            Err(_) => self.end_cells(),
+        }
         if all? == 0 && self.builder.problems.len() == before {
             let what = format!(
                 "{} split of source `{}` has no rows, expected at least one",

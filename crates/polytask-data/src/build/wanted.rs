@@ -41,7 +41,7 @@ impl Wanted {
     /// Puts it among others: what several tasks read is one.
     pub(super) fn join(self, all: &mut Vec<Self>) {
         let is_same = |other: &&mut Self| match (self.line, other.line) {
-            (Some(_), Some(_)) => self.names == other.names,
+            (Some(_), Some(_)) => self.names == other.names && self.role == other.role,
             (None, None) => self.role == other.role,
             _ => false,
         };

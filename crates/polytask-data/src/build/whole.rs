@@ -25,8 +25,8 @@ pub(super) struct Whole {
     /// Rows with a value.
     known: usize,
     sorts: BTreeMap<Sort, usize>,
-    /// The first values that are texts in the place of numbers, and what to do about the first with commas.
-    texts: Vec<String>,
+    /// The first values of each sort that stand in the place of numbers, and what to do about the first with commas.
+    examples: BTreeMap<Sort, Vec<String>>,
     commas: Option<String>,
     held: Problems,
 }
@@ -47,8 +47,9 @@ impl Whole {
         }
         if let (Sort::Text | Sort::Commas, Some(Cell::Text(text))) = (wrong.sort, cell) {
             let text = crate::readers::shorten(text.trim());
-            if self.texts.len() < SHOWN && !self.texts.contains(&text) {
-                self.texts.push(text);
+            let examples = self.examples.entry(wrong.sort).or_default();
+            if examples.len() < SHOWN && !examples.contains(&text) {
+                examples.push(text);
             }
         }
         self.held.note(problem);
@@ -74,6 +75,11 @@ impl Whole {
         self.sorts.get(&sort).copied().unwrap_or(0)
     }
 
+    /// The first values of a sort.
+    fn examples(&self, sort: Sort) -> String {
+        near::list(self.examples.get(&sort).map_or(&[][..], Vec::as_slice))
+    }
+
     /// Such cells of all known ones in words, when nearly all are such.
     fn nearly_all(&self, sort: Sort) -> Option<String> {
         let n = self.n(sort);
@@ -91,12 +97,12 @@ impl Whole {
     }
 
     fn with_commas(&self) -> Option<(String, String)> {
-        let (n, texts) = (self.nearly_all(Sort::Commas)?, near::list(&self.texts));
+        let (n, texts) = (self.nearly_all(Sort::Commas)?, self.examples(Sort::Commas));
         Some((format!("{n} are numbers with commas, such as {texts}, expected none"), self.commas.clone()?))
     }
 
     fn of_texts(&self, column: &str, task: &TaskSpec) -> Option<(String, String)> {
-        let (n, texts) = (self.nearly_all(Sort::Text)?, near::list(&self.texts));
+        let (n, texts) = (self.nearly_all(Sort::Text)?, self.examples(Sort::Text));
         let is_like =
             |kind: &KindInfo| kind.inputs == task.kind.inputs && kind.target_type == TargetType::Label;
         let kind = KINDS.iter().find(|kind| is_like(kind))?;

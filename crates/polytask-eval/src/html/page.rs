@@ -158,11 +158,7 @@ fn facts(report: &RunReport) -> Vec<Fact> {
             format!("{regressed} regressed"),
         );
     }
-    fact(
-        "Training",
-        words::plural(report.steps as usize, "step"),
-        format!("weights of step {} kept", report.kept),
-    );
+    fact("Training", words::plural(report.steps as usize, "step"), words::kept(report));
     let total: f64 = report.seconds.values().filter(|s| s.is_finite()).sum();
     fact("Time", duration(total), words::plural(report.lineage.threads, "thread"));
     // Parameters are no headline.
@@ -258,7 +254,12 @@ fn valid(report: &RunReport) -> Vec<Chart> {
             let metric = task.joint.first().map_or("score", |score| score.metric.as_str());
             let label = format!("{metric} of {} on valid by step, joint model", task.task);
             let points = report.valid.get(&task.task)?;
-            chart(format!("{} · {metric}", task.task), label, &[("joint", points)], Some(report.kept))
+            chart(
+                format!("{} · {metric}", task.task),
+                label,
+                &[("joint", points)],
+                Some(report.kept).filter(|_| report.share.is_none()),
+            )
         })
         .collect()
 }

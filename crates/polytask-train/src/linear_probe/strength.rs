@@ -6,8 +6,8 @@ use polytask_nn::linear_fit::{LinearData, LinearFit};
 use super::rows::{ProbeRows, Reader};
 use crate::Result;
 
-/// Penalties tried, strongest first: each fit starts from the one before. The first ones are for numbers alone, which few
-/// rows predict worse than their mean does; labels are told apart by small scores as well as by large ones.
+/// Penalties tried, strongest first: each fit starts from the one before. The first ones are for numbers alone: with few
+/// rows, ridge regression needs strong penalties, or it predicts worse than the mean.
 const STRENGTHS: [f64; 13] = [100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4];
 /// Place of the first penalty for labels.
 const OF_LABELS: usize = 3;

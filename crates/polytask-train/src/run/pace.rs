@@ -75,6 +75,7 @@ fn trainer<'a>(prepared: &'a Prepared, side: Side<'a>, tasks: &[usize], plan: Pl
         checkpoints: None,
         spare: None,
         reference: None,
+        share: None,
         saved: None,
     })
 }

@@ -11,6 +11,7 @@ impl Run<'_> {
     /// Things a reader of the scores should know.
     pub(super) fn notes(&self, tasks: &[TaskReport]) -> Vec<String> {
         let mut notes = self.prepared.dataset.warnings.clone();
+        notes.retain(|note| !note.starts_with(polytask_data::NO_TEST));
         notes.extend(share::note(&self.prepared.suite, self.joint.parts.encoder));
         let on_valid = tasks.iter().filter(|task| task.split == Split::Valid.name());
         notes.extend(words::on_valid(&on_valid.map(|task| task.task.as_str()).collect::<Vec<_>>()));

@@ -313,6 +313,7 @@ impl Rig {
             checkpoints: None,
             spare: None,
             reference: None,
+            share: None,
             saved: None,
         }
     }

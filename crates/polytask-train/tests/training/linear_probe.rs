@@ -92,3 +92,18 @@ fn open_settings_are_chosen_once_and_written_as_any_other() {
     assert!(text.contains(&format!("steps = {}", train.steps.unwrap())) && text.contains("constant"));
     assert!(defaults::choose(&mut prepared.suite, &prepared.dataset, &prepared.encoder).unwrap().is_empty());
 }
+
+#[test]
+fn a_training_that_surpasses_its_probe_is_kept() {
+    let data = Data::new();
+    let prepared = data.prepare(
+        &["find"],
+        &["train.start=\"probe\"", "train.lr=3e-3", "train.steps=60", "train.eval_every=30"],
+    );
+    let options = RunOptions { out: data.out("run"), resume: false, baselines: None };
+    let report = run(&prepared, &options, &mut Silent).unwrap();
+    assert!(report.kept > 0, "{:?}", report.valid);
+    let valid = &report.valid["find"];
+    let best = valid.iter().map(|point| point.value).fold(f64::NEG_INFINITY, f64::max);
+    assert!(best > valid[0].value, "{valid:?}");
+}

@@ -72,7 +72,7 @@ fn warnings(suite: &Suite) -> Result<Vec<String>, Error> {
     Ok(polytask_data::build(suite, &polytask_data::Tokenizer::tiny())?.warnings)
 }
 
-/// The second value where both are right, else the mistakes of both.
+/// The second value where both are right, else the mistakes of both; the first error that is none of the suite's.
 fn both<T>(first: Result<(), Error>, second: Result<T, Error>) -> Result<T, Error> {
     match (first, second) {
         (Ok(()), second) => second,
@@ -80,7 +80,7 @@ fn both<T>(first: Result<(), Error>, second: Result<T, Error>) -> Result<T, Erro
             all.extend(more);
             Err(Error::Invalid(all))
         }
-        (Err(error), _) => Err(error),
+        (Err(Error::Invalid(_)), Err(error)) | (Err(error), _) => Err(error),
     }
 }
 

@@ -147,7 +147,8 @@ fn from_lines(model: &Model, args: &Args, input: &str) -> Result<()> {
             n += rows.len();
             of_rows(model, task, args, input, rows)?.iter().try_for_each(output::json)
         })?;
-        return said_if_empty(input, n);
+        tell_if_empty(input, n);
+        return Ok(());
     }
     let (mut fitting, mut n) = (None, 0);
     for_pieces(input, |rows| {
@@ -163,15 +164,15 @@ fn from_lines(model: &Model, args: &Args, input: &str) -> Result<()> {
         }
         lines.iter().try_for_each(output::json)
     })?;
-    said_if_empty(input, n)
+    tell_if_empty(input, n);
+    Ok(())
 }
 
 /// No output is right for no rows, but seldom what was meant.
-fn said_if_empty(input: &str, n: usize) -> Result<()> {
+fn tell_if_empty(input: &str, n: usize) {
     if n == 0 {
         output::note(format!("{input} has no rows: nothing was predicted"));
     }
-    Ok(())
 }
 
 /// The tasks whose inputs a row has; retrieval tasks rank a corpus and are left out.

@@ -114,7 +114,7 @@ fn asked_columns<'a>(model: &'a Model, task: Option<&'a str>) -> impl Iterator<I
 
 fn read_corpus(model: &Model, args: &Args) -> Result<Corpus> {
     let (path, given) = (args.corpus.as_str(), |role| args.columns.given(role));
-    let text = args.columns.of_text(&model.tasks, args.task.as_deref());
+    let text = args.columns.of_passage(&model.tasks);
     let title = [given("title").unwrap_or("title")];
     let ids = given("id").map_or_else(|| vec!["_id", "id"], |column| vec![column]);
     let mut number = 0;

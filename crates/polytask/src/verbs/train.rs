@@ -97,6 +97,8 @@ impl RunArgs {
         let before = out.join("suite.toml");
         if self.resume && before.is_file() && !suite.train.open.is_empty() {
             suite.train.adopt(&suites::load(&before, &[])?.train);
+            // What `--time` planned stands in the file.
+            suite.train.seconds = None;
         }
         Ok(suite)
     }

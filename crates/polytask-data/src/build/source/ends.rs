@@ -75,6 +75,13 @@ impl Reading<'_, '_> {
         if lacks_input && split == Split::Train { Err(enough()) } else { Ok(()) }
     }
 
+    /// Notes the mistakes of the cells of a split that was not read to its end.
+    pub(super) fn end_cells(&mut self) {
+        for whole in std::mem::take(&mut self.inputs).into_iter().chain(std::mem::take(&mut self.targets)) {
+            self.builder.problems.absorb(whole.into_held());
+        }
+    }
+
     /// Notes the one mistake of a column, else those of its cells.
     fn note(&mut self, problem: Option<Problem>, whole: Whole) {
         match problem {
