@@ -97,7 +97,7 @@ fn open_settings_are_chosen_once_and_written_as_any_other() {
 fn a_training_that_surpasses_its_probe_is_kept() {
     let data = Data::new();
     let prepared = data.prepare(
-        &["find"],
+        "[[task]]\nname = \"find\"\nkind = \"retrieval\"\ndata = \"finds\"\n",
         &["train.start=\"probe\"", "train.lr=3e-3", "train.steps=60", "train.eval_every=30"],
     );
     let options = RunOptions { out: data.out("run"), resume: false, baselines: None };
