@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use polytask_core::Suite;
-use polytask_core::report::{DataCard, Lineage, Point, REPORT_VERSION, RunReport, Sizes, TaskReport};
+use polytask_core::report::{DataCard, Lineage, Point, REPORT_VERSION, RunReport, TaskReport};
 use polytask_core::suite::Start;
 use polytask_core::{Split, atomic};
 use polytask_data::{Dataset, Plan, Symbols};
@@ -317,19 +317,6 @@ impl Run<'_> {
             })?)
         };
         joint.predictions.iter().map(report).collect()
-    }
-
-    /// Parameters of the joint model and of one model for each task; none where tasks read vectors of their own.
-    fn sizes(&self) -> Option<Sizes> {
-        let heads = |side: Side| -> usize {
-            side.parts.heads.iter().map(|head| head.block(self.prepared.suite.seed).values.len()).sum()
-        };
-        let n = self.prepared.suite.tasks.len();
-        let is_one_encode = self.joint.engine.trunk.n_views() < 2;
-        (n > 1 && is_one_encode).then(|| Sizes {
-            joint: self.joint.parts.encoder.params.len() + heads(self.joint),
-            single: n * self.single.parts.encoder.params.len() + heads(self.single),
-        })
     }
 
     fn report(

@@ -149,7 +149,7 @@ fn slots(row: &Row) -> impl Iterator<Item = (usize, usize, &str)> {
 
 /// Words and tags of commands.
 pub(super) fn snips_tags(rows: &[Row]) -> Vec<Row> {
-    let words = |row: &Row, column| json!(text(row, column).split(' ').collect::<Vec<_>>());
+    let words = |row: &Row, column| json!(text(row, column).split_whitespace().collect::<Vec<_>>());
     rows.iter().map(|row| record([("tokens", words(row, "text")), ("tags", words(row, "slots"))])).collect()
 }
 

@@ -2,10 +2,10 @@
 
 use polytask_core::Split;
 use polytask_core::atomic;
-use polytask_core::report::{RunReport, TaskReport};
+use polytask_core::report::{RunReport, Sizes, TaskReport};
 use polytask_eval::{ModelFacts, MtebRun, words};
 
-use super::{Prepared, Result, Run, share, suite_compares};
+use super::{Prepared, Result, Run, Side, share, suite_compares};
 
 impl Run<'_> {
     /// Things a reader of the scores should know.
@@ -20,6 +20,19 @@ impl Run<'_> {
             notes.push(format!("task `{}` is not compared: its single-task training diverged", task.task));
         }
         notes
+    }
+
+    /// Parameters of the joint model and of one model for each task; none where tasks read vectors of their own.
+    pub(super) fn sizes(&self) -> Option<Sizes> {
+        let heads = |side: Side| -> usize {
+            side.parts.heads.iter().map(|head| head.block(self.prepared.suite.seed).values.len()).sum()
+        };
+        let n = self.prepared.suite.tasks.len();
+        let is_one_encode = self.joint.engine.trunk.n_views() < 2;
+        (n > 1 && is_one_encode).then(|| Sizes {
+            joint: self.joint.parts.encoder.params.len() + heads(self.joint),
+            single: n * self.single.parts.encoder.params.len() + heads(self.single),
+        })
     }
 
     /// What the model card says beside the report.

@@ -226,7 +226,7 @@ fn pair(i: usize, rng: &mut Rng) -> Value {
     json!({ "a": a, "b": b, "score": score, "label": label })
 }
 
-fn find(i: usize, rng: &mut Rng) -> Value {
+pub(crate) fn find(i: usize, rng: &mut Rng) -> Value {
     let thing = THINGS[i % THINGS.len()];
     let colour = WARM[rng.below(WARM.len())];
     json!({ "query": format!("where is the {colour} {thing}"), "positives": [format!("the {thing} stands here")] })

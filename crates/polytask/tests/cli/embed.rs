@@ -87,7 +87,7 @@ fn a_bad_line_is_named_and_no_output_is_left() {
     let place = trained();
     let cases: [(&str, &str, &[&str]); 4] = [
         ("{\"text\":\"a\"}\n{\"text\":\n", "bad-1.jsonl:2", &["JSON"]),
-        ("{\"text\":\"a\"}\n{\"words\":\"b\"}\n", "bad-1.jsonl:2", &["`text`", "{\"text\": \"…\"}"]),
+        ("{\"text\":\"a\"}\n{\"line\":\"b\"}\n", "bad-1.jsonl:2", &["`text`", "{\"text\": \"…\"}"]),
         ("{\"text\":\"a\"}\n{\"text\":7}\n", "bad-1.jsonl:2", &["`text`", "7"]),
         ("[\"a\"]\n", "bad-1.jsonl:1", &["object"]),
     ];
