@@ -91,11 +91,12 @@ impl Standing {
         match task.delta {
             _ if task.regressed => Self::Regressed,
             None => Self::Alone,
+            // A gain needs no more training to be one.
+            Some(delta) if delta.low > 0.0 && delta.value >= SHOWN && delta.value.is_finite() => Self::Better,
             _ if task.unfinished => Self::Unfinished,
             // What is printed as no change is none.
             Some(delta) if !(delta.value.abs() >= SHOWN && delta.value.is_finite()) => Self::Unclear,
             Some(delta) if delta.high < 0.0 => Self::Within,
-            Some(delta) if delta.low > 0.0 => Self::Better,
             Some(_) => Self::Unclear,
         }
     }
@@ -287,6 +288,16 @@ mod tests {
         {
             assert_eq!(value("rmse", x), text);
         }
+    }
+
+    #[test]
+    fn a_clear_gain_is_one_however_long_the_training_was() {
+        let mut task = crate::sample::report().tasks.remove(0);
+        (task.regressed, task.unfinished) = (false, true);
+        task.delta = Some(Interval { value: 4.7, low: 2.4, high: 6.9 });
+        assert_eq!(Standing::of(&task), Standing::Better);
+        task.delta = Some(Interval { value: -4.7, low: -6.9, high: -2.4 });
+        assert_eq!(Standing::of(&task), Standing::Unfinished);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(crate) const PAGE: &str = "docs/defaults-measured.md";
 /// The page of what was found.
 ///
 /// # Errors
-/// When the text is not what [`run`] writes.
+/// When the text is not what [`run()`] writes.
 pub(crate) fn page(text: &str) -> Result<String> {
     Ok(page::page(&serde_json::from_str(text)?))
 }
