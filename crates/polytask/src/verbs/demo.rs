@@ -22,7 +22,7 @@ gains, it learns from the others. The folder holds model/, report.html, report.j
 
 Exit codes: 0 done, whatever the verdict; 2 could not run.")]
 pub(crate) struct Args {
-    /// Fewer rows and steps: a first look in under a minute
+    /// Fewer rows and steps: a first look in about a minute
     #[arg(long)]
     quick: bool,
     /// Folder of the run
