@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::File;
-use super::cells::ALL;
+use super::cells::{self, ALL};
 use super::run::{Outcome, Task};
 use super::sets::{self, Role};
 
@@ -33,7 +33,10 @@ pub(super) fn line(outcome: &Outcome) -> String {
 
 /// The page of the comparison, from `results/defaults.json`.
 pub(super) fn page(file: &File) -> String {
-    let mut text = INTRODUCTION.replace("COMMAND", &file.command);
+    let done =
+        file.cells.iter().filter(|found| cells::all().iter().any(|cell| cell.name == found.cell)).count();
+    let so_far = format!("{done} of {} cells", cells::all().len());
+    let mut text = INTRODUCTION.replace("COMMAND", &file.command).replace("SO_FAR", &so_far);
     text.extend(file.grid.iter().map(|point| format!("- {point}\n")));
     text + "\n" + &table(&file.cells)
 }
@@ -43,7 +46,8 @@ const INTRODUCTION: &str = "\
 # Defaults, measured
 
 What a suite that names only data came to on the test rows, beside its probe (a linear model on the untrained encoder)
-and beside the best of a grid of settings. Made by `COMMAND`, one seed, at most 1,000 test rows.
+and beside the best of a grid of settings. Made by `COMMAND`, one seed, at most 1,000 test rows. **SO_FAR have been
+run**: what is missing says nothing either way.
 
 All three see the same labelled rows, of which a tenth is valid; the grid's winner is chosen on that valid part, as somebody
 would who has no other labels. Test rows with a label that the sample of train lacks are left out, so scores at different
