@@ -16,14 +16,19 @@ const FEWEST_MEASUREMENTS: usize = 10;
 
 /// Fills `cautions`, and takes the verdict from tasks that are not trained to their end.
 pub fn apply(report: &mut RunReport) {
-    let mut cautions = Vec::new();
+    let (mut cautions, mut falling) = (Vec::new(), Vec::new());
+    // Where earlier or interpolated weights are kept, more steps of the kind are not what is missing.
+    let is_end_kept = report.share.is_none() && report.kept == report.steps;
     for task in &mut report.tasks {
-        let falling = report.losses.get(&task.task).and_then(|points| fall(points));
-        let said = [below_probe(task), falling.map(|fall| falls(task, fall))];
-        task.unfinished = said.iter().any(Option::is_some);
+        let below = below_probe(task);
+        let losses = report.losses.get(&task.task).filter(|_| is_end_kept);
+        let fall = losses.and_then(|points| fall(points));
+        task.unfinished = below.is_some() || fall.is_some();
         task.regressed &= !task.unfinished;
-        cautions.extend(said.into_iter().flatten());
+        cautions.extend(below);
+        falling.extend(fall.map(|fall| format!("`{}` {:.0} %", task.task, 100.0 * fall)));
     }
+    cautions.extend(falls(&falling));
     cautions.extend(few_measurements(report));
     report.cautions = cautions;
 }
@@ -40,13 +45,14 @@ fn below_probe(task: &TaskReport) -> Option<String> {
     ))
 }
 
-fn falls(task: &TaskReport, fall: f64) -> String {
-    format!(
-        "the loss of task `{}` still fell by {:.0} % over the last quarter of the training: train longer (--time 30m, or \
-         more train.epochs)",
-        task.task,
-        100.0 * fall
-    )
+/// Says which losses still fell, each with how much.
+fn falls(tasks: &[String]) -> Option<String> {
+    (!tasks.is_empty()).then(|| {
+        format!(
+            "losses still fell over the last quarter of the training: {}. Train longer (--time 30m, or more train.epochs)",
+            tasks.join(", ")
+        )
+    })
 }
 
 /// How much the loss fell from the third quarter to the last, as a share, where that is steep and no noise.
@@ -105,13 +111,27 @@ mod tests {
         let regressed = run.tasks.iter().position(|task| task.regressed).unwrap();
         let name = run.tasks[regressed].task.clone();
         run.losses.insert(name.clone(), curve(|t| 4.0 - 3.0 * t, 40));
+        run.kept = run.steps;
         apply(&mut run);
         assert!(!run.tasks[regressed].regressed && run.tasks[regressed].unfinished);
         let text = crate::table(&run, 120);
         let (said, rows) = text.split_once("metric").unwrap();
-        assert!(said.contains(&format!("`{name}` still fell")), "{said}");
+        assert!(said.contains("losses still fell") && said.contains(&format!("`{name}` ")), "{said}");
         assert!(rows.contains("not judged yet"), "{rows}");
         assert!(text.contains("not judged") && !text.contains("regressed: "));
+    }
+
+    #[test]
+    fn a_falling_loss_is_no_reason_to_train_on_where_interpolated_weights_are_kept() {
+        let mut run = report();
+        let name = run.tasks[0].task.clone();
+        run.losses.insert(name, curve(|t| 4.0 - 3.0 * t, 40));
+        run.kept = run.steps;
+        apply(&mut run);
+        assert!(run.tasks[0].unfinished);
+        run.share = Some(0.5);
+        apply(&mut run);
+        assert!(!run.tasks[0].unfinished && run.cautions.iter().all(|said| !said.contains("fell")));
     }
 
     #[test]

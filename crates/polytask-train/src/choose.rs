@@ -1,22 +1,32 @@
-//! Which weights a training keeps: evaluations on valid, what `watch` names, the best so far, and after the last step
-//! the weights between the probes and the end (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
+//! Which weights a training keeps: evaluations on valid, what `watch` names, the best so far, and, where it started from
+//! probes, weights between these and the end.
+//!
+//! Half-way weights are the ones to beat (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022): they hold
+//! most of what training gains, and lose little where it hurts. Others are kept where valid clearly prefers them.
 
 use std::collections::BTreeMap;
 
 use polytask_core::Split;
 use polytask_core::suite::Keep;
 use polytask_eval::Predictions;
-use polytask_eval::words::FEWEST_VALID;
 use polytask_nn::{Block, Params};
 
 use crate::Result;
 use crate::engine::Weights;
 use crate::evaluate;
+use crate::gain::Gain;
 use crate::observe::{Event, Observer};
 use crate::trainer::{Best, Trainer};
 
-/// Shares of the way from the probes to the last weights; valid may choose the weights interpolated there.
+/// Shares of the way from the probes to the last weights at which interpolated weights are judged.
 const SHARES: [f64; 3] = [0.75, 0.5, 0.25];
+/// The share that is kept where valid prefers nothing else: the smaller one when it scores better at all, for towards the
+/// probes is the safe side.
+const HALF: f64 = 0.5;
+const QUARTER: f64 = 0.25;
+/// Standard errors by which weights must be better on valid than the half-way ones to be kept in their place (the rule of
+/// one standard error: Breiman et al., Classification and regression trees, 1984).
+const CLEAR: f64 = 1.0;
 
 /// What training starts from when the heads were fitted: weights that are judged like any later ones.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +37,16 @@ pub struct Reference<'a> {
     pub heads: &'a [Block],
     /// What they predict on valid, by task.
     pub valid: &'a BTreeMap<usize, Predictions>,
+}
+
+/// Weights that may be kept.
+struct Candidate {
+    /// Where they lie on the way from the probes to the end; none for the best evaluation.
+    share: Option<f64>,
+    /// What they predict on valid, by task.
+    valid: BTreeMap<usize, Predictions>,
+    /// What `watch` names; NaN where nothing is known on valid.
+    score: f64,
 }
 
 impl Trainer<'_> {
@@ -57,41 +77,106 @@ impl Trainer<'_> {
             .collect();
         observer.event(Event::Valid { step: self.state.step, scores: &shown });
         let watched = self.watched(&predictions, &scores)?;
-        let counts = self.state.step == 0 || self.surpasses_probes(&predictions)?;
+        let counts = self.state.step == 0 || !self.has_loser(&predictions)?;
         if self.is_best(watched.filter(|_| counts)) {
             self.keep(watched, trained(&self.state.trunk, self.engine.trainable), self.state.heads.clone());
         }
         Ok(())
     }
 
-    /// Scores weights between the probes and the last step: they often hold most of what was gained where training
-    /// helped, and lose less where it hurt.
-    pub(crate) fn evaluate_between(&mut self, observer: &mut dyn Observer) -> Result<()> {
-        let is_asked = self.spec.keep == Keep::Best && self.state.step > 0;
-        // Running statistics of a blend would be those of neither network.
-        let can_blend = self.engine.trunk.can_be_cut();
-        let Some(start) = self.reference.filter(|_| is_asked && can_blend) else { return Ok(()) };
+    /// Chooses, after the last step, between the best evaluation and weights on the way from the probes to the end.
+    pub(crate) fn choose_between(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        if self.spec.keep != Keep::Best || self.state.step == 0 || !self.can_blend() {
+            return Ok(());
+        }
         observer.event(Event::Phase { name: "interpolated weights", total: SHARES.len() as u64, done: 0 });
+        let mut between = Vec::new();
         for (done, share) in (1..).zip(SHARES) {
-            let mut trunk = self.state.trunk.clone();
-            blend(&mut trunk.blocks, &start.trunk.blocks, share as f32);
-            let mut heads = self.state.heads.clone();
-            blend(&mut heads, start.heads, share as f32);
-            let weights = Weights { trunk: &trunk, heads: &heads };
-            let predictions = evaluate::predict(&self.engine, weights, &self.tasks, Split::Valid)?;
-            let scores = self.scores(&predictions)?;
-            let watched = self.watched(&predictions, &scores)?;
-            if self.is_better(watched) && self.surpasses_probes(&predictions)? {
-                self.keep(watched, trained(&trunk, self.engine.trainable), heads);
-                self.share = Some(share);
-            }
+            between.extend(self.candidate(Some(share))?);
             observer.event(Event::Step { done, losses: &[], lr: 0.0, tokens: 0, observed: &[] });
         }
         observer.event(Event::Done);
-        if let Some(share) = self.share {
-            self.state.history.note(&interpolated(share, self.state.step));
+        between.extend(self.probes()?);
+        let base = self.base(&between)?;
+        let best = self.candidate(None)?;
+        let rivals = best.iter().chain(&between).filter(|rival| rival.score.is_finite());
+        let rival = rivals.reduce(|best, rival| if rival.score > best.score { rival } else { best });
+        let chosen = match (base, rival) {
+            (Some(base), Some(rival)) if self.is_better_by(rival, base, CLEAR)? => rival.share,
+            (Some(base), _) => base.share,
+            (None, _) => None,
+        };
+        if let Some(share) = chosen {
+            self.keep_share(share);
         }
         Ok(())
+    }
+
+    /// What is kept unless valid clearly prefers other weights: half-way ones, where they are no loss.
+    fn base<'c>(&self, between: &'c [Candidate]) -> Result<Option<&'c Candidate>> {
+        let at = |share| between.iter().find(|candidate| candidate.share == Some(share));
+        match (at(HALF), at(QUARTER)) {
+            (Some(half), Some(quarter)) if self.is_better_by(quarter, half, 0.0)? => Ok(Some(quarter)),
+            (half, quarter) => Ok(half.or(quarter).or_else(|| at(0.0))),
+        }
+    }
+
+    /// Whether weights are better than others on valid, by so many standard errors.
+    fn is_better_by(&self, ours: &Candidate, theirs: &Candidate, errors: f64) -> Result<bool> {
+        Ok(self.gain(&ours.valid, &theirs.valid)?.is_above(errors))
+    }
+
+    /// The probes as weights that may be kept.
+    fn probes(&self) -> Result<Option<Candidate>> {
+        let Some(start) = self.reference else { return Ok(None) };
+        let valid: BTreeMap<usize, Predictions> =
+            self.tasks.iter().filter_map(|task| Some((*task, start.valid.get(task)?.clone()))).collect();
+        let score = self.watched(&valid, &self.scores(&valid)?)?.unwrap_or(f64::NAN);
+        Ok(Some(Candidate { share: Some(0.0), valid, score }))
+    }
+
+    /// Whether interpolated weights mean something: running statistics of a blend would be those of neither network, and
+    /// fresh gates or hidden layers have no start worth half the way.
+    fn can_blend(&self) -> bool {
+        let is_fitted = |task: &usize| self.engine.heads[*task].hidden.is_none();
+        let trunk = self.engine.trunk;
+        self.reference.is_some()
+            && trunk.can_be_cut()
+            && trunk.n_views() < 2
+            && self.tasks.iter().all(is_fitted)
+    }
+
+    /// The weights at a share of the way, or the best so far, on valid; none where a task clearly loses.
+    fn candidate(&self, share: Option<f64>) -> Result<Option<Candidate>> {
+        let (trunk, heads) = match share {
+            Some(share) => self.at_share(share),
+            None => (self.kept().0, self.kept().1),
+        };
+        let weights = Weights { trunk: &trunk, heads: &heads };
+        let valid = evaluate::predict(&self.engine, weights, &self.tasks, Split::Valid)?;
+        if self.has_loser(&valid)? {
+            return Ok(None);
+        }
+        let score = self.watched(&valid, &self.scores(&valid)?)?.unwrap_or(f64::NAN);
+        Ok(Some(Candidate { share, valid, score }))
+    }
+
+    fn keep_share(&mut self, share: f64) {
+        let (trunk, heads) = self.at_share(share);
+        let trunk = trained(&trunk, self.engine.trainable);
+        let step = if share > 0.0 { self.state.step } else { 0 };
+        self.state.best = Some(Best { step, score: f64::NAN, trunk, heads });
+        self.share = (share > 0.0).then_some(share);
+    }
+
+    /// Weights some share of the way from the probes to the present ones; the present ones where there are no probes.
+    fn at_share(&self, share: f64) -> (Params, Vec<Block>) {
+        let (mut trunk, mut heads) = (self.state.trunk.clone(), self.state.heads.clone());
+        if let Some(start) = self.reference {
+            blend(&mut trunk.blocks, &start.trunk.blocks, share as f32);
+            blend(&mut heads, start.heads, share as f32);
+        }
+        (trunk, heads)
     }
 
     fn scores(&self, predictions: &BTreeMap<usize, Predictions>) -> Result<Vec<(usize, f64)>> {
@@ -112,36 +197,21 @@ impl Trainer<'_> {
         }
     }
 
-    /// Whether weights are worth more than the probes they started from: by this evaluation, the mean gain over the tasks
-    /// on valid is above 0 with 95 % confidence, and no task is clearly worse than its margin allows. A handful of rows on
-    /// valid would else choose by chance; a task with fewer than [`FEWEST_VALID`] rows there has no say in the gain, and a
-    /// task whose head no linear model fits has no probe to surpass.
-    fn surpasses_probes(&self, predictions: &BTreeMap<usize, Predictions>) -> Result<bool> {
-        let Some(probes) = self.reference else { return Ok(true) };
-        let (mut gain, mut variance, mut fewest) = (0.0, 0.0, usize::MAX);
-        let is_fitted = |task: &usize| self.engine.heads[*task].hidden.is_none();
-        if !predictions.keys().any(is_fitted) {
-            return Ok(true);
-        }
-        for (task, predictions) in predictions.iter().filter(|(task, _)| is_fitted(task)) {
-            let Some(probe) = probes.valid.get(task) else { continue };
-            let metric = &self.engine.heads[*task].metric;
-            let delta = polytask_eval::compare(metric, predictions, probe, 0.0, self.engine.seed)?.delta;
-            // Outputs that are all the same have no score, which is worse than any.
-            let has_collapsed = !polytask_eval::score(metric, predictions)?.is_finite()
-                && polytask_eval::score(metric, probe)?.is_finite();
-            if has_collapsed || delta.high < -self.engine.heads[*task].margin {
-                return Ok(false);
-            }
-            let n = predictions.known_rows().len();
-            let error = (delta.high - delta.low) / (2.0 * 1.96);
-            if n >= FEWEST_VALID && delta.value.is_finite() && error.is_finite() {
-                gain += delta.value;
-                variance += error * error;
-                fewest = fewest.min(n);
-            }
-        }
-        Ok(fewest < usize::MAX && gain > sure(fewest) * variance.sqrt())
+    /// Whether a task is clearly worse than its probe, by more than its margin, or predicts nothing any more. A task whose
+    /// head no linear model fits has no probe.
+    fn has_loser(&self, predictions: &BTreeMap<usize, Predictions>) -> Result<bool> {
+        let Some(probes) = self.reference else { return Ok(false) };
+        let fitted = probes.valid.iter().filter(|(task, _)| self.engine.heads[**task].hidden.is_none());
+        let probes = fitted.map(|(task, probe)| (*task, probe.clone())).collect();
+        Ok(self.gain(predictions, &probes)?.has_loser)
+    }
+
+    fn gain(
+        &self,
+        predictions: &BTreeMap<usize, Predictions>,
+        others: &BTreeMap<usize, Predictions>,
+    ) -> Result<Gain> {
+        Gain::of(self.engine.heads, predictions, others, self.engine.seed)
     }
 
     /// What `watch` names, signed so that larger is better.
@@ -202,18 +272,6 @@ fn trained(trunk: &Params, trainable: &[bool]) -> Vec<Vec<f32>> {
     blocks.map(|(block, &t)| if t { block.values.clone() } else { Vec::new() }).collect()
 }
 
-fn interpolated(share: f64, step: u64) -> String {
-    let share = 100.0 * share;
-    format!("kept weights {share:.0} % of the way from the probes to step {step}: the best on valid")
-}
-
-/// Standard errors that a gain measured on `n` rows must have to be above 0 with 95 % confidence: Student's t for n - 1
-/// degrees of freedom, to first order of its expansion around the normal distribution.
-fn sure(n: usize) -> f64 {
-    let normal: f64 = 1.645;
-    normal + (normal.powi(3) + normal) / (4.0 * (n - 1) as f64)
-}
-
 /// A score with the sign that makes larger better.
 fn signed(metric: &str, value: f64) -> f64 {
     if polytask_eval::higher_is_better(metric) { value } else { -value }
@@ -222,12 +280,6 @@ fn signed(metric: &str, value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn few_rows_ask_for_more_evidence() {
-        // Quantiles of Student's t at 95 %: 1.833 for 9 degrees of freedom, 1.662 for 89.
-        assert!((sure(10) - 1.833).abs() < 0.02 && (sure(90) - 1.662).abs() < 0.002);
-    }
 
     #[test]
     fn a_blend_lies_between_and_keeps_what_did_not_move() {

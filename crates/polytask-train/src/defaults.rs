@@ -25,6 +25,8 @@ const LR: f64 = 1e-4;
 const VISITS: f64 = 24_000.0;
 const FEWEST_EPOCHS: f64 = 1.0;
 const MOST_EPOCHS: f64 = 8.0;
+/// Steps taken however few the rows are.
+const FEWEST_STEPS: f64 = 36.0;
 /// Share of a given time that goes to reading, probes, evaluations and intervals.
 const OVERHEAD: f64 = 0.15;
 /// Evaluations after the last step, of weights between it and the probes.
@@ -143,7 +145,7 @@ fn steps(suite: &mut Suite, dataset: &Dataset) -> Reasoned {
     let step = MeanStep::of(suite, dataset);
     let rows = largest(dataset);
     let visits = VISITS.clamp(FEWEST_EPOCHS * rows, (MOST_EPOCHS * rows).max(1.0));
-    let by_rows = visits / step.rows.max(1.0);
+    let by_rows = (visits / step.rows.max(1.0)).max(FEWEST_STEPS);
     let by_tokens = MOST_TOKENS / step.tokens.max(1.0);
     let steps = by_rows.min(by_tokens).ceil().max(1.0);
     suite.train.steps = Some(steps as u64);

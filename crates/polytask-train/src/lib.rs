@@ -17,6 +17,7 @@ pub mod diagnose;
 pub mod engine;
 pub mod error;
 pub mod evaluate;
+mod gain;
 pub mod heads;
 pub mod history;
 pub mod judge;

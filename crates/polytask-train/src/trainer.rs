@@ -124,7 +124,7 @@ impl Trainer<'_> {
             }
         }
         observer.event(Event::Done);
-        self.evaluate_between(observer)
+        self.choose_between(observer)
     }
 
     /// Seconds that a step takes, over `n` steps after one that warms up; of the only step where the plan has no more.

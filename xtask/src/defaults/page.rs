@@ -23,9 +23,9 @@ struct Summary {
 pub(super) fn line(outcome: &Outcome) -> String {
     let of = |task: &Task| format!("{}: {}", task.set, scores(task).join(" / "));
     let tasks: Vec<String> = outcome.tasks.iter().map(of).collect();
-    let (kept, steps, seconds) = (outcome.kept, outcome.steps, outcome.seconds);
+    let (kept, steps, seconds) = (kept(outcome), outcome.steps, outcome.seconds);
     format!(
-        "{} [default / probe / tuned] {} (kept {kept} of {steps} steps, {seconds:.0} s)",
+        "{} [default / probe / tuned] {} ({steps} steps, kept {kept}, {seconds:.0} s)",
         outcome.cell,
         tasks.join(", ")
     )
@@ -53,10 +53,10 @@ All three see the same labelled rows, of which a tenth is valid; the grid's winn
 would who has no other labels. Test rows with a label that the sample of train lacks are left out, so scores at different
 numbers of rows are of different test rows.
 
-With 50 rows valid has about five, which the defaults never trust: there **they are the probe**, and these rows of the table say
-how the grid does beside it, no more. Sets called *development* were looked at while the defaults were chosen, *unseen*
-ones were not, and *held out* ones were scored once, when the defaults stood. A task is *clearly below* its probe
-when the paired 95 % interval of the difference on test lies under 0. Seconds are of whole default runs beside other work.
+Sets called *development* were looked at while the defaults were chosen, *unseen* ones were not, and *held out* ones were
+scored once, when the defaults stood. A task is *clearly below* its probe when the paired 95 % interval of the difference
+on test lies under 0. *Kept* is the share of the way from the probes to the last step, or the step of the best evaluation.
+Seconds are of whole default runs beside other work.
 
 The grid:
 
@@ -87,18 +87,8 @@ pub(super) fn table(outcomes: &[Outcome]) -> String {
         }
     }
     text += "\n";
-    text += &head(&[
-        "suite",
-        "task",
-        "rows",
-        "kind",
-        "metric",
-        "default",
-        "probe",
-        "tuned",
-        "kept step",
-        "seconds",
-    ]);
+    text +=
+        &head(&["suite", "task", "rows", "kind", "metric", "default", "probe", "tuned", "kept", "seconds"]);
     for outcome in outcomes {
         text.extend(outcome.tasks.iter().map(|task| row(outcome, task)));
     }
@@ -112,12 +102,22 @@ fn head(cells: &[&str]) -> String {
 fn row(outcome: &Outcome, task: &Task) -> String {
     let [default, probe, tuned] = scores(task);
     let Task { set, kind, metric, rows, .. } = task;
-    let Outcome { kept, steps, seconds, .. } = outcome;
+    let Outcome { steps, seconds, .. } = outcome;
+    let kept = kept(outcome);
     let suite = if outcome.tasks.len() > 1 { outcome.cell.as_str() } else { "alone" };
     let about = sets::find(set).about;
     format!(
-        "| {suite} | {set}: {about} | {rows} | {kind} | {metric} | {default} | {probe} | {tuned} | {kept} of {steps} | {seconds:.0} |\n"
+        "| {suite} | {set}: {about} | {rows} | {kind} | {metric} | {default} | {probe} | {tuned} | {kept}, {steps} steps | {seconds:.0} |\n"
     )
+}
+
+/// Which weights the default run kept.
+fn kept(outcome: &Outcome) -> String {
+    match (outcome.share, outcome.kept) {
+        (Some(share), _) => format!("{:.0} % of the way", 100.0 * share),
+        (None, 0) => "the probes".into(),
+        (None, step) => format!("step {step}"),
+    }
 }
 
 /// Tasks that are told of together.
@@ -194,7 +194,15 @@ mod tests {
             tuned,
             over_probe: [0.0; 3],
         };
-        Outcome { cell: "snli 500".into(), kept: 3, steps: 9, seconds: 61.0, won: 1, tasks: vec![task] }
+        Outcome {
+            cell: "snli 500".into(),
+            kept: 3,
+            share: None,
+            steps: 9,
+            seconds: 61.0,
+            won: 1,
+            tasks: vec![task],
+        }
     }
 
     #[test]
@@ -204,6 +212,6 @@ mod tests {
             table.contains("| unseen, alone, 500 rows | 2 | +1.0 | -2.0 | 1 | 0 | +1.0 | -1.0 |"),
             "{table}"
         );
-        assert!(table.contains("| alone | snli: 3 relations of sentences | 500 | pair-class | accuracy | 70.0 | 72.0 | 71.0 | 3 of 9 | 61 |"));
+        assert!(table.contains("| alone | snli: 3 relations of sentences | 500 | pair-class | accuracy | 70.0 | 72.0 | 71.0 | step 3, 9 steps | 61 |"));
     }
 }

@@ -8,6 +8,7 @@ use polytask_core::hash::text64;
 use serde_json::{Value, json};
 
 use super::read::Row;
+use super::sets::Parts;
 
 /// At most `n` rows, those of the lowest hash, in the order of their hashes; equal rows once.
 pub(super) fn sampled(rows: Vec<Row>, n: usize) -> Vec<Row> {
@@ -105,9 +106,23 @@ pub(super) fn steps(rows: Vec<Row>) -> Vec<Row> {
     rows.into_iter().map(of).collect()
 }
 
-/// Rows without the numbers that came with them.
-pub(super) fn unnumbered(rows: Vec<(usize, Row)>) -> Vec<Row> {
-    rows.into_iter().map(|(_, row)| row).collect()
+/// A set without a split of its own: every third row is test.
+#[expect(clippy::unnecessary_wraps, reason = "the end of a set's reader")]
+pub(super) fn third_for_test(all: Vec<Row>) -> Result<Parts> {
+    let (mut train, mut test) = (Vec::new(), Vec::new());
+    for (i, row) in sampled(all, usize::MAX).into_iter().enumerate() {
+        if i % 3 == 0 { test.push(row) } else { train.push(row) }
+    }
+    Ok(Parts { train, test, corpus: Vec::new() })
+}
+
+/// Questions with the passage that answers them.
+pub(super) fn answered(rows: &[Row]) -> Vec<Row> {
+    let of = |row: &Row| {
+        let label = if row["label"] == 1 { "yes" } else { "no" };
+        record([("a", row["question"].clone()), ("b", row["passage"].clone()), ("label", label.into())])
+    };
+    rows.iter().map(of).collect()
 }
 
 /// Words of bookings with the slots they fill.

@@ -58,6 +58,9 @@ pub(super) struct Outcome {
     pub(super) cell: String,
     /// Step whose weights the default run kept; 0 for the probes.
     pub(super) kept: u64,
+    /// Share of the way from the probes to the last step, where interpolated weights were kept.
+    #[serde(default)]
+    pub(super) share: Option<f64>,
     /// Steps of the default run.
     pub(super) steps: u64,
     /// Whole default run, in seconds, with reading and probes.
@@ -104,8 +107,8 @@ pub(super) fn cell(cell: &Cell, binary: &Path, data: &Path, work: &Path) -> Resu
         .map(|part| task(part, &default.report, &grid[won].report))
         .collect::<Result<_>>()?;
     std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-    let RunReport { kept, steps, .. } = default.report;
-    Ok(Outcome { cell: cell.name.clone(), kept, steps, seconds: default.seconds, won, tasks })
+    let RunReport { kept, share, steps, .. } = default.report;
+    Ok(Outcome { cell: cell.name.clone(), kept, share, steps, seconds: default.seconds, won, tasks })
 }
 
 /// Writes the data and the suite that names only them.

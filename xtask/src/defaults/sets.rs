@@ -60,12 +60,14 @@ pub(super) const SETS: &[Set] = &[
         };
         parts(part("train.csv.gz")?, part("test.csv.gz")?)
     }),
-    set("clinc150", "class", "150 intents", Unseen, |data| clinc(data, |_, intent| Some(intent.to_owned()))),
-    set("clinc-domain", "class", "10 domains", Unseen, |data| {
+    set("clinc150", "class", "150 intents", Development, |data| {
+        clinc(data, |_, intent| Some(intent.to_owned()))
+    }),
+    set("clinc-domain", "class", "10 domains", Development, |data| {
         let domains = rows::domains(&data.join("clinc150/domains.json"))?;
         clinc(data, move |_, intent| domains.get(intent).cloned())
     }),
-    set("ag-news", "class", "4 topics", Unseen, ag_news),
+    set("ag-news", "class", "4 topics", Development, ag_news),
     set("ag-news-unbalanced", "class", "4 topics, counts 64 : 16 : 4 : 1 in train", Unseen, |data| {
         let mut parts = ag_news(data)?;
         parts.train = rows::unbalanced(parts.train);
@@ -104,11 +106,7 @@ pub(super) const SETS: &[Set] = &[
             jsonl(&data.join("math500/test.jsonl.gz"))?,
             &[("problem", "text"), ("level", "value")],
         );
-        let (test, train) = rows::sampled(all, usize::MAX)
-            .into_iter()
-            .enumerate()
-            .partition::<Vec<_>, _>(|(i, _)| i % 3 == 0);
-        parts(rows::unnumbered(train), rows::unnumbered(test))
+        rows::third_for_test(all)
     }),
     set("ncbi-disease", "tagging", "names of diseases", Unseen, |data| {
         let part = |name: &str| conll(&data.join(format!("bio_ner/NCBI-disease.{name}.tsv.gz")));
@@ -117,7 +115,7 @@ pub(super) const SETS: &[Set] = &[
     set("restaurant-slots", "tagging", "5 slots of a booking", Unseen, |data| {
         restaurants(data, rows::slot_tags)
     }),
-    set("restaurant-asked", "multilabel", "which of 5 slots a text fills", Unseen, |data| {
+    set("restaurant-asked", "multilabel", "which of 5 slots a text fills", Development, |data| {
         restaurants(data, rows::slot_set)
     }),
     set("onet-titles", "retrieval", "job titles to 1,016 occupations", Unseen, |data| {
@@ -126,11 +124,34 @@ pub(super) const SETS: &[Set] = &[
         let corpus = rows::occupations(&tsv(&folder.join("occupations.tsv.gz"))?);
         Ok(Parts { train: pairs("titles_train.tsv.gz")?, test: pairs("titles_test.tsv.gz")?, corpus })
     }),
-    set("snips-intent", "class", "7 intents", HeldOut, |data| {
+    set("snips-intent", "class", "7 intents", Development, |data| {
         snips(data, |row| rows::renamed(row, &[("text", "text"), ("intent", "label")]))
     }),
+    set("boolq", "pair-class", "whether a passage says yes to a question", HeldOut, |data| {
+        let part = |name| read(rows::answered(&jsonl(&data.join("boolq_sample").join(name))?));
+        parts(part("train.jsonl.gz")?, part("test.jsonl.gz")?)
+    }),
+    set("financial-phrases", "class", "3 moods of business news, 501 phrases in all", HeldOut, |data| {
+        let columns = [("input", "text"), ("label", "label")];
+        let file = data.join("cross_task_icl/target_financial_phrasebank.jsonl.gz");
+        rows::third_for_test(rows::renamed(jsonl(&file)?, &columns))
+    }),
+    set(
+        "sts15",
+        "similarity",
+        "similarity from 0 to 5, of answers, beliefs, headlines, images",
+        HeldOut,
+        |data| {
+            let columns = [("sentence1", "a"), ("sentence2", "b"), ("score", "score")];
+            rows::third_for_test(rows::renamed(tsv(&data.join("sts12_15/sts15.tsv.gz"))?, &columns))
+        },
+    ),
+    set("bc5cdr", "tagging", "names of chemicals and diseases", HeldOut, |data| {
+        let part = |name: &str| conll(&data.join(format!("bio_ner/BC5CDR.{name}.tsv.gz")));
+        parts(part("train")?, part("test")?)
+    }),
     set("snips-slots", "tagging", "39 slots", HeldOut, |data| snips(data, |rows| rows::snips_tags(&rows))),
-    set("dbpedia", "class", "14 topics", HeldOut, |data| {
+    set("dbpedia", "class", "14 topics", Development, |data| {
         let part = |name| {
             read(rows::renamed(
                 tsv(&data.join("dbpedia14_sample").join(name))?,
@@ -139,7 +160,7 @@ pub(super) const SETS: &[Set] = &[
         };
         parts(part("train.tsv.gz")?, part("test.tsv.gz")?)
     }),
-    set("mrpc", "pair-class", "paraphrase or not", HeldOut, |data| {
+    set("mrpc", "pair-class", "paraphrase or not", Development, |data| {
         let columns = [("sentence1", "a"), ("sentence2", "b"), ("label", "label")];
         let part = |name| read(rows::renamed(tsv(&data.join("mrpc").join(name))?, &columns));
         parts(part("train.tsv.gz")?, part("test.tsv.gz")?)

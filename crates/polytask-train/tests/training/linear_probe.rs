@@ -1,14 +1,17 @@
 //! Probes: heads fitted on frozen vectors, as the start of training and as its yardstick.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use polytask_core::report::RunReport;
 use polytask_core::{Purpose, Rng, Split};
+use polytask_nn::Params;
+use polytask_nn::encoder::Encoder;
 use polytask_train::defaults;
-use polytask_train::observe::Silent;
+use polytask_train::observe::{Event, Observer, Silent};
 use polytask_train::run::{RunOptions, run};
 
-use crate::common::{ALL, Data, find};
+use crate::common::{ALL, Data, TWO, find};
 
 const PROBE: &[&str] = &["train.start=\"probe\"", "train.steps=4", "train.eval_every=2"];
 
@@ -115,4 +118,80 @@ fn a_training_that_surpasses_its_probe_is_kept() {
     let valid = &report.valid["find"];
     let best = valid.iter().map(|point| point.value).fold(f64::NEG_INFINITY, f64::max);
     assert!(best > valid[0].value, "{valid:?}");
+}
+
+/// Two tasks with five rows on valid each, too few to prefer anything.
+fn with_little_valid() -> Data {
+    let data = Data::new();
+    for name in ["notes", "pairs"] {
+        let rows = data.rows(name, Split::Valid);
+        data.write(name, Split::Valid, rows.into_iter().take(5));
+    }
+    data
+}
+
+/// The encoder a run kept.
+fn trunk(data: &Data, name: &str) -> Params {
+    Encoder::load(&data.out(name).join("model")).unwrap().params
+}
+
+#[test]
+fn half_way_weights_are_kept_where_valid_has_too_few_rows_to_prefer_others() {
+    let data = with_little_valid();
+    let train = |name: &str, more: &str| {
+        let prepared = data.prepare(TWO, &["train.start=\"probe\"", "train.steps=6", more]);
+        let options = RunOptions { out: data.out(name), resume: false, baselines: None };
+        (run(&prepared, &options, &mut Silent).unwrap(), prepared.encoder.params)
+    };
+    let (report, start) = train("half", "train.keep=\"best\"");
+    assert_eq!((report.kept, report.share), (6, Some(0.5)));
+    let (last, _) = train("last", "train.keep=\"last\"");
+    assert_eq!((last.kept, last.share), (6, None));
+    let (half, end) = (trunk(&data, "half"), trunk(&data, "last"));
+    let mut moved = 0;
+    for ((half, end), start) in half.blocks.iter().zip(&end.blocks).zip(&start.blocks) {
+        for ((half, end), start) in half.values.iter().zip(&end.values).zip(&start.values) {
+            assert!((half - (start + end) / 2.0).abs() < 1e-6, "{start} {half} {end}");
+            moved += usize::from(start != end);
+        }
+    }
+    assert!(moved > 1000, "training moved the encoder");
+}
+
+/// Copies the checkpoints away when the last step is done and nothing is chosen yet: what `kill -9` there would leave.
+struct KillBeforeChoice {
+    from: PathBuf,
+    to: PathBuf,
+}
+
+impl Observer for KillBeforeChoice {
+    fn event(&mut self, event: Event) {
+        if matches!(event, Event::Phase { name: "interpolated weights", .. }) {
+            let place = |folder: &Path| folder.join("checkpoint/joint/state.safetensors");
+            fs::create_dir_all(place(&self.to).parent().unwrap()).unwrap();
+            fs::copy(place(&self.from), place(&self.to)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_run_that_was_killed_before_it_chose_chooses_the_same_weights() {
+    let data = with_little_valid();
+    let prepared = data.prepare(TWO, &["train.start=\"probe\"", "train.steps=6"]);
+    let options = |name: &str, resume| RunOptions { out: data.out(name), resume, baselines: None };
+    let mut killer = KillBeforeChoice { from: data.out("whole"), to: data.out("killed") };
+    let whole = run(&prepared, &options("whole", false), &mut killer).unwrap();
+    let resumed = run(&prepared, &options("killed", true), &mut Silent).unwrap();
+    assert_eq!((whole.share, whole.tasks), (resumed.share, resumed.tasks));
+    assert!(trunk(&data, "whole") == trunk(&data, "killed"));
+}
+
+#[test]
+fn the_probes_are_kept_where_half_way_weights_clearly_lose() {
+    let data = Data::new();
+    let set = ["train.start=\"probe\"", "train.steps=30", "train.lr=0.3", "train.clip=0.0"];
+    let report = report(&data, "run", &set);
+    assert_eq!((report.kept, report.share), (0, None), "{:?}", report.valid);
+    let page = fs::read_to_string(data.out("run").join("report.html")).unwrap();
+    assert!(page.contains("The encoder was left as it was loaded"));
 }
