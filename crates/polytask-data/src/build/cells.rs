@@ -4,6 +4,7 @@ use polytask_core::{TargetType, plural};
 
 use super::labels::LabelTable;
 use crate::readers::Cell;
+use crate::readers::printed::is_shortened;
 
 /// A target as read: labels as indices of the table, passages still as ids or texts.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +77,11 @@ pub(super) fn parse(
         // That train has no label is the mistake, not that this one is unknown.
         return Ok(Raw::Unknown);
     }
+    if target != TargetType::Passages
+        && let Some(shortened) = shortened(cell)
+    {
+        return Err(shortened);
+    }
     match target {
         TargetType::Label => label(cell, labels).map(Raw::Label),
         TargetType::Labels => many_labels(cell, labels).map(Raw::Labels),
@@ -83,6 +89,18 @@ pub(super) fn parse(
         TargetType::Tags => tags(cell, labels, n_words).map(Raw::Tags),
         TargetType::Passages => Ok(Raw::Unknown),
     }
+}
+
+/// A list whose values were left out when it was printed holds less than the data it came from.
+fn shortened(cell: &Cell) -> Option<Wrong> {
+    let Cell::Text(text) = cell else { return None };
+    is_shortened(text).then(|| {
+        let what = format!("list {} was shortened when it was printed, expected all of it", cell.describe());
+        Wrong::new(
+            what,
+            "write the column as JSON lists, or set numpy.set_printoptions(threshold=sys.maxsize)",
+        )
+    })
 }
 
 fn known(text: &str, labels: &mut LabelTable) -> Result<u32, Wrong> {

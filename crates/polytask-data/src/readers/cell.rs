@@ -6,6 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
+use super::printed;
+
 /// One value of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
@@ -68,14 +70,15 @@ impl Cell {
         }
     }
 
-    /// The items of a list, given as such or as a text that is a JSON list; `None` for anything else.
+    /// The items of a list, given as such or as a text that is a JSON list or one that Python printed; `None` for
+    /// anything else.
     pub fn to_items(&self) -> Option<Vec<Cell>> {
         match self {
             Self::List(items) => Some(items.clone()),
-            Self::Text(text) if text.trim_start().starts_with('[') => {
-                match Self::from_json(serde_json::from_str(text).ok()?) {
-                    Self::List(items) => Some(items),
-                    _ => None,
+            Self::Text(text) if text.trim_start().starts_with(['[', '(', '{', 's']) => {
+                match serde_json::from_str(text).map(Self::from_json) {
+                    Ok(Self::List(items)) => Some(items),
+                    _ => printed::items(text),
                 }
             }
             _ => None,

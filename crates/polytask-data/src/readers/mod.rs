@@ -11,6 +11,7 @@ mod image_table;
 mod input;
 mod jsonl;
 mod parquet;
+pub(crate) mod printed;
 pub mod qrels;
 mod tsv;
 

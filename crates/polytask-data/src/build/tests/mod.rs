@@ -1,3 +1,5 @@
+mod encodings;
+
 use super::*;
 use crate::testing::{Characters, Folder};
 use crate::{Relevance, Targets};
