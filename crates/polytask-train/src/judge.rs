@@ -88,7 +88,10 @@ fn split_of(dataset: &Dataset, task: usize, split: Option<Split>) -> Split {
 fn nothing_known(suite: &Suite, split: Option<Split>) -> Error {
     let tasks: Vec<&str> = suite.tasks.iter().map(|task| task.name.as_str()).collect();
     let splits = split.map_or("test or valid", Split::name);
-    let what = format!("no task has a known target in {splits}, expected one of {} to", tasks.join(", "));
+    let what = format!(
+        "no task has a known target in {splits}, expected one for at least one of {}",
+        tasks.join(", ")
+    );
     let remedy = match split {
         Some(_) => "leave `--split` away to score the split there is, or give the suite a file with targets",
         None => "give the suite a test or valid file with targets",

@@ -63,6 +63,8 @@ impl Lines {
                     let record = record?;
                     if *by_line {
                         follows(name, last, record.line)?;
+                    } else if record.skipped > 0 {
+                        return Err(empty_line(name, record.line - record.skipped, "a row"));
                     }
                     Ok(Row { place: Place::line(name, record.line), fields: Fields::Record(record) })
                 };
@@ -80,9 +82,17 @@ fn follows(file: &Path, last: &mut usize, line: usize) -> Result<()> {
     if line == expected {
         return Ok(());
     }
-    let what = "line is empty, expected a JSON object: every line is a row";
-    let remedy = "{\"text\": \"\"} for an empty text, or remove the line";
-    Err(Problem::at(Place::line(file, expected), what).try_this(remedy).into())
+    Err(empty_line(file, expected, "a JSON object"))
+}
+
+fn empty_line(file: &Path, line: usize, expected: &str) -> Error {
+    let what = format!("line is empty, expected {expected}: every line is a row");
+    let remedy = if expected == "a row" {
+        "\"\" for an empty text, or remove the line"
+    } else {
+        "{\"text\": \"\"} for an empty text, or remove the line"
+    };
+    Problem::at(Place::line(file, line), what).try_this(remedy).into()
 }
 
 /// The next rows of standard input.

@@ -5,9 +5,9 @@ use super::section::{Reporter, Section};
 use super::written::shorten;
 use crate::kind::{KindInfo, TargetType};
 
-/// The declared labels without the white space around them, as labels of data are read.
-pub(super) fn label_set(section: &Section) -> Vec<String> {
-    section.texts("labels").iter().map(|label| label.trim().to_owned()).collect()
+/// Texts without the white space around them, as labels of data are read.
+pub(super) fn trimmed(section: &Section, key: &str) -> Vec<String> {
+    section.texts(key).iter().map(|text| text.trim().to_owned()).collect()
 }
 
 /// A separator is for cells of several labels, and separates something.
@@ -39,7 +39,7 @@ pub(super) fn labels(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter) {
             return reporter.report(origin, what, "remove it");
         }
     };
-    let given = label_set(&draft.section);
+    let given = trimmed(&draft.section, "labels");
     for (i, name) in given.iter().enumerate() {
         let what = match name.as_str() {
             "" => format!("`labels` in {label} has an empty label, which in data means unknown"),

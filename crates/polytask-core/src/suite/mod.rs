@@ -142,6 +142,8 @@ pub struct SourceSpec {
     pub column_lines: BTreeMap<String, usize>,
     /// Share of train that becomes valid, by hash, when there is no valid file.
     pub valid: f64,
+    /// Cells of targets that mean unknown, beside empty ones, null and NaN.
+    pub missing: Vec<String>,
     /// Most rows read per split (by hash, not the first ones); 0 means all.
     pub limit: usize,
     /// Rows per step, when given.
@@ -184,8 +186,10 @@ pub struct TaskSpec {
     pub metric: String,
     /// The label set, when it is not what train shows.
     pub labels: Option<Vec<String>>,
-    /// What stands between the labels of a cell that holds several.
-    pub separator: String,
+    /// What stands between the labels of a cell that holds several; `|` when it is not given.
+    pub separator: Option<String>,
+    /// Cells of its target that mean unknown, beside those of its source.
+    pub missing: Vec<String>,
     /// Points (of 100) below single-task that count as regression.
     pub margin: f64,
     /// Factor on its loss.

@@ -353,8 +353,9 @@ pub(super) fn is_name(text: &str) -> bool {
 
 /// The nearest usable name.
 pub(super) fn usable_name(text: &str) -> String {
-    let legal = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
-    let name: String = text.trim().chars().take(64).map(legal).collect();
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words = text.split(|c: char| !is_legal(c)).filter(|word| !word.is_empty());
+    let name: String = words.collect::<Vec<_>>().join("-").chars().take(64).collect();
     if name.is_empty() { "task-1".into() } else { name }
 }
 

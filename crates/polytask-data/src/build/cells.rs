@@ -72,7 +72,7 @@ pub(super) fn parse(
     labels: &mut LabelTable,
     n_words: Option<usize>,
 ) -> Result<Raw, Wrong> {
-    let Some(cell) = cell.filter(|cell| !cell.is_missing()) else { return Ok(Raw::Unknown) };
+    let Some(cell) = cell.filter(|cell| !labels.is_missing(cell)) else { return Ok(Raw::Unknown) };
     if labels.knows_nothing() && !matches!(target, TargetType::Numbers | TargetType::Passages) {
         // That train has no label is the mistake, not that this one is unknown.
         return Ok(Raw::Unknown);
@@ -123,12 +123,67 @@ fn label(cell: &Cell, labels: &mut LabelTable) -> Result<u32, Wrong> {
 }
 
 fn many_labels(cell: &Cell, labels: &mut LabelTable) -> Result<Vec<u32>, Wrong> {
-    let names: Vec<String> = match cell.to_items() {
+    let items = cell.to_items();
+    if let Some(flags) = items.as_deref().and_then(Flags::of) {
+        match flags.chosen(labels) {
+            Some(Ok(places)) => return Ok(places),
+            Some(Err(wrong)) => return Err(wrong),
+            // Labels that are called 0 and 1.
+            None => {}
+        }
+    }
+    let names: Vec<String> = match items {
         Some(items) => items.iter().filter_map(Cell::to_text).collect(),
         None => labels.split(&cell.to_text().unwrap_or_default()),
     };
     let given = names.iter().filter(|name| !name.trim().is_empty());
     given.map(|name| known(name, labels)).collect()
+}
+
+/// A list that says of every label whether it holds.
+struct Flags {
+    holds: Vec<bool>,
+    /// Whether it can be nothing else: true and false, or one of two numbers twice.
+    is_certain: bool,
+}
+
+impl Flags {
+    /// The list as flags, where all its items are true, false, 0 or 1.
+    fn of(items: &[Cell]) -> Option<Self> {
+        let flag = |item: &Cell| match item {
+            Cell::Bool(holds) => Some(*holds),
+            Cell::Number(real) if *real == 0.0 || *real == 1.0 => Some(*real == 1.0),
+            Cell::Text(text) => match text.trim() {
+                "0" | "0.0" => Some(false),
+                "1" | "1.0" => Some(true),
+                _ => None,
+            },
+            _ => None,
+        };
+        let holds: Vec<bool> = items.iter().map(flag).collect::<Option<_>>()?;
+        let is_certain =
+            holds.len() > 2 || matches!(items, [Cell::Bool(_), ..]) || matches!(holds[..], [a, b] if a == b);
+        (holds.len() > 1).then_some(Self { holds, is_certain })
+    }
+
+    /// The places of the declared labels that hold; none where the list names labels instead.
+    fn chosen(&self, labels: &LabelTable) -> Option<Result<Vec<u32>, Wrong>> {
+        let n = self.holds.len();
+        if labels.n_declared() == Some(n) && !labels.declares("1") {
+            let places = (0..n).filter(|&i| self.holds[i]).map(|i| i as u32);
+            return Some(Ok(places.collect()));
+        }
+        let is_named = labels.declares("0") || labels.declares("1") || labels.declares("true");
+        if is_named || !self.is_certain {
+            return None;
+        }
+        let expected = labels
+            .n_declared()
+            .map_or_else(|| "names of labels".to_owned(), |k| format!("{k} of them, one per label"));
+        let what = format!("a list of {n} zeros and ones, expected {expected}");
+        let remedy = format!("labels = [\"...\"] with the {n} names in the order of the list");
+        Some(Err(Wrong::new(what, remedy)))
+    }
 }
 
 fn numbers(cell: &Cell) -> Result<Vec<f64>, Wrong> {
@@ -238,13 +293,18 @@ pub(super) fn weight(cell: Option<&Cell>) -> Result<f32, Wrong> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing;
 
     fn text(text: &str) -> Cell {
         Cell::Text(text.into())
     }
 
+    fn open() -> LabelTable {
+        LabelTable::new(&testing::task("t", "multilabel", "s"), &testing::source("s", &[]))
+    }
+
     fn read(target: TargetType, cell: &Cell) -> Result<Raw, Wrong> {
-        parse(target, Some(cell), &mut LabelTable::new(None, "|"), Some(2))
+        parse(target, Some(cell), &mut open(), Some(2))
     }
 
     #[test]
@@ -253,13 +313,13 @@ mod tests {
             for cell in [Cell::Null, text(""), text("NaN"), Cell::Number(f64::NAN)] {
                 assert_eq!(read(target, &cell), Ok(Raw::Unknown));
             }
-            assert_eq!(parse(target, None, &mut LabelTable::new(None, "|"), Some(2)), Ok(Raw::Unknown));
+            assert_eq!(parse(target, None, &mut open(), Some(2)), Ok(Raw::Unknown));
         }
     }
 
     #[test]
     fn labels_may_be_words_numbers_or_booleans() {
-        let mut table = LabelTable::new(None, "|");
+        let mut table = open();
         for cell in [Cell::Bool(true), Cell::Number(3.0), text(" x ")] {
             parse(TargetType::Label, Some(&cell), &mut table, None).unwrap();
         }
@@ -298,7 +358,7 @@ mod tests {
 
     #[test]
     fn no_label_is_unknown_where_train_has_none() {
-        let mut table = LabelTable::new(None, "|");
+        let mut table = open();
         table.close();
         for target in [TargetType::Label, TargetType::Labels, TargetType::Tags] {
             assert_eq!(parse(target, Some(&text("x")), &mut table, Some(2)), Ok(Raw::Unknown));

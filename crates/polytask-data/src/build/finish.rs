@@ -7,6 +7,8 @@ use polytask_core::suite::{SourceSpec, TaskSpec};
 use polytask_core::words::{plural, verb};
 use polytask_core::{Place, Problem, Result, Split, Suite, near};
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::{Builder, numbers};
 use crate::{Dataset, SourceData, Targets, TaskData};
 
@@ -30,6 +32,9 @@ impl Builder<'_> {
             if broken[index] {
                 // Rows are left out, so that nothing can be said of all of them.
                 continue;
+            }
+            if let Some(hidden) = hide_constant_test(&mut self.dataset.tasks[t]) {
+                self.dataset.warnings.push(hidden);
             }
             for problem in wrong_splits(self.suite, source, task, &self.dataset.tasks[t]) {
                 self.problems.note(problem);
@@ -100,6 +105,7 @@ fn wrong_splits(suite: &Suite, source: &SourceSpec, task: &TaskSpec, data: &Task
         problems.push(Problem::at(place, what).try_this("give a valid file, or a `valid` share above 0"));
     }
     problems.extend(never_judged(suite, source, task, data));
+    problems.extend(without_entities(suite, task, data));
     // A valid split that was cut from train by chance is no mistake of the file.
     if source.files.contains_key(&Split::Valid)
         && let Some(Targets::Label(rows)) = data.targets.get(&Split::Valid)
@@ -117,6 +123,52 @@ fn wrong_splits(suite: &Suite, source: &SourceSpec, task: &TaskSpec, data: &Task
         problems.push(Problem::at(place, what).try_this("remove the valid file to have it cut from train"));
     }
     problems
+}
+
+/// Entities are found by the prefixes of tags: tags without any would score 0 whatever the model learns.
+fn without_entities(suite: &Suite, task: &TaskSpec, data: &TaskData) -> Option<Problem> {
+    let is_of_entity = |tag: &String| matches!(tag.split_once(['-', '_']), Some((p, _)) if p.len() == 1 && "BIESLU".contains(p));
+    let reads_entities = task.metric.starts_with("entity") && data.labels.len() > 1;
+    if !reads_entities || data.labels.iter().any(is_of_entity) {
+        return None;
+    }
+    let shown = near::list(&data.labels[..data.labels.len().min(3)]);
+    let what = format!(
+        "`{}` of task `{}` finds entities by tags such as B-PER and I-PER, found none among {} ({shown})",
+        task.metric,
+        task.name,
+        plural(data.labels.len(), "tag"),
+    );
+    let are_numbers = data.labels.iter().all(|tag| tag.parse::<u32>().is_ok());
+    let remedy = if are_numbers {
+        "labels = [\"O\", \"B-...\", ...]: the names of the numbers from 0 on"
+    } else {
+        "metric = \"accuracy\""
+    };
+    Some(Problem::at(Place::line(&suite.file, task.line), what).try_this(remedy))
+}
+
+/// Takes targets of test as unknown where all are one number and those of train are not: benchmarks hide them so.
+fn hide_constant_test(data: &mut TaskData) -> Option<String> {
+    let known = |split: Split| match data.targets.get(&split) {
+        Some(Targets::Numbers { values, .. }) => values.iter().copied().filter(|v| !v.is_nan()).collect(),
+        _ => Vec::new(),
+    };
+    let (train, test) = (known(Split::Train), known(Split::Test));
+    let is_constant = |values: &[f64]| values.windows(2).all(|pair| pair[0] == pair[1]);
+    if test.len() < 2 || !is_constant(&test) || is_constant(&train) {
+        return None;
+    }
+    if let Some(Targets::Numbers { values, .. }) = data.targets.get_mut(&Split::Test) {
+        values.fill(f64::NAN);
+    }
+    Some(format!(
+        "task `{}`: all {} targets of test are {}, as where a benchmark hides them: they are read as unknown, and scores are on \
+         valid",
+        data.name,
+        test.len(),
+        test[0]
+    ))
 }
 
 /// A task no row of which has weight would be trained on nothing.
@@ -201,6 +253,8 @@ fn warnings(source: &SourceSpec, task: &TaskSpec, data: &TaskData) -> Vec<String
         format!("task `{name}` has one label only in train, `{label}`: there is nothing to tell apart")
     }));
     warnings.extend(twins(name, &data.labels));
+    warnings.extend(markers(name, &data.labels));
+    warnings.extend(odd_minimum(data));
     let unseen = labels_without_rows(data);
     if !unseen.is_empty() {
         let shown: Vec<&str> = unseen.iter().take(5).copied().collect();
@@ -226,11 +280,67 @@ fn only_label(data: &TaskData) -> Option<&str> {
     data.labels.get(*only as usize).map(String::as_str)
 }
 
-/// Labels that differ only in case or in blanks, as slips of the hand do; those around a label are never part of it.
+/// Labels that programs write where nothing is known.
+const MARKERS: [&str; 14] = [
+    "-1",
+    "-",
+    "--",
+    "?",
+    "n/a",
+    "na",
+    "#n/a",
+    "none",
+    "nil",
+    "null",
+    "missing",
+    "unknown",
+    "undefined",
+    "\\n",
+];
+
+/// Says which labels look like marks for unknown targets.
+fn markers(task: &str, labels: &[String]) -> Option<String> {
+    // Sentiments are -1, 0 and 1; a scale may begin at -3.
+    let n_negative = labels.iter().filter(|label| label.parse::<i64>().is_ok_and(|n| n < 0)).count();
+    let is_scale = n_negative > 1 || labels.iter().all(|label| ["-1", "0", "1"].contains(&label.as_str()));
+    let is_marker = |label: &&String| {
+        MARKERS.contains(&label.to_lowercase().as_str()) && !(is_scale && label.as_str() == "-1")
+    };
+    let found: Vec<&String> = labels.iter().filter(is_marker).collect();
+    (!found.is_empty()).then(|| {
+        let quoted = found.iter().map(|label| format!("{label:?}")).collect::<Vec<_>>().join(", ");
+        format!(
+            "task `{task}`: {} {} like a mark for an unknown target; `missing = [{quoted}]` reads {} so",
+            near::list(&found),
+            verb(found.len(), "looks", "look"),
+            if found.len() == 1 { "it" } else { "them" }
+        )
+    })
+}
+
+/// Says that a number below all others by itself looks like a mark for unknown targets.
+fn odd_minimum(data: &TaskData) -> Option<String> {
+    let Some(Targets::Numbers { width: 1, values }) = data.targets.get(&Split::Train) else { return None };
+    let n = values.iter().filter(|value| **value == -1.0).count();
+    let others = || values.iter().filter(|value| **value != -1.0 && !value.is_nan());
+    let is_odd = n > 0 && others().count() > n && others().all(|value| *value >= 0.0);
+    is_odd.then(|| {
+        format!(
+            "task `{}`: {} of train {} -1, all others are 0 or more; `missing = [\"-1\"]` reads it as unknown",
+            data.name,
+            plural(n, "target"),
+            verb(n, "is", "are")
+        )
+    })
+}
+
+/// Labels that differ only in what slips of the hand and of programs change: case, blanks, signs without width, the
+/// composition of letters.
 fn twins(task: &str, labels: &[String]) -> Option<String> {
     let mut alike = BTreeMap::<String, Vec<&String>>::new();
     for label in labels {
-        let folded = label.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+        let visible: String = label.nfkc().filter(|c| !is_without_width(*c)).collect();
+        let folded = visible.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
         alike.entry(folded).or_default().push(label);
     }
     let groups: Vec<String> =
@@ -240,9 +350,15 @@ fn twins(task: &str, labels: &[String]) -> Option<String> {
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
     (!groups.is_empty()).then(|| {
         format!(
-            "task `{task}`: labels differ only in case or blanks: {shown}{more}; write each label in one way"
+            "task `{task}`: labels differ only in case, blanks or the form of letters: {shown}{more}; write each label in \
+             one way"
         )
     })
+}
+
+/// Signs that no one sees: zero-width blanks and joiners, the mark of byte order, soft hyphens.
+fn is_without_width(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' | '\u{ad}')
 }
 
 fn labels_without_rows(data: &TaskData) -> Vec<&str> {

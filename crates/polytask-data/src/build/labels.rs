@@ -1,6 +1,13 @@
 //! The label set of a task: declared, or what train shows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+
+use polytask_core::suite::{SourceSpec, TaskSpec};
+
+use crate::readers::Cell;
+
+/// What stands between labels where a suite names nothing else.
+const SEPARATOR: &str = "|";
 
 /// Labels and their indices; open while train is read, closed afterwards.
 #[derive(Debug, Clone, Default)]
@@ -9,34 +16,67 @@ pub(super) struct LabelTable {
     index: HashMap<String, u32>,
     is_open: bool,
     is_declared: bool,
-    /// What stands between the labels of a cell.
-    separator: String,
+    /// What stands between the labels of a cell, where the suite names it.
+    separator: Option<String>,
+    /// Cells that mean unknown.
+    missing: Vec<String>,
+    /// Cells that held labels with the separator between them.
+    n_separated: usize,
+    /// Cells of a word that means unknown, such as `nan`, and the first of them.
+    unknown: Option<(String, usize)>,
 }
 
 impl LabelTable {
-    /// The declared labels in their order, or an open table; labels of a cell are told by `separator`.
-    pub(super) fn new(declared: Option<&[String]>, separator: &str) -> Self {
-        let mut table = Self { is_open: true, separator: separator.to_owned(), ..Self::default() };
-        for label in declared.into_iter().flatten() {
+    /// The labels a task declares, in their order, or an open table.
+    pub(super) fn new(task: &TaskSpec, source: &SourceSpec) -> Self {
+        let missing = task.missing.iter().chain(&source.missing).cloned().collect();
+        let mut table = Self { is_open: true, separator: task.separator.clone(), missing, ..Self::default() };
+        for label in task.labels.iter().flatten() {
             table.index_of(label);
         }
-        table.is_open = declared.is_none();
-        table.is_declared = declared.is_some();
+        table.is_open = task.labels.is_none();
+        table.is_declared = task.labels.is_some();
         table
     }
 
-    /// The index of a label; `None` for one outside a closed set.
+    /// Whether a cell says nothing of the target. A declared label does, whatever it is called.
+    pub(super) fn is_missing(&mut self, cell: &Cell) -> bool {
+        let text = match cell {
+            Cell::Null => return true,
+            Cell::List(_) => return false,
+            cell => cell.to_text().unwrap_or_default(),
+        };
+        let text = text.trim();
+        if self.is_declared && self.index.contains_key(text) {
+            return false;
+        }
+        if cell.is_missing() && !text.is_empty() && matches!(cell, Cell::Text(_)) {
+            self.unknown.get_or_insert_with(|| (text.to_owned(), 0)).1 += 1;
+        }
+        cell.is_missing() || self.missing.iter().any(|marker| marker == text)
+    }
+
+    /// The index of a label; `None` for one outside a closed set. A whole number is the same label in every way of
+    /// writing it, and counts declared labels from 0 where none of them is a number.
     pub(super) fn index_of(&mut self, label: &str) -> Option<u32> {
+        let label = whole(label);
         if let Some(&index) = self.index.get(label) {
             return Some(index);
         }
         if !self.is_open {
-            return None;
+            return self.place(label);
         }
         let index = self.names.len() as u32;
         self.names.push(label.to_owned());
         self.index.insert(label.to_owned(), index);
         Some(index)
+    }
+
+    /// The place that a number names among declared labels.
+    fn place(&self, label: &str) -> Option<u32> {
+        let place: u32 = label.parse().ok().filter(|_| self.is_declared)?;
+        let is_number = |name: &String| name.parse::<f64>().is_ok();
+        ((place as usize) < self.names.len() && !self.names.iter().any(is_number)).then_some(place)
     }
 
     /// Closes an open table and sorts it (numbers by value); gives the new index of each old one.
@@ -60,8 +100,35 @@ impl LabelTable {
     }
 
     /// The labels of a cell.
-    pub(super) fn split(&self, cell: &str) -> Vec<String> {
-        cell.split(&self.separator).map(str::to_owned).collect()
+    pub(super) fn split(&mut self, cell: &str) -> Vec<String> {
+        let separator = self.separator.as_deref().unwrap_or(SEPARATOR);
+        self.n_separated += usize::from(cell.contains(separator));
+        cell.split(separator).map(str::to_owned).collect()
+    }
+
+    /// Whether labels are declared, and how many.
+    pub(super) fn n_declared(&self) -> Option<usize> {
+        self.is_declared.then_some(self.names.len())
+    }
+
+    /// Whether a declared label is written so.
+    pub(super) fn declares(&self, label: &str) -> bool {
+        self.is_declared && self.index.contains_key(label)
+    }
+
+    /// The sign that seems to stand between several labels of a cell, where the suite names none and no cell has the usual
+    /// one: its parts are fewer than the cells' values, and each stands in several of them.
+    pub(super) fn joined(&self) -> Option<Joined> {
+        let is_open = !self.is_declared && self.separator.is_none() && self.n_separated == 0;
+        if !is_open || self.names.len() < FEWEST_JOINED {
+            return None;
+        }
+        SIGNS.iter().find_map(|sign| Joined::by(sign, &self.names))
+    }
+
+    /// The first word of cells that was read as unknown, and how many such cells there are.
+    pub(super) fn unknown(&self) -> Option<(&str, usize)> {
+        self.unknown.as_ref().map(|(word, n)| (word.as_str(), *n))
     }
 
     /// Whether no label can be known: none is declared, and train has none.
@@ -83,20 +150,72 @@ impl LabelTable {
     }
 }
 
+/// Signs that people put between labels, likeliest first.
+const SIGNS: [&str; 4] = [";", ",", "/", " "];
+/// Values of cells below which nothing is said of what stands in them.
+const FEWEST_JOINED: usize = 4;
+
+/// What seems to be several labels in a cell.
+#[derive(Debug, PartialEq)]
+pub(super) struct Joined {
+    /// What stands between them.
+    pub(super) sign: &'static str,
+    /// Values of cells in which it stands, of all values.
+    pub(super) n_with: usize,
+    pub(super) n_all: usize,
+    /// The labels.
+    pub(super) labels: Vec<String>,
+}
+
+impl Joined {
+    fn by(sign: &'static str, values: &[String]) -> Option<Self> {
+        let n_with = values.iter().filter(|value| value.contains(sign)).count();
+        let mut parts = BTreeMap::<&str, usize>::new();
+        for part in values.iter().flat_map(|value| value.split(sign)).map(str::trim).filter(|p| !p.is_empty())
+        {
+            *parts.entry(part).or_default() += 1;
+        }
+        let n_shared = parts.values().filter(|&&n| n > 1).count();
+        let is_set =
+            n_with * 3 >= values.len() && parts.len() < values.len() && n_shared * 5 >= parts.len() * 4;
+        let labels = parts.into_keys().map(str::to_owned).collect();
+        is_set.then_some(Self { sign, n_with, n_all: values.len(), labels })
+    }
+}
+
+/// A whole number without the zeros that some programs write after its point; any other text as it is.
+fn whole(label: &str) -> &str {
+    let Some((whole, zeros)) = label.split_once('.') else { return label };
+    let digits = whole.trim_start_matches(['-', '+']);
+    let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    if is_number && zeros.bytes().all(|b| b == b'0') { whole } else { label }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing;
+
+    fn open() -> LabelTable {
+        LabelTable::new(&testing::task("t", "multilabel", "s"), &testing::source("s", &[]))
+    }
+
+    fn declared(labels: &[&str]) -> LabelTable {
+        let labels = labels.iter().map(|&label| label.to_owned()).collect();
+        let task = TaskSpec { labels: Some(labels), ..testing::task("t", "class", "s") };
+        LabelTable::new(&task, &testing::source("s", &[]))
+    }
 
     #[test]
     fn labels_of_train_are_sorted_and_numbers_by_value() {
-        let mut table = LabelTable::new(None, "|");
+        let mut table = open();
         for label in ["10", "9", "2"] {
             table.index_of(label);
         }
         assert_eq!(table.close(), [2, 1, 0]);
         assert_eq!(table.names(), ["2", "9", "10"]);
         assert_eq!(table.index_of("3"), None);
-        let mut words = LabelTable::new(None, "|");
+        let mut words = open();
         for label in ["b", "10", "a"] {
             words.index_of(label);
         }
@@ -106,9 +225,63 @@ mod tests {
 
     #[test]
     fn declared_labels_keep_their_order() {
-        let mut table = LabelTable::new(Some(&["z".into(), "a".into()]), "|");
+        let mut table = declared(&["z", "a"]);
         assert_eq!((table.index_of("a"), table.index_of("b")), (Some(1), None));
         assert_eq!(table.close(), [0, 1]);
         assert_eq!(table.names(), ["z", "a"]);
+    }
+
+    #[test]
+    fn whole_numbers_are_one_label_and_count_declared_names() {
+        let mut table = open();
+        for (label, index) in
+            [("1", 0), ("1.0", 0), ("0.00", 1), ("0", 1), ("1.5", 2), ("v1.0", 3), ("1.", 0)]
+        {
+            assert_eq!(table.index_of(label), Some(index), "{label}");
+        }
+        let mut names = declared(&["O", "B-x"]);
+        assert_eq!(
+            ["0", "1.0", "B-x", "2"].map(|label| names.index_of(label)),
+            [Some(0), Some(1), Some(1), None]
+        );
+        let mut numbers = declared(&["1", "2"]);
+        assert_eq!(
+            ["1", "0"].map(|label| numbers.index_of(label)),
+            [Some(0), None],
+            "1 is the label, no place"
+        );
+    }
+
+    #[test]
+    fn a_declared_label_is_known_whatever_it_is_called() {
+        let cell = |text: &str| Cell::Text(text.into());
+        let mut languages = declared(&["deu", "nan"]);
+        assert!(!languages.is_missing(&cell("nan")) && languages.is_missing(&cell("null")));
+        let mut table = open();
+        assert!(["", "nan", "NULL"].iter().all(|text| table.is_missing(&cell(text))));
+        assert_eq!(table.unknown(), Some(("nan", 2)));
+        table.missing = vec!["-1".into(), "n/a".into()];
+        assert!(
+            table.is_missing(&cell(" n/a "))
+                && table.is_missing(&Cell::Number(-1.0))
+                && !table.is_missing(&cell("-"))
+        );
+    }
+
+    #[test]
+    fn joined_labels_are_told_from_labels_that_hold_a_sign() {
+        let joined = |values: &[&str]| {
+            let mut table = open();
+            for value in values {
+                table.index_of(value);
+            }
+            table.joined().map(|joined| (joined.sign, joined.labels.len()))
+        };
+        assert_eq!(joined(&["a", "b", "a,b", "a, c", "b,c", "c"]), Some((",", 3)));
+        assert_eq!(joined(&["a;b", "b", "a", "a;c;b", "c"]), Some((";", 3)));
+        assert_eq!(joined(&["app billing", "billing", "app delivery", "delivery", "app"]), Some((" ", 3)));
+        assert_eq!(joined(&["Terms, conditions", "Fees, charges", "Refund", "Card"]), None);
+        assert_eq!(joined(&["New York", "New Jersey", "Ohio", "Utah", "Iowa"]), None);
+        assert_eq!(joined(&["a,b", "b,a"]), None, "too few to tell");
     }
 }

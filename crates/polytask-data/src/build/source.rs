@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use polytask_core::suite::{SourceSpec, TaskSpec};
-use polytask_core::{Error, Place, Problem, Result, Split, TargetType, rng};
+use polytask_core::words::verb;
+use polytask_core::{Error, Place, Problem, Result, Split, TargetType, plural, rng};
 
 use super::cells::Raw;
 use super::columns::Columns;
@@ -41,8 +42,7 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         let tasks: Vec<&'a TaskSpec> = members.iter().map(|&t| &suite.tasks[t]).collect();
-        let labels =
-            tasks.iter().map(|task| LabelTable::new(task.labels.as_deref(), &task.separator)).collect();
+        let labels = tasks.iter().map(|task| LabelTable::new(task, spec)).collect();
         let is_tagging = |task: &&TaskSpec| task.kind.target_type == TargetType::Tags;
         let n_tasks = tasks.len();
         let reading = Reading {
@@ -181,6 +181,7 @@ impl Reading<'_, '_> {
                 return Ok(Table::new(1, self.tasks.len()));
             }
         };
+        self.builder.dataset.warnings.extend(reader.said().map(str::to_owned));
         let Some(found) = self.find_columns(&file, &mut reader, judged.is_some())? else {
             return Ok(Table::new(1, self.tasks.len()));
         };
@@ -347,10 +348,21 @@ impl Reading<'_, '_> {
         }
         for ((task, labels), corpus) in self.members.iter().zip(&self.labels).zip(self.corpora) {
             let data = &mut dataset.tasks[*task];
+            let unknown = labels.unknown().filter(|_| !labels.names().is_empty());
+            dataset.warnings.extend(unknown.map(|(word, n)| read_as_unknown(&data.name, word, n)));
             data.labels = labels.names().to_vec();
             (data.corpus, data.corpus_ids) = (corpus.texts, corpus.ids);
         }
     }
+}
+
+/// Says that cells with a word were read as unknown.
+fn read_as_unknown(task: &str, word: &str, n: usize) -> String {
+    format!(
+        "task `{task}`: {} such as `{word}` {} unknown; where it is a label, name it in `labels`",
+        plural(n, "target"),
+        verb(n, "means", "mean")
+    )
 }
 
 fn sort_labels(target: &mut Target) {

@@ -45,7 +45,8 @@ impl Whole {
         if wrong.sort == Sort::Commas {
             self.commas.get_or_insert_with(|| wrong.remedy.clone());
         }
-        if let (Sort::Text | Sort::Commas, Some(Cell::Text(text))) = (wrong.sort, cell) {
+        let shows = matches!(wrong.sort, Sort::Text | Sort::Commas | Sort::Unknown);
+        if let Some(text) = cell.filter(|_| shows).and_then(Cell::to_text) {
             let text = crate::readers::shorten(text.trim());
             let examples = self.examples.entry(wrong.sort).or_default();
             if examples.len() < SHOWN && !examples.contains(&text) {
@@ -94,6 +95,20 @@ impl Whole {
             _ => None,
         }?;
         Some(Problem::at(Place::file(file), format!("column `{column}`: {what}")).try_this(remedy))
+    }
+
+    /// The mistake of a split all whose labels are one that train does not have: hidden targets.
+    pub(super) fn of_hidden(&self, file: &Path, column: &str, task: &TaskSpec) -> Option<Problem> {
+        let n = self.n(Sort::Unknown);
+        let only = self.examples.get(&Sort::Unknown).filter(|found| found.len() == 1)?.first()?;
+        if n < 2 || n < self.known || task.kind.target_type != TargetType::Label {
+            return None;
+        }
+        let what = format!(
+            "column `{column}`: all {n} labels are `{only}`, which is none of train's: hidden targets? expected labels of train"
+        );
+        let remedy = format!("missing = [{only:?}] in the task, or leave the file out");
+        Some(Problem::at(Place::file(file), what).try_this(remedy))
     }
 
     fn with_commas(&self) -> Option<(String, String)> {

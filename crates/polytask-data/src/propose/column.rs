@@ -14,7 +14,8 @@ const BYTES: usize = 64 << 20;
 /// Characters of a value that tell it from others.
 const TELLING: usize = 200;
 /// Characters that separate labels in a cell, with and without a blank behind.
-pub(super) const SEPARATORS: [&str; 4] = ["|", ";", ", ", ","];
+pub(super) const SEPARATORS: [&str; N_SEPARATORS] = ["|", ";", ", ", ",", "/", "+", "&"];
+const N_SEPARATORS: usize = 7;
 
 /// The first rows of a file.
 #[derive(Debug, Default)]
@@ -55,8 +56,8 @@ pub(super) struct Column {
     /// How often each item of the lists stands there.
     pub(super) items: BTreeMap<String, usize>,
     /// Parts of cells cut at each of [`SEPARATORS`], and the cells that have it.
-    pub(super) parts: [BTreeMap<String, usize>; 4],
-    pub(super) separated: [usize; 4],
+    pub(super) parts: [BTreeMap<String, usize>; N_SEPARATORS],
+    pub(super) separated: [usize; N_SEPARATORS],
     /// Words, or items of a list, by row; `None` where the row has no value.
     pub(super) lengths: Vec<Option<u32>>,
 }

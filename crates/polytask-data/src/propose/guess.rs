@@ -105,8 +105,27 @@ impl<'a> Looked<'a> {
             let other = self.forms.iter().find(is_twin)?.0;
             is_textual(*form).then_some((*column, other))
         };
-        let (a, b) = known.or_else(|| self.forms.iter().find_map(twin))?;
+        let by_name = known.or_else(|| self.forms.iter().find_map(twin));
+        let (a, b) = by_name.or_else(|| self.pair_by_shape())?;
         Some(vec![("a", a), ("b", b)])
+    }
+
+    /// The only two texts of a table, of like length, with one number beside them: it says how alike they are.
+    fn pair_by_shape(&self) -> Option<(&'a Column, &'a Column)> {
+        let texts: Vec<&Column> = self.with(|_, form| form == Form::Text).collect();
+        let [first, second] = texts[..] else { return None };
+        let is_number =
+            |column: &Column| self.named(&column.name).is_some_and(|(_, form)| form == Form::Numbers);
+        (are_alike(first, second) && self.only_target().is_some_and(is_number)).then_some((first, second))
+    }
+
+    /// The one column that can be learned, where there is only one.
+    pub(super) fn only_target(&self) -> Option<&'a Column> {
+        let is_aside = |name: &str| form::is_origin(name) || form::is_place(name) || form::is_id_name(name);
+        let mut targets = self.with(|column, form| {
+            matches!(form, Form::Label | Form::Numbers | Form::Labels(_)) && !is_aside(&column.name)
+        });
+        targets.next().filter(|_| targets.next().is_none())
     }
 
     /// Words that carry tags: lists of words, or texts, with the tags as columns as long as they are in every row.
@@ -234,15 +253,11 @@ impl<'a> Looked<'a> {
     fn perhaps_pair(&self, inputs: &[(&'static str, &'a Column)]) -> Option<String> {
         let [("text", text)] = inputs else { return None };
         let mut others = self.with(|column, form| form == Form::Text && column.name != text.name);
-        let alike = |other: &&Column| {
-            let ratio = other.mean_words() / text.mean_words();
-            (1.0 / ALIKE..=ALIKE).contains(&ratio)
-        };
-        let other = others.find(alike)?;
+        let other = others.find(|other| are_alike(text, other))?;
         let [a, b] = [quote(&text.name), quote(&other.name)];
         Some(format!(
             "columns {a} and {b} are texts of like length. If the targets are about both of them: columns = {{ a = {a}, b = {b} }}, \
-             and kind = \"pair-class\" for labels, \"similarity\" for scores"
+             and kind = \"pair-class\" for labels (their column is `label = ...`), \"similarity\" for scores (`score = ...`)"
         ))
     }
 
@@ -260,6 +275,11 @@ impl<'a> Looked<'a> {
         let why = format!("no column holds texts; columns: {}{more}", names.join(", "));
         Guess { left_out: vec![why], ..Guess::default() }
     }
+}
+
+/// Whether two texts are about as long as each other.
+fn are_alike(first: &Column, second: &Column) -> bool {
+    (1.0 / ALIKE..=ALIKE).contains(&(second.mean_words() / first.mean_words()))
 }
 
 /// Whether two names are those of the first and the second of two texts: `sentence1` and `sentence2`, `Text A` and `Text B`.

@@ -89,7 +89,8 @@ impl Looked<'_> {
         let are_grades = is_whole && distinct <= MOST_GRADES && column.known >= distinct * 2;
         let is_class = are_grades && (distinct == 2 || !is_score_name);
         let is_pair = class.inputs.len() == 2;
-        let is_named = is_label_name || is_score_name;
+        let is_only = self.only_target().is_some_and(|only| only.name == column.name);
+        let is_named = is_label_name || is_score_name || is_only;
         let is_aside =
             form::is_origin(&column.name) || form::is_place(&column.name) || form::is_id_name(&column.name);
         // Two texts usually have one number, and it is named so; others are about the texts.
@@ -113,7 +114,7 @@ impl Looked<'_> {
         if are_grades && distinct > 2 {
             let when = if is_class { "if their order counts" } else { "if they are names without an order" };
             task.choices.push(format!(
-                "{when}: kind = \"{}\", columns = {{ {} = {} }}",
+                "{when}: kind = \"{}\" and, on a line of its own, columns = {{ {} = {} }}",
                 other.name,
                 other.target,
                 quote(&column.name)
@@ -165,7 +166,7 @@ impl Looked<'_> {
         }
         if separator.is_some() && column.distinct() <= MOST_GRADES {
             task.choices.push(format!(
-                "if each whole cell is one label: kind = \"{}\", columns = {{ label = {} }}",
+                "if each whole cell is one label: kind = \"{}\" and, on a line of its own, columns = {{ label = {} }}",
                 class.name,
                 quote(&column.name)
             ));

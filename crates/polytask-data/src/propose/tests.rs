@@ -213,3 +213,44 @@ fn labels_called_source_and_target_are_no_pair() {
     let (found, _) = proposed("tickets.csv", &text);
     assert!(found.iter().all(|task| !task.contains("pair-class")), "{found:?}");
 }
+
+#[test]
+fn two_texts_of_like_length_with_one_number_are_a_pair_whatever_their_names() {
+    for [a, b, score] in [
+        ["new_question", "faq_question", "closeness"],
+        ["question", "matched_question", "rating"],
+        ["ours", "theirs", "closeness_0_10"],
+        ["sent1", "sent2", "sim"],
+    ] {
+        let grade = |i: usize| (i * 7 % 41) as f64 / 4.0;
+        let text = rows(&format!("pair_no,{a},{b},{score}"), |i| {
+            format!("{i},{},{} x,{}", words(i), words(i + 7), grade(i))
+        });
+        let (found, left) = proposed("train.csv", &text);
+        let task = format!("similarity score={score}");
+        assert!(found.contains(&task), "{a} {b}: {found:?} {left:?}");
+    }
+    let label = |i: usize| ["refund", "order"][i % 2];
+    let (found, _) = proposed(
+        "train.csv",
+        &rows("ours,theirs,closeness,team", |i| {
+            format!("{},{},{},{}", words(i), words(i + 7), (i * 7 % 41) as f64 / 4.0, label(i))
+        }),
+    );
+    assert!(found.iter().all(|task| !task.starts_with("similarity")), "two targets: {found:?}");
+}
+
+#[test]
+fn labels_of_a_cell_may_be_joined_by_a_slash_a_plus_or_an_ampersand() {
+    for sign in [" / ", "/", "+", " & "] {
+        let topics = |i: usize| match i % 4 {
+            0 => "billing".to_owned(),
+            1 => ["billing", "delivery"].join(sign),
+            2 => ["app", "delivery"].join(sign),
+            _ => ["app", "billing", "delivery"].join(sign),
+        };
+        let (found, left) =
+            proposed("train.csv", &rows("text,topics", |i| format!("{},{}", words(i), topics(i))));
+        assert!(found.iter().any(|task| task.starts_with("multilabel")), "{sign}: {found:?} {left:?}");
+    }
+}

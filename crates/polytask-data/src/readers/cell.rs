@@ -51,7 +51,7 @@ impl Cell {
         match self {
             Self::Null => true,
             Self::Number(real) => real.is_nan(),
-            Self::Text(text) => matches!(text.trim(), "" | "NaN" | "nan" | "null"),
+            Self::Text(text) => matches!(text.trim(), "" | "NaN" | "nan" | "null" | "NULL" | "Null"),
             Self::Bool(_) | Self::List(_) => false,
         }
     }
@@ -159,6 +159,8 @@ impl PartialEq for Columns {
 pub struct Record {
     /// Line in the file, counted from 1 (Parquet: the row).
     pub line: usize,
+    /// Empty lines before it, which a table does not count as rows.
+    pub skipped: usize,
     columns: Columns,
     cells: Vec<Cell>,
 }
@@ -167,7 +169,12 @@ impl Record {
     /// A row of `columns`; there are as many cells.
     pub fn new(line: usize, columns: Columns, cells: Vec<Cell>) -> Self {
         debug_assert_eq!(columns.len(), cells.len());
-        Self { line, columns, cells }
+        Self { line, skipped: 0, columns, cells }
+    }
+
+    /// The same after some empty lines.
+    pub(super) fn after(self, skipped: usize) -> Self {
+        Self { skipped, ..self }
     }
 
     /// The names of the row's columns.

@@ -1,4 +1,6 @@
-//! CSV: a header line, cells separated by commas, quotes as in RFC 4180.
+//! CSV: a header line, cells separated by commas (or semicolons, where the header has no comma), quotes as in RFC 4180.
+
+mod quotes;
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, Read};
@@ -8,19 +10,37 @@ use polytask_core::{Place, Problem, Result};
 
 use super::input::{Stream, not_utf8};
 use super::{Cell, Columns, Input, Reader, Record};
+use quotes::Quotes;
 
 /// Starts reading a CSV file.
 pub(super) fn open(input: Input) -> Result<Reader> {
     let file = input.file.clone();
-    let bytes = LineFeeds { stream: input.stream()?, held: false };
-    let reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
-    let mut rows = Rows { reader, header: Columns::default(), done: false };
+    let mut stream = input.stream()?;
+    let delimiter = delimiter(&mut stream);
+    let bytes = LineFeeds { stream, held: false, quotes: Quotes::new(delimiter) };
+    let reader =
+        ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(bytes);
+    let mut rows = Rows { reader, header: Columns::default(), done: false, next_line: 1 };
     let header = match rows.read() {
         Some(row) => row?.1,
         None => return Err(empty(&file)),
     };
+    let header_lines = 1 + header.iter().map(|name| name.matches('\n').count()).sum::<usize>();
+    rows.next_line += header_lines;
     rows.header = check_header(&file, header)?;
-    Ok(Reader::new(Some(rows.header.clone()), Box::new(rows)))
+    let said = (delimiter != b',').then(|| {
+        format!("{}: read with semicolons between cells, as its header has no comma", file.display())
+    });
+    Ok(Reader::new(Some(rows.header.clone()), Box::new(rows)).saying(said))
+}
+
+/// What stands between cells: commas, unless the header has none and has semicolons (as spreadsheets write where the
+/// comma is the decimal point).
+fn delimiter(stream: &mut Stream) -> u8 {
+    // What cannot be read is told when rows are asked for.
+    let start = stream.fill_buf().unwrap_or_default();
+    let header = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if !header.contains(&b',') && header.contains(&b';') { b';' } else { b',' }
 }
 
 /// A file without even a header.
@@ -59,6 +79,8 @@ struct LineFeeds {
     stream: Stream,
     /// A CR whose next byte is not known yet.
     held: bool,
+    /// Quotes that close a cell too early.
+    quotes: Quotes,
 }
 
 impl Read for LineFeeds {
@@ -80,6 +102,7 @@ impl Read for LineFeeds {
                 let next = available.get(i + 1);
                 self.held = byte == b'\r' && next.is_none();
                 if byte != b'\r' || next.is_some_and(|&next| next != b'\n') {
+                    self.quotes.see(byte);
                     buffer[n] = byte;
                     n += 1;
                 }
@@ -94,6 +117,8 @@ struct Rows {
     reader: ::csv::Reader<LineFeeds>,
     header: Columns,
     done: bool,
+    /// The line that the next row starts at, where no line is empty.
+    next_line: usize,
 }
 
 impl Rows {
@@ -114,8 +139,17 @@ impl Rows {
         }
     }
 
-    fn decode(&self, row: &ByteRecord) -> Result<(usize, Vec<String>)> {
+    fn decode(&mut self, row: &ByteRecord) -> Result<(usize, Vec<String>)> {
         let line = self.line_of(row);
+        let last = line + row.as_slice().iter().filter(|byte| **byte == b'\n').count();
+        if let Some(stray) = self.reader.get_mut().quotes.take(line, last) {
+            let place = Place::line(&self.reader.get_ref().stream.file, line);
+            let what = format!(
+                "text after the quote that closes a cell (line {stray}), expected the end of the cell"
+            );
+            let remedy = "double quotes inside a quoted cell (\"\"), or write the cell without the first one";
+            return Err(Problem::at(place, what).try_this(remedy).into());
+        }
         let file = &self.reader.get_ref().stream.file;
         let cell = |bytes: &[u8]| match std::str::from_utf8(bytes) {
             Ok(text) => Ok(text.to_owned()),
@@ -170,8 +204,12 @@ impl Iterator for Rows {
             let file = &self.reader.get_ref().stream.file;
             return Some(Err(ragged(file, line, cells.len(), self.header.len(), remedy)));
         }
+        let skipped = line.saturating_sub(self.next_line);
+        let n_lines =
+            1 + cells.iter().map(|cell| cell.bytes().filter(|byte| *byte == b'\n').count()).sum::<usize>();
+        self.next_line = line + n_lines;
         let cells = cells.into_iter().map(Cell::Text).collect();
-        Some(Ok(Record::new(line, self.header.clone(), cells)))
+        Some(Ok(Record::new(line, self.header.clone(), cells).after(skipped)))
     }
 }
 
@@ -181,6 +219,36 @@ mod tests {
 
     fn text(text: &str) -> Cell {
         Cell::Text(text.into())
+    }
+
+    #[test]
+    fn semicolons_separate_cells_where_the_header_has_no_comma_and_it_is_said() {
+        let mut reader =
+            open_bytes("t.csv", b"\xef\xbb\xbftext;label\n\"a;b, c\";x\n1,5;y\n".to_vec()).unwrap();
+        assert_eq!(reader.columns(), ["text", "label"]);
+        assert!(reader.said().unwrap().contains("semicolons"));
+        let rows: Vec<_> = reader.map(Result::unwrap).collect();
+        assert_eq!(rows[0].get("text").unwrap(), &text("a;b, c"));
+        assert_eq!(rows[1].get("text").unwrap(), &text("1,5"));
+        assert!(open_bytes("t.csv", b"a;b,c\n1,2\n".to_vec()).unwrap().said().is_none());
+    }
+
+    #[test]
+    fn a_quote_that_closes_too_early_is_an_error_at_the_row_it_swallows_from() {
+        let file = b"text,label\n\"first row,x\nsecond,y\nthird \"row,z\nlast,x\n";
+        let rows: Vec<_> = open_bytes("t.csv", file.to_vec()).unwrap().collect();
+        let error = rows[0].as_ref().unwrap_err().to_string();
+        assert!(error.starts_with("t.csv:2: text after the quote that closes a cell (line 4)"), "{error}");
+        assert_eq!(rows[1].as_ref().unwrap().get("text").unwrap(), &text("last"), "the rest is read");
+    }
+
+    #[test]
+    fn empty_lines_before_a_row_are_counted() {
+        let rows = read_bytes("t.csv", b"text,label\n\na,x\n\"b\nc\",y\n\n\nd,z\n").unwrap();
+        let skipped: Vec<_> = rows.iter().map(|row| (row.line, row.skipped)).collect();
+        assert_eq!(skipped, [(3, 1), (4, 0), (8, 2)]);
+        let rows = read_bytes("t.tsv", b"text\tlabel\na\tx\n\nb\ty\n").unwrap();
+        assert_eq!(rows.iter().map(|row| row.skipped).collect::<Vec<_>>(), [0, 1]);
     }
 
     #[test]

@@ -37,6 +37,7 @@ impl Iterator for Rows {
     type Item = Result<Record>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        let mut skipped = 0;
         loop {
             let (line, text) = match self.lines.next()? {
                 Ok(line) => line,
@@ -44,10 +45,11 @@ impl Iterator for Rows {
             };
             // In a file of one column an empty line is an empty text.
             if text.is_empty() && self.header.len() > 1 {
+                skipped += 1;
                 continue;
             }
             let cells = text.split('\t').map(|cell| Cell::Text(cell.to_owned())).collect();
-            return Some(self.row(line, cells));
+            return Some(self.row(line, cells).map(|record| record.after(skipped)));
         }
     }
 }

@@ -121,9 +121,9 @@ fn one(model: &Model, task: &ModelTask, texts: &[String]) -> Result<Value> {
     let inputs = task.kind.inputs;
     if texts.len() != inputs.len() {
         let what = format!(
-            "task `{}` reads {} texts ({}), found {}",
+            "task `{}` reads {} ({}), found {}",
             task.info.name,
-            inputs.len(),
+            polytask_core::plural(inputs.len(), "text"),
             inputs.join(", "),
             texts.len()
         );

@@ -282,10 +282,13 @@ fn equal_mistakes_of_many_rows_are_one_line_with_their_number() {
 }
 
 #[test]
-fn a_csv_with_semicolons_is_refused_by_the_name_of_its_separator() {
+fn a_csv_with_semicolons_is_read_and_one_with_bars_is_refused_by_their_name() {
     let place = one("class", "");
-    let error = mistakes(&place, &[("train.csv", b"text;label\na;x\nb;y\n")]);
-    has(&error, &["train.csv:1: ", "separated by semicolons", "sep=';'"]);
+    let rows: String = (0..40).map(|i| format!("\"text; {i}\";{}\n", ["x", "y"][i % 2])).collect();
+    place.write("data/t/train.csv", format!("text;label\n{rows}"));
+    has(&place.polytask(&["check", "suite.toml", "--data"]).done(), &["read with semicolons between cells"]);
+    let error = mistakes(&one("class", ""), &[("train.csv", b"text|label\na|x\nb|y\n")]);
+    has(&error, &["train.csv:1: ", "separated by bars", "sep='|'"]);
 }
 
 #[test]

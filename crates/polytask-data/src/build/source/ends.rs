@@ -2,15 +2,19 @@
 
 use std::path::Path;
 
-use polytask_core::{Place, Problem, Result, Split, TargetType};
+use polytask_core::{Place, Problem, Result, Split, TargetType, near, plural};
 
 use super::super::cells::Sort;
 use super::super::columns::{Columns, Found, resolve};
+use super::super::labels::Joined;
 use super::super::problems::enough;
 use super::super::wanted::as_in_train;
 use super::super::whole::Whole;
 use super::Reading;
 use crate::readers::Reader;
+
+/// Labels that a message shows.
+const SHOWN: usize = 5;
 
 impl Reading<'_, '_> {
     /// Finds the columns in the first file; later files must have the same. `None` where rows cannot be read.
@@ -123,7 +127,32 @@ impl Reading<'_, '_> {
         if split == Split::Train && task.kind.target_type == TargetType::Label && task.labels.is_none() {
             self.ids[t] = whole.of_ids(file, name, task, self.labels[t].names().len());
         }
+        if split == Split::Train && task.kind.target_type == TargetType::Labels {
+            let joined = self.labels[t].joined();
+            if let Some(joined) = joined {
+                return Some(joined_labels(file, name, &joined));
+            }
+        }
         let of_ids = self.ids[t].clone().filter(|_| split != Split::Train && whole.n(Sort::Unknown) > 0);
+        if split != Split::Train && of_ids.is_none() {
+            return whole.of_hidden(file, name, task);
+        }
         of_ids.or_else(|| whole.of_target(file, name, task).filter(|_| split == Split::Train))
     }
+}
+
+/// Several labels in a cell with another sign between them than the suite says: which one holds cannot be told.
+fn joined_labels(file: &Path, column: &str, joined: &Joined) -> Problem {
+    let Joined { sign, n_with, n_all, labels } = joined;
+    let what = format!(
+        "column `{column}`: `{sign}` stands in {n_with} of {n_all} different values and `|` in none, expected `|` between \
+         the labels of a cell"
+    );
+    let shown = near::list(&labels[..labels.len().min(SHOWN)]);
+    let more = if labels.len() > SHOWN { ", ..." } else { "" };
+    let n = plural(labels.len(), "label");
+    let remedy = format!(
+        "separator = {sign:?} in the task ({n}: {shown}{more}), or separator = \"|\" where each value is one label"
+    );
+    Problem::at(Place::file(file), what).try_this(remedy)
 }

@@ -291,7 +291,7 @@ fn labels_that_differ_in_case_and_a_train_split_of_one_label_are_warned_of_once(
     let mut warnings = folder.build(&suite).unwrap().warnings;
     warnings.retain(|warning| !warning.contains("no test split"));
     let expected = [
-        "task `a`: labels differ only in case or blanks: `Billing`, `billing`; `New tag`, `new  tag`; write each label \
+        "task `a`: labels differ only in case, blanks or the form of letters: `Billing`, `billing`; `New tag`, `new  tag`; write each label \
          in one way",
         "task `b` has one label only in train, `x`: there is nothing to tell apart",
         "task `c` has one label only in train, `O`: there is nothing to tell apart",
@@ -644,6 +644,6 @@ fn labels_of_a_cell_are_cut_at_the_separator_of_the_task() {
     let folder = Folder::new();
     folder.write("m/train.csv", "text,labels\none,b; a\ntwo,a|b\n");
     let mut suite = folder.suite(&[("m", "multilabel")], &[]);
-    suite.tasks[0].separator = ";".into();
+    suite.tasks[0].separator = Some(";".into());
     assert_eq!(folder.build(&suite).unwrap().tasks[0].labels, ["a", "a|b", "b"]);
 }
