@@ -3,7 +3,7 @@
 //! Such a run's tasks get no verdict: what one model costs against many cannot be told from models that have not learnt
 //! their tasks yet.
 
-use polytask_core::report::{Point, RunReport, TaskReport};
+use polytask_core::report::{DataCard, Point, RunReport, TaskReport};
 
 use crate::words::{plural, value};
 
@@ -11,24 +11,30 @@ use crate::words::{plural, value};
 const STEEP: f64 = 0.1;
 /// Points of a curve below which nothing is said of its slope.
 const FEWEST_POINTS: usize = 16;
+/// Labelled rows below which a loss against the single-task model is no verdict: with several tasks one of them seems to
+/// lose by chance.
+const FEWEST_ROWS: usize = 50;
 /// Measurements of gradient cosines below which they are no evidence.
 const FEWEST_MEASUREMENTS: usize = 10;
 
 /// Fills `cautions`, and takes the verdict from tasks that are not trained to their end.
 pub fn apply(report: &mut RunReport) {
-    let (mut cautions, mut falling) = (Vec::new(), Vec::new());
+    let (mut cautions, mut falling, mut few) = (Vec::new(), Vec::new(), Vec::new());
     // Where earlier or interpolated weights are kept, more steps of the kind are not what is missing.
     let is_end_kept = report.share.is_none() && report.kept == report.steps;
     for task in &mut report.tasks {
         let below = below_probe(task);
         let losses = report.losses.get(&task.task).filter(|_| is_end_kept);
         let fall = losses.and_then(|points| fall(points));
-        task.unfinished = below.is_some() || fall.is_some();
+        let rows = judged_on(&report.data, task).filter(|rows| *rows < FEWEST_ROWS && task.regressed);
+        task.unfinished = below.is_some() || fall.is_some() || rows.is_some();
         task.regressed &= !task.unfinished;
         cautions.extend(below);
+        few.extend(rows.map(|rows| format!("`{}` on {rows}", task.task)));
         falling.extend(fall.map(|fall| format!("`{}` {:.0} %", task.task, 100.0 * fall)));
     }
     cautions.extend(falls(&falling));
+    cautions.extend(on_few_rows(&few));
     cautions.extend(few_measurements(report));
     report.cautions = cautions;
 }
@@ -43,6 +49,22 @@ fn below_probe(task: &TaskReport) -> Option<String> {
          {probe} ({:.1} points). Train longer (--time 30m), or leave train.lr, train.epochs and train.start to polytask where the suite sets them",
         over.value
     ))
+}
+
+/// Labelled rows that a task's scores rest on, where that is known.
+fn judged_on(data: &DataCard, task: &TaskReport) -> Option<usize> {
+    let card = data.tasks.iter().find(|card| card.task == task.task)?;
+    card.labelled.get(&task.split).copied()
+}
+
+/// Says which tasks seem to have lost on rows too few for a verdict.
+fn on_few_rows(tasks: &[String]) -> Option<String> {
+    (!tasks.is_empty()).then(|| {
+        format!(
+            "fewer than {FEWEST_ROWS} labelled rows are too few for a verdict: {}. A test file, or a larger `valid`, gives more",
+            tasks.join(", ")
+        )
+    })
 }
 
 /// Says which losses still fell, each with how much.
@@ -144,6 +166,24 @@ mod tests {
         apply(&mut run);
         assert!(run.cautions[0].contains("below its probe") && run.cautions[0].contains("against 91.4"));
         assert!(run.cautions[0].contains("-59.0 points"));
+    }
+
+    #[test]
+    fn a_loss_on_few_rows_is_no_verdict() {
+        let run = report();
+        let regressed = run.tasks.iter().position(|task| task.regressed).unwrap();
+        let (name, split) = (run.tasks[regressed].task.clone(), run.tasks[regressed].split.clone());
+        let on = |rows: usize| {
+            let mut run = run.clone();
+            let card = run.data.tasks.iter_mut().find(|card| card.task == name).unwrap();
+            card.labelled.insert(split.clone(), rows);
+            apply(&mut run);
+            (
+                run.tasks[regressed].regressed,
+                run.cautions.iter().any(|said| said.contains(&format!("`{name}` on {rows}"))),
+            )
+        };
+        assert_eq!((on(49), on(50)), ((false, true), (true, false)));
     }
 
     #[test]

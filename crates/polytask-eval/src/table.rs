@@ -155,6 +155,12 @@ fn blocks(report: &RunReport) -> Vec<String> {
     report.tasks.iter().flat_map(block).collect()
 }
 
+/// A sentence from a note.
+fn capital(note: &str) -> String {
+    let mut letters = note.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 fn summary(report: &RunReport) -> Vec<String> {
     let compared: Vec<&TaskReport> = report.tasks.iter().filter(|task| task.delta.is_some()).collect();
     let mut lines = vec![words::verdict(report)];
@@ -170,6 +176,11 @@ fn summary(report: &RunReport) -> Vec<String> {
             compared.len()
         ));
     }
+    let on_valid: Vec<&str> =
+        report.tasks.iter().filter(|task| task.split == "valid").map(|task| task.task.as_str()).collect();
+    lines.extend(
+        words::on_valid(&on_valid).filter(|_| report.sides.is_empty()).map(|said| capital(&said) + "."),
+    );
     lines.extend(words::unmoved(report));
     lines.extend(words::saving(report));
     lines.push("Scores are × 100 with 95 % bootstrap intervals (RMSE and MAE in the target's unit).".into());

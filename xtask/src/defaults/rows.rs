@@ -116,15 +116,6 @@ pub(super) fn third_for_test(all: Vec<Row>) -> Result<Parts> {
     Ok(Parts { train, test, corpus: Vec::new() })
 }
 
-/// Questions with the passage that answers them.
-pub(super) fn answered(rows: &[Row]) -> Vec<Row> {
-    let of = |row: &Row| {
-        let label = if row["label"] == 1 { "yes" } else { "no" };
-        record([("a", row["question"].clone()), ("b", row["passage"].clone()), ("label", label.into())])
-    };
-    rows.iter().map(of).collect()
-}
-
 /// Words of bookings with the slots they fill.
 pub(super) fn slot_tags(rows: Vec<Row>) -> Vec<Row> {
     let of = |row: Row| {

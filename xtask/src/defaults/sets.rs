@@ -127,10 +127,6 @@ pub(super) const SETS: &[Set] = &[
     set("snips-intent", "class", "7 intents", Development, |data| {
         snips(data, |row| rows::renamed(row, &[("text", "text"), ("intent", "label")]))
     }),
-    set("boolq", "pair-class", "whether a passage says yes to a question", HeldOut, |data| {
-        let part = |name| read(rows::answered(&jsonl(&data.join("boolq_sample").join(name))?));
-        parts(part("train.jsonl.gz")?, part("test.jsonl.gz")?)
-    }),
     set("financial-phrases", "class", "3 moods of business news, 501 phrases in all", HeldOut, |data| {
         let columns = [("input", "text"), ("label", "label")];
         let file = data.join("cross_task_icl/target_financial_phrasebank.jsonl.gz");
