@@ -119,6 +119,8 @@ pub struct Relevance {
     pub positives: Vec<(u32, f32)>,
     /// Passages known to be wrong, as indices into the corpus.
     pub negatives: Vec<u32>,
+    /// The passage that has the query's own id, where queries stand in the corpus.
+    pub own: Option<u32>,
 }
 
 impl Targets {

@@ -271,7 +271,8 @@ impl ChosenPassages {
     }
 
     /// Which passages may stand against each query: its positive, and all that do not answer it too. The same
-    /// query may stand in several rows, each with another answer: none of them is a negative for it.
+    /// query may stand in several rows, each with another answer: none of them is a negative for it. Nor is its own
+    /// text or the passage of its own id: as like it as can be, they would take the softmax for themselves.
     fn allowed(
         &self,
         data: &TaskData,
@@ -286,9 +287,10 @@ impl ChosenPassages {
             answers_of.entry(query).or_default().extend(answers);
         }
         let mut allowed = Vec::with_capacity(rows.len() * self.passages.len());
-        for (query, &positive) in queries.iter().zip(&self.positive) {
-            let answers = &answers_of[query];
-            let of_passage = |(j, &p): (usize, &u32)| j as u32 == positive || !answers.contains(&text(p));
+        for ((query, &positive), &row) in queries.iter().zip(&self.positive).zip(rows) {
+            let (answers, own) = (&answers_of[query], relevance[row as usize].own);
+            let is_other = |p: u32| !answers.contains(&text(p)) && text(p) != *query && own != Some(p);
+            let of_passage = |(j, &p): (usize, &u32)| j as u32 == positive || is_other(p);
             allowed.extend(self.passages.iter().enumerate().map(of_passage));
         }
         allowed
@@ -333,5 +335,21 @@ pub(crate) fn sentence_target(data: &TaskData, targets: &Targets, rows: &[u32]) 
             Target::Numbers { width: *width, values: rows.iter().flat_map(scaled).collect() }
         }
         Targets::Tags(_) | Targets::Passages(_) => unreachable!("tags and passages have their own parts"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_another_answer_nor_the_query_itself_is_a_negative() {
+        let data = TaskData { corpus: vec![5, 7, 9, 8, 7], ..TaskData::default() };
+        let row = |own| Relevance { positives: vec![(1, 1.0)], negatives: vec![], own };
+        let chosen = ChosenPassages { passages: vec![0, 1, 2, 3, 4], positive: vec![1, 1] };
+        let allowed = chosen.allowed(&data, &[row(Some(3)), row(None)], &[0, 1], &[5, 6]);
+        // The first query's text is passage 0 and its id that of passage 3; passage 4 has the text of the answer.
+        assert_eq!(allowed[..5], [false, true, true, false, false]);
+        assert_eq!(allowed[5..], [true, true, true, true, false]);
     }
 }

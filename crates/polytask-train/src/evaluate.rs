@@ -320,33 +320,55 @@ fn rank(
     let Targets::Passages(relevance) = targets else { unreachable!("only passages are ranked") };
     let width = pooled.states.width;
     let queries = queries(rows, relevance, shown, told_apart);
-    let texts: Vec<TextId> = queries.iter().map(|(query, _)| *query).collect();
+    let texts: Vec<TextId> = queries.iter().map(|query| query.text).collect();
     let (vectors, corpus) = (pooled.gather(&texts), pooled.gather(&data.corpus));
     let (vectors, corpus) = (topk::normalised(vectors, width), topk::normalised(corpus, width));
-    let found = topk::top_k(&vectors, &corpus, width, DEPTH.min(data.corpus.len()))?;
-    let rankings = queries.into_iter().zip(found);
-    let rankings = rankings.map(|((_, relevant), retrieved)| Ranking { retrieved, relevant }).collect();
+    // One more than is kept, for the query itself may be among them.
+    let found = topk::top_k(&vectors, &corpus, width, (DEPTH + 1).min(data.corpus.len()))?;
+    let ranking = |(query, mut retrieved): (Query, Vec<(u32, f32)>)| {
+        retrieved.retain(|&(passage, _)| !query.is_itself(passage, &data.corpus));
+        retrieved.truncate(DEPTH);
+        Ranking { retrieved, relevant: query.relevant }
+    };
+    let rankings = queries.into_iter().zip(found).map(ranking).collect();
     Ok(Predictions::Rankings { rankings, ids: data.corpus_ids.clone() })
 }
 
-/// The queries of some rows with their answers.
-pub(crate) fn queries(
-    rows: &Rows,
-    relevance: &[Relevance],
-    shown: &[usize],
-    told_apart: bool,
-) -> Vec<(TextId, Vec<(u32, f32)>)> {
-    let asked = shown.iter().map(|&i| (rows.inputs(i)[0], relevance[i].positives.as_slice()));
-    if told_apart {
-        return asked.map(|(query, answers)| (query, answers.to_vec())).collect();
+/// A query with its answers.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Query {
+    /// Its text.
+    pub(crate) text: TextId,
+    /// The passages that answer it, with their grades, ascending.
+    pub(crate) relevant: Vec<(u32, f32)>,
+    /// The passage of its own id.
+    own: Option<u32>,
+}
+
+impl Query {
+    /// Whether a passage is the query itself, by id or by text, and no answer: a hit that nobody searches for (BEIR's
+    /// `ignore_identical_ids`).
+    fn is_itself(&self, passage: u32, corpus: &[TextId]) -> bool {
+        let is_same = self.own == Some(passage) || corpus[passage as usize] == self.text;
+        is_same && self.relevant.binary_search_by_key(&passage, |(p, _)| *p).is_err()
     }
-    group_queries(asked)
+}
+
+/// The queries of some rows with their answers.
+pub(crate) fn queries(rows: &Rows, relevance: &[Relevance], shown: &[usize], told_apart: bool) -> Vec<Query> {
+    if told_apart {
+        let asked = |&i: &usize| Query {
+            text: rows.inputs(i)[0],
+            relevant: relevance[i].positives.clone(),
+            own: relevance[i].own,
+        };
+        return shown.iter().map(asked).collect();
+    }
+    group_queries(shown.iter().map(|&i| (rows.inputs(i)[0], relevance[i].positives.as_slice())))
 }
 
 /// Equal query texts as one query, in the order of first appearance; a passage has its highest grade.
-fn group_queries<'a>(
-    asked: impl Iterator<Item = (TextId, &'a [(u32, f32)])>,
-) -> Vec<(TextId, Vec<(u32, f32)>)> {
+fn group_queries<'a>(asked: impl Iterator<Item = (TextId, &'a [(u32, f32)])>) -> Vec<Query> {
     let mut place = BTreeMap::new();
     let mut queries: Vec<(TextId, BTreeMap<u32, f32>)> = Vec::new();
     for (query, answers) in asked {
@@ -359,7 +381,12 @@ fn group_queries<'a>(
             *known = known.max(grade);
         }
     }
-    queries.into_iter().map(|(query, answers)| (query, answers.into_iter().collect())).collect()
+    let query = |(text, answers): (TextId, BTreeMap<u32, f32>)| Query {
+        text,
+        relevant: answers.into_iter().collect(),
+        own: None,
+    };
+    queries.into_iter().map(query).collect()
 }
 
 /// A kind's metrics, the task's main one first.
@@ -381,7 +408,16 @@ mod tests {
         let rows: [(TextId, &[(u32, f32)]); 4] =
             [(7, &[(3, 1.0)]), (5, &[(0, 1.0)]), (7, &[(1, 1.0), (3, 2.0)]), (7, &[(3, 1.0)])];
         let queries = group_queries(rows.into_iter());
-        assert_eq!(queries, [(7, vec![(1, 1.0), (3, 2.0)]), (5, vec![(0, 1.0)])]);
+        let query = |text, relevant| Query { text, relevant, own: None };
+        assert_eq!(queries, [query(7, vec![(1, 1.0), (3, 2.0)]), query(5, vec![(0, 1.0)])]);
+    }
+
+    #[test]
+    fn a_query_that_stands_in_the_corpus_is_no_hit_unless_it_answers_itself() {
+        let query = Query { text: 7, relevant: vec![(2, 1.0)], own: Some(0) };
+        let corpus = [5, 7, 7, 9];
+        let itself: Vec<bool> = (0..4).map(|passage| query.is_itself(passage, &corpus)).collect();
+        assert_eq!(itself, [true, true, false, false]);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(super) enum Raw {
         positives: Vec<(String, f32)>,
         /// Ids or texts.
         negatives: Vec<String>,
+        /// Id of the query, where judgements name it.
+        query: Option<String>,
     },
 }
 

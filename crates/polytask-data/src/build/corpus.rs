@@ -84,6 +84,11 @@ impl Corpus {
         Ok(())
     }
 
+    /// The index of the passage with an id of the file.
+    pub(super) fn place(&self, id: &str) -> Option<u32> {
+        self.by_id.get(id).copied()
+    }
+
     /// The index of a passage named by its id (corpus file) or its text; `None` for an unknown id.
     fn index_of(&mut self, name: String, interner: &mut Interner<'_>) -> Result<Option<u32>> {
         if self.from_file {

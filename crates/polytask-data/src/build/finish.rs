@@ -255,6 +255,7 @@ fn warnings(source: &SourceSpec, task: &TaskSpec, data: &TaskData) -> Vec<String
     warnings.extend(twins(name, &data.labels));
     warnings.extend(markers(name, &data.labels));
     warnings.extend(odd_minimum(data));
+    warnings.extend(unanswered(source, data));
     let unseen = labels_without_rows(data);
     if !unseen.is_empty() {
         let shown: Vec<&str> = unseen.iter().take(5).copied().collect();
@@ -278,6 +279,24 @@ fn only_label(data: &TaskData) -> Option<&str> {
     };
     let only = met.first().filter(|_| met.len() == 1)?;
     data.labels.get(*only as usize).map(String::as_str)
+}
+
+/// Says how many judged queries no passage answers: no score counts them.
+fn unanswered(source: &SourceSpec, data: &TaskData) -> Option<String> {
+    let of_split = |(split, targets): (&Split, &Targets)| {
+        let n = targets.len() - n_known(targets);
+        (source.qrels.contains_key(split) && n > 0)
+            .then(|| format!("{n} of {} in {}", plural(targets.len(), "judged query"), split.name()))
+    };
+    let is_ranked = data.targets.values().all(|targets| matches!(targets, Targets::Passages(_)));
+    let found: Vec<String> = data.targets.iter().filter(|_| is_ranked).filter_map(of_split).collect();
+    (!found.is_empty()).then(|| {
+        format!(
+            "task `{}`: no passage is graded above 0 for {}: they are left out",
+            data.name,
+            found.join(", ")
+        )
+    })
 }
 
 /// Labels that programs write where nothing is known.

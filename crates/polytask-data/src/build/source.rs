@@ -213,7 +213,16 @@ impl Reading<'_, '_> {
         let mut judged = Judged::new();
         match qrels::read(&file) {
             Ok(list) => {
+                let corpus = self.corpora.first().filter(|corpus| corpus.from_file);
                 for qrel in list {
+                    if corpus.is_some_and(|corpus| corpus.place(&qrel.passage).is_none()) {
+                        let what =
+                            format!("passage `{}` is not in the corpus", readers::shorten(&qrel.passage));
+                        let problem = Problem::at(Place::line(&file, qrel.line), what);
+                        let remedy = "add the passage to the corpus, or remove its judgement";
+                        self.builder.problems.add(problem.try_this(remedy))?;
+                        continue;
+                    }
                     judged.entry(qrel.query.clone()).or_default().push(qrel);
                 }
             }
@@ -297,9 +306,11 @@ impl Reading<'_, '_> {
                 Raw::Label(label) => Target::Label(label),
                 Raw::Labels(labels) | Raw::Tags(labels) => Target::Many(labels),
                 Raw::Numbers(values) => Target::Numbers(values),
-                Raw::Passages { positives, negatives } => {
+                Raw::Passages { positives, negatives, query } => {
                     let interner = &mut self.builder.interner;
-                    let (relevance, unknown) = self.corpora[t].relevance(positives, negatives, interner)?;
+                    let (mut relevance, unknown) =
+                        self.corpora[t].relevance(positives, negatives, interner)?;
+                    relevance.own = query.and_then(|id| self.corpora[t].place(&id));
                     for id in unknown {
                         let what = format!("passage `{}` is not in the corpus", readers::shorten(&id));
                         let problem = Problem::at(Place::line(file, row.line), what);

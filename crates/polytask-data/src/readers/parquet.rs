@@ -93,7 +93,10 @@ fn cell(field: Field) -> Cell {
         Field::Long(i) => Cell::from_json(i.into()),
         Field::ULong(i) => Cell::from_json(i.into()),
         Field::Float16(x) => Cell::Number(x.to_f64()),
-        Field::Float(x) => Cell::Number(x.into()),
+        // The shortest number that is this one: 0.1 is a label of its own, not 0.10000000149011612.
+        Field::Float(x) => Cell::Number(x.to_string().parse().unwrap_or(x.into())),
+        // A decimal of scale 0 is printed with its point: `1000.`.
+        Field::Decimal(_) => Cell::Text(field.to_string().trim_end_matches('.').to_owned()),
         Field::Double(x) => Cell::Number(x),
         Field::ListInternal(list) => Cell::List(list.elements().iter().cloned().map(cell).collect()),
         Field::Bytes(bytes) => match bytes.as_utf8() {

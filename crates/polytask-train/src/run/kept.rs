@@ -78,7 +78,10 @@ impl Run<'_> {
                 let expected =
                     queries(rows, relevance, &shown, engine.heads[task].told_apart.contains(&split));
                 *ids == data.corpus_ids
-                    && rankings.iter().map(|ranking| &ranking.relevant).eq(expected.iter().map(|(_, r)| r))
+                    && rankings
+                        .iter()
+                        .map(|ranking| &ranking.relevant)
+                        .eq(expected.iter().map(|query| &query.relevant))
                     && retrieved(rankings).all(|passage| (passage as usize) < data.corpus.len())
             }
             _ => false,

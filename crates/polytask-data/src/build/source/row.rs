@@ -264,13 +264,15 @@ fn passages(columns: &TaskColumns, record: &Record, judged: Option<&[Qrel]>, are
     let Some(judged) = judged else {
         let positives = cells::passages(cell(&columns.target), are_ids);
         let positives = positives.into_iter().map(|passage| (passage, 1.0)).collect();
-        return Raw::Passages { positives, negatives: cells::passages(cell(&columns.negatives), are_ids) };
+        let negatives = cells::passages(cell(&columns.negatives), are_ids);
+        return Raw::Passages { positives, negatives, query: None };
     };
     let relevant = judged.iter().filter(|qrel| qrel.grade > 0.0);
     let wrong = judged.iter().filter(|qrel| qrel.grade <= 0.0);
     Raw::Passages {
         positives: relevant.map(|qrel| (qrel.passage.clone(), qrel.grade)).collect(),
         negatives: wrong.map(|qrel| qrel.passage.clone()).collect(),
+        query: judged.first().map(|qrel| qrel.query.clone()),
     }
 }
 

@@ -481,7 +481,7 @@ fn inline_passages_make_the_corpus_each_text_once() {
     let corpus: Vec<String> = task.corpus.iter().map(|&id| text(&dataset, id)).collect();
     assert_eq!(corpus, ["p1", "p2", "p3", "p4"]);
     let Targets::Passages(rows) = &task.targets[&Split::Train] else { panic!() };
-    assert_eq!(rows[0], Relevance { positives: vec![(0, 1.0), (1, 1.0)], negatives: vec![2] });
+    assert_eq!(rows[0], Relevance { positives: vec![(0, 1.0), (1, 1.0)], negatives: vec![2], own: None });
     assert_eq!(rows[1].positives, [(0, 1.0)]);
     assert!(!task.targets[&Split::Train].is_known(2));
 }
@@ -526,8 +526,24 @@ fn a_beir_folder_gives_judged_queries_per_split_with_grades() {
             |split| if let Targets::Passages(rows) = &task.targets[&split] { rows.clone() } else { vec![] },
         )
         .collect();
-    assert!(all.contains(&Relevance { positives: vec![(1, 2.0)], negatives: vec![0] }), "{all:?}");
+    assert!(all.contains(&Relevance { positives: vec![(1, 2.0)], negatives: vec![0], own: None }), "{all:?}");
     assert_eq!(dataset.files.len(), 4);
+}
+
+#[test]
+fn queries_of_the_corpus_are_known_by_their_id_and_queries_without_an_answer_are_counted() {
+    let folder = Folder::new();
+    let suite = beir(&folder);
+    folder.write(
+        "r/queries.jsonl",
+        "{\"_id\":\"1\",\"text\":\"q1\"}\n{\"_id\":\"2\",\"text\":\"q2\"}\n{\"_id\":\"d1\",\"text\":\"x\"}\n{\"_id\":\"4\",\"text\":\"q4\"}\n",
+    );
+    folder.write("r/qrels/test.tsv", "d1 0 d2 1\n4 0 d1 0\n");
+    let dataset = folder.build(&suite).unwrap();
+    let Targets::Passages(rows) = &dataset.tasks[0].targets[&Split::Test] else { panic!() };
+    assert_eq!(rows.iter().map(|row| row.own).collect::<Vec<_>>(), [Some(0), None]);
+    let expected = "no passage is graded above 0 for 1 of 2 judged queries in test: they are left out";
+    assert!(dataset.warnings.iter().any(|said| said.contains(expected)), "{:?}", dataset.warnings);
 }
 
 #[test]
@@ -536,7 +552,7 @@ fn unknown_passages_unknown_queries_and_doubled_ids_are_mistakes() {
     let suite = beir(&folder);
     folder.write("r/qrels/test.tsv", "3\td9\t1\n7\td1\t1\n");
     let found = errors(&folder, &suite);
-    assert!(found[0].contains("r/queries.jsonl:3: passage `d9` is not in the corpus"), "{found:?}");
+    assert!(found[0].starts_with("r/qrels/test.tsv:1: passage `d9` is not in the corpus"), "{found:?}");
     assert!(
         found[1].starts_with("r/qrels/test.tsv:2: judged query `7` is not among the queries"),
         "{found:?}"
