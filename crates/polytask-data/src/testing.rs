@@ -96,6 +96,7 @@ pub(crate) fn task(name: &str, kind: &str, from: &str) -> TaskSpec {
         loss: Choice::named(kind.losses[0]),
         metric: kind.metrics[0].into(),
         labels: None,
+        counts_labels: false,
         separator: None,
         missing: vec![],
         margin: 1.0,

@@ -45,8 +45,8 @@ pub fn unmoved(report: &RunReport) -> Option<String> {
     }
     let steps = plural(report.steps as usize, "step");
     Some(format!(
-        "The encoder was left as it was loaded, with the heads of the probes: valid scores were clearly lower after {steps} \
-         of training. More labelled rows or a longer training (--time 30m) may change that."
+        "The encoder was left as it was loaded, with the heads of the probes: on valid, nothing that {steps} of training \
+         gave was worth leaving them. More labelled rows or a longer training (--time 30m) may change that."
     ))
 }
 
@@ -95,7 +95,7 @@ impl Standing {
             Self::Unclear => "no clear change",
             Self::Better => "better",
             Self::Alone => "no baseline",
-            Self::Unfinished => "not judged yet",
+            Self::Unfinished => "not judged",
         }
     }
 
@@ -224,7 +224,7 @@ pub fn verdict(report: &RunReport) -> String {
     let unfinished = report.tasks.iter().filter(|task| task.unfinished).count();
     if unfinished > 0 {
         return format!(
-            "{one}; {} not trained to the end, so what sharing costs is not judged.",
+            "{one}; {} not judged (see the cautions), so neither is what sharing costs.",
             of_all(unfinished)
         );
     }

@@ -45,8 +45,6 @@ struct Candidate {
     share: Option<f64>,
     /// What they predict on valid, by task.
     valid: BTreeMap<usize, Predictions>,
-    /// What `watch` names; NaN where nothing is known on valid.
-    score: f64,
 }
 
 impl Trainer<'_> {
@@ -90,40 +88,33 @@ impl Trainer<'_> {
             return Ok(());
         }
         observer.event(Event::Phase { name: "interpolated weights", total: SHARES.len() as u64, done: 0 });
-        let mut between = Vec::new();
+        let mut between: Vec<Candidate> = Vec::new();
         for (done, share) in (1..).zip(SHARES) {
             between.extend(self.candidate(Some(share))?);
             observer.event(Event::Step { done, losses: &[], lr: 0.0, tokens: 0, observed: &[] });
         }
         observer.event(Event::Done);
-        between.extend(self.probes()?);
-        let base = self.base(&between)?;
-        let best = self.candidate(None)?;
-        let rivals = best.iter().chain(&between).filter(|rival| rival.score.is_finite());
-        let rival = rivals.reduce(|best, rival| if rival.score > best.score { rival } else { best });
-        let chosen = match (base, rival) {
-            (Some(base), Some(rival)) if self.is_better_by(rival, base, CLEAR)? => rival.share,
-            (Some(base), _) => base.share,
-            (None, _) => None,
-        };
-        if let Some(share) = chosen {
+        let mut candidates = between;
+        candidates.extend(self.probes()?);
+        candidates.extend(self.candidate(None)?);
+        let shares: Vec<Option<f64>> = candidates.iter().map(|candidate| candidate.share).collect();
+        let chosen = pick(&shares, |ours, theirs| self.watched_gain(&candidates[ours], &candidates[theirs]))?;
+        if let Some(share) = chosen.and_then(|place| shares[place]) {
             self.keep_share(share);
         }
         Ok(())
     }
 
-    /// What is kept unless valid clearly prefers other weights: half-way ones, where they are no loss.
-    fn base<'c>(&self, between: &'c [Candidate]) -> Result<Option<&'c Candidate>> {
-        let at = |share| between.iter().find(|candidate| candidate.share == Some(share));
-        match (at(HALF), at(QUARTER)) {
-            (Some(half), Some(quarter)) if self.is_better_by(quarter, half, 0.0)? => Ok(Some(quarter)),
-            (half, quarter) => Ok(half.or(quarter).or_else(|| at(0.0))),
-        }
-    }
-
-    /// Whether weights are better than others on valid, by so many standard errors.
-    fn is_better_by(&self, ours: &Candidate, theirs: &Candidate, errors: f64) -> Result<bool> {
-        Ok(self.gain(&ours.valid, &theirs.valid)?.is_above(errors))
+    /// What weights gained over others on valid: of the task that `watch` names, else of all.
+    fn watched_gain(&self, ours: &Candidate, theirs: &Candidate) -> Result<Gain> {
+        let name = self.spec.watch.split('.').next().unwrap_or_default();
+        let is_watched = |task: &usize| self.engine.heads[*task].name == name;
+        let watched = self.tasks.iter().any(is_watched);
+        let of = |all: &BTreeMap<usize, Predictions>| -> BTreeMap<usize, Predictions> {
+            let wanted = all.iter().filter(|(task, _)| !watched || is_watched(task));
+            wanted.map(|(task, predictions)| (*task, predictions.clone())).collect()
+        };
+        self.gain(&of(&ours.valid), &of(&theirs.valid))
     }
 
     /// The probes as weights that may be kept.
@@ -131,8 +122,7 @@ impl Trainer<'_> {
         let Some(start) = self.reference else { return Ok(None) };
         let valid: BTreeMap<usize, Predictions> =
             self.tasks.iter().filter_map(|task| Some((*task, start.valid.get(task)?.clone()))).collect();
-        let score = self.watched(&valid, &self.scores(&valid)?)?.unwrap_or(f64::NAN);
-        Ok(Some(Candidate { share: Some(0.0), valid, score }))
+        Ok(Some(Candidate { share: Some(0.0), valid }))
     }
 
     /// Whether interpolated weights mean something: running statistics of a blend would be those of neither network, and
@@ -157,8 +147,7 @@ impl Trainer<'_> {
         if self.has_loser(&valid)? {
             return Ok(None);
         }
-        let score = self.watched(&valid, &self.scores(&valid)?)?.unwrap_or(f64::NAN);
-        Ok(Some(Candidate { share, valid, score }))
+        Ok(Some(Candidate { share, valid }))
     }
 
     fn keep_share(&mut self, share: f64) {
@@ -257,6 +246,26 @@ impl Trainer<'_> {
     }
 }
 
+/// The place of the weights to keep among candidates, given what one gained over another: half-way ones, where they are
+/// no loss, or those a quarter of the way where they are better at all, unless others are better by [`CLEAR`] errors. Of
+/// several the one that gained most.
+fn pick(shares: &[Option<f64>], gain: impl Fn(usize, usize) -> Result<Gain>) -> Result<Option<usize>> {
+    let at = |share| shares.iter().position(|found| *found == Some(share));
+    let base = match (at(HALF), at(QUARTER)) {
+        (Some(half), Some(quarter)) if gain(quarter, half)?.is_above(0.0) => Some(quarter),
+        (half, quarter) => half.or(quarter).or_else(|| at(0.0)),
+    };
+    let Some(base) = base else { return Ok(None) };
+    let (mut chosen, mut most) = (base, 0.0);
+    for other in (0..shares.len()).filter(|place| *place != base) {
+        let gain = gain(other, base)?;
+        if gain.is_above(CLEAR) && gain.value > most {
+            (chosen, most) = (other, gain.value);
+        }
+    }
+    Ok(Some(chosen))
+}
+
 /// Moves `end` to `share` of its way from `start`; blocks that did not move stay exactly.
 fn blend(end: &mut [Block], start: &[Block], share: f32) {
     for (end, start) in end.iter_mut().zip(start) {
@@ -280,6 +289,35 @@ fn signed(metric: &str, value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn half_way_weights_are_left_for_a_reason_alone() {
+        // Scores of: three quarters, half, a quarter, the probes, the best evaluation; a gain has a standard error of 2.
+        const SHARES: [Option<f64>; 5] = [Some(0.75), Some(0.5), Some(0.25), Some(0.0), None];
+        let picked = |scores: [f64; 5], present: &[usize]| {
+            let gain = |a: usize, b: usize| {
+                let value = scores[present[a]] - scores[present[b]];
+                Ok(Gain { value, error: 2.0, n_tasks: 1, has_loser: false })
+            };
+            let shares: Vec<Option<f64>> = present.iter().map(|&i| SHARES[i]).collect();
+            pick(&shares, gain).unwrap().map(|place| present[place])
+        };
+        let all = [0, 1, 2, 3, 4];
+        for (scores, kept) in [
+            ([71.0, 70.0, 69.0, 68.0, 71.9], 1),
+            ([71.0, 70.0, 70.1, 68.0, 71.9], 2),
+            ([72.5, 70.0, 69.0, 68.0, 71.0], 0),
+            ([72.5, 70.0, 69.0, 68.0, 73.0], 4),
+            ([60.0, 70.0, 69.0, 73.0, 50.0], 3),
+            ([60.0, 70.0, 72.0, 73.0, 50.0], 2),
+        ] {
+            assert_eq!(picked(scores, &all), Some(kept), "{scores:?}");
+        }
+        // Weights by which a task clearly loses are no candidates.
+        assert_eq!(picked([0.0, 0.0, 68.0, 68.5, 0.0], &[2, 3]), Some(2));
+        assert_eq!(picked([0.0, 0.0, 0.0, 68.0, 0.0], &[3]), Some(3));
+        assert_eq!(picked([0.0; 5], &[4]), None, "nothing to compare with: the best evaluation stays");
+    }
 
     #[test]
     fn a_blend_lies_between_and_keeps_what_did_not_move() {

@@ -29,8 +29,8 @@ const MOST_EPOCHS: f64 = 8.0;
 const FEWEST_STEPS: f64 = 36.0;
 /// Share of a given time that goes to reading, probes, evaluations and intervals.
 const OVERHEAD: f64 = 0.15;
-/// Evaluations after the last step, of weights between it and the probes.
-const LAST_EVALUATIONS: u64 = 3;
+/// Evaluations after the last step: of weights between it and the probes, and of the best evaluation once more.
+const LAST_EVALUATIONS: u64 = 4;
 /// Tokens a joint training reads at most unless somebody says how long it may take: about six minutes of a small encoder
 /// on two cores, and as much again for the single-task models.
 const MOST_TOKENS: f64 = 2e6;

@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_gain_without_a_task_that_has_a_say_is_none() {
-        let gain = Gain { value: 0.0, error: 0.0, n_tasks: 0, has_loser: false };
+        let gain = Gain { value: 0.0, error: 1.0, n_tasks: 0, has_loser: false };
         assert!(!gain.is_above(-1.0));
     }
 }

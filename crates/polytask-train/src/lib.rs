@@ -31,6 +31,7 @@ mod own;
 mod own_rows;
 pub mod prepare;
 pub mod probe;
+mod ranking;
 pub mod regularizer;
 pub mod run;
 pub mod saliency;

@@ -174,7 +174,11 @@ impl Model {
         self.tasks.iter().find(|task| task.info.name == name).ok_or_else(|| {
             let known: Vec<&str> = self.tasks.iter().map(|task| task.info.name.as_str()).collect();
             let what = format!("model has no task `{name}`, expected one of: {}", known.join(", "));
-            Problem::new(what).try_this(polytask_core::near::advice(name, &known)).into()
+            let remedy = format!(
+                "{}; `polytask predict --list` shows them",
+                polytask_core::near::advice(name, &known)
+            );
+            Problem::new(what).try_this(remedy).into()
         })
     }
 

@@ -64,7 +64,12 @@ impl Lines {
                     if *by_line {
                         follows(name, last, record.line)?;
                     } else if record.skipped > 0 {
-                        return Err(empty_line(name, record.line - record.skipped, "a row"));
+                        return Err(empty_line(
+                            name,
+                            record.line - record.skipped,
+                            "a row",
+                            "remove the line",
+                        ));
                     }
                     Ok(Row { place: Place::line(name, record.line), fields: Fields::Record(record) })
                 };
@@ -82,16 +87,12 @@ fn follows(file: &Path, last: &mut usize, line: usize) -> Result<()> {
     if line == expected {
         return Ok(());
     }
-    Err(empty_line(file, expected, "a JSON object"))
+    let remedy = "{\"text\": \"\"} for an empty text, or remove the line";
+    Err(empty_line(file, expected, "a JSON object", remedy))
 }
 
-fn empty_line(file: &Path, line: usize, expected: &str) -> Error {
+fn empty_line(file: &Path, line: usize, expected: &str, remedy: &str) -> Error {
     let what = format!("line is empty, expected {expected}: every line is a row");
-    let remedy = if expected == "a row" {
-        "\"\" for an empty text, or remove the line"
-    } else {
-        "{\"text\": \"\"} for an empty text, or remove the line"
-    };
     Problem::at(Place::line(file, line), what).try_this(remedy).into()
 }
 

@@ -106,6 +106,17 @@ pub(super) fn steps(rows: Vec<Row>) -> Vec<Row> {
     rows.into_iter().map(of).collect()
 }
 
+/// Pairs of texts that do not stand among others, in either order.
+pub(super) fn without_pairs_of(known: &[Row], rows: Vec<Row>) -> Vec<Row> {
+    let texts = |row: &Row| {
+        let mut texts = [text(row, "a").to_owned(), text(row, "b").to_owned()];
+        texts.sort_unstable();
+        texts
+    };
+    let known: BTreeSet<[String; 2]> = known.iter().map(texts).collect();
+    rows.into_iter().filter(|row| !known.contains(&texts(row))).collect()
+}
+
 /// A set without a split of its own: every third row is test.
 #[expect(clippy::unnecessary_wraps, reason = "the end of a set's reader")]
 pub(super) fn third_for_test(all: Vec<Row>) -> Result<Parts> {
@@ -204,6 +215,13 @@ mod tests {
         let (forth, back) = (rows(&["a", "b", "c", "a"]), rows(&["c", "b", "a"]));
         assert_eq!(sampled(forth.clone(), 2), sampled(back, 2));
         assert_eq!(sampled(forth, 9).len(), 3);
+    }
+
+    #[test]
+    fn pairs_that_are_known_are_left_out_in_either_order() {
+        let pair = |a: &str, b: &str| row(&json!({"a": a, "b": b, "score": 1}));
+        let left = without_pairs_of(&[pair("x", "y")], vec![pair("y", "x"), pair("x", "z"), pair("x", "y")]);
+        assert_eq!(left, [pair("x", "z")]);
     }
 
     #[test]

@@ -186,6 +186,9 @@ pub struct TaskSpec {
     pub metric: String,
     /// The label set, when it is not what train shows.
     pub labels: Option<Vec<String>>,
+    /// Whether the suite itself names the labels, so that numbers may be their places (not written to files).
+    #[serde(skip)]
+    pub counts_labels: bool,
     /// What stands between the labels of a cell that holds several; `|` when it is not given.
     pub separator: Option<String>,
     /// Cells of its target that mean unknown, beside those of its source.

@@ -302,6 +302,7 @@ impl Reader<'_, '_> {
             loss,
             metric: section.maybe_text("metric").unwrap_or_else(|| kind.metrics[0].into()),
             labels: section.has("labels").then(|| label_keys::trimmed(section, "labels")),
+            counts_labels: section.has("labels"),
             separator: section.maybe_text("separator"),
             missing: label_keys::trimmed(section, "missing"),
             margin: section.real("margin"),

@@ -96,7 +96,7 @@ pub(super) fn parse(
 /// A list whose values were left out when it was printed holds less than the data it came from.
 fn shortened(cell: &Cell) -> Option<Wrong> {
     let Cell::Text(text) = cell else { return None };
-    is_shortened(text).then(|| {
+    (is_shortened(text) && cell.to_items().is_none()).then(|| {
         let what = format!("list {} was shortened when it was printed, expected all of it", cell.describe());
         Wrong::new(
             what,
@@ -126,6 +126,10 @@ fn label(cell: &Cell, labels: &mut LabelTable) -> Result<u32, Wrong> {
 
 fn many_labels(cell: &Cell, labels: &mut LabelTable) -> Result<Vec<u32>, Wrong> {
     let items = cell.to_items();
+    if items.as_deref().is_some_and(Flags::has_gaps) {
+        let what = format!("{} is a vector with gaps, expected 0 or 1 for every label", cell.describe());
+        return Err(Wrong::new(what, "write the names of the labels that hold, or leave the cell empty"));
+    }
     if let Some(flags) = items.as_deref().and_then(Flags::of) {
         match flags.chosen(labels) {
             Some(Ok(places)) => return Ok(places),
@@ -168,6 +172,12 @@ impl Flags {
         (holds.len() > 1).then_some(Self { holds, is_certain })
     }
 
+    /// Whether some items are flags and the others missing: which labels hold is half known, which no target can be.
+    fn has_gaps(items: &[Cell]) -> bool {
+        let known: Vec<Cell> = items.iter().filter(|item| !item.is_missing()).cloned().collect();
+        known.len() < items.len() && Self::of(&known).is_some()
+    }
+
     /// The places of the declared labels that hold; none where the list names labels instead.
     fn chosen(&self, labels: &LabelTable) -> Option<Result<Vec<u32>, Wrong>> {
         let n = self.holds.len();
@@ -182,7 +192,7 @@ impl Flags {
         let expected = labels
             .n_declared()
             .map_or_else(|| "names of labels".to_owned(), |k| format!("{k} of them, one per label"));
-        let what = format!("a list of {n} zeros and ones, expected {expected}");
+        let what = format!("a list of {n} zeros and ones (or true and false), expected {expected}");
         let remedy = format!("labels = [\"...\"] with the {n} names in the order of the list");
         Some(Err(Wrong::new(what, remedy)))
     }
@@ -275,7 +285,12 @@ fn tags(cell: &Cell, labels: &mut LabelTable, n_words: Option<usize>) -> Result<
 /// The passages a cell names: a list, or one text; ids may also be joined by `|`.
 pub(super) fn passages(cell: Option<&Cell>, are_ids: bool) -> Vec<String> {
     let Some(cell) = cell.filter(|cell| !cell.is_missing()) else { return Vec::new() };
-    let texts: Vec<String> = match (cell.to_items(), cell) {
+    // A passage may be `(3, 4)`.
+    let items = cell.to_items().filter(|_| match cell {
+        Cell::Text(text) => are_ids || text.trim_start().starts_with('['),
+        _ => true,
+    });
+    let texts: Vec<String> = match (items, cell) {
         (Some(items), _) => items.iter().filter(|i| !i.is_missing()).filter_map(Cell::to_text).collect(),
         (None, Cell::Text(ids)) if are_ids => ids.split('|').map(|id| id.trim().to_owned()).collect(),
         (None, cell) => cell.to_text().into_iter().collect(),
@@ -380,6 +395,7 @@ mod tests {
     fn ids_may_be_joined_but_passages_keep_their_bars() {
         assert_eq!(passages(Some(&text("d1|d2")), true), ["d1", "d2"]);
         assert_eq!(passages(Some(&text("a | b")), false), ["a | b"]);
+        assert_eq!(passages(Some(&text("(3, 4)")), false), ["(3, 4)"]);
         assert_eq!(passages(Some(&Cell::List(vec![text("x"), Cell::Null])), false), ["x"]);
         assert_eq!(passages(Some(&Cell::Number(31_715_818.0)), true), ["31715818"]);
         assert!(passages(Some(&text("")), true).is_empty());

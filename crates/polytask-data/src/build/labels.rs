@@ -1,6 +1,6 @@
 //! The label set of a task: declared, or what train shows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use polytask_core::suite::{SourceSpec, TaskSpec};
 
@@ -20,8 +20,13 @@ pub(super) struct LabelTable {
     separator: Option<String>,
     /// Cells that mean unknown.
     missing: Vec<String>,
-    /// Cells that held labels with the separator between them.
+    /// Whether numbers may be places of declared labels.
+    are_counted: bool,
+    /// Cells that named a declared label by its place.
+    n_places: usize,
+    /// Cells that held labels with the separator between them, and the different cells of text.
     n_separated: usize,
+    values: BTreeSet<String>,
     /// Cells of a word that means unknown, such as `nan`, and the first of them.
     unknown: Option<(String, usize)>,
 }
@@ -36,6 +41,7 @@ impl LabelTable {
         }
         table.is_open = task.labels.is_none();
         table.is_declared = task.labels.is_some();
+        table.are_counted = task.counts_labels;
         table
     }
 
@@ -47,34 +53,35 @@ impl LabelTable {
             cell => cell.to_text().unwrap_or_default(),
         };
         let text = text.trim();
-        if self.is_declared && self.index.contains_key(text) {
+        if self.is_declared && self.index.contains_key(whole(text)) {
             return false;
         }
         if cell.is_missing() && !text.is_empty() && matches!(cell, Cell::Text(_)) {
             self.unknown.get_or_insert_with(|| (text.to_owned(), 0)).1 += 1;
         }
-        cell.is_missing() || self.missing.iter().any(|marker| marker == text)
+        cell.is_missing() || self.missing.iter().any(|marker| whole(marker) == whole(text))
     }
 
     /// The index of a label; `None` for one outside a closed set. A whole number is the same label in every way of
     /// writing it, and counts declared labels from 0 where none of them is a number.
     pub(super) fn index_of(&mut self, label: &str) -> Option<u32> {
-        let label = whole(label);
-        if let Some(&index) = self.index.get(label) {
+        if let Some(&index) = self.index.get(whole(label)) {
             return Some(index);
         }
         if !self.is_open {
-            return self.place(label);
+            let place = self.place(whole(label));
+            self.n_places += usize::from(place.is_some());
+            return place;
         }
         let index = self.names.len() as u32;
         self.names.push(label.to_owned());
-        self.index.insert(label.to_owned(), index);
+        self.index.insert(whole(label).to_owned(), index);
         Some(index)
     }
 
     /// The place that a number names among declared labels.
     fn place(&self, label: &str) -> Option<u32> {
-        let place: u32 = label.parse().ok().filter(|_| self.is_declared)?;
+        let place: u32 = label.parse().ok().filter(|_| self.are_counted)?;
         let is_number = |name: &String| name.parse::<f64>().is_ok();
         ((place as usize) < self.names.len() && !self.names.iter().any(is_number)).then_some(place)
     }
@@ -95,7 +102,8 @@ impl LabelTable {
             new_of[old] = new as u32;
         }
         self.names = order.iter().map(|&old| self.names[old].clone()).collect();
-        self.index = self.names.iter().enumerate().map(|(i, name)| (name.clone(), i as u32)).collect();
+        self.index =
+            self.names.iter().enumerate().map(|(i, name)| (whole(name).to_owned(), i as u32)).collect();
         new_of
     }
 
@@ -103,6 +111,9 @@ impl LabelTable {
     pub(super) fn split(&mut self, cell: &str) -> Vec<String> {
         let separator = self.separator.as_deref().unwrap_or(SEPARATOR);
         self.n_separated += usize::from(cell.contains(separator));
+        if self.is_open && self.values.len() < MOST_JOINED {
+            self.values.insert(cell.trim().to_owned());
+        }
         cell.split(separator).map(str::to_owned).collect()
     }
 
@@ -113,17 +124,22 @@ impl LabelTable {
 
     /// Whether a declared label is written so.
     pub(super) fn declares(&self, label: &str) -> bool {
-        self.is_declared && self.index.contains_key(label)
+        self.is_declared && self.index.contains_key(whole(label))
     }
 
     /// The sign that seems to stand between several labels of a cell, where the suite names none and no cell has the usual
     /// one: its parts are fewer than the cells' values, and each stands in several of them.
     pub(super) fn joined(&self) -> Option<Joined> {
         let is_open = !self.is_declared && self.separator.is_none() && self.n_separated == 0;
-        if !is_open || self.names.len() < FEWEST_JOINED {
+        if !is_open || self.values.len() < FEWEST_JOINED {
             return None;
         }
-        SIGNS.iter().find_map(|sign| Joined::by(sign, &self.names))
+        SIGNS.iter().find_map(|sign| Joined::by(sign, &self.values))
+    }
+
+    /// How many cells named a label by its place, and the label of place 0.
+    pub(super) fn places(&self) -> Option<(usize, &str)> {
+        Some((self.n_places, self.names.first()?.as_str())).filter(|(n, _)| *n > 0)
     }
 
     /// The first word of cells that was read as unknown, and how many such cells there are.
@@ -152,8 +168,9 @@ impl LabelTable {
 
 /// Signs that people put between labels, likeliest first.
 const SIGNS: [&str; 4] = [";", ",", "/", " "];
-/// Values of cells below which nothing is said of what stands in them.
+/// Values of cells below which nothing is said of what stands in them, and values that are looked at.
 const FEWEST_JOINED: usize = 4;
+const MOST_JOINED: usize = 10_000;
 
 /// What seems to be several labels in a cell.
 #[derive(Debug, PartialEq)]
@@ -168,7 +185,7 @@ pub(super) struct Joined {
 }
 
 impl Joined {
-    fn by(sign: &'static str, values: &[String]) -> Option<Self> {
+    fn by(sign: &'static str, values: &BTreeSet<String>) -> Option<Self> {
         let n_with = values.iter().filter(|value| value.contains(sign)).count();
         let mut parts = BTreeMap::<&str, usize>::new();
         for part in values.iter().flat_map(|value| value.split(sign)).map(str::trim).filter(|p| !p.is_empty())
@@ -202,7 +219,7 @@ mod tests {
 
     fn declared(labels: &[&str]) -> LabelTable {
         let labels = labels.iter().map(|&label| label.to_owned()).collect();
-        let task = TaskSpec { labels: Some(labels), ..testing::task("t", "class", "s") };
+        let task = TaskSpec { labels: Some(labels), counts_labels: true, ..testing::task("t", "class", "s") };
         LabelTable::new(&task, &testing::source("s", &[]))
     }
 
@@ -273,7 +290,7 @@ mod tests {
         let joined = |values: &[&str]| {
             let mut table = open();
             for value in values {
-                table.index_of(value);
+                table.split(value);
             }
             table.joined().map(|joined| (joined.sign, joined.labels.len()))
         };
@@ -283,5 +300,10 @@ mod tests {
         assert_eq!(joined(&["Terms, conditions", "Fees, charges", "Refund", "Card"]), None);
         assert_eq!(joined(&["New York", "New Jersey", "Ohio", "Utah", "Iowa"]), None);
         assert_eq!(joined(&["a,b", "b,a"]), None, "too few to tell");
+        let mut listed = open();
+        for label in ["high price", "low price", "high quality", "low quality"] {
+            listed.index_of(label);
+        }
+        assert_eq!(listed.joined(), None, "items of lists are whole");
     }
 }

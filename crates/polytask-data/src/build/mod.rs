@@ -22,6 +22,7 @@ use polytask_core::{Result, Split, Suite};
 use crate::images::Library;
 use crate::{Dataset, ImageSpec, Tokenizer};
 pub use finish::NO_TEST;
+pub(crate) use finish::is_of_entity;
 pub(crate) use finish::n_known;
 use intern::Interner;
 use numbers::Merged;

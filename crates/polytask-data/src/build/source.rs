@@ -1,14 +1,14 @@
 //! Reads one source: its splits, row by row, with the targets of all its tasks.
 
 mod ends;
+mod install;
 mod row;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use polytask_core::suite::{SourceSpec, TaskSpec};
-use polytask_core::words::verb;
-use polytask_core::{Error, Place, Problem, Result, Split, TargetType, plural, rng};
+use polytask_core::{Error, Place, Problem, Result, Split, TargetType, rng};
 
 use super::cells::Raw;
 use super::columns::Columns;
@@ -17,7 +17,7 @@ use super::intern::Content;
 use super::labels::LabelTable;
 use super::problems::enough;
 use super::sums::sum_of;
-use super::table::{Table, Target, column};
+use super::table::{Table, Target};
 use super::whole::Whole;
 use super::{Builder, Progress};
 use crate::SourceData;
@@ -333,53 +333,6 @@ impl Reading<'_, '_> {
             let new_of = self.labels[t].close();
             train.renumber(t, &new_of, task.kind.target_type == TargetType::Labels);
         }
-    }
-
-    /// Moves the tables into the data set.
-    fn install(self, index: usize, tables: BTreeMap<Split, Table>) {
-        let dataset = &mut self.builder.dataset;
-        let ids = self.tasks.iter().zip(self.ids).filter_map(|(task, problem)| Some((task, problem?)));
-        let said = ids.map(|(task, problem)| format!("task `{}`: {}", task.name, problem.what));
-        dataset.warnings.extend(said);
-        for (split, mut table) in tables {
-            for (t, &task) in self.members.iter().enumerate() {
-                let width = self.widths[t].unwrap_or(1);
-                let mut targets = std::mem::take(&mut table.targets[t]);
-                if self.tasks[t].kind.target_type == TargetType::Labels {
-                    targets.iter_mut().for_each(sort_labels);
-                }
-                let targets = column(self.tasks[t].kind.target_type, width, targets);
-                dataset.tasks[task].targets.insert(split, targets);
-                if self.columns.as_ref().is_some_and(|columns| columns.tasks[t].weight.is_some()) {
-                    let weights = std::mem::take(&mut table.task_weights[t]);
-                    dataset.tasks[task].weights.insert(split, weights);
-                }
-            }
-            dataset.sources[index].splits.insert(split, table.rows());
-        }
-        for ((task, labels), corpus) in self.members.iter().zip(&self.labels).zip(self.corpora) {
-            let data = &mut dataset.tasks[*task];
-            let unknown = labels.unknown().filter(|_| !labels.names().is_empty());
-            dataset.warnings.extend(unknown.map(|(word, n)| read_as_unknown(&data.name, word, n)));
-            data.labels = labels.names().to_vec();
-            (data.corpus, data.corpus_ids) = (corpus.texts, corpus.ids);
-        }
-    }
-}
-
-/// Says that cells with a word were read as unknown.
-fn read_as_unknown(task: &str, word: &str, n: usize) -> String {
-    format!(
-        "task `{task}`: {} such as `{word}` {} unknown; where it is a label, name it in `labels`",
-        plural(n, "target"),
-        verb(n, "means", "mean")
-    )
-}
-
-fn sort_labels(target: &mut Target) {
-    if let Target::Many(labels) = target {
-        labels.sort_unstable();
-        labels.dedup();
     }
 }
 

@@ -116,7 +116,10 @@ impl<'a> Looked<'a> {
         let [first, second] = texts[..] else { return None };
         let is_number =
             |column: &Column| self.named(&column.name).is_some_and(|(_, form)| form == Form::Numbers);
-        (are_alike(first, second) && self.only_target().is_some_and(is_number)).then_some((first, second))
+        // `new_question` and `faq_question` are two of a kind; pros and cons are two sides of one thing.
+        let share_a_word = parts(&first.name).iter().any(|word| parts(&second.name).contains(word));
+        let is_pair = share_a_word && are_alike(first, second) && self.only_target().is_some_and(is_number);
+        is_pair.then_some((first, second))
     }
 
     /// The one column that can be learned, where there is only one.

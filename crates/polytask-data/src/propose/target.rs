@@ -128,7 +128,7 @@ impl Looked<'_> {
         let is_binary = column.items.keys().all(|item| ["0", "1", "true", "false"].contains(&item.as_str()));
         let what = if is_binary {
             format!(
-                ", 0 or 1 all: marks of labels? Write the labels' names instead for the kind multilabel, or remove the # for {} of {width} numbers",
+                ", 0 or 1 all: marks of labels? Name them for the kind multilabel, `labels = [...]` in the order of the list, or remove the # for {} of {width} numbers",
                 number.name
             )
         } else {
@@ -206,8 +206,7 @@ pub(super) fn tagging(words: &Column, tags: &Column) -> DraftTask {
         kinds.len()
     );
     let is_numbered = kinds.iter().all(|tag| tag.parse::<i64>().is_ok());
-    let is_chunk = |tag: &&&str| tag.starts_with("B-") || tag.starts_with("I-") || **tag == "O";
-    let chunks = kinds.iter().filter(is_chunk).count();
+    let chunks = kinds.iter().filter(|tag| crate::build::is_of_entity(tag)).count();
     if is_numbered {
         evidence += "; they are numbers, and `labels` may name them in their order";
     }

@@ -215,11 +215,10 @@ fn labels_called_source_and_target_are_no_pair() {
 }
 
 #[test]
-fn two_texts_of_like_length_with_one_number_are_a_pair_whatever_their_names() {
+fn two_texts_of_like_length_whose_names_share_a_word_are_a_pair_where_one_number_stands_beside_them() {
     for [a, b, score] in [
         ["new_question", "faq_question", "closeness"],
         ["question", "matched_question", "rating"],
-        ["ours", "theirs", "closeness_0_10"],
         ["sent1", "sent2", "sim"],
     ] {
         let grade = |i: usize| (i * 7 % 41) as f64 / 4.0;
@@ -230,10 +229,14 @@ fn two_texts_of_like_length_with_one_number_are_a_pair_whatever_their_names() {
         let task = format!("similarity score={score}");
         assert!(found.contains(&task), "{a} {b}: {found:?} {left:?}");
     }
+    let review =
+        rows("pros,cons,rating", |i| format!("{},{},{}", words(i), words(i + 7), (i * 7 % 41) as f64 / 4.0));
+    let (found, _) = proposed("train.csv", &review);
+    assert!(found.iter().all(|task| !task.starts_with("similarity")), "two sides of one thing: {found:?}");
     let label = |i: usize| ["refund", "order"][i % 2];
     let (found, _) = proposed(
         "train.csv",
-        &rows("ours,theirs,closeness,team", |i| {
+        &rows("our_text,their_text,closeness,team", |i| {
             format!("{},{},{},{}", words(i), words(i + 7), (i * 7 % 41) as f64 / 4.0, label(i))
         }),
     );

@@ -21,12 +21,12 @@ pub(super) fn open(input: Input) -> Result<Reader> {
     let reader =
         ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(bytes);
     let mut rows = Rows { reader, header: Columns::default(), done: false, next_line: 1 };
-    let header = match rows.read() {
-        Some(row) => row?.1,
+    let (line, header) = match rows.read() {
+        Some(row) => row?,
         None => return Err(empty(&file)),
     };
     let header_lines = 1 + header.iter().map(|name| name.matches('\n').count()).sum::<usize>();
-    rows.next_line += header_lines;
+    rows.next_line = line + header_lines;
     rows.header = check_header(&file, header)?;
     let said = (delimiter != b',').then(|| {
         format!("{}: read with semicolons between cells, as its header has no comma", file.display())
@@ -200,7 +200,7 @@ impl Iterator for Rows {
             Err(error) => return Some(Err(error)),
         };
         if cells.len() != self.header.len() {
-            let remedy = "quote cells that contain commas, and close every quote";
+            let remedy = "quote cells that contain the sign between cells, and close every quote";
             let file = &self.reader.get_ref().stream.file;
             return Some(Err(ragged(file, line, cells.len(), self.header.len(), remedy)));
         }
@@ -247,6 +247,8 @@ mod tests {
         let rows = read_bytes("t.csv", b"text,label\n\na,x\n\"b\nc\",y\n\n\nd,z\n").unwrap();
         let skipped: Vec<_> = rows.iter().map(|row| (row.line, row.skipped)).collect();
         assert_eq!(skipped, [(3, 1), (4, 0), (8, 2)]);
+        let rows = read_bytes("t.csv", b"\ntext,label\na,x\n").unwrap();
+        assert_eq!((rows[0].line, rows[0].skipped), (3, 0), "lines above the header are none of the rows");
         let rows = read_bytes("t.tsv", b"text\tlabel\na\tx\n\nb\ty\n").unwrap();
         assert_eq!(rows.iter().map(|row| row.skipped).collect::<Vec<_>>(), [0, 1]);
     }

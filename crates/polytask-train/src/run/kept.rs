@@ -9,7 +9,8 @@ use polytask_eval::Predictions;
 use serde::{Deserialize, Serialize};
 
 use super::{Run, Trained};
-use crate::evaluate::{known, membership, queries};
+use crate::evaluate::{known, membership};
+use crate::ranking::queries;
 
 /// Most bytes of a result: predictions of millions of rows.
 const LARGEST: u64 = 4 << 30;

@@ -143,7 +143,12 @@ fn labels_that_differ_in_case_are_warned_of() {
     place.write("data/t/train.csv", "text,label\na,Billing\nb,billing\nc,sales\n");
     place.write("data/t/test.csv", "text,label\nd,Billing\ne,billing\n");
     let out = place.polytask(&["check", "suite.toml", "--data"]).done();
-    has(&out, &["warning: task `t`: labels differ only in case or blanks: `Billing`, `billing`"]);
+    has(
+        &out,
+        &[
+            "warning: task `t`: labels differ only in case, blanks or the form of letters: `Billing`, `billing`",
+        ],
+    );
 }
 
 #[test]
@@ -200,7 +205,7 @@ fn a_judgement_of_a_passage_that_is_not_there_has_a_line() {
         ("queries.jsonl", b"{\"_id\":\"q1\",\"text\":\"b\"}\n"),
         ("qrels/train.tsv", b"query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\td9\t1\n"),
     ];
-    has(&mistakes(&place, &files), &["data/t/queries.jsonl:1", "`d9`", "corpus"]);
+    has(&mistakes(&place, &files), &["data/t/qrels/train.tsv:3", "`d9`", "corpus"]);
 }
 
 #[test]

@@ -112,11 +112,14 @@ fn zeros_and_ones_are_read_with_declared_labels_and_else_refused() {
     ] {
         let (folder, mut suite) = one("multilabel", &format!("text\tlabels\nt\t{first}\nu\t{second}\n"));
         let found = errors(&folder, &suite);
-        let expected = "a/train.tsv:2: column `labels`: a list of 3 zeros and ones, expected names of labels";
+        let expected = "a/train.tsv:2: column `labels`: a list of 3 zeros and ones (or true and false), expected names of labels";
         assert!(found[0].starts_with(expected) && found[0].contains("labels = ["), "{found:?}");
         suite.tasks[0].labels = names(&["app", "billing", "delivery"]);
         let expected = Targets::Labels(vec![Some(vec![0, 2]), Some(vec![1])]);
         assert_eq!(labelled(&folder, &suite).1, expected, "{first}");
+        let (gapped, mut with_gap) = one("multilabel", "text\tlabels\nt\t[1, null, 0]\n");
+        with_gap.tasks[0].labels = names(&["app", "billing", "delivery"]);
+        assert!(errors(&gapped, &with_gap)[0].contains("a vector with gaps"));
         suite.tasks[0].labels = names(&["app", "billing"]);
         assert!(errors(&folder, &suite)[0].contains("expected 2 of them, one per label"));
     }
@@ -131,12 +134,21 @@ fn numbers_are_places_of_declared_labels() {
     assert!(found.len() == 1 && found[0].replace(":0:", ":").starts_with(expected), "{found:?}");
     assert!(found[0].contains("try: labels = [\"O\", \"B-...\", ...]"), "{found:?}");
     suite.tasks[0].labels = names(&["O", "B-PER", "I-PER"]);
+    assert!(
+        errors(&folder, &suite)[0].contains("label `0` is unknown"),
+        "labels of a model are no order anybody named"
+    );
+    suite.tasks[0].counts_labels = true;
+    let said = folder.build(&suite).unwrap().warnings.join("\n");
+    assert!(said.contains("labels by number: 0 is `O`, and so on"), "{said}");
     let expected = Targets::Tags(vec![Some(vec![0, 1, 2]), Some(vec![0, 0, 1])]);
     assert_eq!(labelled(&folder, &suite).1, expected);
     let (folder, mut suite) = one("tagging", "tokens\ttags\na b\tDT NN\nc d\tDT VB\n");
     assert!(errors(&folder, &suite)[0].contains("try: metric = \"accuracy\""));
     suite.tasks[0].metric = "accuracy".into();
     assert_eq!(labelled(&folder, &suite).0, ["DT", "NN", "VB"]);
+    let (folder, suite) = one("tagging", "tokens\ttags\na b\tB I\nc d\tO B\n");
+    assert_eq!(labelled(&folder, &suite).0, ["B", "I", "O"], "one type of entity needs no name");
 }
 
 #[test]

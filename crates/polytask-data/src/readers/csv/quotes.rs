@@ -14,6 +14,8 @@ enum State {
     Quoted,
     /// After a quote in a quoted cell: the cell's end, or the first of a doubled quote.
     Closed,
+    /// After blanks behind that quote.
+    ClosedWhite,
 }
 
 /// Follows the quotes of a stream.
@@ -40,8 +42,8 @@ impl Quotes {
             (State::Closed, b'"') | (State::Quoted, _) => State::Quoted,
             (_, b'\n' | b'\r') => State::Start,
             (_, byte) if byte == self.delimiter => State::Start,
-            (State::Closed, b' ' | b'\t') => State::Closed,
-            (State::Closed, _) => {
+            (State::Closed | State::ClosedWhite, b' ' | b'\t') => State::ClosedWhite,
+            (State::Closed | State::ClosedWhite, _) => {
                 self.stray.push_back(self.line);
                 State::Plain
             }
@@ -75,6 +77,7 @@ mod tests {
     fn text_after_a_closing_quote_is_noticed_with_its_line() {
         assert_eq!(stray("a,b\n\"one,x\ntwo \"row,y\n"), [3]);
         assert_eq!(stray("\"a\"b,\"c\"d\n"), [1, 1]);
+        assert_eq!(stray("\"a\" \"b,x\n\"c\",y\n"), [1]);
         for fine in
             ["\"a \"\"b\"\" c\",d\n", "\"a\" ,b\n", "5\" nail,x\n", "\"a\nb\",c\n", "\"\",\"\"\n", "a,\"b\""]
         {
