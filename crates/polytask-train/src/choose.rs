@@ -95,7 +95,7 @@ impl Trainer<'_> {
         }
         observer.event(Event::Done);
         let mut candidates = between;
-        candidates.extend(self.probes()?);
+        candidates.extend(self.probes());
         candidates.extend(self.candidate(None)?);
         let shares: Vec<Option<f64>> = candidates.iter().map(|candidate| candidate.share).collect();
         let chosen = pick(&shares, |ours, theirs| self.watched_gain(&candidates[ours], &candidates[theirs]))?;
@@ -118,11 +118,11 @@ impl Trainer<'_> {
     }
 
     /// The probes as weights that may be kept.
-    fn probes(&self) -> Result<Option<Candidate>> {
-        let Some(start) = self.reference else { return Ok(None) };
+    fn probes(&self) -> Option<Candidate> {
+        let start = self.reference?;
         let valid: BTreeMap<usize, Predictions> =
             self.tasks.iter().filter_map(|task| Some((*task, start.valid.get(task)?.clone()))).collect();
-        Ok(Some(Candidate { share: Some(0.0), valid }))
+        Some(Candidate { share: Some(0.0), valid })
     }
 
     /// Whether interpolated weights mean something: running statistics of a blend would be those of neither network, and

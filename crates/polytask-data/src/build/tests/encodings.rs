@@ -96,8 +96,8 @@ fn labelled(folder: &Folder, suite: &Suite) -> (Vec<String>, Targets) {
     (dataset.tasks[0].labels.clone(), dataset.tasks[0].targets[&Split::Train].clone())
 }
 
-fn names(labels: &[&str]) -> Option<Vec<String>> {
-    Some(labels.iter().map(|&label| label.to_owned()).collect())
+fn names(labels: &[&str]) -> Vec<String> {
+    labels.iter().map(|&label| label.to_owned()).collect()
 }
 
 #[test]
@@ -114,13 +114,13 @@ fn zeros_and_ones_are_read_with_declared_labels_and_else_refused() {
         let found = errors(&folder, &suite);
         let expected = "a/train.tsv:2: column `labels`: a list of 3 zeros and ones (or true and false), expected names of labels";
         assert!(found[0].starts_with(expected) && found[0].contains("labels = ["), "{found:?}");
-        suite.tasks[0].labels = names(&["app", "billing", "delivery"]);
+        suite.tasks[0].labels = Some(names(&["app", "billing", "delivery"]));
         let expected = Targets::Labels(vec![Some(vec![0, 2]), Some(vec![1])]);
         assert_eq!(labelled(&folder, &suite).1, expected, "{first}");
         let (gapped, mut with_gap) = one("multilabel", "text\tlabels\nt\t[1, null, 0]\n");
-        with_gap.tasks[0].labels = names(&["app", "billing", "delivery"]);
+        with_gap.tasks[0].labels = Some(names(&["app", "billing", "delivery"]));
         assert!(errors(&gapped, &with_gap)[0].contains("a vector with gaps"));
-        suite.tasks[0].labels = names(&["app", "billing"]);
+        suite.tasks[0].labels = Some(names(&["app", "billing"]));
         assert!(errors(&folder, &suite)[0].contains("expected 2 of them, one per label"));
     }
 }
@@ -133,7 +133,7 @@ fn numbers_are_places_of_declared_labels() {
                     tags (`0`, `1`, `2`)";
     assert!(found.len() == 1 && found[0].replace(":0:", ":").starts_with(expected), "{found:?}");
     assert!(found[0].contains("try: labels = [\"O\", \"B-...\", ...]"), "{found:?}");
-    suite.tasks[0].labels = names(&["O", "B-PER", "I-PER"]);
+    suite.tasks[0].labels = Some(names(&["O", "B-PER", "I-PER"]));
     assert!(
         errors(&folder, &suite)[0].contains("label `0` is unknown"),
         "labels of a model are no order anybody named"
@@ -186,7 +186,7 @@ fn named_markers_are_unknown_and_others_are_said() {
     suite.sources[0].missing = vec!["N/A".into()];
     let expected = Targets::Label(vec![Some(1), None, Some(0), None, None, None]);
     assert_eq!(labelled(&folder, &suite), (vec!["no".into(), "yes".into()], expected));
-    suite.tasks[0].labels = names(&["no", "yes", "nan", "-"]);
+    suite.tasks[0].labels = Some(names(&["no", "yes", "nan", "-"]));
     let expected = Targets::Label(vec![Some(1), Some(3), Some(0), None, None, Some(2)]);
     assert_eq!(labelled(&folder, &suite).1, expected, "declared labels are labels");
 }

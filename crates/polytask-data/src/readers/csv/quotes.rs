@@ -37,9 +37,8 @@ impl Quotes {
     /// The next byte.
     pub(super) fn see(&mut self, byte: u8) {
         self.state = match (self.state, byte) {
-            (State::Start, b'"') => State::Quoted,
             (State::Quoted, b'"') => State::Closed,
-            (State::Closed, b'"') | (State::Quoted, _) => State::Quoted,
+            (State::Start | State::Closed, b'"') | (State::Quoted, _) => State::Quoted,
             (_, b'\n' | b'\r') => State::Start,
             (_, byte) if byte == self.delimiter => State::Start,
             (State::Closed | State::ClosedWhite, b' ' | b'\t') => State::ClosedWhite,
