@@ -50,6 +50,8 @@ impl LabelTable {
         let text = match cell {
             Cell::Null => return true,
             Cell::List(_) => return false,
+            // Numbers by the million: none of them has to be written out where no text is looked for.
+            Cell::Number(real) if self.missing.is_empty() && !self.is_declared => return real.is_nan(),
             cell => cell.to_text().unwrap_or_default(),
         };
         let text = text.trim();

@@ -165,3 +165,20 @@ fn equal_queries_are_told_apart_only_in_splits_that_are_judged_by_id() {
     let rig = data.rig(&find(&["train", "test"], "train"), &[]);
     assert_eq!(rig.heads[0].told_apart, [Split::Train, Split::Valid]);
 }
+
+#[test]
+fn a_query_that_is_a_passage_too_does_not_find_itself() {
+    let data = Data::new();
+    let pair = [("red cup", "blue door"), ("blue door", "red cup")];
+    for split in Split::ALL {
+        let row = |(query, answer)| serde_json::json!({ "query": query, "positives": [answer] });
+        data.write("finds", split, pair.map(row));
+    }
+    let task = "[[task]]\nname = \"find\"\nkind = \"retrieval\"\ndata = \"finds\"\n";
+    let prepared = data.prepare(task, &["train.steps=1"]);
+    let options = RunOptions { out: data.out("run"), resume: false, baselines: None };
+    let report = run(&prepared, &options, &mut Silent).unwrap();
+    // Its own text has cosine 1 under any weights: found first, it would leave the answer at 1 / log2(3).
+    let ndcg = report.tasks[0].joint[0].interval.value;
+    assert!((ndcg - 1.0).abs() < 1e-9, "{ndcg}");
+}
