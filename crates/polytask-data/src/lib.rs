@@ -24,4 +24,4 @@ pub use plan::Plan;
 pub use propose::{Proposal, propose};
 pub use pull::{PullOptions, Pulled, pull};
 pub use symbols::Symbols;
-pub use tokenizer::{SpecialIds, TINY_VOCAB, Tokenizer};
+pub use tokenizer::{NO_TOKEN, SpecialIds, TINY_VOCAB, Tokenizer};

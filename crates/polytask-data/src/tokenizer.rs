@@ -146,13 +146,13 @@ impl Tokenizer {
         Ok(Self { inner, max_length, cut, vocab_size, special, files, lowercase, prompts, prompt })
     }
 
-    /// The same tokenizer with one of the folder's prompts before every text, in the place of the default one.
+    /// The folder's prompt of this name.
     ///
     /// # Errors
-    /// When the folder has no prompt of this name; the error names those there are.
-    pub fn with_prompt(self, name: &str) -> Result<Self> {
+    /// When the folder has none of this name; the error names those there are.
+    pub fn prompt_named(&self, name: &str) -> Result<&str> {
         match self.prompts.get(name) {
-            Some(prompt) => Ok(Self { prompt: prompt.clone(), ..self }),
+            Some(prompt) => Ok(prompt),
             None => Err(prompts::unknown(name, &self.prompts).into()),
         }
     }
@@ -178,10 +178,14 @@ impl Tokenizer {
 
     /// Token ids of many texts, in their order; the same as one by one, on all threads.
     pub fn encode_batch<S: AsRef<str>>(&self, texts: &[S]) -> Result<Vec<Vec<u32>>> {
+        self.encode_batch_after(&self.prompt, texts)
+    }
+
+    /// The same with another prompt before every text than the folder's own.
+    pub fn encode_batch_after<S: AsRef<str>>(&self, prompt: &str, texts: &[S]) -> Result<Vec<Vec<u32>>> {
         let mut all = Vec::with_capacity(texts.len());
         for chunk in texts.chunks(BATCH) {
-            let texts: Vec<_> =
-                chunk.iter().map(|text| prompts::before(&self.prompt, text.as_ref())).collect();
+            let texts: Vec<_> = chunk.iter().map(|text| prompts::before(prompt, text.as_ref())).collect();
             all.extend(self.encode_chunk(&texts)?);
         }
         Ok(all)
@@ -405,12 +409,15 @@ mod tests {
         assert_eq!(prompted.encode_batch(&["why", ""]).unwrap()[1], plain.encode("ask: ").unwrap());
         assert_eq!(prompted.encode_words(&["why"]).unwrap(), plain.encode_words(&["why"]).unwrap());
         for empty in ["none", "null"] {
-            let other = prompted.clone().with_prompt(empty).unwrap();
-            assert_eq!(other.encode("why").unwrap(), plain.encode("why").unwrap());
+            let prompt = prompted.prompt_named(empty).unwrap();
+            assert_eq!(
+                prompted.encode_batch_after(prompt, &["why"]).unwrap()[0],
+                plain.encode("why").unwrap()
+            );
         }
-        let error = prompted.with_prompt("qury").unwrap_err().to_string();
+        let error = prompted.prompt_named("qury").unwrap_err().to_string();
         assert!(error.contains("`qury`") && error.contains("none, null, query"), "{error}");
-        let error = plain.with_prompt("query").unwrap_err().to_string();
+        let error = plain.prompt_named("query").unwrap_err().to_string();
         assert!(error.contains("no prompt `query`") && error.contains("it has none"), "{error}");
     }
 
@@ -501,7 +508,13 @@ mod tests {
         let config = r#"{"prompts": {"query": "ask: "}}"#;
         write("config_sentence_transformers.json", config);
         assert!(plain.same_ids(&load(None)), "a prompt that is not used shapes nothing");
-        let mut others = vec![Tokenizer::tiny(), load(Some(31)), load(None).with_prompt("query").unwrap()];
+        write(
+            "config_sentence_transformers.json",
+            &config.replace("\"prompts", "\"default_prompt_name\": \"query\", \"prompts"),
+        );
+        let asking = load(None);
+        write("config_sentence_transformers.json", config);
+        let mut others = vec![Tokenizer::tiny(), load(Some(31)), asking];
         write("sentence_bert_config.json", r#"{"do_lower_case": true}"#);
         others.push(load(None));
         for other in others {

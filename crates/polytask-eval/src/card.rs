@@ -151,7 +151,7 @@ fn pipeline(kind: &str) -> &'static str {
 impl<'a> DataView<'a> {
     fn new(card: &'a TaskCard) -> Self {
         let order = ["train", "valid", "test"].into_iter();
-        let rows = order.filter_map(|split| Some(format!("{} {split}", count(*card.rows.get(split)?))));
+        let rows = order.filter_map(|split| Some(split_rows(split, *card.rows.get(split)?, card)));
         let leaked: usize = card.leaked.values().sum();
         Self {
             task: &card.task,
@@ -159,6 +159,14 @@ impl<'a> DataView<'a> {
             labels: if card.labels.is_empty() { "–".into() } else { count(card.labels.len()) },
             leaked: count(leaked),
         }
+    }
+}
+
+/// The rows of a split; where not all have a target of the task, how many do.
+fn split_rows(split: &str, rows: usize, card: &TaskCard) -> String {
+    match card.labelled.get(split) {
+        Some(&known) if known < rows => format!("{} of {} {split}", count(known), count(rows)),
+        _ => format!("{} {split}", count(rows)),
     }
 }
 
@@ -270,6 +278,16 @@ mod tests {
         for line in text.lines().filter(|line| line.starts_with("| ") && line.contains("spearman")) {
             assert_eq!(line.replace("\\|", "").matches('|').count(), 8, "{line}");
         }
+    }
+
+    #[test]
+    fn rows_without_a_target_of_the_task_are_told_apart() {
+        let text = render(&report(), &facts()).unwrap();
+        let rows = format!("{} of {} train, 450 of 500 valid", count(4500), count(5000));
+        assert!(text.contains(&rows), "{text}");
+        let mut whole = report();
+        whole.data.tasks.iter_mut().for_each(|card| card.labelled = card.rows.clone());
+        assert!(render(&whole, &facts()).unwrap().contains(&format!("| {} train, 500 valid", count(5000))));
     }
 
     #[test]

@@ -34,3 +34,9 @@ pub enum Error {
     #[error("tensor engine: {0}")]
     Tensor(#[from] candle_core::Error),
 }
+
+impl From<polytask_core::Problem> for Error {
+    fn from(problem: polytask_core::Problem) -> Self {
+        Self::Core(problem.into())
+    }
+}

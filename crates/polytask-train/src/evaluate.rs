@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use polytask_core::{HeadForm, KindInfo, Layout, PackedBatch, Split};
 use polytask_data::{Rows, Targets, TaskData, TextId};
 use polytask_eval::Predictions;
+use polytask_model::{by_length, largest, sigmoid};
 use polytask_nn::{Mode, Params, States, objective};
 
 use crate::Result;
@@ -93,19 +94,6 @@ pub(crate) fn for_batches(
         visit(&now, &engine.trunk.layout(&packed), &states)?;
     }
     Ok(())
-}
-
-/// Positions of `n` sequences in groups that fit into one forward (`most` symbols), longest first so that groups are even.
-pub(crate) fn by_length(n: usize, most: usize, length: impl Fn(usize) -> usize) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..n).collect();
-    order.sort_by_key(|&i| (std::cmp::Reverse(length(i)), i));
-    let (mut groups, mut rest) = (Vec::new(), &order[..]);
-    while let Some(&longest) = rest.first() {
-        let (now, later) = rest.split_at((most / length(longest).max(1)).clamp(1, rest.len()));
-        groups.push(now.to_vec());
-        rest = later;
-    }
-    groups
 }
 
 /// The texts a task's scoring needs as sentence vectors.
@@ -251,22 +239,6 @@ pub(crate) fn read_outputs(
     }
 }
 
-/// Index of the largest value; the first of equals.
-pub(crate) fn largest(values: &[f32]) -> u32 {
-    let mut best = 0;
-    for (i, v) in values.iter().enumerate() {
-        if *v > values[best] {
-            best = i;
-        }
-    }
-    best as u32
-}
-
-/// The logistic function.
-pub(crate) fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + (-x).exp())
-}
-
 /// Which of all labels are in a set.
 pub(crate) fn membership(set: Option<&[u32]>, n_labels: usize) -> Vec<bool> {
     let mut row = vec![false; n_labels];
@@ -318,16 +290,4 @@ where
     let own = polytask_eval::infos().into_iter().filter(|info| info.kinds.contains(&kind.name));
     let all = kind.metrics.iter().copied().chain(own.map(|info| info.id));
     std::iter::once(main).chain(all.filter(|metric| *metric != main)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn groups_hold_every_sequence_once_longest_first_within_the_budget() {
-        let lengths = [5, 9000, 4096, 1, 4096, 0];
-        let groups = by_length(lengths.len(), 8192, |i| lengths[i]);
-        assert_eq!(groups, [vec![1], vec![2, 4], vec![0, 3, 5]]);
-    }
 }

@@ -12,9 +12,9 @@ use polytask_nn::Block;
 use crate::engine::{Engine, Weights};
 use crate::evaluate::{self, metrics};
 use crate::heads::TaskHead;
-use crate::model::Model;
 use crate::observe::{Event, Observer};
 use crate::{Error, Result};
+use polytask_model::Model;
 
 /// A model to score: what it is called, and its folder.
 #[derive(Debug, Clone, Copy)]

@@ -14,7 +14,7 @@ use crate::observe::{Event, Observer};
 use crate::regularizer;
 use crate::run::{self, Prepared};
 use crate::share;
-use crate::symbols::symbols_of;
+use polytask_model::symbols_of;
 
 /// Name of the small random encoder for tests and first tries.
 const TINY: &str = "tiny";

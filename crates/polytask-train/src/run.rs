@@ -24,12 +24,12 @@ use crate::evaluate::{self, metrics};
 use crate::history::History;
 use crate::linear_probe::{self, Probes};
 use crate::method::table::{self, Setup};
-use crate::model::Model;
 use crate::observe::{Event, Observer};
 use crate::prepare::lineage;
 use crate::regularizer;
 use crate::share;
 use crate::side::{Side, suite_compares, with_sides};
+use crate::to_model::to_model;
 use crate::trainer::Trainer;
 use crate::{Error, Result};
 
@@ -161,7 +161,7 @@ impl Run<'_> {
         let (trained, history, (trunk, heads)) =
             self.train(("joint", self.joint), &tasks, plan, &suite.train.weighting, observer)?;
         let parts = self.joint.parts;
-        let model = Model::of_run(self.prepared, parts.encoder, &parts.heads, heads);
+        let model = to_model(self.prepared, parts.encoder, &parts.heads, heads);
         model.save(&trunk, &self.options.out.join("model"))?;
         Ok((trained, history))
     }

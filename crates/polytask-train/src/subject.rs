@@ -12,9 +12,9 @@ use crate::assemble::{Draw, StepBatch, assemble};
 use crate::engine::{Engine, Weights};
 use crate::heads::TaskHead;
 use crate::judge;
-use crate::model::Model;
 use crate::observe::{Event, Observer};
 use crate::prepare::prepare;
+use polytask_model::Model;
 
 /// Rows of sources that are read together: (source, rows).
 pub(crate) type Draws = Vec<(usize, Vec<u32>)>;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use polytask_train::model::ModelTask;
+use polytask_model::ModelTask;
 
 use crate::output;
 

@@ -7,6 +7,8 @@ use polytask_core::{Error, Place, Problem, Result};
 use polytask_data::readers::{self, Cell, Reader, Record};
 use serde_json::{Map, Value};
 
+use crate::output;
+
 /// Rows read before they are worked on.
 const PIECE: usize = 4096;
 
@@ -22,6 +24,31 @@ enum Lines {
 pub(crate) struct Row {
     place: Place,
     fields: Fields,
+}
+
+/// Rows whose text is empty: they have an answer like any other, which is seldom what was meant.
+#[derive(Default)]
+pub(crate) struct EmptyTexts {
+    n: usize,
+    first: Option<Place>,
+}
+
+impl EmptyTexts {
+    /// Takes a row into account.
+    pub(crate) fn see(&mut self, row: &Row, is_empty: bool) {
+        if is_empty {
+            self.n += 1;
+            self.first.get_or_insert_with(|| row.place.clone());
+        }
+    }
+
+    /// Says so, once, where there were any; `done` is what was done with them all the same.
+    pub(crate) fn tell(&self, done: &str) {
+        if let Some(first) = &self.first {
+            let rows = polytask_core::plural(self.n, "row");
+            output::note(format!("{rows} without a text, the first at {first}: {done} as an empty text"));
+        }
+    }
 }
 
 enum Fields {
@@ -146,29 +173,27 @@ impl Row {
         self.text_of(&[field])
     }
 
-    /// The text in the first of some fields that the row has; a list of words is the text they make.
+    /// The text in the first of some fields that the row has, as training reads it; a list is the text its items make.
     pub(crate) fn text_of(&self, names: &[&str]) -> Result<String> {
-        let field = self.first_of(names).unwrap_or(names[0]);
-        match self.cell(field) {
-            Some(Cell::Text(text)) => Ok(text),
-            found => match found.as_ref().and_then(joined_words) {
-                Some(text) => Ok(text),
-                None => Err(self.wrong(field, found.as_ref(), "a text", "\"…\"")),
-            },
-        }
+        self.read(names, Cell::to_text, "a text", "\"…\"")
     }
 
-    /// The words in the first of some fields that the row has: a list of texts, or a text cut at spaces; joined by
-    /// single spaces.
-    pub(crate) fn words_of(&self, names: &[&str]) -> Result<String> {
+    /// The words in the first of some fields that the row has, as training reads them: a list of texts, or a text cut
+    /// at blanks.
+    pub(crate) fn words_of(&self, names: &[&str]) -> Result<Vec<String>> {
+        self.read(names, Cell::to_words, "a list of words", "[\"…\", \"…\"]")
+    }
+
+    fn read<T>(
+        &self,
+        names: &[&str],
+        to: impl Fn(&Cell) -> Option<T>,
+        expected: &str,
+        example: &str,
+    ) -> Result<T> {
         let field = self.first_of(names).unwrap_or(names[0]);
-        match self.cell(field) {
-            Some(Cell::Text(text)) => Ok(text),
-            found => match found.as_ref().and_then(joined_words) {
-                Some(text) => Ok(text),
-                None => Err(self.wrong(field, found.as_ref(), "a list of words", "[\"…\", \"…\"]")),
-            },
-        }
+        let found = self.cell(field);
+        found.as_ref().and_then(to).ok_or_else(|| self.wrong(field, found.as_ref(), expected, example))
     }
 
     fn wrong(&self, field: &str, found: Option<&Cell>, expected: &str, example: &str) -> Error {
@@ -197,13 +222,6 @@ impl Row {
     pub(crate) fn text_or_empty(&self, names: &[&str]) -> String {
         self.text_of(names).unwrap_or_default()
     }
-}
-
-/// The words of a list with a space between them; none where an item is not one word.
-fn joined_words(cell: &Cell) -> Option<String> {
-    let is_word = |item: &Cell| matches!(item, Cell::Text(text) if text.split_whitespace().count() == 1);
-    let is_list = matches!(cell, Cell::List(_)) && cell.to_items()?.iter().all(is_word);
-    is_list.then(|| cell.to_text().unwrap_or_default())
 }
 
 fn object(text: &str, place: &Place) -> Result<Map<String, Value>> {

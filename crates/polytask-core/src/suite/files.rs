@@ -10,7 +10,8 @@ use super::section::{Reporter, Section};
 use super::written::Origin;
 
 /// File formats that are read, by extension, in any case of letters.
-pub const FORMATS: &[&str] = &["csv", "tsv", "jsonl", "parquet", "tab", "ndjson", "json"];
+pub const FORMATS: &[&str] =
+    &["csv", "tsv", "jsonl", "parquet", "tab", "ndjson", "json", "conll", "bio", "iob", "iob2"];
 /// Compressions that are read, by further extension.
 pub const COMPRESSIONS: &[&str] = &["gz", "zst"];
 

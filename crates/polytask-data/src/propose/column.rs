@@ -28,6 +28,8 @@ pub(super) struct Sample {
     /// Rows that cannot be read, and what the first one's mistake is.
     pub(super) misread: usize,
     pub(super) mistake: Option<String>,
+    /// Rows with an empty line before them.
+    pub(super) gaps: usize,
     pub(super) columns: Vec<Column>,
 }
 
@@ -89,6 +91,7 @@ impl Sample {
     /// Notes a row; gives its length in bytes.
     fn add(&mut self, record: &Record) -> usize {
         self.rows += 1;
+        self.gaps += usize::from(record.skipped > 0);
         self.columns.iter_mut().map(|column| column.add(record.get(&column.name))).sum()
     }
 

@@ -128,6 +128,11 @@ fn draft(root: &Path, set: &Set) -> Result<Option<Draft>, String> {
         return if is_settings { Ok(None) } else { Err(format!("{shown}: {why}")) };
     }
     if is_headless(&sample) {
+        if sample.gaps > 0 && sample.columns.first().is_some_and(|first| first.most_words <= 1) {
+            return Err(format!(
+                "{shown}: looks like a word and its tag on each line (CoNLL); end the file's name in .conll"
+            ));
+        }
         return Err(format!(
             "{shown}: its first line looks like a row; write a line with the columns' names above it"
         ));

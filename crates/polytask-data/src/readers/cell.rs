@@ -85,6 +85,16 @@ impl Cell {
         }
     }
 
+    /// The words of a text: the items of a list of texts, whatever stands in them; a text cut at blanks. `None` for
+    /// null.
+    pub fn to_words(&self) -> Option<Vec<String>> {
+        let listed = self.to_items().filter(|items| items.iter().all(|item| matches!(item, Self::Text(_))));
+        match listed {
+            Some(items) => Some(items.iter().filter_map(Self::to_text).collect()),
+            None => Some(self.to_text()?.split_whitespace().map(str::to_owned).collect()),
+        }
+    }
+
     /// The cell in a message: shortened, never a whole text.
     pub fn describe(&self) -> String {
         match self {

@@ -5,6 +5,7 @@
 //! names file and line, and a reader goes on after it where it can, so that many can be shown at once.
 
 mod cell;
+mod conll;
 mod csv;
 pub mod idx;
 mod image_table;
@@ -40,6 +41,7 @@ pub struct Format {
 
 /// All formats, sorted by name.
 pub static FORMATS: &[Format] = &[
+    Format { name: "conll", extensions: &["conll", "bio", "iob", "iob2"], open: conll::open },
     Format { name: "csv", extensions: &["csv"], open: csv::open },
     Format { name: "jsonl", extensions: &["jsonl", "ndjson", "json"], open: jsonl::open },
     Format { name: "parquet", extensions: &["parquet"], open: parquet::open },
@@ -334,7 +336,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn arbitrary_bytes_never_panic_a_reader(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            for file in ["a.csv", "a.tsv", "a.jsonl", "a.csv.gz", "a.tsv.zst", "a.parquet"] {
+            for file in ["a.csv", "a.tsv", "a.jsonl", "a.conll", "a.csv.gz", "a.tsv.zst", "a.parquet"] {
                 if let Ok(reader) = open_bytes(file, bytes.clone()) {
                     let _ = reader.take(10_000).count();
                 }
@@ -344,7 +346,7 @@ mod tests {
 
         #[test]
         fn arbitrary_text_never_panics_a_reader(text in "[\\{\\}\\[\\]\",:\t\n\r aé1NaN]{0,200}") {
-            for file in ["a.csv", "a.tsv", "a.jsonl"] {
+            for file in ["a.csv", "a.tsv", "a.jsonl", "a.conll"] {
                 if let Ok(reader) = open_bytes(file, text.clone().into_bytes()) {
                     let _ = reader.take(10_000).count();
                 }

@@ -3,6 +3,7 @@
 use polytask_core::{HeadForm, Split, TargetType};
 use polytask_data::{Targets, TextId};
 use polytask_eval::Predictions;
+use polytask_model::largest;
 use polytask_nn::Params;
 use polytask_nn::objective::Target;
 
@@ -169,7 +170,7 @@ impl Reader<'_> {
         if let (Target::Label(truth), HeadForm::TokenLinear) =
             (&rows.target, self.engine.heads[self.task].kind.head)
         {
-            let predicted = outputs.chunks(self.n_outputs()).map(evaluate::largest).collect();
+            let predicted = outputs.chunks(self.n_outputs()).map(largest).collect();
             return Predictions::Labels { truth: truth.clone(), predicted, n_labels: self.n_outputs() };
         }
         let shown: Vec<usize> = rows.rows.iter().map(|&row| row as usize).collect();

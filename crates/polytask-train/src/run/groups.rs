@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Prepared, Run, RunOptions, Trained, kept};
 use crate::diagnose::{self, MEASUREMENTS};
-use crate::model::Model;
 use crate::observe::{Event, Observer};
 use crate::side::{Parts, with_sides};
+use crate::to_model::to_model;
 use crate::{Error, Result};
 
 /// What a group's joint model scores beside the single-task models.
@@ -97,7 +97,7 @@ impl Run<'_> {
             _ => (self.joint, &suite.train.weighting),
         };
         let (trained, _, (trunk, heads)) = self.train((&name, side), group, plan, weighting, observer)?;
-        let mut model = Model::of_run(self.prepared, side.parts.encoder, &side.parts.heads, heads);
+        let mut model = to_model(self.prepared, side.parts.encoder, &side.parts.heads, heads);
         model.tasks.retain(|task| names.contains(&task.info.name.as_str()));
         model.save(&trunk, &folder.join("model"))?;
         kept::write(&place, &key, &trained)?;

@@ -4,10 +4,10 @@ use std::rc::Rc;
 
 use polytask_core::method::Choice;
 use polytask_core::suite::GradientSpace;
+use polytask_model::{Model, Question};
 use polytask_nn::sharing::{SHARINGS, Setup};
 use polytask_train::engine::Weights;
 use polytask_train::method::{At, Probe};
-use polytask_train::model::Model;
 use polytask_train::observe::Silent;
 use polytask_train::probe::{Seen, StepProbe};
 use polytask_train::run::{RunOptions, run};
@@ -90,16 +90,26 @@ fn a_model_with_views_embeds_for_a_task_and_says_so_without_one() {
     run(&prepared, &RunOptions { out: data.out("a"), resume: false, baselines: None }, &mut Silent).unwrap();
     let model = Model::load(&data.out("a").join("model")).unwrap();
     let texts = ["red cup", "blue door", "a much longer text of seven words"];
-    let [tone, alike] = ["tone", "alike"].map(|task| model.embed(&texts, Some(task)).unwrap());
+    let [tone, alike] = ["tone", "alike"].map(|task| model.embed(&texts, Some(task), None).unwrap());
     assert_eq!((tone.n_rows(), tone.width), (3, 32));
     assert!(apart(&tone.values, &alike.values) > 1e-6, "views differ");
-    let alone = model.embed(&texts[1..2], Some("alike")).unwrap();
+    let alone = model.embed(&texts[1..2], Some("alike"), None).unwrap();
     assert!(apart(&alone.values, alike.row(1)) < 1e-5);
-    let missing = model.embed(&texts, None).unwrap_err().to_string();
+    let missing = model.embed(&texts, None, None).unwrap_err().to_string();
     assert!(missing.contains("tone, alike") && missing.contains("--task"), "{missing}");
-    assert!(model.embed(&texts, Some("ton")).is_err());
-    let predicted = model.predict(model.task("tone").unwrap(), &[vec!["red cup".into()]]).unwrap();
-    assert!(predicted[0]["label"].is_string());
+    assert!(model.embed(&texts, Some("ton"), None).is_err());
+    let rows = vec![vec!["red cup".into()], vec!["blue door".into()]];
+    let ask = |name: &str| {
+        let task = model.task(name).unwrap();
+        let rows = if name == "alike" { vec![rows.concat()] } else { rows.clone() };
+        Question { task, rows }
+    };
+    let together = model.predict(&[ask("tone"), ask("alike")], None).unwrap();
+    assert_eq!(together.encoded, 2, "one encoding answers both views");
+    for (i, name) in ["tone", "alike"].iter().enumerate() {
+        let alone = model.predict(&[ask(name)], None).unwrap();
+        assert_eq!(alone.answers[0], together.answers[i]);
+    }
 }
 
 #[test]

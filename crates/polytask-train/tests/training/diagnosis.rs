@@ -234,7 +234,7 @@ fn a_run_reports_its_measurements_and_a_group_is_paired_with_the_same_single_tas
     // The group of all tasks is the joint model.
     assert_eq!(groups[1].tasks[1].joint, joint.tasks[1].joint);
     assert_eq!(groups[0].tasks[0].single, joint.tasks[0].single);
-    let model = polytask_train::model::Model::load(&data.out("groups").join("tone+topics/model")).unwrap();
+    let model = polytask_model::Model::load(&data.out("groups").join("tone+topics/model")).unwrap();
     assert_eq!(
         model.tasks.iter().map(|task| task.info.name.as_str()).collect::<Vec<_>>(),
         ["tone", "topics"]

@@ -2,23 +2,23 @@
 
 use polytask_core::Split;
 use polytask_eval::Predictions;
+use polytask_model::{Input, Model, Question};
 use polytask_train::engine::Weights;
 use polytask_train::evaluate;
 use polytask_train::judge::judge;
-use polytask_train::model::Model;
 use polytask_train::observe::Silent;
 use polytask_train::run::{RunOptions, run};
 use serde_json::Value;
 
 use crate::common::{ALL, Data};
 
-/// The input texts of a row, as `predict` takes them.
-fn inputs(row: &Value, roles: &[&str]) -> Vec<String> {
-    let text = |role: &&str| match &row[role] {
-        Value::Array(words) => words.iter().map(|w| w.as_str().unwrap()).collect::<Vec<_>>().join(" "),
-        text => text.as_str().unwrap().to_owned(),
+/// The inputs of a row, as `predict` takes them.
+fn inputs(row: &Value, roles: &[&str]) -> Vec<Input> {
+    let input = |role: &&str| match &row[role] {
+        Value::Array(words) => Input::Words(words.iter().map(|w| w.as_str().unwrap().to_owned()).collect()),
+        text => text.as_str().unwrap().into(),
     };
-    roles.iter().map(text).collect()
+    roles.iter().map(input).collect()
 }
 
 fn close(a: &Value, b: f64) -> bool {
@@ -76,12 +76,13 @@ fn every_kind_learns_is_scored_saved_and_predicts_as_in_the_run() {
         let rows = data.rows(folders[t], Split::Test);
         let rows: Vec<_> = rows.iter().map(|row| inputs(row, task.kind.inputs)).collect();
         if task.info.kind == "retrieval" {
-            let error = model.predict(task, &rows).unwrap_err().to_string();
+            let error = model.predict(&[Question { task, rows }], None).unwrap_err().to_string();
             assert!(error.contains("polytask search"), "{error}");
             continue;
         }
-        let answers = model.predict(task, &rows).unwrap();
-        assert_eq!(answers.len(), rows.len());
+        let n = rows.len();
+        let answers = model.predict(&[Question { task, rows }], None).unwrap().answers.remove(0);
+        assert_eq!(answers.len(), n);
         for (i, answer) in answers.iter().enumerate() {
             assert!(agrees(answer, &in_run[&t], i, &task.info.labels), "{} {i} {answer}", task.info.name);
         }

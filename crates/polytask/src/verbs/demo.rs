@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use polytask_train::model::{self, Model};
+use polytask_model::{Model, Question};
 
 use crate::lines::for_pieces;
 use crate::output::{self, Outcome};
@@ -98,18 +98,16 @@ fn show_examples(folder: &Path, data: &Path) -> Result<()> {
     let model = Model::load(folder)?;
     let corpus = Titles::read(&model, data)?;
     for (text, pair, job) in EXAMPLES {
-        let intent = model.predict(model.task("intent")?, &[vec![text.into()]])?.remove(0);
+        let intent = answer(&model, "intent", &[text])?;
         output::line(format!(
             "\n{text}\n  intent   {} ({:.2})",
             word(&intent["label"]),
             intent["score"].as_f64().unwrap_or(f64::NAN)
         ))?;
-        let row = vec![pair.map(String::from).to_vec()];
-        let label = |task| anyhow::Ok(model.predict(model.task(task)?, &row)?.remove(0));
-        let similar = label("similar")?;
+        let similar = answer(&model, "similar", &pair)?;
         output::line(format!("{} / {}", pair[0], pair[1]))?;
         for task in ["entail", "relation"] {
-            let found = label(task)?;
+            let found = answer(&model, task, &pair)?;
             let score = found["score"].as_f64().unwrap_or(f64::NAN);
             output::line(format!("  {task:8} {} ({score:.2})", word(&found["label"])))?;
         }
@@ -117,6 +115,13 @@ fn show_examples(folder: &Path, data: &Path) -> Result<()> {
         output::line(format!("{job}\n  jobs     {}", corpus.nearest(&model, job)?))?;
     }
     Ok(())
+}
+
+/// What a task says about one row.
+fn answer(model: &Model, task: &str, inputs: &[&str]) -> Result<serde_json::Value> {
+    let rows = vec![inputs.iter().map(|&input| input.into()).collect()];
+    let mut predicted = model.predict(&[Question { task: model.task(task)?, rows }], None)?;
+    Ok(predicted.answers.remove(0).remove(0))
 }
 
 fn word(value: &serde_json::Value) -> &str {
@@ -141,11 +146,11 @@ impl Titles {
             }
             Ok(())
         })?;
-        Ok(Self { vectors: model.embed(&texts, Some(JOBS))?, titles })
+        Ok(Self { vectors: model.embed(&texts, Some(JOBS), None)?, titles })
     }
 
     fn nearest(&self, model: &Model, job: &str) -> Result<String> {
-        let hits = model::search(model.embed(&[job], Some(JOBS))?, self.vectors.clone(), 3)?;
+        let hits = polytask_model::search(model.embed(&[job], Some(JOBS), None)?, self.vectors.clone(), 3)?;
         let titles: Vec<&str> = hits[0].iter().map(|&(i, _)| self.titles[i as usize].as_str()).collect();
         Ok(titles.join(" · "))
     }

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use polytask_train::model::Model;
+use polytask_model::Model;
 use serde_json::json;
 
 use crate::columns::Columns;
-use crate::lines::for_pieces;
+use crate::lines::{EmptyTexts, for_pieces};
 use crate::models;
 use crate::npy::VectorFile;
 use crate::output::{self, Outcome};
@@ -54,8 +54,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     args.columns.check(&["text"])?;
-    let mut model = Model::load(&models::folder_or_encoder(&args.model)?)?;
-    model.symbols = model.tokenizer_with(args.prompt.as_deref())?.into();
+    let model = Model::load(&models::folder_or_encoder(&args.model)?)?;
+    model.symbols.text()?;
+    model.prompt(args.prompt.as_deref())?;
     model.view(args.task.as_deref())?;
     let width = model.encoder.d_embedding();
     let names = match &args.field {
@@ -63,9 +64,11 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         None => args.columns.of_text(&model.tasks, args.task.as_deref()),
     };
     let mut file = args.output.as_deref().map(|path| VectorFile::create(path, width)).transpose()?;
+    let mut empty = EmptyTexts::default();
     for_pieces(&args.input, |rows| {
         let texts = rows.iter().map(|row| row.text_of(&names)).collect::<Result<Vec<_>, _>>()?;
-        let vectors = model.embed(&texts, args.task.as_deref())?;
+        rows.iter().zip(&texts).for_each(|(row, text)| empty.see(row, text.trim().is_empty()));
+        let vectors = model.embed(&texts, args.task.as_deref(), args.prompt.as_deref())?;
         match &mut file {
             Some(file) => Ok(file.push(&vectors)?),
             None => {
@@ -73,6 +76,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
             }
         }
     })?;
+    empty.tell("embedded");
     if let Some(file) = file {
         let rows = file.finish()?;
         if args.json {

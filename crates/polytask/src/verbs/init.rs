@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use polytask_core::{atomic, plural, suite};
+use polytask_data::readers;
 
 use crate::output::{self, Outcome};
 
@@ -64,7 +65,21 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         ));
         return Ok(Outcome::Done);
     }
-    let (sure, shown) = (plural(sure, "task"), out.display());
+    let (n, shown) = (sure, out.display());
+    if n == 0 {
+        let formats: Vec<String> = readers::FORMATS
+            .iter()
+            .flat_map(|format| format.extensions)
+            .map(|ending| format!(".{ending}"))
+            .collect();
+        output::note(format!(
+            "no data files in {}: {shown} is an example to fill in (files end in {}, or one of these and .gz or .zst)",
+            args.data.display(),
+            formats.join(", ")
+        ));
+        return Ok(Outcome::Done);
+    }
+    let sure = plural(n, "task");
     let unsure =
         if unsure > 0 { format!(" and {} as comments", plural(unsure, "unsure one")) } else { String::new() };
     output::note(format!("wrote {shown} with {sure}{unsure}; next: polytask check {shown} --data"));

@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use polytask_core::HeadForm;
-use polytask_train::model::{Model, ModelTask};
+use polytask_model::{Input, Model, ModelTask, Question};
 use serde_json::{Map, Value, json};
 
 use crate::columns::Columns;
-use crate::lines::{Row, for_pieces};
+use crate::lines::{EmptyTexts, Row, for_pieces};
 use crate::models;
 use crate::output::{self, Outcome};
 
@@ -20,6 +19,7 @@ Examples:
   polytask predict --model runs/first --task intent --text 'where is my card?'
   polytask predict --model runs/first --task entail --text 'a man sleeps' --text 'a man rests'
   polytask predict --model runs/first --task intent --input texts.jsonl > labels.jsonl
+  polytask predict --model runs/first --task intent,urgency,tags --input texts.jsonl
   polytask predict --model runs/first --input mails.csv.gz --columns text=message
   polytask predict --model runs/digits --task digit --image seven.png
 
@@ -28,21 +28,22 @@ the file relative to the input's folder; --list shows them. CSV, TSV and Parquet
 compressed (.gz, .zst). A field is looked for under the name that --columns gives, the column's in the suite the
 model was trained with, the input's own name, and the usual names that training knows.
 
-Output is a JSON line per line of input, in order. Of --task it holds
+Output is a JSON line per line of input, in order. Of one --task it holds
   a label:  {\"label\": \"x\", \"score\": 0.9, \"scores\": {\"x\": 0.9, \"y\": 0.1}}
   labels:   {\"labels\": [\"x\"], \"scores\": {\"x\": 0.9, \"y\": 0.2}}, those of at least 0.5 in `labels`
   a number: {\"value\": 3.2}, of several {\"values\": […]}; of a similarity {\"cosine\": 0.8, \"score\": 4.1}
   tags:     {\"words\": […], \"tags\": […]}
-and without --task {TASK: …} for all tasks whose inputs the first line has.
+of several tasks {TASK: …}; without --task these are all tasks whose inputs the first line has. However many tasks
+there are, every distinct text is encoded once.
 
 Exit codes: 0 done, 2 could not run.")]
 pub(crate) struct Args {
     /// Folder of a run or of a trained model
     #[arg(long, short)]
     model: PathBuf,
-    /// The task; all tasks that the input fits otherwise
-    #[arg(long, short)]
-    task: Option<String>,
+    /// The task, or several by commas or repeated; all tasks that the input fits otherwise
+    #[arg(long, short, value_delimiter = ',')]
+    task: Vec<String>,
     /// File of rows, or - for JSON lines on standard input
     #[arg(long, short, conflicts_with = "text")]
     input: Option<String>,
@@ -54,6 +55,9 @@ pub(crate) struct Args {
     image: Vec<String>,
     #[command(flatten)]
     columns: Columns,
+    /// The model's prompt to put before each text, by name [default: the model's own choice]
+    #[arg(long, value_name = "NAME")]
+    prompt: Option<String>,
     /// Show the tasks of the model
     #[arg(long)]
     list: bool,
@@ -61,18 +65,19 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let model = Model::load(&models::folder(&args.model)?)?;
-    let chosen = args.task.as_deref().map(|name| model.task(name)).transpose()?;
-    let roles = model.tasks.iter().filter(|task| chosen.is_none_or(|of| of.info.name == task.info.name));
-    let mut roles: Vec<&str> = roles.flat_map(|task| task.kind.inputs).copied().collect();
+    let chosen = args.task.iter().map(|name| model.task(name)).collect::<Result<Vec<_>, _>>()?;
+    let of_roles = if chosen.is_empty() { model.tasks.iter().collect() } else { chosen.clone() };
+    let mut roles: Vec<&str> = of_roles.iter().flat_map(|task| task.kind.inputs).copied().collect();
     roles.sort_unstable();
     roles.dedup();
     args.columns.check(&roles)?;
+    model.prompt(args.prompt.as_deref())?;
     if args.list {
         return list(&model);
     }
     match &args.input {
-        Some(input) => from_lines(&model, args, input)?,
-        None => from_arguments(&model, args)?,
+        Some(input) => from_lines(&model, &chosen, args, input)?,
+        None => from_arguments(&model, &chosen, args)?,
     }
     Ok(Outcome::Done)
 }
@@ -88,7 +93,7 @@ fn list(model: &Model) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn from_arguments(model: &Model, args: &Args) -> Result<()> {
+fn from_arguments(model: &Model, chosen: &[&ModelTask], args: &Args) -> Result<()> {
     let (given, reads_images) =
         (if args.image.is_empty() { &args.text } else { &args.image }, model.reads_images());
     if given.is_empty() {
@@ -101,78 +106,75 @@ fn from_arguments(model: &Model, args: &Args) -> Result<()> {
             if reads_images { ("images", "`--image FILE`") } else { ("texts", "`--text TEXT`") };
         return output::refuse(format!("the model reads {reads}"), remedy);
     }
-    if let Some(name) = &args.task {
-        output::json(&one(model, model.task(name)?, given)?)
-    } else {
-        let n = given.len();
-        let predictions = all(model, given)?;
-        if predictions.is_empty() {
-            return output::refuse(
-                format!("no task reads {n} {}", if reads_images { "images" } else { "texts" }),
-                "`polytask predict --list` shows what each reads",
-            );
-        }
-        output::json(&predictions)
-    }
+    let tasks = if chosen.is_empty() { fitting_arguments(model, given.len())? } else { chosen.to_vec() };
+    tasks.iter().try_for_each(|task| check_count(task, given.len()))?;
+    let input = |text: &String| if reads_images { Input::Image(text.clone()) } else { text.as_str().into() };
+    let row: Vec<Input> = given.iter().map(input).collect();
+    let questions: Vec<Question> =
+        tasks.iter().map(|task| Question { task, rows: vec![row.clone()] }).collect();
+    print(model, &questions, args)
 }
 
-/// One prediction; the number of texts must be the kind's.
-fn one(model: &Model, task: &ModelTask, texts: &[String]) -> Result<Value> {
+/// Refuses another number of texts than the kind's.
+fn check_count(task: &ModelTask, n: usize) -> Result<()> {
     let inputs = task.kind.inputs;
-    if texts.len() != inputs.len() {
-        let what = format!(
-            "task `{}` reads {} ({}), found {}",
-            task.info.name,
-            polytask_core::plural(inputs.len(), "text"),
-            inputs.join(", "),
-            texts.len()
-        );
-        return output::refuse(what, "give `--text` once per input");
-    }
-    Ok(model.predict(task, &[texts.to_vec()])?.remove(0))
-}
-
-/// Every task that reads this many texts, by name; retrieval tasks rank a corpus and are left out.
-fn all(model: &Model, texts: &[String]) -> Result<Map<String, Value>> {
-    let fits = |task: &&ModelTask| task.kind.inputs.len() == texts.len() && task.kind.name != "retrieval";
-    let predict = |task: &ModelTask| Ok((task.info.name.clone(), one(model, task, texts)?));
-    model.tasks.iter().filter(fits).map(predict).collect()
-}
-
-fn from_lines(model: &Model, args: &Args, input: &str) -> Result<()> {
-    if let Some(name) = &args.task {
-        let task = model.task(name)?;
-        let mut n = 0;
-        for_pieces(input, |rows| {
-            n += rows.len();
-            of_rows(model, task, args, input, rows)?.iter().try_for_each(output::json)
-        })?;
-        tell_if_empty(input, n);
+    if n == inputs.len() {
         return Ok(());
     }
-    let (mut fitting, mut n) = (None, 0);
-    for_pieces(input, |rows| {
-        n += rows.len();
-        if fitting.is_none() {
-            fitting = Some(fitting_tasks(model, args, &rows[0])?);
-        }
-        let mut lines = vec![Map::new(); rows.len()];
-        for task in fitting.iter().flatten() {
-            for (line, value) in lines.iter_mut().zip(of_rows(model, task, args, input, rows)?) {
-                line.insert(task.info.name.clone(), value);
-            }
-        }
-        lines.iter().try_for_each(output::json)
-    })?;
-    tell_if_empty(input, n);
-    Ok(())
+    let texts = polytask_core::plural(inputs.len(), "text");
+    let what = format!("task `{}` reads {texts} ({}), found {n}", task.info.name, inputs.join(", "));
+    output::refuse(what, "give `--text` once per input")
 }
 
-/// No output is right for no rows, but seldom what was meant.
-fn tell_if_empty(input: &str, n: usize) {
+/// Every task that reads this many texts; retrieval tasks rank a corpus and are left out.
+fn fitting_arguments(model: &Model, n: usize) -> Result<Vec<&ModelTask>> {
+    let fits = |task: &&ModelTask| task.kind.inputs.len() == n && task.kind.name != "retrieval";
+    let fitting: Vec<&ModelTask> = model.tasks.iter().filter(fits).collect();
+    if fitting.is_empty() {
+        return output::refuse(
+            format!("no task reads {n} {}", if model.reads_images() { "images" } else { "texts" }),
+            "`polytask predict --list` shows what each reads",
+        );
+    }
+    Ok(fitting)
+}
+
+fn from_lines(model: &Model, chosen: &[&ModelTask], args: &Args, input: &str) -> Result<()> {
+    let (mut tasks, mut n, mut empty) = (chosen.to_vec(), 0, EmptyTexts::default());
+    for_pieces(input, |rows| {
+        n += rows.len();
+        if tasks.is_empty() {
+            tasks = fitting_tasks(model, args, &rows[0])?;
+        }
+        let questions = tasks.iter().map(|task| question(model, task, args, input, rows));
+        let questions: Vec<Question> = questions.collect::<Result<_>>()?;
+        for (i, row) in rows.iter().enumerate() {
+            empty.see(row, questions.iter().any(|of| of.rows[i].iter().any(Input::is_empty)));
+        }
+        print(model, &questions, args)
+    })?;
+    empty.tell("answered");
+    // No output is right for no rows, but seldom what was meant.
     if n == 0 {
         output::note(format!("{input} has no rows: nothing was predicted"));
     }
+    Ok(())
+}
+
+/// Prints a line per row: of one task that was named its answer, of others the answers by task.
+fn print(model: &Model, questions: &[Question<'_>], args: &Args) -> Result<()> {
+    let answers = model.predict(questions, args.prompt.as_deref())?.answers;
+    if args.task.len() == 1 {
+        return answers[0].iter().try_for_each(output::json);
+    }
+    let names: Vec<&String> = questions.iter().map(|question| &question.task.info.name).collect();
+    let mut answers: Vec<_> = answers.into_iter().map(Vec::into_iter).collect();
+    for _ in 0..questions.first().map_or(0, |question| question.rows.len()) {
+        let row = names.iter().zip(&mut answers);
+        let row = row.map(|(name, answers)| ((*name).clone(), answers.next().unwrap_or_default()));
+        output::json(&row.collect::<Map<String, Value>>())?;
+    }
+    Ok(())
 }
 
 /// The tasks whose inputs a row has; retrieval tasks rank a corpus and are left out.
@@ -189,25 +191,28 @@ fn fitting_tasks<'a>(model: &'a Model, args: &Args, row: &Row) -> Result<Vec<&'a
     Ok(fitting)
 }
 
-/// A task's predictions of some rows.
-fn of_rows(model: &Model, task: &ModelTask, args: &Args, input: &str, rows: &[Row]) -> Result<Vec<Value>> {
+/// A task and the inputs that some rows have for it.
+fn question<'a>(
+    model: &Model,
+    task: &'a ModelTask,
+    args: &Args,
+    input: &str,
+    rows: &[Row],
+) -> Result<Question<'a>> {
     let columns = args.columns.of_task(task);
-    let mut texts = rows.iter().map(|row| inputs(task, &columns, row)).collect::<Result<Vec<_>>>()?;
-    if model.reads_images() {
-        texts.iter_mut().flatten().for_each(|file| *file = beside(input, file));
-    }
-    Ok(model.predict(task, &texts)?)
+    let read = |row: &Row, names: &Vec<&str>| {
+        anyhow::Ok(match (model.reads_images(), task.reads_words()) {
+            (true, _) => Input::Image(beside(input, &row.text_of(names)?)),
+            (false, true) => Input::Words(row.words_of(names)?),
+            (false, false) => Input::Text(row.text_of(names)?),
+        })
+    };
+    let inputs = |row: &Row| columns.iter().map(|names| read(row, names)).collect::<Result<_>>();
+    Ok(Question { task, rows: rows.iter().map(inputs).collect::<Result<_>>()? })
 }
 
 /// A file that a line names, from the folder of the input; from the working folder for standard input.
 fn beside(input: &str, file: &str) -> String {
     let folder = Path::new(input).parent().filter(|_| input != "-").unwrap_or(Path::new(""));
     folder.join(file).to_string_lossy().into_owned()
-}
-
-/// The kind's inputs of a line.
-fn inputs(task: &ModelTask, columns: &[Vec<&str>], row: &Row) -> Result<Vec<String>> {
-    let is_tagging = task.kind.head == HeadForm::TokenLinear;
-    let read = |names: &Vec<&str>| if is_tagging { row.words_of(names) } else { row.text_of(names) };
-    Ok(columns.iter().map(read).collect::<Result<_, _>>()?)
 }

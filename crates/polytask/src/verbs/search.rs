@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use polytask_model::Model;
 use polytask_nn::States;
-use polytask_train::model::{self, Model};
 use serde_json::{Value, json};
 
 use crate::columns::Columns;
@@ -66,9 +66,10 @@ struct Corpus {
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     args.columns.check(&["text", "query", "title", "id"])?;
-    let mut model = Model::load(&models::folder_or_encoder(&args.model)?)?;
-    let asking = model.tokenizer_with(args.prompt.as_deref())?;
-    model.symbols = model.tokenizer_with(args.corpus_prompt.as_deref())?.into();
+    let model = Model::load(&models::folder_or_encoder(&args.model)?)?;
+    model.symbols.text()?;
+    model.prompt(args.prompt.as_deref())?;
+    model.prompt(args.corpus_prompt.as_deref())?;
     let queries = match &args.input {
         Some(input) => {
             let stored = asked_columns(&model, args.task.as_deref());
@@ -84,9 +85,8 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         return output::refuse("no query", "`--query TEXT` or `--input FILE`");
     }
     let corpus = read_corpus(&model, args)?;
-    model.symbols = asking.into();
-    let vectors = model.embed(&queries, args.task.as_deref())?;
-    let found = model::search(vectors, corpus.vectors, args.k)?;
+    let vectors = model.embed(&queries, args.task.as_deref(), args.prompt.as_deref())?;
+    let found = polytask_model::search(vectors, corpus.vectors, args.k)?;
     for (query, hits) in queries.iter().zip(found) {
         if args.json || args.input.is_some() {
             let hits: Vec<Value> =
@@ -131,7 +131,7 @@ fn read_corpus(model: &Model, args: &Args) -> Result<Corpus> {
         );
     }
     let (ids, texts): (Vec<_>, Vec<_>) = passages.into_iter().unzip();
-    let vectors = model.embed(&texts, args.task.as_deref())?;
+    let vectors = model.embed(&texts, args.task.as_deref(), args.corpus_prompt.as_deref())?;
     Ok(Corpus { ids, texts, vectors })
 }
 

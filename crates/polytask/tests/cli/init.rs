@@ -114,6 +114,27 @@ fn a_source_of_words_trains_and_predicts_its_sentence_task_and_its_tags() {
 }
 
 #[test]
+fn a_word_and_its_tag_on_each_line_are_a_tagging_task() {
+    let place = Place::new();
+    let names = ["Ada", "Bruno", "Chen", "Dalia"];
+    let sentence = |i: usize| format!("{} B-PER\nleft O\nroom O\n{i} O\n\n", names[i % 4]);
+    let all: String = (0..60).map(sentence).collect();
+    place.write("names/train.conll", &all);
+    place.write("names/test.conll", (60..80).map(sentence).collect::<String>());
+    place.polytask(&["init", "--data", ".", "--out", "suite.toml"]).done();
+    has(&place.read("suite.toml"), &["kind = \"tagging\"", "as many tags as words in 60 of 60 rows"]);
+    make_small(&place);
+    place.polytask(&["check", "suite.toml", "--data"]).done();
+    place.polytask(&["train", "suite.toml", "--out", "run"]).done();
+    let tagged = place.polytask(&["predict", "-m", "run", "-t", "names", "-i", "names/test.conll"]).lines();
+    assert_eq!((tagged.len(), tagged[0]["words"][0].as_str()), (20, Some("Ada")));
+    let tabs = Place::new();
+    tabs.write("train.tsv", all.replace(' ', "\t"));
+    tabs.polytask(&["init", "--data", ".", "--out", "suite.toml"]).done();
+    has(&tabs.read("suite.toml"), &["train.tsv", "CoNLL", ".conll"]);
+}
+
+#[test]
 fn what_is_unsure_is_a_comment_and_the_message_counts_it() {
     let place = Place::new();
     let rows = |row: &dyn Fn(usize) -> String| (0..60).map(|i| row(i) + "\n").collect::<String>();
@@ -123,6 +144,9 @@ fn what_is_unsure_is_a_comment_and_the_message_counts_it() {
     has(&ran.err, &["with 1 task and 1 unsure one as comments", "polytask check suite.toml --data"]);
     let out = place.polytask(&["check", "suite.toml", "--data"]).done();
     has(&out, &["1 task: score"]);
+    let none = Place::new();
+    let said = none.polytask(&["init", "--data", ".", "--out", "s.toml"]).err;
+    has(&said, &["no data files in .", "s.toml is an example", ".csv", ".conll", ".gz"]);
     let empty = Place::new();
     empty.write("numbers.csv", "a,b\n1,2\n");
     has(&empty.polytask(&["init", "--data", ".", "--out", "s.toml"]).err, &["without a task"]);

@@ -58,6 +58,38 @@ fn without_a_task_all_that_fit_answer() {
 }
 
 #[test]
+fn several_tasks_answer_by_name_as_each_does_alone() {
+    let both = predict(&["--task", "topic,names", "--text", "the cat runs"]).object();
+    let repeated = predict(&["-t", "topic", "-t", "names", "--text", "the cat runs"]).object();
+    assert_eq!(both, repeated);
+    for task in ["topic", "names"] {
+        assert_eq!(both[task], predict(&["--task", task, "--text", "the cat runs"]).object());
+    }
+    let mixed = predict(&["--task", "topic,pairs", "--text", "the cat"]).refused();
+    has(&mixed, &["`pairs` reads 2 texts", "found 1"]);
+    let prompted = predict(&["--task", "topic", "--prompt", "query", "--text", "a"]).refused();
+    has(&prompted, &["no prompt `query`"]);
+}
+
+#[test]
+fn words_with_blanks_inside_stay_words() {
+    let row = predict_row(r#"{"tokens": ["New York", "", "38\u00a0000"]}"#, &["--task", "names"]);
+    assert_eq!(row["words"], serde_json::json!(["New York", "", "38\u{a0}000"]));
+    assert_eq!(row["tags"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn rows_without_a_text_are_told() {
+    let place = trained();
+    place.write("gaps.csv", "id,text\n1,the cat\n2,\n3,\n");
+    let ran = predict(&["--task", "topic", "--input", "gaps.csv"]);
+    has(&ran.err, &["2 rows without a text", "gaps.csv:3", "empty text"]);
+    assert_eq!(ran.lines().len(), 3);
+    let embedded = place.polytask(&["embed", "-m", "run/model", "-i", "gaps.csv"]);
+    has(&embedded.err, &["2 rows without a text", "gaps.csv:3"]);
+}
+
+#[test]
 fn wrong_arguments_are_explained() {
     has(&predict(&["--task", "topic", "--text", "a", "--text", "b"]).refused(), &["1 text", "found 2"]);
     has(&predict(&["--task", "pairs", "--text", "a"]).refused(), &["2 texts", "a, b", "found 1"]);

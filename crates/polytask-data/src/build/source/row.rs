@@ -238,16 +238,9 @@ fn tags_or_labels(wrong: Wrong, cell: Option<&Cell>, texts: &[Content]) -> Wrong
 fn content(cell: Option<&Cell>, as_words: bool) -> Result<Content, Wrong> {
     let remedy = "write an empty text if the text is meant to be empty";
     let cell = cell.ok_or_else(|| Wrong::new("absent, expected a text", remedy))?;
-    let text = cell.to_text().ok_or_else(|| Wrong::new("null, expected a text", remedy))?;
-    if !as_words {
-        return Ok(Content::Text(text));
-    }
-    let listed = cell.to_items().filter(|items| items.iter().all(|item| matches!(item, Cell::Text(_))));
-    let words = match listed {
-        Some(items) => items.iter().filter_map(Cell::to_text).collect(),
-        None => text.split_whitespace().map(str::to_owned).collect(),
-    };
-    Ok(Content::Words(words))
+    let content =
+        if as_words { cell.to_words().map(Content::Words) } else { cell.to_text().map(Content::Text) };
+    content.ok_or_else(|| Wrong::new("null, expected a text", remedy))
 }
 
 /// The id of a query that judgements name.

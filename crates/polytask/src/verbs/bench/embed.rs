@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use polytask_train::model::Model;
+use polytask_model::Model;
 use serde::Serialize;
 use serde_json::json;
 
@@ -94,7 +94,7 @@ fn alone(args: &Args, folder: &Path, mixes: &[Mix]) -> Result<Outcome> {
 fn measure_mix(model: &Model, runs: usize, Mix { mix, texts }: &Mix) -> Result<(MixFigures, Vec<f64>)> {
     let tokens = model.symbols.text()?.encode_batch(texts)?.iter().map(Vec::len).sum();
     let passes = measure(runs, 1, || {
-        let _: () = drop(model.embed(texts, None)?);
+        let _: () = drop(model.embed(texts, None, None)?);
         Ok(())
     })?;
     let times = Times::of(passes.clone());
@@ -140,7 +140,7 @@ pub(super) fn compare_texts<'a>(
     let path = place.work().join("texts.json");
     texts::write(&path, mixes)?;
     let all: Vec<&String> = mixes.iter().flat_map(|mix| &mix.texts).collect();
-    let vectors = model.embed(&all, None)?;
+    let vectors = model.embed(&all, None, None)?;
     let prove =
         move |theirs: &against::Answers| Ok(vec![("lowest cosine", proof::cosines(&vectors, theirs)?)]);
     let threads = ["--threads".to_owned(), common.threads.to_string()];

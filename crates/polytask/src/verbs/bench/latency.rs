@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use polytask_train::model::Model;
+use polytask_model::Model;
 use serde::Serialize;
 use serde_json::json;
 
@@ -60,7 +60,7 @@ fn alone(args: &Args, folder: &Path) -> Result<Outcome> {
     let model = Model::load(folder)?;
     let texts = texts::short().texts;
     let times = measure(args.runs, WARMUP, || {
-        let _: () = drop(model.embed(&texts, None)?);
+        let _: () = drop(model.embed(&texts, None, None)?);
         Ok(())
     })?;
     let [p50_ms, p95_ms] = [0.5, 0.95].map(|share| percentile(&times, share));

@@ -3,18 +3,58 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use polytask_core::kind;
-use polytask_core::{HeadForm, Problem, Suite, TargetType};
+use polytask_core::kind::{self, KindInfo};
+use polytask_core::{HeadForm, Problem, TargetType};
+use polytask_nn::heads::{self, Head};
 use polytask_nn::weights::Weights;
-use polytask_nn::{Params, heads};
+use polytask_nn::{Block, Params};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{ModelTask, TaskInfo, check_task};
 use crate::Result;
-use crate::evaluate::{largest, sigmoid};
+use crate::folder::check_task;
+use crate::outputs::{largest, sigmoid, softmax};
+
+/// A task of a model.
+pub struct ModelTask {
+    /// What is written about it.
+    pub info: TaskInfo,
+    /// Its kind.
+    pub kind: &'static KindInfo,
+    /// The head's function.
+    pub head: Box<dyn Head>,
+    /// The head's parameters.
+    pub block: Block,
+}
+
+/// What `polytask.json` says about a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskInfo {
+    /// Name of the task.
+    pub name: String,
+    /// Name of its kind.
+    pub kind: String,
+    /// Metric that decides.
+    pub metric: String,
+    /// Labels or tags in the order of outputs.
+    pub labels: Vec<String>,
+    /// (shift, span) of each number.
+    pub scale: Vec<(f64, f64)>,
+    /// Outputs of its head.
+    pub n_outputs: usize,
+    /// Width of its head's hidden layer, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<usize>,
+    /// Role → column of its inputs, where the suite named one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, String>,
+    /// Whether its text was read as words in training, beside a task that tags them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reads_words: bool,
+}
 
 impl ModelTask {
-    pub(super) fn load(folder: &Path, info: TaskInfo, d_in: usize, d_hidden: usize) -> Result<Self> {
+    pub(crate) fn load(folder: &Path, info: TaskInfo, d_in: usize, d_hidden: usize) -> Result<Self> {
         let kind = kind::find(&info.kind).ok_or_else(|| {
             let what = format!("polytask.json: task `{}` has the unknown kind `{}`", info.name, info.kind);
             Problem::new(what).try_this("use the version of polytask that wrote the folder, or a newer one")
@@ -30,8 +70,13 @@ impl ModelTask {
         Ok(Self { info, kind, head, block })
     }
 
+    /// Whether it reads a text as words: to tag them, or because it learnt so.
+    pub fn reads_words(&self) -> bool {
+        self.info.reads_words || self.kind.head == HeadForm::TokenLinear
+    }
+
     /// A row of outputs in words and in the units of the targets.
-    pub(super) fn read(&self, scores: &[f32]) -> Value {
+    pub(crate) fn read(&self, scores: &[f32]) -> Value {
         let labels = &self.info.labels;
         match self.kind.target_type {
             TargetType::Label => {
@@ -62,13 +107,6 @@ impl ModelTask {
     }
 }
 
-fn softmax(scores: &[f32]) -> Vec<f32> {
-    let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f32> = scores.iter().map(|s| (s - top).exp()).collect();
-    let sum: f32 = powers.iter().sum();
-    powers.iter().map(|p| p / sum).collect()
-}
-
 /// Label → score.
 fn by_label(labels: &[String], shares: &[f32]) -> Value {
     labels
@@ -77,19 +115,4 @@ fn by_label(labels: &[String], shares: &[f32]) -> Value {
         .map(|(label, share)| (label.clone(), json!(share)))
         .collect::<Map<_, _>>()
         .into()
-}
-
-/// Role → column of a task's inputs, where its suite names one under the role's name or a synonym of it.
-pub(super) fn input_columns(suite: &Suite, name: &str) -> BTreeMap<String, String> {
-    let Some(task) = suite.tasks.iter().find(|task| task.name == name) else { return BTreeMap::new() };
-    let source = suite.sources.iter().find(|source| source.name == task.from);
-    let named = |role: &str| {
-        let mut names = std::iter::once(role).chain(task.kind.synonyms_of(role).iter().copied());
-        names.find_map(|name| task.columns.get(name).or_else(|| source?.columns.get(name)).cloned())
-    };
-    // Where the rows are words, these are the text.
-    let column = |role: &str| {
-        named(role).or_else(|| source?.columns.get("tokens").filter(|_| role == "text").cloned())
-    };
-    task.kind.inputs.iter().filter_map(|role| Some(((*role).to_owned(), column(role)?))).collect()
 }

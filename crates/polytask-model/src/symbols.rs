@@ -22,7 +22,7 @@ pub fn symbols_of(folder: &Path, encoder: &Encoder, max_length: Option<usize>) -
 }
 
 /// Refuses a tokenizer that gives ids the encoder has no vectors for.
-pub fn check_vocabulary(folder: &Path, tokenizer: &Tokenizer, encoder: &Encoder) -> Result<()> {
+fn check_vocabulary(folder: &Path, tokenizer: &Tokenizer, encoder: &Encoder) -> Result<()> {
     let (tokens, rows) = (tokenizer.vocab_size(), encoder.trunk.vocab_size());
     if tokens <= rows {
         return Ok(());

@@ -1,0 +1,68 @@
+//! What `polytask.json` of a model's folder says about its tasks.
+
+use std::path::Path;
+
+use polytask_core::kind::KindInfo;
+use polytask_core::{HeadForm, Place, Problem, TargetType, atomic, files};
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::task::TaskInfo;
+
+const FILE: &str = "polytask.json";
+
+/// Version of the file.
+const VERSION: u32 = 1;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ModelFile {
+    version: u32,
+    tasks: Vec<TaskInfo>,
+}
+
+/// Writes the file.
+pub(crate) fn write_tasks(folder: &Path, tasks: Vec<TaskInfo>) -> Result<()> {
+    Ok(atomic::write_json(&folder.join(FILE), &ModelFile { version: VERSION, tasks })?)
+}
+
+/// Reads it; a folder without one has no tasks.
+pub(crate) fn read_tasks(folder: &Path) -> Result<Vec<TaskInfo>> {
+    let path = folder.join(FILE);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let bytes = files::read(&path, files::LARGE).map_err(polytask_core::Error::io("read", &path))?;
+    let wrong = |what: String| {
+        Problem::new(format!("{}: {what}", path.display())).try_this("restore the file the run wrote")
+    };
+    let file: ModelFile = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
+    if file.version != VERSION {
+        return Err(wrong(format!("version is {}, expected {VERSION}", file.version)).into());
+    }
+    Ok(file.tasks)
+}
+
+/// Refuses a task whose name is no file name or whose labels are not its head's outputs.
+pub(crate) fn check_task(folder: &Path, info: &TaskInfo, kind: &KindInfo) -> Result<()> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let is_named = !info.name.is_empty() && info.name.chars().all(legal);
+    let (n_labels, n_numbers) = (info.labels.len(), info.scale.len().max(1));
+    let n_expected = match kind.target_type {
+        TargetType::Label | TargetType::Labels | TargetType::Tags => n_labels,
+        TargetType::Numbers if kind.head != HeadForm::Cosine => n_numbers,
+        _ => 1,
+    };
+    let what = match is_named {
+        false => format!("task name `{}`, expected letters, digits, - and _", info.name),
+        true if info.n_outputs != n_expected || n_expected == 0 => {
+            format!("task `{}` has {} outputs, expected {}", info.name, info.n_outputs, n_expected.max(1))
+        }
+        true => return Ok(()),
+    };
+    Err(Problem::at(Place::file(&folder.join(FILE)), what).try_this("restore the file the run wrote").into())
+}
+
+/// What lies at a path that is no folder.
+pub(crate) fn what_is(path: &Path) -> &'static str {
+    if path.exists() { "a file" } else { "not there" }
+}

@@ -1,0 +1,26 @@
+//! A trained model: the folder it lies in ([`Model::load`], [`Model::save`]), sentence vectors ([`Model::embed`]) and
+//! what its heads say ([`Model::predict`]).
+//!
+//! Every distinct input is encoded once per call, however many tasks read it. Nothing here trains: whoever serves,
+//! merges or indexes a model needs this crate and no trainer.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod folder;
+mod input;
+mod model;
+mod outputs;
+mod pass;
+mod predict;
+mod search;
+mod symbols;
+mod task;
+
+pub use input::Input;
+pub use model::Model;
+pub use outputs::{largest, sigmoid};
+pub use pass::by_length;
+pub use polytask_nn::{Error, Result};
+pub use predict::{Predicted, Question};
+pub use search::search;
+pub use symbols::symbols_of;
+pub use task::{ModelTask, TaskInfo};

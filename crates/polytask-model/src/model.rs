@@ -1,0 +1,161 @@
+//! The trained model as a folder: what training writes is what is used.
+//!
+//! The folder is a sentence-transformers folder; what polytask adds lies in files others ignore: `polytask.json`
+//! (tasks, labels, scales) and `heads/<task>/model.safetensors`.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use polytask_core::{Problem, atomic, near};
+use polytask_data::Symbols;
+use polytask_nn::encoder::Encoder;
+use polytask_nn::trunk::LaidOut;
+use polytask_nn::{Params, States, weights};
+
+use crate::Result;
+use crate::folder::{read_tasks, what_is, write_tasks};
+use crate::input::{Content, Distinct, Encoded, encode};
+use crate::pass::for_passes;
+use crate::symbols::symbols_of;
+use crate::task::ModelTask;
+
+/// An encoder with what it reads and the heads of its tasks.
+pub struct Model {
+    /// The encoder.
+    pub encoder: Encoder,
+    /// What turns its inputs into symbols.
+    pub symbols: Symbols,
+    /// The tasks, in suite order; none for a plain encoder.
+    pub tasks: Vec<ModelTask>,
+    /// The encoder's weights arranged for inference, from the first text on.
+    laid_out: OnceLock<LaidOut>,
+}
+
+impl Model {
+    /// A model of its parts.
+    pub fn new(encoder: Encoder, symbols: Symbols, tasks: Vec<ModelTask>) -> Self {
+        Self { encoder, symbols, tasks, laid_out: OnceLock::new() }
+    }
+
+    /// Writes the folder with the given trunk weights.
+    pub fn save(&self, trunk: &Params, folder: &Path) -> Result<()> {
+        self.encoder.save(trunk, folder, self.symbols.files())?;
+        for task in &self.tasks {
+            let place = folder.join("heads").join(&task.info.name);
+            atomic::create_dir(&place)?;
+            let params = Params { blocks: vec![task.block.clone()] };
+            weights::write(&place.join("model.safetensors"), &weights::tensors_of(&params), &[])?;
+            atomic::write_json(&place.join("config.json"), &task.info)?;
+        }
+        write_tasks(folder, self.tasks.iter().map(|task| task.info.clone()).collect())
+    }
+
+    /// Reads a folder of ours, or any sentence-transformers folder (which has no tasks).
+    pub fn load(folder: &Path) -> Result<Self> {
+        if !folder.is_dir() {
+            let what = format!("model {} is {}, expected a folder", folder.display(), what_is(folder));
+            return Err(Problem::new(what).try_this("the folder `model` of a run").into());
+        }
+        let encoder = Encoder::load(folder)?;
+        let symbols = symbols_of(folder, &encoder, None)?;
+        let d_hidden = encoder.trunk.d_hidden();
+        let d_in = encoder.pooling.width(&*encoder.trunk);
+        let load = |info| ModelTask::load(folder, info, d_in, d_hidden);
+        let tasks = read_tasks(folder)?.into_iter().map(load).collect::<Result<_>>()?;
+        Ok(Self::new(encoder, symbols, tasks))
+    }
+
+    /// What stands before every text: the folder's prompt of this name; without a name, its default one.
+    ///
+    /// # Errors
+    /// When the model has no such prompt or leaves prompts out of pooling, or when images are read and one is named.
+    pub fn prompt(&self, name: Option<&str>) -> Result<&str> {
+        let Some(name) = name else {
+            return Ok(self.symbols.text().map_or("", |tokenizer| tokenizer.prompt()));
+        };
+        let prompt = self.symbols.text()?.prompt_named(name)?;
+        if prompt.is_empty() || self.encoder.includes_prompt() {
+            return Ok(prompt);
+        }
+        let what = format!(
+            "the model leaves prompts out of pooling (`include_prompt` is false), found prompt `{name}`"
+        );
+        Err(Problem::new(what).try_this("embed without a prompt").into())
+    }
+
+    /// Whether its inputs are files of images.
+    pub fn reads_images(&self) -> bool {
+        self.encoder.network.image().is_some()
+    }
+
+    /// The task of this name; the error names those there are.
+    pub fn task(&self, name: &str) -> Result<&ModelTask> {
+        self.tasks.iter().find(|task| task.info.name == name).ok_or_else(|| {
+            let known: Vec<&str> = self.tasks.iter().map(|task| task.info.name.as_str()).collect();
+            let what = format!("model has no task `{name}`, expected one of: {}", known.join(", "));
+            let remedy = format!("{}; `polytask predict --list` shows them", near::advice(name, &known));
+            Problem::new(what).try_this(remedy).into()
+        })
+    }
+
+    /// Sentence vectors of some texts (or files of images) as the folder defines them (a prompt before each, pooled,
+    /// normalised), in order; as `task` sees them where each task has vectors of its own. `prompt` names one of the
+    /// folder's prompts in the place of its default.
+    ///
+    /// # Shapes
+    /// `[texts]` → `[texts, d_embedding]`.
+    pub fn embed<S: AsRef<str>>(
+        &self,
+        inputs: &[S],
+        task: Option<&str>,
+        prompt: Option<&str>,
+    ) -> Result<States> {
+        let (view, width) = (self.view(task)?, self.encoder.d_embedding());
+        let (mut contents, mut sequences) = (Distinct::new(), Distinct::new());
+        let of_input: Vec<usize> =
+            inputs.iter().map(|input| contents.number(self.content(input.as_ref()))).collect();
+        let encoded = encode(&self.symbols, &contents.into_items(), self.prompt(prompt)?)?;
+        let of_content: Vec<usize> =
+            encoded.into_iter().map(|Encoded { symbols, .. }| sequences.number(symbols)).collect();
+        let sequences = sequences.into_items();
+        let mut vectors = vec![0.0; sequences.len() * width];
+        for_passes(self, &sequences, &[view], |pass| {
+            let finished = self.encoder.finish(self.encoder.pooling.forward(&pass.states, &pass.layout));
+            for (i, &sequence) in pass.sequences.iter().enumerate() {
+                vectors[sequence * width..][..width].copy_from_slice(finished.row(pass.place(view, i)));
+            }
+            Ok(())
+        })?;
+        let rows = of_input.iter().map(|&content| of_content[content]);
+        let values = rows.flat_map(|sequence| vectors[sequence * width..][..width].iter().copied()).collect();
+        Ok(States { values, width })
+    }
+
+    fn content<'a>(&self, input: &'a str) -> Content<'a> {
+        if self.reads_images() { Content::Image(input) } else { Content::Text(input.into()) }
+    }
+
+    /// The view of a task; any task has the only one of a plain encoder.
+    pub fn view(&self, task: Option<&str>) -> Result<usize> {
+        let Some(by) = &self.encoder.sharing else {
+            return task.map_or(Ok(0), |name| self.task(name).map(|_| 0));
+        };
+        if let Some(name) = task {
+            return Ok(self.encoder.view_of(&self.task(name)?.info.name).unwrap_or(0));
+        }
+        let (tasks, sharing) = (by.tasks.join(", "), &by.choice.name);
+        let what = format!(
+            "the model shares its encoder by `{sharing}`: a text has a vector per task ({tasks}), found no task"
+        );
+        Err(Problem::new(what).try_this("`--task NAME`").into())
+    }
+
+    /// The encoder's weights arranged for inference.
+    pub(crate) fn laid_out(&self) -> Result<&LaidOut> {
+        if let Some(laid_out) = self.laid_out.get() {
+            return Ok(laid_out);
+        }
+        let new = self.encoder.trunk.lay_out(&self.encoder.params)?;
+        Ok(self.laid_out.get_or_init(|| new))
+    }
+}

@@ -1,0 +1,210 @@
+//! What the heads of some tasks say about some rows, from one encoding of each distinct input.
+
+use std::collections::BTreeMap;
+
+use polytask_core::{HeadForm, Problem, TargetType};
+use polytask_data::NO_TOKEN;
+use polytask_nn::objective;
+use serde_json::{Value, json};
+
+use crate::input::{Content, Distinct, Encoded, Input, encode};
+use crate::outputs::largest;
+use crate::pass::{Pass, for_passes};
+use crate::task::ModelTask;
+use crate::{Model, Result};
+
+/// Rows that a task is asked about.
+pub struct Question<'a> {
+    /// The task.
+    pub task: &'a ModelTask,
+    /// Of each row the kind's inputs, in order.
+    pub rows: Vec<Vec<Input>>,
+}
+
+/// The answers to some questions.
+#[derive(Debug)]
+pub struct Predicted {
+    /// Of each question, an answer per row.
+    pub answers: Vec<Vec<Value>>,
+    /// Sequences that went through the encoder.
+    pub encoded: usize,
+}
+
+/// A question whose inputs are numbered.
+struct Numbered<'a> {
+    task: &'a ModelTask,
+    view: usize,
+    /// Of each input of the kind, the content of every row, `[inputs][rows]`.
+    contents: Vec<Vec<usize>>,
+}
+
+/// Everything that is read, without repetition.
+struct Read<'a> {
+    contents: Vec<Content<'a>>,
+    encoded: Vec<Encoded>,
+    /// The sequence of each content.
+    sequence_of: Vec<usize>,
+    sequences: Vec<Vec<u32>>,
+}
+
+impl Model {
+    /// What the heads of some tasks say about some rows. Each distinct input is encoded once, whichever and however
+    /// many tasks read it; `prompt` names one of the folder's prompts in the place of its default.
+    ///
+    /// # Errors
+    /// When a task ranks a corpus, a row has another number of inputs than its kind, or the model reads other inputs.
+    pub fn predict(&self, questions: &[Question<'_>], prompt: Option<&str>) -> Result<Predicted> {
+        questions.iter().try_for_each(check)?;
+        let mut contents = Distinct::new();
+        let numbered: Vec<Numbered<'_>> = questions
+            .iter()
+            .map(|question| {
+                Ok(Numbered::new(question, self.view(Some(&question.task.info.name))?, &mut contents))
+            })
+            .collect::<Result<_>>()?;
+        let read = Read::new(self, contents.into_items(), self.prompt(prompt)?)?;
+        let outputs = self.outputs(&numbered, &read)?;
+        let answers =
+            numbered.iter().zip(outputs).map(|(question, outputs)| question.answers(&outputs, &read));
+        Ok(Predicted { answers: answers.collect(), encoded: read.sequences.len() })
+    }
+
+    /// The outputs of each question's head: of each row for tasks of sentences, of each tagged word for others.
+    fn outputs(&self, questions: &[Numbered<'_>], read: &Read<'_>) -> Result<Vec<Vec<Vec<f32>>>> {
+        let mut views: Vec<usize> = questions.iter().map(|question| question.view).collect();
+        views.sort_unstable();
+        views.dedup();
+        let width = self.encoder.pooling.width(&*self.encoder.trunk);
+        let is_pooled = |view: usize| questions.iter().any(|of| of.view == view && !of.tags_words());
+        let n_values = read.sequences.len() * width;
+        let mut pooled: BTreeMap<usize, Vec<f32>> =
+            views.iter().filter(|view| is_pooled(**view)).map(|&view| (view, vec![0.0; n_values])).collect();
+        let mut outputs: Vec<Vec<Vec<f32>>> =
+            questions.iter().map(|question| vec![Vec::new(); question.n_tagged()]).collect();
+        for_passes(self, &read.sequences, &views, |pass| {
+            if !pooled.is_empty() {
+                let vectors = self.encoder.pooling.forward(&pass.states, &pass.layout);
+                for (&view, kept) in &mut pooled {
+                    for (i, &sequence) in pass.sequences.iter().enumerate() {
+                        kept[sequence * width..][..width].copy_from_slice(vectors.row(pass.place(view, i)));
+                    }
+                }
+            }
+            let tagged = questions.iter().zip(&mut outputs).filter(|(question, _)| question.tags_words());
+            tagged.into_iter().try_for_each(|(question, outputs)| question.tag(pass, read, outputs))
+        })?;
+        for (question, outputs) in questions.iter().zip(&mut outputs) {
+            if let Some(vectors) = pooled.get(&question.view).filter(|_| !question.tags_words()) {
+                *outputs = question.of_sentences(vectors, width, read)?;
+            }
+        }
+        Ok(outputs)
+    }
+}
+
+/// Refuses what no head can answer.
+fn check(question: &Question<'_>) -> Result<()> {
+    let Question { task, rows } = question;
+    if task.kind.target_type == TargetType::Passages {
+        let what = format!("task `{}` ranks a corpus and has no prediction of its own", task.info.name);
+        return Err(Problem::new(what).try_this("use `polytask search` for a retrieval task").into());
+    }
+    let n_inputs = task.kind.inputs.len();
+    let Some(row) = rows.iter().find(|row| row.len() != n_inputs) else { return Ok(()) };
+    let expected = task.kind.inputs.join(", ");
+    let what = format!("task `{}` reads {n_inputs} inputs ({expected}), found {}", task.info.name, row.len());
+    Err(Problem::new(what).try_this("the kind's inputs in order").into())
+}
+
+impl<'a> Read<'a> {
+    fn new(model: &Model, contents: Vec<Content<'a>>, prompt: &str) -> Result<Self> {
+        let mut encoded = encode(&model.symbols, &contents, prompt)?;
+        let mut sequences = Distinct::new();
+        let sequence_of =
+            encoded.iter_mut().map(|of| sequences.number(std::mem::take(&mut of.symbols))).collect();
+        Ok(Self { contents, encoded, sequence_of, sequences: sequences.into_items() })
+    }
+}
+
+impl<'a> Numbered<'a> {
+    fn new(question: &'a Question<'a>, view: usize, contents: &mut Distinct<Content<'a>>) -> Self {
+        let (task, rows) = (question.task, &question.rows);
+        let mut number = |input: usize| {
+            rows.iter().map(|row| contents.number(Content::of(&row[input], task.reads_words()))).collect()
+        };
+        Self { task, view, contents: (0..task.kind.inputs.len()).map(&mut number).collect() }
+    }
+
+    fn tags_words(&self) -> bool {
+        self.task.kind.head == HeadForm::TokenLinear
+    }
+
+    /// Rows whose words are tagged.
+    fn n_tagged(&self) -> usize {
+        if self.tags_words() { self.contents[0].len() } else { 0 }
+    }
+
+    /// Outputs for each word of the rows whose sequences are in a pass.
+    fn tag(&self, pass: &Pass<'_>, read: &Read<'_>, outputs: &mut [Vec<f32>]) -> Result<()> {
+        let place_of: BTreeMap<usize, usize> = pass
+            .sequences
+            .iter()
+            .enumerate()
+            .map(|(i, &sequence)| (sequence, pass.place(self.view, i)))
+            .collect();
+        let (mut z, mut tagged, width) = (Vec::new(), Vec::new(), pass.states.width);
+        for (row, &content) in self.contents[0].iter().enumerate() {
+            let Some(&place) = place_of.get(&read.sequence_of[content]) else { continue };
+            let first = pass.layout.rows(place).start;
+            let starts = read.encoded[content].starts.iter().filter(|start| **start != NO_TOKEN);
+            let n = z.len();
+            starts.for_each(|&start| z.extend_from_slice(pass.states.row(first + start as usize)));
+            tagged.push((row, (z.len() - n) / width.max(1)));
+        }
+        let inputs = [(0..(z.len() / width.max(1)) as u32).collect()];
+        let output = objective::output(&*self.task.head, &self.task.block, &z, width, &inputs)?;
+        let mut rest = &output[..];
+        for (row, n_words) in tagged {
+            let (own, later) = rest.split_at(n_words * self.task.info.n_outputs);
+            outputs[row] = own.to_vec();
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Outputs of each row from pooled vectors, `[sequences, width]`.
+    fn of_sentences(&self, vectors: &[f32], width: usize, read: &Read<'_>) -> Result<Vec<Vec<f32>>> {
+        let inputs: Vec<Vec<u32>> = self
+            .contents
+            .iter()
+            .map(|rows| rows.iter().map(|&content| read.sequence_of[content] as u32).collect())
+            .collect();
+        let output = objective::output(&*self.task.head, &self.task.block, vectors, width, &inputs)?;
+        Ok(output.chunks(self.task.info.n_outputs.max(1)).map(<[f32]>::to_vec).collect())
+    }
+
+    /// The outputs in words and in the units of the targets.
+    fn answers(&self, outputs: &[Vec<f32>], read: &Read<'_>) -> Vec<Value> {
+        if !self.tags_words() {
+            return outputs.iter().map(|scores| self.task.read(scores)).collect();
+        }
+        let rows = self.contents[0].iter().zip(outputs);
+        rows.map(|(&content, scores)| {
+            self.tags(&read.contents[content], &read.encoded[content].starts, scores)
+        })
+        .collect()
+    }
+
+    /// A tag per word; words beyond the length limit get none.
+    fn tags(&self, content: &Content<'_>, starts: &[u32], scores: &[f32]) -> Value {
+        let labels = &self.task.info.labels;
+        let mut scores = scores.chunks(labels.len().max(1));
+        let mut tag = |start: &u32| match *start {
+            NO_TOKEN => Value::Null,
+            _ => scores.next().map_or(Value::Null, |scores| json!(labels[largest(scores) as usize])),
+        };
+        let tags: Vec<Value> = starts.iter().map(&mut tag).collect();
+        let words: &[&str] = if let Content::Words(words) = content { words } else { &[] };
+        json!({ "words": words, "tags": tags })
+    }
+}
