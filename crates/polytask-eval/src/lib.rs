@@ -4,9 +4,11 @@
 pub mod card;
 pub mod caution;
 pub mod conflict;
+pub mod contrast;
 pub mod delta;
 pub mod html;
 pub mod interval;
+pub mod judged;
 pub mod metric;
 pub mod mteb;
 pub mod predictions;
@@ -18,8 +20,10 @@ pub mod table;
 pub mod words;
 
 pub use card::ModelFacts;
+pub use contrast::{Contrast, contrast};
 pub use delta::{Comparison, Summary, TaskRun, compare, summarise, task_report};
 pub use interval::{interval, paired};
+pub use judged::{JudgedRows, RowsOf};
 pub use metric::{METRICS, Metric, Unit, find, higher_is_better, infos, resampled, score};
 pub use mteb::MtebRun;
 pub use predictions::{Predictions, Ranking, n_examples};

@@ -12,8 +12,17 @@ pub use lock::{FolderLock, lock};
 
 /// What a run leaves in its folder; `--force` removes these and nothing else, in this order: without its report
 /// an old run no longer counts as finished, without its checkpoints nothing of it can be continued.
-const ENTRIES: &[&str] =
-    &["report.json", "checkpoint", "model", "report.html", "CARD.md", "mteb", "suite.toml", "log.jsonl"];
+const ENTRIES: &[&str] = &[
+    "report.json",
+    "checkpoint",
+    "model",
+    "report.html",
+    "CARD.md",
+    "mteb",
+    "predictions",
+    "suite.toml",
+    "log.jsonl",
+];
 
 /// What only a run leaves: one of these tells its folder from that of a user's own suite and encoder.
 const MARKS: &[&str] = &["report.json", "checkpoint", "log.jsonl"];

@@ -6,12 +6,13 @@ use std::path::Path;
 use polytask_core::report::{REPORT_VERSION, RunReport};
 use polytask_core::{Problem, Split, Suite};
 use polytask_data::Dataset;
-use polytask_eval::{Predictions, TaskRun};
+use polytask_eval::{JudgedRows, Predictions, TaskRun};
 use polytask_nn::Block;
 
 use crate::engine::{Engine, Weights};
 use crate::evaluate::{self, metrics};
 use crate::heads::TaskHead;
+use crate::judged::judged;
 use crate::observe::{Event, Observer};
 use crate::{Error, Result};
 use polytask_model::Model;
@@ -25,6 +26,14 @@ pub struct Side<'a> {
     pub folder: &'a Path,
 }
 
+/// Scores of a model, and the rows they stand on.
+pub struct Judged {
+    /// The scores.
+    pub report: RunReport,
+    /// The model's predictions of each task.
+    pub rows: Vec<JudgedRows>,
+}
+
 /// Scores of `model` on `split`, without one on the split a run would report each task on (test, else valid); with
 /// `against`, the paired difference to that model stands in the place of the single-task comparison.
 ///
@@ -36,14 +45,18 @@ pub fn judge(
     against: Option<Side>,
     split: Option<Split>,
     observer: &mut dyn Observer,
-) -> Result<RunReport> {
+) -> Result<Judged> {
     let sides = std::iter::once(model).chain(against).map(|side| side.name.to_owned()).collect();
     let (name, model) = (model.folder.display().to_string(), Model::load(model.folder)?);
     adopt_labels(&mut suite, &model)?;
     observer.event(Event::Note("reading and tokenising the data"));
     let mut dataset = polytask_data::build(&suite, &model.symbols)?;
     adopt_scales(&mut dataset, &model)?;
-    let ours = predictions(&suite, &dataset, &model, split)?;
+    let (ours, rows) = with_engine(&suite, &dataset, &model, |engine, blocks| {
+        let ours = predictions(engine, Weights { trunk: &model.encoder.params, heads: blocks }, split)?;
+        let rows = judged(&suite, engine, &ours, |task| split_of(&dataset, task, split));
+        Ok((ours, rows))
+    })?;
     if ours.is_empty() {
         return Err(nothing_known(&suite, split));
     }
@@ -67,7 +80,7 @@ pub fn judge(
     };
     let tasks = ours.iter().map(report).collect::<Result<Vec<_>>>()?;
     let summary = polytask_eval::summarise(&tasks);
-    Ok(RunReport {
+    let report = RunReport {
         version: REPORT_VERSION,
         name,
         sides,
@@ -77,7 +90,8 @@ pub fn judge(
         notes: dataset.warnings.clone(),
         tasks,
         ..RunReport::default()
-    })
+    };
+    Ok(Judged { report, rows })
 }
 
 /// The split a task is scored on.
@@ -146,21 +160,33 @@ fn predict_like(
         outputs(model) == outputs(first)
     });
     if model.symbols.same_ids(&first.symbols) && same_outputs {
-        return predictions(suite, dataset, model, split);
+        return predict_all(suite, dataset, model, split);
     }
     let mut suite = suite.clone();
     adopt_labels(&mut suite, model)?;
     let mut dataset = polytask_data::build(&suite, &model.symbols)?;
     adopt_scales(&mut dataset, model)?;
-    predictions(&suite, &dataset, model, split)
+    predict_all(&suite, &dataset, model, split)
 }
 
-fn predictions(
+fn predict_all(
     suite: &Suite,
     dataset: &Dataset,
     model: &Model,
     split: Option<Split>,
 ) -> Result<BTreeMap<usize, Predictions>> {
+    with_engine(suite, dataset, model, |engine, blocks| {
+        predictions(engine, Weights { trunk: &model.encoder.params, heads: blocks }, split)
+    })
+}
+
+/// Calls `work` with a model as training sees one: its engine and the parameters of its heads.
+fn with_engine<R>(
+    suite: &Suite,
+    dataset: &Dataset,
+    model: &Model,
+    work: impl FnOnce(&Engine, &[Block]) -> Result<R>,
+) -> Result<R> {
     let encoder = &model.encoder;
     let d_hidden = encoder.trunk.d_hidden();
     let d_in = encoder.pooling.width(&*encoder.trunk);
@@ -180,16 +206,20 @@ fn predictions(
     };
     let block = |head: &TaskHead| Ok(model.task(&head.name)?.block.clone());
     let blocks = heads.iter().map(block).collect::<Result<Vec<Block>>>()?;
+    work(&engine, &blocks)
+}
+
+/// Predictions of every task on its split.
+fn predictions(
+    engine: &Engine,
+    weights: Weights,
+    split: Option<Split>,
+) -> Result<BTreeMap<usize, Predictions>> {
     let mut all = BTreeMap::new();
     for now in [Split::Test, Split::Valid] {
-        let tasks: Vec<usize> =
-            (0..heads.len()).filter(|&task| split_of(dataset, task, split) == now).collect();
-        all.extend(evaluate::predict(
-            &engine,
-            Weights { trunk: &encoder.params, heads: &blocks },
-            &tasks,
-            now,
-        )?);
+        let of_split = |task: &usize| split_of(engine.dataset, *task, split) == now;
+        let tasks: Vec<usize> = (0..engine.heads.len()).filter(of_split).collect();
+        all.extend(evaluate::predict(engine, weights, &tasks, now)?);
     }
     Ok(all)
 }

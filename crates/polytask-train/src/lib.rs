@@ -21,6 +21,7 @@ mod gain;
 pub mod heads;
 pub mod history;
 pub mod judge;
+mod judged;
 mod linear_probe;
 pub mod log;
 pub mod method;

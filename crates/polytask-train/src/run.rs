@@ -22,6 +22,7 @@ use crate::diagnose::record;
 use crate::engine::Weights;
 use crate::evaluate::{self, metrics};
 use crate::history::History;
+use crate::judged::judged;
 use crate::linear_probe::{self, Probes};
 use crate::method::table::{self, Setup};
 use crate::observe::{Event, Observer};
@@ -149,7 +150,9 @@ impl Run<'_> {
         let singles = timed(&mut seconds, "single-task", || self.singles(observer))?;
         let tasks = timed(&mut seconds, "intervals", || self.task_reports(&joint, &singles))?;
         let report = self.report(tasks, &joint, &singles, &history, seconds);
-        self.write(&report)?;
+        let rows =
+            judged(&self.prepared.suite, &self.joint.engine, &joint.predictions, |task| self.split_of(task));
+        self.write(&report, &rows)?;
         Ok(report)
     }
 

@@ -46,3 +46,23 @@ pub(crate) fn name(folder: &Path) -> String {
     let own = last(&full).filter(|name| name != "model");
     own.or_else(|| full.parent().and_then(last)).unwrap_or_else(|| folder.display().to_string())
 }
+
+/// What two models are called: as asked, else by their folders, as they were given where those have one name. Each is
+/// what was given and the folder that is meant.
+pub(crate) fn side_names(
+    asked: &[String],
+    (given, first): (&Path, &Path),
+    (other, second): (&Path, &Path),
+) -> Result<[String; 2]> {
+    match asked {
+        [] if name(first) == name(second) => Ok([given, other].map(|path| path.display().to_string())),
+        [] => Ok([name(first), name(second)]),
+        [ours, theirs] if ours != theirs && !ours.is_empty() && !theirs.is_empty() => {
+            Ok([ours.clone(), theirs.clone()])
+        }
+        names => {
+            let what = format!("--names: found `{}`, expected two names that differ", names.join(","));
+            output::refuse(what, "`--names new,old`")
+        }
+    }
+}

@@ -3,7 +3,9 @@
 use polytask_core::Split;
 use polytask_core::atomic;
 use polytask_core::report::{RunReport, Sizes, TaskReport};
-use polytask_eval::{ModelFacts, MtebRun, words};
+use polytask_eval::{JudgedRows, ModelFacts, MtebRun, words};
+
+use crate::judged;
 
 use super::{Prepared, Result, Run, Side, share, suite_compares};
 
@@ -51,7 +53,7 @@ impl Run<'_> {
     }
 
     /// Report, card, benchmark-shaped results; the checkpoints are no longer needed then.
-    pub(super) fn write(&self, report: &RunReport) -> Result<()> {
+    pub(super) fn write(&self, report: &RunReport, rows: &[JudgedRows]) -> Result<()> {
         let out = &self.options.out;
         polytask_eval::html::write(report, &out.join("report.html"))?;
         let facts = self.facts();
@@ -59,6 +61,7 @@ impl Run<'_> {
         let revision = report.lineage.suite.chars().take(12).collect();
         let mteb = MtebRun { revision, ..MtebRun::default() };
         polytask_eval::mteb::write(&out.join("mteb"), report, &facts, &mteb)?;
+        judged::write(rows, &out.join(polytask_eval::judged::FOLDER))?;
         // Last: its presence says that the run is finished.
         atomic::write_json(&out.join("report.json"), report)?;
         let checkpoints = out.join("checkpoint");

@@ -77,7 +77,7 @@ fn every_architecture_trains_every_kind_of_task_and_writes_a_model_that_gives_th
             &mut Silent,
         )
         .unwrap();
-        for (a, b) in report.tasks.iter().zip(&judged.tasks) {
+        for (a, b) in report.tasks.iter().zip(&judged.report.tasks) {
             assert_eq!(a.joint[0].interval.value, b.joint[0].interval.value, "{id} {}", a.task);
         }
     }

@@ -89,7 +89,7 @@ fn every_kind_learns_is_scored_saved_and_predicts_as_in_the_run() {
     }
     let folder = data.out("run").join("model");
     let side = polytask_train::judge::Side { name: "run", folder: &folder };
-    let judged = judge(prepared.suite.clone(), side, None, Some(Split::Test), &mut Silent).unwrap();
+    let judged = judge(prepared.suite.clone(), side, None, Some(Split::Test), &mut Silent).unwrap().report;
     for (judged, reported) in judged.tasks.iter().zip(&report.tasks) {
         for (judged, reported) in judged.joint.iter().zip(&reported.joint) {
             let apart = (judged.interval.value - reported.interval.value).abs();

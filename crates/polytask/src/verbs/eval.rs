@@ -1,12 +1,12 @@
 //! `polytask eval`: a trained model's scores on a suite's data, alone or paired with another model's.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use polytask_core::report::RunReport;
 use polytask_core::{Split, Suite};
 use polytask_eval::words;
-use polytask_train::judge::{Side, judge};
+use polytask_train::judge::{Judged, Side, judge};
 
 use crate::columns::Columns;
 use crate::models;
@@ -50,6 +50,9 @@ pub(crate) struct Args {
     /// Write the scores as MTEB-shaped result files below this folder
     #[arg(long)]
     mteb: Option<PathBuf>,
+    /// Write what the model said about each row below this folder, a file per task, for `polytask compare`
+    #[arg(long, value_name = "DIR")]
+    predictions: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -63,17 +66,25 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let split = args.split.as_deref().map(|name| if name == "valid" { Split::Valid } else { Split::Test });
     let model = models::folder(&args.model)?;
     let against = args.against.as_deref().map(models::folder).transpose()?;
-    let names = names(args, &model, against.as_deref())?;
+    let names = match (&args.against, &against) {
+        (Some(shown), Some(against)) => {
+            models::side_names(&args.names, (&args.model, &model), (shown, against))?
+        }
+        _ => [models::name(&model), String::new()],
+    };
     let side = |folder, name| Side { folder, name };
-    let mut report = judge(
+    let Judged { mut report, rows } = judge(
         suite,
-        side(&model, &names.0),
-        against.as_deref().map(|folder| side(folder, &names.1)),
+        side(&model, &names[0]),
+        against.as_deref().map(|folder| side(folder, &names[1])),
         split,
         &mut Progress::new(args.json),
     )?;
     let notes = notes(&tasks, &report, args.split.as_deref());
     report.notes.extend(notes);
+    if let Some(folder) = &args.predictions {
+        rows.iter().try_for_each(|rows| rows.write(folder))?;
+    }
     if let Some(folder) = &args.mteb {
         let facts = polytask_eval::ModelFacts { name: report.name.clone(), ..Default::default() };
         polytask_eval::mteb::write(folder, &report, &facts, &polytask_eval::MtebRun::default())?;
@@ -86,25 +97,6 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     }
     let regressed = report.tasks.iter().any(|task| task.regressed);
     Ok(if regressed { Outcome::Missed } else { Outcome::Done })
-}
-
-/// What the two models are called: as asked, else by their folders, by their whole paths where those have one name.
-fn names(args: &Args, model: &Path, against: Option<&Path>) -> Result<(String, String)> {
-    let Some(against) = against else { return Ok((models::name(model), String::new())) };
-    let (ours, theirs) = match &args.names[..] {
-        [] if models::name(model) == models::name(against) => {
-            (args.model.display().to_string(), against.display().to_string())
-        }
-        [] => (models::name(model), models::name(against)),
-        [ours, theirs] if ours != theirs && !ours.is_empty() && !theirs.is_empty() => {
-            (ours.clone(), theirs.clone())
-        }
-        names => {
-            let what = format!("--names: found `{}`, expected two names that differ", names.join(","));
-            return output::refuse(what, "`--names new,old`");
-        }
-    };
-    Ok((ours, theirs))
 }
 
 /// Which tasks were scored on valid for want of a test split, and which on nothing.

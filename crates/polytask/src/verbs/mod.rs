@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod compare;
 mod conflict;
 mod data;
 mod demo;
@@ -64,6 +65,8 @@ enum Verb {
     Conflict(conflict::Args),
     /// Score a trained model on a suite's data
     Eval(eval::Args),
+    /// Compare two runs: every metric's difference with its paired interval
+    Compare(compare::Args),
     /// Turn texts into vectors
     Embed(embed::Args),
     /// Predict a task's labels, tags or numbers
@@ -109,6 +112,7 @@ impl Cli {
             Verb::Train(args) => train::run(&args),
             Verb::Conflict(args) => conflict::run(&args),
             Verb::Eval(args) => eval::run(&args),
+            Verb::Compare(args) => compare::run(&args),
             Verb::Embed(args) => embed::run(&args),
             Verb::Predict(args) => predict::run(&args),
             Verb::Search(args) => search::run(&args),

@@ -24,7 +24,8 @@ Examples:
   polytask train suite.toml --set train.weighting=pcgrad --set train.epochs=2 --seed 7
 
 The run's folder holds model/ (loads in sentence-transformers unless model.sharing gives each task vectors
-of its own), report.html, report.json, CARD.md, suite.toml, log.jsonl and mteb/ (scores as MTEB result files).
+of its own), report.html, report.json, CARD.md, suite.toml, log.jsonl, mteb/ (scores as MTEB result files) and
+predictions/ (what `polytask compare` pairs).
 
 Exit codes: 0 done, 1 a task regressed beyond its margin, 2 could not run.")]
 pub(crate) struct Args {

@@ -4,6 +4,7 @@
 mod bench;
 mod cache;
 mod check;
+mod compare;
 mod conflict;
 mod data;
 mod defaults;

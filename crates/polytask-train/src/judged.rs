@@ -1,0 +1,55 @@
+//! The rows that tasks are judged by, as they are kept with predictions.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use polytask_core::{Split, Suite};
+use polytask_data::Targets;
+use polytask_eval::{JudgedRows, Predictions, RowsOf};
+
+use crate::Result;
+use crate::engine::Engine;
+use crate::evaluate::{known, metrics};
+use crate::ranking::queries;
+
+/// Predictions of some tasks with what their rows are; `split_of` tells the split each was made on.
+pub(crate) fn judged(
+    suite: &Suite,
+    engine: &Engine,
+    predictions: &BTreeMap<usize, Predictions>,
+    split_of: impl Fn(usize) -> Split,
+) -> Vec<JudgedRows> {
+    let of_task = |(&task, predictions): (&usize, &Predictions)| {
+        let (spec, split) = (&suite.tasks[task], split_of(task));
+        let of = RowsOf {
+            task: &spec.name,
+            kind: spec.kind.name,
+            split: split.name(),
+            metrics: &metrics(spec.kind, &spec.metric),
+            margin: spec.margin,
+            seed: suite.seed,
+            inputs: &inputs(engine, task, split),
+            labels: &engine.dataset.tasks[task].labels,
+        };
+        JudgedRows::new(&of, predictions.clone())
+    };
+    predictions.iter().map(of_task).collect()
+}
+
+/// Writes them into a folder, a file each.
+pub(crate) fn write(rows: &[JudgedRows], folder: &Path) -> Result<()> {
+    Ok(rows.iter().try_for_each(|rows| rows.write(folder))?)
+}
+
+/// A hash of every input of the rows with a known target, in the order of predictions.
+fn inputs(engine: &Engine, task: usize, split: Split) -> Vec<u64> {
+    let data = &engine.dataset.tasks[task];
+    let Some((rows, targets)) = known(engine, data, split) else { return Vec::new() };
+    let shown: Vec<usize> = (0..targets.len()).filter(|&i| targets.is_known(i)).collect();
+    let folded = |text: polytask_data::TextId| engine.dataset.folded[text as usize];
+    if let Targets::Passages(relevance) = targets {
+        let told_apart = engine.heads[task].told_apart.contains(&split);
+        return queries(rows, relevance, &shown, told_apart).iter().map(|query| folded(query.text)).collect();
+    }
+    shown.iter().flat_map(|&i| rows.inputs(i)).map(|&text| folded(text)).collect()
+}
