@@ -159,6 +159,18 @@ pub struct SourceData {
     pub splits: BTreeMap<Split, Rows>,
 }
 
+/// Smallest and largest value of a grade.
+pub type Bounds = Option<(f64, f64)>;
+
+/// A head's output in the unit of its number, of which `scale` is the shift and the span.
+pub fn in_units(output: f32, (shift, span): (f64, f64), bounds: Bounds) -> f64 {
+    let value = f64::from(output) * span + shift;
+    match bounds {
+        Some((low, high)) if value.is_finite() => value.clamp(low, high),
+        _ => value,
+    }
+}
+
 /// A task's targets by split, and what its outputs mean.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TaskData {
@@ -170,6 +182,9 @@ pub struct TaskData {
     pub labels: Vec<String>,
     /// Mean and standard deviation on train of each number (regression), or smallest value and span (similarity).
     pub scale: Vec<(f64, f64)>,
+    /// Smallest and largest value of each number that is a grade (regression): no output lies beyond; `None` for other
+    /// numbers.
+    pub bounds: Vec<Bounds>,
     /// Texts of the corpus (retrieval).
     pub corpus: Vec<TextId>,
     /// Ids of the corpus's passages as in the files.

@@ -26,7 +26,8 @@ pub fn apply(report: &mut RunReport) {
         let below = below_probe(task);
         let losses = report.losses.get(&task.task).filter(|_| is_end_kept);
         let fall = losses.and_then(|points| fall(points));
-        let rows = judged_on(&report.data, task).filter(|rows| *rows < FEWEST_ROWS && task.regressed);
+        let is_below = task.delta.is_some_and(|delta| delta.high < 0.0);
+        let rows = judged_on(&report.data, task).filter(|rows| *rows < FEWEST_ROWS && is_below);
         task.unfinished = below.is_some() || fall.is_some() || rows.is_some();
         task.regressed &= !task.unfinished;
         cautions.extend(below);
@@ -61,7 +62,7 @@ fn judged_on(data: &DataCard, task: &TaskReport) -> Option<usize> {
 fn on_few_rows(tasks: &[String]) -> Option<String> {
     (!tasks.is_empty()).then(|| {
         format!(
-            "fewer than {FEWEST_ROWS} labelled rows are too few for a verdict: {}. A test file, or a larger `valid`, gives more",
+            "scored below their single-task models, but on fewer than {FEWEST_ROWS} labelled rows, too few for a verdict: {}. A test file, or a larger `valid`, gives more",
             tasks.join(", ")
         )
     })

@@ -231,9 +231,13 @@ impl MetricContrast {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::*;
     use crate::judged::RowsOf;
     use crate::predictions::Predictions;
+
+    type Spoil = fn(&mut JudgedRows);
 
     /// 400 rows, of which some are wrong.
     fn rows(task: &str, wrong: usize) -> JudgedRows {
@@ -267,7 +271,7 @@ mod tests {
         assert!((up[0].delta.value - 10.0).abs() < 1e-9 && up[0].delta.low > 0.0 && up.len() == 2);
         assert_eq!((found.tasks[0].regressed, found.tasks[1].regressed), (false, true));
         assert_eq!(found.left_out, ["new"]);
-        let expected = ((0.95 - 0.85) / 0.85 + (0.8 - 0.9) / 0.9) / 2.0 * 100.0;
+        let expected = f64::midpoint((0.95 - 0.85) / 0.85, (0.8 - 0.9) / 0.9) * 100.0;
         assert!((found.delta_m.unwrap() - expected).abs() < 1e-9);
         for width in [60, 100, 160] {
             let text = found.table(width);
@@ -289,7 +293,7 @@ mod tests {
     #[test]
     fn rows_that_differ_are_refused_by_task_with_the_reason() {
         let good = rows("up", 20);
-        let cases: [(fn(&mut JudgedRows), &str); 4] = [
+        let cases: [(Spoil, &str); 4] = [
             (|rows| rows.inputs = "other".into(), "the test rows differ: 400 rows in spring"),
             (|rows| rows.truth = "other".into(), "their targets differ"),
             (|rows| rows.split = "valid".into(), "autumn by its valid rows"),
@@ -304,9 +308,10 @@ mod tests {
             assert!(error.contains(words) && error.contains("task `up`"), "{error}");
             assert!(contrast(&[good.clone(), rows("down", 1)], &both, sides(), &["down".into()]).is_ok());
         }
-        let error = contrast(&[good.clone()], &[rows("down", 1)], sides(), &[]).unwrap_err().to_string();
+        let error = contrast(from_ref(&good), &[rows("down", 1)], sides(), &[]).unwrap_err().to_string();
         assert!(error.contains("no task is in both: found up and down"), "{error}");
-        let error = contrast(&[good.clone()], &[good], sides(), &["left".into()]).unwrap_err().to_string();
+        let error =
+            contrast(from_ref(&good), from_ref(&good), sides(), &["left".into()]).unwrap_err().to_string();
         assert!(error.contains("task `left` is not in both"), "{error}");
     }
 }

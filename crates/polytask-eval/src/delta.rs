@@ -18,6 +18,9 @@ use crate::predictions::{Predictions, n_examples};
 
 /// Baselines closer to zero than this have no relative change.
 pub const NEAR_ZERO: f64 = 1e-6;
+/// Shares and coefficients below this, negative ones among them, have none either: a model that knows next to nothing is
+/// easily doubled.
+const NEAR_CHANCE: f64 = 0.05;
 
 /// How the joint model compares with a single-task model on one metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -114,7 +117,8 @@ pub fn compare(
     let found = find(metric)?.0;
     let baseline = crate::score(metric, single)?;
     let raw = paired(metric, joint, single, seed)?;
-    let relative = relative(baseline, baseline + raw.value, found.higher_is_better);
+    let is_tiny = found.unit != Unit::Target && baseline < NEAR_CHANCE;
+    let relative = relative(baseline, baseline + raw.value, found.higher_is_better).filter(|_| !is_tiny);
     let points = match found.unit {
         Unit::Target if relative.is_some() => 100.0 / baseline.abs(),
         _ => 100.0,

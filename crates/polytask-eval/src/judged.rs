@@ -122,7 +122,7 @@ impl JudgedRows {
         if let Ok(paths) = &mut paths {
             paths.retain(|path| {
                 path.extension().is_some_and(|ending| ending == "json")
-                    && (folder == &inside || path.file_name().is_some_and(|name| name != "report.json"))
+                    && (*folder == inside || path.file_name().is_some_and(|name| name != "report.json"))
             });
             paths.sort();
         }

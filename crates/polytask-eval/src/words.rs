@@ -29,6 +29,11 @@ const SHOWN: f64 = 0.05;
 /// From here on a number is written with a power of ten.
 const WIDE: f64 = 1e7;
 
+/// Δm, where every task has a verdict: a mean over models that are not judged says nothing of sharing.
+pub(crate) fn delta_m(report: &RunReport) -> Option<f64> {
+    report.delta_m.filter(|_| !report.tasks.iter().any(|task| task.unfinished))
+}
+
 /// Which weights were kept.
 pub fn kept(report: &RunReport) -> String {
     match report.share {
@@ -220,7 +225,7 @@ pub fn verdict(report: &RunReport) -> String {
     if compared == 0 {
         return format!("{one}; without single-task baselines, so nothing is said about what sharing costs.");
     }
-    let mean = report.delta_m.map_or_else(String::new, |x| format!(", Δm {} %", signed(x, 1)));
+    let mean = delta_m(report).map_or_else(String::new, |x| format!(", Δm {} %", signed(x, 1)));
     let unfinished = report.tasks.iter().filter(|task| task.unfinished).count();
     if unfinished > 0 {
         return format!(

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use polytask_core::kind::{self, KindInfo};
 use polytask_core::{HeadForm, Problem, TargetType};
+use polytask_data::{Bounds, in_units};
 use polytask_nn::heads::{self, Head};
 use polytask_nn::weights::Weights;
 use polytask_nn::{Block, Params};
@@ -40,6 +41,9 @@ pub struct TaskInfo {
     pub labels: Vec<String>,
     /// (shift, span) of each number.
     pub scale: Vec<(f64, f64)>,
+    /// Smallest and largest value of each number that is a grade.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bounds: Vec<Bounds>,
     /// Outputs of its head.
     pub n_outputs: usize,
     /// Width of its head's hidden layer, where it has one.
@@ -103,7 +107,13 @@ impl ModelTask {
 
     fn scaled(&self, scores: &[f32]) -> Vec<f64> {
         let scale = self.info.scale.iter().copied().chain(std::iter::repeat((0.0, 1.0)));
-        scores.iter().zip(scale).map(|(&s, (shift, span))| f64::from(s) * span + shift).collect()
+        let bounds = self.info.bounds.iter().copied().chain(std::iter::repeat(None));
+        scores
+            .iter()
+            .zip(scale)
+            .zip(bounds)
+            .map(|((&score, scale), bounds)| in_units(score, scale, bounds))
+            .collect()
     }
 }
 

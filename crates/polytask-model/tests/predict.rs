@@ -20,6 +20,7 @@ fn task(name: &str, kind: &str, labels: &[&str], encoder: &Encoder) -> ModelTask
         metric: kind.metrics[0].into(),
         labels: labels.iter().map(ToString::to_string).collect(),
         scale: Vec::new(),
+        bounds: Vec::new(),
         n_outputs,
         hidden: None,
         columns: std::collections::BTreeMap::new(),

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use polytask_core::Split;
 use polytask_core::suite::Keep;
+use polytask_core::{HeadForm, Split};
 use polytask_eval::Predictions;
 use polytask_nn::{Block, Params};
 
@@ -20,9 +20,13 @@ use crate::trainer::{Best, Trainer};
 
 /// Shares of the way from the probes to the last weights at which interpolated weights are judged.
 const SHARES: [f64; 3] = [0.75, 0.5, 0.25];
+/// The same where all tasks tag words: half-way weights lose much of what these gain, and the end loses nothing.
+const SHARES_OF_WORDS: [f64; 2] = [END, 0.5];
 /// The share that is kept where valid prefers nothing else: the smaller one when it scores better at all, for towards the
 /// probes is the safe side.
 const HALF: f64 = 0.5;
+/// The share that is kept so where all tasks tag words.
+const END: f64 = 1.0;
 const QUARTER: f64 = 0.25;
 /// Standard errors by which weights must be better on valid than the half-way ones to be kept in their place (the rule of
 /// one standard error: Breiman et al., Classification and regression trees, 1984).
@@ -87,9 +91,12 @@ impl Trainer<'_> {
         if self.spec.keep != Keep::Best || self.state.step == 0 || !self.can_blend() {
             return Ok(());
         }
-        observer.event(Event::Phase { name: "interpolated weights", total: SHARES.len() as u64, done: 0 });
+        let tag_words =
+            self.tasks.iter().all(|task| self.engine.heads[*task].kind.head == HeadForm::TokenLinear);
+        let (tried, home) = if tag_words { (&SHARES_OF_WORDS[..], END) } else { (&SHARES[..], HALF) };
+        observer.event(Event::Phase { name: "interpolated weights", total: tried.len() as u64, done: 0 });
         let mut between: Vec<Candidate> = Vec::new();
-        for (done, share) in (1..).zip(SHARES) {
+        for (done, &share) in (1..).zip(tried) {
             between.extend(self.candidate(Some(share))?);
             observer.event(Event::Step { done, losses: &[], lr: 0.0, tokens: 0, observed: &[] });
         }
@@ -98,7 +105,8 @@ impl Trainer<'_> {
         candidates.extend(self.probes());
         candidates.extend(self.candidate(None)?);
         let shares: Vec<Option<f64>> = candidates.iter().map(|candidate| candidate.share).collect();
-        let chosen = pick(&shares, |ours, theirs| self.watched_gain(&candidates[ours], &candidates[theirs]))?;
+        let chosen =
+            pick(&shares, home, |ours, theirs| self.watched_gain(&candidates[ours], &candidates[theirs]))?;
         if let Some(share) = chosen.and_then(|place| shares[place]) {
             self.keep_share(share);
         }
@@ -155,7 +163,7 @@ impl Trainer<'_> {
         let trunk = trained(&trunk, self.engine.trainable);
         let step = if share > 0.0 { self.state.step } else { 0 };
         self.state.best = Some(Best { step, score: f64::NAN, trunk, heads });
-        self.share = (share > 0.0).then_some(share);
+        self.share = (share > 0.0 && share < END).then_some(share);
     }
 
     /// Weights some share of the way from the probes to the present ones; the present ones where there are no probes.
@@ -246,12 +254,16 @@ impl Trainer<'_> {
     }
 }
 
-/// The place of the weights to keep among candidates, given what one gained over another: half-way ones, where they are
-/// no loss, or those a quarter of the way where they are better at all, unless others are better by [`CLEAR`] errors. Of
-/// several the one that gained most.
-fn pick(shares: &[Option<f64>], gain: impl Fn(usize, usize) -> Result<Gain>) -> Result<Option<usize>> {
+/// The place of the weights to keep among candidates, given what one gained over another: those at `home`, else half-way
+/// ones, where they are no loss, or those a quarter of the way where they are better at all, unless others are better by
+/// [`CLEAR`] errors. Of several the one that gained most.
+fn pick(
+    shares: &[Option<f64>],
+    home: f64,
+    gain: impl Fn(usize, usize) -> Result<Gain>,
+) -> Result<Option<usize>> {
     let at = |share| shares.iter().position(|found| *found == Some(share));
-    let base = match (at(HALF), at(QUARTER)) {
+    let base = match (at(home).or_else(|| at(HALF)), at(QUARTER)) {
         (Some(half), Some(quarter)) if gain(quarter, half)?.is_above(0.0) => Some(quarter),
         (half, quarter) => half.or(quarter).or_else(|| at(0.0)),
     };
@@ -300,7 +312,7 @@ mod tests {
                 Ok(Gain { value, error: 2.0, n_tasks: 1, has_loser: false })
             };
             let shares: Vec<Option<f64>> = present.iter().map(|&i| SHARES[i]).collect();
-            pick(&shares, gain).unwrap().map(|place| present[place])
+            pick(&shares, HALF, gain).unwrap().map(|place| present[place])
         };
         let all = [0, 1, 2, 3, 4];
         for (scores, kept) in [
@@ -313,6 +325,17 @@ mod tests {
         ] {
             assert_eq!(picked(scores, &all), Some(kept), "{scores:?}");
         }
+        // Tags: the end is home, half-way weights stand in for it where a task loses there.
+        let of_words = |scores: &[f64], shares: &[Option<f64>]| {
+            let gain = |a: usize, b: usize| {
+                Ok(Gain { value: scores[a] - scores[b], error: 2.0, n_tasks: 1, has_loser: false })
+            };
+            pick(shares, END, gain).unwrap()
+        };
+        let shares = [Some(END), Some(HALF), Some(0.0), None];
+        assert_eq!(of_words(&[70.0, 71.9, 60.0, 71.0], &shares), Some(0));
+        assert_eq!(of_words(&[70.0, 71.9, 60.0, 72.1], &shares), Some(3));
+        assert_eq!(of_words(&[71.9, 60.0, 71.0], &shares[1..]), Some(0));
         // Weights by which a task clearly loses are no candidates.
         assert_eq!(picked([0.0, 0.0, 68.0, 68.5, 0.0], &[2, 3]), Some(2));
         assert_eq!(picked([0.0, 0.0, 0.0, 68.0, 0.0], &[3]), Some(3));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use polytask_core::method::Choice;
 use polytask_core::suite::{Schedule, Start};
-use polytask_core::{Split, Suite, plural};
+use polytask_core::{HeadForm, Split, Suite, plural};
 use polytask_data::dataset::SourceData;
 use polytask_data::{Dataset, Plan, TaskData, TextId, Tokenizer};
 use polytask_nn::encoder::Encoder;
@@ -21,6 +21,8 @@ use crate::scales;
 const BATCH_ROWS: usize = 32;
 /// Peak rate of the trunk under heads that fit already: three times as much lost what the probe knew.
 const LR: f64 = 1e-4;
+/// The same where all tasks tag words: their heads start small, and more than a direction of a sentence has to change.
+const LR_OF_WORDS: f64 = 2e-4;
 /// Rows of the largest source that training wants to see in all, and how often it sees each at least and at most.
 const VISITS: f64 = 24_000.0;
 const FEWEST_EPOCHS: f64 = 1.0;
@@ -131,6 +133,13 @@ fn batch_rows(suite: &mut Suite) -> Reasoned {
 }
 
 fn lr(suite: &mut Suite) -> Reasoned {
+    if suite.tasks.iter().all(|task| task.kind.head == HeadForm::TokenLinear) {
+        suite.train.lr = LR_OF_WORDS;
+        return reasoned(
+            &LR_OF_WORDS,
+            "all tasks tag words: their heads point the right way, but start small",
+        );
+    }
     suite.train.lr = LR;
     reasoned(&LR, "heads fit before the first step, so the encoder may move at once, but not far")
 }

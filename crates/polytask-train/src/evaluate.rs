@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use polytask_core::{HeadForm, KindInfo, Layout, PackedBatch, Split};
-use polytask_data::{Rows, Targets, TaskData, TextId};
+use polytask_data::{Rows, Targets, TaskData, TextId, in_units};
 use polytask_eval::Predictions;
 use polytask_model::{by_length, largest, sigmoid};
 use polytask_nn::{Mode, Params, States, objective};
@@ -226,8 +226,8 @@ pub(crate) fn read_outputs(
         Targets::Numbers { width, values } => {
             let truth = shown.iter().flat_map(|&i| &values[i * width..(i + 1) * width]);
             let scaled = output.iter().enumerate().map(|(i, &y)| {
-                let (shift, span) = data.scale.get(i % width).copied().unwrap_or((0.0, 1.0));
-                f64::from(y) * span + shift
+                let scale = data.scale.get(i % width).copied().unwrap_or((0.0, 1.0));
+                in_units(y, scale, data.bounds.get(i % width).copied().flatten())
             });
             Predictions::Numbers {
                 width: *width,

@@ -142,6 +142,7 @@ pub(crate) fn adopt_scales(dataset: &mut Dataset, model: &Model) -> Result<()> {
             return Err(Problem::new(what).try_this("use the suite.toml in the model's run folder").into());
         }
         data.scale.clone_from(scale);
+        data.bounds.clone_from(&model.task(&data.name)?.info.bounds);
     }
     Ok(())
 }
@@ -155,8 +156,11 @@ fn predict_like(
     split: Option<Split>,
 ) -> Result<BTreeMap<usize, Predictions>> {
     let same_outputs = suite.tasks.iter().all(|task| {
-        let outputs =
-            |m: &Model| m.task(&task.name).map(|t| (t.info.labels.clone(), t.info.scale.clone())).ok();
+        let outputs = |m: &Model| {
+            m.task(&task.name)
+                .map(|t| (t.info.labels.clone(), t.info.scale.clone(), t.info.bounds.clone()))
+                .ok()
+        };
         outputs(model) == outputs(first)
     });
     if model.symbols.same_ids(&first.symbols) && same_outputs {

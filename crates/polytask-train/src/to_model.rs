@@ -29,6 +29,11 @@ pub(crate) fn to_model(
                 metric: head.metric.clone(),
                 labels: data.labels.clone(),
                 scale: data.scale.clone(),
+                bounds: if data.bounds.iter().any(Option::is_some) {
+                    data.bounds.clone()
+                } else {
+                    Vec::new()
+                },
                 n_outputs,
                 hidden: head.hidden,
                 columns: input_columns(&prepared.suite, &head.name),

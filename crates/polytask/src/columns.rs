@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use polytask_core::near;
 use polytask_model::ModelTask;
 
 use crate::output;
@@ -41,7 +42,8 @@ impl Columns {
         let remedy = if roles.contains(&column.as_str()) {
             format!("`--columns {column}={role}`: the role comes first")
         } else {
-            format!("`--columns {}={column}`", roles.first().unwrap_or(&"text"))
+            let role = near::nearest(role, roles).or(roles.first().copied()).unwrap_or(TEXT);
+            format!("`--columns {role}={column}`")
         };
         output::refuse(what, remedy)
     }

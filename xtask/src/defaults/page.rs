@@ -54,8 +54,7 @@ would who has no other labels. Test rows with a label that the sample of train l
 numbers of rows are of different test rows.
 
 Sets called *development* were looked at while the defaults were chosen, *unseen* ones were not, and *held out* ones were
-scored once, when the defaults stood. Tags and labels of one text are sets of their own here: restaurant-slots and
-snips-slots share their texts with the development sets restaurant-asked and snips-intent. A task is *clearly below* its probe when the paired 95 % interval of the difference
+scored once, when the defaults stood. A task is *clearly below* its probe when the paired 95 % interval of the difference
 on test lies under 0. *Kept* is the share of the way from the probes to the last step, or the step of the best evaluation.
 Seconds are of whole default runs beside other work.
 

@@ -112,7 +112,7 @@ pub(super) const SETS: &[Set] = &[
         let part = |name: &str| conll(&data.join(format!("bio_ner/NCBI-disease.{name}.tsv.gz")));
         parts(part("train")?, part("test")?)
     }),
-    set("restaurant-slots", "tagging", "5 slots of a booking", Unseen, |data| {
+    set("restaurant-slots", "tagging", "5 slots of a booking", Development, |data| {
         restaurants(data, rows::slot_tags)
     }),
     set("restaurant-asked", "multilabel", "which of 5 slots a text fills", Development, |data| {
@@ -144,7 +144,9 @@ pub(super) const SETS: &[Set] = &[
         let part = |name: &str| conll(&data.join(format!("bio_ner/BC5CDR.{name}.tsv.gz")));
         parts(part("train")?, part("test")?)
     }),
-    set("snips-slots", "tagging", "39 slots", HeldOut, |data| snips(data, |rows| rows::snips_tags(&rows))),
+    set("snips-slots", "tagging", "39 slots", Development, |data| {
+        snips(data, |rows| rows::snips_tags(&rows))
+    }),
     set("dbpedia", "class", "14 topics", Development, |data| {
         let part = |name| {
             read(rows::renamed(

@@ -15,7 +15,7 @@ use super::written::{self, Data, Node, Origin};
 use super::{Catalogue, ModelSpec, OPEN, Sampling, SourceSpec, Start, Suite, TINY, TaskSpec, TrainSpec};
 use crate::error::{Error, Place, Problem, Result};
 use crate::image;
-use crate::kind::{self, KindInfo};
+use crate::kind::{self, KindInfo, TargetType};
 use crate::method::Choice;
 
 /// Reads and checks a suite file; `overrides` are the `KEY=VALUE` of `--set`.
@@ -89,12 +89,14 @@ impl Reader<'_, '_> {
         let images = inputs::reads_images(&tasks, self.reporter);
         let sources = self.sources(&sources, &tasks);
         let model = self.model(&model, images);
+        let is_fresh = starts_fresh(&model.encoder);
+        let start = start(&train, is_fresh);
         let suite = Suite {
             name: root.text("name"),
             seed: root.count("seed"),
-            train: self.train(&train, &tasks, images, starts_fresh(&model.encoder)),
+            train: self.train(&train, &tasks, images, is_fresh),
             model,
-            tasks: tasks.iter().map(|draft| self.task(draft)).collect(),
+            tasks: tasks.iter().map(|draft| self.task(draft, start)).collect(),
             sources,
             folder: self.file.parent().unwrap_or(Path::new("")).to_path_buf(),
             file: self.file.to_path_buf(),
@@ -276,7 +278,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn task(&mut self, draft: &Draft) -> TaskSpec {
+    fn task(&mut self, draft: &Draft, start: Start) -> TaskSpec {
         let section = &draft.section;
         // A placeholder for reading on: a task without a kind has been reported.
         let kind = draft.kind.unwrap_or(kind::KINDS[0]);
@@ -307,7 +309,7 @@ impl Reader<'_, '_> {
             missing: label_keys::trimmed(section, "missing"),
             margin: section.real("margin"),
             loss_weight: section.real("loss_weight"),
-            lr_factor: section.real("lr_factor"),
+            lr_factor: lr_factor(section, kind, start),
             freeze: section.texts("freeze"),
             line: section.origin.line(),
         }
@@ -331,6 +333,12 @@ fn start(section: &Section, is_fresh: bool) -> Start {
 fn head_lr_factor(section: &Section, images: bool, start: Start) -> f64 {
     let is_alike = images || start == Start::Probe;
     if is_alike && !section.has("head_lr_factor") { 1.0 } else { section.real("head_lr_factor") }
+}
+
+/// Probes of tags fit their few words nearly without error; heads made from them are small, and have to grow.
+fn lr_factor(section: &Section, kind: &KindInfo, start: Start) -> f64 {
+    let is_small = start == Start::Probe && kind.target_type == TargetType::Tags;
+    if is_small && !section.has("lr_factor") { 10.0 } else { section.real("lr_factor") }
 }
 
 /// Keys of `[train]` that were not given and that the data decide.

@@ -67,6 +67,8 @@ pub struct DraftTask {
     pub labels: Vec<String>,
     /// What stands between the labels of a cell, where that is no bar.
     pub separator: Option<&'static str>,
+    /// Labels that look like marks for unknown targets.
+    pub missing: Vec<String>,
     /// What was seen of the column.
     pub evidence: Vec<String>,
     /// Lines that would take the place of the ones written: another kind, other columns.
@@ -253,7 +255,10 @@ fn settings_of(task: &DraftTask) -> Vec<String> {
     let labels: Vec<String> = task.labels.iter().map(|label| quoted(label)).collect();
     let labels = (!labels.is_empty()).then(|| format!("labels = [{}]", labels.join(", ")));
     let separator = task.separator.map(|separator| format!("separator = {}", quoted(separator)));
-    metric.into_iter().chain(separator).chain(labels).collect()
+    let missing: Vec<String> = task.missing.iter().map(|mark| quoted(mark)).collect();
+    let missing = (!missing.is_empty())
+        .then(|| format!("missing = [{}]  # these look like marks for unknown targets", missing.join(", ")));
+    metric.into_iter().chain(separator).chain(labels).chain(missing).collect()
 }
 
 /// A text as TOML writes it, on one line: the escapes of JSON are among those of TOML.
@@ -273,6 +278,7 @@ mod tests {
             metric: None,
             labels: vec!["a\"b".into()],
             separator: None,
+            missing: Vec::new(),
             evidence: vec![format!("column {column:?}: evidence")],
             choices: Vec::new(),
             is_sure,

@@ -215,7 +215,7 @@ fn number(cell: &Cell) -> Result<f64, Wrong> {
     }
     let value = match cell {
         Cell::Number(real) => Some(*real),
-        Cell::Text(text) => text.trim().parse().ok(),
+        Cell::Text(text) => real(text.trim()),
         _ => None,
     };
     value.filter(|real| (*real as f32).is_finite()).ok_or_else(|| {
@@ -229,6 +229,16 @@ fn number(cell: &Cell) -> Result<f64, Wrong> {
             _ => Wrong::new(what, UNKNOWN),
         }
     })
+}
+
+/// The number that a text is; one with a per cent sign is the number before it.
+pub(crate) fn real(text: &str) -> Option<f64> {
+    text.parse().ok().or_else(|| text.strip_suffix('%')?.trim_end().parse().ok())
+}
+
+/// Whether a text is a number whose decimal point is a comma.
+pub(crate) fn has_decimal_comma(text: &str) -> bool {
+    text.parse::<f64>().is_err() && with_point(text).is_some_and(|remedy| remedy.starts_with("write a point"))
 }
 
 const UNKNOWN: &str = "leave the cell empty (or write null) when the value is unknown";
@@ -357,7 +367,16 @@ mod tests {
     fn nulls_inside_a_list_of_numbers_are_unknown_and_infinity_is_refused() {
         let Ok(Raw::Numbers(values)) = read(TargetType::Numbers, &text("[1, null, 2.5]")) else { panic!() };
         assert!(values[0] == 1.0 && values[1].is_nan() && values[2] == 2.5);
-        for wrong in [text("high"), text("inf"), Cell::Number(1e300), Cell::List(vec![]), Cell::Bool(true)] {
+        assert_eq!(read(TargetType::Numbers, &text("70 %")), Ok(Raw::Numbers(vec![70.0])));
+        for wrong in [
+            text("high"),
+            text("%"),
+            text("7%%"),
+            text("inf"),
+            Cell::Number(1e300),
+            Cell::List(vec![]),
+            Cell::Bool(true),
+        ] {
             assert!(read(TargetType::Numbers, &wrong).is_err(), "{wrong:?}");
         }
     }

@@ -43,11 +43,13 @@ impl Builder<'_> {
                 self.problems.note(problem);
             }
             self.dataset.tasks[t].scale = numbers::scale(task.kind.head, &self.dataset.tasks[t]);
+            self.dataset.tasks[t].bounds = numbers::bounds(task.kind.head, &self.dataset.tasks[t]);
             let data = &self.dataset.tasks[t];
             let merged = self.merged[t].warning(&task.name);
             let mut said = warnings(source, task, data);
             said.extend(numbers::warnings(data, merged.is_some()));
             said.extend(merged);
+            said.extend(self.merged[t].percents(&task.name));
             self.dataset.warnings.extend(said);
         }
         self.dataset.warnings.extend(without_test(&self.dataset.sources));
@@ -325,13 +327,7 @@ const MARKERS: [&str; 14] = [
 
 /// Says which labels look like marks for unknown targets.
 fn markers(task: &str, labels: &[String]) -> Option<String> {
-    // Sentiments are -1, 0 and 1; a scale may begin at -3.
-    let n_negative = labels.iter().filter(|label| label.parse::<i64>().is_ok_and(|n| n < 0)).count();
-    let is_scale = n_negative > 1 || labels.iter().all(|label| ["-1", "0", "1"].contains(&label.as_str()));
-    let is_marker = |label: &&String| {
-        MARKERS.contains(&label.to_lowercase().as_str()) && !(is_scale && label.as_str() == "-1")
-    };
-    let found: Vec<&String> = labels.iter().filter(is_marker).collect();
+    let found = marks(labels);
     (!found.is_empty()).then(|| {
         let quoted = found.iter().map(|label| format!("{label:?}")).collect::<Vec<_>>().join(", ");
         format!(
@@ -341,6 +337,17 @@ fn markers(task: &str, labels: &[String]) -> Option<String> {
             if found.len() == 1 { "it" } else { "them" }
         )
     })
+}
+
+/// Labels that look like marks for unknown targets.
+pub(crate) fn marks(labels: &[String]) -> Vec<&String> {
+    // Sentiments are -1, 0 and 1; a scale may begin at -3.
+    let n_negative = labels.iter().filter(|label| label.parse::<i64>().is_ok_and(|n| n < 0)).count();
+    let is_scale = n_negative > 1 || labels.iter().all(|label| ["-1", "0", "1"].contains(&label.as_str()));
+    let is_marker = |label: &&String| {
+        MARKERS.contains(&label.to_lowercase().as_str()) && !(is_scale && label.as_str() == "-1")
+    };
+    labels.iter().filter(is_marker).collect()
 }
 
 /// Says that a number below all others by itself looks like a mark for unknown targets.

@@ -21,9 +21,10 @@ use polytask_core::{Result, Split, Suite};
 
 use crate::images::Library;
 use crate::{Dataset, ImageSpec, Tokenizer};
+pub(crate) use cells::{has_decimal_comma, real};
 pub use finish::NO_TEST;
-pub(crate) use finish::is_of_entity;
 pub(crate) use finish::n_known;
+pub(crate) use finish::{is_of_entity, marks};
 use intern::Interner;
 use numbers::Merged;
 use problems::Problems;

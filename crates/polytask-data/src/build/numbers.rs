@@ -3,15 +3,17 @@
 //! Targets are kept and standardised in f64 and become f32 last, so that large numbers close to each other (times in
 //! seconds) keep their differences. What even that merges is said.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use polytask_core::{HeadForm, Split};
+use polytask_core::{HeadForm, Split, plural};
 
 use crate::readers::Cell;
-use crate::{Targets, TaskData};
+use crate::{Bounds, Targets, TaskData};
 
 /// Whole numbers up to here are exact in f64.
 const EXACT: u128 = 1 << 53;
+/// How far the largest grade may lie above the smallest.
+const GRADES: f64 = 10.0;
 /// Merged values per distinct value from which on they are no accident of rounding: of a million random numbers a
 /// few per cent meet another one in f32.
 const SHARE: f64 = 1e-3;
@@ -22,12 +24,19 @@ pub(super) struct Merged {
     seen: HashMap<u64, i128>,
     /// Two of them.
     example: Option<(i128, i128)>,
+    /// Numbers with a per cent sign, and the first of them.
+    percents: usize,
+    percent: Option<String>,
 }
 
 impl Merged {
     /// Notes the numbers of a target cell.
     pub(super) fn note(&mut self, cell: Option<&Cell>) {
         match cell {
+            Some(Cell::Text(text)) if text.trim_end().ends_with('%') => {
+                self.percents += 1;
+                self.percent.get_or_insert_with(|| text.trim().to_owned());
+            }
             Some(Cell::Text(text)) if text.len() > 15 && self.example.is_none() => self.note_text(text),
             Some(Cell::List(items)) => items.iter().for_each(|item| self.note(Some(item))),
             _ => {}
@@ -43,6 +52,13 @@ impl Merged {
         } else if let Some(items) = Cell::Text(text.to_owned()).to_items() {
             items.iter().for_each(|item| self.note(Some(item)));
         }
+    }
+
+    /// How numbers with a per cent sign are read.
+    pub(super) fn percents(&self, task: &str) -> Option<String> {
+        let example = self.percent.as_ref()?;
+        let (values, number) = (plural(self.percents, "value"), example.trim_end_matches('%').trim_end());
+        Some(format!("task `{task}`: {values} with a per cent sign: {example} is read as {number}"))
     }
 
     /// What is lost, in words.
@@ -72,6 +88,26 @@ fn scale_of<I: Iterator<Item = f64>>(head: HeadForm, known: impl Fn() -> I) -> (
     let mean = known().sum::<f64>() / n;
     let variance = known().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
     (mean, spread(variance.sqrt()))
+}
+
+/// Where each number of a regression ends, from train, when it is a grade: whole numbers from one to another that are at
+/// most [`GRADES`] apart, half of them given at least.
+pub(super) fn bounds(head: HeadForm, data: &TaskData) -> Vec<Bounds> {
+    let Some(Targets::Numbers { width, values }) = data.targets.get(&Split::Train) else { return Vec::new() };
+    if head == HeadForm::Cosine {
+        return Vec::new();
+    }
+    (0..*width).map(|c| bounds_of(|| known(*width, values, c))).collect()
+}
+
+fn bounds_of<I: Iterator<Item = f64>>(known: impl Fn() -> I) -> Bounds {
+    let (low, high) = range(known())?;
+    let span = high - low;
+    if !(1.0..=GRADES).contains(&span) || known().any(|value| value.fract() != 0.0) {
+        return None;
+    }
+    let given: BTreeSet<i64> = known().map(|value| value as i64).collect();
+    (2.0 * given.len() as f64 > span).then_some((low, high))
 }
 
 /// The known values of one number of every row.
@@ -149,6 +185,20 @@ mod tests {
             let said = warnings(&data, false);
             assert!(said.len() == 1 && said[0].contains(&format!("{value} in all rows")), "{said:?}");
         }
+    }
+
+    #[test]
+    fn grades_have_bounds_and_other_numbers_have_none() {
+        let of = |values: &[f64]| bounds(HeadForm::Linear, &data(values.to_vec()));
+        assert_eq!(of(&[1.0, 5.0, 2.0, f64::NAN, 4.0]), [Some((1.0, 5.0))]);
+        assert_eq!(of(&[0.0, 1.0]), [Some((0.0, 1.0))]);
+        for other in [&[1.0, 2.5][..], &[0.0, 11.0], &[0.0, 10.0, 1.0], &[3.0, 3.0], &[1e300, 5.0]] {
+            assert_eq!(of(other), [None], "{other:?}");
+        }
+        assert!(bounds(HeadForm::Cosine, &data(vec![1.0, 2.0])).is_empty());
+        assert_eq!(crate::in_units(3.0, (3.0, 1.0), Some((1.0, 5.0))), 5.0);
+        assert_eq!(crate::in_units(3.0, (3.0, 1.0), None), 6.0);
+        assert!(crate::in_units(f32::NAN, (3.0, 1.0), Some((1.0, 5.0))).is_nan());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use polytask_core::Result;
 
+use crate::build::{has_decimal_comma, marks, real};
 use crate::readers::{self, Cell, Record};
 
 /// Rows that are looked at.
@@ -46,6 +47,8 @@ pub(super) struct Column {
     pub(super) values: HashMap<String, usize>,
     pub(super) numbers: usize,
     pub(super) wholes: usize,
+    /// Numbers whose decimal point is a comma.
+    pub(super) commas: usize,
     pub(super) low: f64,
     pub(super) high: f64,
     pub(super) chars: usize,
@@ -121,9 +124,11 @@ impl Column {
         self.chars += text.chars().count();
         self.objects += usize::from(text.starts_with('{') && text.ends_with('}'));
         if !matches!(cell, Cell::Bool(_))
-            && let Some(number) = text.parse::<f64>().ok().filter(|number| number.is_finite())
+            && let Some(number) = real(text).filter(|number| number.is_finite())
         {
             self.add_number(number);
+        } else if has_decimal_comma(text) {
+            self.commas += 1;
         }
         *self.values.entry(start(text)).or_default() += 1;
         self.cut(text);
@@ -170,6 +175,19 @@ impl Column {
                 *self.parts[at].entry(part.to_owned()).or_default() += 1;
             }
         }
+    }
+
+    /// Values that are no numbers but look like marks for unknown ones.
+    pub(super) fn marks(&self) -> Vec<String> {
+        let others: Vec<String> = self.values.keys().filter(|value| real(value).is_none()).cloned().collect();
+        let mut found: Vec<String> = marks(&others).into_iter().cloned().collect();
+        found.sort_unstable();
+        found
+    }
+
+    /// Rows with such values.
+    pub(super) fn marked(&self) -> usize {
+        self.marks().iter().filter_map(|mark| self.values.get(mark)).sum()
     }
 
     /// Number of different values.

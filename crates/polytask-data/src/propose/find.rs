@@ -10,6 +10,11 @@ use polytask_core::suite::{COMPRESSIONS, DraftData, images, is_readable, names_i
 const DEPTH: usize = 4;
 /// Folders that hold programs, not data.
 const SKIPPED: [&str; 5] = ["target", "node_modules", "__pycache__", "venv", "site-packages"];
+/// Endings of data that no reader knows.
+const UNREAD: [&str; 13] = [
+    "xlsx", "xls", "ods", "numbers", "feather", "arrow", "pkl", "pickle", "h5", "hdf5", "docx", "sqlite",
+    "db",
+];
 /// Words in file names that mean a split, beside those a suite knows.
 const WORDS: [(&str, Split); 5] = [
     ("training", Split::Train),
@@ -74,10 +79,23 @@ fn look(root: &Path, place: &Path, name: &str, depth: usize, found: &mut Found) 
         found.sets.push(set);
     }
     tables(place, name, parts, found);
+    let unread = names.iter().filter(|name| is_unread(name) && folder.join(name).is_file());
+    found.left_out.extend(unread.map(|name| {
+        format!(
+            "{:?}: a format that is not read; save it as CSV or JSON lines",
+            place.join(name).display().to_string()
+        )
+    }));
     let below = names.iter().filter(|name| !name.starts_with('.') && !SKIPPED.contains(&name.as_str()));
     for below in below.filter(|name| *name != "qrels" && folder.join(name).is_dir() && depth > 1) {
         look(root, &place.join(below), below, depth - 1, found);
     }
+}
+
+/// Whether a file's name is that of data in a format no reader knows.
+fn is_unread(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    ending.is_some_and(|ending| UNREAD.contains(&ending.as_str()))
 }
 
 fn here(place: &Path) -> PathBuf {

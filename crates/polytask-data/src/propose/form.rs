@@ -1,5 +1,7 @@
 //! What a column is: texts, labels, numbers, tags, an id; by its values first, by its name where they leave a choice.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::column::{Column, SEPARATORS, Sample};
 
 /// Names of columns that hold the text of a row, the likeliest first.
@@ -52,7 +54,15 @@ pub(super) const LABELS: [&str; 17] = [
     "answer_type",
 ];
 /// Names of columns whose numbers are graded.
-pub(super) const SCORES: [&str; 14] = [
+pub(super) const SCORES: [&str; 22] = [
+    "urgency",
+    "priority",
+    "severity",
+    "closeness",
+    "difficulty",
+    "importance",
+    "quality",
+    "toxicity",
     "score",
     "scores",
     "relatedness",
@@ -154,6 +164,15 @@ pub(super) fn is_in(list: &[&str], name: &str) -> bool {
         || last.is_some_and(|last| last.len() >= TELLING_WORD && list.contains(&last))
 }
 
+/// Whether a name says from where to where its numbers go: `Urgency (1-5)`, `match 0..10`.
+pub(super) fn names_a_range(name: &str) -> bool {
+    let numbers: Vec<i64> =
+        name.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect();
+    let between = name.split(|c: char| c.is_ascii_digit()).nth(1).unwrap_or_default().trim();
+    matches!(numbers[..], [low, high] if low < high && high <= 100)
+        && ["-", "–", "to", "..", "bis"].contains(&between)
+}
+
 pub(super) fn is_origin(name: &str) -> bool {
     is_in(&ORIGINS, name)
 }
@@ -197,7 +216,10 @@ pub(super) fn of(column: &Column, sample: &Sample) -> Form {
     if is_id_name(&column.name) && (column.numbers == known || column.most_words <= 1) {
         return Form::Id;
     }
-    if column.numbers == known {
+    if column.commas > 0 && column.commas + column.numbers == known {
+        return Form::Other("numbers with decimal commas, which no kind reads: write points (2.5)");
+    }
+    if column.numbers + column.marked() == known && column.numbers > 0 {
         let is_id = is_unique && column.wholes == known && known > 20 && !is_target;
         return if is_id { Form::Id } else { Form::Numbers };
     }
@@ -263,17 +285,52 @@ fn separator(column: &Column) -> Option<&'static str> {
             && column.separated[*at] > 1
             && is_short
             && parts.len() * 3 <= n_parts
-            && (parts.len() < column.distinct()
-                || column.values.keys().any(|value| parts.contains_key(value)))
+            && are_shared(column, SEPARATORS[*at])
     };
     (0..SEPARATORS.len()).find(fits).map(|at| SEPARATORS[at])
 }
 
-/// Whether a text is a date: 2024-03-09, with or without a time behind it.
+/// Whether half of the parts of joined cells also stand in other cells, as labels do. The parts of a name, `Rent` and
+/// `billing`, stand in it alone.
+fn are_shared(column: &Column, separator: &str) -> bool {
+    let mut cells: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut joined: BTreeSet<&str> = BTreeSet::new();
+    for value in column.values.keys() {
+        let parts: BTreeSet<&str> =
+            value.split(separator).map(str::trim).filter(|part| !part.is_empty()).collect();
+        parts.iter().for_each(|part| *cells.entry(part).or_default() += 1);
+        if parts.len() > 1 {
+            joined.extend(parts);
+        }
+    }
+    let shared = joined.iter().filter(|part| cells[**part] > 1).count();
+    !joined.is_empty() && 2 * shared >= joined.len()
+}
+
+/// Names of months by their first letters.
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+
+/// Whether a text is a date, with or without a time behind it: 2024-03-09, 9/3/2024, 09.03.24, 9 March 2024.
 fn is_date(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let digits = |range: std::ops::Range<usize>| {
-        bytes.get(range).is_some_and(|part| part.iter().all(u8::is_ascii_digit))
-    };
-    digits(0..4) && digits(5..7) && digits(8..10) && bytes[4] == bytes[7] && b"-/.".contains(&bytes[4])
+    let first = text.split([' ', 'T', ',']).next().unwrap_or_default();
+    let by = first.chars().find(|c| "-/.".contains(*c));
+    let fields: Vec<&str> = by.map_or_else(Vec::new, |by| first.split(by).collect());
+    let lengths: Vec<usize> = fields.iter().map(|field| field.len()).collect();
+    let is_number = |field: &&str| !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_digit());
+    let is_numeric = matches!(lengths[..], [4, 1..=2, 1..=2] | [1..=2, 1..=2, 2 | 4]);
+    if is_numeric && fields.iter().all(is_number) {
+        return true;
+    }
+    let words: Vec<String> = text
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect();
+    let is_month = |word: &String| MONTHS.iter().any(|month| word.starts_with(month));
+    let is_day_or_year = |word: &String| word.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
+    let n_months = words.iter().filter(|word| is_month(word)).count();
+    n_months == 1
+        && words.len() >= 2
+        && words.iter().filter(|word| is_day_or_year(word)).count() + 1 == words.len()
 }

@@ -110,16 +110,13 @@ impl<'a> Looked<'a> {
         Some(vec![("a", a), ("b", b)])
     }
 
-    /// The only two texts of a table, of like length, with one number beside them: it says how alike they are.
+    /// The only two texts of a table, of like length, whose names share a word.
     fn pair_by_shape(&self) -> Option<(&'a Column, &'a Column)> {
         let texts: Vec<&Column> = self.with(|_, form| form == Form::Text).collect();
         let [first, second] = texts[..] else { return None };
-        let is_number =
-            |column: &Column| self.named(&column.name).is_some_and(|(_, form)| form == Form::Numbers);
         // `new_question` and `faq_question` are two of a kind; pros and cons are two sides of one thing.
         let share_a_word = parts(&first.name).iter().any(|word| parts(&second.name).contains(word));
-        let is_pair = share_a_word && are_alike(first, second) && self.only_target().is_some_and(is_number);
-        is_pair.then_some((first, second))
+        (share_a_word && are_alike(first, second)).then_some((first, second))
     }
 
     /// The one column that can be learned, where there is only one.
@@ -241,6 +238,15 @@ impl<'a> Looked<'a> {
             found.tasks.iter_mut().for_each(|task| task.is_sure = false);
         }
         found.evidence.extend(self.perhaps_pair(inputs));
+        if let [("a", a), ("b", b)] = inputs
+            && self.pair_by_shape().is_some_and(|(first, _)| [&a.name, &b.name].contains(&&first.name))
+        {
+            let [a, b] = [quote(&a.name), quote(&b.name)];
+            found.evidence.push(format!(
+                "columns {a} and {b}: two texts of like length, whose names share a word: a pair. If the targets are \
+                 about one of them: columns = {{ text = {a} }}, and kind = \"class\" or \"regression\""
+            ));
+        }
         let kinds: Vec<&KindInfo> = found.tasks.iter().map(|task| task.kind).collect();
         for (role, column) in inputs {
             if kinds.iter().any(|kind| !reads_by_itself(kind, role, &column.name))

@@ -17,6 +17,7 @@ use std::path::Path;
 use polytask_core::suite::{self, Draft, DraftData, DraftTask};
 use polytask_core::{Split, TargetType, kind};
 
+use crate::build::marks;
 use crate::readers;
 use column::{Column, Sample};
 use find::{Form as SetForm, Set};
@@ -150,6 +151,7 @@ fn whole(set: &Set, kind: &str, evidence: &str) -> Draft {
         metric: None,
         labels: Vec::new(),
         separator: None,
+        missing: Vec::new(),
         evidence: vec![evidence.into()],
         choices: Vec::new(),
         is_sure: true,
@@ -241,6 +243,10 @@ fn add_labels(task: &mut DraftTask, train: &Sample, others: &BTreeMap<Split, Sam
         sample.column(name).map(labels).unwrap_or_default()
     };
     let known = labels(train);
+    if matches!(task.kind.target_type, TargetType::Label | TargetType::Labels) {
+        let names: Vec<String> = known.iter().cloned().collect();
+        task.missing = marks(&names).into_iter().cloned().collect();
+    }
     let all: BTreeSet<String> = others.values().flat_map(labels).chain(known.iter().cloned()).collect();
     let extra = all.len() - known.len();
     if extra == 0 || !train.is_whole || known.is_empty() {
@@ -249,7 +255,7 @@ fn add_labels(task: &mut DraftTask, train: &Sample, others: &BTreeMap<Split, Sam
     task.evidence
         .push(format!("valid and test show {} that train lacks", polytask_core::plural(extra, "label")));
     if all.len() <= MOST_WRITTEN {
-        task.labels = all.into_iter().collect();
+        task.labels = all.into_iter().filter(|label| !task.missing.contains(label)).collect();
     } else {
         task.evidence.push("`labels = [...]` with all of them, or rows of train that have them".into());
         task.is_sure = false;

@@ -13,6 +13,8 @@ use super::guess::Looked;
 const TAGS: [&str; 9] = ["tags", "tag", "slots", "ner_tags", "pos_tags", "ner", "pos", "bio", "labels"];
 /// Most different whole numbers that may be labels.
 const MOST_GRADES: usize = 20;
+/// Different numbers beside two texts from which on they are grades.
+const FINE: usize = 6;
 /// Most different labels that are learned without asking.
 const MOST_SURE: usize = 300;
 /// Most different tags.
@@ -83,12 +85,15 @@ impl Looked<'_> {
         class: &'static KindInfo,
         number: &'static KindInfo,
     ) -> DraftTask {
-        let (distinct, is_whole) = (column.distinct(), column.wholes == column.known);
+        let marks = column.marks();
+        let (distinct, is_whole) = (column.distinct() - marks.len(), column.wholes == column.numbers);
         let is_label_name = is_in(&LABELS, &column.name);
-        let is_score_name = is_in(&SCORES, &column.name);
+        let is_pair = class.inputs.len() == 2;
+        // How alike two texts are is graded more finely than any relation of theirs has names.
+        let is_fine = is_pair && distinct >= FINE;
+        let is_score_name = is_in(&SCORES, &column.name) || form::names_a_range(&column.name) || is_fine;
         let are_grades = is_whole && distinct <= MOST_GRADES && column.known >= distinct * 2;
         let is_class = are_grades && (distinct == 2 || !is_score_name);
-        let is_pair = class.inputs.len() == 2;
         let is_only = self.only_target().is_some_and(|only| only.name == column.name);
         let is_named = is_label_name || is_score_name || is_only;
         let is_aside =
@@ -111,6 +116,7 @@ impl Looked<'_> {
             evidence += "? The name does not say what is to be learned; uncomment the lines to learn it";
         }
         let mut task = task(column, chosen, evidence, is_sure);
+        task.missing = marks;
         if are_grades && distinct > 2 {
             let when = if is_class { "if their order counts" } else { "if they are names without an order" };
             task.choices.push(format!(
@@ -260,6 +266,7 @@ pub(super) fn task(column: &Column, kind: &'static KindInfo, evidence: String, i
         metric: None,
         labels: Vec::new(),
         separator: None,
+        missing: Vec::new(),
         evidence: vec![evidence],
         choices: Vec::new(),
         is_sure,

@@ -49,8 +49,12 @@ fn one_table_gives_a_task_for_each_column_that_can_be_one() {
         )
     });
     let (tasks, left_out) = proposed("tickets.csv", &text);
-    let expected =
-        ["class label=intent", "class label=urgency", "multilabel labels=tags", "regression value=minutes"];
+    let expected = [
+        "class label=intent",
+        "regression value=urgency",
+        "multilabel labels=tags",
+        "regression value=minutes",
+    ];
     assert_eq!(tasks, expected);
     assert_eq!(left_out.len(), 3, "{left_out:?}");
     for (line, word) in left_out.iter().zip(["an id", "dates", "free text"]) {
@@ -215,7 +219,7 @@ fn labels_called_source_and_target_are_no_pair() {
 }
 
 #[test]
-fn two_texts_of_like_length_whose_names_share_a_word_are_a_pair_where_one_number_stands_beside_them() {
+fn two_texts_of_like_length_whose_names_share_a_word_are_a_pair() {
     for [a, b, score] in [
         ["new_question", "faq_question", "closeness"],
         ["question", "matched_question", "rating"],
@@ -240,7 +244,53 @@ fn two_texts_of_like_length_whose_names_share_a_word_are_a_pair_where_one_number
             format!("{},{},{},{}", words(i), words(i + 7), (i * 7 % 41) as f64 / 4.0, label(i))
         }),
     );
-    assert!(found.iter().all(|task| !task.starts_with("similarity")), "two targets: {found:?}");
+    let expected = ["a=our_text", "b=their_text", "similarity score=closeness", "pair-class label=team"];
+    assert_eq!(found, expected);
+    let same = rows("complaint,older complaint,same issue?", |i| {
+        format!("{},{},{}", words(i), words(i + 7), ["yes", "no"][i % 2])
+    });
+    let (found, _) = proposed("train.csv", &same);
+    assert!(found.contains(&"pair-class label=same issue?".to_owned()), "{found:?}");
+}
+
+#[test]
+fn a_sign_within_names_joins_no_labels() {
+    let names = ["Rent & billing", "Keys & access", "Cleaning", "Noise/neighbours", "Rent & billing"];
+    let (found, _) =
+        proposed("train.csv", &rows("text,Category", |i| format!("{},{}", words(i), names[i % 5])));
+    assert_eq!(found, ["class label=Category"]);
+}
+
+#[test]
+fn dates_as_people_write_them_are_no_targets() {
+    for date in
+        ["DAY/08/2024", "DAY.8.24", "2024-8-DAY", "DAY Aug 2024", "August DAY, 2024", "2024/08/DAY 12:30"]
+    {
+        let received = |i: usize| format!("\"{}\"", date.replace("DAY", &(i % 28 + 1).to_string()));
+        let text =
+            rows("text,Received,mood", |i| format!("{},{},{}", words(i), received(i), ["a", "b"][i % 2]));
+        let (found, left) = proposed("train.csv", &text);
+        assert_eq!((found.len(), left.len()), (1, 1), "{date}: {found:?} {left:?}");
+        assert!(left[0].contains("dates"), "{left:?}");
+    }
+}
+
+#[test]
+fn numbers_as_people_write_them_are_numbers_or_said_to_be_none() {
+    let of = |name: &str, value: &dyn Fn(usize) -> String| {
+        proposed("train.csv", &rows(&format!("text,{name}"), |i| format!("{},{}", words(i), value(i))))
+    };
+    assert_eq!(of("share", &|i| format!("{}%", i * 3 % 41)).0, ["regression value=share"]);
+    let (found, left) = of("hours", &|i| format!("\"{},{}\"", i % 9, i % 10));
+    assert!(found.is_empty() && left[0].contains("decimal commas"), "{found:?} {left:?}");
+    for name in ["Urgency (1-5)", "mark 0 to 9", "priority", "how bad (1..5)"] {
+        assert_eq!(of(name, &|i| (i % 5 + 1).to_string()).0, [format!("regression value={name}")]);
+    }
+    for name in ["topic", "Flat 2-4-6", "code"] {
+        assert_eq!(of(name, &|i| (i % 5 + 1).to_string()).0, [format!("class label={name}")]);
+    }
+    let marked = of("urgency", &|i| if i % 9 == 0 { "n/a".into() } else { (i % 5 + 1).to_string() });
+    assert_eq!(marked.0, ["regression value=urgency"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! CoNLL: a word on each line with its tag behind, an empty line between sentences. A row is a sentence.
+//! `CoNLL`: a word on each line with its tag behind, an empty line between sentences. A row is a sentence.
 //!
 //! The first field is the word (column `tokens`), the last one its tag (`tags`); fields between are `column2`,
 //! `column3`, … Fields are separated by tabs where the first line has one, else by blanks.
@@ -14,7 +14,7 @@ const MOST_WORDS: usize = 100_000;
 /// Begins a document in files of the shared tasks.
 const DOCUMENT: &str = "-DOCSTART-";
 
-/// Starts reading a CoNLL file.
+/// Starts reading the file.
 pub(super) fn open(input: Input) -> Result<Reader> {
     let file = input.file.clone();
     let mut sentences = Sentences {

@@ -127,7 +127,7 @@ impl<'a> Page<'a> {
 }
 
 fn class(report: &RunReport) -> &'static str {
-    match report.delta_m {
+    match words::delta_m(report) {
         _ if report.tasks.iter().any(|task| task.regressed) => "bad",
         None => "even",
         Some(_) => "good",
@@ -141,7 +141,7 @@ fn facts(report: &RunReport) -> Vec<Fact> {
     let regressed = report.tasks.iter().filter(|task| task.regressed).count();
     let mut facts = Vec::new();
     let mut fact = |label, value: String, note: String| facts.push(Fact { label, value, note });
-    if let Some(delta_m) = report.delta_m {
+    if let Some(delta_m) = words::delta_m(report) {
         fact("Δm", format!("{} %", signed(delta_m, 2)), "mean relative change, positive = better".into());
     }
     if let Some((task, delta)) = worst_delta {

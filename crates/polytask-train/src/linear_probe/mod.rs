@@ -27,6 +27,10 @@ const MOST_ROWS: usize = 40_000;
 /// Most memory of the features of a fit, in values (512 MiB).
 const MOST_VALUES: usize = 1 << 27;
 
+/// Size of the heads of words: fitted ones leave no loss on their few sentences, and with it no gradient that would move
+/// the encoder. The likeliest tag of every word stays what it was.
+const OF_WORDS: f32 = 0.1;
+
 /// The probes of a suite's tasks.
 pub(crate) struct Probes {
     /// Each task's head: fitted, or as it is fresh where no linear model fits it (a hidden layer, no parameters).
@@ -74,8 +78,11 @@ fn fit_task(prepared: &Prepared, side: Side, task: usize, pooled: &Pooled, block
     let valid = reader.rows(Split::Valid, most)?;
     let (data, fit) = strength::fitted(&reader, train, valid.as_ref(), &head.metric)?;
     let (weight, bias) = data.unscaled(&fit);
-    block.tensor_mut(0).copy_from_slice(&weight);
-    block.tensor_mut(1).copy_from_slice(&bias);
+    let size = if head.kind.head == HeadForm::TokenLinear { OF_WORDS } else { 1.0 };
+    for (tensor, fitted) in [weight, bias].iter().enumerate() {
+        let sized: Vec<f32> = fitted.iter().map(|value| size * value).collect();
+        block.tensor_mut(tensor).copy_from_slice(&sized);
+    }
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use super::Run;
 use crate::prepare::encoder_settings;
 
 /// Raised whenever the same suite would train to other weights or be judged otherwise: cached single-task results of before are void.
-pub const SEMANTICS: u32 = 9;
+pub const SEMANTICS: u32 = 10;
 
 impl Run<'_> {
     /// What a checkpoint must agree on to be continued.

@@ -36,6 +36,13 @@ fn way(home: &Path, data: &Path) -> PathBuf {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
+    if args.data.is_file() {
+        let folder = args.data.parent().filter(|folder| !folder.as_os_str().is_empty());
+        return output::refuse(
+            format!("{} is a file, expected the folder it lies in", args.data.display()),
+            format!("--data {}", folder.unwrap_or(Path::new(".")).display()),
+        );
+    }
     if !args.data.is_dir() {
         return output::refuse(
             format!("there is no folder {}", args.data.display()),

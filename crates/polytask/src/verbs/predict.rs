@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use polytask_core::near;
 use polytask_model::{Input, Model, ModelTask, Question};
 use serde_json::{Map, Value, json};
 
@@ -184,6 +185,13 @@ fn fitting_tasks<'a>(model: &'a Model, args: &Args, row: &Row) -> Result<Vec<&'a
     let fits = |task: &&ModelTask| task.kind.name != "retrieval" && has_all(task);
     let fitting: Vec<&ModelTask> = model.tasks.iter().filter(fits).collect();
     if fitting.is_empty() {
+        let absent = args.columns.pairs().iter().find(|(_, column)| row.first_of(&[column]).is_none());
+        if let Some((role, column)) = absent {
+            let found = row.fields();
+            let what =
+                format!("--columns {role}={column}: no column `{column}`, found `{}`", found.join("`, `"));
+            return output::refuse(what, near::advice(column, &found));
+        }
         let what = format!("no task reads these columns: found `{}`", row.fields().join("`, `"));
         let remedy = "`--columns text=NAME` for the column of an input; `--list` shows what each task reads";
         return output::refuse(what, remedy);
