@@ -160,6 +160,9 @@ pub struct Leak {
     pub trained_by: String,
     /// Number of texts.
     pub texts: usize,
+    /// Rows of two texts that stand there as they are, in either order.
+    #[serde(default)]
+    pub pairs: usize,
 }
 
 /// The data of a suite.

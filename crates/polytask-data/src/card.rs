@@ -131,17 +131,35 @@ fn leaks(dataset: &Dataset) -> Vec<Leak> {
             for (other, trained) in dataset.tasks.iter().zip(&trained) {
                 let n = texts.iter().filter(|text| trained.contains(text)).count();
                 if other.source != task.source && n > 0 {
+                    let pairs = shared_pairs(dataset, (task, rows), other);
                     leaks.push(Leak {
                         task: task.name.clone(),
                         split: split.name().into(),
                         trained_by: other.name.clone(),
                         texts: n,
+                        pairs,
                     });
                 }
             }
         }
     }
     leaks
+}
+
+/// Rows of two texts that another task's train has too, in either order.
+fn shared_pairs(dataset: &Dataset, (task, rows): (&TaskData, &Rows), other: &TaskData) -> usize {
+    let Some(train) = dataset.sources[other.source].splits.get(&Split::Train) else { return 0 };
+    let has_target = |i: &usize| other.targets.get(&Split::Train).is_some_and(|targets| targets.is_known(*i));
+    if rows.n_inputs != 2 || train.n_inputs != 2 || task.source == other.source {
+        return 0;
+    }
+    let pair = |rows: &Rows, i: usize| {
+        let mut pair = folded(dataset, rows.inputs(i));
+        pair.sort_unstable();
+        pair
+    };
+    let trained: HashSet<Vec<u64>> = (0..train.len()).filter(has_target).map(|i| pair(train, i)).collect();
+    (0..rows.len()).filter(|&i| trained.contains(&pair(rows, i))).count()
 }
 
 /// Folded texts of the train rows a task has a target for, with the passages that answer them.
@@ -186,10 +204,33 @@ mod tests {
             split: split.into(),
             trained_by: trained_by.into(),
             texts: 1,
+            pairs: 0,
         };
         assert_eq!(card.leaks, [leak("a", "test", "b"), leak("b", "valid", "a")]);
         assert_eq!(a.hashes.len(), 3);
         assert_eq!(a.truncated, 2);
+    }
+
+    #[test]
+    fn pairs_of_another_task_are_found_in_either_order() {
+        let folder = Folder::new();
+        let head = "a\tb\tscore\n";
+        folder.write("new/train.tsv", &format!("{head}one\ttwo\t1\nthree\tfour\t2\nfive\tsix\t\n"));
+        folder.write("old/train.tsv", &format!("{head}x\ty\t1\nv\tw\t2\n"));
+        for task in ["new", "old"] {
+            folder.write(&format!("{task}/valid.tsv"), &format!("{head}k{task}\tl{task}\t1\n"));
+        }
+        folder.write(
+            "old/test.tsv",
+            &format!("{head}TWO\tone\t1\nthree\tfour\t2\none\tfour\t3\nfive\tsix\t1\n"),
+        );
+        let suite = folder.suite(&[("new", "similarity"), ("old", "similarity")], &[]);
+        let card = card(&suite, &folder.build(&suite).unwrap());
+        let [leak] = &card.leaks[..] else { panic!("{:?}", card.leaks) };
+        assert_eq!(
+            (leak.task.as_str(), leak.trained_by.as_str(), leak.texts, leak.pairs),
+            ("old", "new", 4, 2)
+        );
     }
 
     #[test]

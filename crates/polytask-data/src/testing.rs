@@ -97,6 +97,7 @@ pub(crate) fn task(name: &str, kind: &str, from: &str) -> TaskSpec {
         metric: kind.metrics[0].into(),
         labels: None,
         counts_labels: false,
+        reads_words: false,
         separator: None,
         missing: vec![],
         margin: 1.0,

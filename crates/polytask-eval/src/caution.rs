@@ -26,7 +26,7 @@ pub fn apply(report: &mut RunReport) {
         let below = below_probe(task);
         let losses = report.losses.get(&task.task).filter(|_| is_end_kept);
         let fall = losses.and_then(|points| fall(points));
-        let is_below = task.delta.is_some_and(|delta| delta.high < 0.0);
+        let is_below = task.regressed || task.delta.is_some_and(|delta| delta.high < 0.0);
         let rows = judged_on(&report.data, task).filter(|rows| *rows < FEWEST_ROWS && is_below);
         task.unfinished = below.is_some() || fall.is_some() || rows.is_some();
         task.regressed &= !task.unfinished;
@@ -112,6 +112,8 @@ fn few_measurements(report: &RunReport) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use polytask_core::report::Interval;
+
     use super::*;
     use crate::sample::report;
 
@@ -162,8 +164,7 @@ mod tests {
         let mut run = report();
         run.tasks[0].probe = run.tasks[0].joint.clone();
         run.tasks[0].probe[0].interval.value = 0.914;
-        run.tasks[0].over_probe =
-            Some(polytask_core::report::Interval { value: -59.0, low: -61.0, high: -57.0 });
+        run.tasks[0].over_probe = Some(Interval { value: -59.0, low: -61.0, high: -57.0 });
         apply(&mut run);
         assert!(run.cautions[0].contains("below its probe") && run.cautions[0].contains("against 91.4"));
         assert!(run.cautions[0].contains("-59.0 points"));
@@ -185,6 +186,17 @@ mod tests {
             )
         };
         assert_eq!((on(49), on(50)), ((false, true), (true, false)));
+        // Below, but within the margin; and without any score.
+        for delta in [(-0.5, -0.9, -0.1, false), (f64::NAN, f64::NAN, f64::NAN, true)] {
+            let mut run = run.clone();
+            let (value, low, high, is_regressed) = delta;
+            let task = &mut run.tasks[regressed];
+            (task.delta, task.regressed) = (Some(Interval { value, low, high }), is_regressed);
+            let card = run.data.tasks.iter_mut().find(|card| card.task == name).unwrap();
+            card.labelled.insert(split.clone(), 9);
+            apply(&mut run);
+            assert!(run.tasks[regressed].unfinished && !run.tasks[regressed].regressed, "{value}");
+        }
     }
 
     #[test]

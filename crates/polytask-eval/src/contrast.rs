@@ -67,10 +67,10 @@ pub fn contrast(
     sides: [String; 2],
     only: &[String],
 ) -> Result<Contrast> {
-    let of = |rows: &[JudgedRows], task: &str| rows.iter().find(|rows| rows.task == task).cloned();
+    let of = |task: &str| second.iter().find(|rows| rows.task == task);
     let is_asked = |rows: &&JudgedRows| only.is_empty() || only.contains(&rows.task);
-    let pairs: Vec<(&JudgedRows, JudgedRows)> =
-        first.iter().filter(is_asked).filter_map(|rows| Some((rows, of(second, &rows.task)?))).collect();
+    let pairs: Vec<(&JudgedRows, &JudgedRows)> =
+        first.iter().filter(is_asked).filter_map(|rows| Some((rows, of(&rows.task)?))).collect();
     let is_paired = |task: &String| pairs.iter().any(|(rows, _)| rows.task == *task);
     if let Some(missing) = only.iter().find(|task| !is_paired(task)) {
         return Err(not_in_both(&format!("task `{missing}`"), first, second));
@@ -201,6 +201,10 @@ impl Contrast {
             (!names.is_empty()).then(|| format!("{a} is clearly {what}: {names}."))
         };
         let mut lines: Vec<String> = said("better", better).into_iter().chain(said("worse", worse)).collect();
+        let unknown = named(&|delta| delta.value.is_nan());
+        if !unknown.is_empty() {
+            lines.push(format!("No difference can be told, for one of them has no score (all its outputs are the same): {unknown}."));
+        }
         if lines.is_empty() {
             lines.push("No task differs clearly: every interval holds 0.".into());
         }
@@ -255,6 +259,7 @@ mod tests {
             seed: 7,
             inputs: &inputs,
             labels: &labels,
+            passages: &[],
         };
         JudgedRows::new(&of, predictions)
     }
@@ -288,6 +293,22 @@ mod tests {
         let found = contrast(&[rows("up", 20)], &[rows("up", 20)], sides(), &[]).unwrap();
         assert_eq!(found.tasks[0].metrics[0].delta, Interval { value: 0.0, low: 0.0, high: 0.0 });
         assert!(found.table(100).contains("No task differs clearly"));
+    }
+
+    #[test]
+    fn a_model_without_a_score_is_said_to_have_none() {
+        let numbers = |predicted: Vec<f64>| {
+            let truth: Vec<f64> = (0..40).map(f64::from).collect();
+            let mut rows = rows("up", 1);
+            rows.metrics = vec!["spearman".into()];
+            rows.predictions = Predictions::Numbers { width: 1, truth, predicted };
+            rows
+        };
+        let (same, good) = (numbers(vec![1.0; 40]), numbers((0..40).map(f64::from).collect()));
+        let found = contrast(&[same], &[good], sides(), &[]).unwrap();
+        assert!(found.tasks[0].regressed);
+        let text = found.table(160);
+        assert!(text.contains("has no score") && !text.contains("every interval"), "{text}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Δm = mean over tasks of (−1)^s (joint − single) / |single| · 100 %, s = 1 where lower is better: the sign
 //! convention of `LibMTL` and Rep-MTL, positive = better than single-task (the Nash-MTL line prints the opposite
 //! sign). Each task enters with its main metric. A baseline too close to zero has no relative change and the
-//! task does not enter Δm.
+//! task does not enter Δm: errors below 1e-6, shares and coefficients below 0.05, negative ones among them.
 //!
 //! A task's own delta is in points of 100, signed likewise; metrics in the unit of the target (RMSE, MAE)
 //! have no such scale, there it is percent of the single-task value. `regressed` = delta below −margin *and*
@@ -16,7 +16,7 @@ use crate::interval::{interval, paired};
 use crate::metric::{Unit, find};
 use crate::predictions::{Predictions, n_examples};
 
-/// Baselines closer to zero than this have no relative change.
+/// Errors closer to zero than this have no relative change.
 pub const NEAR_ZERO: f64 = 1e-6;
 /// Shares and coefficients below this, negative ones among them, have none either: a model that knows next to nothing is
 /// easily doubled.
@@ -117,8 +117,7 @@ pub fn compare(
     let found = find(metric)?.0;
     let baseline = crate::score(metric, single)?;
     let raw = paired(metric, joint, single, seed)?;
-    let is_tiny = found.unit != Unit::Target && baseline < NEAR_CHANCE;
-    let relative = relative(baseline, baseline + raw.value, found.higher_is_better).filter(|_| !is_tiny);
+    let relative = relative_of(metric, baseline, baseline + raw.value);
     let points = match found.unit {
         Unit::Target if relative.is_some() => 100.0 / baseline.abs(),
         _ => 100.0,
@@ -129,8 +128,16 @@ pub fn compare(
     Ok(Comparison { delta, relative, regressed: has_collapsed || regressed(delta, margin) })
 }
 
+/// Relative change of a metric in percent, positive = better; none for a baseline near zero or near chance, or where no
+/// metric has the name.
+pub fn relative_of(metric: &str, single: f64, joint: f64) -> Option<f64> {
+    let metric = find(metric).ok()?.0;
+    let is_near_chance = metric.unit != Unit::Target && single < NEAR_CHANCE;
+    relative(single, joint, metric.higher_is_better).filter(|_| !is_near_chance)
+}
+
 /// Relative change of `joint` against `single` in percent, positive = better.
-pub fn relative(single: f64, joint: f64, higher_is_better: bool) -> Option<f64> {
+fn relative(single: f64, joint: f64, higher_is_better: bool) -> Option<f64> {
     let change = (joint - single) / single.abs() * 100.0;
     let defined = single.abs() >= NEAR_ZERO && change.is_finite();
     defined.then_some(if higher_is_better { change } else { -change })
@@ -206,8 +213,16 @@ mod tests {
     fn a_baseline_near_zero_has_no_relative_change() {
         assert_eq!(relative(0.0, 0.5, true), None);
         assert_eq!(relative(f64::NAN, 0.5, true), None);
-        // A negative baseline (R² below the mean) must not turn the sign.
-        assert!(relative(-0.5, 0.5, true).unwrap() > 0.0);
+        for (metric, single, has_one) in [
+            ("r2", -0.4, false),
+            ("mcc", 0.049, false),
+            ("accuracy", 0.06, true),
+            ("rmse", 0.01, true),
+            ("rmse", 0.0, false),
+        ] {
+            assert_eq!(relative_of(metric, single, 0.5).is_some(), has_one, "{metric} {single}");
+        }
+        assert!(relative_of("rmse", 2.0, 1.0).unwrap() > 0.0 && relative_of("r2", 0.5, 0.4).unwrap() < 0.0);
         let exact = numbers(0.0);
         let Predictions::Numbers { truth, .. } = &exact else { unreachable!() };
         let perfect = Predictions::Numbers { width: 1, truth: truth.clone(), predicted: truth.clone() };

@@ -32,7 +32,8 @@ pub struct JudgedRows {
     pub margin: f64,
     /// Seed of the intervals.
     pub seed: u64,
-    /// SHA-256 of the inputs of all rows, in order; letters' case and white space are put aside.
+    /// SHA-256 of the inputs of all rows, in order, and of all passages, in any; letters' case and white space are put
+    /// aside.
     pub inputs: String,
     /// SHA-256 of what is true of them, by the names of labels.
     pub truth: String,
@@ -59,12 +60,17 @@ pub struct RowsOf<'a> {
     pub inputs: &'a [u64],
     /// Names of the labels.
     pub labels: &'a [String],
+    /// A hash of every passage of the corpus (retrieval).
+    pub passages: &'a [u64],
 }
 
 impl JudgedRows {
     /// What a model said about the rows of a task.
     pub fn new(rows: &RowsOf<'_>, predictions: Predictions) -> Self {
-        let inputs: Vec<u8> = rows.inputs.iter().flat_map(|input| input.to_le_bytes()).collect();
+        let mut passages = rows.passages.to_vec();
+        passages.sort_unstable();
+        let inputs: Vec<u8> =
+            rows.inputs.iter().chain(&passages).flat_map(|input| input.to_le_bytes()).collect();
         Self {
             version: VERSION,
             task: rows.task.into(),
@@ -74,7 +80,7 @@ impl JudgedRows {
             margin: rows.margin,
             seed: rows.seed,
             inputs: hash::sha256(&inputs),
-            truth: hash::sha256(truth_text(&predictions, rows.labels).as_bytes()),
+            truth: hash::sha256(truth_text(&predictions, rows.labels, rows.passages).as_bytes()),
             predictions,
         }
     }
@@ -82,7 +88,8 @@ impl JudgedRows {
     /// Writes the file of the task into a folder.
     pub fn write(&self, folder: &Path) -> Result<()> {
         atomic::create_dir(folder)?;
-        atomic::write_json(&folder.join(format!("{}.json", self.task)), self)
+        let bytes = serde_json::to_vec(self).map_err(|error| Error::Bug(error.to_string()))?;
+        atomic::write(&folder.join(format!("{}.json", self.task)), &bytes)
     }
 
     /// Reads a file.
@@ -103,6 +110,10 @@ impl JudgedRows {
         if rows.metrics.is_empty() {
             return Err(wrong("names no metric, expected at least one".into()));
         }
+        let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if rows.task.is_empty() || !rows.task.chars().all(legal) {
+            return Err(wrong(format!("task name {:?}, expected letters, digits, - and _", rows.task)));
+        }
         rows.predictions.check().map_err(|error| wrong(error.to_string()))?;
         Ok(rows)
     }
@@ -122,7 +133,7 @@ impl JudgedRows {
         if let Ok(paths) = &mut paths {
             paths.retain(|path| {
                 path.extension().is_some_and(|ending| ending == "json")
-                    && (*folder == inside || path.file_name().is_some_and(|name| name != "report.json"))
+                    && (*folder == inside || !is_report(path))
             });
             paths.sort();
         }
@@ -137,8 +148,14 @@ impl JudgedRows {
     }
 }
 
+/// Whether a file is the report of a run, beside which no predictions lie.
+fn is_report(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "report.json")
+        && path.parent().is_some_and(|folder| folder.join("report.html").exists())
+}
+
 /// What is true, in words that do not depend on the order of labels or passages.
-fn truth_text(predictions: &Predictions, labels: &[String]) -> String {
+fn truth_text(predictions: &Predictions, labels: &[String], passages: &[u64]) -> String {
     let name =
         |label: u32| labels.get(label as usize).map_or_else(|| label.to_string(), |name| format!("{name:?}"));
     let sorted = |mut names: Vec<String>| {
@@ -160,12 +177,10 @@ fn truth_text(predictions: &Predictions, labels: &[String]) -> String {
             let name = |tag: &u32| labels.get(*tag as usize).map_or("", String::as_str);
             truth.iter().map(|row| row.iter().map(name).collect::<Vec<_>>().join(" ")).collect()
         }
-        Predictions::Rankings { rankings, ids } => {
-            let id = |passage: u32| {
-                ids.get(passage as usize).map_or_else(|| passage.to_string(), |id| format!("{id:?}"))
-            };
+        Predictions::Rankings { rankings, .. } => {
+            let text = |passage: u32| passages.get(passage as usize).copied().unwrap_or(passage.into());
             let answers = |relevant: &[(u32, f32)]| {
-                relevant.iter().map(|&(passage, grade)| format!("{}:{grade}", id(passage))).collect()
+                relevant.iter().map(|&(passage, grade)| format!("{}:{grade}", text(passage))).collect()
             };
             rankings.iter().map(|ranking| sorted(answers(&ranking.relevant))).collect()
         }
@@ -178,19 +193,21 @@ mod tests {
     use super::*;
     use crate::predictions::Ranking;
 
+    const OF: RowsOf<'static> = RowsOf {
+        task: "mood",
+        kind: "class",
+        split: "test",
+        metrics: &["macro_f1"],
+        margin: 1.0,
+        seed: 7,
+        inputs: &[1, 2],
+        labels: &[],
+        passages: &[],
+    };
+
     fn rows(labels: &[&str], predictions: Predictions) -> JudgedRows {
         let labels: Vec<String> = labels.iter().map(ToString::to_string).collect();
-        let of = RowsOf {
-            task: "mood",
-            kind: "class",
-            split: "test",
-            metrics: &["macro_f1"],
-            margin: 1.0,
-            seed: 7,
-            inputs: &[1, 2],
-            labels: &labels,
-        };
-        JudgedRows::new(&of, predictions)
+        JudgedRows::new(&RowsOf { labels: &labels, ..OF }, predictions)
     }
 
     fn labels(truth: &[u32]) -> Predictions {
@@ -209,12 +226,15 @@ mod tests {
         };
         let (one, other) = (set(&[true, true, true, false]), set(&[true, true, false, true]));
         assert_eq!(rows(&["a", "b"], one).truth, rows(&["b", "a"], other).truth);
-        let ranked = |ids: [&str; 2], relevant: u32| Predictions::Rankings {
-            rankings: vec![Ranking { retrieved: vec![], relevant: vec![(relevant, 1.0)] }],
-            ids: ids.map(String::from).to_vec(),
+        let ranked = |passages: &[u64], relevant: u32| {
+            let ranking = Ranking { retrieved: vec![], relevant: vec![(relevant, 1.0)] };
+            let of = RowsOf { passages, ..OF };
+            JudgedRows::new(&of, Predictions::Rankings { rankings: vec![ranking], ids: Vec::new() })
         };
-        assert_eq!(rows(&[], ranked(["p", "q"], 0)).truth, rows(&[], ranked(["q", "p"], 1)).truth);
-        assert_ne!(rows(&[], ranked(["p", "q"], 0)).truth, rows(&[], ranked(["p", "q"], 1)).truth);
+        let (one, other) = (ranked(&[7, 9], 0), ranked(&[9, 7], 1));
+        assert_eq!((&one.truth, &one.inputs), (&other.truth, &other.inputs));
+        assert_ne!(one.truth, ranked(&[7, 9], 1).truth);
+        assert_ne!(one.inputs, ranked(&[7, 9, 11], 0).inputs, "more passages are another task");
     }
 
     #[test]

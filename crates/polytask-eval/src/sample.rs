@@ -165,6 +165,7 @@ pub(crate) fn report() -> RunReport {
                 split: "test".into(),
                 trained_by: "sts".into(),
                 texts: 214,
+                pairs: 71,
             }],
             texts: 48_211,
             tokens: 812_344,

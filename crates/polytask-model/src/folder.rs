@@ -52,6 +52,16 @@ pub(crate) fn check_task(folder: &Path, info: &TaskInfo, kind: &KindInfo) -> Res
         TargetType::Numbers if kind.head != HeadForm::Cosine => n_numbers,
         _ => 1,
     };
+    let are_bounds = info.bounds.is_empty() || info.bounds.len() == info.scale.len();
+    let is_ordered = info.bounds.iter().flatten().all(|(low, high)| low <= high);
+    if !are_bounds || !is_ordered {
+        let what = format!(
+            "task `{}`: bounds {:?}, expected one for each of {n_numbers} numbers, the smaller value first",
+            info.name, info.bounds
+        );
+        let file = folder.join(FILE);
+        return Err(Problem::at(Place::file(&file), what).try_this("restore the file the run wrote").into());
+    }
     let what = match is_named {
         false => format!("task name `{}`, expected letters, digits, - and _", info.name),
         true if info.n_outputs != n_expected || n_expected == 0 => {

@@ -1,7 +1,8 @@
 //! A trained model: the folder it lies in ([`Model::load`], [`Model::save`]), sentence vectors ([`Model::embed`]) and
 //! what its heads say ([`Model::predict`]).
 //!
-//! Every distinct input is encoded once per call, however many tasks read it. Nothing here trains: whoever serves,
+//! Every distinct input is encoded once per call, however many tasks read it (what the tasks of a shared encoder have of
+//! their own is computed for each). Nothing here trains: whoever serves,
 //! merges or indexes a model needs this crate and no trainer.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

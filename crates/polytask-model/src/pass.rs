@@ -22,20 +22,22 @@ impl Pass<'_> {
     }
 }
 
-/// Runs the trunk over all sequences as some views see them; `visit` gets each pass.
+/// Runs the trunk over all sequences as some views see them; `visit` gets each pass. Gives the number of sequences that
+/// went through the trunk; what views have of their own, above what they share, is computed for each.
 pub(crate) fn for_passes(
     model: &Model,
     sequences: &[Vec<u32>],
     views: &[usize],
     mut visit: impl FnMut(&Pass<'_>) -> Result<()>,
-) -> Result<()> {
-    let trunk = &model.encoder.trunk;
+) -> Result<usize> {
+    let (trunk, mut n) = (&model.encoder.trunk, 0);
     for places in by_length(sequences.len(), trunk.symbols_per_pass(), |i| sequences[i].len()) {
         let packed = PackedBatch::pack(places.iter().map(|&i| &sequences[i]));
         let (states, layout) = (states(model, &packed, views)?, trunk.layout(&packed));
+        n += packed.n_sequences();
         visit(&Pass { sequences: &places, states, layout })?;
     }
-    Ok(())
+    Ok(n)
 }
 
 /// The trunk's states, of these views at least.

@@ -36,6 +36,8 @@ struct Numbered<'a> {
     view: usize,
     /// Of each input of the kind, the content of every row, `[inputs][rows]`.
     contents: Vec<Vec<usize>>,
+    /// Where words are tagged: the rows of each sequence.
+    rows_of: Vec<Vec<usize>>,
 }
 
 /// Everything that is read, without repetition.
@@ -56,21 +58,26 @@ impl Model {
     pub fn predict(&self, questions: &[Question<'_>], prompt: Option<&str>) -> Result<Predicted> {
         questions.iter().try_for_each(check)?;
         let mut contents = Distinct::new();
-        let numbered: Vec<Numbered<'_>> = questions
+        let mut numbered: Vec<Numbered<'_>> = questions
             .iter()
             .map(|question| {
                 Ok(Numbered::new(question, self.view(Some(&question.task.info.name))?, &mut contents))
             })
             .collect::<Result<_>>()?;
         let read = Read::new(self, contents.into_items(), self.prompt(prompt)?)?;
-        let outputs = self.outputs(&numbered, &read)?;
+        numbered
+            .iter_mut()
+            .filter(|question| question.tags_words())
+            .for_each(|question| question.place(&read));
+        let (outputs, encoded) = self.outputs(&numbered, &read)?;
         let answers =
             numbered.iter().zip(outputs).map(|(question, outputs)| question.answers(&outputs, &read));
-        Ok(Predicted { answers: answers.collect(), encoded: read.sequences.len() })
+        Ok(Predicted { answers: answers.collect(), encoded })
     }
 
-    /// The outputs of each question's head: of each row for tasks of sentences, of each tagged word for others.
-    fn outputs(&self, questions: &[Numbered<'_>], read: &Read<'_>) -> Result<Vec<Vec<Vec<f32>>>> {
+    /// The outputs of each question's head, of each row for tasks of sentences, of each tagged word for others; and how
+    /// many sequences were encoded.
+    fn outputs(&self, questions: &[Numbered<'_>], read: &Read<'_>) -> Result<(Vec<Vec<Vec<f32>>>, usize)> {
         let mut views: Vec<usize> = questions.iter().map(|question| question.view).collect();
         views.sort_unstable();
         views.dedup();
@@ -81,7 +88,7 @@ impl Model {
             views.iter().filter(|view| is_pooled(**view)).map(|&view| (view, vec![0.0; n_values])).collect();
         let mut outputs: Vec<Vec<Vec<f32>>> =
             questions.iter().map(|question| vec![Vec::new(); question.n_tagged()]).collect();
-        for_passes(self, &read.sequences, &views, |pass| {
+        let encoded = for_passes(self, &read.sequences, &views, |pass| {
             if !pooled.is_empty() {
                 let vectors = self.encoder.pooling.forward(&pass.states, &pass.layout);
                 for (&view, kept) in &mut pooled {
@@ -98,7 +105,7 @@ impl Model {
                 *outputs = question.of_sentences(vectors, width, read)?;
             }
         }
-        Ok(outputs)
+        Ok((outputs, encoded))
     }
 }
 
@@ -132,11 +139,20 @@ impl<'a> Numbered<'a> {
         let mut number = |input: usize| {
             rows.iter().map(|row| contents.number(Content::of(&row[input], task.reads_words()))).collect()
         };
-        Self { task, view, contents: (0..task.kind.inputs.len()).map(&mut number).collect() }
+        let contents = (0..task.kind.inputs.len()).map(&mut number).collect();
+        Self { task, view, contents, rows_of: Vec::new() }
     }
 
     fn tags_words(&self) -> bool {
         self.task.kind.head == HeadForm::TokenLinear
+    }
+
+    /// Notes the rows of each sequence.
+    fn place(&mut self, read: &Read<'_>) {
+        self.rows_of = vec![Vec::new(); read.sequences.len()];
+        for (row, &content) in self.contents[0].iter().enumerate() {
+            self.rows_of[read.sequence_of[content]].push(row);
+        }
     }
 
     /// Rows whose words are tagged.
@@ -146,20 +162,17 @@ impl<'a> Numbered<'a> {
 
     /// Outputs for each word of the rows whose sequences are in a pass.
     fn tag(&self, pass: &Pass<'_>, read: &Read<'_>, outputs: &mut [Vec<f32>]) -> Result<()> {
-        let place_of: BTreeMap<usize, usize> = pass
-            .sequences
-            .iter()
-            .enumerate()
-            .map(|(i, &sequence)| (sequence, pass.place(self.view, i)))
-            .collect();
         let (mut z, mut tagged, width) = (Vec::new(), Vec::new(), pass.states.width);
-        for (row, &content) in self.contents[0].iter().enumerate() {
-            let Some(&place) = place_of.get(&read.sequence_of[content]) else { continue };
-            let first = pass.layout.rows(place).start;
-            let starts = read.encoded[content].starts.iter().filter(|start| **start != NO_TOKEN);
-            let n = z.len();
-            starts.for_each(|&start| z.extend_from_slice(pass.states.row(first + start as usize)));
-            tagged.push((row, (z.len() - n) / width.max(1)));
+        for (i, &sequence) in pass.sequences.iter().enumerate() {
+            let first = pass.layout.rows(pass.place(self.view, i)).start;
+            for &row in &self.rows_of[sequence] {
+                let starts = read.encoded[self.contents[0][row]].starts.iter();
+                let n = z.len();
+                starts
+                    .filter(|start| **start != NO_TOKEN)
+                    .for_each(|&start| z.extend_from_slice(pass.states.row(first + start as usize)));
+                tagged.push((row, (z.len() - n) / width.max(1)));
+            }
         }
         let inputs = [(0..(z.len() / width.max(1)) as u32).collect()];
         let output = objective::output(&*self.task.head, &self.task.block, &z, width, &inputs)?;

@@ -136,3 +136,25 @@ fn a_saved_model_is_read_back_and_says_the_same() {
     assert_eq!(first.unwrap().answers, second.unwrap().answers);
     assert_eq!(again.tasks[0].info, model.tasks[0].info);
 }
+
+#[test]
+fn bounds_that_are_none_are_refused_when_the_folder_is_read() {
+    let (model, folder) = (model(), tempfile::tempdir().unwrap());
+    model.save(&model.encoder.params, folder.path()).unwrap();
+    let file = folder.path().join("polytask.json");
+    let mut written: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    for bounds in
+        [serde_json::json!([[5.0, 1.0]]), serde_json::json!([null, null]), serde_json::json!([[null, 1.0]])]
+    {
+        written["tasks"][2]["scale"] = serde_json::json!([[3.0, 1.0]]);
+        written["tasks"][2]["bounds"] = bounds.clone();
+        std::fs::write(&file, written.to_string()).unwrap();
+        let error = Model::load(folder.path()).err().map(|error| error.to_string());
+        assert!(error.is_some_and(|error| error.contains("polytask.json")), "{bounds}");
+    }
+    written["tasks"][2]["bounds"] = serde_json::json!([[2.9, 3.1]]);
+    std::fs::write(&file, written.to_string()).unwrap();
+    let model = Model::load(folder.path()).unwrap();
+    let found = model.predict(&questions(&model)[2..3], None).unwrap().answers.remove(0);
+    assert!(found.iter().all(|answer| (2.9..=3.1).contains(&answer["value"].as_f64().unwrap())), "{found:?}");
+}

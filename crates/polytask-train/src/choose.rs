@@ -2,7 +2,8 @@
 //! probes, weights between these and the end.
 //!
 //! Half-way weights are the ones to beat (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022): they hold
-//! most of what training gains, and lose little where it hurts. Others are kept where valid clearly prefers them.
+//! most of what training gains, and lose little where it hurts. In a suite of tagging tasks these are the last step's, for
+//! half-way ones lose much of what tags gain. Others are kept where valid clearly prefers them.
 
 use std::collections::BTreeMap;
 
@@ -15,17 +16,19 @@ use crate::Result;
 use crate::engine::Weights;
 use crate::evaluate;
 use crate::gain::Gain;
+use crate::heads::TaskHead;
 use crate::observe::{Event, Observer};
 use crate::trainer::{Best, Trainer};
 
 /// Shares of the way from the probes to the last weights at which interpolated weights are judged.
-const SHARES: [f64; 3] = [0.75, 0.5, 0.25];
-/// The same where all tasks tag words: half-way weights lose much of what these gain, and the end loses nothing.
-const SHARES_OF_WORDS: [f64; 2] = [END, 0.5];
+const SHARES: [f64; 3] = [0.75, HALF, QUARTER];
+/// The same in a suite of tagging tasks, and in one with some.
+const SHARES_OF_WORDS: [f64; 2] = [END, HALF];
+const SHARES_WITH_WORDS: [f64; 4] = [END, 0.75, HALF, QUARTER];
 /// The share that is kept where valid prefers nothing else: the smaller one when it scores better at all, for towards the
 /// probes is the safe side.
 const HALF: f64 = 0.5;
-/// The share that is kept so where all tasks tag words.
+/// The share that is kept so in a suite of tagging tasks.
 const END: f64 = 1.0;
 const QUARTER: f64 = 0.25;
 /// Standard errors by which weights must be better on valid than the half-way ones to be kept in their place (the rule of
@@ -91,9 +94,7 @@ impl Trainer<'_> {
         if self.spec.keep != Keep::Best || self.state.step == 0 || !self.can_blend() {
             return Ok(());
         }
-        let tag_words =
-            self.tasks.iter().all(|task| self.engine.heads[*task].kind.head == HeadForm::TokenLinear);
-        let (tried, home) = if tag_words { (&SHARES_OF_WORDS[..], END) } else { (&SHARES[..], HALF) };
+        let (tried, home) = self.shares();
         observer.event(Event::Phase { name: "interpolated weights", total: tried.len() as u64, done: 0 });
         let mut between: Vec<Candidate> = Vec::new();
         for (done, &share) in (1..).zip(tried) {
@@ -111,6 +112,18 @@ impl Trainer<'_> {
             self.keep_share(share);
         }
         Ok(())
+    }
+
+    /// The shares that are tried, and the one that is kept where valid prefers nothing else. They are the suite's: a task
+    /// alone is judged by the same rule as beside the others.
+    fn shares(&self) -> (&'static [f64], f64) {
+        let tag_words = |head: &TaskHead| head.kind.head == HeadForm::TokenLinear;
+        let heads = self.engine.heads;
+        match (heads.iter().all(tag_words), heads.iter().any(tag_words)) {
+            (true, _) => (&SHARES_OF_WORDS, END),
+            (false, true) => (&SHARES_WITH_WORDS, HALF),
+            (false, false) => (&SHARES, HALF),
+        }
     }
 
     /// What weights gained over others on valid: of the task that `watch` names, else of all.

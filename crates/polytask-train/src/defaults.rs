@@ -133,7 +133,8 @@ fn batch_rows(suite: &mut Suite) -> Reasoned {
 }
 
 fn lr(suite: &mut Suite) -> Reasoned {
-    if suite.tasks.iter().all(|task| task.kind.head == HeadForm::TokenLinear) {
+    let tag_words = suite.tasks.iter().all(|task| task.kind.head == HeadForm::TokenLinear);
+    if tag_words && suite.train.start == Start::Probe {
         suite.train.lr = LR_OF_WORDS;
         return reasoned(
             &LR_OF_WORDS,

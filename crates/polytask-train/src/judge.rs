@@ -5,7 +5,7 @@ use std::path::Path;
 
 use polytask_core::report::{REPORT_VERSION, RunReport};
 use polytask_core::{Problem, Split, Suite};
-use polytask_data::Dataset;
+use polytask_data::{Dataset, Targets};
 use polytask_eval::{JudgedRows, Predictions, TaskRun};
 use polytask_nn::Block;
 
@@ -124,6 +124,7 @@ pub(crate) fn adopt_labels(suite: &mut Suite, model: &Model) -> Result<()> {
             );
             return Err(Problem::new(what).try_this("use the suite.toml in the model's run folder").into());
         }
+        task.reads_words = trained.info.reads_words;
         if !trained.info.labels.is_empty() {
             task.labels = Some(trained.info.labels.clone());
         }
@@ -135,8 +136,13 @@ pub(crate) fn adopt_labels(suite: &mut Suite, model: &Model) -> Result<()> {
 pub(crate) fn adopt_scales(dataset: &mut Dataset, model: &Model) -> Result<()> {
     for data in &mut dataset.tasks {
         let scale = &model.task(&data.name)?.info.scale;
-        if scale.len() != data.scale.len() {
-            let (name, found, expected) = (&data.name, data.scale.len(), scale.len());
+        let widths = data.targets.values().map(|targets| match targets {
+            Targets::Numbers { width, .. } => *width,
+            _ => 0,
+        });
+        let found = widths.max().unwrap_or(0);
+        if scale.len() != found {
+            let (name, expected) = (&data.name, scale.len());
             let what =
                 format!("task `{name}` has {found} numbers per row, expected {expected} as in the model");
             return Err(Problem::new(what).try_this("use the suite.toml in the model's run folder").into());

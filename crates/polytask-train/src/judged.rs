@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use polytask_core::{Split, Suite};
-use polytask_data::Targets;
+use polytask_data::{Targets, TextId};
 use polytask_eval::{JudgedRows, Predictions, RowsOf};
 
 use crate::Result;
@@ -30,6 +30,11 @@ pub(crate) fn judged(
             seed: suite.seed,
             inputs: &inputs(engine, task, split),
             labels: &engine.dataset.tasks[task].labels,
+            passages: &engine.dataset.tasks[task]
+                .corpus
+                .iter()
+                .map(|text| folded(engine, *text))
+                .collect::<Vec<_>>(),
         };
         JudgedRows::new(&of, predictions.clone())
     };
@@ -46,10 +51,16 @@ fn inputs(engine: &Engine, task: usize, split: Split) -> Vec<u64> {
     let data = &engine.dataset.tasks[task];
     let Some((rows, targets)) = known(engine, data, split) else { return Vec::new() };
     let shown: Vec<usize> = (0..targets.len()).filter(|&i| targets.is_known(i)).collect();
-    let folded = |text: polytask_data::TextId| engine.dataset.folded[text as usize];
     if let Targets::Passages(relevance) = targets {
         let told_apart = engine.heads[task].told_apart.contains(&split);
-        return queries(rows, relevance, &shown, told_apart).iter().map(|query| folded(query.text)).collect();
+        return queries(rows, relevance, &shown, told_apart)
+            .iter()
+            .map(|query| folded(engine, query.text))
+            .collect();
     }
-    shown.iter().flat_map(|&i| rows.inputs(i)).map(|&text| folded(text)).collect()
+    shown.iter().flat_map(|&i| rows.inputs(i)).map(|&text| folded(engine, text)).collect()
+}
+
+fn folded(engine: &Engine, text: TextId) -> u64 {
+    engine.dataset.folded[text as usize]
 }

@@ -21,11 +21,22 @@ pub(crate) fn catalogue() -> Catalogue {
 
 /// Loads and checks a suite file with `--set` overrides.
 pub(crate) fn load(path: &Path, overrides: &[String]) -> Result<Suite> {
+    load_by(suite::load, path, overrides)
+}
+
+/// The same to judge a model that is there: sources may have no rows to train on.
+pub(crate) fn load_to_judge(path: &Path, overrides: &[String]) -> Result<Suite> {
+    load_by(suite::load_to_judge, path, overrides)
+}
+
+type Load = fn(&Path, &Catalogue, &[String]) -> Result<Suite>;
+
+fn load_by(load: Load, path: &Path, overrides: &[String]) -> Result<Suite> {
     if !path.exists() {
         let what = format!("there is no suite {}", path.display());
         return Err(Problem::new(what).try_this("`polytask init --out FILE` to start one").into());
     }
-    let suite = suite::load(path, &catalogue(), overrides)?;
+    let suite = load(path, &catalogue(), overrides)?;
     match polytask_train::regularizer::table::check(&suite) {
         Ok(()) => Ok(suite),
         Err(polytask_train::Error::Core(error)) => Err(error),

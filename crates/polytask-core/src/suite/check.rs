@@ -156,7 +156,10 @@ pub(super) fn found(draft: &Draft, readers: &[&Draft], found: &Found, reporter: 
     if found.files.is_empty() && found.qrels.is_empty() {
         let what = format!("{} has no data, expected `data`, `files` or a source", section.label);
         reporter.report(section.origin, what, "data = \"a folder with train, valid and test files\"");
-    } else if !found.files.contains_key(&Split::Train) && !found.qrels.contains_key(&Split::Train) {
+    } else if reporter.wants_train()
+        && !found.files.contains_key(&Split::Train)
+        && !found.qrels.contains_key(&Split::Train)
+    {
         let key = if given("files") { "files" } else { "qrels" };
         let what = format!("`{key}` in {} has no `train`, expected a file to train on", section.label);
         reporter.report(section.place(key), what, format!("{key} = {{ train = \"...\" }}"));

@@ -147,7 +147,8 @@ impl Search<'_, '_, '_> {
                 found.insert(split, folder.join(name));
             }
         }
-        if !found.contains_key(&Split::Train) {
+        let is_enough = !found.is_empty() && !self.reporter.wants_train();
+        if !found.contains_key(&Split::Train) && !is_enough {
             let what = format!(
                 "folder `{}` of {} has no train file, expected {}",
                 folder.display(),

@@ -244,7 +244,7 @@ static KEYS: &[KeyInfo] = &[
     key(TASK, "separator", ValueType::Text, "", "What stands between the labels of a cell (`multilabel`).", "`|`, a sign that labels seldom hold"),
     key(TASK, "margin", AT_LEAST_0, "1.0", "Points (of 100) below single-task that count as regression.", "about what a user would notice"),
     key(TASK, "loss_weight", AT_LEAST_0, "1.0", "Factor on its loss.", "weightings start from equal tasks"),
-    key(TASK, "lr_factor", AT_LEAST_0, "1.0", "Its head learns this many times faster than `train.head_lr_factor` says.", "heads learn alike; 10 for tags where heads start from probes"),
+    key(TASK, "lr_factor", AT_LEAST_0, "1.0", "Its head learns this many times faster than `train.head_lr_factor` says.", "heads learn alike; 10 for tags where heads start from probes and `train.head_lr_factor` is not given"),
     key(TASK, "freeze", ValueType::Blocks, "[]", "Blocks in which this task's gradient stops.", "every task shapes the whole trunk"),
 ];
 

@@ -32,7 +32,7 @@ use crate::near;
 pub use files::{COMPRESSIONS, FORMATS, is_readable, names_in};
 pub use keys::{KeyInfo, POOLINGS, Table, ValueType, keys, keys_of};
 pub use parts::{HEADS, NO_REGULARIZER, SAMPLINGS};
-pub use read::{load, parse};
+pub use read::{load, load_to_judge, parse};
 pub use template::{Draft, DraftData, DraftTask, template};
 pub use train::{GradientSpace, Keep, Mixing, OPEN, Sampling, Schedule, Start, TINY, TrainSpec};
 pub use write::{hash, to_toml, weight_hash, weight_settings};
@@ -189,6 +189,10 @@ pub struct TaskSpec {
     /// Whether the suite itself names the labels, so that numbers may be their places (not written to files).
     #[serde(skip)]
     pub counts_labels: bool,
+    /// Whether its text is read as words although no task of its source tags them: the model learnt so (not written to
+    /// files).
+    #[serde(skip)]
+    pub reads_words: bool,
     /// What stands between the labels of a cell that holds several; `|` when it is not given.
     pub separator: Option<String>,
     /// Cells of its target that mean unknown, beside those of its source.

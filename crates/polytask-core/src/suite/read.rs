@@ -10,7 +10,7 @@ use super::keys::Table;
 use super::label_keys;
 use super::near;
 use super::parts::{self, HEADS, NO_REGULARIZER, SAMPLINGS, Shelf};
-use super::section::{Reporter, Section};
+use super::section::{Purpose, Reporter, Section};
 use super::written::{self, Data, Node, Origin};
 use super::{Catalogue, ModelSpec, OPEN, Sampling, SourceSpec, Start, Suite, TINY, TaskSpec, TrainSpec};
 use crate::error::{Error, Place, Problem, Result};
@@ -23,9 +23,18 @@ use crate::method::Choice;
 /// # Errors
 /// `Io` when the file cannot be read; `Invalid` with every mistake in it, by line.
 pub fn load(path: &Path, catalogue: &Catalogue, overrides: &[String]) -> Result<Suite> {
+    load_for(Purpose::Train, path, catalogue, overrides)
+}
+
+/// As [`load`], to judge a model that is there: sources may have no rows to train on.
+pub fn load_to_judge(path: &Path, catalogue: &Catalogue, overrides: &[String]) -> Result<Suite> {
+    load_for(Purpose::Judge, path, catalogue, overrides)
+}
+
+fn load_for(purpose: Purpose, path: &Path, catalogue: &Catalogue, overrides: &[String]) -> Result<Suite> {
     let bytes = crate::files::read(path, crate::files::SMALL).map_err(Error::io("read", path))?;
     match String::from_utf8(bytes) {
-        Ok(text) => parse(&text, path, catalogue, overrides),
+        Ok(text) => parse_for(purpose, &text, path, catalogue, overrides),
         Err(error) => Err(not_utf8(path, &error).into()),
     }
 }
@@ -42,8 +51,18 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Problem {
 /// # Errors
 /// `Invalid` with every mistake, by line.
 pub fn parse(text: &str, file: &Path, catalogue: &Catalogue, overrides: &[String]) -> Result<Suite> {
+    parse_for(Purpose::Train, text, file, catalogue, overrides)
+}
+
+fn parse_for(
+    purpose: Purpose,
+    text: &str,
+    file: &Path,
+    catalogue: &Catalogue,
+    overrides: &[String],
+) -> Result<Suite> {
     let mut tree = written::read(text, file)?;
-    let mut reporter = Reporter::new(file);
+    let mut reporter = Reporter::new(file, purpose);
     written::apply(&mut tree, overrides, &mut reporter);
     let suite = Reader { file, catalogue, reporter: &mut reporter }.suite(&tree);
     match reporter.finish() {
@@ -90,13 +109,14 @@ impl Reader<'_, '_> {
         let sources = self.sources(&sources, &tasks);
         let model = self.model(&model, images);
         let is_fresh = starts_fresh(&model.encoder);
-        let start = start(&train, is_fresh);
+        // Heads of tags start small where they start from probes, and nobody said how fast heads learn.
+        let tags_start_small = start(&train, is_fresh) == Start::Probe && !train.has("head_lr_factor");
         let suite = Suite {
             name: root.text("name"),
             seed: root.count("seed"),
             train: self.train(&train, &tasks, images, is_fresh),
             model,
-            tasks: tasks.iter().map(|draft| self.task(draft, start)).collect(),
+            tasks: tasks.iter().map(|draft| self.task(draft, tags_start_small)).collect(),
             sources,
             folder: self.file.parent().unwrap_or(Path::new("")).to_path_buf(),
             file: self.file.to_path_buf(),
@@ -278,7 +298,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn task(&mut self, draft: &Draft, start: Start) -> TaskSpec {
+    fn task(&mut self, draft: &Draft, tags_start_small: bool) -> TaskSpec {
         let section = &draft.section;
         // A placeholder for reading on: a task without a kind has been reported.
         let kind = draft.kind.unwrap_or(kind::KINDS[0]);
@@ -305,11 +325,12 @@ impl Reader<'_, '_> {
             metric: section.maybe_text("metric").unwrap_or_else(|| kind.metrics[0].into()),
             labels: section.has("labels").then(|| label_keys::trimmed(section, "labels")),
             counts_labels: section.has("labels"),
+            reads_words: false,
             separator: section.maybe_text("separator"),
             missing: label_keys::trimmed(section, "missing"),
             margin: section.real("margin"),
             loss_weight: section.real("loss_weight"),
-            lr_factor: lr_factor(section, kind, start),
+            lr_factor: lr_factor(section, kind, tags_start_small),
             freeze: section.texts("freeze"),
             line: section.origin.line(),
         }
@@ -336,8 +357,8 @@ fn head_lr_factor(section: &Section, images: bool, start: Start) -> f64 {
 }
 
 /// Probes of tags fit their few words nearly without error; heads made from them are small, and have to grow.
-fn lr_factor(section: &Section, kind: &KindInfo, start: Start) -> f64 {
-    let is_small = start == Start::Probe && kind.target_type == TargetType::Tags;
+fn lr_factor(section: &Section, kind: &KindInfo, tags_start_small: bool) -> f64 {
+    let is_small = tags_start_small && kind.target_type == TargetType::Tags;
     if is_small && !section.has("lr_factor") { 10.0 } else { section.real("lr_factor") }
 }
 

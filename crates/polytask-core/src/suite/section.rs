@@ -24,11 +24,26 @@ pub(super) struct Reporter<'a> {
     found: Vec<(Origin, Problem)>,
     /// Mistakes beyond those.
     more: usize,
+    purpose: Purpose,
+}
+
+/// What a suite is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Training: every source has rows to train on.
+    Train,
+    /// Judging a model that is there: labels and scales are the model's, and no source needs rows to train on.
+    Judge,
 }
 
 impl<'a> Reporter<'a> {
-    pub(super) fn new(file: &'a Path) -> Self {
-        Self { file, found: Vec::new(), more: 0 }
+    pub(super) fn new(file: &'a Path, purpose: Purpose) -> Self {
+        Self { file, found: Vec::new(), more: 0, purpose }
+    }
+
+    /// Whether a source without rows to train on is a mistake.
+    pub(super) fn wants_train(&self) -> bool {
+        self.purpose == Purpose::Train
     }
 
     /// Whether a further mistake is only counted; it is, when so.

@@ -437,6 +437,23 @@ fn a_setting_that_an_older_file_lacks_has_its_default() {
 }
 
 #[test]
+fn heads_of_tags_learn_faster_from_probes_unless_somebody_says_how_fast() {
+    let (folder, path) = folder();
+    std::fs::create_dir_all(folder.path().join("data/tags")).unwrap();
+    std::fs::write(folder.path().join("data/tags/train.jsonl"), "{}").unwrap();
+    let text = "[[task]]\nname='t'\nkind='tagging'\ndata='data/tags'\n[[task]]\nname='c'\nkind='class'\ndata='data/banking'\n";
+    let factors = |set: &[&str]| {
+        let set: Vec<String> = set.iter().map(ToString::to_string).collect();
+        let suite = parse(text, &path, &catalogue(), &set).unwrap();
+        [suite.tasks[0].lr_factor, suite.tasks[1].lr_factor]
+    };
+    assert_eq!(factors(&[]), [10.0, 1.0]);
+    assert_eq!(factors(&["task.t.lr_factor=2"]), [2.0, 1.0]);
+    assert_eq!(factors(&["train.head_lr_factor=5"]), [1.0, 1.0]);
+    assert_eq!(factors(&["train.start=random"]), [1.0, 1.0]);
+}
+
+#[test]
 fn steps_survive_the_round_trip() {
     let (_folder, path) = folder();
     let suite = parse(GOOD, &path, &catalogue(), &["train.steps=5".into()]).unwrap();

@@ -305,6 +305,7 @@ fn place_value(node: &mut Node, path: &[&str], value: Node) -> Result<(), (Strin
 
 #[cfg(test)]
 mod tests {
+    use super::super::section::Purpose;
     use super::*;
 
     #[test]
@@ -326,7 +327,7 @@ mod tests {
     fn an_override_reaches_tasks_by_name_and_takes_bare_words() {
         let mut tree = read("[[task]]\nname = 'sts'\n", Path::new("s.toml")).unwrap();
         let sets = ["task.sts.margin=2", "train.weighting=uw", "seed = 7"].map(String::from);
-        let mut reporter = Reporter::new(Path::new("s.toml"));
+        let mut reporter = Reporter::new(Path::new("s.toml"), Purpose::Train);
         apply(&mut tree, &sets, &mut reporter);
         assert!(reporter.finish().is_empty());
         assert!(matches!(tree.get("task").unwrap().items()[0].get("margin").unwrap().data, Data::Integer(2)));
@@ -337,7 +338,7 @@ mod tests {
     #[test]
     fn an_override_that_reaches_nothing_says_what_is_there() {
         let mut tree = read("seed = 1\n[[task]]\nname = 'sts'\n", Path::new("s.toml")).unwrap();
-        let mut reporter = Reporter::new(Path::new("s.toml"));
+        let mut reporter = Reporter::new(Path::new("s.toml"), Purpose::Train);
         apply(&mut tree, &["task.stss.margin=2".into(), "seed".into(), "seed.x=1".into()], &mut reporter);
         let shown: Vec<String> = reporter.finish().iter().map(ToString::to_string).collect();
         assert_eq!(shown[2], "--set task.stss.margin: nothing is named `stss`\n    try: `sts`");

@@ -311,10 +311,17 @@ pub(super) fn passages(cell: Option<&Cell>, are_ids: bool) -> Vec<String> {
 /// A row weight: a finite number of at least 0.
 pub(super) fn weight(cell: Option<&Cell>) -> Result<f32, Wrong> {
     let cell = cell.unwrap_or(&Cell::Null);
-    number(cell).ok().map(|weight| weight as f32).filter(|weight| *weight >= 0.0).ok_or_else(|| {
-        let what = format!("weight is {}, expected a number of at least 0", cell.describe());
-        Wrong::new(what, "write 1 for an ordinary row and 0 to leave a row out")
-    })
+    // A share in per cent is no weight that anybody meant.
+    let is_percent = matches!(cell, Cell::Text(text) if text.trim_end().ends_with('%'));
+    number(cell)
+        .ok()
+        .filter(|_| !is_percent)
+        .map(|weight| weight as f32)
+        .filter(|weight| *weight >= 0.0)
+        .ok_or_else(|| {
+            let what = format!("weight is {}, expected a number of at least 0", cell.describe());
+            Wrong::new(what, "write 1 for an ordinary row and 0 to leave a row out")
+        })
 }
 
 #[cfg(test)]
@@ -423,7 +430,15 @@ mod tests {
     #[test]
     fn weights_are_numbers_of_at_least_zero() {
         assert_eq!(weight(Some(&text("0.5"))), Ok(0.5));
-        for wrong in [None, Some(&Cell::Number(-1.0)), Some(&Cell::Number(f64::NAN)), Some(&Cell::Null)] {
+        let percent = text("50%");
+        let wrong = [
+            None,
+            Some(&Cell::Number(-1.0)),
+            Some(&Cell::Number(f64::NAN)),
+            Some(&Cell::Null),
+            Some(&percent),
+        ];
+        for wrong in wrong {
             assert!(weight(wrong).is_err());
         }
     }

@@ -50,6 +50,9 @@ impl Builder<'_> {
             said.extend(numbers::warnings(data, merged.is_some()));
             said.extend(merged);
             said.extend(self.merged[t].percents(&task.name));
+            if let Some(problem) = self.merged[t].mixed(&task.name) {
+                self.problems.note(problem);
+            }
             self.dataset.warnings.extend(said);
         }
         self.dataset.warnings.extend(without_test(&self.dataset.sources));
@@ -307,27 +310,14 @@ fn unanswered(source: &SourceSpec, data: &TaskData) -> Option<String> {
     })
 }
 
-/// Labels that programs write where nothing is known.
-const MARKERS: [&str; 14] = [
-    "-1",
-    "-",
-    "--",
-    "?",
-    "n/a",
-    "na",
-    "#n/a",
-    "none",
-    "nil",
-    "null",
-    "missing",
-    "unknown",
-    "undefined",
-    "\\n",
-];
+/// Signs that programs write where nothing is known.
+const SIGNS: [&str; 9] = ["-1", "-", "--", "?", "n/a", "#n/a", "nil", "null", "\\n"];
+/// Words that are written where nothing is known, and that may be labels as well: no stance, no defect.
+const WORDS: [&str; 5] = ["na", "none", "missing", "unknown", "undefined"];
 
 /// Says which labels look like marks for unknown targets.
 fn markers(task: &str, labels: &[String]) -> Option<String> {
-    let found = marks(labels);
+    let found = marks(labels, true);
     (!found.is_empty()).then(|| {
         let quoted = found.iter().map(|label| format!("{label:?}")).collect::<Vec<_>>().join(", ");
         format!(
@@ -339,13 +329,15 @@ fn markers(task: &str, labels: &[String]) -> Option<String> {
     })
 }
 
-/// Labels that look like marks for unknown targets.
-pub(crate) fn marks(labels: &[String]) -> Vec<&String> {
+/// Labels that look like marks for unknown targets: signs, and words as well where that is asked for.
+pub(crate) fn marks(labels: &[String], with_words: bool) -> Vec<&String> {
     // Sentiments are -1, 0 and 1; a scale may begin at -3.
     let n_negative = labels.iter().filter(|label| label.parse::<i64>().is_ok_and(|n| n < 0)).count();
     let is_scale = n_negative > 1 || labels.iter().all(|label| ["-1", "0", "1"].contains(&label.as_str()));
     let is_marker = |label: &&String| {
-        MARKERS.contains(&label.to_lowercase().as_str()) && !(is_scale && label.as_str() == "-1")
+        let lower = label.to_lowercase();
+        let is_sign = SIGNS.contains(&lower.as_str()) && !(is_scale && label.as_str() == "-1");
+        is_sign || with_words && WORDS.contains(&lower.as_str())
     };
     labels.iter().filter(is_marker).collect()
 }

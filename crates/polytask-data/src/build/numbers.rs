@@ -5,14 +5,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use polytask_core::{HeadForm, Split, plural};
+use polytask_core::{HeadForm, Problem, Split, plural};
 
 use crate::readers::Cell;
 use crate::{Bounds, Targets, TaskData};
 
 /// Whole numbers up to here are exact in f64.
 const EXACT: u128 = 1 << 53;
-/// How far the largest grade may lie above the smallest.
+/// How far the largest grade may lie above the smallest, and the smallest from 0.
 const GRADES: f64 = 10.0;
 /// Merged values per distinct value from which on they are no accident of rounding: of a million random numbers a
 /// few per cent meet another one in f32.
@@ -27,6 +27,9 @@ pub(super) struct Merged {
     /// Numbers with a per cent sign, and the first of them.
     percents: usize,
     percent: Option<String>,
+    /// Numbers without one, and the first of them.
+    plains: usize,
+    plain: Option<String>,
 }
 
 impl Merged {
@@ -37,10 +40,22 @@ impl Merged {
                 self.percents += 1;
                 self.percent.get_or_insert_with(|| text.trim().to_owned());
             }
+            Some(cell @ Cell::Number(_)) if !cell.is_missing() => self.note_plain(cell),
+            Some(cell @ Cell::Text(text)) if text.trim().parse::<f64>().is_ok_and(f64::is_finite) => {
+                self.note_plain(cell);
+                if text.len() > 15 && self.example.is_none() {
+                    self.note_text(text);
+                }
+            }
             Some(Cell::Text(text)) if text.len() > 15 && self.example.is_none() => self.note_text(text),
             Some(Cell::List(items)) => items.iter().for_each(|item| self.note(Some(item))),
             _ => {}
         }
+    }
+
+    fn note_plain(&mut self, cell: &Cell) {
+        self.plains += 1;
+        self.plain.get_or_insert_with(|| cell.describe());
     }
 
     fn note_text(&mut self, text: &str) {
@@ -52,6 +67,17 @@ impl Merged {
         } else if let Some(items) = Cell::Text(text.to_owned()).to_items() {
             items.iter().for_each(|item| self.note(Some(item)));
         }
+    }
+
+    /// Numbers with and without a per cent sign in one column: 70% and 0.7 may be meant to be the same.
+    pub(super) fn mixed(&self, task: &str) -> Option<Problem> {
+        let (percent, plain) = (self.percent.as_ref()?, self.plain.as_ref()?);
+        let what = format!(
+            "task `{task}`: {} with a per cent sign, such as {percent}, and {} without, such as {plain}, expected one way of writing",
+            plural(self.percents, "value"),
+            self.plains
+        );
+        Some(Problem::new(what).try_this("write all of them with the sign, or none"))
     }
 
     /// How numbers with a per cent sign are read.
@@ -103,7 +129,7 @@ pub(super) fn bounds(head: HeadForm, data: &TaskData) -> Vec<Bounds> {
 fn bounds_of<I: Iterator<Item = f64>>(known: impl Fn() -> I) -> Bounds {
     let (low, high) = range(known())?;
     let span = high - low;
-    if !(1.0..=GRADES).contains(&span) || known().any(|value| value.fract() != 0.0) {
+    if low.abs() > GRADES || !(1.0..=GRADES).contains(&span) || known().any(|value| value.fract() != 0.0) {
         return None;
     }
     let given: BTreeSet<i64> = known().map(|value| value as i64).collect();
@@ -192,7 +218,9 @@ mod tests {
         let of = |values: &[f64]| bounds(HeadForm::Linear, &data(values.to_vec()));
         assert_eq!(of(&[1.0, 5.0, 2.0, f64::NAN, 4.0]), [Some((1.0, 5.0))]);
         assert_eq!(of(&[0.0, 1.0]), [Some((0.0, 1.0))]);
-        for other in [&[1.0, 2.5][..], &[0.0, 11.0], &[0.0, 10.0, 1.0], &[3.0, 3.0], &[1e300, 5.0]] {
+        for other in
+            [&[1.0, 2.5][..], &[0.0, 11.0], &[0.0, 10.0, 1.0], &[3.0, 3.0], &[1e300, 5.0], &[2015.0, 2016.0]]
+        {
             assert_eq!(of(other), [None], "{other:?}");
         }
         assert!(bounds(HeadForm::Cosine, &data(vec![1.0, 2.0])).is_empty());

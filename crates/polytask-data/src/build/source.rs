@@ -43,11 +43,11 @@ impl<'a> Builder<'a> {
         }
         let tasks: Vec<&'a TaskSpec> = members.iter().map(|&t| &suite.tasks[t]).collect();
         let labels = tasks.iter().map(|task| LabelTable::new(task, spec)).collect();
-        let is_tagging = |task: &&TaskSpec| task.kind.target_type == TargetType::Tags;
+        let reads_words = |task: &&TaskSpec| task.reads_words || task.kind.target_type == TargetType::Tags;
         let n_tasks = tasks.len();
         let reading = Reading {
             spec,
-            as_words: tasks.iter().any(is_tagging),
+            as_words: tasks.iter().any(reads_words),
             as_images: tasks.iter().any(|task| task.kind.reads_images()),
             tasks,
             members,

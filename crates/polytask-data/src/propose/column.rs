@@ -180,7 +180,7 @@ impl Column {
     /// Values that are no numbers but look like marks for unknown ones.
     pub(super) fn marks(&self) -> Vec<String> {
         let others: Vec<String> = self.values.keys().filter(|value| real(value).is_none()).cloned().collect();
-        let mut found: Vec<String> = marks(&others).into_iter().cloned().collect();
+        let mut found: Vec<String> = marks(&others, true).into_iter().cloned().collect();
         found.sort_unstable();
         found
     }

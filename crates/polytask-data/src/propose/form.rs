@@ -166,11 +166,13 @@ pub(super) fn is_in(list: &[&str], name: &str) -> bool {
 
 /// Whether a name says from where to where its numbers go: `Urgency (1-5)`, `match 0..10`.
 pub(super) fn names_a_range(name: &str) -> bool {
+    let digits = |c: char| c.is_ascii_digit();
     let numbers: Vec<i64> =
-        name.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect();
-    let between = name.split(|c: char| c.is_ascii_digit()).nth(1).unwrap_or_default().trim();
+        name.split(|c: char| !digits(c)).filter_map(|number| number.parse().ok()).collect();
+    let mut between =
+        name.split(digits).filter(|part| !part.is_empty()).skip(usize::from(!name.starts_with(digits)));
     matches!(numbers[..], [low, high] if low < high && high <= 100)
-        && ["-", "–", "to", "..", "bis"].contains(&between)
+        && ["-", "–", "to", "..", "bis"].contains(&between.next().unwrap_or_default().trim())
 }
 
 pub(super) fn is_origin(name: &str) -> bool {
@@ -217,7 +219,9 @@ pub(super) fn of(column: &Column, sample: &Sample) -> Form {
         return Form::Id;
     }
     if column.commas > 0 && column.commas + column.numbers == known {
-        return Form::Other("numbers with decimal commas, which no kind reads: write points (2.5)");
+        return Form::Other(
+            "numbers with decimal commas, which no kind reads: write points (2.5); labels joined by commas need `separator`",
+        );
     }
     if column.numbers + column.marked() == known && column.numbers > 0 {
         let is_id = is_unique && column.wholes == known && known > 20 && !is_target;
@@ -307,9 +311,21 @@ fn are_shared(column: &Column, separator: &str) -> bool {
     !joined.is_empty() && 2 * shared >= joined.len()
 }
 
-/// Names of months by their first letters.
-const MONTHS: [&str; 12] =
-    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+/// Names of months, also known by their first three letters.
+const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
 
 /// Whether a text is a date, with or without a time behind it: 2024-03-09, 9/3/2024, 09.03.24, 9 March 2024.
 fn is_date(text: &str) -> bool {
@@ -327,7 +343,7 @@ fn is_date(text: &str) -> bool {
         .filter(|word| !word.is_empty())
         .map(str::to_lowercase)
         .collect();
-    let is_month = |word: &String| MONTHS.iter().any(|month| word.starts_with(month));
+    let is_month = |word: &String| MONTHS.iter().any(|month| word == month || word == &month[..3]);
     let is_day_or_year = |word: &String| word.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
     let n_months = words.iter().filter(|word| is_month(word)).count();
     n_months == 1

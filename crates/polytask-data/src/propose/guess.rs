@@ -116,7 +116,12 @@ impl<'a> Looked<'a> {
         let [first, second] = texts[..] else { return None };
         // `new_question` and `faq_question` are two of a kind; pros and cons are two sides of one thing.
         let share_a_word = parts(&first.name).iter().any(|word| parts(&second.name).contains(word));
-        (share_a_word && are_alike(first, second)).then_some((first, second))
+        // `text` and `clean_text` are more often one text twice, unless a number says how alike they are.
+        let is_number =
+            |column: &Column| self.named(&column.name).is_some_and(|(_, form)| form == Form::Numbers);
+        let is_told = self.only_target().is_some_and(is_number);
+        let is_usual = [first, second].iter().any(|text| TEXTS.contains(&text.name.to_lowercase().as_str()));
+        (share_a_word && are_alike(first, second) && (is_told || !is_usual)).then_some((first, second))
     }
 
     /// The one column that can be learned, where there is only one.

@@ -244,8 +244,15 @@ fn add_labels(task: &mut DraftTask, train: &Sample, others: &BTreeMap<Split, Sam
     };
     let known = labels(train);
     if matches!(task.kind.target_type, TargetType::Label | TargetType::Labels) {
-        let names: Vec<String> = known.iter().cloned().collect();
-        task.missing = marks(&names).into_iter().cloned().collect();
+        let names: Vec<String> = others.values().flat_map(labels).chain(known.iter().cloned()).collect();
+        let found: BTreeSet<&String> = marks(&names, false).into_iter().collect();
+        task.missing = found.into_iter().cloned().collect();
+        let words: BTreeSet<&String> =
+            marks(&names, true).into_iter().filter(|mark| !task.missing.contains(mark)).collect();
+        if !words.is_empty() {
+            let words: Vec<String> = words.into_iter().map(|word| quote(word)).collect();
+            task.choices.push(format!("if it means that nothing is known: missing = [{}]", words.join(", ")));
+        }
     }
     let all: BTreeSet<String> = others.values().flat_map(labels).chain(known.iter().cloned()).collect();
     let extra = all.len() - known.len();

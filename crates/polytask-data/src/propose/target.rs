@@ -90,7 +90,7 @@ impl Looked<'_> {
         let is_label_name = is_in(&LABELS, &column.name);
         let is_pair = class.inputs.len() == 2;
         // How alike two texts are is graded more finely than any relation of theirs has names.
-        let is_fine = is_pair && distinct >= FINE;
+        let is_fine = is_pair && distinct >= FINE && !is_in(&LABELS, &column.name);
         let is_score_name = is_in(&SCORES, &column.name) || form::names_a_range(&column.name) || is_fine;
         let are_grades = is_whole && distinct <= MOST_GRADES && column.known >= distinct * 2;
         let is_class = are_grades && (distinct == 2 || !is_score_name);

@@ -251,6 +251,8 @@ fn two_texts_of_like_length_whose_names_share_a_word_are_a_pair() {
     });
     let (found, _) = proposed("train.csv", &same);
     assert!(found.contains(&"pair-class label=same issue?".to_owned()), "{found:?}");
+    let twice = rows("text,clean_text,mood", |i| format!("{},{},{}", words(i), words(i), ["a", "b"][i % 2]));
+    assert_eq!(proposed("train.csv", &twice).0, ["class label=mood"], "one text twice");
 }
 
 #[test]
@@ -283,11 +285,14 @@ fn numbers_as_people_write_them_are_numbers_or_said_to_be_none() {
     assert_eq!(of("share", &|i| format!("{}%", i * 3 % 41)).0, ["regression value=share"]);
     let (found, left) = of("hours", &|i| format!("\"{},{}\"", i % 9, i % 10));
     assert!(found.is_empty() && left[0].contains("decimal commas"), "{found:?} {left:?}");
-    for name in ["Urgency (1-5)", "mark 0 to 9", "priority", "how bad (1..5)"] {
+    for name in ["Urgency (1-5)", "mark 0 to 9", "10-50 points", "priority", "how bad (1..5)"] {
         assert_eq!(of(name, &|i| (i % 5 + 1).to_string()).0, [format!("regression value={name}")]);
     }
     for name in ["topic", "Flat 2-4-6", "code"] {
         assert_eq!(of(name, &|i| (i % 5 + 1).to_string()).0, [format!("class label={name}")]);
+    }
+    for decile in ["Decile", "Marketing", "Junior"] {
+        assert_eq!(of("group", &|i| format!("{decile} {}", i % 5)).0, ["class label=group"]);
     }
     let marked = of("urgency", &|i| if i % 9 == 0 { "n/a".into() } else { (i % 5 + 1).to_string() });
     assert_eq!(marked.0, ["regression value=urgency"]);
@@ -306,4 +311,21 @@ fn labels_of_a_cell_may_be_joined_by_a_slash_a_plus_or_an_ampersand() {
             proposed("train.csv", &rows("text,topics", |i| format!("{},{}", words(i), topics(i))));
         assert!(found.iter().any(|task| task.starts_with("multilabel")), "{sign}: {found:?} {left:?}");
     }
+}
+
+#[test]
+fn signs_for_nothing_known_are_written_as_missing_and_words_are_a_choice() {
+    let folder = tempfile::tempdir().unwrap();
+    let stance = |i: usize| ["FAVOR", "AGAINST", "NONE", "?"][i % 4];
+    put(folder.path(), "train.csv", &rows("text,stance", |i| format!("{},{}", words(i), stance(i))));
+    put(
+        folder.path(),
+        "test.csv",
+        &rows("text,stance", |i| format!("{},{}", words(i), ["FAVOR", "n/a"][i % 2])),
+    );
+    let proposal = propose(folder.path(), Path::new(""));
+    let task = &proposal.drafts[0].tasks[0];
+    assert_eq!(task.missing, ["?", "n/a"]);
+    assert!(!task.labels.contains(&"n/a".to_owned()), "{:?}", task.labels);
+    assert!(task.choices.iter().any(|choice| choice.contains("missing = [\"NONE\"]")), "{:?}", task.choices);
 }

@@ -69,7 +69,8 @@ impl Iterator for Sentences {
                 }
                 continue;
             }
-            if text.starts_with(DOCUMENT) || is_comment(text, self.fields) {
+            let is_first = wrong.is_none() && sentence.columns.is_empty();
+            if text.starts_with(DOCUMENT) || is_comment(text, self.fields, is_first) {
                 continue;
             }
             let fields = *self.fields.get_or_insert_with(|| Fields::of(text));
@@ -80,6 +81,13 @@ impl Iterator for Sentences {
         }
         if self.columns.is_empty() {
             self.columns = names(self.fields.map_or(0, |fields| fields.n));
+        }
+        if wrong.is_none() && sentence.counts_words() {
+            wrong = Some(at(
+                &self.lines,
+                sentence.line,
+                "first field counts the words, expected the words".into(),
+            ));
         }
         if let Some(error) = wrong {
             return Some(Err(error));
@@ -95,14 +103,24 @@ impl Fields {
     }
 
     fn cut(self, line: &str) -> Vec<&str> {
-        if self.by_tabs { line.split('\t').collect() } else { line.split_whitespace().collect() }
+        // A word may hold blanks that do not break.
+        let is_blank = |c: char| c.is_ascii_whitespace();
+        if self.by_tabs {
+            line.split('\t').collect()
+        } else {
+            line.split(is_blank).filter(|field| !field.is_empty()).collect()
+        }
     }
 }
 
-/// A line that begins with `#` and has not the fields of a word (on the first line: a word and its tag).
-fn is_comment(line: &str, fields: Option<Fields>) -> bool {
+/// A line that begins with `#` and has not the fields of a word (before any word: of a word and its tag), or stands before
+/// a sentence and says something of it: `# text = …`, `# newdoc`.
+fn is_comment(line: &str, fields: Option<Fields>, is_first: bool) -> bool {
     let fields = fields.unwrap_or(Fields { by_tabs: line.contains('\t'), n: 2 });
-    line.starts_with('#') && fields.cut(line).len() != fields.n
+    let about = line.trim_start_matches('#').trim_start();
+    let is_about = line.starts_with("# ")
+        && (about.contains(" = ") || about.starts_with("newdoc") || about.starts_with("newpar"));
+    line.starts_with('#') && (fields.cut(line).len() != fields.n || is_first && is_about)
 }
 
 /// The lines of a sentence so far.
@@ -133,6 +151,12 @@ impl Sentence {
         Ok(())
     }
 
+    /// Whether the first field is the place of each word in its sentence.
+    fn counts_words(&self) -> bool {
+        let Some(first) = self.columns.first().filter(|_| self.columns.len() > 2) else { return false };
+        first.len() > 1 && (1..).zip(first).all(|(i, cell)| *cell == Cell::Text(i.to_string()))
+    }
+
     fn record(self, names: Columns) -> Record {
         Record::new(self.line, names, self.columns.into_iter().map(Cell::List).collect())
     }
@@ -149,7 +173,7 @@ fn names(n: usize) -> Columns {
 }
 
 fn at(lines: &Lines, line: usize, what: String) -> Error {
-    let remedy = "one word and its tag on each line, an empty line between sentences";
+    let remedy = "a word first and its tag last on each line, an empty line between sentences";
     Problem::at(Place::line(lines.file(), line), what).try_this(remedy).into()
 }
 
@@ -168,7 +192,7 @@ mod tests {
         for text in [
             "EU\tB-ORG\nrejects\tO\n\nPeter\tB-PER\n",
             "-DOCSTART- -X- O\n\nEU NNP B-ORG\nrejects VBZ O\n\n\nPeter NNP B-PER",
-            "# sent_id = 1\n-DOCSTART-\nEU B-ORG\r\nrejects O\r\n\r\n# sent_id = 2\nPeter B-PER\n\n",
+            "# newdoc\n# sent_id = 1\n# a = b\n-DOCSTART-\nEU B-ORG\r\nrejects O\r\n\r\n# sent_id = 2\nPeter B-PER\n\n",
         ] {
             let rows = read_bytes("t.conll", text.as_bytes()).unwrap();
             assert_eq!(rows.len(), 2, "{text}");
@@ -189,6 +213,29 @@ mod tests {
     fn a_word_may_be_a_hash_or_hold_blanks_between_tabs() {
         let rows = read_bytes("t.conll", b"New York\tB-LOC\n#\tO\n").unwrap();
         assert_eq!(list(&rows[0], "tokens"), ["New York", "#"]);
+    }
+
+    #[test]
+    fn lines_about_a_sentence_are_no_words_however_many_fields_there_are() {
+        let text = b"# sent_id = 1\nEU NNP B-NP B-ORG\n\n# sent_id = 2\n# newpar x y\nPeter NNP B-NP B-PER\n# NNP O O\n";
+        let rows = read_bytes("t.conll", text).unwrap();
+        assert_eq!(rows.len(), 2);
+        assert_eq!(
+            (list(&rows[0], "tokens"), list(&rows[1], "tokens")),
+            (vec!["EU".into()], vec!["Peter".into(), "#".into()])
+        );
+    }
+
+    #[test]
+    fn a_column_that_counts_the_words_is_refused() {
+        let error = read_bytes("t.conll", b"1 The DET\n2 cat NOUN\n\n").unwrap_err().to_string();
+        assert!(error.starts_with("t.conll:1: first field counts the words"), "{error}");
+    }
+
+    #[test]
+    fn words_may_hold_blanks_that_do_not_break() {
+        let rows = read_bytes("t.conll", "38\u{a0}000 B-NUM\neuros O\n".as_bytes()).unwrap();
+        assert_eq!(list(&rows[0], "tokens")[0], "38\u{a0}000");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use polytask_eval::delta::relative;
+use polytask_eval::delta::relative_of;
 
 use super::Options;
 use super::measure::Measured;
@@ -60,7 +60,7 @@ pub(super) fn score(
         let value = *metrics.get(task)?;
         match kind {
             Score::Mean => Some(100.0 * if higher(task) { value } else { -value }),
-            Score::DeltaM => relative(*single?.get(task)?, value, higher(task)),
+            Score::DeltaM => relative_of(measured.metrics.get(task)?, *single?.get(task)?, value),
         }
     };
     let values: Option<Vec<f64>> = measured.metrics.keys().map(of_task).collect();

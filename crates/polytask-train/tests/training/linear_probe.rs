@@ -195,3 +195,25 @@ fn the_probes_are_kept_where_half_way_weights_clearly_lose() {
     let page = fs::read_to_string(data.out("run").join("report.html")).unwrap();
     assert!(page.contains("The encoder was left as it was loaded"));
 }
+
+#[test]
+fn suites_of_tags_start_small_at_a_rate_of_their_own_and_keep_the_end() {
+    let data = Data::new();
+    let tags = "[[task]]\nname = \"tags\"\nkind = \"tagging\"\ndata = \"tags\"\n";
+    let chosen = |suite: &str, start: &str| {
+        let mut prepared = data.prepare(suite, &[&format!("train.start={start}")]);
+        prepared.suite.train.open = vec!["lr"];
+        defaults::choose(&mut prepared.suite, &prepared.dataset, &prepared.encoder).unwrap();
+        prepared.suite.train.lr
+    };
+    assert_eq!([chosen(tags, "probe"), chosen(tags, "random"), chosen(TWO, "probe")], [2e-4, 1e-4, 1e-4]);
+    let train = |name: &str, set: &[&str]| {
+        let prepared = data.prepare(tags, &[&["train.start=probe", "train.steps=4"], set].concat());
+        let options = RunOptions { out: data.out(name), resume: false, baselines: None };
+        run(&prepared, &options, &mut Silent).unwrap()
+    };
+    // At a rate of nearly nothing the end is where training started: the small head gives what the whole probe does.
+    let still = train("still", &["train.lr=1e-12"]);
+    assert_eq!(still.tasks[0].joint, still.tasks[0].probe);
+    assert_eq!((still.kept, still.share), (4, None), "the last step's weights are kept");
+}

@@ -92,8 +92,12 @@ fn show_whole(card: &DataCard) -> Result<()> {
     }
     for leak in &card.leaks {
         let (texts, split, task) = (leak.texts, &leak.split, &leak.task);
+        let whole = match leak.pairs {
+            0 => String::new(),
+            n => format!(", {} of them whole", plural(n, "pair")),
+        };
         output::line(format!(
-            "leak: {} of {task}'s {split} split {} trained on by {}",
+            "leak: {} of {task}'s {split} split {} trained on by {}{whole}",
             plural(texts, "text"),
             verb(texts, "is", "are"),
             leak.trained_by

@@ -59,7 +59,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
-    let mut suite = suites::load(&args.suite, &args.set)?;
+    let mut suite = suites::load_to_judge(&args.suite, &args.set)?;
     name_columns(&mut suite, &args.columns)?;
     suites::set_threads(suite.train.threads)?;
     let tasks: Vec<String> = suite.tasks.iter().map(|task| task.name.clone()).collect();

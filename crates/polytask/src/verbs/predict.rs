@@ -88,7 +88,7 @@ fn list(model: &Model) -> Result<Outcome> {
         let (name, kind) = (&task.info.name, task.kind);
         output::json(
             &json!({ "task": name, "kind": kind.name, "inputs": kind.inputs, "columns": task.info.columns,
-                     "labels": task.info.labels }),
+                     "labels": task.info.labels, "bounds": task.info.bounds }),
         )?;
     }
     Ok(Outcome::Done)
@@ -122,9 +122,10 @@ fn check_count(task: &ModelTask, n: usize) -> Result<()> {
     if n == inputs.len() {
         return Ok(());
     }
-    let texts = polytask_core::plural(inputs.len(), "text");
+    let is_image = task.kind.reads_images();
+    let texts = polytask_core::plural(inputs.len(), if is_image { "image" } else { "text" });
     let what = format!("task `{}` reads {texts} ({}), found {n}", task.info.name, inputs.join(", "));
-    output::refuse(what, "give `--text` once per input")
+    output::refuse(what, if is_image { "one `--image`" } else { "give `--text` once per input" })
 }
 
 /// Every task that reads this many texts; retrieval tasks rank a corpus and are left out.

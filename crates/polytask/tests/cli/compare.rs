@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::support::{Place, has, suite, trained, with_suite};
 
-/// Two runs of one suite that differ in their seed.
+/// Two runs of one suite that differ in their rate.
 fn two_runs() -> Place {
     let place = with_suite("baselines = false");
     place.polytask(&["train", "suite.toml", "--out", "runs/first"]).done();

@@ -50,6 +50,34 @@ fn each_of_two_models_reads_texts_behind_its_own_prompt() {
 }
 
 #[test]
+fn test_rows_alone_are_enough_for_a_model_that_is_there() {
+    let place = copied_model();
+    write_data(&place);
+    let kinds = [("topic", "class"), ("length", "regression"), ("names", "tagging"), ("find", "retrieval")];
+    place.write("suite.toml", suite(&kinds, ""));
+    let eval = ["eval", "suite.toml", "--model", "model", "--json"];
+    let before = place.polytask(&eval).object();
+    for (task, ending) in [("topic", "csv"), ("length", "csv"), ("names", "jsonl")] {
+        for split in ["train", "valid"] {
+            std::fs::remove_file(place.path(&format!("data/{task}/{split}.{ending}"))).unwrap();
+        }
+    }
+    let after = place.polytask(&eval).object();
+    for (before, after) in before["tasks"].as_array().unwrap().iter().zip(after["tasks"].as_array().unwrap())
+    {
+        assert_eq!((&before["joint"], &before["split"]), (&after["joint"], &after["split"]));
+    }
+    has(
+        &place.polytask(&["check", "suite.toml"]).refused(),
+        &["`topic` has no train file", "`names` has no train"],
+    );
+    place.write("data/length/test.csv", "text,value\na,\"[1, 2]\"\n");
+    has(&place.polytask(&eval).refused(), &["task `length` has 2 numbers per row, expected 1"]);
+    std::fs::remove_file(place.path("data/topic/test.csv")).unwrap();
+    has(&place.polytask(&eval).refused(), &["`topic`", "no train file"]);
+}
+
+#[test]
 fn valid_is_scored_on_request_and_results_are_written_in_the_benchmark_shape() {
     let place = trained();
     let report =
