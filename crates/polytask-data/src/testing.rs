@@ -60,7 +60,17 @@ pub(crate) fn suite(folder: &Path) -> Suite {
         seconds: None,
     };
     let (folder, file) = (folder.to_path_buf(), folder.join("suite.toml"));
-    Suite { name: "test".into(), seed: 13, model, train, sources: vec![], tasks: vec![], folder, file }
+    Suite {
+        name: "test".into(),
+        seed: 13,
+        model,
+        train,
+        sources: vec![],
+        tasks: vec![],
+        folder,
+        file,
+        is_to_judge: false,
+    }
 }
 
 /// A source with files per split.

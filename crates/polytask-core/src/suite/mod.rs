@@ -95,6 +95,9 @@ pub struct Suite {
     /// The file itself, for places in later errors (not written to files).
     #[serde(skip)]
     pub file: PathBuf,
+    /// Whether it was read to judge a model that is there: sources may have no rows to train on (not written to files).
+    #[serde(skip)]
+    pub is_to_judge: bool,
 }
 
 /// The shared model.

@@ -120,6 +120,7 @@ impl Reader<'_, '_> {
             sources,
             folder: self.file.parent().unwrap_or(Path::new("")).to_path_buf(),
             file: self.file.to_path_buf(),
+            is_to_judge: !self.reporter.wants_train(),
         };
         check::fit(&suite, &train, &tasks, self.catalogue, self.reporter);
         suite

@@ -116,7 +116,8 @@ struct Reading<'b, 'a> {
 impl Reading<'_, '_> {
     fn read(mut self, index: usize) -> Result<()> {
         self.read_corpus()?;
-        if !self.has(Split::Train) {
+        let has_train = self.has(Split::Train);
+        if !has_train && !self.builder.suite.is_to_judge {
             let place = Place::line(&self.builder.suite.file, self.spec.line);
             let what = format!("source `{}` has no train file", self.spec.name);
             return self
@@ -125,11 +126,12 @@ impl Reading<'_, '_> {
                 .add(Problem::at(place, what).try_this("files = { train = \"...\" }"));
         }
         let mut tables = BTreeMap::new();
-        let mut train = self.read_split(Split::Train)?;
+        let mut train =
+            if has_train { self.read_split(Split::Train)? } else { Table::new(1, self.tasks.len()) };
         self.close_labels(&mut train);
         if self.has(Split::Valid) {
             tables.insert(Split::Valid, self.read_split(Split::Valid)?);
-        } else if let Some(is_train) = cut(&train.hashes, self.spec.valid) {
+        } else if let Some(is_train) = cut(&train.hashes, self.spec.valid).filter(|_| has_train) {
             let (rest, valid) = train.partition(&is_train);
             train = rest;
             tables.insert(Split::Valid, valid);
@@ -137,7 +139,9 @@ impl Reading<'_, '_> {
         if self.has(Split::Test) {
             tables.insert(Split::Test, self.read_split(Split::Test)?);
         }
-        tables.insert(Split::Train, train);
+        if has_train {
+            tables.insert(Split::Train, train);
+        }
         self.install(index, tables);
         Ok(())
     }
