@@ -17,7 +17,7 @@ use polytask_core::error::{Place, Problem};
 use polytask_core::length::{self, TINY_LENGTH, read_json};
 use polytask_core::{Error, Result, atomic, files};
 use serde_json::Value;
-use tokenizers::normalizers::{Lowercase, Sequence};
+use tokenizers::normalizers::{BertNormalizer, Lowercase, Sequence};
 use tokenizers::{Encoding, NormalizerWrapper, TruncationDirection, TruncationParams};
 
 /// Number of tokens of [`Tokenizer::tiny`].
@@ -134,6 +134,7 @@ impl Tokenizer {
         let mut inner = tokenizers::Tokenizer::from_bytes(&files[0].1).map_err(broken)?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| error.to_string())?;
+        normalise_as_configured(&mut inner, config)?;
         if lowercase {
             lowercase_first(&mut inner)?;
         }
@@ -336,6 +337,27 @@ fn within(wanted: usize, positions: u64) -> Result<usize> {
     Err(Problem::new(what).try_this(format!("`max_length = {positions}` or less")).into())
 }
 
+/// Tokenizers whose normalizer follows `tokenizer_config.json`, whatever `tokenizer.json` says, as transformers has it.
+const CONFIGURED: [&str; 3] = ["BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer"];
+
+/// Lower case, accents and Chinese characters as the configuration says; what it leaves out has transformers' default.
+fn normalise_as_configured(inner: &mut tokenizers::Tokenizer, config: &Value) -> Result<(), String> {
+    let class = config.get("tokenizer_class").and_then(Value::as_str).unwrap_or_default();
+    let Some(NormalizerWrapper::BertNormalizer(found)) = inner.get_normalizer() else { return Ok(()) };
+    if !CONFIGURED.contains(&class.trim_end_matches("Fast")) {
+        return Ok(());
+    }
+    let flag = |key: &str| config.get(key).and_then(Value::as_bool);
+    let configured = BertNormalizer::new(
+        found.clean_text,
+        flag("tokenize_chinese_chars").unwrap_or(true),
+        flag("strip_accents"),
+        flag("do_lower_case").unwrap_or(true),
+    );
+    inner.with_normalizer(Some(configured)).map_err(|error| error.to_string())?;
+    Ok(())
+}
+
 fn lowercase_first(inner: &mut tokenizers::Tokenizer) -> Result<(), String> {
     let mut steps = vec![NormalizerWrapper::Lowercase(Lowercase)];
     steps.extend(inner.get_normalizer().cloned());
@@ -445,6 +467,47 @@ mod tests {
         let config = r#"{"max_position_embeddings": 32}"#;
         std::fs::write(folder.path().join("config.json"), config).unwrap();
         folder
+    }
+
+    #[test]
+    fn the_configuration_wins_over_the_normalizer_of_the_tokenizer_s_own_file() {
+        let tokens = |lowercase: bool, accents: Value, config: &str| {
+            let folder = saved_tiny(|json| {
+                json["normalizer"]["lowercase"] = lowercase.into();
+                json["normalizer"]["strip_accents"] = accents;
+            });
+            std::fs::write(folder.path().join("tokenizer_config.json"), config).unwrap();
+            Tokenizer::load(folder.path(), None).unwrap().encode("A é").unwrap()
+        };
+        let lowered = tokens(true, Value::Null, r#"{"tokenizer_class": "BertTokenizer"}"#);
+        let kept = tokens(false, Value::Null, "{}");
+        assert_ne!(lowered, kept);
+        for (lowercase, accents, config, expected) in [
+            // Whatever the file says, the configuration or its default counts.
+            (false, Value::Null, r#"{"tokenizer_class": "BertTokenizer"}"#, &lowered),
+            (
+                false,
+                false.into(),
+                r#"{"tokenizer_class": "BertTokenizerFast", "do_lower_case": true}"#,
+                &lowered,
+            ),
+            (true, Value::Null, r#"{"tokenizer_class": "BertTokenizer", "do_lower_case": false}"#, &kept),
+            (true, true.into(), r#"{"tokenizer_class": "ElectraTokenizer", "do_lower_case": false}"#, &kept),
+            // Without a class that does so the file alone counts.
+            (false, Value::Null, r#"{"do_lower_case": true}"#, &kept),
+            (
+                false,
+                Value::Null,
+                r#"{"tokenizer_class": "PreTrainedTokenizerFast", "do_lower_case": true}"#,
+                &kept,
+            ),
+        ] {
+            assert_eq!(
+                &tokens(lowercase, accents.clone(), config),
+                expected,
+                "{lowercase} {accents} {config}"
+            );
+        }
     }
 
     #[test]
