@@ -93,7 +93,8 @@ impl Model {
         self.tasks.iter().find(|task| task.info.name == name).ok_or_else(|| {
             let known: Vec<&str> = self.tasks.iter().map(|task| task.info.name.as_str()).collect();
             let what = format!("model has no task `{name}`, expected one of: {}", known.join(", "));
-            let remedy = format!("{}; `polytask predict --list` shows them", near::advice(name, &known));
+            let remedy =
+                format!("{}; `polytask predict --model MODEL --list` shows them", near::advice(name, &known));
             Problem::new(what).try_this(remedy).into()
         })
     }

@@ -34,7 +34,11 @@ fn pair(text: &str) -> Result<(String, String), String> {
 impl Columns {
     /// Refuses a role that is none of `roles`.
     pub(crate) fn check(&self, roles: &[&str]) -> Result<()> {
-        let is_known = |role: &str| roles.contains(&role) || (role == WORDS && roles.contains(&TEXT));
+        let is_known = |role: &str| {
+            roles.contains(&role)
+                || (role == WORDS && roles.contains(&TEXT))
+                || (role == TEXT && roles.contains(&WORDS))
+        };
         let Some((role, column)) = self.columns.iter().find(|(role, _)| !is_known(role)) else {
             return Ok(());
         };
@@ -52,7 +56,9 @@ impl Columns {
     pub(crate) fn given(&self, role: &str) -> Option<&str> {
         // The last one counts, as with other arguments.
         let last = |role: &str| self.columns.iter().rev().find(|(of, _)| of == role);
-        let found = last(role).or_else(|| last(WORDS).filter(|_| role == TEXT));
+        let found = last(role)
+            .or_else(|| last(WORDS).filter(|_| role == TEXT))
+            .or_else(|| last(TEXT).filter(|_| role == WORDS));
         found.map(|(_, column)| column.as_str())
     }
 

@@ -32,6 +32,11 @@ pub(crate) fn load_to_judge(path: &Path, overrides: &[String]) -> Result<Suite> 
 type Load = fn(&Path, &Catalogue, &[String]) -> Result<Suite>;
 
 fn load_by(load: Load, path: &Path, overrides: &[String]) -> Result<Suite> {
+    if path.is_dir() {
+        let what = format!("{} is a folder, expected a suite file", path.display());
+        let remedy = format!("`polytask init --data {} --out suite.toml` writes one", path.display());
+        return Err(Problem::new(what).try_this(remedy).into());
+    }
     if !path.exists() {
         let what = format!("there is no suite {}", path.display());
         return Err(Problem::new(what).try_this("`polytask init --out FILE` to start one").into());

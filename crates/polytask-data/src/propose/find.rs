@@ -11,9 +11,9 @@ const DEPTH: usize = 4;
 /// Folders that hold programs, not data.
 const SKIPPED: [&str; 5] = ["target", "node_modules", "__pycache__", "venv", "site-packages"];
 /// Endings of data that no reader knows.
-const UNREAD: [&str; 13] = [
-    "xlsx", "xls", "ods", "numbers", "feather", "arrow", "pkl", "pickle", "h5", "hdf5", "docx", "sqlite",
-    "db",
+const UNREAD: [&str; 17] = [
+    "txt", "dat", "tags", "conllu", "xlsx", "xls", "ods", "numbers", "feather", "arrow", "pkl", "pickle",
+    "h5", "hdf5", "docx", "sqlite", "db",
 ];
 /// Words in file names that mean a split, beside those a suite knows.
 const WORDS: [(&str, Split); 5] = [
@@ -82,7 +82,8 @@ fn look(root: &Path, place: &Path, name: &str, depth: usize, found: &mut Found) 
     let unread = names.iter().filter(|name| is_unread(name) && folder.join(name).is_file());
     found.left_out.extend(unread.map(|name| {
         format!(
-            "{:?}: a format that is not read; save it as CSV or JSON lines",
+            "{:?}: no name of a format that is read; save it as CSV or JSON lines, or end it in .conll where each \
+             line is a word and its tag",
             place.join(name).display().to_string()
         )
     }));
@@ -300,6 +301,8 @@ mod tests {
         assert_eq!(found.sets[0].data.files.len(), 2);
         assert_eq!(found.sets[2].data.data.as_deref(), Some(Path::new("a")));
         assert_eq!(found.sets[4].data.qrels.len(), 2);
-        assert_eq!(found.left_out, ["\"only_test.csv\": there is no train file beside it"]);
+        assert_eq!(found.left_out[0], "\"only_test.csv\": there is no train file beside it");
+        assert!(found.left_out[1].contains("a/notes.txt") && found.left_out[1].contains(".conll"));
+        assert_eq!(found.left_out.len(), 2);
     }
 }

@@ -39,6 +39,25 @@ const TWINS: [(&str, &str); 13] = [
     ("sentence", "other"),
     ("this", "that"),
 ];
+/// Words in the name of a column that says what two texts have to do with each other.
+const OF_PAIRS: [&str; 16] = [
+    "same",
+    "alike",
+    "similar",
+    "similarity",
+    "duplicate",
+    "duplicates",
+    "match",
+    "matches",
+    "equal",
+    "equivalent",
+    "paraphrase",
+    "related",
+    "relatedness",
+    "closeness",
+    "entailment",
+    "entails",
+];
 /// How much longer one of two texts may be on average that could be a pair.
 const ALIKE: f64 = 2.0;
 
@@ -119,6 +138,14 @@ impl<'a> Looked<'a> {
         // `text` and `clean_text` are more often one text twice, unless a number says how alike they are.
         let is_number =
             |column: &Column| self.named(&column.name).is_some_and(|(_, form)| form == Form::Numbers);
+        let says_so = |(column, form): &(&Column, Form)| {
+            matches!(form, Form::Label | Form::Numbers)
+                && parts(&column.name).iter().any(|word| OF_PAIRS.contains(&word.as_str()))
+        };
+        let is_told = self.forms.iter().any(says_so);
+        if is_told && are_alike(first, second) {
+            return Some((first, second));
+        }
         let is_told = self.only_target().is_some_and(is_number);
         let is_usual = [first, second].iter().any(|text| TEXTS.contains(&text.name.to_lowercase().as_str()));
         (share_a_word && are_alike(first, second) && (is_told || !is_usual)).then_some((first, second))
@@ -248,7 +275,7 @@ impl<'a> Looked<'a> {
         {
             let [a, b] = [quote(&a.name), quote(&b.name)];
             found.evidence.push(format!(
-                "columns {a} and {b}: two texts of like length, whose names share a word: a pair. If the targets are \
+                "columns {a} and {b}: two texts of like length, a pair by the names of the columns. If the targets are \
                  about one of them: columns = {{ text = {a} }}, and kind = \"class\" or \"regression\""
             ));
         }

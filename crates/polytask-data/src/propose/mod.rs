@@ -244,7 +244,12 @@ fn add_labels(task: &mut DraftTask, train: &Sample, others: &BTreeMap<Split, Sam
     };
     let known = labels(train);
     if matches!(task.kind.target_type, TargetType::Label | TargetType::Labels) {
-        let names: Vec<String> = others.values().flat_map(labels).chain(known.iter().cloned()).collect();
+        let cells = |sample: &Sample| -> Vec<String> {
+            sample.column(name).map(|column| column.values.keys().cloned().collect()).unwrap_or_default()
+        };
+        let names: Vec<String> = others.values().chain([train]).flat_map(cells).collect();
+        let names: Vec<String> =
+            names.into_iter().chain(others.values().flat_map(labels)).chain(known.iter().cloned()).collect();
         let found: BTreeSet<&String> = marks(&names, false).into_iter().collect();
         task.missing = found.into_iter().cloned().collect();
         let words: BTreeSet<&String> =
@@ -276,6 +281,7 @@ fn labels_in(target: TargetType, column: &Column, separator: &str) -> BTreeSet<S
         TargetType::Label => values().cloned().collect(),
         TargetType::Labels | TargetType::Tags if column.lists() > 0 => column.items.keys().cloned().collect(),
         TargetType::Labels => values()
+            .filter(|value| marks(&[(*value).clone()], false).is_empty())
             .flat_map(|value| value.split(separator))
             .map(|label| label.trim().to_owned())
             .filter(|label| !label.is_empty())

@@ -251,6 +251,14 @@ fn two_texts_of_like_length_whose_names_share_a_word_are_a_pair() {
     });
     let (found, _) = proposed("train.csv", &same);
     assert!(found.contains(&"pair-class label=same issue?".to_owned()), "{found:?}");
+    for [score, kind] in [["how alike", "similarity score=how alike"], ["same?", "pair-class label=same?"]] {
+        let value =
+            |i: usize| if score == "same?" { ["yes", "no"][i % 2].into() } else { (i % 11).to_string() };
+        let unlike = rows(&format!("incoming,from archive,{score}"), |i| {
+            format!("{},{},{}", words(i), words(i + 7), value(i))
+        });
+        assert!(proposed("train.csv", &unlike).0.contains(&kind.to_owned()), "{score}");
+    }
     let twice = rows("text,clean_text,mood", |i| format!("{},{},{}", words(i), words(i), ["a", "b"][i % 2]));
     assert_eq!(proposed("train.csv", &twice).0, ["class label=mood"], "one text twice");
 }
@@ -328,4 +336,10 @@ fn signs_for_nothing_known_are_written_as_missing_and_words_are_a_choice() {
     assert_eq!(task.missing, ["?", "n/a"]);
     assert!(!task.labels.contains(&"n/a".to_owned()), "{:?}", task.labels);
     assert!(task.choices.iter().any(|choice| choice.contains("missing = [\"NONE\"]")), "{:?}", task.choices);
+    let topics = |i: usize| ["a/b", "b/c", "a", "n/a", "c/a"][i % 5];
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), "train.csv", &rows("text,topics", |i| format!("{},{}", words(i), topics(i))));
+    let proposal = propose(folder.path(), Path::new(""));
+    let task = &proposal.drafts[0].tasks[0];
+    assert_eq!((task.kind.name, &task.missing[..]), ("multilabel", &["n/a".to_owned()][..]));
 }

@@ -11,12 +11,15 @@ use crate::output::{self, Outcome};
 /// Write a commented suite file to start from
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  polytask init > suite.toml\n  polytask init --data data/ --out suite.toml\n\nExit codes: 0 done, 2 could not run."
+    after_help = "Examples:\n  polytask init > suite.toml\n  polytask init --data data/ --out suite.toml\n\nFiles are read by the ends of their names: .csv, .tsv, .jsonl, .parquet, .conll (a word and its tag on each line) and\nfolders of BEIR or of images by class; all of them also as .gz and .zst.\n\nExit codes: 0 done, 2 could not run."
 )]
 pub(crate) struct Args {
     /// Folder whose data files become tasks; an example is written when it has none
     #[arg(long, default_value = ".")]
     data: PathBuf,
+    /// The same as --data
+    #[arg(value_name = "FOLDER", conflicts_with = "data", hide = true)]
+    folder: Option<PathBuf>,
     /// File to write; standard output otherwise
     #[arg(long, short)]
     out: Option<PathBuf>,
@@ -36,22 +39,23 @@ fn way(home: &Path, data: &Path) -> PathBuf {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
-    if args.data.is_file() {
-        let folder = args.data.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let data = args.folder.as_ref().unwrap_or(&args.data);
+    if data.is_file() {
+        let folder = data.parent().filter(|folder| !folder.as_os_str().is_empty());
         return output::refuse(
-            format!("{} is a file, expected the folder it lies in", args.data.display()),
+            format!("{} is a file, expected the folder it lies in", data.display()),
             format!("--data {}", folder.unwrap_or(Path::new(".")).display()),
         );
     }
-    if !args.data.is_dir() {
+    if !data.is_dir() {
         return output::refuse(
-            format!("there is no folder {}", args.data.display()),
+            format!("there is no folder {}", data.display()),
             "`--data` with a folder of data files",
         );
     }
     let home = args.out.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-    let proposal = polytask_data::propose(&args.data, &way(home, &args.data));
-    let name = args.data.canonicalize().ok();
+    let proposal = polytask_data::propose(data, &way(home, data));
+    let name = data.canonicalize().ok();
     let name =
         name.as_deref().and_then(Path::file_name).map_or("suite".into(), |name| name.to_string_lossy());
     let text = suite::template(&name, &proposal.drafts, &proposal.left_out);
@@ -81,7 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
             .collect();
         output::note(format!(
             "no data files in {}: {shown} is an example to fill in (files end in {}, or one of these and .gz or .zst)",
-            args.data.display(),
+            data.display(),
             formats.join(", ")
         ));
         return Ok(Outcome::Done);

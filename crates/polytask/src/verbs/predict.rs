@@ -197,7 +197,19 @@ fn fitting_tasks<'a>(model: &'a Model, args: &Args, row: &Row) -> Result<Vec<&'a
         let remedy = "`--columns text=NAME` for the column of an input; `--list` shows what each task reads";
         return output::refuse(what, remedy);
     }
+    let is_left = |task: &&ModelTask| task.kind.name != "retrieval" && !has_all(task);
+    let left: Vec<String> = model.tasks.iter().filter(is_left).map(|task| lacking(task, args)).collect();
+    if !left.is_empty() {
+        output::note(format!("not answered, for want of their columns: {}", left.join("; ")));
+    }
     Ok(fitting)
+}
+
+/// A task with the columns it would be answered from.
+fn lacking(task: &ModelTask, args: &Args) -> String {
+    let columns = args.columns.of_task(task);
+    let names: Vec<&str> = columns.iter().filter_map(|names| names.first().copied()).collect();
+    format!("{} (`{}`)", task.info.name, names.join("`, `"))
 }
 
 /// A task and the inputs that some rows have for it.
