@@ -6,6 +6,7 @@
 //! family, and the current sentence-transformers does not strip either.
 
 mod cut;
+mod normalise;
 mod prompts;
 mod tiny;
 
@@ -17,8 +18,7 @@ use polytask_core::error::{Place, Problem};
 use polytask_core::length::{self, TINY_LENGTH, read_json};
 use polytask_core::{Error, Result, atomic, files};
 use serde_json::Value;
-use tokenizers::normalizers::{BertNormalizer, Lowercase, Sequence};
-use tokenizers::{Encoding, NormalizerWrapper, TruncationDirection, TruncationParams};
+use tokenizers::{Encoding, TruncationDirection, TruncationParams};
 
 /// Number of tokens of [`Tokenizer::tiny`].
 pub const TINY_VOCAB: usize = TINY_SPECIAL.len() + 68 + 36;
@@ -134,9 +134,9 @@ impl Tokenizer {
         let mut inner = tokenizers::Tokenizer::from_bytes(&files[0].1).map_err(broken)?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| error.to_string())?;
-        normalise_as_configured(&mut inner, config)?;
+        normalise::as_configured(&mut inner, config)?;
         if lowercase {
-            lowercase_first(&mut inner)?;
+            normalise::lowercase_first(&mut inner)?;
         }
         let special = special_ids(&inner, config)?;
         truncate_to(&mut inner, max_length, config)?;
@@ -335,34 +335,6 @@ fn within(wanted: usize, positions: u64) -> Result<usize> {
     }
     let what = format!("`max_length` is {wanted}, but the encoder has {positions} positions");
     Err(Problem::new(what).try_this(format!("`max_length = {positions}` or less")).into())
-}
-
-/// Tokenizers whose normalizer follows `tokenizer_config.json`, whatever `tokenizer.json` says, as transformers has it.
-const CONFIGURED: [&str; 3] = ["BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer"];
-
-/// Lower case, accents and Chinese characters as the configuration says; what it leaves out has transformers' default.
-fn normalise_as_configured(inner: &mut tokenizers::Tokenizer, config: &Value) -> Result<(), String> {
-    let class = config.get("tokenizer_class").and_then(Value::as_str).unwrap_or_default();
-    let Some(NormalizerWrapper::BertNormalizer(found)) = inner.get_normalizer() else { return Ok(()) };
-    if !CONFIGURED.contains(&class.trim_end_matches("Fast")) {
-        return Ok(());
-    }
-    let flag = |key: &str| config.get(key).and_then(Value::as_bool);
-    let configured = BertNormalizer::new(
-        found.clean_text,
-        flag("tokenize_chinese_chars").unwrap_or(true),
-        flag("strip_accents"),
-        flag("do_lower_case").unwrap_or(true),
-    );
-    inner.with_normalizer(Some(configured)).map_err(|error| error.to_string())?;
-    Ok(())
-}
-
-fn lowercase_first(inner: &mut tokenizers::Tokenizer) -> Result<(), String> {
-    let mut steps = vec![NormalizerWrapper::Lowercase(Lowercase)];
-    steps.extend(inner.get_normalizer().cloned());
-    inner.with_normalizer(Some(Sequence::new(steps))).map_err(|error| error.to_string())?;
-    Ok(())
 }
 
 fn truncate_to(inner: &mut tokenizers::Tokenizer, max_length: usize, config: &Value) -> Result<(), String> {

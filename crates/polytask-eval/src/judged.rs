@@ -148,10 +148,10 @@ impl JudgedRows {
     }
 }
 
-/// Whether a file is the report of a run, beside which no predictions lie.
+/// Whether a file is the report of a run and no predictions of a task with this name.
 fn is_report(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == "report.json")
-        && path.parent().is_some_and(|folder| folder.join("report.html").exists())
+    let holds = |bytes: Vec<u8>| bytes.windows(13).any(|window| window == b"\"predictions\"");
+    path.file_name().is_some_and(|name| name == "report.json") && !files::read(path, LARGEST).is_ok_and(holds)
 }
 
 /// What is true, in words that do not depend on the order of labels or passages.

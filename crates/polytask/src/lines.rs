@@ -175,7 +175,12 @@ impl Row {
 
     /// The text in the first of some fields that the row has, as training reads it; a list is the text its items make.
     pub(crate) fn text_of(&self, names: &[&str]) -> Result<String> {
-        self.read(names, Cell::to_text, "a text", "\"…\"")
+        // A number in the place of a text is a slip more often than a text.
+        let text = |cell: &Cell| match cell {
+            Cell::Number(_) | Cell::Bool(_) => None,
+            _ => cell.to_text(),
+        };
+        self.read(names, text, "a text", "\"…\"")
     }
 
     /// The words in the first of some fields that the row has, as training reads them: a list of texts, or a text cut

@@ -24,7 +24,8 @@ fn two_runs_give_what_eval_says_of_their_models_without_models_or_suite() {
     assert_eq!(found["sides"], serde_json::json!(["first", "second"]));
     let tasks = found["tasks"].as_array().unwrap();
     assert_eq!(tasks.len(), judged["tasks"].as_array().unwrap().len());
-    for (found, judged) in tasks.iter().zip(judged["tasks"].as_array().unwrap()) {
+    for judged in judged["tasks"].as_array().unwrap() {
+        let found = tasks.iter().find(|found| found["task"] == judged["task"]).unwrap();
         assert_eq!((&found["task"], &found["split"]), (&judged["task"], &judged["split"]));
         assert_eq!(found["metrics"][0]["delta"], judged["delta"], "{found}");
         for (metric, score) in
@@ -48,15 +49,15 @@ fn two_runs_give_what_eval_says_of_their_models_without_models_or_suite() {
 #[test]
 fn the_order_of_labels_in_train_does_not_matter_but_other_rows_are_refused() {
     let place = two_runs();
-    let train = place.read("data/topic/train.tsv");
+    let train = place.read("data/topic/train.csv");
     let (head, rows) = train.split_once('\n').unwrap();
     let turned: Vec<&str> = rows.lines().rev().collect();
-    place.write("data/topic/train.tsv", format!("{head}\n{}\n", turned.join("\n")));
+    place.write("data/topic/train.csv", format!("{head}\n{}\n", turned.join("\n")));
     place.polytask(&["train", "suite.toml", "--out", "runs/turned"]).done();
     place.polytask(&["compare", "runs/turned", "runs/first"]).done();
-    let test = place.read("data/topic/test.tsv");
+    let test = place.read("data/topic/test.csv");
     let shorter: Vec<&str> = test.lines().take(10).collect();
-    place.write("data/topic/test.tsv", shorter.join("\n") + "\n");
+    place.write("data/topic/test.csv", shorter.join("\n") + "\n");
     place.polytask(&["train", "suite.toml", "--out", "runs/other"]).done();
     let error = place.polytask(&["compare", "runs/other", "runs/first"]).refused();
     has(&error, &["task `topic`", "test rows differ", "9 rows in other", "eval SUITE"]);

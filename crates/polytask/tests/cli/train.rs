@@ -11,7 +11,10 @@ fn a_run_of_three_kinds_leaves_table_model_and_report() {
     let out = place.polytask(&["train", "suite.toml", "--out", "runs/a"]).done();
     has(&out, &["topic", "sts", "names", "single", "runs/a/model", "runs/a/report.html"]);
     let names = place.names("runs/a");
-    assert_eq!(names, ["CARD.md", "log.jsonl", "model", "mteb", "report.html", "report.json", "suite.toml"]);
+    assert_eq!(
+        names,
+        ["CARD.md", "log.jsonl", "model", "mteb", "predictions", "report.html", "report.json", "suite.toml"]
+    );
     let report = place.json("runs/a/report.json");
     assert_eq!(report["tasks"].as_array().unwrap().len(), 3);
     assert!(report["delta_m"].is_object() || report["delta_m"].is_number(), "{report}");
