@@ -4,7 +4,7 @@ use polytask_core::report::Interval;
 use polytask_core::{Problem, Result, plural};
 use serde::Serialize;
 
-use crate::delta::{Comparison, compare, scored};
+use crate::delta::{Comparison, compare, mean, scored};
 use crate::judged::JudgedRows;
 use crate::metric::find;
 use crate::table::{aligned, fitting, plain, shortened, wrapped};
@@ -86,12 +86,7 @@ pub fn contrast(
     let relatives: Vec<f64> = tasks.iter().filter_map(|task| task.metrics.first()?.relative).collect();
     let mut left_out: Vec<String> = first.iter().chain(second).map(|rows| rows.task.clone()).collect();
     left_out.retain(|task| only.is_empty() && !is_paired(task));
-    Ok(Contrast {
-        sides,
-        delta_m: (!relatives.is_empty()).then(|| relatives.iter().sum::<f64>() / relatives.len() as f64),
-        tasks,
-        left_out,
-    })
+    Ok(Contrast { sides, delta_m: mean(&relatives), tasks, left_out })
 }
 
 fn not_in_both(what: &str, first: &[JudgedRows], second: &[JudgedRows]) -> polytask_core::Error {

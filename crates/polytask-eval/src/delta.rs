@@ -153,11 +153,16 @@ pub fn summarise(tasks: &[TaskReport]) -> Summary {
     let relatives: Vec<f64> = tasks.iter().filter_map(|task| task.relative).collect();
     let deltas = || tasks.iter().filter_map(|task| Some((task, task.delta?.value))).filter(|d| !d.1.is_nan());
     Summary {
-        delta_m: (!relatives.is_empty()).then(|| relatives.iter().sum::<f64>() / relatives.len() as f64),
+        delta_m: mean(&relatives),
         worst: deltas().min_by(|a, b| a.1.total_cmp(&b.1)).map(|(task, _)| task.task.clone()),
         below: deltas().filter(|(_, delta)| *delta < 0.0).count(),
         regressed: tasks.iter().filter(|task| task.regressed).map(|task| task.task.clone()).collect(),
     }
+}
+
+/// Δm of some relative changes; none without any.
+pub(crate) fn mean(relatives: &[f64]) -> Option<f64> {
+    (!relatives.is_empty()).then(|| relatives.iter().sum::<f64>() / relatives.len() as f64)
 }
 
 fn signed(raw: Interval, higher_is_better: bool, points: f64) -> Interval {

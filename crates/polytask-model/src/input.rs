@@ -8,7 +8,7 @@ use std::hash::Hash;
 use polytask_data::Symbols;
 use rayon::prelude::*;
 
-use crate::Result;
+use crate::{Model, Result};
 
 /// An input of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,11 +91,30 @@ pub(crate) struct Encoded {
     pub(crate) starts: Vec<u32>,
 }
 
+/// Everything that is read, without repetition.
+pub(crate) struct Read<'a> {
+    pub(crate) contents: Vec<Content<'a>>,
+    pub(crate) encoded: Vec<Encoded>,
+    /// The sequence of each content.
+    pub(crate) sequence_of: Vec<usize>,
+    pub(crate) sequences: Vec<Vec<u32>>,
+}
+
+impl<'a> Read<'a> {
+    pub(crate) fn new(model: &Model, contents: Vec<Content<'a>>, prompt: &str) -> Result<Self> {
+        let mut encoded = encode(&model.symbols, &contents, prompt)?;
+        let mut sequences = Distinct::new();
+        let sequence_of =
+            encoded.iter_mut().map(|of| sequences.number(std::mem::take(&mut of.symbols))).collect();
+        Ok(Self { contents, encoded, sequence_of, sequences: sequences.into_items() })
+    }
+}
+
 /// The symbols of some contents; `prompt` stands before every text, and before no words.
 ///
 /// # Errors
 /// When the model reads no such contents, or an image cannot be read.
-pub(crate) fn encode(symbols: &Symbols, contents: &[Content<'_>], prompt: &str) -> Result<Vec<Encoded>> {
+fn encode(symbols: &Symbols, contents: &[Content<'_>], prompt: &str) -> Result<Vec<Encoded>> {
     let (mut texts, mut images) = (Vec::new(), Vec::new());
     for content in contents {
         match content {

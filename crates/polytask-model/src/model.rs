@@ -14,7 +14,7 @@ use polytask_nn::{Params, States, weights};
 
 use crate::Result;
 use crate::folder::{read_tasks, what_is, write_tasks};
-use crate::input::{Content, Distinct, Encoded, encode};
+use crate::input::{Content, Distinct, Read};
 use crate::pass::for_passes;
 use crate::symbols::symbols_of;
 use crate::task::ModelTask;
@@ -112,22 +112,19 @@ impl Model {
         prompt: Option<&str>,
     ) -> Result<States> {
         let (view, width) = (self.view(task)?, self.encoder.d_embedding());
-        let (mut contents, mut sequences) = (Distinct::new(), Distinct::new());
+        let mut contents = Distinct::new();
         let of_input: Vec<usize> =
             inputs.iter().map(|input| contents.number(self.content(input.as_ref()))).collect();
-        let encoded = encode(&self.symbols, &contents.into_items(), self.prompt(prompt)?)?;
-        let of_content: Vec<usize> =
-            encoded.into_iter().map(|Encoded { symbols, .. }| sequences.number(symbols)).collect();
-        let sequences = sequences.into_items();
-        let mut vectors = vec![0.0; sequences.len() * width];
-        for_passes(self, &sequences, &[view], |pass| {
+        let read = Read::new(self, contents.into_items(), self.prompt(prompt)?)?;
+        let mut vectors = vec![0.0; read.sequences.len() * width];
+        for_passes(self, &read.sequences, &[view], |pass| {
             let finished = self.encoder.finish(self.encoder.pooling.forward(&pass.states, &pass.layout));
             for (i, &sequence) in pass.sequences.iter().enumerate() {
                 vectors[sequence * width..][..width].copy_from_slice(finished.row(pass.place(view, i)));
             }
             Ok(())
         })?;
-        let rows = of_input.iter().map(|&content| of_content[content]);
+        let rows = of_input.iter().map(|&content| read.sequence_of[content]);
         let values = rows.flat_map(|sequence| vectors[sequence * width..][..width].iter().copied()).collect();
         Ok(States { values, width })
     }

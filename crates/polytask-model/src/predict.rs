@@ -7,7 +7,7 @@ use polytask_data::NO_TOKEN;
 use polytask_nn::objective;
 use serde_json::{Value, json};
 
-use crate::input::{Content, Distinct, Encoded, Input, encode};
+use crate::input::{Content, Distinct, Input, Read};
 use crate::outputs::largest;
 use crate::pass::{Pass, for_passes};
 use crate::task::ModelTask;
@@ -38,15 +38,6 @@ struct Numbered<'a> {
     contents: Vec<Vec<usize>>,
     /// Where words are tagged: the rows of each sequence.
     rows_of: Vec<Vec<usize>>,
-}
-
-/// Everything that is read, without repetition.
-struct Read<'a> {
-    contents: Vec<Content<'a>>,
-    encoded: Vec<Encoded>,
-    /// The sequence of each content.
-    sequence_of: Vec<usize>,
-    sequences: Vec<Vec<u32>>,
 }
 
 impl Model {
@@ -121,16 +112,6 @@ fn check(question: &Question<'_>) -> Result<()> {
     let expected = task.kind.inputs.join(", ");
     let what = format!("task `{}` reads {n_inputs} inputs ({expected}), found {}", task.info.name, row.len());
     Err(Problem::new(what).try_this("the kind's inputs in order").into())
-}
-
-impl<'a> Read<'a> {
-    fn new(model: &Model, contents: Vec<Content<'a>>, prompt: &str) -> Result<Self> {
-        let mut encoded = encode(&model.symbols, &contents, prompt)?;
-        let mut sequences = Distinct::new();
-        let sequence_of =
-            encoded.iter_mut().map(|of| sequences.number(std::mem::take(&mut of.symbols))).collect();
-        Ok(Self { contents, encoded, sequence_of, sequences: sequences.into_items() })
-    }
 }
 
 impl<'a> Numbered<'a> {
