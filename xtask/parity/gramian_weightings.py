@@ -5,7 +5,7 @@ where LIBMTL is a checkout of LibMTL (its folder LibMTL is imported for cross-ch
 Made with Python 3.11, torch 2.15.0, torchjd 0.18.0, scipy 1.17.1, numpy 2.4.6, mpmath, LibMTL 4336804.
 
 Every weighting is asked about the same Jacobians, 20 random and 16 degenerate ones, exact in float32. A direction is
-null where the method has none that is unique (see each header in crates/polytask-train/src/method).
+null where the method has none that is unique (see each header in crates/polytask-weighting/src/weightings).
 
 - aligned-mtl: from the singular value decomposition of the rows; cross-checked against TorchJD's AlignedMTL times the
   number of tasks (mean to sum), where its cut in float64 keeps as many eigenvalues as that of float32.

@@ -7,7 +7,7 @@
 //!
 //! Percentiles presume that resamples scatter about the score itself. So they do for means and ratios of sums over
 //! rows (accuracy, micro-F1, entity F1, MAE, rankings): the sign of a resample's difference is that of a sum whose
-//! mean is zero. They do not where repeated rows alone move the metric ([`Prepared::is_biased`]): a copy of a
+//! mean is zero. They do not where repeated rows alone move the metric ([`PreparedMetric::is_biased`]): a copy of a
 //! positive stands beside itself and raises average precision, a label with few rows goes missing, copies are ties
 //! of ranks, the truth varies less than it did. That shift does not shrink with the number of labels or columns the
 //! metric averages over, but the scatter does, so that the score can lie outside. For these metrics both ends move
@@ -19,7 +19,7 @@ use polytask_core::report::Interval;
 use polytask_core::{Problem, Purpose, Result, Rng};
 use rayon::prelude::*;
 
-use crate::metric::{Prepared, Unit, find};
+use crate::metric::{PreparedMetric, Unit, find};
 use crate::predictions::Predictions;
 
 /// Resamples of an interval.
@@ -71,7 +71,7 @@ fn range(metric: &str) -> Result<(f64, f64)> {
     })
 }
 
-fn prepare(metric: &str, predictions: &Predictions) -> Result<Box<dyn Prepared>> {
+fn prepare(metric: &str, predictions: &Predictions) -> Result<Box<dyn PreparedMetric>> {
     let (metric, k) = find(metric)?;
     metric.prepare(predictions, k)
 }

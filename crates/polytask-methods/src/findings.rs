@@ -18,7 +18,7 @@ pub struct Findings {
     /// What was trained, setting by setting.
     pub arms: Vec<Arm>,
     /// Differences between arms, paired by seed.
-    pub comparisons: Vec<Comparison>,
+    pub comparisons: Vec<ArmComparison>,
     /// Whether the claim holds.
     pub verdict: Verdict,
     /// Whether the method does what it says it does, apart from whether that helps.
@@ -62,7 +62,7 @@ pub struct Arm {
 
 /// A difference between two arms, paired by seed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Comparison {
+pub struct ArmComparison {
     /// The setting.
     pub setting: String,
     /// `score`, or the name of a measured value.

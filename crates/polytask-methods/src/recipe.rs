@@ -93,7 +93,7 @@ pub struct Setting {
     #[serde(default)]
     pub tasks: Vec<String>,
     /// What an arm's score is.
-    pub score: Score,
+    pub score: ArmScore,
     /// Numbers the data are made by, on top of the recipe's.
     #[serde(default)]
     pub data: BTreeMap<String, f64>,
@@ -102,7 +102,7 @@ pub struct Setting {
 /// What an arm's score is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Score {
+pub enum ArmScore {
     /// The mean of the tasks' main metrics, in points of 100.
     Mean,
     /// The mean relative change against the single-task arm in percent, positive = better.

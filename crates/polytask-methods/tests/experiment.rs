@@ -141,7 +141,7 @@ fn notes(request: &Request) -> Result<Data> {
 fn catalogue() -> Catalogue {
     Catalogue {
         losses: polytask_nn::losses::infos(),
-        weightings: polytask_train::method::table::infos(),
+        weightings: polytask_weighting::table::infos(),
         regularizers: polytask_train::regularizer::table::infos(),
         metrics: polytask_eval::infos(),
         sharings: polytask_nn::sharing::infos(),

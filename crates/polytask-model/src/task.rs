@@ -7,7 +7,7 @@ use polytask_core::kind::{self, KindInfo};
 use polytask_core::{HeadForm, Problem, TargetType};
 use polytask_data::{Bounds, in_units};
 use polytask_nn::heads::{self, Head};
-use polytask_nn::weights::Weights;
+use polytask_nn::weights::WeightFiles;
 use polytask_nn::{Block, Params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -68,7 +68,7 @@ impl ModelTask {
         let head = heads::build_with(kind.head, d_in, info.n_outputs, info.hidden);
         let mut params = Params { blocks: vec![head.block(&format!("head.{}", info.name), 0)] };
         let path = folder.join("heads").join(&info.name).join("model.safetensors");
-        let report = Weights::open(&path)?.load_into(&mut params, ToString::to_string)?;
+        let report = WeightFiles::open(&path)?.load_into(&mut params, ToString::to_string)?;
         report.require_all(&path)?;
         let block = params.blocks.remove(0);
         Ok(Self { info, kind, head, block })

@@ -10,11 +10,11 @@ use polytask_core::{PackedBatch, Problem, hash};
 use crate::folder::{self, Dense, FolderParts, Notes};
 use crate::params::{Block, Params};
 use crate::pooling::{PoolMode, Pooling};
-use crate::sharing::{self, Setup, SharedBy};
+use crate::sharing::{self, SharedBy, SharingSetup};
 use crate::trunk::Packed;
 use crate::trunk::bert::{self, BertConfig};
 use crate::trunk::{ImageConfig, ImageTrunk, Mode, States, Trunk};
-use crate::weights::{RawTensor, Weights};
+use crate::weights::{RawTensor, WeightFiles};
 use crate::{Error, Result};
 
 /// Tensors of a BERT file that no vector depends on; they go back into the saved file as they came.
@@ -98,8 +98,8 @@ impl Encoder {
         let parts = folder::read_folder(folder)?;
         let sharing = folder::read_sharing(folder)?;
         let weights = match &sharing {
-            Some(_) => Weights::open(&parts.transformer.join(folder::SHARED_WEIGHTS))?,
-            None => Weights::open_folder(&parts.transformer)?,
+            Some(_) => WeightFiles::open(&parts.transformer.join(folder::SHARED_WEIGHTS))?,
+            None => WeightFiles::open_folder(&parts.transformer)?,
         };
         check_size(&parts.config, &weights)?;
         let max_length = polytask_core::length::length_limit(&parts.transformer)?;
@@ -130,8 +130,8 @@ impl Encoder {
     fn load_image(folder: &Path, config: ImageConfig) -> Result<Self> {
         let plain = Self::image(config, 0)?;
         let (mut encoder, weights) = match folder::read_sharing(folder)? {
-            Some(by) => (plain.shared_by(by)?, Weights::open(&folder.join(folder::SHARED_WEIGHTS))?),
-            None => (plain, Weights::open_folder(folder)?),
+            Some(by) => (plain.shared_by(by)?, WeightFiles::open(&folder.join(folder::SHARED_WEIGHTS))?),
+            None => (plain, WeightFiles::open_folder(folder)?),
         };
         let report = weights.load_into(&mut encoder.params, ToString::to_string)?;
         report.require_all(weights.path())?;
@@ -162,7 +162,7 @@ impl Encoder {
     ///
     /// # Errors
     /// [`crate::Error::Core`] when the architecture does not fit the encoder.
-    pub fn share(&self, choice: &Choice, setup: &Setup) -> Result<Self> {
+    pub fn share(&self, choice: &Choice, setup: &SharingSetup) -> Result<Self> {
         let (trunk, params) = sharing::make(choice, self.trunk.clone(), &self.params, setup)?;
         let by = SharedBy { choice: choice.clone(), tasks: setup.tasks.to_vec() };
         Ok(Self { trunk: Arc::new(trunk), params, sharing: Some(by), ..self.clone() })
@@ -171,7 +171,7 @@ impl Encoder {
     /// As [`Encoder::share`], for weights that are read afterwards.
     fn shared_by(&self, by: SharedBy) -> Result<Self> {
         let SharedBy { choice, tasks } = by;
-        self.share(&choice, &Setup { tasks: &tasks, seed: 0, steps: 1, epochs: 1.0 })
+        self.share(&choice, &SharingSetup { tasks: &tasks, seed: 0, steps: 1, epochs: 1.0 })
     }
 
     /// The view of a task's states; every task has view 0 of a plain encoder.
@@ -290,7 +290,7 @@ fn canonical(name: &str) -> String {
 }
 
 /// A configuration that promises more than its file holds is refused before memory is taken for it.
-fn check_size(config: &BertConfig, weights: &Weights) -> Result<()> {
+fn check_size(config: &BertConfig, weights: &WeightFiles) -> Result<()> {
     let (d, f) = (config.hidden_size as u128, config.intermediate_size as u128);
     let rows = (config.vocab_size + config.max_position_embeddings) as u128;
     let needed = rows * d + config.num_hidden_layers as u128 * (4 * d * d + 2 * d * f);
@@ -306,7 +306,7 @@ fn check_size(config: &BertConfig, weights: &Weights) -> Result<()> {
 }
 
 /// Moves tensors that belong to the model without shaping its vectors from `unused` to the result.
-fn take_kept(weights: &Weights, unused: &mut Vec<String>) -> Result<Vec<RawTensor>> {
+fn take_kept(weights: &WeightFiles, unused: &mut Vec<String>) -> Result<Vec<RawTensor>> {
     let (known, rest): (Vec<String>, Vec<String>) =
         std::mem::take(unused).into_iter().partition(|name| KEPT.contains(&canonical(name).as_str()));
     *unused = rest;

@@ -25,4 +25,4 @@ pub mod weights;
 pub use encoder::{Encoder, Network, freeze_blocks};
 pub use error::{Error, Result};
 pub use params::{Block, Params, Real, TensorSpec};
-pub use trunk::{BlockGrad, Cotangent, GradSink, Mode, Saved, States, TaskGrad, Trunk};
+pub use trunk::{BlockGrad, Cotangent, GradSink, Mode, SavedForward, States, TaskGrad, Trunk};

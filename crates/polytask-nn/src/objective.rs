@@ -88,7 +88,7 @@ impl Target {
 
 /// A task's loss and its gradients.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TaskGradient<T = f32> {
+pub struct HeadGradient<T = f32> {
     /// The loss; 0 when nothing is known.
     pub loss: f64,
     /// dL/dz, `[n, width]`.
@@ -103,7 +103,7 @@ pub fn gradient<T: Real>(
     block: &Block<T>,
     loss: &dyn LossFn,
     input: &TaskInput<T>,
-) -> Result<TaskGradient<T>> {
+) -> Result<HeadGradient<T>> {
     check(head, block, input)?;
     backward(block, input, |weights, z| graph(head, weights, loss, z, input))
 }
@@ -123,7 +123,7 @@ pub fn second_order<T: Real>(
     input: &TaskInput<T>,
     direction: &[T],
     log: Option<f64>,
-) -> Result<TaskGradient<T>> {
+) -> Result<HeadGradient<T>> {
     check(head, block, input)?;
     if direction.len() != input.z.len() {
         let found = format!("a direction of {} values", direction.len());
@@ -138,13 +138,13 @@ fn backward<T: Real>(
     block: &Block<T>,
     input: &TaskInput<T>,
     graph: impl FnOnce(&[Tensor], &Tensor) -> Result<Option<Tensor>>,
-) -> Result<TaskGradient<T>> {
+) -> Result<HeadGradient<T>> {
     let z = Var::from_tensor(&leaf(&input.z, input.width)?)?;
     let tensors = tensors(block)?.iter().map(Var::from_tensor).collect::<Result<Vec<_>, _>>()?;
     let weights: Vec<Tensor> = tensors.iter().map(|var| var.as_tensor().clone()).collect();
     let zeros = |n: usize| vec![T::ZERO; n];
     let Some(value) = graph(&weights, z.as_tensor())? else {
-        return Ok(TaskGradient { loss: 0.0, d_z: zeros(input.z.len()), d_head: zeros(block.values.len()) });
+        return Ok(HeadGradient { loss: 0.0, d_z: zeros(input.z.len()), d_head: zeros(block.values.len()) });
     };
     let store = value.backward()?;
     let take = |var: &Var| -> Result<Vec<T>> {
@@ -157,7 +157,7 @@ fn backward<T: Real>(
     for (spec, var) in block.tensors.iter().zip(&tensors) {
         d_head[spec.range()].copy_from_slice(&take(var)?);
     }
-    Ok(TaskGradient { loss: scalar::<T>(&value)?, d_z: take(&z)?, d_head })
+    Ok(HeadGradient { loss: scalar::<T>(&value)?, d_z: take(&z)?, d_head })
 }
 
 /// The loss alone; the same number as [`gradient`] gives.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use polytask_core::{atomic, files};
 pub use safetensors::Dtype;
 
-pub use self::header::{Entry, Header, read_header};
+pub use self::header::{Header, TensorEntry, read_header};
 pub use self::report::{LoadReport, WrongShape};
 use crate::params::Params;
 use crate::{Error, Result};
@@ -29,7 +29,7 @@ const PICKLES: [&str; 2] = ["pytorch_model.bin", "pytorch_model.bin.index.json"]
 
 /// The tensors of one safetensors file or of a set of shards; values are read when asked for.
 #[derive(Debug)]
-pub struct Weights {
+pub struct WeightFiles {
     path: PathBuf,
     files: Vec<(PathBuf, Header)>,
     places: BTreeMap<String, (usize, usize)>,
@@ -70,7 +70,7 @@ pub struct RawTensor {
     pub bytes: Vec<u8>,
 }
 
-impl Weights {
+impl WeightFiles {
     /// Opens one safetensors file.
     pub fn open(path: &Path) -> Result<Self> {
         let header = open_header(path)?;
@@ -137,12 +137,12 @@ impl Weights {
     }
 
     /// The tensors, by name.
-    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+    pub fn entries(&self) -> impl Iterator<Item = &TensorEntry> {
         self.places.values().map(|&(f, e)| &self.files[f].1.entries[e])
     }
 
     /// The tensor of this name.
-    pub fn find(&self, name: &str) -> Option<&Entry> {
+    pub fn find(&self, name: &str) -> Option<&TensorEntry> {
         self.places.get(name).map(|&(f, e)| &self.files[f].1.entries[e])
     }
 
@@ -157,7 +157,7 @@ impl Weights {
 
     /// The values of a tensor of reals (F64, F32, F16 or BF16) as f32.
     pub fn f32(&self, name: &str) -> Result<Vec<f32>> {
-        let mut values = vec![0.0; self.find(name).map_or(0, Entry::len)];
+        let mut values = vec![0.0; self.find(name).map_or(0, TensorEntry::len)];
         self.read_f32(name, &mut values)?;
         Ok(values)
     }
@@ -192,7 +192,7 @@ impl Weights {
     /// Fills `params` from tensors whose names, after `rename`, are theirs; every tensor is accounted for.
     pub fn load_into(&self, params: &mut Params, rename: impl Fn(&str) -> String) -> Result<LoadReport> {
         let mut report = LoadReport::default();
-        let mut by_name: BTreeMap<String, &Entry> = BTreeMap::new();
+        let mut by_name: BTreeMap<String, &TensorEntry> = BTreeMap::new();
         for entry in self.entries() {
             if let Some(twin) = by_name.insert(rename(&entry.name), entry) {
                 report.unused.push(twin.name.clone());
@@ -313,7 +313,7 @@ fn open_header(path: &Path) -> Result<Header> {
     read_header(&mut file, length).map_err(|what| bad(path, format!("{what}; try: fetch the file again")))
 }
 
-fn read_range(path: &Path, entry: &Entry) -> Result<Vec<u8>> {
+fn read_range(path: &Path, entry: &TensorEntry) -> Result<Vec<u8>> {
     let mut all = Vec::with_capacity((entry.end - entry.begin) as usize);
     for_pieces(path, entry, |bytes| {
         all.extend_from_slice(bytes);
@@ -323,7 +323,7 @@ fn read_range(path: &Path, entry: &Entry) -> Result<Vec<u8>> {
 }
 
 /// Gives a tensor's bytes to `work`, at most [`PIECE`] at a time.
-fn for_pieces(path: &Path, entry: &Entry, mut work: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+fn for_pieces(path: &Path, entry: &TensorEntry, mut work: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let mut file = files::open(path).map_err(io("read", path))?;
     file.seek(SeekFrom::Start(entry.begin)).map_err(io("read", path))?;
     let mut left = (entry.end - entry.begin) as usize;
@@ -413,7 +413,7 @@ mod tests {
         let params = params();
         write(&path, &tensors_of(&params), &[]).unwrap();
         let mut loaded = zeroed(&params);
-        let report = Weights::open(&path).unwrap().load_into(&mut loaded, str::to_owned).unwrap();
+        let report = WeightFiles::open(&path).unwrap().load_into(&mut loaded, str::to_owned).unwrap();
         assert_eq!((loaded == params, report.applied.len()), (true, 2));
         write(&again, &tensors_of(&loaded), &[]).unwrap();
         assert_eq!(std::fs::read(path).unwrap(), std::fs::read(again).unwrap());
@@ -443,7 +443,7 @@ mod tests {
         let path = folder.path().join(FILE);
         let tensor = |name, shape, values| TensorOut { name, shape, values: Values::F32(values) };
         write(&path, &[tensor("a.weight", &[3, 2], &[0.0; 6]), tensor("b", &[1], &[0.0])], &[]).unwrap();
-        let report = Weights::open(&path).unwrap().load_into(&mut params(), str::to_owned).unwrap();
+        let report = WeightFiles::open(&path).unwrap().load_into(&mut params(), str::to_owned).unwrap();
         assert_eq!(
             (report.missing.as_slice(), report.unused.as_slice()),
             (&["a.bias".into()][..], &["b".into()][..])
@@ -459,7 +459,7 @@ mod tests {
         let mut params = params();
         params.blocks[0].values[7] = f32::NAN;
         write(&path, &tensors_of(&params), &[]).unwrap();
-        let report = Weights::open(&path).unwrap().load_into(&mut params, str::to_owned).unwrap();
+        let report = WeightFiles::open(&path).unwrap().load_into(&mut params, str::to_owned).unwrap();
         assert_eq!(report.not_finite, ["a.bias"]);
         assert!(report.require_all(&path).is_err());
     }
@@ -491,7 +491,7 @@ mod tests {
             let text =
                 format!(r#"{{"metadata":{{"total_size":32}},"weight_map":{{"a.weight":"{one}",{b}}}}}"#);
             std::fs::write(at(INDEX), text).unwrap();
-            Weights::open_folder(folder.path())
+            WeightFiles::open_folder(folder.path())
         };
         let mut loaded = zeroed(&params);
         let good = index(&format!(r#""a.bias":"{two}""#)).unwrap();
@@ -508,7 +508,7 @@ mod tests {
     #[test]
     fn a_pickled_checkpoint_alone_is_refused_with_the_way_to_convert_it() {
         let folder = tempfile::tempdir().unwrap();
-        let message = || Weights::open_folder(folder.path()).unwrap_err().to_string();
+        let message = || WeightFiles::open_folder(folder.path()).unwrap_err().to_string();
         assert!(message().contains("no such file"));
         std::fs::write(folder.path().join("pytorch_model.bin"), b"").unwrap();
         assert!(message().contains("safe_serialization"));
@@ -522,7 +522,7 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         for length in 0..bytes.len() {
             std::fs::write(&path, &bytes[..length]).unwrap();
-            assert!(Weights::open(&path).is_err(), "{length}");
+            assert!(WeightFiles::open(&path).is_err(), "{length}");
         }
     }
 
@@ -532,6 +532,6 @@ mod tests {
         let path = folder.path().join(FILE);
         let values = [0.1, f64::MIN_POSITIVE, -1e300];
         write(&path, &[TensorOut { name: "m", shape: &[3], values: Values::F64(&values) }], &[]).unwrap();
-        assert_eq!(Weights::open(&path).unwrap().f64("m").unwrap(), values);
+        assert_eq!(WeightFiles::open(&path).unwrap().f64("m").unwrap(), values);
     }
 }

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use polytask_core::PackedBatch;
 use polytask_data::{PullOptions, Tokenizer, pull};
 use polytask_nn::Encoder;
-use polytask_nn::weights::Weights;
+use polytask_nn::weights::WeightFiles;
 
 /// A text of the stored file.
 #[derive(serde::Deserialize)]
@@ -62,7 +62,7 @@ fn token_ids_are_exactly_those_of_sentence_transformers() {
 fn vectors_are_those_of_sentence_transformers() {
     let Some(folder) = folder() else { return };
     let encoder = Encoder::load(folder).unwrap();
-    let expected = Weights::open(&data("minilm_vectors.safetensors")).unwrap().f32("vectors").unwrap();
+    let expected = WeightFiles::open(&data("minilm_vectors.safetensors")).unwrap().f32("vectors").unwrap();
     let golden = golden();
     let mut lowest = 1.0_f64;
     for (row, expected) in golden.iter().zip(expected.chunks_exact(encoder.d_embedding())) {
@@ -96,7 +96,7 @@ fn every_tensor_of_the_published_file_survives_loading_and_saving() {
     let saved = tempfile::tempdir().unwrap();
     encoder.save(&encoder.params, saved.path(), tokenizer.files()).unwrap();
     let (before, after) =
-        (Weights::open_folder(folder).unwrap(), Weights::open_folder(saved.path()).unwrap());
+        (WeightFiles::open_folder(folder).unwrap(), WeightFiles::open_folder(saved.path()).unwrap());
     assert_eq!(before.entries().count(), after.entries().count());
     for entry in before.entries() {
         assert_eq!(before.raw(&entry.name).unwrap(), after.raw(&entry.name).unwrap());

@@ -19,12 +19,12 @@ pub struct StepBatch {
     /// The text of each sequence, `[sequences]`.
     pub texts: Vec<TextId>,
     /// The tasks with known targets here, in suite order.
-    pub parts: Vec<Part>,
+    pub parts: Vec<TaskBatch>,
 }
 
 /// A task's part of a batch.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Part {
+pub struct TaskBatch {
     /// Suite index of the task.
     pub task: usize,
     /// Sequences of the layout it touches, ascending, each once.
@@ -101,7 +101,7 @@ pub fn assemble(
     batch
 }
 
-impl Part {
+impl TaskBatch {
     /// Moves it to a view whose sequences and rows start here.
     fn look_at(&mut self, first_sequence: u32, first_row: u32) {
         self.sequences.iter_mut().for_each(|sequence| *sequence += first_sequence);
@@ -160,10 +160,10 @@ impl Builder<'_> {
     }
 
     /// Labels, label sets and numbers on sentence vectors.
-    fn sentences(&mut self, task: &TaskView, source: &Rows, targets: &Targets, rows: &[u32]) -> Part {
+    fn sentences(&mut self, task: &TaskView, source: &Rows, targets: &Targets, rows: &[u32]) -> TaskBatch {
         let inputs = self.input_sequences(source, rows);
         let (sequences, inputs) = leaf_rows(inputs);
-        Part {
+        TaskBatch {
             task: task.index,
             sequences,
             leaf: Leaf::Sentences,
@@ -182,7 +182,7 @@ impl Builder<'_> {
         tags: &[Option<Vec<u32>>],
         rows: &[u32],
         row_weights: &[f32],
-    ) -> Part {
+    ) -> TaskBatch {
         let (mut tokens, mut labels, mut weights, mut sequences) = (vec![], vec![], vec![], vec![]);
         for &row in rows {
             let text = source.inputs(row as usize)[0];
@@ -199,7 +199,7 @@ impl Builder<'_> {
         }
         sequences.sort_unstable();
         sequences.dedup();
-        Part {
+        TaskBatch {
             task: task.index,
             sequences,
             inputs: vec![(0..tokens.len() as u32).collect()],
@@ -218,7 +218,7 @@ impl Builder<'_> {
         relevance: &[Relevance],
         rows: &[u32],
         draw: Draw,
-    ) -> Part {
+    ) -> TaskBatch {
         let chosen = ChosenPassages::draw(task, relevance, rows, draw);
         let queries = rows.iter().map(|&r| self.sequence(source.inputs(r as usize)[0])).collect();
         let texts: Vec<TextId> = chosen.passages.iter().map(|&p| task.data.corpus[p as usize]).collect();
@@ -226,7 +226,7 @@ impl Builder<'_> {
         let (sequences, inputs) = leaf_rows(vec![queries, passages]);
         let asked: Vec<TextId> = rows.iter().map(|&r| source.inputs(r as usize)[0]).collect();
         let allowed = chosen.allowed(task.data, relevance, rows, &asked);
-        Part {
+        TaskBatch {
             task: task.index,
             sequences,
             leaf: Leaf::Sentences,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use polytask_core::{Problem, hash};
 use polytask_nn::optim::Moments;
-use polytask_nn::weights::{self, Dtype, TensorOut, Values, Weights};
+use polytask_nn::weights::{self, Dtype, TensorOut, Values, WeightFiles};
 use polytask_nn::{Block, Params};
 use serde::{Deserialize, Serialize};
 
@@ -93,7 +93,7 @@ impl Checkpoints {
         if !self.path.exists() {
             return Ok(false);
         }
-        let file = Weights::open(&self.path)?;
+        let file = WeightFiles::open(&self.path)?;
         let meta = self.read_meta(&file)?;
         let trunk = Group { name: "trunk", trained: trainable, counts: &meta.trunk_counts };
         trunk.read(&file, &mut state.trunk.blocks, &mut state.slots.trunk)?;
@@ -106,7 +106,7 @@ impl Checkpoints {
         Ok(true)
     }
 
-    fn read_meta(&self, file: &Weights) -> Result<Meta> {
+    fn read_meta(&self, file: &WeightFiles) -> Result<Meta> {
         let broken = |what: String| {
             Problem::new(format!("checkpoint {} {what}", self.path.display()))
                 .try_this("start anew with `--force`, or resume with the suite and data it was made with")
@@ -166,7 +166,7 @@ struct Group<'a> {
 
 impl Group<'_> {
     /// Reads the trained blocks and their optimiser slots.
-    fn read(&self, file: &Weights, blocks: &mut [Block], slots: &mut [Slot]) -> Result<()> {
+    fn read(&self, file: &WeightFiles, blocks: &mut [Block], slots: &mut [Slot]) -> Result<()> {
         if self.counts.len() != blocks.len() {
             let (group, found, expected) = (self.name, self.counts.len(), blocks.len());
             return Err(wrong(
@@ -194,7 +194,12 @@ impl Group<'_> {
     }
 }
 
-fn read_best(file: &Weights, state: &State, trainable: &[bool], (step, score): (u64, f64)) -> Result<Best> {
+fn read_best(
+    file: &WeightFiles,
+    state: &State,
+    trainable: &[bool],
+    (step, score): (u64, f64),
+) -> Result<Best> {
     let read = |block: &Block, trained: bool| -> Result<Vec<f32>> {
         let mut values = if trained { block.values.clone() } else { Vec::new() };
         fit(&mut values, file, &format!("best.{}", block.name))?;
@@ -210,13 +215,13 @@ fn read_best(file: &Weights, state: &State, trainable: &[bool], (step, score): (
 }
 
 /// A checkpoint that does not fit the training it claims to be of.
-fn wrong(file: &Weights, what: &str) -> Error {
+fn wrong(file: &WeightFiles, what: &str) -> Error {
     let what = format!("checkpoint {} {what}", file.path().display());
     Problem::new(what).try_this("start anew with `--force`, or resume with the suite it was made with").into()
 }
 
 /// Takes a tensor's values over when their number is right.
-fn fit(values: &mut Vec<f32>, file: &Weights, name: &str) -> Result<()> {
+fn fit(values: &mut Vec<f32>, file: &WeightFiles, name: &str) -> Result<()> {
     let read = file.f32(name)?;
     if read.len() != values.len() {
         let (found, expected) = (read.len(), values.len());

@@ -2,7 +2,7 @@
 
 use polytask_nn::{Cotangent, Real};
 
-use crate::assemble::{Part, StepBatch};
+use crate::assemble::{StepBatch, TaskBatch};
 use crate::engine::PartGradient;
 
 /// The weighted sum of cotangents: one per distinct freeze boundary, on the union of their sequences.
@@ -74,7 +74,7 @@ pub(crate) fn place(batch: &StepBatch, cotangent: &Cotangent, width: usize, out:
 /// dL/d(states) from dL/d(word rows); a row read twice gets both.
 pub(crate) fn scatter<T: Real>(
     batch: &StepBatch,
-    part: &Part,
+    part: &TaskBatch,
     rows: &[u32],
     width: usize,
     d_z: &[T],

@@ -10,15 +10,15 @@ use polytask_data::{Dataset, TextId};
 use polytask_nn::objective::{self, TaskInput};
 use polytask_nn::pooling::Pooling;
 use polytask_nn::trunk::{Blocks, sinks};
-use polytask_nn::{Block, Cotangent, GradSink, Mode, Params, Real, Saved, States, TaskGrad, Trunk};
+use polytask_nn::{Block, Cotangent, GradSink, Mode, Params, Real, SavedForward, States, TaskGrad, Trunk};
 
 use crate::Result;
-use crate::assemble::{Leaf, Part, StepBatch};
+use crate::assemble::{Leaf, StepBatch, TaskBatch};
 use crate::cache::FrozenCache;
 use crate::cotangents::{merge, scatter};
 use crate::heads::TaskHead;
-use crate::method::{Gramian, Jacobian};
 use crate::swept::Swept;
+use polytask_weighting::{Gramian, Jacobian};
 
 mod representation;
 
@@ -59,7 +59,7 @@ pub struct Forward {
     /// Output states of all rows.
     pub states: States,
     /// What the trunk's backward needs.
-    pub saved: Saved,
+    pub saved: SavedForward,
 }
 
 /// What one forward and the backward of every head gave.
@@ -130,7 +130,7 @@ impl Engine<'_> {
         packed: &polytask_core::PackedBatch,
         texts: &[TextId],
         mode: Mode,
-    ) -> Result<(States, Saved)> {
+    ) -> Result<(States, SavedForward)> {
         match self.cache {
             Some(cache) => {
                 let mode = Mode { lowest: self.lowest(), ..mode };
@@ -157,7 +157,7 @@ impl Engine<'_> {
         &self,
         heads: &[Block],
         batch: &StepBatch,
-        wanted: &[&Part],
+        wanted: &[&TaskBatch],
         forward: Arc<Forward>,
         displaced: Option<&States>,
         step: u64,
@@ -183,7 +183,7 @@ impl Engine<'_> {
     pub fn losses_in(&self, mode: Mode, weights: Weights, batch: &StepBatch) -> Result<Vec<f64>> {
         let (states, _) = self.forward_batch(weights.trunk, batch, Mode { save: false, ..mode })?;
         let pooled = self.pooling.forward(&states, &batch.layout);
-        let loss = |part: &Part| {
+        let loss = |part: &TaskBatch| {
             let (head, (input, _)) = (&self.heads[part.task], self.input(part, &states, &pooled, mode.step));
             let loss = objective::value(&*head.head, &weights.heads[part.task], &*head.loss, &input)?;
             Ok(loss * head.loss_weight)
@@ -196,7 +196,7 @@ impl Engine<'_> {
         &self,
         heads: &[Block],
         batch: &StepBatch,
-        part: &Part,
+        part: &TaskBatch,
         states: &States,
         pooled: &States,
         step: u64,
@@ -220,7 +220,7 @@ impl Engine<'_> {
     /// The head's input with dropout applied, and the factors that did it (empty without dropout).
     pub(crate) fn input<T: Real>(
         &self,
-        part: &Part,
+        part: &TaskBatch,
         states: &States<T>,
         pooled: &States<T>,
         step: u64,
@@ -259,7 +259,7 @@ impl Engine<'_> {
     pub(crate) fn states_gradient<T: Real>(
         &self,
         batch: &StepBatch,
-        part: &Part,
+        part: &TaskBatch,
         states: &States<T>,
         d_z: &[T],
     ) -> Vec<T> {
@@ -320,7 +320,7 @@ impl Engine<'_> {
         trunk: &Params,
         evaluation: &Evaluation,
         tasks: &[usize],
-        rows: Option<sinks::Rows>,
+        rows: Option<sinks::RowsSink>,
     ) -> Result<Swept> {
         let mut sink = Swept::new(tasks.len(), self.trainable.len(), rows);
         self.sweep(trunk, evaluation, tasks, &mut Only { inner: &mut sink, blocks: &self.shared() })?;
@@ -334,7 +334,7 @@ impl Engine<'_> {
 
     /// The gradients of the shared parameters, trained blocks in order.
     pub fn rows(&self, trunk: &Params, evaluation: &Evaluation, tasks: &[usize]) -> Result<Jacobian> {
-        let mut sink = sinks::Rows::new(trunk, tasks.len(), self.lowest());
+        let mut sink = sinks::RowsSink::new(trunk, tasks.len(), self.lowest());
         let shared = self.shared();
         self.sweep(trunk, evaluation, tasks, &mut Only { inner: &mut sink, blocks: &shared })?;
         let blocks = (0..shared.len()).filter(|&block| shared[block]);

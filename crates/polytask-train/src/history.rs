@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::PartGradient;
 use crate::heads::TaskHead;
-use crate::method::{Gramian, Observation};
+use polytask_weighting::{Gramian, Observation};
 
 /// Steps over which the loss shown beside the progress bar is averaged.
 const RECENT: usize = 20;

@@ -1,7 +1,7 @@
-//! Training of polytask: the loop, conflict methods, joint run with baselines, checkpoints.
+//! Training of polytask: the loop, regularizers, joint run with baselines, checkpoints.
 //!
 //! A step reads like the data's way: the plan names rows ([`assemble`]), the engine runs trunk, heads and losses
-//! ([`engine`]), a method turns what the tasks want into an update ([`method`]), the trainer applies it
+//! ([`engine`]), a weighting turns what the tasks want into an update (`polytask_weighting`), the trainer applies it
 //! ([`trainer`]). A run is a joint training, the single-task trainings it is compared with, and the report
 //! ([`run`]).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -15,7 +15,6 @@ mod cotangents;
 pub mod defaults;
 pub mod diagnose;
 pub mod engine;
-pub mod error;
 pub mod evaluate;
 mod gain;
 pub mod heads;
@@ -24,7 +23,6 @@ pub mod judge;
 mod judged;
 mod linear_probe;
 pub mod log;
-pub mod method;
 pub mod observe;
 pub mod optimise;
 mod own;
@@ -46,4 +44,4 @@ pub mod trainer;
 pub mod vectors;
 mod views;
 
-pub use error::{Error, Result};
+pub use polytask_weighting::{Error, Result};

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use polytask_core::PackedBatch;
 use polytask_nn::Trunk;
 
-use crate::assemble::{Leaf, Part, StepBatch};
+use crate::assemble::{Leaf, StepBatch, TaskBatch};
 use crate::engine::Engine;
 
 impl Engine<'_> {
@@ -45,7 +45,7 @@ impl StepBatch {
             }
         };
         let sequences = (0..part.sequences.len() as u32).collect();
-        let parts = vec![Part { sequences, leaf, ..part.clone() }];
+        let parts = vec![TaskBatch { sequences, leaf, ..part.clone() }];
         Some(Self { packed, layout, texts, parts })
     }
 }

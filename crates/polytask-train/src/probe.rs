@@ -11,9 +11,9 @@ use polytask_nn::{Block, Params};
 use crate::Result;
 use crate::assemble::StepBatch;
 use crate::engine::{Engine, Evaluation, Forward, Weights, empty_sum};
-use crate::method::{self, At, Gramian, Jacobian, JointGradient, Probe, TaskGradient, TaskGradients};
 use crate::swept::{Keeper, Swept};
 use crate::vectors::{displace, flatten};
+use polytask_weighting::{self, At, Gramian, Jacobian, JointGradient, Probe, TaskGradient, TaskGradients};
 
 mod single;
 
@@ -348,21 +348,21 @@ impl Probe for StepProbe<'_> {
         Ok(TaskGradient { loss, row, head: self.head_gradient(&placed, task)? })
     }
 
-    fn states(&mut self, at: At) -> Result<method::States> {
+    fn states(&mut self, at: At) -> Result<polytask_weighting::OutputStates> {
         let placed = self.place(at)?;
         let states = &placed.evaluation.forward.states;
-        Ok(method::States {
+        Ok(polytask_weighting::OutputStates {
             values: states.values.clone(),
             width: states.width,
             samples: placed.batch.layout.starts.iter().map(|&start| start as usize).collect(),
         })
     }
 
-    fn parts(&self) -> Vec<method::Part> {
+    fn parts(&self) -> Vec<polytask_weighting::Part> {
         let mut parts = Vec::new();
         let mut base = 0;
         for block in self.trained() {
-            parts.extend(block.tensors.iter().map(|tensor| method::Part {
+            parts.extend(block.tensors.iter().map(|tensor| polytask_weighting::Part {
                 block: block.name.clone(),
                 tensor: tensor.name.clone(),
                 range: base + tensor.range().start..base + tensor.range().end,

@@ -24,7 +24,6 @@ use crate::evaluate::{self, metrics};
 use crate::history::History;
 use crate::judged::judged;
 use crate::linear_probe::{self, Probes};
-use crate::method::table::{self, Setup};
 use crate::observe::{Event, Observer};
 use crate::prepare::lineage;
 use crate::regularizer;
@@ -33,6 +32,7 @@ use crate::side::{Side, suite_compares, with_sides};
 use crate::to_model::to_model;
 use crate::trainer::Trainer;
 use crate::{Error, Result};
+use polytask_weighting::table::{self, Setup};
 
 mod alone;
 

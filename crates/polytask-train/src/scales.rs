@@ -11,7 +11,7 @@ use polytask_nn::encoder::Encoder;
 use polytask_nn::objective;
 
 use crate::Result;
-use crate::assemble::{Draw, Part, assemble};
+use crate::assemble::{Draw, TaskBatch, assemble};
 use crate::heads::{TaskHead, n_outputs};
 
 /// Steps whose batches the losses are averaged over.
@@ -49,7 +49,7 @@ fn round(x: f64) -> f64 {
 }
 
 /// What the tasks read in the first steps.
-fn first_parts(suite: &Suite, dataset: &Dataset, encoder: &Encoder, heads: &[TaskHead]) -> Vec<Part> {
+fn first_parts(suite: &Suite, dataset: &Dataset, encoder: &Encoder, heads: &[TaskHead]) -> Vec<TaskBatch> {
     let plan = Plan::new(suite, dataset);
     let views: Vec<_> = heads.iter().enumerate().map(|(i, head)| head.view(i, dataset)).collect();
     let of_step = |step: u64| {

@@ -3,7 +3,7 @@
 use polytask_core::Suite;
 use polytask_data::Plan;
 use polytask_nn::encoder::Encoder;
-use polytask_nn::sharing::{self, HARD, Setup};
+use polytask_nn::sharing::{self, HARD, SharingSetup};
 
 use crate::Result;
 use crate::observe::{Event, Observer};
@@ -12,7 +12,7 @@ use crate::run::Prepared;
 /// Refuses an architecture that does not fit the encoder; for one task too, so that what is wrong is said.
 pub(crate) fn check(suite: &Suite, encoder: &Encoder) -> Result<()> {
     let tasks = names(suite);
-    let setup = Setup { tasks: &tasks, seed: suite.seed, steps: 1, epochs: 1.0 };
+    let setup = SharingSetup { tasks: &tasks, seed: suite.seed, steps: 1, epochs: 1.0 };
     Ok(sharing::check(&suite.model.sharing, &*encoder.trunk, &encoder.params, &setup)?)
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn encoder(prepared: &Prepared, observer: &mut dyn Observer) -> Resul
     }
     let plan = Plan::new(suite, dataset);
     let steps = plan.n_steps();
-    let setup = Setup { tasks: &tasks, seed: suite.seed, steps, epochs: plan.epochs(steps) };
+    let setup = SharingSetup { tasks: &tasks, seed: suite.seed, steps, epochs: plan.epochs(steps) };
     Ok(Some(encoder.share(choice, &setup)?))
 }
 

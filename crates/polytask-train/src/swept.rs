@@ -6,7 +6,7 @@ use polytask_nn::trunk::sinks;
 use polytask_nn::{GradSink, Params, TaskGrad};
 use rayon::prelude::*;
 
-use crate::method::Gramian;
+use polytask_weighting::Gramian;
 
 /// Values per unit of parallel work.
 const CHUNK: usize = 1 << 14;
@@ -15,14 +15,14 @@ const CHUNK: usize = 1 << 14;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Swept {
     n: usize,
-    products: sinks::Gramian,
-    rows: Option<sinks::Rows>,
+    products: sinks::GramianSink,
+    rows: Option<sinks::RowsSink>,
 }
 
 impl Swept {
     /// To be filled by a sweep of `n` tasks over `n_blocks` blocks, `rows` with their gradients.
-    pub fn new(n: usize, n_blocks: usize, rows: Option<sinks::Rows>) -> Self {
-        Self { n, products: sinks::Gramian::new(n, n_blocks), rows }
+    pub fn new(n: usize, n_blocks: usize, rows: Option<sinks::RowsSink>) -> Self {
+        Self { n, products: sinks::GramianSink::new(n, n_blocks), rows }
     }
 
     /// Inner products over all blocks.
@@ -60,7 +60,7 @@ impl Swept {
     }
 
     /// The buffer of the gradients, for the next step.
-    pub fn into_rows(self) -> Option<sinks::Rows> {
+    pub fn into_rows(self) -> Option<sinks::RowsSink> {
         self.rows
     }
 }
@@ -92,19 +92,19 @@ pub struct Keeper {
     /// Most bytes.
     pub budget: usize,
     /// The buffer of an earlier step.
-    pub spare: Option<sinks::Rows>,
+    pub spare: Option<sinks::RowsSink>,
     /// This step's sweep.
     pub swept: Option<Swept>,
 }
 
 impl Keeper {
     /// With this many MiB.
-    pub fn of(megabytes: usize, spare: Option<sinks::Rows>) -> Self {
+    pub fn of(megabytes: usize, spare: Option<sinks::RowsSink>) -> Self {
         Self { budget: megabytes.saturating_mul(1 << 20), spare, swept: None }
     }
 
     /// A zeroed buffer for the gradients of `n` tasks, when they fit.
-    pub fn buffer(&mut self, trunk: &Params, n: usize, lowest: usize) -> Option<sinks::Rows> {
+    pub fn buffer(&mut self, trunk: &Params, n: usize, lowest: usize) -> Option<sinks::RowsSink> {
         let width: usize = trunk.blocks.iter().skip(lowest).map(|block| block.values.len()).sum();
         if n * width * size_of::<f32>() > self.budget {
             return None;
@@ -114,7 +114,7 @@ impl Keeper {
                 rows.reset();
                 Some(rows)
             }
-            None => Some(sinks::Rows::new(trunk, n, lowest)),
+            None => Some(sinks::RowsSink::new(trunk, n, lowest)),
         }
     }
 }

@@ -7,7 +7,7 @@ use polytask_core::Split;
 use polytask_core::suite::TrainSpec;
 use polytask_data::Plan;
 use polytask_nn::optim::{self, AdamW};
-use polytask_nn::trunk::sinks::Rows;
+use polytask_nn::trunk::sinks::RowsSink;
 use polytask_nn::{Block, Params};
 
 use crate::assemble::{Draw, StepBatch, assemble};
@@ -15,13 +15,13 @@ use crate::checkpoint::Checkpoints;
 use crate::choose::Reference;
 use crate::engine::{Engine, Evaluation, Weights};
 use crate::history::History;
-use crate::method::{Method, Observation};
 use crate::observe::{Event, Observer};
 use crate::optimise::{Gradients, Slots};
 use crate::probe::{Seen, StepProbe};
 use crate::regularizer::{Regularizer, regularize};
 use crate::swept::{Keeper, Swept};
 use crate::{Error, Result};
+use polytask_weighting::{Observation, Weighting};
 
 mod gradients;
 mod isolate;
@@ -71,7 +71,7 @@ pub struct Trainer<'a> {
     /// Suite indices of the tasks trained.
     pub tasks: Vec<usize>,
     /// The conflict method.
-    pub method: Box<dyn Method>,
+    pub method: Box<dyn Weighting>,
     /// Term added to the task losses.
     pub regularizer: Option<Box<dyn Regularizer>>,
     /// What changes.
@@ -79,7 +79,7 @@ pub struct Trainer<'a> {
     /// Where checkpoints go; none for short-lived trainings.
     pub checkpoints: Option<Checkpoints>,
     /// Buffer of task gradients, from step to step.
-    pub spare: Option<Rows>,
+    pub spare: Option<RowsSink>,
     /// The probes, where training starts from them.
     pub reference: Option<Reference<'a>>,
     /// Share of the way from the probes to the last step at which the kept weights lie, where they are interpolated.
@@ -284,7 +284,7 @@ impl Trainer<'_> {
         evaluation: Option<Rc<Evaluation>>,
         tasks: &[usize],
         step: u64,
-        question: impl FnOnce(&mut dyn Method, &mut StepProbe) -> Result<R>,
+        question: impl FnOnce(&mut dyn Weighting, &mut StepProbe) -> Result<R>,
     ) -> Result<(R, Seen, Option<Swept>)> {
         let rows_mb = if self.method.needs().rows { 0 } else { self.spec.rows_mb };
         let mut probe = StepProbe {

@@ -2,7 +2,7 @@
 
 use polytask_core::PackedBatch;
 use polytask_data::TextId;
-use polytask_nn::{Mode, Params, Saved, States};
+use polytask_nn::{Mode, Params, SavedForward, States};
 
 use crate::Result;
 use crate::assemble::StepBatch;
@@ -35,7 +35,7 @@ impl Engine<'_> {
         texts: &[TextId],
         mode: Mode,
         wanted: &[Vec<u32>],
-    ) -> Result<(States, Saved)> {
+    ) -> Result<(States, SavedForward)> {
         let (below, mode) = match self.cache {
             Some(cache) => (Some(cache.gather(texts)), Mode { lowest: self.lowest(), ..mode }),
             None => (None, mode),
@@ -44,7 +44,12 @@ impl Engine<'_> {
     }
 
     /// Forward for the parts of a batch: each view of what its task reads.
-    pub fn forward_batch(&self, trunk: &Params, batch: &StepBatch, mode: Mode) -> Result<(States, Saved)> {
+    pub fn forward_batch(
+        &self,
+        trunk: &Params,
+        batch: &StepBatch,
+        mode: Mode,
+    ) -> Result<(States, SavedForward)> {
         if self.trunk.n_views() < 2 {
             return self.forward(trunk, &batch.packed, &batch.texts, mode);
         }

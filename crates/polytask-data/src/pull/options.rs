@@ -10,7 +10,7 @@ use polytask_core::files;
 use super::pip;
 
 /// Called while bytes arrive: bytes so far, bytes in all if known, what is coming.
-pub type Progress = Box<dyn Fn(u64, Option<u64>, &str) + Send + Sync>;
+pub type PullProgress = Box<dyn Fn(u64, Option<u64>, &str) + Send + Sync>;
 
 /// Settings of one pull.
 pub struct PullOptions {
@@ -33,7 +33,7 @@ pub struct PullOptions {
     /// When a server counts as one that will not come to an end.
     pub patience: Patience,
     /// Told about bytes that arrive.
-    pub progress: Option<Progress>,
+    pub progress: Option<PullProgress>,
 }
 
 /// How long a server may take.

@@ -7,7 +7,7 @@ use polytask_core::{Error, Place, Problem, Result, plural};
 
 use super::csv::empty;
 use super::input::Lines;
-use super::{Cell, Columns, Input, Reader, Record};
+use super::{Cell, Columns, RawInput, Reader, Record};
 
 /// Words after which a file without empty lines is given up.
 const MOST_WORDS: usize = 100_000;
@@ -15,7 +15,7 @@ const MOST_WORDS: usize = 100_000;
 const DOCUMENT: &str = "-DOCSTART-";
 
 /// Starts reading the file.
-pub(super) fn open(input: Input) -> Result<Reader> {
+pub(super) fn open(input: RawInput) -> Result<Reader> {
     let file = input.file.clone();
     let mut sentences = Sentences {
         lines: Lines::new(input.stream()?),

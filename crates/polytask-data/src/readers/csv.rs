@@ -9,11 +9,11 @@ use ::csv::{ByteRecord, ReaderBuilder};
 use polytask_core::{Place, Problem, Result};
 
 use super::input::{Stream, not_utf8};
-use super::{Cell, Columns, Input, Reader, Record};
+use super::{Cell, Columns, RawInput, Reader, Record};
 use quotes::Quotes;
 
 /// Starts reading a CSV file.
-pub(super) fn open(input: Input) -> Result<Reader> {
+pub(super) fn open(input: RawInput) -> Result<Reader> {
     let file = input.file.clone();
     let mut stream = input.stream()?;
     let delimiter = delimiter(&mut stream);

@@ -12,7 +12,7 @@ use crate::limits;
 const MAX_ROW: usize = 1 << 26;
 
 /// What a reader reads, not yet opened as a stream.
-pub struct Input {
+pub struct RawInput {
     /// The file's name, for messages.
     pub(super) file: PathBuf,
     content: Content,
@@ -23,7 +23,7 @@ enum Content {
     Memory(Vec<u8>),
 }
 
-impl Input {
+impl RawInput {
     /// The content of a file.
     pub fn from_file(file: &Path) -> Result<Self> {
         let content = Content::Disk(files::open(file).map_err(Error::io("read", file))?);
@@ -76,7 +76,7 @@ impl Input {
     }
 }
 
-impl Input {
+impl RawInput {
     fn unpacked(self, most: u64) -> Result<Vec<u8>> {
         let stream = self.stream()?;
         let mut bytes = Vec::new();
@@ -224,8 +224,8 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    fn input(name: &str, bytes: Vec<u8>) -> Input {
-        Input::from_bytes(Path::new(name), bytes)
+    fn input(name: &str, bytes: Vec<u8>) -> RawInput {
+        RawInput::from_bytes(Path::new(name), bytes)
     }
 
     #[test]

@@ -4,10 +4,10 @@ use polytask_core::{Error, Place, Problem, Result};
 use serde_json::{Map, Value};
 
 use super::input::Lines;
-use super::{Cell, Columns, Input, Reader, Record};
+use super::{Cell, Columns, RawInput, Reader, Record};
 
 /// Starts reading a JSONL file.
-pub(super) fn open(input: Input) -> Result<Reader> {
+pub(super) fn open(input: RawInput) -> Result<Reader> {
     let lines = Lines::new(input.stream()?);
     Ok(Reader::new(None, Box::new(Rows { lines, columns: Columns::default(), done: false })))
 }

@@ -26,7 +26,7 @@ pub use polytask_core::suite::COMPRESSIONS;
 
 pub(crate) use cell::shorten;
 pub use cell::{Cell, Columns, Record};
-pub use input::Input;
+pub use input::RawInput;
 
 /// A file format.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub struct Format {
     /// Endings of file names, without the dot and without the compression's ending.
     pub extensions: &'static [&'static str],
     /// Starts reading.
-    open: fn(Input) -> Result<Reader>,
+    open: fn(RawInput) -> Result<Reader>,
 }
 
 /// All formats, sorted by name.
@@ -156,14 +156,14 @@ pub fn open(file: &Path) -> Result<Reader> {
         return image_table::of_idx(file);
     }
     let format = format_of(file).ok_or_else(|| unknown_format(file))?;
-    (format.open)(Input::from_file(file)?)
+    (format.open)(RawInput::from_file(file)?)
 }
 
 /// Reads bytes as if they were the content of `file`, whose name tells format and compression.
 pub fn open_bytes(file: &str, bytes: Vec<u8>) -> Result<Reader> {
     let path = Path::new(file);
     let format = format_of(path).ok_or_else(|| unknown_format(path))?;
-    (format.open)(Input::from_bytes(path, bytes))
+    (format.open)(RawInput::from_bytes(path, bytes))
 }
 
 /// All records of bytes read as if they were the content of `file`, up to the first mistake.

@@ -14,11 +14,11 @@ use ::parquet::record::reader::RowIter;
 use ::parquet::record::{Field, Row};
 use polytask_core::{Error, Place, Problem, Result};
 
-use super::{Cell, Columns, Input, Reader, Record};
+use super::{Cell, Columns, RawInput, Reader, Record};
 use pages::{Checked, Disk};
 
 /// Starts reading a Parquet file.
-pub(super) fn open(input: Input) -> Result<Reader> {
+pub(super) fn open(input: RawInput) -> Result<Reader> {
     let file = input.file.clone();
     let whole = input.whole()?;
     let opened = decode(&file, 0, || -> Result<_, ParquetError> {

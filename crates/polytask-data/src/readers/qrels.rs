@@ -5,7 +5,7 @@ use std::path::Path;
 use polytask_core::{Error, Place, Problem, Result};
 
 use super::input::Lines;
-use super::{Cell, Input, Reader, Record};
+use super::{Cell, RawInput, Reader, Record};
 
 /// One judgement.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +31,7 @@ const COLUMNS: [&[&str]; 3] = [
 pub fn read(file: &Path) -> Result<Vec<Qrel>> {
     match super::format_of(file) {
         Some(format) if format.name != "tsv" => from_records(file, super::open(file)?),
-        _ => from_lines(Input::from_file(file)?),
+        _ => from_lines(RawInput::from_file(file)?),
     }
 }
 
@@ -40,11 +40,11 @@ pub fn read_bytes(file: &str, bytes: &[u8]) -> Result<Vec<Qrel>> {
     let path = Path::new(file);
     match super::format_of(path) {
         Some(format) if format.name != "tsv" => from_records(path, super::open_bytes(file, bytes.to_vec())?),
-        _ => from_lines(Input::from_bytes(path, bytes.to_vec())),
+        _ => from_lines(RawInput::from_bytes(path, bytes.to_vec())),
     }
 }
 
-fn from_lines(input: Input) -> Result<Vec<Qrel>> {
+fn from_lines(input: RawInput) -> Result<Vec<Qrel>> {
     let mut lines = Lines::new(input.stream()?);
     let file = lines.file().to_path_buf();
     let mut qrels = Vec::new();

@@ -4,10 +4,10 @@ use polytask_core::Result;
 
 use super::csv::{check_header, empty, ragged};
 use super::input::Lines;
-use super::{Cell, Columns, Input, Reader, Record};
+use super::{Cell, Columns, RawInput, Reader, Record};
 
 /// Starts reading a TSV file.
-pub(super) fn open(input: Input) -> Result<Reader> {
+pub(super) fn open(input: RawInput) -> Result<Reader> {
     let file = input.file.clone();
     let mut lines = Lines::new(input.stream()?);
     let header: Vec<String> = match lines.next() {

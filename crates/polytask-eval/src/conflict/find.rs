@@ -6,7 +6,7 @@ use super::effects::{Effects, Evidence, Square};
 use super::estimate::{self, is_below};
 use super::grouping::{self, EXACT, Worth};
 use super::{
-    CONFLICT_VERSION, Change, Conflict, Culprit, Grouping, Harm, Table, TaskFinding, Verified, advice,
+    CONFLICT_VERSION, Change, Conflict, Culprit, Grouping, Harm, PairTable, TaskFinding, Verified, advice,
     change, is_near_zero, relative,
 };
 use crate::interval::of_mean;
@@ -23,9 +23,9 @@ pub(super) struct Findings<'a> {
     report: &'a RunReport,
     diagnosis: &'a Diagnosis,
     tasks: Vec<TaskFinding>,
-    cosine: Table<Interval>,
-    affinity: Table<Interval>,
-    relative_affinity: Table<Interval>,
+    cosine: PairTable<Interval>,
+    affinity: PairTable<Interval>,
+    relative_affinity: PairTable<Interval>,
     effects: Effects,
     /// Tasks whose single-task score makes Δm one of points; none: it is in percent.
     near_zero: Vec<usize>,
@@ -132,7 +132,7 @@ impl<'a> Findings<'a> {
     }
 
     /// Effects of tasks on tasks that have a change.
-    fn effect(&self) -> Table<f64> {
+    fn effect(&self) -> PairTable<f64> {
         let central: &Square<f64> = &self.effects.central;
         let cell = |i: usize, j: usize| (i != j && self.changed[j]).then_some(central[i][j]);
         let n = self.tasks.len();
@@ -254,8 +254,8 @@ fn above_chance(scores: &[Score]) -> Option<Interval> {
 }
 
 /// Each cell's mean over the measurements.
-fn means(diagnosis: &Diagnosis, table: impl Fn(&Measurement) -> Table<f64>) -> Table<Interval> {
-    let tables: Vec<Table<f64>> = diagnosis.measurements.iter().map(table).collect();
+fn means(diagnosis: &Diagnosis, table: impl Fn(&Measurement) -> PairTable<f64>) -> PairTable<Interval> {
+    let tables: Vec<PairTable<f64>> = diagnosis.measurements.iter().map(table).collect();
     cells(diagnosis.tasks.len(), |i, j| of_mean(tables.iter().filter_map(|table| table[i][j])))
 }
 
@@ -263,7 +263,7 @@ fn means(diagnosis: &Diagnosis, table: impl Fn(&Measurement) -> Table<f64>) -> T
 ///
 /// A training moves fast at first: means of plain affinities tell of its first steps and little else. So every
 /// measurement counts alike.
-fn relative_affinity(affinity: &[Vec<Option<f64>>]) -> Table<f64> {
+fn relative_affinity(affinity: &[Vec<Option<f64>>]) -> PairTable<f64> {
     let n = affinity.len();
     let finite = |i: usize, j: usize| affinity[i][j].filter(|z| z.is_finite());
     let largest = |j: usize| (0..n).filter_map(|i| finite(i, j)).map(f64::abs).fold(0.0, f64::max);
@@ -272,7 +272,7 @@ fn relative_affinity(affinity: &[Vec<Option<f64>>]) -> Table<f64> {
 }
 
 /// Share of the measurements of two tasks in which their cosine was below zero.
-fn conflicting(diagnosis: &Diagnosis) -> Table<f64> {
+fn conflicting(diagnosis: &Diagnosis) -> PairTable<f64> {
     cells(diagnosis.tasks.len(), |i, j| {
         let cosines: Vec<f64> = diagnosis.measurements.iter().filter_map(|m| m.cosine[i][j]).collect();
         let against = cosines.iter().filter(|cosine| **cosine < 0.0).count();
@@ -280,7 +280,7 @@ fn conflicting(diagnosis: &Diagnosis) -> Table<f64> {
     })
 }
 
-fn cells<T>(n: usize, cell: impl Fn(usize, usize) -> Option<T>) -> Table<T> {
+fn cells<T>(n: usize, cell: impl Fn(usize, usize) -> Option<T>) -> PairTable<T> {
     (0..n).map(|i| (0..n).map(|j| cell(i, j)).collect()).collect()
 }
 

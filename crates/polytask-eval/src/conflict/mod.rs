@@ -25,7 +25,7 @@ pub const CONFLICT_VERSION: u32 = 2;
 const NEAR_ZERO: f64 = 0.1;
 
 /// A table of tasks by tasks, rows act on columns.
-pub type Table<T> = Vec<Vec<Option<T>>>;
+pub type PairTable<T> = Vec<Vec<Option<T>>>;
 
 /// A task's name and its change in the unit of Δm, where it has one.
 pub type Change = (String, Option<Interval>);
@@ -44,18 +44,18 @@ pub struct Conflict {
     /// One entry per task, in suite order.
     pub tasks: Vec<TaskFinding>,
     /// Mean cosine of two tasks' gradients, `[tasks][tasks]`.
-    pub cosine: Table<Interval>,
+    pub cosine: PairTable<Interval>,
     /// Share of measurements in which two gradients pointed against each other, `[tasks][tasks]`.
-    pub conflicting: Table<f64>,
+    pub conflicting: PairTable<f64>,
     /// `[i][j]`: mean share of its loss that task j loses by a step on task i (Fifty et al. 2021).
-    pub affinity: Table<Interval>,
+    pub affinity: PairTable<Interval>,
     /// `[i][j]`: the same, each measurement in units of the largest effect that any step, its own included, had on
     /// task j: 1 helps like its own step, −1 undoes it. What findings and groupings rest on.
-    pub relative_affinity: Table<Interval>,
+    pub relative_affinity: PairTable<Interval>,
     /// `percent` of the single-task scores, or `points` where one of these is near zero: of Δm, effects and groupings.
     pub unit: String,
     /// `[i][j]`: what the joint training's change of task j puts down to task i, in that unit.
-    pub effect: Table<f64>,
+    pub effect: PairTable<f64>,
     /// Tasks that lost clearly, with those whose steps raised their loss clearly.
     pub harms: Vec<Harm>,
     /// Δm of all tasks in one model.

@@ -4,7 +4,7 @@
 //! `average_precision_score`. A label without a true example has no AP and is left out of the mean (scikit-learn warns and
 //! counts it as 0, which says how many labels a small split lacks, not how good a model is).
 
-use super::{Metric, Prepared, Unit, info, ratio};
+use super::{Metric, PreparedMetric, Unit, info, ratio};
 use crate::predictions::Predictions;
 
 /// AP of all (row, label) decisions together; with one label the plain binary AP.
@@ -81,7 +81,7 @@ impl Curve {
 
 struct Micro(Curve);
 
-impl Prepared for Micro {
+impl PreparedMetric for Micro {
     fn value(&self, counts: &[u32]) -> f64 {
         if counts.iter().all(|&count| count == 0) {
             return f64::NAN;
@@ -98,7 +98,7 @@ impl Prepared for Micro {
 /// The labels' curves.
 struct Macro(Vec<Curve>);
 
-impl Prepared for Macro {
+impl PreparedMetric for Macro {
     fn value(&self, counts: &[u32]) -> f64 {
         if counts.iter().all(|&count| count == 0) {
             return f64::NAN;

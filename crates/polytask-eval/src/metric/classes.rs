@@ -5,7 +5,7 @@
 //! there. In a resample, labels that only the resample misses are left out instead of counting as 0, which
 //! would pull every interval below the score; on all rows the value is the reference's.
 
-use super::{Metric, Prepared, Unit, info, ratio};
+use super::{Metric, PreparedMetric, Unit, info, ratio};
 use crate::predictions::Predictions;
 
 /// Share of right predictions.
@@ -84,7 +84,7 @@ impl Accuracy {
     }
 }
 
-impl Prepared for Accuracy {
+impl PreparedMetric for Accuracy {
     fn value(&self, counts: &[u32]) -> f64 {
         let (mut right, mut all) = (0_u64, 0_u64);
         for (&(r, n), &count) in self.rows.iter().zip(counts) {
@@ -176,7 +176,7 @@ impl Decisions {
 
 struct MacroF1(Decisions);
 
-impl Prepared for MacroF1 {
+impl PreparedMetric for MacroF1 {
     fn value(&self, counts: &[u32]) -> f64 {
         if counts.iter().all(|&count| count == 0) {
             return f64::NAN;
@@ -198,7 +198,7 @@ impl Prepared for MacroF1 {
 
 struct MicroF1(Decisions);
 
-impl Prepared for MicroF1 {
+impl PreparedMetric for MicroF1 {
     fn value(&self, counts: &[u32]) -> f64 {
         if counts.iter().all(|&count| count == 0) {
             return f64::NAN;
@@ -218,7 +218,7 @@ struct Mcc {
     n_labels: usize,
 }
 
-impl Prepared for Mcc {
+impl PreparedMetric for Mcc {
     fn value(&self, counts: &[u32]) -> f64 {
         let (mut truth, mut predicted) = (vec![0.0; self.n_labels], vec![0.0; self.n_labels]);
         let (mut right, mut n) = (0.0, 0.0);

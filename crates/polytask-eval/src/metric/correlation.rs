@@ -4,7 +4,7 @@
 //! NaN, as there. Several numbers per row: the mean over columns.
 
 use super::errors::Column;
-use super::{Metric, Prepared, Unit, info};
+use super::{Metric, PreparedMetric, Unit, info};
 
 /// Linear correlation.
 pub(super) static PEARSON: Metric = Metric {
@@ -29,7 +29,7 @@ pub(super) static SPEARMAN: Metric = Metric {
 
 struct Pearson(Vec<Column>);
 
-impl Prepared for Pearson {
+impl PreparedMetric for Pearson {
     fn value(&self, counts: &[u32]) -> f64 {
         Column::mean(self.0.iter().map(|column| {
             let weights = column.rows.iter().map(|&row| f64::from(counts[row as usize])).collect::<Vec<_>>();
@@ -123,7 +123,7 @@ impl Ranked {
 
 struct Spearman(Vec<Ranked>);
 
-impl Prepared for Spearman {
+impl PreparedMetric for Spearman {
     fn value(&self, counts: &[u32]) -> f64 {
         Column::mean(self.0.iter().map(|column| column.value(counts)))
     }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Metric, Prepared, Unit, info, ratio};
+use super::{Metric, PreparedMetric, Unit, info, ratio};
 use crate::predictions::Predictions;
 
 /// F1 over entities.
@@ -90,7 +90,7 @@ fn tally(truth: &Entities, predicted: &Entities) -> (u32, u32) {
 
 struct EntityF1(Vec<(u32, u32)>);
 
-impl Prepared for EntityF1 {
+impl PreparedMetric for EntityF1 {
     fn value(&self, counts: &[u32]) -> f64 {
         let (mut right, mut all, mut rows) = (0_u64, 0_u64, 0_u64);
         for (&(r, n), &count) in self.0.iter().zip(counts) {

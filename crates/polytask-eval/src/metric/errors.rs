@@ -4,7 +4,7 @@
 //! columns. R² of a constant truth is 1 when met exactly, else 0 (there only when the mean does not round); of
 //! fewer than two rows it is NaN, as there.
 
-use super::{Metric, Prepared, Unit, info, ratio};
+use super::{Metric, PreparedMetric, Unit, info, ratio};
 use crate::predictions::Predictions;
 
 /// Share of variance explained.
@@ -113,7 +113,7 @@ impl Errors {
     }
 }
 
-impl Prepared for Errors {
+impl PreparedMetric for Errors {
     fn value(&self, counts: &[u32]) -> f64 {
         Column::mean(self.columns.iter().map(|column| (self.measure)(column, counts)))
     }

@@ -1,7 +1,7 @@
 //! Metrics: what a score is called, which way is better, and how it is computed.
 //!
 //! A metric prepares predictions once ([`Metric::prepare`]) and then gives its value for any multiset of
-//! rows ([`Prepared::value`], rows as counts), so that a thousand bootstrap resamples cost a thousand linear
+//! rows ([`PreparedMetric::value`], rows as counts), so that a thousand bootstrap resamples cost a thousand linear
 //! walks and no sort. Every metric equals its named reference to 1e-9 (`xtask/parity/metrics.py`).
 //!
 //! Undefined values follow the reference: correlations of a constant are NaN (scipy), Matthews' coefficient
@@ -64,11 +64,11 @@ pub struct Metric {
     /// The implementation it equals.
     pub reference: &'static str,
     /// Prepares predictions, given the cut k (0 where the metric has none); `None` when they do not fit.
-    prepare: fn(&Predictions, usize) -> Option<Box<dyn Prepared>>,
+    prepare: fn(&Predictions, usize) -> Option<Box<dyn PreparedMetric>>,
 }
 
 /// Predictions made ready for one metric.
-pub trait Prepared: Sync {
+pub trait PreparedMetric: Sync {
     /// The metric on the rows, each as often as `counts` says; NaN where it is undefined.
     fn value(&self, counts: &[u32]) -> f64;
 
@@ -81,7 +81,7 @@ pub trait Prepared: Sync {
 
 impl Metric {
     /// The metric's data, ready for any multiset of rows.
-    pub fn prepare(&self, predictions: &Predictions, k: usize) -> Result<Box<dyn Prepared>> {
+    pub fn prepare(&self, predictions: &Predictions, k: usize) -> Result<Box<dyn PreparedMetric>> {
         predictions.check()?;
         (self.prepare)(predictions, k).ok_or_else(|| self.misfit(predictions))
     }

@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::{Metric, Prepared, Unit, info, ratio};
+use super::{Metric, PreparedMetric, Unit, info, ratio};
 use crate::predictions::{Predictions, Ranking};
 
 /// Normalised discounted cumulative gain.
@@ -61,7 +61,7 @@ type Measure = fn(&Grades, usize) -> f64;
 /// The value of each query; `None` = left out.
 struct PerQuery(Vec<Option<f64>>);
 
-impl Prepared for PerQuery {
+impl PreparedMetric for PerQuery {
     fn value(&self, counts: &[u32]) -> f64 {
         let (mut sum, mut n) = (0.0, 0.0);
         for (value, &count) in self.0.iter().zip(counts).filter_map(|(v, c)| Some((v.as_ref()?, c))) {
@@ -72,7 +72,7 @@ impl Prepared for PerQuery {
     }
 }
 
-fn per_query(predictions: &Predictions, k: usize, measure: Measure) -> Option<Box<dyn Prepared>> {
+fn per_query(predictions: &Predictions, k: usize, measure: Measure) -> Option<Box<dyn PreparedMetric>> {
     let Predictions::Rankings { rankings, ids } = predictions else { return None };
     let one = |ranking| grades(ranking, ids, k).map(|grades| measure(&grades, k));
     Some(Box::new(PerQuery(rankings.iter().map(one).collect())))

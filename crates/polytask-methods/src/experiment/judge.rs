@@ -8,9 +8,9 @@ use super::Options;
 use super::measure::Measured;
 use super::statistics::{interval, mean};
 use super::train::Trained;
-use crate::findings::{Arm, Comparison, Findings, Mechanism, Role, Verdict};
+use crate::findings::{Arm, ArmComparison, Findings, Mechanism, Role, Verdict};
 use crate::paper::Paper;
-use crate::recipe::{CompareSpec, Recipe, Score, Setting};
+use crate::recipe::{ArmScore, CompareSpec, Recipe, Setting};
 
 /// A setting with its trained arms.
 type Part<'a> = (&'a Setting, Vec<Trained<'a>>);
@@ -21,7 +21,7 @@ pub(super) fn judge(paper: &Paper, recipe: &Recipe, options: &Options, parts: &[
         let alone = alone(trained);
         trained.iter().map(move |arm| report(setting, arm, alone))
     });
-    let compared: Vec<Comparison> =
+    let compared: Vec<ArmComparison> =
         recipe.spec.compare.iter().filter_map(|spec| compare(spec, parts, options.quick)).collect();
     let seconds = parts.iter().flat_map(|(_, arms)| arms).flat_map(|arm| &arm.runs).map(|run| run.seconds);
     Findings {
@@ -46,7 +46,7 @@ pub(super) fn alone<'t, 'a>(arms: &'t [Trained<'a>]) -> Option<&'t Trained<'a>> 
 
 /// A score of one training from its tasks' metrics; `None` where one is missing.
 pub(super) fn score(
-    kind: Score,
+    kind: ArmScore,
     measured: &Measured,
     metrics: &BTreeMap<String, f64>,
     single: Option<&BTreeMap<String, f64>>,
@@ -59,8 +59,8 @@ pub(super) fn score(
     let of_task = |task: &String| {
         let value = *metrics.get(task)?;
         match kind {
-            Score::Mean => Some(100.0 * if higher(task) { value } else { -value }),
-            Score::DeltaM => relative_of(measured.metrics.get(task)?, *single?.get(task)?, value),
+            ArmScore::Mean => Some(100.0 * if higher(task) { value } else { -value }),
+            ArmScore::DeltaM => relative_of(measured.metrics.get(task)?, *single?.get(task)?, value),
         }
     };
     let values: Option<Vec<f64>> = measured.metrics.keys().map(of_task).collect();
@@ -98,9 +98,9 @@ fn report(setting: &Setting, arm: &Trained, alone: Option<&Trained>) -> Arm {
 fn metric(setting: &Setting, arm: &Trained) -> String {
     let metrics: BTreeSet<&String> = arm.runs.iter().flat_map(|run| run.metrics.values()).collect();
     match (setting.score, metrics.first()) {
-        (Score::DeltaM, _) => "delta_m".into(),
-        (Score::Mean, Some(metric)) if metrics.len() == 1 => (*metric).clone(),
-        (Score::Mean, _) => "mean".into(),
+        (ArmScore::DeltaM, _) => "delta_m".into(),
+        (ArmScore::Mean, Some(metric)) if metrics.len() == 1 => (*metric).clone(),
+        (ArmScore::Mean, _) => "mean".into(),
     }
 }
 
@@ -115,7 +115,7 @@ fn means(arm: &Trained, of: impl Fn(&Measured) -> &BTreeMap<String, f64>) -> BTr
 
 /// A difference paired by seed; `None` when the experiment has not both arms. The short form refutes nothing: it trains
 /// less than the claim is about.
-fn compare(spec: &CompareSpec, parts: &[Part], quick: bool) -> Option<Comparison> {
+fn compare(spec: &CompareSpec, parts: &[Part], quick: bool) -> Option<ArmComparison> {
     let (setting, arms) = parts.iter().find(|(setting, _)| setting.name == spec.setting)?;
     let find = |name: &str| arms.iter().find(|arm| arm.spec.name == name);
     let values = |arm: &Trained| match spec.value.as_str() {
@@ -127,7 +127,7 @@ fn compare(spec: &CompareSpec, parts: &[Part], quick: bool) -> Option<Comparison
     let pairs = a.into_iter().zip(b).filter_map(|(a, b)| Some(sign * (a? - b?)));
     let differences: Vec<f64> = pairs.collect();
     let interval = interval(&differences);
-    Some(Comparison {
+    Some(ArmComparison {
         setting: spec.setting.clone(),
         value: spec.value.clone(),
         better: spec.better.clone(),
@@ -154,12 +154,12 @@ fn verdict(interval: Option<[f64; 2]>, bar: f64, claimed: f64) -> Verdict {
 }
 
 /// All pieces of evidence of a role together: as good as the worst.
-fn overall(compared: &[Comparison], role: Role) -> Option<Verdict> {
+fn overall(compared: &[ArmComparison], role: Role) -> Option<Verdict> {
     compared.iter().filter(|c| c.role == role).map(|c| c.verdict).max()
 }
 
 /// The claim's verdict: where a piece of its evidence was left out, what is there cannot show it.
-fn claim(recipe: &Recipe, compared: &[Comparison]) -> Verdict {
+fn claim(recipe: &Recipe, compared: &[ArmComparison]) -> Verdict {
     let asked = recipe.spec.compare.iter().filter(|spec| spec.role == Role::Claim).count();
     let seen = compared.iter().filter(|c| c.role == Role::Claim).count();
     match overall(compared, Role::Claim) {
@@ -169,13 +169,13 @@ fn claim(recipe: &Recipe, compared: &[Comparison]) -> Verdict {
     }
 }
 
-fn mechanism(compared: &[Comparison]) -> Mechanism {
+fn mechanism(compared: &[ArmComparison]) -> Mechanism {
     let evidence = compared.iter().filter(|c| c.role == Role::Mechanism).map(sentence);
     Mechanism { verdict: overall(compared, Role::Mechanism), evidence: evidence.collect() }
 }
 
 /// A comparison in words.
-pub(crate) fn sentence(c: &Comparison) -> String {
+pub(crate) fn sentence(c: &ArmComparison) -> String {
     let more = match (c.lower, c.bar < 0.0) {
         (true, _) => "lower than",
         (false, true) => "not below",
@@ -223,11 +223,11 @@ mod tests {
     fn delta_m_is_signed_by_the_metrics_and_a_missing_task_leaves_no_score() {
         let joint = measured(&[("a", "accuracy", 0.9), ("b", "rmse", 0.9)]);
         let single = measured(&[("a", "accuracy", 0.8), ("b", "rmse", 1.0)]);
-        let delta = score(Score::DeltaM, &joint, &joint.test, Some(&single.test)).unwrap();
+        let delta = score(ArmScore::DeltaM, &joint, &joint.test, Some(&single.test)).unwrap();
         assert!((delta - f64::midpoint(12.5, 10.0)).abs() < 1e-9, "{delta}");
-        assert_eq!(score(Score::DeltaM, &joint, &joint.test, None), None);
+        assert_eq!(score(ArmScore::DeltaM, &joint, &joint.test, None), None);
         let mut broken = joint.clone();
         broken.test.remove("b");
-        assert_eq!(score(Score::Mean, &broken, &broken.test, None), None);
+        assert_eq!(score(ArmScore::Mean, &broken, &broken.test, None), None);
     }
 }

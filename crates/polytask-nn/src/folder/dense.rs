@@ -6,7 +6,7 @@ use polytask_core::length::read_json;
 use serde_json::{Value, json};
 
 use super::{on_sentence_vectors, problem, unsupported};
-use crate::weights::{self, TensorOut, Values, Weights};
+use crate::weights::{self, TensorOut, Values, WeightFiles};
 use crate::{Result, States};
 
 /// The function after a Dense module's affine map.
@@ -74,7 +74,7 @@ impl Dense {
         has_bias: bool,
         activation: DenseActivation,
     ) -> Result<Self> {
-        let weights = Weights::open_folder(path)?;
+        let weights = WeightFiles::open_folder(path)?;
         let tensor = |name: &str, shape: &[usize]| {
             if let Some(entry) = weights.find(name).filter(|entry| entry.shape != shape) {
                 let what = format!("tensor `{name}` is {:?}, expected {shape:?}", entry.shape);

@@ -80,7 +80,7 @@ pub trait Sharing: Sync {
 
 /// What an architecture needs to know of the training.
 #[derive(Debug, Clone)]
-pub struct Setup<'a> {
+pub struct SharingSetup<'a> {
     /// The tasks, one view each.
     pub tasks: &'a [String],
     /// Seed of the noise of copies and of new weights.
@@ -134,7 +134,7 @@ pub fn make<T: Real>(
     choice: &Choice,
     inner: Arc<dyn Trunk<T>>,
     params: &Params<T>,
-    setup: &Setup,
+    setup: &SharingSetup,
 ) -> Result<(Shared<T>, Params<T>)> {
     let (net, noise) = lay(choice, &*inner, params, setup)?;
     let shared = net.params(params, noise);
@@ -149,7 +149,7 @@ pub fn check<T: Real>(
     choice: &Choice,
     inner: &dyn Trunk<T>,
     params: &Params<T>,
-    setup: &Setup,
+    setup: &SharingSetup,
 ) -> Result<()> {
     lay(choice, inner, params, setup).map(drop)
 }
@@ -159,7 +159,7 @@ fn lay<'a, T: Real>(
     choice: &Choice,
     inner: &dyn Trunk<T>,
     params: &Params<T>,
-    setup: &'a Setup<'a>,
+    setup: &'a SharingSetup<'a>,
 ) -> Result<(Net<'a>, f64)> {
     let ids: Vec<&str> = infos().iter().map(|info| info.id).collect();
     let Some(sharing) = find(&choice.name) else {

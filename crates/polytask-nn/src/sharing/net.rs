@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use polytask_core::{Purpose, Rng};
 
-use super::Setup;
+use super::SharingSetup;
 use super::mask::Mask;
 use super::mix::Weigher;
 use crate::params::{Block, Params, Real};
@@ -103,7 +103,7 @@ pub struct Net<'a> {
     names: Vec<String>,
     pub(super) cut: usize,
     pub(super) width: usize,
-    setup: &'a Setup<'a>,
+    setup: &'a SharingSetup<'a>,
     pub(super) nodes: Vec<Node>,
     pub(super) origins: Vec<Origin>,
     pub(super) views: Vec<NodeId>,
@@ -114,7 +114,7 @@ pub(super) type Tensors<'a> = &'a [(&'a str, &'a [usize], bool)];
 
 impl<'a> Net<'a> {
     /// Nothing but the trunk's blocks up to `cut`.
-    pub(super) fn new(names: &[&str], cut: usize, width: usize, setup: &'a Setup<'a>) -> Self {
+    pub(super) fn new(names: &[&str], cut: usize, width: usize, setup: &'a SharingSetup<'a>) -> Self {
         Self {
             names: names.iter().map(|&name| name.to_owned()).collect(),
             cut,
@@ -142,7 +142,7 @@ impl<'a> Net<'a> {
     }
 
     /// The training.
-    pub(super) fn setup(&self) -> &'a Setup<'a> {
+    pub(super) fn setup(&self) -> &'a SharingSetup<'a> {
         self.setup
     }
 

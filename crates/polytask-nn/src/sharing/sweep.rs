@@ -7,7 +7,7 @@ use super::net::{CUT, Node, NodeId};
 use super::trunk::{Shared, SharedSaved, mixing};
 use crate::Result;
 use crate::params::{Block, Params, Real};
-use crate::trunk::{BlockGrad, Cotangent, GradSink, Saved, TaskGrad, Trunk, check};
+use crate::trunk::{BlockGrad, Cotangent, GradSink, SavedForward, TaskGrad, Trunk, check};
 
 /// A sweep in progress.
 struct Sweep<'a, 'b, T: Real> {
@@ -33,7 +33,7 @@ impl<T> GradSink<T> for Renumbered<'_, T> {
 
 impl<T: Real> Shared<T> {
     /// What this trunk saved.
-    pub(super) fn saved<'a>(&self, saved: &'a Saved) -> Result<&'a SharedSaved<T>> {
+    pub(super) fn saved<'a>(&self, saved: &'a SavedForward) -> Result<&'a SharedSaved<T>> {
         match saved.downcast_ref::<SharedSaved<T>>().filter(|saved| saved.states.len() == self.nodes.len()) {
             Some(saved) => Ok(saved),
             None => {

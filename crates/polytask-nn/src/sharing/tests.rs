@@ -6,11 +6,11 @@ use polytask_core::method::Choice;
 use polytask_core::{PackedBatch, Purpose, Rng};
 use serde_json::{Value, json};
 
-use super::{Setup, Shared, make};
+use super::{Shared, SharingSetup, make};
 use crate::Result;
 use crate::params::{Params, Real};
 use crate::trunk::bert::{BertConfig, init};
-use crate::trunk::sinks::{Rows, Sum};
+use crate::trunk::sinks::{RowsSink, Sum};
 use crate::trunk::{BlockGrad, Composed, Cotangent, GradSink, Mode, Packed, States, TaskGrad, Trunk};
 
 fn config() -> BertConfig {
@@ -56,7 +56,7 @@ fn shared<T: Real>(
     inner: Arc<dyn Trunk<T>>,
 ) -> Result<(Shared<T>, Params<T>)> {
     let (tasks, trunk) = (tasks(n_tasks), weights().cast());
-    let setup = Setup { tasks: &tasks, seed: 3, steps: 100, epochs: 10.0 };
+    let setup = SharingSetup { tasks: &tasks, seed: 3, steps: 100, epochs: 10.0 };
     let (shared, mut params) = make(&choice(name, params), inner, &trunk, &setup)?;
     let mut rng = Rng::new(9, Purpose::Bench, &[]);
     for (b, block) in params.blocks.iter_mut().enumerate().filter(|(b, _)| shared.is_fresh(*b)) {
@@ -117,9 +117,9 @@ fn jacobian<T: Real>(
     params: &Params<T>,
     mode: Mode,
     cotangents: &[Cotangent<T>],
-) -> (States<T>, Rows<T>) {
+) -> (States<T>, RowsSink<T>) {
     let (states, saved) = trunk.forward(params, &batch(), mode).unwrap();
-    let mut rows = Rows::new(params, 3, 0);
+    let mut rows = RowsSink::new(params, 3, 0);
     trunk.vjp(params, &saved, cotangents, &mut rows).unwrap();
     (states, rows)
 }
@@ -463,7 +463,7 @@ fn wanting_some_sequences_of_each_view_changes_nothing_there() {
             let close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-12;
             assert!(found.row(row).iter().zip(states.row(row)).all(close), "{name} row {row}");
         }
-        let mut some = Rows::new(&params, 3, 0);
+        let mut some = RowsSink::new(&params, 3, 0);
         // What lies elsewhere is left out.
         let all = cotangent(&trunk, 1, &[0, 1, 2], 0);
         let mut wide = cotangents[1].clone();
@@ -529,7 +529,7 @@ fn a_network_that_cannot_be_cut_has_hard_sharing_only() {
     let config = crate::trunk::ImageConfig::new("lenet", size).unwrap();
     let encoder = crate::Encoder::image(config, 1).unwrap();
     let names = tasks(2);
-    let setup = Setup { tasks: &names, seed: 1, steps: 1, epochs: 1.0 };
+    let setup = SharingSetup { tasks: &names, seed: 1, steps: 1, epochs: 1.0 };
     let refused = encoder.share(&Choice::named("mmoe"), &setup).unwrap_err().to_string();
     assert!(refused.contains("can be cut") && refused.contains("sharing = \"hard\""), "{refused}");
     super::check(&Choice::named("hard"), &*encoder.trunk, &encoder.params, &setup).unwrap();

@@ -9,7 +9,7 @@ use super::needed::{self, Needed};
 use super::net::{Net, Node, NodeId, Origin};
 use crate::Result;
 use crate::params::{Block, Params, Real};
-use crate::trunk::{Cotangent, GradSink, Mode, Saved, States, Trunk, check};
+use crate::trunk::{Cotangent, GradSink, Mode, SavedForward, States, Trunk, check};
 
 /// A trunk whose upper blocks are shared as an architecture says.
 pub struct Shared<T: Real = f32> {
@@ -37,7 +37,7 @@ pub(super) struct SharedSaved<T> {
     pub(super) layout: Layout,
     pub(super) mode: Mode,
     /// Of the part below the cut, when it is trained.
-    pub(super) below: Option<Saved>,
+    pub(super) below: Option<SavedForward>,
     /// The sequences wanted of each view.
     pub(super) wanted: Vec<Needed>,
     /// The sequences each node was needed on.
@@ -45,7 +45,7 @@ pub(super) struct SharedSaved<T> {
     /// States of each node.
     pub(super) states: Vec<States<T>>,
     /// Of each trained layer.
-    pub(super) layers: Vec<Option<Saved>>,
+    pub(super) layers: Vec<Option<SavedForward>>,
 }
 
 impl<T: Real> Shared<T> {
@@ -93,7 +93,7 @@ impl<T: Real> Shared<T> {
         batch: &PackedBatch,
         (first, below): (usize, &States<T>),
         mode: Mode,
-    ) -> Result<(States<T>, Option<Saved>)> {
+    ) -> Result<(States<T>, Option<SavedForward>)> {
         if first >= self.n_below {
             return Ok((below.clone(), None));
         }
@@ -111,7 +111,7 @@ impl<T: Real> Shared<T> {
         below: (usize, &States<T>),
         mode: Mode,
         wanted: Option<&[Vec<u32>]>,
-    ) -> Result<(States<T>, Saved)> {
+    ) -> Result<(States<T>, SavedForward)> {
         let (cut, below) = self.to_cut(params, batch, below, mode)?;
         let layout = self.inner.layout(batch);
         let needed = match wanted {
@@ -141,7 +141,7 @@ impl<T: Real> Shared<T> {
         pass: &Pass<T>,
         index: NodeId,
         states: &[States<T>],
-    ) -> Result<(States<T>, Option<Saved>)> {
+    ) -> Result<(States<T>, Option<SavedForward>)> {
         let (layout, needed) = (&pass.layout, &pass.needed[index]);
         let width = self.inner.d_hidden();
         if needed.as_ref().is_some_and(Vec::is_empty) {
@@ -179,7 +179,7 @@ impl<T: Real> Shared<T> {
         below: &States<T>,
         needed: &Needed,
         mode: Mode,
-    ) -> Result<(States<T>, Saved)> {
+    ) -> Result<(States<T>, SavedForward)> {
         let Some(sequences) = needed else {
             return self.inner.through((layer, &[block]), pass.batch, below, mode);
         };
@@ -283,7 +283,12 @@ impl<T: Real> Trunk<T> for Shared<T> {
         Layout { starts }
     }
 
-    fn forward(&self, params: &Params<T>, batch: &PackedBatch, mode: Mode) -> Result<(States<T>, Saved)> {
+    fn forward(
+        &self,
+        params: &Params<T>,
+        batch: &PackedBatch,
+        mode: Mode,
+    ) -> Result<(States<T>, SavedForward)> {
         self.check(params)?;
         let empty = States { values: Vec::new(), width: self.d_hidden() };
         self.pass(params, batch, (0, &empty), mode, None)
@@ -306,7 +311,7 @@ impl<T: Real> Trunk<T> for Shared<T> {
         batch: &PackedBatch,
         below: &States<T>,
         mode: Mode,
-    ) -> Result<(States<T>, Saved)> {
+    ) -> Result<(States<T>, SavedForward)> {
         self.check(params)?;
         self.pass(params, batch, (mode.lowest.min(self.n_below), below), mode, None)
     }
@@ -318,7 +323,7 @@ impl<T: Real> Trunk<T> for Shared<T> {
         below: Option<&States<T>>,
         mode: Mode,
         wanted: &[Vec<u32>],
-    ) -> Result<(States<T>, Saved)> {
+    ) -> Result<(States<T>, SavedForward)> {
         self.check(params)?;
         let empty = States { values: Vec::new(), width: self.d_hidden() };
         let start = match below {
@@ -331,7 +336,7 @@ impl<T: Real> Trunk<T> for Shared<T> {
     fn vjp(
         &self,
         params: &Params<T>,
-        saved: &Saved,
+        saved: &SavedForward,
         cotangents: &[Cotangent<T>],
         sink: &mut dyn GradSink<T>,
     ) -> Result<()> {
@@ -350,7 +355,7 @@ impl<T: Real> Trunk<T> for Shared<T> {
     fn penalty(
         &self,
         params: &Params<T>,
-        saved: &Saved,
+        saved: &SavedForward,
         touched: &[(usize, Vec<u32>)],
         sink: &mut dyn GradSink<T>,
     ) -> Result<f64> {

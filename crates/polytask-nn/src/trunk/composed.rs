@@ -15,7 +15,7 @@ use super::bert::{Activation, BertConfig, EMBEDDINGS, WORDS};
 use super::check::{self, Sizes};
 use super::dropout::{Dropout, Site};
 use super::packed::mask_row;
-use super::{Cotangent, GradSink, Mode, Saved, States, Trunk};
+use super::{Cotangent, GradSink, Mode, SavedForward, States, Trunk};
 use crate::Result;
 use crate::params::{Block, Params, Real};
 
@@ -218,7 +218,12 @@ impl<T: Real> Trunk<T> for Composed<T> {
         self.config.n_blocks()
     }
 
-    fn forward(&self, params: &Params<T>, batch: &PackedBatch, mode: Mode) -> Result<(States<T>, Saved)> {
+    fn forward(
+        &self,
+        params: &Params<T>,
+        batch: &PackedBatch,
+        mode: Mode,
+    ) -> Result<(States<T>, SavedForward)> {
         self.check(params, batch, mode)?;
         let saved = self.run((0, &all(params)), batch, &[], mode)?;
         Ok((self.states(&saved)?, Box::new(saved)))
@@ -239,7 +244,7 @@ impl<T: Real> Trunk<T> for Composed<T> {
         batch: &PackedBatch,
         below: &States<T>,
         mode: Mode,
-    ) -> Result<(States<T>, Saved)> {
+    ) -> Result<(States<T>, SavedForward)> {
         self.check(params, batch, mode)?;
         check::below(&self.config, batch, mode.lowest, below)?;
         let blocks = &all(params)[mode.lowest..];
@@ -250,7 +255,7 @@ impl<T: Real> Trunk<T> for Composed<T> {
     fn vjp(
         &self,
         _params: &Params<T>,
-        saved: &Saved,
+        saved: &SavedForward,
         cotangents: &[Cotangent<T>],
         sink: &mut dyn GradSink<T>,
     ) -> Result<()> {
@@ -267,7 +272,7 @@ impl<T: Real> Trunk<T> for Composed<T> {
         batch: &PackedBatch,
         below: &States<T>,
         mode: Mode,
-    ) -> Result<(States<T>, Saved)> {
+    ) -> Result<(States<T>, SavedForward)> {
         self.sizes.blocks(first, blocks)?;
         check::batch(&self.config, batch)?;
         check::mode(&self.config, mode)?;
@@ -280,7 +285,7 @@ impl<T: Real> Trunk<T> for Composed<T> {
     fn vjp_through(
         &self,
         _blocks: (usize, &[&Block<T>]),
-        saved: &Saved,
+        saved: &SavedForward,
         cotangents: &[Cotangent<T>],
         sink: &mut dyn GradSink<T>,
         below: bool,

@@ -7,8 +7,8 @@
 //! | sink | result | memory |
 //! | --- | --- | --- |
 //! | [`sinks::Sum`] | weighted sum of task gradients (the plain step) | parameters |
-//! | [`sinks::Gramian`] | inner products `[tasks, tasks]` | largest block × tasks |
-//! | [`sinks::Rows`] | the Jacobian `[tasks, parameters]` | parameters × tasks |
+//! | [`sinks::GramianSink`] | inner products `[tasks, tasks]` | largest block × tasks |
+//! | [`sinks::RowsSink`] | the Jacobian `[tasks, parameters]` | parameters × tasks |
 //!
 //! Tasks with disjoint sequences cost about one backward in all. Two implementations: packed kernels
 //! (`packed`: CPU, hand-written backward) and composed tensor operations (`composed`: the reference, in f64 for
@@ -118,7 +118,7 @@ impl<T> States<T> {
 }
 
 /// What a forward kept for its backward; opaque, and only good for the trunk and parameters that made it.
-pub type Saved = Box<dyn std::any::Any + Send + Sync>;
+pub type SavedForward = Box<dyn std::any::Any + Send + Sync>;
 
 /// Weights arranged for many passes; opaque, and only good for the trunk and parameters that made it.
 pub type LaidOut = Box<dyn std::any::Any + Send + Sync>;
@@ -221,7 +221,12 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
     ///
     /// # Shapes
     /// `batch`: `[rows]` ids → states `[rows of the layout, d_hidden]`.
-    fn forward(&self, params: &Params<T>, batch: &PackedBatch, mode: Mode) -> Result<(States<T>, Saved)>;
+    fn forward(
+        &self,
+        params: &Params<T>,
+        batch: &PackedBatch,
+        mode: Mode,
+    ) -> Result<(States<T>, SavedForward)>;
 
     /// Arranges weights that will not change for passes that keep nothing.
     fn lay_out(&self, _params: &Params<T>) -> Result<LaidOut> {
@@ -248,7 +253,7 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
         batch: &PackedBatch,
         below: &States<T>,
         mode: Mode,
-    ) -> Result<(States<T>, Saved)>;
+    ) -> Result<(States<T>, SavedForward)>;
 
     /// As [`Trunk::forward`], or with `below` as [`Trunk::forward_from`], where only some sequences of each view are
     /// wanted (`[views]`, ascending): the states of others may be anything, and cotangents there are left out.
@@ -259,7 +264,7 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
         below: Option<&States<T>>,
         mode: Mode,
         _wanted: &[Vec<u32>],
-    ) -> Result<(States<T>, Saved)> {
+    ) -> Result<(States<T>, SavedForward)> {
         match below {
             Some(below) => self.forward_from(params, batch, below, mode),
             None => self.forward(params, batch, mode),
@@ -270,14 +275,14 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
     fn vjp(
         &self,
         params: &Params<T>,
-        saved: &Saved,
+        saved: &SavedForward,
         cotangents: &[Cotangent<T>],
         sink: &mut dyn GradSink<T>,
     ) -> Result<()>;
 
     /// Moves the network's running statistics, if it has any, towards those of a training pass. A pass itself never
     /// does: only the loop knows which one is the step's own, at undisplaced weights. Frozen blocks keep theirs.
-    fn update_statistics(&self, _params: &mut Params<T>, _saved: &Saved) {}
+    fn update_statistics(&self, _params: &mut Params<T>, _saved: &SavedForward) {}
 
     /// Whether the trunk can run some of its blocks: [`Trunk::through`] and its backward. One with running statistics
     /// cannot: nothing of a pass through some blocks reaches [`Trunk::update_statistics`].
@@ -296,7 +301,7 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
         _batch: &PackedBatch,
         _below: &States<T>,
         _mode: Mode,
-    ) -> Result<(States<T>, Saved)> {
+    ) -> Result<(States<T>, SavedForward)> {
         check::shape("sharing", "a trunk that cannot be cut", "`sharing = \"hard\"` for this encoder")
     }
 
@@ -305,7 +310,7 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
     fn vjp_through(
         &self,
         (_first, _blocks): (usize, &[&Block<T>]),
-        _saved: &Saved,
+        _saved: &SavedForward,
         _cotangents: &[Cotangent<T>],
         _sink: &mut dyn GradSink<T>,
         _below: bool,
@@ -328,7 +333,7 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
     fn penalty(
         &self,
         _params: &Params<T>,
-        _saved: &Saved,
+        _saved: &SavedForward,
         _touched: &[(usize, Vec<u32>)],
         _sink: &mut dyn GradSink<T>,
     ) -> Result<f64> {

@@ -195,13 +195,13 @@ impl<T: Real> GradSink<T> for Sum<T> {
 
 /// Inner products of all tasks' gradients, `[tasks, tasks]`, per block and in all.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Gramian {
+pub struct GramianSink {
     tasks: usize,
     /// `[tasks, tasks]` per block; empty when no task reached it.
     blocks: Vec<Vec<f64>>,
 }
 
-impl Gramian {
+impl GramianSink {
     /// For `tasks` tasks over `n_blocks` blocks.
     pub fn new(tasks: usize, n_blocks: usize) -> Self {
         Self { tasks, blocks: vec![Vec::new(); n_blocks] }
@@ -227,11 +227,15 @@ impl Gramian {
     }
 }
 
-impl<T: Real> GradSink<T> for Gramian {
+impl<T: Real> GradSink<T> for GramianSink {
     fn block(&mut self, block: usize, grads: &[TaskGrad<'_, T>]) -> Result<()> {
         known(&self.blocks, block, |_| 0)?;
         if let Some(grad) = grads.iter().find(|grad| grad.task >= self.tasks) {
-            return shape("Gramian", format!("task {}", grad.task), format!("tasks below {}", self.tasks));
+            return shape(
+                "GramianSink",
+                format!("task {}", grad.task),
+                format!("tasks below {}", self.tasks),
+            );
         }
         let m = self.tasks;
         let products = &mut self.blocks[block];
@@ -298,7 +302,7 @@ fn common<T: Real>(a: (usize, &[T]), b: (usize, &[T])) -> Option<f64> {
 
 /// The Jacobian: one row per task, the parameters of the blocks from `lowest` up, in block order.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rows<T = f32> {
+pub struct RowsSink<T = f32> {
     tasks: usize,
     width: usize,
     lowest: usize,
@@ -307,7 +311,7 @@ pub struct Rows<T = f32> {
     values: Vec<T>,
 }
 
-impl<T: Real> Rows<T> {
+impl<T: Real> RowsSink<T> {
     /// Zeros for `tasks` tasks and the blocks of `layout` from `lowest` up.
     pub fn new(layout: &Params<T>, tasks: usize, lowest: usize) -> Self {
         let mut width = 0;
@@ -347,7 +351,7 @@ impl<T: Real> Rows<T> {
     }
 }
 
-impl<T: Real> GradSink<T> for Rows<T> {
+impl<T: Real> GradSink<T> for RowsSink<T> {
     fn block(&mut self, block: usize, grads: &[TaskGrad<'_, T>]) -> Result<()> {
         let Some(range) = self.range(block) else {
             return shape(
@@ -459,11 +463,11 @@ mod tests {
         b.reset(&[2.0, 3.0]);
         parts(&mut b);
         assert_eq!(a.gradient(1), b.gradient(1), "after a reset");
-        let (mut a, mut b) = (Gramian::new(2, 2), Gramian::new(2, 2));
+        let (mut a, mut b) = (GramianSink::new(2, 2), GramianSink::new(2, 2));
         whole(&mut a);
         parts(&mut b);
         assert_eq!(a, b);
-        let (mut a, mut b) = (Rows::new(&layout(), 2, 0), Rows::new(&layout(), 2, 0));
+        let (mut a, mut b) = (RowsSink::new(&layout(), 2, 0), RowsSink::new(&layout(), 2, 0));
         whole(&mut a);
         parts(&mut b);
         assert_eq!(a, b);
@@ -473,12 +477,12 @@ mod tests {
 
     #[test]
     fn the_jacobian_has_a_row_per_task_and_zeros_for_absent_ones() {
-        let mut rows = Rows::new(&layout(), 3, 0);
+        let mut rows = RowsSink::new(&layout(), 3, 0);
         feed(&mut rows);
         assert_eq!(rows.row(0), [1.0, 2.0, 0.0, 0.0, 3.0, 4.0, 0.0, 0.0, 1.0, 2.0, 3.0]);
         assert_eq!(rows.row(1), [0.0; 11]);
         assert_eq!(rows.range(1), Some(8..11));
-        let mut upper = Rows::new(&layout(), 3, 1);
+        let mut upper = RowsSink::new(&layout(), 3, 1);
         assert!(upper.range(0).is_none());
         let error = upper.block(0, &[TaskGrad { task: 0, grad: TABLE_A }]).unwrap_err();
         assert!(error.to_string().contains("trainable blocks from 1"));
@@ -486,7 +490,7 @@ mod tests {
 
     #[test]
     fn the_gramian_is_the_jacobian_times_its_transpose() {
-        let (mut rows, mut gramian) = (Rows::new(&layout(), 3, 0), Gramian::new(3, 2));
+        let (mut rows, mut gramian) = (RowsSink::new(&layout(), 3, 0), GramianSink::new(3, 2));
         feed(&mut rows);
         feed(&mut gramian);
         let total = gramian.total();
@@ -516,6 +520,6 @@ mod tests {
         assert!(sum.block(2, &[dense(0)]).is_err());
         let outside = BlockGrad::Sparse { rows: &[4], width: 2, values: &[1.0, 1.0] };
         assert!(sum.block(0, &[TaskGrad { task: 0, grad: outside }]).is_err());
-        assert!(GradSink::<f32>::block(&mut Gramian::new(1, 2), 1, &[dense(1)]).is_err());
+        assert!(GradSink::<f32>::block(&mut GramianSink::new(1, 2), 1, &[dense(1)]).is_err());
     }
 }

@@ -4,7 +4,7 @@ use polytask_core::PackedBatch;
 use polytask_core::rng::{Purpose, Rng};
 
 use super::bert::{Activation, BertConfig, init};
-use super::sinks::{Gramian, Rows};
+use super::sinks::{GramianSink, RowsSink};
 use super::{BlockGrad, Composed, Cotangent, GradSink, Mode, Packed, States, TaskGrad, Trunk};
 use crate::Result;
 use crate::params::{Params, Real};
@@ -72,9 +72,9 @@ fn jacobian<T: Real>(
     batch: &PackedBatch,
     mode: Mode,
     cotangents: &[Cotangent<T>],
-) -> (States<T>, Rows<T>) {
+) -> (States<T>, RowsSink<T>) {
     let (states, saved) = trunk.forward(params, batch, mode).unwrap();
-    let mut rows = Rows::new(params, 5, 0);
+    let mut rows = RowsSink::new(params, 5, 0);
     trunk.vjp(params, &saved, cotangents, &mut rows).unwrap();
     (states, rows)
 }
@@ -190,7 +190,7 @@ fn states_from_cached_ones_below_are_the_same_in_forward_and_backward() {
         let mode = mode(0.1, lowest);
         let below = packed.forward_below(&params, &batch, lowest).unwrap();
         let (states, saved) = packed.forward_from(&params, &batch, &below, mode).unwrap();
-        let mut rows = Rows::new(&params, 5, 0);
+        let mut rows = RowsSink::new(&params, 5, 0);
         packed.vjp(&params, &saved, &ct, &mut rows).unwrap();
         let (expected, expected_rows) = jacobian(&packed, &params, &batch, mode, &ct);
         assert_eq!(states, expected);
@@ -265,7 +265,7 @@ fn the_gramian_of_a_sweep_is_that_of_its_jacobian() {
         cotangent(&batch, d, 2, &[0, 3], 0),
     ]);
     let (_, saved) = packed.forward(&params, &batch, mode(0.1, 0)).unwrap();
-    let (mut rows, mut gramian) = (Rows::new(&params, 3, 0), Gramian::new(3, packed.n_blocks()));
+    let (mut rows, mut gramian) = (RowsSink::new(&params, 3, 0), GramianSink::new(3, packed.n_blocks()));
     packed.vjp(&params, &saved, &set, &mut rows).unwrap();
     packed.vjp(&params, &saved, &set, &mut gramian).unwrap();
     let total = gramian.total();

@@ -18,7 +18,7 @@ const LONGEST_HEADER: u64 = 100_000_000;
 
 /// One tensor of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct TensorEntry {
     /// Dotted name.
     pub name: String,
     /// Type of its values.
@@ -31,7 +31,7 @@ pub struct Entry {
     pub end: u64,
 }
 
-impl Entry {
+impl TensorEntry {
     /// Number of values.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
@@ -49,7 +49,7 @@ pub struct Header {
     /// Free words of the writer, `format` among them.
     pub metadata: BTreeMap<String, String>,
     /// The tensors by their place in the file.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<TensorEntry>,
 }
 
 /// Reads and checks the header of a file of `length` bytes; the error says what was found and expected.
@@ -100,7 +100,7 @@ impl RawHeader {
 }
 
 impl RawEntry {
-    fn checked(self, name: String, start: u64, length: u64) -> Result<Entry, String> {
+    fn checked(self, name: String, start: u64, length: u64) -> Result<TensorEntry, String> {
         let (begin, end) = self.data_offsets;
         let data = length - start;
         if begin > end || end > data {
@@ -119,11 +119,11 @@ impl RawEntry {
             ));
         }
         let shape = self.shape.into_iter().map(|n| n as usize).collect();
-        Ok(Entry { name, dtype: self.dtype, shape, begin: start + begin, end: start + end })
+        Ok(TensorEntry { name, dtype: self.dtype, shape, begin: start + begin, end: start + end })
     }
 }
 
-fn unique_names(entries: &[Entry]) -> Result<(), String> {
+fn unique_names(entries: &[TensorEntry]) -> Result<(), String> {
     let mut names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -133,7 +133,7 @@ fn unique_names(entries: &[Entry]) -> Result<(), String> {
 }
 
 /// The format allows neither holes nor overlaps: either could carry what no reader sees.
-fn contiguous(entries: &[Entry], start: u64, length: u64) -> Result<(), String> {
+fn contiguous(entries: &[TensorEntry], start: u64, length: u64) -> Result<(), String> {
     let mut end = start;
     for entry in entries {
         if entry.begin != end {

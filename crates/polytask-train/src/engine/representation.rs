@@ -5,7 +5,7 @@ use polytask_nn::trunk::products;
 use super::{Engine, Evaluation, PartGradient};
 use crate::assemble::StepBatch;
 use crate::cotangents::place;
-use crate::method::{Gramian, Jacobian};
+use polytask_weighting::{Gramian, Jacobian};
 
 impl Engine<'_> {
     /// Inner products of the gradients at the trunk's output; they are not copied where all tasks read the same

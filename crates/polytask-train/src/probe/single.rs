@@ -6,7 +6,7 @@ use polytask_core::suite::GradientSpace;
 
 use super::StepProbe;
 use crate::assemble::StepBatch;
-use crate::method::At;
+use polytask_weighting::At;
 
 impl<'a> StepProbe<'a> {
     /// The batch of a place for what concerns `tasks`: for one task its own part, where this gives the same numbers.

@@ -23,10 +23,10 @@ mod second_order;
 pub mod table;
 
 /// All regularizers, by id.
-pub static REGULARIZERS: &[table::Entry] = &[rep_mtl::ENTRY];
+pub static REGULARIZERS: &[table::RegularizerEntry] = &[rep_mtl::ENTRY];
 
 pub(crate) use regularize::log_losses;
-pub use regularize::{Seen, regularize};
+pub use regularize::{RegularizerRecord, regularize};
 pub(crate) use rep_mtl::{entropies, reading as rep_mtl_reading, similarities};
 pub use saliencies::{Saliencies, Sample, Slopes};
 

@@ -9,14 +9,14 @@ use super::{Penalty, Regularizer, Saliencies, Slopes};
 use crate::Result;
 use crate::assemble::StepBatch;
 use crate::engine::{Engine, Evaluation, PartGradient};
-use crate::method::Observation;
+use polytask_weighting::Observation;
 
 /// Added to a loss before its logarithm is taken.
 const LOG_EPS: f64 = 1e-8;
 
 /// What a regularizer saw in a step.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Seen {
+pub struct RegularizerRecord {
     /// Values to be recorded.
     pub observed: Vec<Observation>,
     /// What a user should know.
@@ -32,7 +32,7 @@ pub fn regularize(
     batch: &StepBatch,
     evaluation: &mut Evaluation,
     (step, epoch): (u64, u64),
-) -> Result<Seen> {
+) -> Result<RegularizerRecord> {
     if regularizer.log_losses() {
         log_losses(&mut evaluation.parts, engine);
     }
@@ -45,7 +45,7 @@ pub fn regularize(
         add_products(&second, &saliencies, slopes, &mut evaluation.parts)?;
     }
     let observed = observed.into_iter().map(|(name, value)| Observation { name, task: None, value });
-    Ok(Seen { observed: observed.collect(), notes })
+    Ok(RegularizerRecord { observed: observed.collect(), notes })
 }
 
 /// Makes gradients of losses those of their logarithms.

@@ -45,7 +45,7 @@ mod entropy;
 use polytask_core::method::{Choice, Range};
 use polytask_core::{Family, MethodInfo, ParamInfo, Problem};
 
-use super::table::Entry;
+use super::table::RegularizerEntry;
 use super::{Penalty, Regularizer, Saliencies};
 use crate::Result;
 
@@ -118,7 +118,7 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
 };
 
 /// Its line in the table.
-pub(crate) const ENTRY: Entry = Entry { info: &INFO, make };
+pub(crate) const ENTRY: RegularizerEntry = RegularizerEntry { info: &INFO, make };
 
 /// Told once when no sample of a step has two tasks.
 const ALONE: &str = "rep-mtl: a step has no sample with two tasks, and both terms are 0 there; they need tasks that \

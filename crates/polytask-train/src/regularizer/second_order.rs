@@ -12,7 +12,7 @@ use polytask_nn::objective;
 use polytask_nn::{Block, States};
 
 use crate::Result;
-use crate::assemble::{Part, StepBatch};
+use crate::assemble::{StepBatch, TaskBatch};
 use crate::engine::Engine;
 
 /// A Hessian's product with a direction, in the layout of a task's gradients.
@@ -57,7 +57,7 @@ impl<'a> SecondOrder<'a> {
 
     /// A task's product with a direction in the space of the states, under the step's dropout masks; `None` where it is
     /// not finite.
-    pub(super) fn product(&self, part: &Part, direction: Vec<f64>) -> Result<Option<Product>> {
+    pub(super) fn product(&self, part: &TaskBatch, direction: Vec<f64>) -> Result<Option<Product>> {
         let (engine, head) = (self.engine, &self.engine.heads[part.task]);
         let direction = States { values: direction, width: self.states.width };
         let d_pooled = engine.pooling.jvp(&self.states, &direction, &self.batch.layout);

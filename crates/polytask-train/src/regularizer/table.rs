@@ -8,23 +8,23 @@ use polytask_nn::sharing::HARD;
 
 use super::{REGULARIZERS, Regularizer};
 use crate::Result;
-use crate::method::table::Setup;
-use crate::method::{self, Needs};
+use polytask_weighting::Needs;
+use polytask_weighting::table::Setup;
 
 /// Makes a regularizer from its parameters.
-pub type Make = fn(&Choice) -> Result<Box<dyn Regularizer>>;
+pub type MakeRegularizer = fn(&Choice) -> Result<Box<dyn Regularizer>>;
 
 /// A line of the table.
 #[derive(Debug, Clone, Copy)]
-pub struct Entry {
+pub struct RegularizerEntry {
     /// What the regularizer says about itself.
     pub info: &'static MethodInfo,
     /// Makes it.
-    pub make: Make,
+    pub make: MakeRegularizer,
 }
 
 /// The line of the regularizer with this id.
-pub fn find(id: &str) -> Option<&'static Entry> {
+pub fn find(id: &str) -> Option<&'static RegularizerEntry> {
     REGULARIZERS.iter().find(|entry| entry.info.id == id)
 }
 
@@ -60,7 +60,7 @@ pub fn check(suite: &Suite) -> Result<()> {
         return Err(Problem::new(what).try_this(format!("`sharing = \"{HARD}\"`")).into());
     }
     let tasks = suite.tasks.iter().map(|task| task.name.clone()).collect();
-    let weighting = method::table::make(&train.weighting, &Setup { tasks, lr: train.lr })?;
+    let weighting = polytask_weighting::table::make(&train.weighting, &Setup { tasks, lr: train.lr })?;
     check_needs(&train.regularizer.name, &train.weighting.name, weighting.needs())
 }
 

@@ -8,10 +8,10 @@ use polytask_core::method::Choice;
 use super::{Plan, Prepared, Result};
 use crate::checkpoint::fresh;
 use crate::evaluate;
-use crate::method::table::{self, Setup};
 use crate::observe::Silent;
 use crate::side::{Side, suite_compares, with_sides};
 use crate::trainer::Trainer;
+use polytask_weighting::table::{self, Setup};
 
 /// Steps timed, after one that warms up.
 const STEPS: u64 = 4;

@@ -21,7 +21,7 @@ const BATCH: usize = 32;
 
 /// What is read.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted {
+pub struct SaliencyOptions {
     /// The split.
     pub split: Split,
     /// Most rows per source, spread evenly over it.
@@ -32,18 +32,22 @@ pub struct Wanted {
 pub fn of_model(
     suite: Suite,
     model: &Path,
-    wanted: Wanted,
+    wanted: SaliencyOptions,
     observer: &mut dyn Observer,
 ) -> Result<SaliencyReport> {
     report(&Subject::of_model(suite, model, observer)?, wanted, observer)
 }
 
 /// The saliencies of a suite's encoder as it is loaded, with fresh heads.
-pub fn of_suite(suite: Suite, wanted: Wanted, observer: &mut dyn Observer) -> Result<SaliencyReport> {
+pub fn of_suite(
+    suite: Suite,
+    wanted: SaliencyOptions,
+    observer: &mut dyn Observer,
+) -> Result<SaliencyReport> {
     report(&Subject::of_suite(suite, observer)?, wanted, observer)
 }
 
-fn report(subject: &Subject, wanted: Wanted, observer: &mut dyn Observer) -> Result<SaliencyReport> {
+fn report(subject: &Subject, wanted: SaliencyOptions, observer: &mut dyn Observer) -> Result<SaliencyReport> {
     let gathered = gather(subject, wanted, observer)?;
     let blocks = subject.encoder.params.blocks.iter().chain(&subject.blocks);
     observer.event(Event::Note("spectra of the weights"));
@@ -58,7 +62,7 @@ fn report(subject: &Subject, wanted: Wanted, observer: &mut dyn Observer) -> Res
 }
 
 /// Goes through the split, batch by batch.
-fn gather(subject: &Subject, wanted: Wanted, observer: &mut dyn Observer) -> Result<Gathered> {
+fn gather(subject: &Subject, wanted: SaliencyOptions, observer: &mut dyn Observer) -> Result<Gathered> {
     let trainable = vec![true; subject.encoder.params.blocks.len()];
     let engine = subject.engine(&trainable);
     let mut gathered = Gathered::new(&subject.suite.train.regularizer, subject.heads.len());

@@ -17,7 +17,7 @@ use crate::subject::{Draws, Subject};
 
 /// What is measured.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted {
+pub struct SharpnessOptions {
     /// The split.
     pub split: Split,
     /// Most batches.
@@ -41,7 +41,7 @@ struct Seen {
 pub fn of_model(
     suite: Suite,
     model: &Path,
-    wanted: Wanted,
+    wanted: SharpnessOptions,
     observer: &mut dyn Observer,
 ) -> Result<SharpnessReport> {
     let subject = Subject::of_model(suite, model, observer)?;
@@ -75,7 +75,12 @@ fn n_parameters(subject: &Subject, engine: &Engine) -> Result<usize> {
     Err(Problem::new(what).try_this("`--set 'model.freeze=[]'`").into())
 }
 
-fn look(subject: &Subject, engine: &Engine, wanted: Wanted, observer: &mut dyn Observer) -> Result<Seen> {
+fn look(
+    subject: &Subject,
+    engine: &Engine,
+    wanted: SharpnessOptions,
+    observer: &mut dyn Observer,
+) -> Result<Seen> {
     let rows = subject.rows(wanted.split, usize::MAX)?;
     let draws = draws(rows, (wanted.batches, wanted.rows), subject.suite.seed);
     let (mode, mut seen) = (Mode { train: false, ..engine.train_mode(0) }, Seen::default());

@@ -14,13 +14,13 @@ use std::sync::Arc;
 use polytask_nn::{Mode, Params};
 
 use crate::Result;
-use crate::assemble::{Part, StepBatch};
+use crate::assemble::{StepBatch, TaskBatch};
 use crate::engine::{Engine, Evaluation, Forward, Weights};
-use crate::method::ball::{Ball, Center};
-use crate::method::dot;
 use crate::vectors::displace;
+use polytask_weighting::ball::{Ball, Center};
+use polytask_weighting::dot;
 
-pub use look::{Wanted, of_model};
+pub use look::{SharpnessOptions, of_model};
 
 /// Radius of the ball when nothing else is said, the value of the SAM paper's image experiments.
 pub const RHO: f64 = 0.05;
@@ -159,7 +159,7 @@ impl Spot<'_> {
         let (engine, batch) = (self.engine, self.batch_of(task));
         let (states, saved) = engine.forward_batch(weights.trunk, &batch, self.mode)?;
         let forward = Arc::new(Forward { states, saved });
-        let part: Vec<&Part> = batch.parts.iter().filter(|part| part.task == task).collect();
+        let part: Vec<&TaskBatch> = batch.parts.iter().filter(|part| part.task == task).collect();
         engine.run_heads(weights.heads, &batch, &part, forward, None, self.mode.step)
     }
 

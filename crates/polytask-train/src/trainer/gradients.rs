@@ -4,10 +4,10 @@ use super::Trainer;
 use crate::Result;
 use crate::assemble::StepBatch;
 use crate::engine::{Evaluation, empty_sum};
-use crate::method::{Direction, Heads, Update};
 use crate::optimise::Gradients;
 use crate::swept::Swept;
 use crate::vectors::{BlockWeighted, unflatten};
+use polytask_weighting::{Direction, Heads, Update};
 
 impl Trainer<'_> {
     /// From a method's update to flat gradients.

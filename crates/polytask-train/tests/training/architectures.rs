@@ -5,13 +5,13 @@ use std::rc::Rc;
 use polytask_core::method::Choice;
 use polytask_core::suite::GradientSpace;
 use polytask_model::{Model, Question};
-use polytask_nn::sharing::{SHARINGS, Setup};
+use polytask_nn::sharing::{SHARINGS, SharingSetup};
 use polytask_train::engine::Weights;
-use polytask_train::method::{At, Probe};
 use polytask_train::observe::Silent;
 use polytask_train::probe::{Seen, StepProbe};
 use polytask_train::run::{RunOptions, run};
 use polytask_train::swept::Keeper;
+use polytask_weighting::{At, Probe};
 use serde_json::{Value, json};
 
 use crate::common::{ALL, Data, NOTES, Rig, TWO, apart, size, trunk};
@@ -25,7 +25,7 @@ pub(crate) fn rig(data: &Data, tasks: &str, sharing: &str, set: &[&str]) -> Rig 
 pub(crate) fn rig_with(data: &Data, tasks: &str, (sharing, params): (&str, Value), set: &[&str]) -> Rig {
     let mut prepared = data.prepare(tasks, set);
     let names: Vec<String> = prepared.suite.tasks.iter().map(|task| task.name.clone()).collect();
-    let setup = Setup { tasks: &names, seed: 7, steps: 12, epochs: 2.0 };
+    let setup = SharingSetup { tasks: &names, seed: 7, steps: 12, epochs: 2.0 };
     let params = serde_json::from_value(params).unwrap();
     let choice = Choice { name: sharing.into(), params };
     prepared.encoder = prepared.encoder.share(&choice, &setup).unwrap();

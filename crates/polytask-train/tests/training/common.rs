@@ -14,13 +14,13 @@ use polytask_train::cache::FrozenCache;
 use polytask_train::checkpoint::{Checkpoints, fresh};
 use polytask_train::engine::Engine;
 use polytask_train::heads::TaskHead;
-use polytask_train::method::Method;
-use polytask_train::method::table::{self, Setup};
 use polytask_train::observe::Silent;
 use polytask_train::prepare::prepare;
 use polytask_train::regularizer;
 use polytask_train::run::Prepared;
 use polytask_train::trainer::{State, Trainer};
+use polytask_weighting::Weighting;
+use polytask_weighting::table::{self, Setup};
 use serde_json::{Value, json};
 
 const WARM: [&str; 4] = ["red", "rust", "amber", "gold"];
@@ -286,7 +286,7 @@ impl Rig {
     }
 
     /// A method of this suite at its defaults.
-    pub(crate) fn method(&self, id: &str) -> Box<dyn Method> {
+    pub(crate) fn method(&self, id: &str) -> Box<dyn Weighting> {
         let suite = &self.prepared.suite;
         let names = suite.tasks.iter().map(|task| task.name.clone()).collect();
         let choice = polytask_core::method::Choice::named(id);
@@ -319,7 +319,7 @@ impl Rig {
     }
 
     /// The method of a training of `n_tasks` tasks.
-    fn method_for(&self, setup: &Setup, n_tasks: usize) -> Box<dyn Method> {
+    fn method_for(&self, setup: &Setup, n_tasks: usize) -> Box<dyn Weighting> {
         let train = &self.prepared.suite.train;
         match n_tasks {
             0 | 1 => table::make(&train.weighting, setup).unwrap(),
@@ -342,7 +342,7 @@ impl Rig {
     }
 
     /// The state after a whole training by this method.
-    pub(crate) fn trained_by(&self, method: Box<dyn Method>) -> State {
+    pub(crate) fn trained_by(&self, method: Box<dyn Weighting>) -> State {
         let mut trainer = Trainer { method, ..self.trainer() };
         trainer.train("test", &mut Silent).unwrap();
         trainer.state

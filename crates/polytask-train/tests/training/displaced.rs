@@ -4,10 +4,10 @@
 #![allow(clippy::unnecessary_wraps)]
 
 use polytask_train::log::Log;
-use polytask_train::method::{At, Direction, Heads, METHODS, Method, Needs, Probe, Update};
 use polytask_train::observe::Silent;
 use polytask_train::run::{RunOptions, run};
 use polytask_train::{Error, Result};
+use polytask_weighting::{At, Direction, Heads, Needs, Probe, Update, WEIGHTINGS, Weighting};
 
 use crate::common::{Data, NOTES, TWO, apart, heads, trunk};
 
@@ -19,10 +19,10 @@ fn weighting(short: &str) -> String {
 fn every_method_of_the_table_trains() {
     let data = Data::new();
     let plain = data.rig(NOTES, &[]);
-    for entry in METHODS {
+    for entry in WEIGHTINGS {
         // Methods that see representations only say so in their needs.
         let space = match plain.method(entry.info.id).needs().spaces {
-            polytask_train::method::Spaces::Representation => "train.gradients=\"representation\"",
+            polytask_weighting::Spaces::Representation => "train.gradients=\"representation\"",
             _ => "train.gradients=\"full\"",
         };
         let state = data.rig(NOTES, &[&*weighting(entry.info.id), space]).trained();
@@ -104,7 +104,7 @@ fn a_ball_that_no_task_survives_ends_training_in_words_with_the_weights_as_they_
 /// Plain training that looks at each task with the second one's head far out, where it is not finite.
 struct Reckless;
 
-impl Method for Reckless {
+impl Weighting for Reckless {
     fn needs(&self) -> Needs {
         Needs { displaced: true, ..Needs::NONE }
     }

@@ -6,11 +6,11 @@
 use polytask_core::Family;
 use polytask_core::suite::GradientSpace;
 use polytask_train::Result;
-use polytask_train::method::layers::ByLayer;
-use polytask_train::method::table::{self, Setup};
-use polytask_train::method::{At, Direction, Heads, METHODS, Method, Needs, Probe, Spaces, Update, blocks};
 use polytask_train::swept::Keeper;
 use polytask_train::trainer::State;
+use polytask_weighting::layers::ByLayer;
+use polytask_weighting::table::{self, Setup};
+use polytask_weighting::{At, Direction, Heads, Needs, Probe, Spaces, Update, WEIGHTINGS, Weighting, blocks};
 
 use crate::architectures;
 use crate::common::{Data, NOTES, Rig, apart, heads, size, trunk};
@@ -27,7 +27,7 @@ fn settings(method: &str, space: &str, more: &[&str]) -> Vec<String> {
 #[test]
 fn every_gramian_weighting_trains_on_every_gradient_space_it_can() {
     let data = Data::new();
-    let gramian = METHODS.iter().filter(|entry| entry.info.family == Family::GramianWeighting);
+    let gramian = WEIGHTINGS.iter().filter(|entry| entry.info.family == Family::GramianWeighting);
     for id in gramian.map(|entry| entry.info.id) {
         let choice = polytask_core::method::Choice::named(id);
         let needs = table::make(&choice, &Setup::of(&["a"])).unwrap().needs();
@@ -161,7 +161,7 @@ impl Fixed {
     const WEIGHTS: [f64; 3] = [0.5, 2.0, 1.0];
 }
 
-impl Method for Fixed {
+impl Weighting for Fixed {
     fn needs(&self) -> Needs {
         Needs { gramian: true, ..Needs::NONE }
     }
@@ -185,7 +185,8 @@ fn fixed_weights_train_alike_for_all_blocks_at_once_by_layer_and_of_kept_gradien
         same(&plain, &expected, &kept, &format!("{sharing} kept"));
         for rows in ["train.rows_mb=0", "train.rows_mb=64"] {
             let rig = rig("layer", rows);
-            let by_layer = ByLayer::new(rig.engine().n_trained(), || Ok(Box::new(Fixed) as Box<dyn Method>));
+            let by_layer =
+                ByLayer::new(rig.engine().n_trained(), || Ok(Box::new(Fixed) as Box<dyn Weighting>));
             let found = rig.trained_by(Box::new(by_layer.unwrap()));
             same(&plain, &expected, &found, &format!("{sharing} by layer {rows}"));
         }

@@ -1,9 +1,9 @@
 //! A task whose numbers stop being finite is left out and named; the others train as if it were absent.
 
 use polytask_train::Error;
-use polytask_train::method::METHODS;
 use polytask_train::observe::Silent;
 use polytask_train::run::{RunOptions, run};
+use polytask_weighting::WEIGHTINGS;
 
 use crate::common::{Data, TWO, heads, trunk};
 use crate::methods::{of_two, spaces};
@@ -23,7 +23,7 @@ fn tasks(broken: &[&str]) -> String {
 #[test]
 fn the_others_train_as_if_the_broken_task_were_absent() {
     let data = Data::new();
-    for method in METHODS.iter().map(|entry| entry.info.id) {
+    for method in WEIGHTINGS.iter().map(|entry| entry.info.id) {
         let (space, of_two) = (spaces(method)[0], of_two(method));
         let set = [format!("train.weighting={of_two}"), format!("train.gradients=\"{space}\"")];
         let set: Vec<&str> = set.iter().map(String::as_str).chain(["train.conflict_every=1"]).collect();

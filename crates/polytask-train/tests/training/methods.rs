@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use polytask_core::method::Choice;
 use polytask_train::Result;
-use polytask_train::method::table::{Setup, make};
-use polytask_train::method::{At, Direction, Heads, METHODS, Method, Needs, Probe, Spaces, Update, blocks};
 use polytask_train::trainer::State;
+use polytask_weighting::table::{Setup, make};
+use polytask_weighting::{At, Direction, Heads, Needs, Probe, Spaces, Update, WEIGHTINGS, Weighting, blocks};
 
 use crate::common::{Data, NOTES, Rig, TWO, apart, heads, trunk};
 
@@ -59,7 +59,7 @@ fn one_task_under_any_method_is_plain_training() {
     // Flat regions of one task are SAM.
     let displaces = |id: &str| make(&Choice::named(id), &Setup::of(&["a"])).unwrap().needs().displaced;
     let plainly = |id: &&str| !SCALING.contains(id) && !displaces(id);
-    for method in METHODS.iter().map(|entry| entry.info.id).filter(plainly) {
+    for method in WEIGHTINGS.iter().map(|entry| entry.info.id).filter(plainly) {
         for space in ["full", "layer", "representation"] {
             let set = [&*weighting(&format!("\"{method}\"")), &*format!("train.gradients=\"{space}\"")];
             let mut state = data.rig(task, &set).trained();
@@ -82,7 +82,7 @@ pub(crate) fn of_two(method: &str) -> String {
 fn every_method_trains_on_the_gradients_it_works_with() {
     let data = Data::new();
     let mut finals = BTreeMap::new();
-    for method in METHODS.iter().map(|entry| entry.info.id) {
+    for method in WEIGHTINGS.iter().map(|entry| entry.info.id) {
         for space in spaces(method) {
             let set = [&*weighting(&of_two(method)), &*format!("train.gradients=\"{space}\"")];
             let state = data.rig(NOTES, &set).trained();
@@ -112,7 +112,7 @@ type Answer = fn(&mut dyn Probe) -> Result<Update>;
 /// A method that is a function.
 struct By(Answer, Needs);
 
-impl Method for By {
+impl Weighting for By {
     fn needs(&self) -> Needs {
         self.1
     }
@@ -205,7 +205,7 @@ struct Curious {
     old: Vec<f32>,
 }
 
-impl Method for Curious {
+impl Weighting for Curious {
     fn needs(&self) -> Needs {
         Needs { extra_batches: 2, displaced: true, after_step: true, ..Needs::NONE }
     }

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use polytask_core::PackedBatch;
 use polytask_core::suite::GradientSpace;
-use polytask_nn::{Cotangent, GradSink, Mode, Params, Saved, States, Trunk};
+use polytask_nn::{Cotangent, GradSink, Mode, Params, SavedForward, States, Trunk};
 use polytask_train::assemble::StepBatch;
 use polytask_train::engine::{Engine, Weights};
-use polytask_train::method::{At, Probe, dot};
 use polytask_train::probe::{Seen, StepProbe};
 use polytask_train::swept::Keeper;
+use polytask_weighting::{At, Probe, dot};
 
 use crate::common::{ALL, Data, NOTES, Rig, apart, size};
 
@@ -78,7 +78,7 @@ impl Trunk for Counting<'_> {
         params: &Params,
         batch: &PackedBatch,
         mode: Mode,
-    ) -> polytask_nn::Result<(States, Saved)> {
+    ) -> polytask_nn::Result<(States, SavedForward)> {
         self.rows.fetch_add(batch.n_rows(), Ordering::Relaxed);
         self.inner.forward(params, batch, mode)
     }
@@ -96,13 +96,13 @@ impl Trunk for Counting<'_> {
         batch: &PackedBatch,
         below: &States,
         mode: Mode,
-    ) -> polytask_nn::Result<(States, Saved)> {
+    ) -> polytask_nn::Result<(States, SavedForward)> {
         self.inner.forward_from(params, batch, below, mode)
     }
     fn vjp(
         &self,
         params: &Params,
-        saved: &Saved,
+        saved: &SavedForward,
         cotangents: &[Cotangent],
         sink: &mut dyn GradSink,
     ) -> polytask_nn::Result<()> {

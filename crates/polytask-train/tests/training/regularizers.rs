@@ -7,10 +7,10 @@ use polytask_core::method::Choice;
 use polytask_nn::States;
 use polytask_train::assemble::StepBatch;
 use polytask_train::engine::{Engine, Evaluation, Weights};
-use polytask_train::method::table::infos;
 use polytask_train::observe::{Event, Observer};
 use polytask_train::regularizer::{Regularizer, Saliencies, regularize, table};
 use polytask_train::trainer::State;
+use polytask_weighting::table::infos;
 
 use crate::common::{ALL, Data, NOTES, Rig, TWO, apart, heads, size, trunk};
 

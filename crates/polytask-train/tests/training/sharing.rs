@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use polytask_core::suite::GradientSpace;
 use polytask_train::engine::Weights;
-use polytask_train::method::{At, Probe};
 use polytask_train::probe::{Seen, StepProbe};
 use polytask_train::swept::Keeper;
+use polytask_weighting::{At, Probe};
 
 use crate::common::{Data, NOTES, Rig, apart, size};
 

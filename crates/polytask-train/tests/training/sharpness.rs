@@ -8,7 +8,7 @@ use polytask_train::assemble::StepBatch;
 use polytask_train::engine::{Engine, Weights};
 use polytask_train::observe::Silent;
 use polytask_train::run::{RunOptions, run};
-use polytask_train::sharpness::{Reach, Row, Spot, Wanted, of_model};
+use polytask_train::sharpness::{Reach, Row, SharpnessOptions, Spot, of_model};
 use polytask_train::vectors::unflatten;
 
 use crate::common::{Data, NOTES, Rig, TWO};
@@ -121,8 +121,12 @@ fn in_evaluation_mode_images_do_not_see_each_other_and_the_gradient_is_still_the
     assert!((row.sharpness() / (reach.rho * row.gradient) - 1.0).abs() < 0.05, "{row:?}");
 }
 
-const WANTED: Wanted =
-    Wanted { split: Split::Train, batches: 3, rows: 6, reach: Reach { rho: 0.05, adaptive: false } };
+const WANTED: SharpnessOptions = SharpnessOptions {
+    split: Split::Train,
+    batches: 3,
+    rows: 6,
+    reach: Reach { rho: 0.05, adaptive: false },
+};
 
 #[test]
 fn a_stored_model_is_measured_as_its_tasks_share_it_also_with_views_or_one_task() {
@@ -151,8 +155,12 @@ fn a_stored_model_is_measured_as_its_tasks_share_it_also_with_views_or_one_task(
             assert!(task.flat.unwrap() > 0.0 && task.cosine.unwrap().abs() <= 1.0, "{name} {task:?}");
         }
         assert_eq!(look(WANTED), report, "{name}: the same again");
-        let adaptive =
-            Wanted { reach: Reach { rho: 0.5, adaptive: true }, split: Split::Valid, batches: 1, ..WANTED };
+        let adaptive = SharpnessOptions {
+            reach: Reach { rho: 0.5, adaptive: true },
+            split: Split::Valid,
+            batches: 1,
+            ..WANTED
+        };
         let adaptive = look(adaptive);
         assert!(adaptive.tasks.iter().all(|task| task.batches == 1 && task.sharpness.unwrap().low.is_nan()));
         assert!(adaptive.tasks.iter().all(|task| task.sharpness.unwrap().value > 0.0), "{name} {adaptive:?}");

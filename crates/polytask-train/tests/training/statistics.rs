@@ -8,7 +8,7 @@ use polytask_core::Split;
 use polytask_nn::Mode;
 use polytask_train::engine::{Forward, Weights};
 use polytask_train::observe::Silent;
-use polytask_train::saliency::{self, Wanted};
+use polytask_train::saliency::{self, SaliencyOptions};
 use polytask_train::trainer::State;
 
 use crate::common::{Data, Rig, heads, trunk};
@@ -134,7 +134,7 @@ fn saliencies_are_those_of_the_model_as_it_predicts() {
     let rig = rig(&data, &[]);
     let (engine, heads) = (rig.engine(), rig.blocks());
     let trunk = &rig.prepared.encoder.params;
-    let wanted = Wanted { split: Split::Train, rows: 24 };
+    let wanted = SaliencyOptions { split: Split::Train, rows: 24 };
     let report = saliency::of_suite(rig.prepared.suite.clone(), wanted, &mut Silent).unwrap();
     let batch = rig.batch(0, &(0..24).collect::<Vec<_>>());
     let sizes = |mode: Mode| {

@@ -118,8 +118,8 @@ mod tests {
     use polytask_nn::Encoder;
     use polytask_nn::sharing;
     use polytask_nn::trunk::ImageConfig;
-    use polytask_train::method::table::{self, Setup};
     use polytask_train::regularizer;
+    use polytask_weighting::table::{self, Setup};
 
     use super::*;
 
@@ -161,7 +161,7 @@ mod tests {
         table::check_space(&train.weighting.name, made.needs(), train.gradients)?;
         table::check_views(&train.weighting.name, made.needs(), train.gradients, &*encoder.trunk)?;
         regularizer::table::check(suite)?;
-        let setup = sharing::Setup { tasks: &tasks, seed: 1, steps: 1, epochs: 1.0 };
+        let setup = sharing::SharingSetup { tasks: &tasks, seed: 1, steps: 1, epochs: 1.0 };
         Ok(sharing::check(&suite.model.sharing, &*encoder.trunk, &encoder.params, &setup)?)
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use polytask_core::saliency::SaliencyReport;
 use polytask_core::{Split, atomic};
-use polytask_train::saliency::{self, Wanted};
+use polytask_train::saliency::{self, SaliencyOptions};
 
 use crate::output::{self, Outcome};
 use crate::progress::Progress;
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 
 fn report(args: &Args) -> Result<SaliencyReport> {
     let split = Split::ALL.into_iter().find(|split| split.name() == args.split).unwrap_or(Split::Valid);
-    let wanted = Wanted { split, rows: args.rows };
+    let wanted = SaliencyOptions { split, rows: args.rows };
     let mut progress = Progress::new(args.json);
     if !args.source.exists() {
         let what = format!("there is neither a run nor a suite {}", args.source.display());

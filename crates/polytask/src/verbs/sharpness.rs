@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use polytask_core::Split;
 use polytask_core::sharpness::SharpnessReport;
-use polytask_train::sharpness::{self, RHO, Reach, Wanted};
+use polytask_train::sharpness::{self, RHO, Reach, SharpnessOptions};
 
 use crate::output::{self, Outcome};
 use crate::progress::Progress;
@@ -87,7 +87,7 @@ fn report(args: &Args) -> Result<SharpnessReport> {
     let (suite, model) = suites::of_trained(&args.source, args.suite.as_deref())?;
     let suite = suites::load(&suite, &args.set)?;
     suites::set_threads(suite.train.threads)?;
-    let wanted = Wanted {
+    let wanted = SharpnessOptions {
         split: if args.split == "valid" { Split::Valid } else { Split::Train },
         batches: args.batches,
         rows: args.rows,

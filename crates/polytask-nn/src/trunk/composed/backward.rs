@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::super::bert::{EMBEDDINGS, WORDS};
 use super::super::check::{self, shape};
-use super::super::{BlockGrad, Cotangent, GradSink, Saved, TaskGrad, Trunk};
+use super::super::{BlockGrad, Cotangent, GradSink, SavedForward, TaskGrad, Trunk};
 use super::{Composed, ComposedSaved};
 use crate::Result;
 use crate::params::Real;
@@ -18,7 +18,7 @@ impl<T: Real> Composed<T> {
     /// Feeds the sink with the gradients of all cotangents.
     pub(super) fn backward<'a>(
         &self,
-        saved: &'a Saved,
+        saved: &'a SavedForward,
         cotangents: &[Cotangent<T>],
         sink: &mut dyn GradSink<T>,
     ) -> Result<&'a ComposedSaved> {

@@ -34,7 +34,7 @@ use self::norm::{BatchNorm, LayerNorm, Moments};
 use self::patches::Images;
 use super::check::{self, shape};
 use super::pool::{Buf, Pool};
-use super::{Cotangent, GradSink, Mode, Saved, States, Trunk};
+use super::{Cotangent, GradSink, Mode, SavedForward, States, Trunk};
 use crate::Result;
 use crate::params::{Block, Params};
 
@@ -267,8 +267,8 @@ fn inputs(node: &Node) -> impl Iterator<Item = usize> + use<> {
     std::iter::once(node.input).chain(plus)
 }
 
-fn saved_box(saved: Option<ImageSaved>) -> Saved {
-    saved.map_or_else(|| Box::new(()) as Saved, |saved| Box::new(saved))
+fn saved_box(saved: Option<ImageSaved>) -> SavedForward {
+    saved.map_or_else(|| Box::new(()) as SavedForward, |saved| Box::new(saved))
 }
 
 impl Trunk<f32> for ImageTrunk {
@@ -308,7 +308,7 @@ impl Trunk<f32> for ImageTrunk {
         (Layout::even(batch.n_sequences(), 1), self.graph.shape(self.graph.value_below(lowest)).len())
     }
 
-    fn forward(&self, params: &Params, batch: &PackedBatch, mode: Mode) -> Result<(States, Saved)> {
+    fn forward(&self, params: &Params, batch: &PackedBatch, mode: Mode) -> Result<(States, SavedForward)> {
         self.check(params, batch, mode.lowest)?;
         let blocks = (0, self.n_blocks());
         let (states, saved) = rayon::scope(|_| self.pass(params, batch, blocks, &[], mode));
@@ -329,7 +329,7 @@ impl Trunk<f32> for ImageTrunk {
         batch: &PackedBatch,
         below: &States,
         mode: Mode,
-    ) -> Result<(States, Saved)> {
+    ) -> Result<(States, SavedForward)> {
         self.check(params, batch, mode.lowest)?;
         let expected = batch.n_sequences() * self.layout_below(batch, mode.lowest).1;
         if mode.lowest > 0 && below.values.len() != expected {
@@ -344,7 +344,7 @@ impl Trunk<f32> for ImageTrunk {
     fn vjp(
         &self,
         params: &Params,
-        saved: &Saved,
+        saved: &SavedForward,
         cotangents: &[Cotangent],
         sink: &mut dyn GradSink<f32>,
     ) -> Result<()> {
@@ -356,7 +356,7 @@ impl Trunk<f32> for ImageTrunk {
         rayon::scope(|_| self.sweep(params, saved, cotangents, sink))
     }
 
-    fn update_statistics(&self, params: &mut Params, saved: &Saved) {
+    fn update_statistics(&self, params: &mut Params, saved: &SavedForward) {
         let Some(saved) = saved.downcast_ref::<ImageSaved>() else { return };
         for (node, used) in self.graph.nodes.iter().zip(&saved.moments) {
             let Some(used) = used.as_ref().filter(|used| used.rows > 0) else { continue };

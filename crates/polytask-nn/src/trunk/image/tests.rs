@@ -223,7 +223,7 @@ fn gradients_are_the_slopes_of_the_formulas() {
     for (case, mode) in cases {
         let saved = case.trunk.forward(&case.params, &case.batch, mode).unwrap().1;
         let cotangents = case.cotangents([0, 0]);
-        let mut rows = sinks::Rows::new(&case.params, 2, 0);
+        let mut rows = sinks::RowsSink::new(&case.params, 2, 0);
         case.trunk.vjp(&case.params, &saved, &cotangents, &mut rows).unwrap();
         let mut rng = Rng::new(11, Purpose::Bench, &[]);
         let mut params = case.params.cast::<f64>();
@@ -268,7 +268,7 @@ fn a_sweep_of_two_tasks_gives_what_two_sweeps_give_and_stops_where_each_says() {
         let saved = case.trunk.forward(&case.params, &case.batch, TRAIN).unwrap().1;
         let cotangents = case.cotangents([top, 0]);
         let sweep = |cotangents: &[Cotangent]| {
-            let mut rows = sinks::Rows::new(&case.params, 2, 0);
+            let mut rows = sinks::RowsSink::new(&case.params, 2, 0);
             case.trunk.vjp(&case.params, &saved, cotangents, &mut rows).unwrap();
             [rows.row(0).to_vec(), rows.row(1).to_vec()]
         };
@@ -300,7 +300,7 @@ fn more_tasks_than_go_down_whole_get_what_each_gets_alone() {
         };
         let cotangents: Vec<Cotangent> = (0..12).map(cotangent).collect();
         let sweep = |cotangents: &[Cotangent]| {
-            let mut rows = sinks::Rows::new(&case.params, 12, 0);
+            let mut rows = sinks::RowsSink::new(&case.params, 12, 0);
             case.trunk.vjp(&case.params, &saved, cotangents, &mut rows).unwrap();
             rows
         };
@@ -326,7 +326,7 @@ fn states_of_frozen_blocks_are_a_place_to_start_from() {
         let (whole, saved) = case.trunk.forward(&case.params, &case.batch, mode).unwrap();
         let (from, saved_from) = case.trunk.forward_from(&case.params, &case.batch, &below, mode).unwrap();
         assert_eq!(whole, from, "{}", case.name());
-        let gradient = |saved: &Saved| {
+        let gradient = |saved: &SavedForward| {
             let mut sum = sinks::Sum::new(&case.params, &[1.0, 1.0]);
             case.trunk.vjp(&case.params, saved, &case.cotangents([0, 0]), &mut sum).unwrap();
             assert!(sum.gradient(0).is_none());
@@ -394,7 +394,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
                 let (states, saved) = case.trunk.forward(&case.params, &case.batch, TRAIN).unwrap();
-                let mut rows = sinks::Rows::new(&case.params, 2, 0);
+                let mut rows = sinks::RowsSink::new(&case.params, 2, 0);
                 case.trunk.vjp(&case.params, &saved, &case.cotangents([0, 0]), &mut rows).unwrap();
                 (states, rows.row(0).to_vec(), rows.row(1).to_vec())
             })

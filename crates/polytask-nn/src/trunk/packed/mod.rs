@@ -19,7 +19,7 @@ use super::bert::{BertConfig, FIRST_LAYER};
 use super::check::{self, Sizes, shape};
 use super::kernels::Threads;
 use super::pool::{Buf, Pool};
-use super::{Cotangent, GradSink, LaidOut, Mode, Saved, States, Trunk};
+use super::{Cotangent, GradSink, LaidOut, Mode, SavedForward, States, Trunk};
 use crate::Result;
 use crate::params::{Block, Params};
 
@@ -79,15 +79,15 @@ impl Packed {
     }
 
     /// One pass through some blocks, on the thread pool.
-    fn pass(&self, span: Span, batch: &PackedBatch, states: &[f32], mode: Mode) -> (States, Saved) {
+    fn pass(&self, span: Span, batch: &PackedBatch, states: &[f32], mode: Mode) -> (States, SavedForward) {
         rayon::scope(|_| {
             // Masks are keyed by rows of the whole batch: a pass with dropout is not cut.
             if !mode.save && mode.dropout <= 0.0 {
                 let states = self.through_groups(span, batch, states, &self.layers(span));
-                return (states, Box::new(()) as Saved);
+                return (states, Box::new(()) as SavedForward);
             }
             let (x, saved) = self.run(span, batch, states, mode);
-            (self.states(&[x]), Box::new(saved) as Saved)
+            (self.states(&[x]), Box::new(saved) as SavedForward)
         })
     }
 
@@ -182,7 +182,7 @@ impl Trunk<f32> for Packed {
         self.config.n_blocks()
     }
 
-    fn forward(&self, params: &Params, batch: &PackedBatch, mode: Mode) -> Result<(States, Saved)> {
+    fn forward(&self, params: &Params, batch: &PackedBatch, mode: Mode) -> Result<(States, SavedForward)> {
         self.check(params, batch, mode)?;
         Ok(self.pass(Span { first: 0, blocks: &all(params) }, batch, &[], mode))
     }
@@ -218,7 +218,7 @@ impl Trunk<f32> for Packed {
         batch: &PackedBatch,
         below: &States,
         mode: Mode,
-    ) -> Result<(States, Saved)> {
+    ) -> Result<(States, SavedForward)> {
         self.check(params, batch, mode)?;
         check::below(&self.config, batch, mode.lowest, below)?;
         let span = Span { first: mode.lowest, blocks: &all(params)[mode.lowest..] };
@@ -228,7 +228,7 @@ impl Trunk<f32> for Packed {
     fn vjp(
         &self,
         params: &Params,
-        saved: &Saved,
+        saved: &SavedForward,
         cotangents: &[Cotangent],
         sink: &mut dyn GradSink<f32>,
     ) -> Result<()> {
@@ -247,7 +247,7 @@ impl Trunk<f32> for Packed {
         batch: &PackedBatch,
         below: &States,
         mode: Mode,
-    ) -> Result<(States, Saved)> {
+    ) -> Result<(States, SavedForward)> {
         self.sizes.blocks(first, blocks)?;
         check::batch(&self.config, batch)?;
         check::mode(&self.config, mode)?;
@@ -259,7 +259,7 @@ impl Trunk<f32> for Packed {
     fn vjp_through(
         &self,
         (first, blocks): (usize, &[&Block]),
-        saved: &Saved,
+        saved: &SavedForward,
         cotangents: &[Cotangent],
         sink: &mut dyn GradSink<f32>,
         below: bool,
@@ -279,7 +279,7 @@ impl Packed {
     fn backward_through(
         &self,
         span: Span,
-        saved: &Saved,
+        saved: &SavedForward,
         cotangents: &[Cotangent],
         sink: &mut dyn GradSink<f32>,
         below: bool,
@@ -330,7 +330,7 @@ mod tests {
             cotangent(3, &[0], 0),
             cotangent(2, &[0, 1, 2], 0),
         ];
-        let mut sink = sinks::Gramian::new(4, params.blocks.len());
+        let mut sink = sinks::GramianSink::new(4, params.blocks.len());
         let close = |a: &[f32], b: &[f32]| {
             assert_eq!(a.len(), b.len());
             assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-6 * a.abs().max(1.0)));
@@ -339,7 +339,7 @@ mod tests {
             let mode = Mode { save: true, dropout: 0.1, recompute, ..Mode::EVAL };
             let rows = |trunk: &Packed| {
                 let (_, saved) = trunk.forward(&params, &batch, mode).unwrap();
-                let mut rows = sinks::Rows::new(&params, 4, 0);
+                let mut rows = sinks::RowsSink::new(&params, 4, 0);
                 trunk.vjp(&params, &saved, &cotangents, &mut rows).unwrap();
                 rows
             };

@@ -47,12 +47,12 @@ struct Work {
     net: Net,
     batch: polytask_core::PackedBatch,
     cotangents: Vec<Cotangent>,
-    sink: sinks::Gramian,
+    sink: sinks::GramianSink,
 }
 
 impl Work {
     fn new(net: Net, batch: &Batch) -> Self {
-        let sink = sinks::Gramian::new(batch.tasks.len(), net.params.blocks.len());
+        let sink = sinks::GramianSink::new(batch.tasks.len(), net.params.blocks.len());
         let cotangents = batch.cotangents(net.trunk.d_hidden());
         Self { batch: batch.packed(), cotangents, sink, net }
     }

@@ -8,7 +8,7 @@ use polytask_core::PackedBatch;
 use polytask_nn::encoder::Encoder;
 use polytask_nn::optim::{AdamW, Moments};
 use polytask_nn::trunk::{BertConfig, Packed, bert, sinks};
-use polytask_nn::{Cotangent, Mode, Params, Saved, States, Trunk};
+use polytask_nn::{Cotangent, Mode, Params, SavedForward, States, Trunk};
 
 /// A trunk with weights.
 pub(super) struct Net {
@@ -32,7 +32,12 @@ impl Net {
     }
 
     /// A forward that a backward can follow.
-    pub(super) fn forward(&self, batch: &PackedBatch, dropout: f64, step: u64) -> Result<(States, Saved)> {
+    pub(super) fn forward(
+        &self,
+        batch: &PackedBatch,
+        dropout: f64,
+        step: u64,
+    ) -> Result<(States, SavedForward)> {
         let mode =
             Mode { dropout, seed: 1, step, save: true, train: true, recompute: self.recompute, ..Mode::EVAL };
         Ok(self.trunk.forward(&self.params, batch, mode)?)

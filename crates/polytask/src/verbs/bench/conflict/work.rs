@@ -13,12 +13,12 @@ use polytask_nn::trunk::sinks;
 use polytask_nn::{Params, States, optim};
 use polytask_train::assemble::{Draw, StepBatch, assemble};
 use polytask_train::engine::{Engine, Evaluation, Weights, empty_sum};
-use polytask_train::method::table::{self, Setup};
 use polytask_train::observe::Silent;
 use polytask_train::prepare::prepare;
 use polytask_train::probe::{Seen, StepProbe};
 use polytask_train::run::{Finished, Prepared, train_alone};
 use polytask_train::swept::Keeper;
+use polytask_weighting::table::{self, Setup};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -192,7 +192,7 @@ fn whole(engine: &Engine) -> StepBatch {
 }
 
 /// The label of each sequence.
-fn labels(part: &polytask_train::assemble::Part) -> Result<Vec<u32>> {
+fn labels(part: &polytask_train::assemble::TaskBatch) -> Result<Vec<u32>> {
     let Target::Label(of_rows) = &part.target else { anyhow::bail!("a task of the bench has no labels") };
     let mut labels = vec![0; part.sequences.len()];
     for (&row, &label) in part.inputs[0].iter().zip(of_rows) {
