@@ -1,6 +1,6 @@
 """Golden values of the aggregators and of the sharpness-aware methods, made by independent implementations.
 
-Run: python xtask/parity/aggregators.py LIBMTL > crates/polytask-train/tests/data/aggregators.json
+Run: python xtask/parity/aggregators.py LIBMTL > crates/polytask-weighting/tests/data/aggregators.json
 LIBMTL is an unpacked LibMTL (commit 4336804). Made with Python 3.11, torch 2.15.0, torchjd 0.18.0, scipy 1.17.1,
 numpy 2.4.6.
 

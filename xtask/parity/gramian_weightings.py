@@ -1,6 +1,6 @@
 """Golden values of the Gramian weightings, made by independent implementations.
 
-Run: python xtask/parity/gramian_weightings.py LIBMTL > crates/polytask-train/tests/data/gramian_weightings.json
+Run: python xtask/parity/gramian_weightings.py LIBMTL > crates/polytask-weighting/tests/data/gramian_weightings.json
 where LIBMTL is a checkout of LibMTL (its folder LibMTL is imported for cross-checks).
 Made with Python 3.11, torch 2.15.0, torchjd 0.18.0, scipy 1.17.1, numpy 2.4.6, mpmath, LibMTL 4336804.
 

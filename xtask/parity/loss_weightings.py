@@ -1,6 +1,6 @@
 """Golden values of the loss weightings and the bilevel methods.
 
-Run: python xtask/parity/loss_weightings.py LIBMTL > crates/polytask-train/tests/data/loss_weightings.json
+Run: python xtask/parity/loss_weightings.py LIBMTL > crates/polytask-weighting/tests/data/loss_weightings.json
 LIBMTL is the folder of LibMTL's source (commit 4336804). Made with Python 3.11, torch 2.15.0, numpy 2.4.6.
 
 From losses (weights = gradient of the loss each method minimises, by autograd in f64):

@@ -1,6 +1,6 @@
 """Golden values of the conflict methods, made by independent implementations.
 
-Run: python xtask/parity/weightings.py > crates/polytask-train/tests/data/weightings.json
+Run: python xtask/parity/weightings.py > crates/polytask-weighting/tests/data/weightings.json
 Made with Python 3.11, torch 2.15.0, torchjd 0.18.0, scipy 1.17.1, numpy 2.4.6.
 
 - mgda: the minimum-norm point as a non-negative least-squares problem (scipy's active-set NNLS, exact up to

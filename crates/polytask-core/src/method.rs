@@ -34,6 +34,8 @@ pub enum Family {
     Regularizer,
     /// How tasks share the network.
     Sharing,
+    /// What a run is compared with.
+    Learner,
 }
 
 /// A named part as it presents itself.

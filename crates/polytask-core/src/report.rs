@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// Version of `report.json`; raised when a field changes its meaning.
-pub const REPORT_VERSION: u32 = 1;
+pub const REPORT_VERSION: u32 = 2;
 
 /// A value with its interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -53,13 +53,9 @@ pub struct TaskReport {
     pub joint: Vec<Score>,
     /// Single-task model, the same metrics; empty without baselines.
     pub single: Vec<Score>,
-    /// The linear probe: the head fitted on vectors of the encoder as it was loaded (where the head has no parameters,
-    /// their cosines), the same metrics; empty where none was made.
+    /// Simpler learners on the same rows, in the order of their columns.
     #[serde(default)]
-    pub probe: Vec<Score>,
-    /// Joint minus probe of the main metric, as `delta`.
-    #[serde(default)]
-    pub over_probe: Option<Interval>,
+    pub others: Vec<OtherScores>,
     /// Joint minus single of the main metric in points of 100, signed so that positive is better; paired interval.
     pub delta: Option<Interval>,
     /// Relative change against single in percent, signed likewise.
@@ -71,6 +67,24 @@ pub struct TaskReport {
     /// Not trained to its end, so that nothing is said of what sharing cost it.
     #[serde(default)]
     pub unfinished: bool,
+}
+
+/// How another learner fared on a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OtherScores {
+    /// Id of the learner: `probe`, `prior`.
+    pub learner: String,
+    /// Its scores, the same metrics as the joint model's.
+    pub scores: Vec<Score>,
+    /// Joint minus it of the main metric, as [`TaskReport::delta`].
+    pub over: Option<Interval>,
+}
+
+impl TaskReport {
+    /// How another learner fared, where it was asked.
+    pub fn other(&self, learner: &str) -> Option<&OtherScores> {
+        self.others.iter().find(|other| other.learner == learner)
+    }
 }
 
 /// One point of a curve.
@@ -231,6 +245,9 @@ pub struct RunReport {
     pub sides: Vec<String>,
     /// One entry per task, in suite order.
     pub tasks: Vec<TaskReport>,
+    /// The same on valid, where something is chosen by it (groupings).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_valid: Vec<TaskReport>,
     /// Mean relative change against single-task models in percent; positive = better.
     pub delta_m: Option<f64>,
     /// Task with the lowest delta.

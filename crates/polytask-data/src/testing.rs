@@ -51,7 +51,7 @@ pub(crate) fn suite(folder: &Path) -> Suite {
         patience: 0,
         conflict_every: 0,
         checkpoint_every: 0,
-        baselines: true,
+        baselines: vec!["single".into()],
         recompute: false,
         cache_mb: 0,
         rows_mb: 0,

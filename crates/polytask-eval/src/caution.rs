@@ -5,7 +5,7 @@
 
 use polytask_core::report::{DataCard, Point, RunReport, TaskReport};
 
-use crate::words::{plural, value};
+use crate::words::{PRIOR, PROBE, plural, value};
 
 /// Share of the loss that the last quarter of a training may still lose against the quarter before.
 const STEEP: f64 = 0.1;
@@ -19,17 +19,20 @@ const FEWEST_MEASUREMENTS: usize = 10;
 
 /// Fills `cautions`, and takes the verdict from tasks that are not trained to their end.
 pub fn apply(report: &mut RunReport) {
-    let (mut cautions, mut falling, mut few) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut nothings, mut cautions) = (Vec::new(), Vec::new());
+    let (mut falling, mut few) = (Vec::new(), Vec::new());
     // Where earlier or interpolated weights are kept, more steps of the kind are not what is missing.
     let is_end_kept = report.share.is_none() && report.kept == report.steps;
     for task in &mut report.tasks {
+        let nothing = learned_nothing(task);
         let below = below_probe(task);
         let losses = report.losses.get(&task.task).filter(|_| is_end_kept);
         let fall = losses.and_then(|points| fall(points));
         let is_below = task.regressed || task.delta.is_some_and(|delta| delta.high < 0.0);
         let rows = judged_on(&report.data, task).filter(|rows| *rows < FEWEST_ROWS && is_below);
-        task.unfinished = below.is_some() || fall.is_some() || rows.is_some();
+        task.unfinished = nothing.is_some() || below.is_some() || fall.is_some() || rows.is_some();
         task.regressed &= !task.unfinished;
+        nothings.extend(nothing);
         cautions.extend(below);
         few.extend(rows.map(|rows| format!("`{}` on {rows}", task.task)));
         falling.extend(fall.map(|fall| format!("`{}` {:.0} %", task.task, 100.0 * fall)));
@@ -37,12 +40,26 @@ pub fn apply(report: &mut RunReport) {
     cautions.extend(falls(&falling));
     cautions.extend(on_few_rows(&few));
     cautions.extend(few_measurements(report));
-    report.cautions = cautions;
+    report.cautions = [nothings, cautions].concat();
+}
+
+/// Says of a task that a constant scores as well.
+fn learned_nothing(task: &TaskReport) -> Option<String> {
+    let prior = task.other(PRIOR)?;
+    prior.over.filter(|over| over.value <= 0.0)?;
+    let (joint, floor) = (task.joint.first()?, prior.scores.first()?);
+    let [said, known] = [joint, floor].map(|score| value(&score.metric, score.interval.value));
+    Some(format!(
+        "task `{}` says no more than the most frequent label or the mean does, without reading its input: {} {said} \
+         against {known}. Check its labels and columns (`polytask data`), or give it more rows",
+        task.task, joint.metric
+    ))
 }
 
 fn below_probe(task: &TaskReport) -> Option<String> {
-    let over = task.over_probe.filter(|over| over.high < 0.0)?;
-    let (joint, probe) = (task.joint.first()?, task.probe.first()?);
+    let other = task.other(PROBE)?;
+    let over = other.over.filter(|over| over.high < 0.0)?;
+    let (joint, probe) = (task.joint.first()?, other.scores.first()?);
     let [joint, probe] = [joint, probe].map(|score| value(&score.metric, score.interval.value));
     let (name, metric) = (&task.task, &task.joint.first()?.metric);
     Some(format!(
@@ -114,6 +131,8 @@ fn few_measurements(report: &RunReport) -> Option<String> {
 mod tests {
     use polytask_core::report::Interval;
 
+    use polytask_core::report::OtherScores;
+
     use super::*;
     use crate::sample::report;
 
@@ -159,12 +178,30 @@ mod tests {
         assert!(!run.tasks[0].unfinished && run.cautions.iter().all(|said| !said.contains("fell")));
     }
 
+    /// Scores of another learner, `over` points below the joint model.
+    fn other(task: &TaskReport, learner: &str, over: f64) -> OtherScores {
+        let over = Interval { value: over, low: over - 2.0, high: over + 2.0 };
+        OtherScores { learner: learner.into(), scores: task.joint.clone(), over: Some(over) }
+    }
+
+    #[test]
+    fn a_task_that_says_no_more_than_a_constant_is_told_first_and_has_no_verdict() {
+        let mut run = report();
+        run.tasks[1].others = vec![other(&run.tasks[1], "probe", -9.0), other(&run.tasks[1], "prior", -0.5)];
+        apply(&mut run);
+        assert!(run.cautions[0].contains("no more than the most frequent"), "{:?}", run.cautions);
+        assert!(run.cautions[0].contains(&run.tasks[1].task) && run.tasks[1].unfinished);
+        run.tasks[1].others = vec![other(&run.tasks[1], "prior", 0.5)];
+        apply(&mut run);
+        assert!(!run.tasks[1].unfinished);
+    }
+
     #[test]
     fn a_task_below_its_probe_says_by_how_much() {
         let mut run = report();
-        run.tasks[0].probe = run.tasks[0].joint.clone();
-        run.tasks[0].probe[0].interval.value = 0.914;
-        run.tasks[0].over_probe = Some(Interval { value: -59.0, low: -61.0, high: -57.0 });
+        let mut probe = other(&run.tasks[0], "probe", -59.0);
+        probe.scores[0].interval.value = 0.914;
+        run.tasks[0].others = vec![probe];
         apply(&mut run);
         assert!(run.cautions[0].contains("below its probe") && run.cautions[0].contains("against 91.4"));
         assert!(run.cautions[0].contains("-59.0 points"));

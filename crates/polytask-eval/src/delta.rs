@@ -10,7 +10,7 @@
 //! its paired 95 % interval entirely below zero.
 
 use polytask_core::Result;
-use polytask_core::report::{Interval, Score, TaskReport};
+use polytask_core::report::{Interval, OtherScores, Score, TaskReport};
 
 use crate::interval::{interval, paired};
 use crate::metric::{Unit, find};
@@ -63,10 +63,19 @@ pub struct TaskRun<'a> {
     pub joint: &'a Predictions,
     /// Predictions of the single-task model on the same rows.
     pub single: Option<&'a Predictions>,
-    /// Predictions of the linear probe (of the untrained encoder, where the head has no parameters).
-    pub probe: Option<&'a Predictions>,
+    /// Predictions of other learners on the same rows.
+    pub others: &'a [OtherRun<'a>],
     /// Seed of the intervals.
     pub seed: u64,
+}
+
+/// What another learner predicts on a task's rows.
+#[derive(Debug, Clone, Copy)]
+pub struct OtherRun<'a> {
+    /// Its id.
+    pub learner: &'a str,
+    /// What it predicts.
+    pub predictions: &'a Predictions,
 }
 
 /// The report of a task: scores with intervals, delta, regression.
@@ -80,14 +89,17 @@ pub fn task_report(run: &TaskRun) -> Result<TaskReport> {
         _ => Ok(None),
     };
     let comparison = against(run.single)?;
+    let other = |other: &OtherRun| {
+        let (scores, over) = (scores(Some(other.predictions))?, against(Some(other.predictions))?);
+        Ok(OtherScores { learner: other.learner.into(), scores, over: over.map(|c| c.delta) })
+    };
     Ok(TaskReport {
         task: run.task.into(),
         kind: run.kind.into(),
         split: run.split.into(),
         joint: scores(Some(run.joint))?,
         single: scores(run.single)?,
-        probe: scores(run.probe)?,
-        over_probe: against(run.probe)?.map(|c| c.delta),
+        others: run.others.iter().map(other).collect::<Result<_>>()?,
         delta: comparison.map(|c| c.delta),
         relative: comparison.and_then(|c| c.relative),
         margin: run.margin,
@@ -247,7 +259,7 @@ mod tests {
                 margin: 1.0,
                 joint,
                 single: Some(&single),
-                probe: None,
+                others: &[],
                 seed: 1,
             };
             task_report(&run).unwrap()
@@ -257,7 +269,7 @@ mod tests {
         assert_eq!((summary.worst.as_deref(), summary.below), (Some("down"), 1));
         assert_eq!(summary.regressed, ["down"]);
         assert!((summary.delta_m.unwrap() - (10.0 - 100.0 / 9.0) / 3.0).abs() < 1e-9);
-        assert_eq!((tasks[0].joint.len(), tasks[0].joint[0].n, tasks[0].probe.len()), (2, 400, 0));
+        assert_eq!((tasks[0].joint.len(), tasks[0].joint[0].n, tasks[0].others.len()), (2, 400, 0));
         assert_eq!(summarise(&[]), Summary::default());
     }
 }

@@ -18,6 +18,7 @@
 use polytask_core::report::Interval;
 use polytask_core::{Problem, Purpose, Result, Rng};
 use rayon::prelude::*;
+use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::metric::{PreparedMetric, Unit, find};
 use crate::predictions::Predictions;
@@ -113,29 +114,31 @@ fn bootstrap(rows: &Rows, seed: u64, is_biased: bool, statistic: impl Fn(&[u32])
     Interval { value, low: quantile(&values, tail) + shift, high: quantile(&values, 1.0 - tail) + shift }
 }
 
-/// 0.975 quantiles of Student's distribution with 1 to 30 degrees of freedom.
-const STUDENT: [f64; 30] = [
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-];
-
 /// The mean of the finite values with its 95 % interval by Student's t; no interval below two of them.
 pub fn of_mean(values: impl IntoIterator<Item = f64>) -> Option<Interval> {
     let values: Vec<f64> = values.into_iter().filter(|v| v.is_finite()).collect();
     let n = values.len() as f64;
+    of_mean_as(&values, n, 1.0 - COVERAGE)
+}
+
+/// The mean of finite values that tell as much as `n_effective` independent ones, with the interval that misses it in a
+/// share `missed` of cases; no interval where these are less than two.
+pub(crate) fn of_mean_as(values: &[f64], n_effective: f64, missed: f64) -> Option<Interval> {
+    let n = values.len() as f64;
     let value = values.iter().sum::<f64>() / n;
     let spread = values.iter().map(|v| (v - value).powi(2)).sum::<f64>();
-    let half = match values.len() {
-        0 => return None,
-        1 => f64::NAN,
-        m => student(m - 1) * (spread / (n - 1.0) / n).sqrt(),
+    let half = match student(1.0 - missed / 2.0, n_effective - 1.0) {
+        _ if values.is_empty() => return None,
+        Some(t) if values.len() > 1 => t * (spread / (n - 1.0) / n_effective).sqrt(),
+        _ => f64::NAN,
     };
     Some(Interval { value, low: value - half, high: value + half })
 }
 
-fn student(freedom: usize) -> f64 {
-    // Beyond the table, the first term of the expansion about the normal quantile.
-    STUDENT.get(freedom - 1).copied().unwrap_or(1.959_964 + 2.372 / freedom as f64)
+/// A quantile of Student's distribution; none without a degree of freedom.
+fn student(quantile: f64, freedom: f64) -> Option<f64> {
+    let distribution = StudentsT::new(0.0, 1.0, freedom).ok().filter(|_| freedom > 0.0)?;
+    Some(distribution.inverse_cdf(quantile))
 }
 
 /// Quantile `q` of sorted values, linear between neighbours; NaN without values.
@@ -212,10 +215,16 @@ mod tests {
     fn the_interval_is_students() {
         // scipy.stats.t.interval(0.95, 4, loc=3, scale=scipy.stats.sem([1, 2, 3, 4, 5]))
         let found = of_mean([1.0, 2.0, 3.0, 4.0, 5.0, f64::NAN]).unwrap();
-        assert!((found.low - 1.036_757).abs() < 1e-3 && (found.high - 4.963_243).abs() < 1e-3, "{found:?}");
+        assert!((found.low - 1.036_757).abs() < 1e-6 && (found.high - 4.963_243).abs() < 1e-6, "{found:?}");
         assert!(of_mean([]).is_none() && of_mean([1.0]).unwrap().low.is_nan());
         // scipy.stats.t.ppf(0.975, 60) and 200.
-        assert!((student(60) - 2.000_298).abs() < 1e-3 && (student(200) - 1.971_896).abs() < 1e-3);
+        let student = |quantile, freedom| student(quantile, freedom).unwrap();
+        assert!(
+            (student(0.975, 60.0) - 2.000_298).abs() < 1e-5
+                && (student(0.975, 200.0) - 1.971_896).abs() < 1e-5
+        );
+        // scipy.stats.t.ppf(1 - 0.05 / 60, 3.5)
+        assert!((student(1.0 - 0.05 / 60.0, 3.5) - 8.778_038).abs() < 1e-4);
     }
 
     #[test]

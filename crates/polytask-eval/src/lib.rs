@@ -21,7 +21,7 @@ pub mod words;
 
 pub use card::ModelFacts;
 pub use contrast::{Contrast, contrast};
-pub use delta::{Comparison, Summary, TaskRun, compare, summarise, task_report};
+pub use delta::{Comparison, OtherRun, Summary, TaskRun, compare, summarise, task_report};
 pub use interval::{interval, paired};
 pub use judged::{JudgedRows, RowsOf};
 pub use metric::{METRICS, Metric, Unit, find, higher_is_better, infos, resampled, score};

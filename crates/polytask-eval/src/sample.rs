@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use polytask_core::report::{
-    ConflictReport, DataCard, Diagnosis, Interval, Isolated, Leak, Lineage, Measurement, Point, RunReport,
-    Score, Sizes, TaskCard, TaskReport,
+    ConflictReport, DataCard, Diagnosis, Interval, Isolated, Leak, Lineage, Measurement, OtherScores, Point,
+    RunReport, Score, Sizes, TaskCard, TaskReport,
 };
 use polytask_core::{Purpose, Rng};
 
@@ -107,14 +107,18 @@ fn task((name, kind, metric, joint, single, delta, half): Row) -> TaskReport {
         _ => "accuracy",
     };
     let cosine = matches!(kind, "similarity" | "retrieval");
+    let probe = OtherScores {
+        learner: "probe".into(),
+        scores: vec![score(metric, 0.69), score(second, 0.7)],
+        over: Some(interval(joint - 0.69, half)),
+    };
     TaskReport {
         task: name.into(),
         kind: kind.into(),
         split: "test".into(),
         joint: vec![score(metric, joint), score(second, joint - 0.02)],
         single: vec![score(metric, single), score(second, single - 0.015)],
-        probe: if cosine { vec![score(metric, 0.69), score(second, 0.7)] } else { Vec::new() },
-        over_probe: cosine.then(|| interval(joint - 0.69, half)),
+        others: if cosine { vec![probe] } else { Vec::new() },
         delta: Some(interval(delta, half)),
         relative: Some(delta / single / 1.0),
         margin: 1.0,
@@ -141,6 +145,7 @@ pub(crate) fn report() -> RunReport {
         )
     };
     RunReport {
+        on_valid: Vec::new(),
         version: polytask_core::report::REPORT_VERSION,
         name: "quickstart".into(),
         sides: Vec::new(),

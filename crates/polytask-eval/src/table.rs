@@ -17,14 +17,16 @@ struct Layout {
     joint_range: bool,
     single_range: bool,
     delta_range: bool,
+    others: bool,
 }
 
-const LAYOUTS: [Layout; 5] = [
-    Layout { kind: true, joint_range: true, single_range: true, delta_range: true },
-    Layout { kind: true, joint_range: true, single_range: false, delta_range: true },
-    Layout { kind: false, joint_range: true, single_range: false, delta_range: true },
-    Layout { kind: false, joint_range: false, single_range: false, delta_range: true },
-    Layout { kind: false, joint_range: false, single_range: false, delta_range: false },
+const LAYOUTS: [Layout; 6] = [
+    Layout { kind: true, joint_range: true, single_range: true, delta_range: true, others: true },
+    Layout { kind: true, joint_range: true, single_range: false, delta_range: true, others: true },
+    Layout { kind: false, joint_range: true, single_range: false, delta_range: true, others: true },
+    Layout { kind: false, joint_range: false, single_range: false, delta_range: true, others: true },
+    Layout { kind: false, joint_range: false, single_range: false, delta_range: false, others: true },
+    Layout { kind: false, joint_range: false, single_range: false, delta_range: false, others: false },
 ];
 
 /// The table of main metrics and the lines below it; no line is wider than `width` columns if that is possible.
@@ -52,7 +54,9 @@ fn cells(report: &RunReport, layout: Layout) -> Vec<Vec<String>> {
     let mut head = vec!["task"];
     head.extend(layout.kind.then_some("kind"));
     head.extend(["metric", "joint", "single"]);
-    head.extend(has_probe(report).then_some("probe"));
+    let others = if layout.others { words::others(report) } else { Vec::new() };
+    let others: Vec<String> = others.into_iter().map(plain).collect();
+    head.extend(others.iter().map(String::as_str));
     head.extend(["delta", "verdict"]);
     let mut head: Vec<String> = head.into_iter().map(String::from).collect();
     let first = if layout.kind { 3 } else { 2 };
@@ -60,19 +64,14 @@ fn cells(report: &RunReport, layout: Layout) -> Vec<Vec<String>> {
         *cell = if layout.kind { plain(side) } else { shortened(&plain(side)) };
     }
     let mut rows = vec![head];
-    rows.extend(report.tasks.iter().map(|task| row(task, layout, has_probe(report))));
+    rows.extend(report.tasks.iter().map(|task| row(task, layout, &others)));
     if report.sides.len() == 1 {
         rows.iter_mut().for_each(|row| row.truncate(first + 1));
     }
     rows
 }
 
-/// Whether any task was compared with a probe.
-fn has_probe(report: &RunReport) -> bool {
-    report.tasks.iter().any(|task| !task.probe.is_empty())
-}
-
-fn row(task: &TaskReport, layout: Layout, with_probe: bool) -> Vec<String> {
+fn row(task: &TaskReport, layout: Layout, others: &[String]) -> Vec<String> {
     let metric = task.joint.first().map_or("–", |score| score.metric.as_str());
     let name = plain(&task.task);
     let mut row = vec![if layout.kind { name } else { shortened(&name) }];
@@ -80,7 +79,8 @@ fn row(task: &TaskReport, layout: Layout, with_probe: bool) -> Vec<String> {
     row.push(metric.into());
     row.push(score(task.joint.first(), layout.joint_range));
     row.push(score(task.single.first(), layout.single_range));
-    row.extend(with_probe.then(|| score(task.probe.first(), false)));
+    let main = |id: &String| score(task.other(id).and_then(|other| other.scores.first()), false);
+    row.extend(others.iter().map(main));
     row.push(delta(task, layout.delta_range));
     row.push(Standing::of(task).words().into());
     row
@@ -185,9 +185,10 @@ fn summary(report: &RunReport) -> Vec<String> {
     lines.extend(words::saving(report));
     lines.push("Scores are × 100 with 95 % bootstrap intervals (RMSE and MAE in the target's unit).".into());
     if !compared.is_empty() {
-        if has_probe(report) {
-            lines.push("Probe: a linear model on the encoder as it was loaded (or its cosines).".into());
-        }
+        let others = words::others(report);
+        lines.extend(
+            words::LEGEND.iter().filter(|(id, _)| others.contains(id)).map(|(_, said)| (*said).into()),
+        );
         let (ours, theirs) = match &report.sides[..] {
             [ours, theirs] => (plain(ours), plain(theirs)),
             _ => ("joint".into(), "single".into()),

@@ -34,6 +34,27 @@ pub(crate) fn delta_m(report: &RunReport) -> Option<f64> {
     report.delta_m.filter(|_| !report.tasks.iter().any(|task| task.unfinished))
 }
 
+/// Ids of the learners that reports speak of by name: heads on frozen vectors, and what needs no input.
+pub(crate) const PROBE: &str = "probe";
+pub(crate) const PRIOR: &str = "prior";
+
+/// What the columns of these learners mean.
+pub(crate) const LEGEND: [(&str, &str); 2] = [
+    (PROBE, "Probe: a linear model on the encoder as it was loaded (or its cosines)."),
+    (PRIOR, "Prior: the most frequent label, the mean: what needs no input."),
+];
+
+/// The learners the tasks were compared with beside single-task models, in the order of their columns.
+pub(crate) fn others(report: &RunReport) -> Vec<&str> {
+    let mut ids: Vec<&str> = Vec::new();
+    for other in report.tasks.iter().flat_map(|task| &task.others) {
+        if !ids.contains(&other.learner.as_str()) {
+            ids.push(&other.learner);
+        }
+    }
+    ids
+}
+
 /// Which weights were kept.
 pub fn kept(report: &RunReport) -> String {
     match report.share {
@@ -44,7 +65,7 @@ pub fn kept(report: &RunReport) -> String {
 
 /// Says that training changed nothing, where the probes were kept.
 pub fn unmoved(report: &RunReport) -> Option<String> {
-    let has_probe = report.tasks.iter().any(|task| !task.probe.is_empty());
+    let has_probe = report.tasks.iter().any(|task| task.other(PROBE).is_some());
     if report.kept > 0 || report.steps == 0 || !has_probe {
         return None;
     }

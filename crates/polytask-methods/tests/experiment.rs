@@ -145,6 +145,7 @@ fn catalogue() -> Catalogue {
         regularizers: polytask_train::regularizer::table::infos(),
         metrics: polytask_eval::infos(),
         sharings: polytask_nn::sharing::infos(),
+        learners: polytask_train::learner::infos(),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::scales;
 const BATCH_ROWS: usize = 32;
 /// Peak rate of the trunk under heads that fit already: three times as much lost what the probe knew.
 const LR: f64 = 1e-4;
-/// The same where all tasks tag words: their heads start small, and more than a direction of a sentence has to change.
+/// The same where tasks tag words: their heads start small, and more than a direction of a sentence has to change.
 const LR_OF_WORDS: f64 = 2e-4;
 /// Rows of the largest source that training wants to see in all, and how often it sees each at least and at most.
 const VISITS: f64 = 24_000.0;
@@ -133,12 +133,12 @@ fn batch_rows(suite: &mut Suite) -> Reasoned {
 }
 
 fn lr(suite: &mut Suite) -> Reasoned {
-    let tag_words = suite.tasks.iter().all(|task| task.kind.head == HeadForm::TokenLinear);
+    let tag_words = suite.tasks.iter().any(|task| task.kind.head == HeadForm::TokenLinear);
     if tag_words && suite.train.start == Start::Probe {
         suite.train.lr = LR_OF_WORDS;
         return reasoned(
             &LR_OF_WORDS,
-            "all tasks tag words: their heads point the right way, but start small",
+            "tasks that tag words: their heads point the right way, but start small",
         );
     }
     suite.train.lr = LR;
@@ -191,7 +191,8 @@ fn weighting(suite: &mut Suite, (dataset, encoder): Data) -> Result<Option<Reaso
         Choice { name: "constant".into(), params: BTreeMap::from([("weights".into(), json!(weights))]) };
     let shown =
         weights.iter().map(|(task, weight)| format!("{task} {weight}")).collect::<Vec<_>>().join(", ");
-    let why = "1 / the loss of outputs that know nothing, so that no task is loud by its unit";
+    let why =
+        "1 / the loss of outputs that know nothing (tags: 4 times that), so that no task is loud by its unit";
     Ok(Some(reasoned(&format!("constant: {shown}"), why)))
 }
 

@@ -74,7 +74,7 @@ pub fn judge(
             margin: spec.margin,
             joint,
             single: theirs.get(task),
-            probe: None,
+            others: &[],
             seed: suite.seed,
         })?)
     };
@@ -190,8 +190,9 @@ fn predict_all(
     })
 }
 
-/// Calls `work` with a model as training sees one: its engine and the parameters of its heads.
-fn with_engine<R>(
+/// Calls `work` with a model as training sees one: its engine and the parameters of its heads, fresh ones for tasks it
+/// has no head of.
+pub(crate) fn with_engine<R>(
     suite: &Suite,
     dataset: &Dataset,
     model: &Model,
@@ -214,8 +215,10 @@ fn with_engine<R>(
         seed: suite.seed,
         recompute: false,
     };
-    let block = |head: &TaskHead| Ok(model.task(&head.name)?.block.clone());
-    let blocks = heads.iter().map(block).collect::<Result<Vec<Block>>>()?;
+    let block = |head: &TaskHead| {
+        model.task(&head.name).map_or_else(|_| head.block(suite.seed), |task| task.block.clone())
+    };
+    let blocks: Vec<Block> = heads.iter().map(block).collect();
     work(&engine, &blocks)
 }
 

@@ -21,6 +21,7 @@ pub mod heads;
 pub mod history;
 pub mod judge;
 mod judged;
+pub mod learner;
 mod linear_probe;
 pub mod log;
 pub mod observe;

@@ -10,7 +10,7 @@ use crate::Result;
 use crate::evaluate::Pooled;
 
 /// Passages kept per query: as deep as any metric looks.
-const DEPTH: usize = 1000;
+pub(crate) const DEPTH: usize = 1000;
 
 /// Every query against the whole corpus by cosine. Rows of one query text are one query with all their answers,
 /// as in training, where none of these is a negative for it; judged queries are told apart by their ids.
@@ -53,7 +53,7 @@ pub(crate) struct Query {
 impl Query {
     /// Whether a passage is the query itself, by id or by text, and no answer: a hit that nobody searches for (BEIR's
     /// `ignore_identical_ids`).
-    fn is_itself(&self, passage: u32, corpus: &[TextId]) -> bool {
+    pub(crate) fn is_itself(&self, passage: u32, corpus: &[TextId]) -> bool {
         let is_same = self.own == Some(passage) || corpus[passage as usize] == self.text;
         is_same && self.relevant.binary_search_by_key(&passage, |(p, _)| *p).is_err()
     }

@@ -1,38 +1,34 @@
 //! A run: joint training, the single-task trainings it is compared with, the report and the model folder.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use polytask_core::Suite;
-use polytask_core::report::{DataCard, Lineage, Point, REPORT_VERSION, RunReport, TaskReport};
+use polytask_core::report::{DataCard, Lineage, REPORT_VERSION, RunReport, TaskReport};
 use polytask_core::suite::Start;
+use polytask_core::{MethodInfo, Suite};
 use polytask_core::{Split, atomic};
 use polytask_data::{Dataset, Plan, Symbols};
-use polytask_eval::{Predictions, TaskRun};
+use polytask_eval::{OtherRun, Predictions, TaskRun};
+use polytask_nn::Block;
 use polytask_nn::encoder::Encoder;
-use polytask_nn::{Block, Params};
-use serde::{Deserialize, Serialize};
 
 use crate::cache::FrozenStates;
-use crate::checkpoint::{Checkpoints, fresh};
 use crate::choose::Reference;
 use crate::diagnose::record;
 use crate::engine::Weights;
 use crate::evaluate::{self, metrics};
 use crate::history::History;
 use crate::judged::judged;
+use crate::learner::trained::{self, Place, Training};
+use crate::learner::{Fitted, LEARNERS, Learner, SINGLE, Trained};
 use crate::linear_probe::{self, Probes};
 use crate::observe::{Event, Observer};
 use crate::prepare::lineage;
-use crate::regularizer;
 use crate::share;
 use crate::side::{Side, suite_compares, with_sides};
-use crate::to_model::to_model;
-use crate::trainer::Trainer;
 use crate::{Error, Result};
-use polytask_weighting::table::{self, Setup};
 
 mod alone;
 
@@ -77,25 +73,25 @@ pub struct RunOptions {
     pub baselines: Option<PathBuf>,
 }
 
-/// A training's result: kept weights are in the model folder, this is what the report needs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Trained {
-    predictions: BTreeMap<usize, Predictions>,
-    losses: BTreeMap<String, Vec<Point>>,
-    steps: u64,
-    kept: u64,
-    /// Share of the way from the probes to step `kept`, where the kept weights are interpolated.
-    share: Option<f64>,
-}
-
 /// Joint run, baselines, report; everything is written to `options.out`.
 pub fn run(prepared: &Prepared, options: &RunOptions, observer: &mut dyn Observer) -> Result<RunReport> {
+    with_run(prepared, options, observer, |run, observer| run.execute(observer))
+}
+
+/// Lets `work` have a run before anything is trained.
+pub fn with_run<R>(
+    prepared: &Prepared,
+    options: &RunOptions,
+    observer: &mut dyn Observer,
+    work: impl FnOnce(Run, &mut dyn Observer) -> Result<R>,
+) -> Result<R> {
     with_sides(prepared, observer, |joint, single, observer| {
-        Run::new(prepared, (joint, single), options, 0, observer)?.execute(observer)
+        work(Run::new(prepared, (joint, single), options, 0, observer)?, observer)
     })
 }
 
-struct Run<'a> {
+/// A run in the making: what its learners are given.
+pub struct Run<'a> {
     prepared: &'a Prepared,
     joint: Side<'a>,
     single: Side<'a>,
@@ -108,6 +104,8 @@ struct Run<'a> {
     is_every_asked: bool,
     /// The probes of the tasks, where training starts from them or is compared with them.
     probes: Option<Probes>,
+    /// What the tasks can be compared with.
+    learners: &'static [&'static dyn Learner],
     /// Whether the user knows that the cache takes nothing.
     is_cache_noted: Cell<bool>,
 }
@@ -132,24 +130,67 @@ impl<'a> Run<'a> {
             diagnose_every,
             is_every_asked: false,
             probes,
+            learners: LEARNERS,
             is_cache_noted: Cell::new(false),
         })
     }
 }
 
+impl<'a> Run<'a> {
+    /// Suite, data and encoder.
+    pub fn prepared(&self) -> &'a Prepared {
+        self.prepared
+    }
+
+    /// What a task alone is trained on.
+    pub(crate) fn single(&self) -> Side<'a> {
+        self.single
+    }
+
+    /// The probes of all tasks, where training starts from them.
+    pub(crate) fn probes(&self) -> Option<&Probes> {
+        self.probes.as_ref()
+    }
+
+    /// Where it writes.
+    pub(crate) fn options(&self) -> &RunOptions {
+        self.options
+    }
+
+    /// Steps between measurements of what the tasks do to each other; 0 means never.
+    pub(crate) fn diagnose_every(&self) -> u64 {
+        self.diagnose_every
+    }
+
+    /// The same, where somebody asked for it.
+    pub(crate) fn asked_every(&self) -> Option<u64> {
+        self.is_every_asked.then_some(self.diagnose_every)
+    }
+
+    /// The split a task is reported on: test where it has a known target, else valid.
+    pub fn split_of(&self, task: usize) -> Split {
+        self.prepared.dataset.report_split(task)
+    }
+}
+
 impl Run<'_> {
-    fn execute(mut self, observer: &mut dyn Observer) -> Result<RunReport> {
+    /// The same compared with these learners, where the suite names them, in the place of [`LEARNERS`].
+    #[must_use]
+    pub fn among(self, learners: &'static [&'static dyn Learner]) -> Self {
+        Self { learners, ..self }
+    }
+
+    /// Trains, compares and writes.
+    pub fn execute(self, observer: &mut dyn Observer) -> Result<RunReport> {
         let mut seconds = BTreeMap::new();
-        if self.probes.is_none() && self.prepared.suite.train.baselines {
-            // Not the start, but still what the scores are held against.
-            self.probes = Some(timed(&mut seconds, "probes", || {
-                linear_probe::fit(self.prepared, self.single, observer)
-            })?);
-        }
         let (joint, history) = timed(&mut seconds, "joint", || self.joint(observer))?;
         let singles = timed(&mut seconds, "single-task", || self.singles(observer))?;
-        let tasks = timed(&mut seconds, "intervals", || self.task_reports(&joint, &singles))?;
-        let report = self.report(tasks, &joint, &singles, &history, seconds);
+        let others = timed(&mut seconds, "others", || self.others(observer))?;
+        let tasks = timed(&mut seconds, "intervals", || self.task_reports(&joint, &singles, &others))?;
+        let mut report = self.report(tasks, &joint, &singles, &history, seconds);
+        if self.diagnose_every > 0 {
+            report.on_valid = self.valid_reports(&joint, &singles)?;
+        }
         let rows =
             judged(&self.prepared.suite, &self.joint.engine, &joint.predictions, |task| self.split_of(task));
         self.write(&report, &rows)?;
@@ -161,12 +202,10 @@ impl Run<'_> {
         let suite = &self.prepared.suite;
         let tasks: Vec<usize> = (0..suite.tasks.len()).collect();
         let plan = Plan::new(suite, &self.prepared.dataset);
-        let (trained, history, (trunk, heads)) =
-            self.train(("joint", self.joint), &tasks, plan, &suite.train.weighting, observer)?;
-        let parts = self.joint.parts;
-        let model = to_model(self.prepared, parts.encoder, &parts.heads, heads);
-        model.save(&trunk, &self.options.out.join("model"))?;
-        Ok((trained, history))
+        let place = Place { name: "joint", side: self.joint };
+        let training = Training::fit(self, place, &tasks, plan, &suite.train.weighting, observer)?;
+        training.write(&self.options.out.join("model"))?;
+        Ok((training.trained, training.history))
     }
 
     /// A single-task training per task, unless the suite has one task or wants none.
@@ -177,7 +216,7 @@ impl Run<'_> {
         }
         let mut singles = BTreeMap::new();
         for task in 0..suite.tasks.len() {
-            match self.single(task, observer) {
+            match self.alone(task, observer) {
                 Ok(trained) => drop(singles.insert(task, trained)),
                 // The joint run survived this task; so does the comparison, without it.
                 Err(error @ Error::Diverged { .. }) => observer.event(Event::Note(&error.to_string())),
@@ -188,8 +227,8 @@ impl Run<'_> {
     }
 
     /// A task alone, on the rows the joint run shows it; taken from the cache when it was trained before.
-    fn single(&self, task: usize, observer: &mut dyn Observer) -> Result<Trained> {
-        let name = format!("single {}", self.single.parts.heads[task].name);
+    fn alone(&self, task: usize, observer: &mut dyn Observer) -> Result<Trained> {
+        let name = trained::name_of(self, task);
         let key = self.baseline_key(task);
         let place = self.options.baselines.as_ref().map(|folder| folder.join(format!("{key}.json")));
         if let Some(place) = place.as_deref().filter(|place| place.exists()) {
@@ -199,9 +238,7 @@ impl Run<'_> {
             }
             observer.event(Event::Note(&format!("{name}: the cached result is damaged, trained anew")));
         }
-        let plan = Plan::new(&self.prepared.suite, &self.prepared.dataset).for_task(task);
-        let equal = polytask_core::method::Choice::named("equal");
-        let (trained, _, _) = self.train((&name, self.single), &[task], plan, &equal, observer)?;
+        let Training { trained, .. } = Training::alone(self, task, observer)?;
         if let Some(place) = place
             && let Err(error) = keep(&place, &key, &trained)
             && !self.is_cache_noted.replace(true)
@@ -211,70 +248,13 @@ impl Run<'_> {
         Ok(trained)
     }
 
-    /// One training from the loaded encoder and fresh heads; gives predictions of the kept weights.
-    fn train(
-        &self,
-        (name, side): (&str, Side),
-        tasks: &[usize],
-        plan: Plan,
-        weighting: &polytask_core::method::Choice,
-        observer: &mut dyn Observer,
-    ) -> Result<(Trained, History, (Params, Vec<Block>))> {
-        let suite = &self.prepared.suite;
-        let names = suite.tasks.iter().map(|task| task.name.clone()).collect();
-        let parts = side.parts;
-        let heads = self.first_heads(side);
-        let folder = self.options.out.join("checkpoint").join(name.replace(' ', "-"));
-        atomic::create_dir(&folder)?;
-        let mut state = fresh(parts.encoder.params.clone(), heads, suite.tasks.len());
-        state.history.diagnose_every = if tasks.len() > 1 { self.diagnose_every } else { 0 };
-        let checkpoints = Checkpoints::new(&folder, &format!("{name} {}", self.identity()));
-        let setup = Setup { tasks: names, lr: suite.train.lr };
-        let method = match tasks.len() {
-            // A task alone trains plainly, whatever the gradients.
-            0 | 1 => table::make(weighting, &setup)?,
-            _ => table::make_in(weighting, &setup, suite.train.gradients, side.engine.n_trained())?,
-        };
-        if tasks.len() > 1 {
-            table::check_views(&weighting.name, method.needs(), suite.train.gradients, side.engine.trunk)?;
-        }
-        if method.needs().displaced {
-            table::check_space(&weighting.name, method.needs(), suite.train.gradients)?;
-        }
-        // A task alone has nothing to be regularized against: its training is the plain one.
-        let regularizer =
-            if tasks.len() > 1 { regularizer::table::make(&suite.train.regularizer)? } else { None };
-        let mut trainer = Trainer {
-            engine: side.engine,
-            spec: &suite.train,
-            plan,
-            tasks: tasks.to_vec(),
-            method,
-            regularizer,
-            state,
-            checkpoints: Some(checkpoints.clone()),
-            spare: None,
-            reference: self.reference(side),
-            share: None,
-            saved: None,
-        };
-        if self.options.resume && checkpoints.load(&mut trainer.state, &parts.trainable)? {
-            trainer.method.restore(&trainer.state.method)?;
-            if self.is_every_asked && tasks.len() > 1 {
-                trainer.state.history.diagnose_every = self.diagnose_every;
-            }
-        }
-        trainer.train(name, observer)?;
-        let (trunk, heads, kept) = trainer.kept();
-        let predictions = self.predict(side, Weights { trunk: &trunk, heads: &heads }, tasks)?;
-        let history = std::mem::take(&mut trainer.state.history);
-        let losses = history.loss_curves(&parts.heads);
-        let trained = Trained { predictions, losses, steps: trainer.state.step, kept, share: trainer.share };
-        Ok((trained, history, (trunk, heads)))
-    }
-
     /// Predictions on the split each task is reported on.
-    fn predict(&self, side: Side, weights: Weights, tasks: &[usize]) -> Result<BTreeMap<usize, Predictions>> {
+    pub(crate) fn predict(
+        &self,
+        side: Side,
+        weights: Weights,
+        tasks: &[usize],
+    ) -> Result<BTreeMap<usize, Predictions>> {
         let mut out = BTreeMap::new();
         for split in [Split::Test, Split::Valid] {
             let of_split: Vec<usize> =
@@ -284,19 +264,14 @@ impl Run<'_> {
         Ok(out)
     }
 
-    /// Test where it has a known target, else valid.
-    fn split_of(&self, task: usize) -> Split {
-        self.prepared.dataset.report_split(task)
-    }
-
     /// The probes, where training starts from them.
-    fn reference<'s>(&'s self, side: Side<'s>) -> Option<Reference<'s>> {
+    pub(crate) fn reference<'s>(&'s self, side: Side<'s>) -> Option<Reference<'s>> {
         let probes = self.probes.as_ref().filter(|_| self.prepared.suite.train.start == Start::Probe)?;
         Some(Reference { trunk: &side.parts.encoder.params, heads: &probes.heads, valid: &probes.valid })
     }
 
     /// What the heads start from.
-    fn first_heads(&self, side: Side) -> Vec<Block> {
+    pub(crate) fn first_heads(&self, side: Side) -> Vec<Block> {
         let Suite { seed, train, .. } = &self.prepared.suite;
         match &self.probes {
             Some(probes) if train.start == Start::Probe => probes.heads.clone(),
@@ -304,22 +279,69 @@ impl Run<'_> {
         }
     }
 
-    fn task_reports(&self, joint: &Trained, singles: &BTreeMap<usize, Trained>) -> Result<Vec<TaskReport>> {
+    /// What other learners predict on the split each task is reported on: those the suite asks for, and those that are
+    /// at hand.
+    fn others(&self, observer: &mut dyn Observer) -> Result<Vec<Other>> {
+        let asked = |learner: &&&dyn Learner| {
+            let id = learner.info().id;
+            id != SINGLE && (self.prepared.suite.train.compares(id) || learner.is_at_hand(self))
+        };
+        let tasks: Vec<usize> = (0..self.prepared.suite.tasks.len()).collect();
+        let other = |learner: &&dyn Learner| {
+            let fitted = learner.fit(self, &tasks, observer)?;
+            let mut predictions = BTreeMap::new();
+            for split in [Split::Test, Split::Valid] {
+                let of_split = tasks.iter().copied().filter(|&task| self.split_of(task) == split);
+                let of_split: BTreeSet<usize> = of_split.collect();
+                let found = if of_split.is_empty() { BTreeMap::new() } else { fitted.predict(split)? };
+                predictions.extend(found.into_iter().filter(|(task, _)| of_split.contains(task)));
+            }
+            Ok(Other { info: learner.info(), predictions })
+        };
+        self.learners.iter().filter(asked).map(other).collect()
+    }
+
+    fn task_reports(
+        &self,
+        joint: &Trained,
+        singles: &BTreeMap<usize, Trained>,
+        others: &[Other],
+    ) -> Result<Vec<TaskReport>> {
         let report = |(task, joint): (&usize, &Predictions)| {
-            let spec = &self.prepared.suite.tasks[*task];
-            Ok(polytask_eval::task_report(&TaskRun {
-                task: &spec.name,
-                kind: spec.kind.name,
-                split: self.split_of(*task).name(),
-                metrics: &metrics(spec.kind, &spec.metric),
-                margin: spec.margin,
-                joint,
-                single: singles.get(task).and_then(|single| single.predictions.get(task)),
-                probe: self.probes.as_ref().and_then(|probes| probes.predictions.get(task)),
-                seed: self.prepared.suite.seed,
-            })?)
+            let others: Vec<OtherRun> = others.iter().filter_map(|other| other.of(*task)).collect();
+            let single = singles.get(task).and_then(|single| single.predictions.get(task));
+            self.task_report((*task, self.split_of(*task)), (joint, single), &others)
         };
         joint.predictions.iter().map(report).collect()
+    }
+
+    /// The same on valid, for whoever chooses by it.
+    fn valid_reports(&self, joint: &Trained, singles: &BTreeMap<usize, Trained>) -> Result<Vec<TaskReport>> {
+        let report = |(task, joint): (&usize, &Predictions)| {
+            let single = singles.get(task).and_then(|single| single.valid.get(task));
+            self.task_report((*task, Split::Valid), (joint, single), &[])
+        };
+        joint.valid.iter().map(report).collect()
+    }
+
+    fn task_report(
+        &self,
+        (task, split): (usize, Split),
+        (joint, single): (&Predictions, Option<&Predictions>),
+        others: &[OtherRun],
+    ) -> Result<TaskReport> {
+        let spec = &self.prepared.suite.tasks[task];
+        Ok(polytask_eval::task_report(&TaskRun {
+            task: &spec.name,
+            kind: spec.kind.name,
+            split: split.name(),
+            metrics: &metrics(spec.kind, &spec.metric),
+            margin: spec.margin,
+            joint,
+            single,
+            others,
+            seed: self.prepared.suite.seed,
+        })?)
     }
 
     fn report(
@@ -358,10 +380,24 @@ impl Run<'_> {
             notes: [self.notes(&tasks), history.notes.clone()].concat(),
             sizes: self.sizes(),
             cautions: Vec::new(),
+            on_valid: Vec::new(),
             tasks,
         };
         polytask_eval::caution::apply(&mut report);
         report
+    }
+}
+
+/// What a learner beside the trainings predicts.
+struct Other {
+    info: &'static MethodInfo,
+    /// By task, on the split it is reported on.
+    predictions: BTreeMap<usize, Predictions>,
+}
+
+impl Other {
+    fn of(&self, task: usize) -> Option<OtherRun<'_>> {
+        Some(OtherRun { learner: self.info.id, predictions: self.predictions.get(&task)? })
     }
 }
 

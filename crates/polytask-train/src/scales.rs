@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use polytask_core::suite::Start;
 use polytask_core::{HeadForm, Split, Suite};
 use polytask_data::{Dataset, Plan};
 use polytask_nn::encoder::Encoder;
@@ -16,6 +17,10 @@ use crate::heads::{TaskHead, n_outputs};
 
 /// Steps whose batches the losses are averaged over.
 const STEPS: u64 = 8;
+
+/// How much more the losses of tags count beside those of other tasks, where training starts from probes: most words are
+/// easy, so that a mean over words moves the encoder little.
+const OF_WORDS: f64 = 4.0;
 
 /// Each task's weight, their mean 1; a task that the first batches do not show has the mean weight.
 pub(crate) fn weights(suite: &Suite, dataset: &Dataset, encoder: &Encoder) -> Result<BTreeMap<String, f64>> {
@@ -32,13 +37,21 @@ pub(crate) fn weights(suite: &Suite, dataset: &Dataset, encoder: &Encoder) -> Re
         let loss = objective::uninformed(&*head.loss, &part.target, &part.weights, (&part.inputs, width))?;
         losses[part.task].extend(Some(loss).filter(|loss| loss.is_finite() && *loss > 0.0));
     }
-    let inverse = |losses: &Vec<f64>| losses.len() as f64 / losses.iter().sum::<f64>();
-    let known: Vec<Option<f64>> =
-        losses.iter().map(|losses| Some(inverse(losses)).filter(|w| w.is_finite())).collect();
+    let inverse = |(losses, head): (&Vec<f64>, &TaskHead)| {
+        let weight = share_of(suite, head) * losses.len() as f64 / losses.iter().sum::<f64>();
+        Some(weight).filter(|weight| weight.is_finite())
+    };
+    let known: Vec<Option<f64>> = losses.iter().zip(&heads).map(inverse).collect();
     let n = known.iter().flatten().count().max(1) as f64;
     let mean = known.iter().flatten().sum::<f64>() / n;
     let weight = |w: &Option<f64>| w.map_or(1.0, |w| round(w / mean));
     Ok(heads.iter().map(|head| head.name.clone()).zip(known.iter().map(weight)).collect())
+}
+
+/// What a task's loss counts beside others' of the same scale.
+fn share_of(suite: &Suite, head: &TaskHead) -> f64 {
+    let tags_words = head.kind.head == HeadForm::TokenLinear && suite.train.start == Start::Probe;
+    if tags_words { OF_WORDS } else { 1.0 }
 }
 
 /// Three significant digits: what a reader of the suite can take in.

@@ -9,6 +9,7 @@ use crate::Result;
 use crate::cache::FrozenCache;
 use crate::engine::Engine;
 use crate::heads::TaskHead;
+use crate::learner::SINGLE;
 use crate::observe::Observer;
 use crate::prepare;
 use crate::run::Prepared;
@@ -99,5 +100,5 @@ impl<'a> Parts<'a> {
 
 /// Whether tasks are trained alone too.
 pub(crate) fn suite_compares(suite: &Suite) -> bool {
-    suite.train.baselines && suite.tasks.len() > 1
+    suite.train.compares(SINGLE) && suite.tasks.len() > 1
 }

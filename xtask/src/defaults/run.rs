@@ -195,8 +195,9 @@ fn task(part: &Part, default: &RunReport, tuned: &RunReport) -> Result<Task> {
         found.with_context(|| format!("the report has no task {}", part.set))
     };
     let (default, tuned): (TaskReport, TaskReport) = (of(default)?, of(tuned)?);
-    let probe = default.probe.first().context("the default run has no probe")?;
-    let over = default.over_probe.as_ref().context("the default run is not compared with its probe")?;
+    let probe = default.other("probe").context("the default run has no probe")?;
+    let over = probe.over.as_ref().context("the default run is not compared with its probe")?;
+    let probe = probe.scores.first().context("the probe has no score")?;
     Ok(Task {
         set: part.set.to_owned(),
         kind: default.kind.clone(),

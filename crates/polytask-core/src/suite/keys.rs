@@ -63,6 +63,8 @@ pub enum ValueType {
     Counts(Option<usize>),
     /// Distinct texts.
     Texts,
+    /// A switch, or the ids of learners.
+    Learners,
     /// Names of trunk blocks: `embeddings`, `layer.3`, `layer.0-3`.
     Blocks,
     /// Role → column.
@@ -92,6 +94,7 @@ impl ValueType {
             Self::Text => "a text",
             Self::Path => "a path, relative to the suite file's folder",
             Self::Texts => "a list of distinct texts",
+            Self::Learners => "true, false or a list of learners",
             Self::Blocks => "a list of `embeddings`, `layer.3` or `layer.0-3`",
             Self::Columns => "a table from roles to column names",
             Self::Files => "a table from splits (train, valid, test) to files",
@@ -216,7 +219,7 @@ static KEYS: &[KeyInfo] = &[
     key(TRAIN, "patience", COUNT, "0", "Evaluations without improvement before training stops; 0 means never.", "the schedule needs its whole length"),
     key(TRAIN, "conflict_every", COUNT, "20", "Steps between measurements of gradient cosines; 0 means never.", "costs a few percent and shows who hurts whom"),
     key(TRAIN, "checkpoint_every", COUNT, "0", "Steps between checkpoints; 0 means at evaluations only.", "short runs are repeated faster than saved"),
-    key(TRAIN, "baselines", ValueType::Scalar(Range::Bool), "true", "Whether single-task models are trained for comparison.", "without them nobody knows which task was hurt"),
+    key(TRAIN, "baselines", ValueType::Learners, "true", "What the joint model is compared with: `single` (a model trained for each task alone), `probe` (a linear model on the encoder as it was loaded), `prior` (the most frequent label, the mean); `true` is all of them.", "without them nobody knows which task was hurt, or whether training was worth it"),
     key(TRAIN, "recompute", ValueType::Scalar(Range::Bool), "false", "Whether activations are computed again in the backward instead of kept.", "a third faster; `true` needs a fraction of the memory and gives the same weights"),
     key(TRAIN, "cache_mb", COUNT, "1024", "Most memory for one set of cached states of the frozen part, in MiB; tasks that share the encoder and tasks alone have one each.", "fits beside a small encoder on an 8 GiB machine"),
     key(TRAIN, "rows_mb", COUNT, "1024", "Most memory for the task gradients of a step, in MiB.", "eleven tasks of a small encoder; where they fit, a Gramian weighting spares its last backward"),

@@ -232,6 +232,8 @@ pub struct Catalogue {
     pub metrics: Vec<&'static MethodInfo>,
     /// Ways to share the encoder.
     pub sharings: Vec<&'static MethodInfo>,
+    /// What a run can be compared with.
+    pub learners: Vec<&'static MethodInfo>,
 }
 
 impl Catalogue {

@@ -226,7 +226,7 @@ impl Reader<'_, '_> {
             patience: section.count("patience"),
             conflict_every: section.count("conflict_every"),
             checkpoint_every: section.count("checkpoint_every"),
-            baselines: section.flag("baselines"),
+            baselines: self.baselines(section),
             recompute: section.flag("recompute"),
             cache_mb: section.size("cache_mb"),
             rows_mb: section.size("rows_mb"),
@@ -234,6 +234,21 @@ impl Reader<'_, '_> {
             seconds: None,
             open: if is_fresh { Vec::new() } else { open_keys(section) },
         }
+    }
+
+    /// The learners a run is compared with.
+    fn baselines(&mut self, section: &Section) -> Vec<String> {
+        let known: Vec<&str> = self.catalogue.learners.iter().map(|info| info.id).collect();
+        let asked = match section.switch("baselines") {
+            Some(true) => return known.into_iter().map(str::to_owned).collect(),
+            Some(false) => return Vec::new(),
+            None => section.texts("baselines"),
+        };
+        for id in asked.iter().filter(|id| !known.contains(&id.as_str())) {
+            let what = format!("unknown learner `{}`", written::shorten(id));
+            self.reporter.report(section.place("baselines"), what, near::advice(id, &known));
+        }
+        asked
     }
 
     fn regularizer(&mut self, section: &Section) -> Choice {

@@ -210,6 +210,11 @@ impl<'a> Section<'a> {
         self.value(key).as_bool().expect("a switch is given or the default")
     }
 
+    /// A switch that may be something else.
+    pub(super) fn switch(&self, key: &str) -> Option<bool> {
+        self.value(key).as_bool()
+    }
+
     pub(super) fn maybe_text(&self, key: &str) -> Option<String> {
         self.value(key).as_str().map(str::to_owned)
     }
@@ -285,7 +290,8 @@ fn mistake(expected: &ValueType, node: &Node) -> Option<Mistake> {
         }
         ValueType::Name => text.is_some_and(is_name),
         ValueType::Text | ValueType::Path => text.is_some_and(|text| !text.trim().is_empty()),
-        ValueType::Texts | ValueType::Blocks => return list_mistake(expected, node),
+        ValueType::Learners if node.json().is_boolean() => true,
+        ValueType::Texts | ValueType::Blocks | ValueType::Learners => return list_mistake(expected, node),
         ValueType::Columns | ValueType::Files => return table_mistake(expected, node),
         ValueType::Part => text.is_some() || matches!(node.data, Data::Table(_)),
         // Each is checked as a section of its own.

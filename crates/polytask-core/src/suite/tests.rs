@@ -39,6 +39,8 @@ const EXPERTS: ParamInfo =
 const AT: ParamInfo = ParamInfo { name: "at", about: "", default: "null", range: Range::Text };
 static SHARINGS: [MethodInfo; 2] =
     [part("hard", Family::Sharing, &[]), part("mmoe", Family::Sharing, &[AT, EXPERTS])];
+static LEARNERS: [MethodInfo; 2] =
+    [part("single", Family::Learner, &[]), part("prior", Family::Learner, &[])];
 static METRICS: [MethodInfo; 2] =
     [part("accuracy", Family::Metric, &[]), part("spearman", Family::Metric, &[])];
 
@@ -49,6 +51,7 @@ fn catalogue() -> Catalogue {
         regularizers: REGULARIZERS.iter().collect(),
         metrics: METRICS.iter().collect(),
         sharings: SHARINGS.iter().collect(),
+        learners: LEARNERS.iter().collect(),
     }
 }
 

@@ -55,8 +55,8 @@ pub struct TrainSpec {
     pub conflict_every: u64,
     /// Steps between checkpoints; 0 means at evaluations only.
     pub checkpoint_every: u64,
-    /// Whether single-task models are trained for comparison.
-    pub baselines: bool,
+    /// Ids of the learners the joint model is compared with.
+    pub baselines: Vec<String>,
     /// Whether activations are computed again in the backward instead of kept.
     pub recompute: bool,
     /// Most memory for cached states of the frozen part, in MiB.
@@ -74,6 +74,11 @@ pub struct TrainSpec {
 }
 
 impl TrainSpec {
+    /// Whether the joint model is compared with this learner.
+    pub fn compares(&self, learner: &str) -> bool {
+        self.baselines.iter().any(|id| id == learner)
+    }
+
     /// Takes the open keys from a run that chose them before.
     pub fn adopt(&mut self, from: &Self) {
         for key in std::mem::take(&mut self.open) {

@@ -133,6 +133,11 @@ pub(crate) fn is_alone(grouping: &Grouping, task: &str) -> bool {
 }
 
 impl Grouping {
+    /// Tasks in models of their own: what they are compared with is what they are.
+    pub(crate) fn alone(&self) -> impl Iterator<Item = &str> {
+        self.groups.iter().filter(|group| group.len() == 1).map(|group| group[0].as_str())
+    }
+
     /// Whether every task has a model of its own, so that there is nothing to predict or to train.
     pub(crate) fn is_all_alone(&self) -> bool {
         !self.groups.is_empty() && self.groups.iter().all(|group| group.len() == 1)

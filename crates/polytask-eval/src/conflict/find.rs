@@ -3,7 +3,7 @@
 use polytask_core::report::{Diagnosis, Interval, Measurement, RunReport, Score, TaskReport};
 
 use super::effects::{Effects, Evidence, Square};
-use super::estimate::{self, is_below};
+use super::estimate::{self, is_below, of_one_in, of_series};
 use super::grouping::{self, EXACT, Worth};
 use super::{
     CONFLICT_VERSION, Change, Conflict, Culprit, Grouping, Harm, PairTable, TaskFinding, Verified, advice,
@@ -35,12 +35,16 @@ pub(super) struct Findings<'a> {
 
 impl<'a> Findings<'a> {
     pub(super) fn new(report: &'a RunReport, diagnosis: &'a Diagnosis) -> Self {
-        let scores = |task: &String| report.tasks.iter().find(|scores| scores.task == *task);
+        let judged = judged(report);
+        let scores = |task: &String| judged.iter().find(|scores| scores.task == *task);
         let names = diagnosis.tasks.iter().enumerate();
         let tasks: Vec<TaskFinding> =
             names.map(|(i, task)| finding(task, scores(task), i, diagnosis)).collect();
         let affinity = means(diagnosis, |m| m.affinity.clone());
-        let relative_affinity = means(diagnosis, |m| relative_affinity(&m.affinity));
+        let of_pairs = relative_affinities(diagnosis);
+        let n = diagnosis.tasks.len();
+        // Every pair is looked at: at 95 % each, some of many would seem to hurt by chance.
+        let relative_affinity = cells(n, |i, j| of_one_in(of_pairs[i][j].iter().copied(), n * (n - 1)));
         let sound: Vec<Option<&TaskReport>> =
             tasks.iter().map(|task| scores(&task.task).filter(|_| !task.is_suspect())).collect();
         let near_zero: Vec<usize> =
@@ -50,8 +54,8 @@ impl<'a> Findings<'a> {
             .map(|report| report.and_then(|report| change(report, !near_zero.is_empty())))
             .collect();
         let changed = relative.iter().map(Option::is_some).collect();
-        let effects =
-            Effects::new(&Evidence { relative, affinity: relative_affinity.clone() }, report.lineage.seed);
+        let affinity_of_each = cells(n, |i, j| of_series(of_pairs[i][j].iter().copied()));
+        let effects = Effects::new(&Evidence { relative, affinity: affinity_of_each }, report.lineage.seed);
         let cosine = means(diagnosis, |m| m.cosine.clone());
         Self { report, diagnosis, tasks, cosine, affinity, relative_affinity, effects, near_zero, changed }
     }
@@ -71,6 +75,7 @@ impl<'a> Findings<'a> {
         let mut conflict = Conflict {
             version: CONFLICT_VERSION,
             name: self.report.name.clone(),
+            split: split(judged(self.report)).into(),
             harms: self.harms(),
             together: self.effects.delta_m(&[all]),
             budgets: budgets.iter().map(|groups| self.grouping(groups)).collect(),
@@ -180,7 +185,15 @@ impl<'a> Findings<'a> {
         }
         notes.extend(self.why_points());
         notes.extend(self.never_met());
-        notes.push("intervals of scores are over test examples of one seed, not over seeds".into());
+        notes.push(format!(
+            "scores, and what is made of them, are of {}; their intervals are over its examples, of one seed",
+            split(judged(self.report))
+        ));
+        notes.push(format!(
+            "a task is said to hurt another where the interval of its affinity lies below zero when widened for {} \
+             pairs",
+            self.tasks.len() * (self.tasks.len() - 1)
+        ));
         notes.extend(self.report.notes.iter().cloned());
         notes
     }
@@ -215,6 +228,17 @@ impl<'a> Findings<'a> {
     }
 }
 
+/// The scores that findings rest on: those on valid, so that test is left to say whether they hold.
+fn judged(report: &RunReport) -> &[TaskReport] {
+    if report.on_valid.is_empty() { &report.tasks } else { &report.on_valid }
+}
+
+/// The split of scores, in words.
+fn split(scores: &[TaskReport]) -> &str {
+    let first = scores.first().map_or("valid", |task| task.split.as_str());
+    if scores.iter().all(|task| task.split == first) { first } else { "test or valid" }
+}
+
 fn finding(task: &str, scores: Option<&TaskReport>, i: usize, diagnosis: &Diagnosis) -> TaskFinding {
     let joint = scores.and_then(|report| report.joint.first());
     let share = |m: &Measurement| Some(m.sharpness[i]? / m.loss[i].filter(|loss| *loss > 0.0)?);
@@ -225,8 +249,8 @@ fn finding(task: &str, scores: Option<&TaskReport>, i: usize, diagnosis: &Diagno
         joint: joint.map(|score| score.interval),
         delta: scores.and_then(|report| report.delta),
         relative: scores.and_then(relative),
-        sharpness: of_mean(diagnosis.measurements.iter().filter_map(|m| m.sharpness[i])),
-        relative_sharpness: of_mean(diagnosis.measurements.iter().filter_map(share)),
+        sharpness: of_series(diagnosis.measurements.iter().filter_map(|m| m.sharpness[i])),
+        relative_sharpness: of_series(diagnosis.measurements.iter().filter_map(share)),
         is_noise: scores.is_some_and(is_noise),
         is_below_chance: scores.is_some_and(is_below_chance),
     }
@@ -256,7 +280,16 @@ fn above_chance(scores: &[Score]) -> Option<Interval> {
 /// Each cell's mean over the measurements.
 fn means(diagnosis: &Diagnosis, table: impl Fn(&Measurement) -> PairTable<f64>) -> PairTable<Interval> {
     let tables: Vec<PairTable<f64>> = diagnosis.measurements.iter().map(table).collect();
-    cells(diagnosis.tasks.len(), |i, j| of_mean(tables.iter().filter_map(|table| table[i][j])))
+    cells(diagnosis.tasks.len(), |i, j| of_series(tables.iter().filter_map(|table| table[i][j])))
+}
+
+/// Relative affinities of each pair over the measurements, `[tasks][tasks][measurements]`.
+fn relative_affinities(diagnosis: &Diagnosis) -> Vec<Vec<Vec<f64>>> {
+    let tables: Vec<PairTable<f64>> =
+        diagnosis.measurements.iter().map(|m| relative_affinity(&m.affinity)).collect();
+    let n = diagnosis.tasks.len();
+    let pair = |i: usize, j: usize| tables.iter().filter_map(|table| table[i][j]).collect();
+    (0..n).map(|i| (0..n).map(|j| pair(i, j)).collect()).collect()
 }
 
 /// Affinities of a measurement, each column in units of its largest size.

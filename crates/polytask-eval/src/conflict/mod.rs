@@ -19,7 +19,7 @@ pub use grouping::EXACT;
 pub use text::text;
 
 /// Version of `conflict.json`; raised when a field changes its meaning.
-pub const CONFLICT_VERSION: u32 = 2;
+pub const CONFLICT_VERSION: u32 = 3;
 
 /// Single-task scores closer to zero than this make Δm one of points: percent of next to nothing says nothing.
 const NEAR_ZERO: f64 = 0.1;
@@ -41,6 +41,8 @@ pub struct Conflict {
     pub verdict: String,
     /// What to do, the most important first.
     pub advice: Vec<Advice>,
+    /// Split of the scores that findings, groupings and advice rest on; `verified` is of the split tasks are reported on.
+    pub split: String,
     /// One entry per task, in suite order.
     pub tasks: Vec<TaskFinding>,
     /// Mean cosine of two tasks' gradients, `[tasks][tasks]`.
@@ -50,7 +52,7 @@ pub struct Conflict {
     /// `[i][j]`: mean share of its loss that task j loses by a step on task i (Fifty et al. 2021).
     pub affinity: PairTable<Interval>,
     /// `[i][j]`: the same, each measurement in units of the largest effect that any step, its own included, had on
-    /// task j: 1 helps like its own step, −1 undoes it. What findings and groupings rest on.
+    /// task j: 1 helps like its own step, −1 undoes it. Intervals hold for all pairs together (Bonferroni).
     pub relative_affinity: PairTable<Interval>,
     /// `percent` of the single-task scores, or `points` where one of these is near zero: of Δm, effects and groupings.
     pub unit: String,
@@ -245,6 +247,19 @@ mod tests {
         assert!(found.verdict.starts_with("search hurts intent (−2.1 ± 0.7)"), "{}", found.verdict);
         let gain = suggestion.delta_m.unwrap().value - found.together.unwrap().value;
         assert!(gain > 0.0 && found.suggested > 0);
+    }
+
+    #[test]
+    fn what_is_chosen_is_chosen_on_valid_where_there_are_scores_of_it() {
+        let mut report = report();
+        report.on_valid.clone_from(&report.tasks);
+        for task in &mut report.on_valid {
+            task.split = "valid".into();
+            task.delta = Some(Interval { value: 0.4, low: -0.2, high: 1.0 });
+        }
+        let found = conflict(&report, None).unwrap();
+        assert_eq!((&*found.split, found.harms.len(), found.suggested), ("valid", 0, 0));
+        assert!(found.notes.iter().any(|note| note.contains("are of valid")), "{:?}", found.notes);
     }
 
     #[test]
@@ -489,7 +504,7 @@ mod tests {
             "search hurts intent",
             "≤ 2",
             "←",
-            "verified: predicted",
+            "verified by training the groups",
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }

@@ -2,7 +2,7 @@
 
 use polytask_core::report::Interval;
 
-use super::advice::{braces, evidence, in_short, loss_alone, percent, predicted, with_range};
+use super::advice::{braces, evidence, in_short, listed, loss_alone, percent, predicted, with_range};
 use super::{Conflict, TaskFinding};
 use crate::table::{aligned, plain, shortened, wrapped};
 use crate::words::{self, plural, signed, signed_range};
@@ -113,5 +113,13 @@ fn verified(conflict: &Conflict) -> Option<String> {
     let sign = conflict.sign();
     let (predicted, measured) =
         (predicted(conflict.suggestion(), sign), with_range(verified.measured.as_ref()));
-    Some(format!("verified: predicted Δm {predicted}, measured {measured} {sign}; {agrees}"))
+    let alone: Vec<&str> = conflict.suggestion().alone().collect();
+    let alone = match alone.len() {
+        0 => String::new(),
+        _ => format!("; {} alone: 0 by definition", listed(&alone)),
+    };
+    Some(format!(
+        "verified by training the groups, on the split tasks are reported on: predicted Δm {predicted}, measured {measured} \
+         {sign}; {agrees}{alone}"
+    ))
 }

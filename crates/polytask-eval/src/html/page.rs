@@ -19,7 +19,8 @@ pub(super) struct Page<'a> {
     class: &'static str,
     facts: Vec<Fact>,
     compared: bool,
-    with_probe: bool,
+    /// Learners beside joint and single-task models, a column each.
+    others: Vec<&'a str>,
     tasks: Vec<TaskView<'a>>,
     scale: String,
     losses: Vec<Chart>,
@@ -63,7 +64,7 @@ struct ScoreView<'a> {
     joint_range: String,
     single: String,
     single_range: String,
-    probe: String,
+    others: Vec<String>,
 }
 
 /// A delta on the common axis, 200 units wide with zero in the middle.
@@ -101,7 +102,7 @@ struct IsolatedView<'a> {
 
 impl<'a> Page<'a> {
     pub(super) fn new(report: &'a RunReport) -> Self {
-        let scale = scale(&report.tasks);
+        let (scale, others) = (scale(&report.tasks), words::others(report));
         Self {
             name: if report.name.is_empty() { "unnamed suite" } else { &report.name },
             cautions: &report.cautions,
@@ -110,8 +111,8 @@ impl<'a> Page<'a> {
             class: class(report),
             facts: facts(report),
             compared: report.tasks.iter().any(|task| task.delta.is_some()),
-            with_probe: report.tasks.iter().any(|task| !task.probe.is_empty()),
-            tasks: report.tasks.iter().map(|task| TaskView::new(task, scale)).collect(),
+            others: others.clone(),
+            tasks: report.tasks.iter().map(|task| TaskView::new(task, scale, &others)).collect(),
             scale: number(scale, usize::from(scale < 10.0)),
             losses: losses(report),
             valid: valid(report),
@@ -183,9 +184,9 @@ fn scale(tasks: &[TaskReport]) -> f64 {
 }
 
 impl<'a> TaskView<'a> {
-    fn new(task: &'a TaskReport, scale: f64) -> Self {
+    fn new(task: &'a TaskReport, scale: f64, others: &[&str]) -> Self {
         let standing = Standing::of(task);
-        let score = |i: usize| ScoreView::new(&task.joint[i], task.single.get(i), task.probe.get(i));
+        let score = |i: usize| ScoreView::new(task, i, others);
         Self {
             task: &task.task,
             kind: &task.kind,
@@ -211,7 +212,9 @@ impl Forest {
 }
 
 impl<'a> ScoreView<'a> {
-    fn new(joint: &'a Score, single: Option<&Score>, probe: Option<&Score>) -> Self {
+    /// The metric at a place of a task's list.
+    fn new(task: &'a TaskReport, place: usize, others: &[&str]) -> Self {
+        let (joint, single) = (&task.joint[place], task.single.get(place));
         let value = |s: Option<&Score>| {
             s.map_or_else(|| "–".to_string(), |s| words::value(&s.metric, s.interval.value))
         };
@@ -222,7 +225,7 @@ impl<'a> ScoreView<'a> {
             joint_range: words::range(joint),
             single: value(single),
             single_range: single.map_or_else(String::new, words::range),
-            probe: value(probe),
+            others: others.iter().map(|id| value(task.other(id).and_then(|o| o.scores.get(place)))).collect(),
         }
     }
 }

@@ -32,6 +32,7 @@ const MOST_VALUES: usize = 1 << 27;
 const OF_WORDS: f32 = 0.1;
 
 /// The probes of a suite's tasks.
+#[derive(Clone)]
 pub(crate) struct Probes {
     /// Each task's head: fitted, or as it is fresh where no linear model fits it (a hidden layer, no parameters).
     pub(crate) heads: Vec<Block>,

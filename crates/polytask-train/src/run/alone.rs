@@ -3,8 +3,8 @@
 use polytask_core::method::Choice;
 
 use super::{
-    BTreeMap, History, Observer, Path, Plan, Predictions, Prepared, Result, Run, RunOptions, Weights,
-    with_sides,
+    BTreeMap, History, Observer, Path, Place, Plan, Predictions, Prepared, Result, Run, RunOptions, Training,
+    Weights, with_sides,
 };
 use crate::engine::Engine;
 
@@ -43,14 +43,15 @@ pub fn train_alone<R>(
     with_sides(prepared, observer, |joint, single, observer| {
         let run = Run::new(prepared, (joint, single), &options, 0, observer)?;
         let side = if tasks.len() > 1 { joint } else { single };
-        let (trained, history, (trunk, heads)) = run.train((name, side), tasks, plan, weighting, observer)?;
+        let place = Place { name, side };
+        let training = Training::fit(&run, place, tasks, plan, weighting, observer)?;
         look(&Finished {
             engine: side.engine,
-            weights: Weights { trunk: &trunk, heads: &heads },
+            weights: Weights { trunk: &training.trunk, heads: &training.heads },
             tasks,
-            predictions: &trained.predictions,
-            history: &history,
-            steps: trained.steps,
+            predictions: &training.trained.predictions,
+            history: &training.history,
+            steps: training.trained.steps,
         })
     })
 }

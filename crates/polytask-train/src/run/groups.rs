@@ -13,11 +13,10 @@ use polytask_core::{hash, suite};
 use polytask_data::Plan;
 use serde::{Deserialize, Serialize};
 
-use super::{Prepared, Run, RunOptions, Trained, kept};
+use super::{Fitted, Place, Prepared, Run, RunOptions, Trained, Training, kept};
 use crate::diagnose::{self, MEASUREMENTS};
 use crate::observe::{Event, Observer};
 use crate::side::{Parts, with_sides};
-use crate::to_model::to_model;
 use crate::{Error, Result};
 
 /// What a group's joint model scores beside the single-task models.
@@ -70,13 +69,13 @@ impl Run<'_> {
         let trained = self.trained_group(group, observer)?;
         let mut singles = BTreeMap::new();
         for &task in group {
-            match self.single(task, observer) {
+            match self.alone(task, observer) {
                 Ok(single) => drop(singles.insert(task, single)),
                 Err(error @ Error::Diverged { .. }) => observer.event(Event::Note(&error.to_string())),
                 Err(error) => return Err(error),
             }
         }
-        let tasks = self.task_reports(&trained, &singles)?;
+        let tasks = self.task_reports(&trained, &singles, &[])?;
         Ok(GroupReport { group: group.to_vec(), tasks })
     }
 
@@ -96,12 +95,10 @@ impl Run<'_> {
             [_] => (self.single, &equal),
             _ => (self.joint, &suite.train.weighting),
         };
-        let (trained, _, (trunk, heads)) = self.train((&name, side), group, plan, weighting, observer)?;
-        let mut model = to_model(self.prepared, side.parts.encoder, &side.parts.heads, heads);
-        model.tasks.retain(|task| names.contains(&task.info.name.as_str()));
-        model.save(&trunk, &folder.join("model"))?;
-        kept::write(&place, &key, &trained)?;
-        Ok(trained)
+        let training = Training::fit(self, Place { name: &name, side }, group, plan, weighting, observer)?;
+        training.write(&folder.join("model"))?;
+        kept::write(&place, &key, &training.trained)?;
+        Ok(training.trained)
     }
 
     /// All that can change a group's training, and nothing else.

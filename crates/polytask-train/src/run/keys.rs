@@ -8,11 +8,11 @@ use super::Run;
 use crate::prepare::encoder_settings;
 
 /// Raised whenever the same suite would train to other weights or be judged otherwise: cached single-task results of before are void.
-pub const SEMANTICS: u32 = 10;
+pub const SEMANTICS: u32 = 11;
 
 impl Run<'_> {
     /// What a checkpoint must agree on to be continued.
-    pub(super) fn identity(&self) -> String {
+    pub(crate) fn identity(&self) -> String {
         let lineage = &self.lineage;
         let (suite, settings) = (suite::weight_hash(&self.prepared.suite), encoder_settings(self.prepared));
         format!("{suite} {} {} {settings}", lineage.data, lineage.encoder)

@@ -184,6 +184,7 @@ impl Data {
             regularizers: regularizer::table::infos(),
             metrics: polytask_eval::infos(),
             sharings: polytask_nn::sharing::infos(),
+            learners: polytask_train::learner::infos(),
         };
         let set: Vec<String> = set.iter().map(ToString::to_string).collect();
         let mut text = BASE.to_owned();

@@ -62,8 +62,11 @@ fn every_kind_learns_is_scored_saved_and_predicts_as_in_the_run() {
         for score in task.joint.iter().chain(&task.single) {
             assert!(score.interval.value.is_finite(), "{} {}", task.task, score.metric);
         }
-        assert_eq!(task.probe.len(), task.joint.len(), "{} has a probe", task.task);
-        assert!(task.over_probe.is_some());
+        for learner in ["probe", "prior"] {
+            let other = task.other(learner).unwrap_or_else(|| panic!("{} has no {learner}", task.task));
+            assert_eq!(other.scores.len(), task.joint.len());
+            assert!(other.over.is_some());
+        }
     }
     let model = Model::load(&data.out("run").join("model")).unwrap();
     let rig = data.rig(ALL, &set);

@@ -28,7 +28,7 @@ fn a_training_that_never_surpasses_its_probes_keeps_them() {
     let report = report(&data, "run", &[PROBE, &["train.lr=50.0", "train.warmup=0.0"]].concat());
     assert_eq!(report.kept, 0);
     for task in &report.tasks {
-        assert_eq!(task.joint, task.probe, "{} is its probe", task.task);
+        assert_eq!(task.joint, task.other("probe").unwrap().scores, "{} is its probe", task.task);
     }
     assert!(report.cautions.iter().all(|said| !said.contains("below its probe")), "{:?}", report.cautions);
 }
@@ -50,7 +50,7 @@ fn fitted_heads_score_better_than_random_ones_before_the_first_step() {
         report.tasks.iter().map(of).sum::<f64>() / report.tasks.len() as f64
     };
     let (fitted, drawn) = (
-        mean(&report, |task| task.probe[0].interval.value),
+        mean(&report, |task| task.other("probe").unwrap().scores[0].interval.value),
         mean(&random, |task| task.joint[0].interval.value),
     );
     assert!(fitted > drawn + 0.05, "{fitted} {drawn}");
@@ -214,6 +214,6 @@ fn suites_of_tags_start_small_at_a_rate_of_their_own_and_keep_the_end() {
     };
     // At a rate of nearly nothing the end is where training started: the small head gives what the whole probe does.
     let still = train("still", &["train.lr=1e-12"]);
-    assert_eq!(still.tasks[0].joint, still.tasks[0].probe);
+    assert_eq!(still.tasks[0].joint, still.tasks[0].other("probe").unwrap().scores);
     assert_eq!((still.kept, still.share), (4, None), "the last step's weights are kept");
 }

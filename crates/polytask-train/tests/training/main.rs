@@ -10,6 +10,7 @@ mod displaced;
 mod gramian;
 mod isolation;
 mod kinds;
+mod learners;
 mod linear_probe;
 mod losses;
 mod masking;

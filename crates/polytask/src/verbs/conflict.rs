@@ -7,6 +7,7 @@ use polytask_core::report::{RunReport, TaskReport};
 use polytask_core::{Suite, atomic};
 use polytask_eval::conflict::{self, Conflict};
 use polytask_eval::html;
+use polytask_train::learner::SINGLE;
 use polytask_train::prepare::prepare;
 use polytask_train::run::{self, Prepared};
 
@@ -91,7 +92,9 @@ impl Args {
             return output::refuse(what, "fewer models, or leave `--models` out");
         }
         // Without single-task models there is no change to explain.
-        suite.train.baselines = true;
+        if !suite.train.compares(SINGLE) {
+            suite.train.baselines.insert(0, SINGLE.to_owned());
+        }
         Ok(suite)
     }
 

@@ -35,7 +35,10 @@ pub(crate) struct Args {
 }
 
 /// The kinds of named parts.
-const KINDS: [&str; 8] = ["weighting", "regularizer", "loss", "metric", "head", "sampling", "sharing", PAPER];
+const KINDS: [&str; 9] =
+    ["weighting", "regularizer", "loss", "metric", "head", "sampling", "sharing", LEARNER, PAPER];
+/// What a run is compared with.
+const LEARNER: &str = "learner";
 
 /// The kind that is no part of a suite: what `polytask reproduce` runs.
 const PAPER: &str = "paper";
@@ -87,7 +90,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 }
 
 /// The tables of named parts.
-fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 7] {
+fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 8] {
     let known = suites::catalogue();
     [
         ("weighting", known.weightings),
@@ -97,6 +100,7 @@ fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 7] {
         ("head", HEADS.to_vec()),
         ("sampling", SAMPLINGS.to_vec()),
         ("sharing", known.sharings),
+        (LEARNER, known.learners),
     ]
 }
 
@@ -169,8 +173,10 @@ fn example(kind: &str, info: &MethodInfo) -> String {
         "sharing" => "[model]",
         _ => "[train]",
     };
-    if kind == "metric" {
-        return format!("{table}\nmetric = {:?}", info.id);
+    match kind {
+        "metric" => return format!("{table}\nmetric = {:?}", info.id),
+        LEARNER => return format!("{table}\nbaselines = [{:?}]", info.id),
+        _ => {}
     }
     let known = info.params.iter().filter(|param| param.default != "null");
     let given: Vec<String> = known.map(|param| format!(", {} = {}", param.name, param.default)).collect();
@@ -330,6 +336,7 @@ mod tests {
                 "loss" => &suite.tasks[0].loss.name,
                 "head" => &suite.tasks[0].head.name,
                 "metric" => &suite.tasks[0].metric,
+                LEARNER => &suite.train.baselines[0],
                 _ => method.id,
             };
             assert_eq!(chosen, method.id);

@@ -78,7 +78,7 @@ fn planted_structure_is_named_and_the_suggestion_verified() {
         &[
             "those that hurt are left out: train {sts, twin} together",
             "check the labels of permuted first",
-            "verified: predicted Δm",
+            "verified by training the groups",
             "found/conflict.html",
         ],
     );
