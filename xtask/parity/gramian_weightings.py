@@ -87,8 +87,10 @@ def cancels(rows):
     return found.status == 0
 
 
-def report(what, name, error):
+def report(what, name, error, most=None):
+    """Prints how far a peer's direction is from ours; more than `most` ends the program."""
     print(f"{what:12} {name:40} {error:.1e}", file=sys.stderr)
+    assert most is None or error <= most, (what, name, error)
 
 
 def apart(found, expected):
@@ -256,7 +258,7 @@ def aligned_checked(name, rows, mode):
     direction = rows.T @ (u @ (np.sqrt(scale / values) * (u.T @ np.ones(len(rows)))))
     if same_rank and np.abs(direction).max() > 1e-9 * s[0]:
         peer = len(rows) * jd.AlignedMTL(scale_mode=mode)(tensor(rows)).numpy()
-        report("aligned-mtl", f"{name}, TorchJD", apart(peer, direction))
+        report("aligned-mtl", f"{name}, TorchJD", apart(peer, direction), 1e-9)
     return direction
 
 
@@ -317,7 +319,7 @@ def gradvac_steps(libmtl, beta=0.5, steps=10):
         method.rows = tensor(rows)
         method.backward([0, 0, 0], GradVac_beta=beta, GradVac_group_type=0)
         random.shuffle = shuffle
-        report("gradvac", f"step {step}, LibMTL", apart(method.direction.numpy(), total))
+        report("gradvac", f"step {step}, LibMTL", apart(method.direction.numpy(), total), 1e-7)
         out.append({"name": f"step {step}", "rows": rows.tolist(), "orders": orders, "expected": total.tolist()})
     return out
 
@@ -368,14 +370,15 @@ def cagrad_checked(name, rows, c):
     if found is not None:
         # TorchJD keeps its norm_eps of 1e-4 also for small gradients, so it sees them at size 1.
         size = np.linalg.norm(rows)
-        report("cagrad", f"{name}, TorchJD", apart(jd.CAGrad(c=c)(tensor(rows / size)).numpy() * size, found))
+        peer = jd.CAGrad(c=c)(tensor(rows / size)).numpy() * size
+        report("cagrad", f"{name}, TorchJD", apart(peer, found), 1e-3)
     return found
 
 
 def imtl_g_checked(name, rows):
     w = imtl_g(rows)
     if np.linalg.matrix_rank(rows, tol=1e-5 * np.linalg.norm(rows, axis=1).min()) == len(rows):
-        report("imtl-g", f"{name}, TorchJD", apart(jd.IMTLG()(tensor(rows)).numpy(), rows.T @ w))
+        report("imtl-g", f"{name}, TorchJD", apart(jd.IMTLG()(tensor(rows)).numpy(), rows.T @ w), 1e-9)
     return rows.T @ w
 
 
@@ -383,6 +386,8 @@ def nash_checked(name, rows, max_norm):
     w = fair(rows, 1.0)
     if w is None:
         return None
+    # The equation itself; TorchJD stops after 20 iterations, often short of it.
+    assert np.allclose(rows @ (rows.T @ w) * w, 1.0, rtol=1e-6), (name, w)
     d = rows.T @ w
     norm = np.linalg.norm(d)
     d = d * max_norm / norm if 0 < max_norm < norm else d

@@ -103,7 +103,10 @@ def main():
         case = {"name": name, "rows": rows.tolist()}
         exact = min_norm(rows)
         size = max(np.abs(exact).max(), np.sqrt((rows**2).sum(1).min()))
-        print(name, "torchjd - exact:", np.abs(torchjd_mgda(rows) - exact).max() / size, file=sys.stderr)
+        peer = torchjd_mgda(rows)
+        print(name, "torchjd - exact:", np.abs(peer - exact).max() / size, file=sys.stderr)
+        # Ours is the shortest point of the hull: no peer's is shorter.
+        assert np.linalg.norm(peer) >= np.linalg.norm(exact) - 1e-9 * size, name
         out["mgda"].append({**case, "expected": exact.tolist()})
         orders = [[int(j) for j in RNG.permutation(len(rows)) if j != i] for i in range(len(rows))]
         out["pcgrad"].append({**case, "orders": orders, "expected": pcgrad(rows, orders).tolist()})

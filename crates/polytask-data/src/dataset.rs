@@ -187,6 +187,8 @@ pub struct TaskData {
     pub bounds: Vec<Bounds>,
     /// Texts of the corpus (retrieval).
     pub corpus: Vec<TextId>,
+    /// Whether a passage with a query's own text or id is a passage like any other.
+    pub keeps_identical: bool,
     /// Ids of the corpus's passages as in the files.
     pub corpus_ids: Vec<String>,
     /// The targets.

@@ -110,6 +110,7 @@ pub(crate) fn task(name: &str, kind: &str, from: &str) -> TaskSpec {
         reads_words: false,
         separator: None,
         missing: vec![],
+        identical: polytask_core::suite::Identical::Ignore,
         margin: 1.0,
         loss_weight: 1.0,
         lr_factor: 1.0,

@@ -9,7 +9,7 @@ use minijinja::Environment;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use polytask_core::report::{RunReport, Score, TaskCard, TaskReport};
-use polytask_core::{Error, Result, atomic};
+use polytask_core::{Error, Result, atomic, kind};
 use serde::Serialize;
 
 use crate::words::{self, Standing, count, signed_range, value};
@@ -33,6 +33,8 @@ pub struct ModelFacts {
     pub max_length: Option<usize>,
     /// Number of parameters.
     pub parameters: Option<usize>,
+    /// Whether its inputs are images, not texts.
+    pub reads_images: bool,
     /// Name of the architecture, where the tasks do not share the encoder plainly.
     pub sharing: Option<String>,
 }
@@ -125,7 +127,7 @@ impl<'a> TaskView<'a> {
             task: &task.task,
             kind: &task.kind,
             split: &task.split,
-            pipeline: pipeline(&task.kind),
+            pipeline: kind::find(&task.kind).map_or("other", |kind| kind.hub_task),
             metric: task.joint.first().map_or("–", |score| score.metric.as_str()),
             joint: shown(task.joint.first()),
             single: shown(task.single.first()),
@@ -134,17 +136,6 @@ impl<'a> TaskView<'a> {
             standing: Standing::of(task).words(),
             results: finite.map(|s| (s.metric.as_str(), format!("{:.6}", s.interval.value))).collect(),
         }
-    }
-}
-
-/// The hub's name for a kind of task.
-fn pipeline(kind: &str) -> &'static str {
-    match kind {
-        "similarity" => "sentence-similarity",
-        "retrieval" => "text-retrieval",
-        "tagging" => "token-classification",
-        "regression" => "text-regression",
-        _ => "text-classification",
     }
 }
 
@@ -172,10 +163,9 @@ fn split_rows(split: &str, rows: usize, card: &TaskCard) -> String {
 
 /// What a user of the model should not expect of it.
 fn limits(report: &RunReport, facts: &ModelFacts) -> Vec<String> {
-    let mut limits = vec![
-        "The scores hold for the data named above; texts of another kind or language may do worse."
-            .to_string(),
-    ];
+    let others =
+        if facts.reads_images { "images of another kind" } else { "texts of another kind or language" };
+    let mut limits = vec![format!("The scores hold for the data named above; {others} may do worse.")];
     if let Some(length) = facts.max_length {
         limits.push(format!("Texts longer than {length} tokens are cut."));
     }
@@ -226,6 +216,22 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_model_of_images_is_called_one() {
+        let mut report = report();
+        report.tasks.truncate(1);
+        report.tasks[0].kind = "image-class".into();
+        let card = render(&report, &ModelFacts { reads_images: true, ..ModelFacts::default() }).unwrap();
+        assert!(
+            card.starts_with("---\nlibrary_name: polytask\npipeline_tag: image-feature-extraction\n"),
+            "{card}"
+        );
+        assert!(card.contains("type: image-classification") && card.contains("- image-feature-extraction"));
+        for word in ["sentence-transformers", "SentenceTransformer", "texts.jsonl", "language may"] {
+            assert!(!card.contains(word), "{word} is in\n{card}");
+        }
+    }
     use crate::sample::report;
 
     fn facts() -> ModelFacts {

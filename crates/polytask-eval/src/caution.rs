@@ -3,12 +3,14 @@
 //! Such a run's tasks get no verdict: what one model costs against many cannot be told from models that have not learnt
 //! their tasks yet.
 
-use polytask_core::report::{DataCard, Point, RunReport, TaskReport};
+use polytask_core::report::{DataCard, Point, RunReport, Score, TaskReport};
 
 use crate::words::{PRIOR, PROBE, plural, value};
 
 /// Share of the loss that the last quarter of a training may still lose against the quarter before.
 const STEEP: f64 = 0.1;
+/// Share of the first loss below which a fall is the end of a training, however large a share of the last loss it is.
+const OVER: f64 = 0.03;
 /// Points of a curve below which nothing is said of its slope.
 const FEWEST_POINTS: usize = 16;
 /// Labelled rows below which a loss against the single-task model is no verdict: with several tasks one of them seems to
@@ -25,12 +27,15 @@ pub fn apply(report: &mut RunReport) {
     let is_end_kept = report.share.is_none() && report.kept == report.steps;
     for task in &mut report.tasks {
         let nothing = learned_nothing(task);
+        // Alone it is learned: what sharing cost is then the very finding.
+        let is_learned_alone = alone_over_prior(task).is_some_and(|over| over > 0.0);
         let below = below_probe(task);
         let losses = report.losses.get(&task.task).filter(|_| is_end_kept);
         let fall = losses.and_then(|points| fall(points));
         let is_below = task.regressed || task.delta.is_some_and(|delta| delta.high < 0.0);
         let rows = judged_on(&report.data, task).filter(|rows| *rows < FEWEST_ROWS && is_below);
-        task.unfinished = nothing.is_some() || below.is_some() || fall.is_some() || rows.is_some();
+        task.unfinished =
+            nothing.is_some() && !is_learned_alone || below.is_some() || fall.is_some() || rows.is_some();
         task.regressed &= !task.unfinished;
         nothings.extend(nothing);
         cautions.extend(below);
@@ -48,12 +53,28 @@ fn learned_nothing(task: &TaskReport) -> Option<String> {
     let prior = task.other(PRIOR)?;
     prior.over.filter(|over| over.value <= 0.0)?;
     let (joint, floor) = (task.joint.first()?, prior.scores.first()?);
-    let [said, known] = [joint, floor].map(|score| value(&score.metric, score.interval.value));
-    Some(format!(
-        "task `{}` says no more than the most frequent label or the mean does, without reading its input: {} {said} \
-         against {known}. Check its labels and columns (`polytask data`), or give it more rows",
-        task.task, joint.metric
-    ))
+    let shown = |score: &Score| value(&score.metric, score.interval.value);
+    let found = format!(
+        "task `{}` says no more than the most frequent label or the mean does, without reading its input: {} {} against {}",
+        task.task,
+        joint.metric,
+        shown(joint),
+        shown(floor)
+    );
+    Some(match (alone_over_prior(task).filter(|over| *over > 0.0), task.single.first()) {
+        (Some(_), Some(single)) => format!(
+            "{found}, while a model of its own comes to {}. `polytask conflict` says which task does that to it",
+            shown(single)
+        ),
+        _ => format!("{found}. Check its labels and columns (`polytask data`), or give it more rows"),
+    })
+}
+
+/// How much better the single-task model is than the prior, larger = better; none where either has no score.
+fn alone_over_prior(task: &TaskReport) -> Option<f64> {
+    let (single, prior) = (task.single.first()?, task.other(PRIOR)?.scores.first()?);
+    let over = single.interval.value - prior.interval.value;
+    Some(if single.higher_is_better { over } else { -over })
 }
 
 fn below_probe(task: &TaskReport) -> Option<String> {
@@ -105,7 +126,9 @@ fn fall(points: &[Point]) -> Option<f64> {
     let [(third, third_error), (last, last_error)] =
         [&values[n / 2..3 * n / 4], &values[3 * n / 4..]].map(mean);
     let fall = (third - last) / third.abs().max(f64::MIN_POSITIVE);
-    (fall > STEEP && third - last > 2.0 * third_error.hypot(last_error)).then_some(fall)
+    let is_noise = third - last <= 2.0 * third_error.hypot(last_error);
+    let is_over = third - last <= OVER * values[0].abs();
+    (fall > STEEP && !is_noise && !is_over).then_some(fall)
 }
 
 /// A mean and its standard error.
@@ -188,12 +211,30 @@ mod tests {
     fn a_task_that_says_no_more_than_a_constant_is_told_first_and_has_no_verdict() {
         let mut run = report();
         run.tasks[1].others = vec![other(&run.tasks[1], "probe", -9.0), other(&run.tasks[1], "prior", -0.5)];
+        run.tasks[1].single.clear();
         apply(&mut run);
         assert!(run.cautions[0].contains("no more than the most frequent"), "{:?}", run.cautions);
         assert!(run.cautions[0].contains(&run.tasks[1].task) && run.tasks[1].unfinished);
         run.tasks[1].others = vec![other(&run.tasks[1], "prior", 0.5)];
         apply(&mut run);
         assert!(!run.tasks[1].unfinished);
+        // Alone it is learned: the loss by sharing is a finding, and stays one.
+        let mut lost = report();
+        let task = &mut lost.tasks[1];
+        task.others = vec![other(task, "prior", -0.5)];
+        task.single.clone_from(&task.joint);
+        task.single[0].interval.value += 0.3;
+        task.regressed = true;
+        apply(&mut lost);
+        assert!(lost.cautions[0].contains("a model of its own comes to"), "{:?}", lost.cautions);
+        assert!(lost.tasks[1].regressed && !lost.tasks[1].unfinished);
+    }
+
+    #[test]
+    fn half_of_next_to_nothing_is_no_steep_fall() {
+        let fell = |end: f64| fall(&curve(|t| if t < 0.4 { 2.0 - 4.9 * t } else { end * (1.5 - t) }, 40));
+        assert!(fell(0.04).is_none(), "{:?}", fell(0.04));
+        assert!(fall(&curve(|t| 2.0 - 1.2 * t, 40)).is_some());
     }
 
     #[test]

@@ -93,13 +93,18 @@ pub fn task_report(run: &TaskRun) -> Result<TaskReport> {
         let (scores, over) = (scores(Some(other.predictions))?, against(Some(other.predictions))?);
         Ok(OtherScores { learner: other.learner.into(), scores, over: over.map(|c| c.delta) })
     };
+    // A constant orders nothing: where the main metric is a correlation, it has no score.
+    let has_score = |other: &Result<OtherScores>| {
+        let main = other.as_ref().ok().and_then(|other| other.scores.first());
+        main.is_none_or(|score| score.interval.value.is_finite())
+    };
     Ok(TaskReport {
         task: run.task.into(),
         kind: run.kind.into(),
         split: run.split.into(),
         joint: scores(Some(run.joint))?,
         single: scores(run.single)?,
-        others: run.others.iter().map(other).collect::<Result<_>>()?,
+        others: run.others.iter().map(other).filter(has_score).collect::<Result<_>>()?,
         delta: comparison.map(|c| c.delta),
         relative: comparison.and_then(|c| c.relative),
         margin: run.margin,

@@ -4,7 +4,9 @@
 //! `model_meta.json` beside them. `mteb_version` is null: the numbers are polytask's own, equal in definition.
 
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use polytask_core::kind::{self, Mteb};
 use polytask_core::report::{RunReport, Score, TaskReport};
 use polytask_core::{Result, atomic};
 use serde_json::{Map, Value, json};
@@ -22,6 +24,9 @@ pub struct MtebRun {
     pub date: Option<u64>,
 }
 
+/// The phase of a report's seconds in which the joint model predicted what its scores are of.
+pub const EVALUATION: &str = "evaluation";
+
 /// Writes a result file per task that MTEB has a shape for, and `model_meta.json`; gives the result files.
 pub fn write(out: &Path, report: &RunReport, facts: &ModelFacts, run: &MtebRun) -> Result<Vec<PathBuf>> {
     let name = if facts.name.is_empty() { &report.name } else { &facts.name };
@@ -29,7 +34,7 @@ pub fn write(out: &Path, report: &RunReport, facts: &ModelFacts, run: &MtebRun) 
     let folder = out.join(file_name(name)).join(file_name(revision));
     atomic::create_dir(&folder)?;
     atomic::write_json(&folder.join("model_meta.json"), &meta(name, revision, facts, run))?;
-    let seconds = report.seconds.get("evaluate").copied().unwrap_or(0.0) / report.tasks.len().max(1) as f64;
+    let seconds = report.seconds.get(EVALUATION).copied().unwrap_or(0.0) / report.tasks.len().max(1) as f64;
     let mut written = Vec::new();
     for task in &report.tasks {
         let Some(scores) = scores(task) else { continue };
@@ -38,6 +43,11 @@ pub fn write(out: &Path, report: &RunReport, facts: &ModelFacts, run: &MtebRun) 
         written.push(path);
     }
     Ok(written)
+}
+
+/// Seconds since 1970; none where the clock is before.
+pub fn now() -> Option<u64> {
+    SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_secs()).ok()
 }
 
 fn languages(run: &MtebRun) -> Value {
@@ -103,17 +113,14 @@ fn meta(name: &str, revision: &str, facts: &ModelFacts, run: &MtebRun) -> Value 
 
 /// A task's scores under MTEB's names; `None` for kinds it has no shape for.
 fn scores(task: &TaskReport) -> Option<Map<String, Value>> {
-    let main = match task.kind.as_str() {
-        "retrieval" => "ndcg_at_10",
-        "similarity" => "cosine_spearman",
-        "class" | "pair-class" => "accuracy",
-        _ => return None,
-    };
+    let Mteb { main, prefix } = kind::find(&task.kind)?.mteb?;
     let mut scores = Map::new();
     for score in &task.joint {
-        for name in names(&task.kind, &score.metric) {
-            scores.insert(name, value(score));
+        let name = name_of(&score.metric);
+        if !prefix.is_empty() {
+            scores.insert(format!("{prefix}{name}"), value(score));
         }
+        scores.insert(name, value(score));
     }
     // The task's own main metric stands in when the usual one was not computed.
     let main = scores.get(main).cloned().or_else(|| task.joint.first().map(value)).unwrap_or(Value::Null);
@@ -121,13 +128,9 @@ fn scores(task: &TaskReport) -> Option<Map<String, Value>> {
     Some(scores)
 }
 
-/// MTEB's names for a metric: `ndcg@10` → `ndcg_at_10`, `spearman` → `spearman`, `cosine_spearman`.
-fn names(kind: &str, metric: &str) -> Vec<String> {
-    match (kind, metric) {
-        ("similarity", _) => vec![metric.into(), format!("cosine_{metric}")],
-        (_, "macro_f1") => vec!["f1".into()],
-        _ => vec![metric.replace('@', "_at_")],
-    }
+/// MTEB's name for a metric: `ndcg@10` → `ndcg_at_10`.
+fn name_of(metric: &str) -> String {
+    if metric == "macro_f1" { "f1".into() } else { metric.replace('@', "_at_") }
 }
 
 fn value(score: &Score) -> Value {

@@ -193,7 +193,7 @@ pub(crate) fn report() -> RunReport {
         seconds: BTreeMap::from([
             ("joint".into(), 141.2),
             ("single".into(), 118.9),
-            ("evaluate".into(), 21.4),
+            ("evaluation".into(), 21.4),
             ("data".into(), 3.1),
         ]),
         share: None,

@@ -38,8 +38,12 @@ pub fn table(report: &RunReport, width: usize) -> String {
     }
     let layouts = LAYOUTS.iter().map(|&layout| cells(report, layout));
     let mut lines = fitting(layouts, width).unwrap_or_else(|| blocks(report));
+    // Narrow layouts leave columns out, and so what these mean.
+    let legend: Vec<&str> =
+        words::legend(report).filter(|column| lines[0].contains(column.id)).map(|c| c.said).collect();
     lines.push(String::new());
-    lines.extend(summary(report).iter().flat_map(|line| wrapped(line, width)));
+    let below = summary(report);
+    lines.extend(below.iter().map(String::as_str).chain(legend).flat_map(|line| wrapped(line, width)));
     first.extend(lines);
     first.join("\n") + "\n"
 }
@@ -185,10 +189,6 @@ fn summary(report: &RunReport) -> Vec<String> {
     lines.extend(words::saving(report));
     lines.push("Scores are × 100 with 95 % bootstrap intervals (RMSE and MAE in the target's unit).".into());
     if !compared.is_empty() {
-        let others = words::others(report);
-        lines.extend(
-            words::LEGEND.iter().filter(|(id, _)| others.contains(id)).map(|(_, said)| (*said).into()),
-        );
         let (ours, theirs) = match &report.sides[..] {
             [ours, theirs] => (plain(ours), plain(theirs)),
             _ => ("joint".into(), "single".into()),

@@ -34,15 +34,36 @@ pub(crate) fn delta_m(report: &RunReport) -> Option<f64> {
     report.delta_m.filter(|_| !report.tasks.iter().any(|task| task.unfinished))
 }
 
+/// The parameters of a part as words: `weights={"a":0.5,"b":2}` as `weights a 0.5, b 2`, a part within by its name.
+pub(crate) fn settings(parameters: &str) -> String {
+    let plain = parameters.replace("\"name\":", "");
+    let mut words = String::new();
+    for c in plain.chars() {
+        match c {
+            '{' | '}' | '[' | ']' | '"' => {}
+            '=' | ':' => words.push(' '),
+            ',' => words.push_str(", "),
+            c => words.push(c),
+        }
+    }
+    words
+}
+
 /// Ids of the learners that reports speak of by name: heads on frozen vectors, and what needs no input.
 pub(crate) const PROBE: &str = "probe";
 pub(crate) const PRIOR: &str = "prior";
 
 /// What the columns of these learners mean.
-pub(crate) const LEGEND: [(&str, &str); 2] = [
-    (PROBE, "Probe: a linear model on the encoder as it was loaded (or its cosines)."),
-    (PRIOR, "Prior: the most frequent label, the mean: what needs no input."),
+const LEGEND: [Column; 2] = [
+    Column { id: PROBE, said: "Probe: a linear model on the encoder as it was loaded (or its cosines)." },
+    Column { id: PRIOR, said: "Prior: the most frequent label, the mean: what needs no input." },
 ];
+
+/// A column of the table of scores, and what it means.
+pub(crate) struct Column {
+    pub(crate) id: &'static str,
+    pub(crate) said: &'static str,
+}
 
 /// The learners the tasks were compared with beside single-task models, in the order of their columns.
 pub(crate) fn others(report: &RunReport) -> Vec<&str> {
@@ -53,6 +74,12 @@ pub(crate) fn others(report: &RunReport) -> Vec<&str> {
         }
     }
     ids
+}
+
+/// What the columns of other learners mean, a sentence each.
+pub(crate) fn legend(report: &RunReport) -> impl Iterator<Item = &'static Column> {
+    let others = others(report);
+    LEGEND.iter().filter(move |column| others.contains(&column.id))
 }
 
 /// Which weights were kept.
@@ -275,6 +302,14 @@ fn loss(task: &TaskReport) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn settings_are_words() {
+        let said = super::settings(r#"weights={"sick-entailment":2.09,"stsb":0.371}"#);
+        assert_eq!(said, "weights sick-entailment 2.09, stsb 0.371");
+        let within = super::settings(r#"of={"name":"pcgrad"},rho=0.05"#);
+        assert_eq!(within, "of pcgrad, rho 0.05");
+    }
+
     use super::*;
 
     #[test]

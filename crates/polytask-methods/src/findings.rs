@@ -29,6 +29,9 @@ pub struct Findings {
     pub command: String,
     /// Version of polytask.
     pub version: String,
+    /// Version of what a suite trains to (`polytask_train::run::SEMANTICS`); 0 in results of before it was kept.
+    #[serde(default)]
+    pub semantics: u32,
 }
 
 /// An arm in one setting.

@@ -289,7 +289,8 @@ impl ChosenPassages {
         let mut allowed = Vec::with_capacity(rows.len() * self.passages.len());
         for ((query, &positive), &row) in queries.iter().zip(&self.positive).zip(rows) {
             let (answers, own) = (&answers_of[query], relevance[row as usize].own);
-            let is_other = |p: u32| !answers.contains(&text(p)) && text(p) != *query && own != Some(p);
+            let is_itself = |p: u32| !data.keeps_identical && (text(p) == *query || own == Some(p));
+            let is_other = |p: u32| !answers.contains(&text(p)) && !is_itself(p);
             let of_passage = |(j, &p): (usize, &u32)| j as u32 == positive || is_other(p);
             allowed.extend(self.passages.iter().enumerate().map(of_passage));
         }
@@ -351,5 +352,8 @@ mod tests {
         // The first query's text is passage 0 and its id that of passage 3; passage 4 has the text of the answer.
         assert_eq!(allowed[..5], [false, true, true, false, false]);
         assert_eq!(allowed[5..], [true, true, true, true, false]);
+        let kept = TaskData { keeps_identical: true, ..data };
+        let allowed = chosen.allowed(&kept, &[row(Some(3)), row(None)], &[0, 1], &[5, 6]);
+        assert_eq!(allowed[..5], [true, true, true, true, false]);
     }
 }

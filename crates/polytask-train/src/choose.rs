@@ -1,5 +1,5 @@
-//! Which weights a training keeps: evaluations on valid, what `watch` names, the best so far, and, where it started from
-//! probes, weights between these and the end.
+//! Which weights a training keeps: the best evaluation on valid of what `watch` names, or, where it started from probes,
+//! weights between these and the end.
 //!
 //! Half-way weights are the ones to beat (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022): they hold
 //! most of what training gains, and lose little where it hurts. In a suite of tagging tasks these are the last step's, for
@@ -51,8 +51,8 @@ pub struct Reference<'a> {
 
 /// Weights that may be kept.
 struct Candidate {
-    /// Where they lie on the way from the probes to the end; none for the best evaluation.
-    share: Option<f64>,
+    /// Where they lie on the way from the probes to the end.
+    share: f64,
     /// What they predict on valid, by task.
     valid: BTreeMap<usize, Predictions>,
 }
@@ -92,7 +92,8 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Chooses, after the last step, between the best evaluation and weights on the way from the probes to the end.
+    /// Chooses, after the last step, among weights on the way from the probes to the end. Evaluations on the way are no
+    /// candidates: they are several, so that the best of them is so by chance, and were made at a higher rate.
     pub(crate) fn choose_between(&mut self, observer: &mut dyn Observer) -> Result<()> {
         if self.spec.keep != Keep::Best || self.state.step == 0 || !self.can_blend() {
             return Ok(());
@@ -101,18 +102,17 @@ impl Trainer<'_> {
         observer.event(Event::Phase { name: "interpolated weights", total: tried.len() as u64, done: 0 });
         let mut between: Vec<Candidate> = Vec::new();
         for (done, &share) in (1..).zip(tried) {
-            between.extend(self.candidate(Some(share))?);
+            between.extend(self.candidate(share)?);
             observer.event(Event::Step { done, losses: &[], lr: 0.0, tokens: 0, observed: &[] });
         }
         observer.event(Event::Done);
         let mut candidates = between;
         candidates.extend(self.probes());
-        candidates.extend(self.candidate(None)?);
-        let shares: Vec<Option<f64>> = candidates.iter().map(|candidate| candidate.share).collect();
+        let shares: Vec<f64> = candidates.iter().map(|candidate| candidate.share).collect();
         let chosen =
             pick(&shares, home, |ours, theirs| self.watched_gain(&candidates[ours], &candidates[theirs]))?;
-        if let Some(share) = chosen.and_then(|place| shares[place]) {
-            self.keep_share(share);
+        if let Some(place) = chosen {
+            self.keep_share(shares[place]);
         }
         Ok(())
     }
@@ -146,7 +146,7 @@ impl Trainer<'_> {
         let start = self.reference?;
         let valid: BTreeMap<usize, Predictions> =
             self.tasks.iter().filter_map(|task| Some((*task, start.valid.get(task)?.clone()))).collect();
-        Some(Candidate { share: Some(0.0), valid })
+        Some(Candidate { share: 0.0, valid })
     }
 
     /// Whether interpolated weights mean something: running statistics of a blend would be those of neither network, and
@@ -160,12 +160,9 @@ impl Trainer<'_> {
             && self.tasks.iter().all(is_fitted)
     }
 
-    /// The weights at a share of the way, or the best so far, on valid; none where a task clearly loses.
-    fn candidate(&self, share: Option<f64>) -> Result<Option<Candidate>> {
-        let (trunk, heads) = match share {
-            Some(share) => self.at_share(share),
-            None => (self.kept().0, self.kept().1),
-        };
+    /// The weights at a share of the way on valid; none where a task clearly loses.
+    fn candidate(&self, share: f64) -> Result<Option<Candidate>> {
+        let (trunk, heads) = self.at_share(share);
         let weights = Weights { trunk: &trunk, heads: &heads };
         let valid = evaluate::predict(&self.engine, weights, &self.tasks, Split::Valid)?;
         if self.has_loser(&valid)? {
@@ -273,12 +270,8 @@ impl Trainer<'_> {
 /// The place of the weights to keep among candidates, given what one gained over another: those at `home`, else half-way
 /// ones, where they are no loss, or those a quarter of the way where they are better at all, unless others are better by
 /// [`CLEAR`] errors. Of several the one that gained most.
-fn pick(
-    shares: &[Option<f64>],
-    home: f64,
-    gain: impl Fn(usize, usize) -> Result<Gain>,
-) -> Result<Option<usize>> {
-    let at = |share| shares.iter().position(|found| *found == Some(share));
+fn pick(shares: &[f64], home: f64, gain: impl Fn(usize, usize) -> Result<Gain>) -> Result<Option<usize>> {
+    let at = |share| shares.iter().position(|found| *found == share);
     let base = match (at(home).or_else(|| at(HALF)), at(QUARTER)) {
         (Some(half), Some(quarter)) if gain(quarter, half)?.is_above(0.0) => Some(quarter),
         (half, quarter) => half.or(quarter).or_else(|| at(0.0)),
@@ -320,42 +313,41 @@ mod tests {
 
     #[test]
     fn half_way_weights_are_left_for_a_reason_alone() {
-        // Scores of: three quarters, half, a quarter, the probes, the best evaluation; a gain has a standard error of 2.
-        const SHARES: [Option<f64>; 5] = [Some(0.75), Some(0.5), Some(0.25), Some(0.0), None];
-        let picked = |scores: [f64; 5], present: &[usize]| {
+        // Scores of: three quarters, half, a quarter, the probes; a gain has a standard error of 2.
+        const SHARES: [f64; 4] = [0.75, 0.5, 0.25, 0.0];
+        let picked = |scores: [f64; 4], present: &[usize]| {
             let gain = |a: usize, b: usize| {
                 let value = scores[present[a]] - scores[present[b]];
                 Ok(Gain { value, error: 2.0, n_tasks: 1, has_loser: false })
             };
-            let shares: Vec<Option<f64>> = present.iter().map(|&i| SHARES[i]).collect();
+            let shares: Vec<f64> = present.iter().map(|&i| SHARES[i]).collect();
             pick(&shares, HALF, gain).unwrap().map(|place| present[place])
         };
-        let all = [0, 1, 2, 3, 4];
+        let all = [0, 1, 2, 3];
         for (scores, kept) in [
-            ([71.0, 70.0, 69.0, 68.0, 71.9], 1),
-            ([71.0, 70.0, 70.1, 68.0, 71.9], 2),
-            ([72.5, 70.0, 69.0, 68.0, 71.0], 0),
-            ([72.5, 70.0, 69.0, 68.0, 73.0], 4),
-            ([60.0, 70.0, 69.0, 73.0, 50.0], 3),
-            ([60.0, 70.0, 72.0, 73.0, 50.0], 2),
+            ([71.9, 70.0, 69.0, 68.0], 1),
+            ([71.0, 70.0, 70.1, 68.0], 2),
+            ([72.5, 70.0, 69.0, 68.0], 0),
+            ([60.0, 70.0, 69.0, 73.0], 3),
+            ([60.0, 70.0, 72.0, 73.0], 2),
         ] {
             assert_eq!(picked(scores, &all), Some(kept), "{scores:?}");
         }
         // Tags: the end is home, half-way weights stand in for it where a task loses there.
-        let of_words = |scores: &[f64], shares: &[Option<f64>]| {
+        let of_words = |scores: &[f64], shares: &[f64]| {
             let gain = |a: usize, b: usize| {
                 Ok(Gain { value: scores[a] - scores[b], error: 2.0, n_tasks: 1, has_loser: false })
             };
             pick(shares, END, gain).unwrap()
         };
-        let shares = [Some(END), Some(HALF), Some(0.0), None];
-        assert_eq!(of_words(&[70.0, 71.9, 60.0, 71.0], &shares), Some(0));
-        assert_eq!(of_words(&[70.0, 71.9, 60.0, 72.1], &shares), Some(3));
-        assert_eq!(of_words(&[71.9, 60.0, 71.0], &shares[1..]), Some(0));
+        let shares = [END, HALF, 0.0];
+        assert_eq!(of_words(&[70.0, 71.9, 60.0], &shares), Some(0));
+        assert_eq!(of_words(&[70.0, 72.1, 60.0], &shares), Some(1));
+        assert_eq!(of_words(&[71.9, 60.0], &shares[1..]), Some(0));
         // Weights by which a task clearly loses are no candidates.
-        assert_eq!(picked([0.0, 0.0, 68.0, 68.5, 0.0], &[2, 3]), Some(2));
-        assert_eq!(picked([0.0, 0.0, 0.0, 68.0, 0.0], &[3]), Some(3));
-        assert_eq!(picked([0.0; 5], &[4]), None, "nothing to compare with: the best evaluation stays");
+        assert_eq!(picked([0.0, 0.0, 68.0, 68.5], &[2, 3]), Some(2));
+        assert_eq!(picked([0.0, 0.0, 0.0, 68.0], &[3]), Some(3));
+        assert_eq!(picked([0.0; 4], &[]), None, "nothing to choose from: the best evaluation stays");
     }
 
     #[test]

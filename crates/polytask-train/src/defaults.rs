@@ -31,7 +31,7 @@ const MOST_EPOCHS: f64 = 8.0;
 const FEWEST_STEPS: f64 = 36.0;
 /// Share of a given time that goes to reading, probes, evaluations and intervals.
 const OVERHEAD: f64 = 0.15;
-/// Evaluations after the last step: of weights between it and the probes, and of the best evaluation once more.
+/// Evaluations after the last step: of weights between it and the probes, and of those that are kept.
 const LAST_EVALUATIONS: u64 = 4;
 /// Tokens a joint training reads at most unless somebody says how long it may take: about six minutes of a small encoder
 /// on two cores, and as much again for the single-task models.
@@ -191,8 +191,8 @@ fn weighting(suite: &mut Suite, (dataset, encoder): Data) -> Result<Option<Reaso
         Choice { name: "constant".into(), params: BTreeMap::from([("weights".into(), json!(weights))]) };
     let shown =
         weights.iter().map(|(task, weight)| format!("{task} {weight}")).collect::<Vec<_>>().join(", ");
-    let why =
-        "1 / the loss of outputs that know nothing (tags: 4 times that), so that no task is loud by its unit";
+    let tags = if scales::favours_words(suite) { " (tags: 4 times that)" } else { "" };
+    let why = format!("1 / the loss of outputs that know nothing{tags}, so that no task is loud by its unit");
     Ok(Some(reasoned(&format!("constant: {shown}"), why)))
 }
 

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Instant;
 
 use polytask_core::report::{REPORT_VERSION, RunReport};
 use polytask_core::{Problem, Split, Suite};
 use polytask_data::{Dataset, Targets};
+use polytask_eval::mteb::EVALUATION;
 use polytask_eval::{JudgedRows, Predictions, TaskRun};
 use polytask_nn::Block;
 
@@ -52,11 +54,13 @@ pub fn judge(
     observer.event(Event::Note("reading and tokenising the data"));
     let mut dataset = polytask_data::build(&suite, &model.symbols)?;
     adopt_scales(&mut dataset, &model)?;
+    let start = Instant::now();
     let (ours, rows) = with_engine(&suite, &dataset, &model, |engine, blocks| {
         let ours = predictions(engine, Weights { trunk: &model.encoder.params, heads: blocks }, split)?;
         let rows = judged(&suite, engine, &ours, |task| split_of(&dataset, task, split));
         Ok((ours, rows))
     })?;
+    let seconds = BTreeMap::from([(EVALUATION.to_owned(), start.elapsed().as_secs_f64())]);
     if ours.is_empty() {
         return Err(nothing_known(&suite, split));
     }
@@ -88,6 +92,7 @@ pub fn judge(
         worst: summary.worst,
         below: summary.below,
         notes: dataset.warnings.clone(),
+        seconds,
         tasks,
         ..RunReport::default()
     };

@@ -31,7 +31,7 @@ pub(crate) fn rank(
     // One more than is kept, for the query itself may be among them.
     let found = topk::top_k(&vectors, &corpus, width, (DEPTH + 1).min(data.corpus.len()))?;
     let ranking = |(query, mut retrieved): (Query, Vec<(u32, f32)>)| {
-        retrieved.retain(|&(passage, _)| !query.is_itself(passage, &data.corpus));
+        retrieved.retain(|&(passage, _)| data.keeps_identical || !query.is_itself(passage, &data.corpus));
         retrieved.truncate(DEPTH);
         Ranking { retrieved, relevant: query.relevant }
     };

@@ -48,10 +48,15 @@ pub(crate) fn weights(suite: &Suite, dataset: &Dataset, encoder: &Encoder) -> Re
     Ok(heads.iter().map(|head| head.name.clone()).zip(known.iter().map(weight)).collect())
 }
 
+/// Whether the losses of some tasks count more than those of others.
+pub(crate) fn favours_words(suite: &Suite) -> bool {
+    let tags_words = |head: HeadForm| head == HeadForm::TokenLinear;
+    suite.train.start == Start::Probe && suite.tasks.iter().any(|task| tags_words(task.kind.head))
+}
+
 /// What a task's loss counts beside others' of the same scale.
 fn share_of(suite: &Suite, head: &TaskHead) -> f64 {
-    let tags_words = head.kind.head == HeadForm::TokenLinear && suite.train.start == Start::Probe;
-    if tags_words { OF_WORDS } else { 1.0 }
+    if head.kind.head == HeadForm::TokenLinear && favours_words(suite) { OF_WORDS } else { 1.0 }
 }
 
 /// Three significant digits: what a reader of the suite can take in.

@@ -3,12 +3,13 @@
 //! They keep what would otherwise be written in every weighting. Tasks with a non-finite loss or gradient, or a zero
 //! gradient, never reach a solver and get weight 0: min-norm solvers would put all weight on a zero row, and
 //! others divide by its norm. When one task is left there is no conflict: its gradient is the direction, exactly,
-//! and the solver (with its state) is not asked; a step with one task present does not even pay for the Gramian.
+//! and the solver (with its state) is not asked, but for the longest step it allows; without such a limit a step with
+//! one task present does not even pay for the Gramian.
 //! A solver that answers with something not finite is replaced
 //! for this step by weights of 1 on the tasks that pull, so that one bad step does not end a run.
 //!
 //! Heads get factor 1, the weights themselves where [`Needs::weighted_heads`] says so, factors of their own where
-//! the weighting has such, and 0 for a task whose loss or gradient is not finite.
+//! the weighting has such (1 where the trunk's gradient is zero), and 0 for a task whose loss or gradient is not finite.
 
 use super::{Aggregator, At, Direction, GramianWeighting, Heads, Jacobian, LossWeighting, Needs, Weighting};
 use super::{Probe, Step, Update};
@@ -104,10 +105,11 @@ impl Present {
         Heads::Factors((0..self.tasks.len()).map(factor).collect())
     }
 
-    /// These weights of the tasks that pull, for trunk and heads.
+    /// These weights of the tasks that pull, for trunk and heads; the head of a task whose trunk gradient is zero still
+    /// learns, with weight 1.
     pub(crate) fn weighted(&self, weights: &[f64]) -> Update {
-        let weights = self.spread(weights);
-        Update { heads: self.heads(Some(&weights)), trunk: Direction::Weights(weights) }
+        let heads = self.heads(Some(&self.spread_over(weights, 1.0)));
+        Update { heads, trunk: Direction::Weights(self.spread(weights)) }
     }
 
     /// These weights of the tasks that pull for the trunk; heads step with their plain gradients.
@@ -147,7 +149,7 @@ impl<W: GramianWeighting> Weighting for ByGramian<W> {
     }
 
     fn update(&mut self, probe: &mut dyn Probe) -> Result<Update> {
-        if probe.tasks().len() == 1 {
+        if probe.tasks().len() == 1 && self.weighting.longest().is_none() {
             return Ok(Present::new(probe, None)?.plain());
         }
         if let Some(update) = self.kept(probe)? {
@@ -157,7 +159,8 @@ impl<W: GramianWeighting> Weighting for ByGramian<W> {
         let squares: Vec<f64> = (0..gramian.n).map(|i| gramian.get(i, i)).collect();
         let present = Present::new(probe, Some(&squares))?;
         if present.pulling.len() < 2 {
-            return Ok(self.answer(&present, &vec![1.0; present.pulling.len()], None));
+            let weights: Vec<f64> = present.pulling.iter().map(|&i| self.alone(squares[i])).collect();
+            return Ok(self.answer(&present, &weights, None));
         }
         let selected = gramian.select(&present.pulling);
         let ask = |step: &mut Step| (self.weighting.heads(step), self.weighting.weights(step, &selected));
@@ -175,6 +178,11 @@ impl<W: GramianWeighting> Weighting for ByGramian<W> {
 }
 
 impl<W: GramianWeighting> ByGramian<W> {
+    /// The weight of a task that pulls alone: 1, or what keeps its gradient within the limit.
+    fn alone(&self, square: f64) -> f64 {
+        self.weighting.longest().map_or(1.0, |limit| (limit / square.sqrt()).min(1.0))
+    }
+
     /// The step of weights that are known without the Gramian.
     fn kept(&mut self, probe: &mut dyn Probe) -> Result<Option<Update>> {
         let present = Present::new(probe, None)?;
@@ -292,7 +300,7 @@ mod tests {
         assert_eq!(heads, [1.0, 1.0, 0.0, 1.0]);
         let needs = Needs { weighted_heads: true, ..Needs::NONE };
         let (_, heads) = update(&mut ByGramian { weighting: fixed(), needs }, &ROWS);
-        assert_eq!(heads, [0.25, 0.0, 0.0, 3.0]);
+        assert_eq!(heads, [0.25, 1.0, 0.0, 3.0]);
     }
 
     /// Knows its weights without a Gramian, and scales the heads.

@@ -12,9 +12,9 @@ use super::Probe;
 /// The radius of a ball around the trunk's weights.
 pub(crate) const RHO: ParamInfo = ParamInfo {
     name: "rho",
-    about: "radius of the ball; 0.01 to 0.2 in the plain form, about 2 in the adaptive one",
+    about: "radius of the ball; 0.01 to 0.2 in the plain form, about 2 in the adaptive one; 0 moves nothing",
     default: "0.05",
-    range: Range::Positive,
+    range: Range::Real { min: 0.0, max: f64::INFINITY },
 };
 
 /// Whether the ball follows the size of the weights.

@@ -8,7 +8,7 @@
 //!
 //! Two rules hold for every weighting that sees gradients and are kept by the adaptors, so that no solver meets a
 //! degenerate case: a task whose gradient is zero gets weight 0, and a step in which one task pulls alone is plain
-//! training.
+//! training, no longer than the weighting allows where it sets a limit.
 //!
 //! Adding one = one file in `weightings`, with its `mod` line and one line in [`WEIGHTINGS`] there.
 
@@ -243,6 +243,10 @@ pub trait GramianWeighting: Send {
     }
     /// Weights of the tasks of the step.
     fn weights(&mut self, step: &mut Step, gramian: &Gramian) -> Vec<f64>;
+    /// The longest direction a step may have; none where there is no limit. A task that pulls alone obeys it too.
+    fn longest(&self) -> Option<f64> {
+        None
+    }
     /// Everything that must survive a restart.
     fn state(&self) -> Vec<f64> {
         Vec::new()

@@ -49,7 +49,7 @@ fn sentence(words: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// The arms of a setting.
+/// The arms of a setting. What a step took is left out: experiments run beside other work.
 fn table(arms: &[Value]) -> String {
     let word = |value: &Value| value.as_str().unwrap_or("–").to_owned();
     let mut names: Vec<&String> =
@@ -59,20 +59,19 @@ fn table(arms: &[Value]) -> String {
     let metric = word(&arms[0]["metric"]).replace("delta_m", "Δm %");
     let head: String = names.iter().map(|name| format!(" {name} |")).collect();
     let mut text = format!("### {}\n\n", sentence(&word(&arms[0]["setting"])));
-    let _ = writeln!(text, "| arm | chosen on valid | {metric} | 95 % interval | seeds | ms/step |{head}");
-    let _ = writeln!(text, "|{}", " --- |".repeat(6 + names.len()));
+    let _ = writeln!(text, "| arm | chosen on valid | {metric} | 95 % interval | seeds |{head}");
+    let _ = writeln!(text, "|{}", " --- |".repeat(5 + names.len()));
     for arm in arms {
         let values: String =
             names.iter().map(|name| format!(" {} |", number(&arm["measured"][name.as_str()], 3))).collect();
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {} |{values}",
+            "| {} | {} | {} | {} | {} |{values}",
             word(&arm["name"]),
             word(&arm["chosen"]),
             number(&arm["mean"], 2),
             range(&arm["interval"], 2),
-            arm["seeds"],
-            number(&arm["step_ms"], 1)
+            arm["seeds"]
         );
     }
     text + "\n"
@@ -140,9 +139,9 @@ pub(super) mod tests {
     fn numbers_are_rounded_and_what_is_missing_is_a_dash() {
         let results = read(RESULT).unwrap();
         for line in [
-            "| arm | chosen on valid | accuracy | 95 % interval | seeds | ms/step | conflict |",
-            "| EW | – | 90.12 | 89.00 … 91.25 | 2 | 12.3 | 0.500 |",
-            "| F | rho 0.2 | – | – | 2 | 30.0 | – |",
+            "| arm | chosen on valid | accuracy | 95 % interval | seeds | conflict |",
+            "| EW | – | 90.12 | 89.00 … 91.25 | 2 | 0.500 |",
+            "| F | rho 0.2 | – | – | 2 | – |",
             "| mechanism | noise | conflict: EW − F | 0.250 | 0.100 … 0.400 | holds |",
             "**Verdict.** Does not hold. **Mechanism.** Holds.",
         ] {

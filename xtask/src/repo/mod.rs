@@ -1,9 +1,11 @@
 //! Rules of the repository that no compiler checks; each is a function from the committed files to problems.
 
 mod edges;
+mod kinds;
 mod lengths;
 mod links;
 mod manifests;
+mod modules;
 mod names;
 mod paths;
 mod words;
@@ -57,6 +59,8 @@ pub(crate) const CHECKS: &[Check] = &[
     Check { name: "crate edges", find: edges::problems },
     Check { name: "manifests", find: manifests::problems },
     Check { name: "type names", find: names::problems },
+    Check { name: "kinds", find: kinds::problems },
+    Check { name: "module files", find: modules::problems },
     Check { name: "file lengths", find: lengths::problems },
     Check { name: "unfinished work", find: words::problems },
     Check { name: "links", find: links::problems },

@@ -1,6 +1,6 @@
 //! `class`: one label for a text.
 
-use super::{HeadForm, KindInfo, TargetType};
+use super::{HeadForm, KindInfo, Mteb, TargetType};
 
 /// One label for a text: intents, topics.
 pub(super) static INFO: KindInfo = KindInfo {
@@ -13,4 +13,6 @@ pub(super) static INFO: KindInfo = KindInfo {
     head: HeadForm::Linear,
     losses: &["cross-entropy"],
     metrics: &["macro_f1", "accuracy", "micro_f1", "mcc"],
+    hub_task: "text-classification",
+    mteb: Some(Mteb { main: "accuracy", prefix: "" }),
 };

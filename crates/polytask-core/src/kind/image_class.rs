@@ -13,4 +13,6 @@ pub(super) static INFO: KindInfo = KindInfo {
     head: HeadForm::Linear,
     losses: &["cross-entropy"],
     metrics: &["accuracy", "macro_f1", "micro_f1", "mcc"],
+    hub_task: "image-classification",
+    mteb: None,
 };

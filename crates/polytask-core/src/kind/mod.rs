@@ -54,9 +54,40 @@ pub struct KindInfo {
     pub losses: &'static [&'static str],
     /// Metrics that are computed; the first is the default main metric.
     pub metrics: &'static [&'static str],
+    /// What model hubs call such a task.
+    pub hub_task: &'static str,
+    /// How MTEB's result files have its scores; none where they have no shape for it.
+    pub mteb: Option<Mteb>,
+}
+
+/// How MTEB's result files have the scores of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Mteb {
+    /// The main score.
+    pub main: &'static str,
+    /// What a second name of each metric begins with; empty: there is none.
+    pub prefix: &'static str,
 }
 
 impl KindInfo {
+    /// The kind that reads such targets from so many texts.
+    pub fn of_texts(target_type: TargetType, n_inputs: usize) -> Option<&'static Self> {
+        let fits = |kind: &&Self| {
+            !kind.reads_images() && kind.target_type == target_type && kind.inputs.len() == n_inputs
+        };
+        KINDS.iter().copied().find(fits)
+    }
+
+    /// The kind that reads such targets from an image.
+    pub fn of_images(target_type: TargetType) -> Option<&'static Self> {
+        KINDS.iter().copied().find(|kind| kind.reads_images() && kind.target_type == target_type)
+    }
+
+    /// Whether each row has an answer of its own; passages are ranked over a whole corpus instead.
+    pub fn answers_rows(&self) -> bool {
+        self.target_type != TargetType::Passages
+    }
+
     /// Whether its inputs are images, not texts.
     pub fn reads_images(&self) -> bool {
         self.inputs.contains(&"image")

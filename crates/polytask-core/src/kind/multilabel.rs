@@ -13,4 +13,6 @@ pub(super) static INFO: KindInfo = KindInfo {
     head: HeadForm::Linear,
     losses: &["bce"],
     metrics: &["map_macro", "micro_f1", "macro_f1"],
+    hub_task: "text-classification",
+    mteb: None,
 };

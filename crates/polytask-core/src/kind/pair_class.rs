@@ -1,6 +1,6 @@
 //! `pair-class`: one label for two texts.
 
-use super::{HeadForm, KindInfo, TargetType};
+use super::{HeadForm, KindInfo, Mteb, TargetType};
 
 /// One label for two texts: entailment, paraphrase.
 pub(super) static INFO: KindInfo = KindInfo {
@@ -17,4 +17,6 @@ pub(super) static INFO: KindInfo = KindInfo {
     head: HeadForm::PairLinear,
     losses: &["cross-entropy"],
     metrics: &["accuracy", "macro_f1", "mcc"],
+    hub_task: "text-classification",
+    mteb: Some(Mteb { main: "accuracy", prefix: "" }),
 };

@@ -13,4 +13,6 @@ pub(super) static INFO: KindInfo = KindInfo {
     head: HeadForm::Linear,
     losses: &["huber", "mse"],
     metrics: &["r2", "rmse", "mae", "pearson", "spearman"],
+    hub_task: "text-regression",
+    mteb: None,
 };

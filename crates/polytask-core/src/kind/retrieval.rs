@@ -1,6 +1,6 @@
 //! `retrieval`: find the passages that answer a query.
 
-use super::{HeadForm, KindInfo, TargetType};
+use super::{HeadForm, KindInfo, Mteb, TargetType};
 
 /// Find the passages of a corpus that answer a query.
 pub(super) static INFO: KindInfo = KindInfo {
@@ -17,4 +17,6 @@ pub(super) static INFO: KindInfo = KindInfo {
     head: HeadForm::Cosine,
     losses: &["info-nce"],
     metrics: &["ndcg@10", "map@100", "mrr@10", "recall@10", "recall@100"],
+    hub_task: "text-retrieval",
+    mteb: Some(Mteb { main: "ndcg_at_10", prefix: "" }),
 };

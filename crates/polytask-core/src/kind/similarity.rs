@@ -1,6 +1,6 @@
 //! `similarity`: a graded score of how close two texts are.
 
-use super::{HeadForm, KindInfo, TargetType};
+use super::{HeadForm, KindInfo, Mteb, TargetType};
 
 /// A graded score of how close two texts are; any scale, mapped to [0, 1] on train.
 pub(super) static INFO: KindInfo = KindInfo {
@@ -17,4 +17,6 @@ pub(super) static INFO: KindInfo = KindInfo {
     head: HeadForm::Cosine,
     losses: &["cosent", "cosine-mse"],
     metrics: &["spearman", "pearson"],
+    hub_task: "sentence-similarity",
+    mteb: Some(Mteb { main: "cosine_spearman", prefix: "cosine_" }),
 };

@@ -13,4 +13,6 @@ pub(super) static INFO: KindInfo = KindInfo {
     head: HeadForm::TokenLinear,
     losses: &["cross-entropy"],
     metrics: &["entity_f1", "accuracy"],
+    hub_task: "token-classification",
+    mteb: None,
 };

@@ -25,6 +25,16 @@ pub(super) fn separator(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter)
     }
 }
 
+/// Passages that are a query itself are kept where passages are ranked.
+pub(super) fn identical(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter) {
+    let section = &draft.section;
+    if kind.target_type != TargetType::Passages && section.text("identical") != "ignore" {
+        let what =
+            format!("`identical` in {} is for the kind `retrieval`, found `{}`", section.label, kind.name);
+        reporter.report(section.place("identical"), what, "remove it");
+    }
+}
+
 /// A label set is for kinds with labels, and has something to choose between.
 pub(super) fn labels(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter) {
     if !draft.section.has("labels") {

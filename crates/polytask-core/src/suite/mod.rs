@@ -200,6 +200,8 @@ pub struct TaskSpec {
     pub separator: Option<String>,
     /// Cells of its target that mean unknown, beside those of its source.
     pub missing: Vec<String>,
+    /// What becomes of a passage with a query's own text or id.
+    pub identical: Identical,
     /// Points (of 100) below single-task that count as regression.
     pub margin: f64,
     /// Factor on its loss.
@@ -211,6 +213,16 @@ pub struct TaskSpec {
     /// Line of the suite file where it is declared, for later errors.
     #[serde(skip)]
     pub line: usize,
+}
+
+/// What becomes of a passage that has a query's own text or id, where it is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Identical {
+    /// It is no negative in training, and left out of rankings.
+    Ignore,
+    /// It is a passage like any other.
+    Keep,
 }
 
 // Serde hands fields over by reference.

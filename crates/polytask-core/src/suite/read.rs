@@ -328,6 +328,7 @@ impl Reader<'_, '_> {
             check::metric(draft, kind, self.catalogue, self.reporter);
             label_keys::labels(draft, kind, self.reporter);
             label_keys::separator(draft, kind, self.reporter);
+            label_keys::identical(draft, kind, self.reporter);
             inputs::head(draft, kind, &head, self.reporter);
         }
         TaskSpec {
@@ -344,6 +345,7 @@ impl Reader<'_, '_> {
             reads_words: false,
             separator: section.maybe_text("separator"),
             missing: label_keys::trimmed(section, "missing"),
+            identical: section.word("identical"),
             margin: section.real("margin"),
             loss_weight: section.real("loss_weight"),
             lr_factor: lr_factor(section, kind, tags_start_small),

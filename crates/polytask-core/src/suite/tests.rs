@@ -217,11 +217,14 @@ fn defaults_are_those_of_the_table() {
 fn every_word_of_a_closed_set_is_read() {
     let (_folder, path) = folder();
     let task = "[[task]]\nname = 'sts'\nkind = 'similarity'\ndata = 'data/sick-train.tsv'\n";
+    let ranked = "[[task]]\nname = 'search'\nkind = 'retrieval'\ndata = 'data/scifact'\n";
     for key in keys() {
         let ValueType::Scalar(Range::OneOf(words)) = key.value else { continue };
         for word in words {
-            let table = key.tables[0].header();
-            let text = format!("{table}\n{} = '{word}'\n{task}", key.name);
+            let text = match key.tables[0] {
+                Table::Task => format!("{ranked}{} = '{word}'\n", key.name),
+                table => format!("{}\n{} = '{word}'\n{task}", table.header(), key.name),
+            };
             parse(&text, &path, &catalogue(), &[]).unwrap();
         }
     }
@@ -332,6 +335,16 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
             "s.toml:5: `corpus` in task `t` is for the kind `retrieval`, found `class`\n    try: kind = \"retrieval\", or remove it",
             "s.toml:9: `data` in task `u` is a retrieval folder (corpus, queries, qrels), found kind `class`\n    try: kind = \"retrieval\"",
         ],
+    ),
+    (
+        "identical passages elsewhere",
+        "[[task]]\nname='t'\nkind='class'\ndata='data/banking'\nidentical='keep'\n",
+        &["s.toml:5: `identical` in task `t` is for the kind `retrieval`, found `class`\n    try: remove it"],
+    ),
+    (
+        "baselines",
+        "[train]\nbaselines=['singel']\n[[task]]\nname='t'\nkind='similarity'\ndata='data/sick-train.tsv'\n",
+        &["s.toml:2: unknown learner `singel`\n    try: `single`"],
     ),
     (
         "columns",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use polytask_core::suite::{SourceSpec, TaskSpec};
+use polytask_core::suite::{Identical, SourceSpec, TaskSpec};
 use polytask_core::words::{plural, verb};
 use polytask_core::{Place, Problem, Result, Split, Suite, near};
 
@@ -43,6 +43,7 @@ impl Builder<'_> {
                 self.problems.note(problem);
             }
             self.dataset.tasks[t].scale = numbers::scale(task.kind.head, &self.dataset.tasks[t]);
+            self.dataset.tasks[t].keeps_identical = task.identical == Identical::Keep;
             self.dataset.tasks[t].bounds = numbers::bounds(task.kind.head, &self.dataset.tasks[t]);
             let data = &self.dataset.tasks[t];
             let merged = self.merged[t].warning(&task.name);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use polytask_core::kind::{self, KINDS};
+use polytask_core::kind::KINDS;
 use polytask_core::suite::TaskSpec;
 use polytask_core::{KindInfo, Place, Problem, TargetType, near, plural};
 
@@ -127,7 +127,7 @@ impl Whole {
     fn of_tags(&self, column: &str) -> Option<(String, String)> {
         let n = self.nearly_all(Sort::Tags)?;
         let what = format!("{n} are lists as long as the words of their text, expected one label");
-        Some((what, of_kind(kind::find("tagging")?, column)))
+        Some((what, of_kind(KindInfo::of_texts(TargetType::Tags, 1)?, column)))
     }
 
     /// The mistake of a column of `n_labels` labels that hardly two rows share.

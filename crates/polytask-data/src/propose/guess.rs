@@ -1,6 +1,7 @@
 //! Inputs and tasks of a table, from what its columns are.
 
-use polytask_core::kind::{self, KindInfo};
+use polytask_core::TargetType;
+use polytask_core::kind::KindInfo;
 use polytask_core::suite::DraftTask;
 
 use super::column::{Column, Sample};
@@ -194,7 +195,7 @@ impl<'a> Looked<'a> {
 
     /// A question and what answers it, in a table without labels.
     fn retrieval(&self) -> Option<Guess> {
-        let kind = kind::find("retrieval")?;
+        let kind = KindInfo::of_texts(TargetType::Passages, 1)?;
         let role = |role: &str| {
             let of_role = kind.synonyms.iter().filter(|(of, _)| *of == role).flat_map(|(_, names)| *names);
             let names: Vec<&str> = kind

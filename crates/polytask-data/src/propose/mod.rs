@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use polytask_core::suite::{self, Draft, DraftData, DraftTask};
-use polytask_core::{Split, TargetType, kind};
+use polytask_core::{KindInfo, Split, TargetType, kind};
 
 use crate::build::marks;
 use crate::readers;
@@ -112,7 +112,8 @@ fn doubt_parts(drafts: &mut [Draft]) {
 fn draft(root: &Path, set: &Set) -> Result<Option<Draft>, String> {
     match set.form {
         SetForm::Beir => {
-            return Ok(Some(whole(set, "retrieval", "a corpus, queries and judgements: retrieval")));
+            let kind = KindInfo::of_texts(TargetType::Passages, 1);
+            return Ok(Some(whole(set, kind, "a corpus, queries and judgements: retrieval")));
         }
         SetForm::Images => return Ok(Some(images(root, set))),
         SetForm::Table => {}
@@ -142,8 +143,8 @@ fn draft(root: &Path, set: &Set) -> Result<Option<Draft>, String> {
 }
 
 /// A task that is a set as a whole.
-fn whole(set: &Set, kind: &str, evidence: &str) -> Draft {
-    let kind = kind::find(kind).unwrap_or(kind::KINDS[0]);
+fn whole(set: &Set, kind: Option<&'static KindInfo>, evidence: &str) -> Draft {
+    let kind = kind.unwrap_or(kind::KINDS[0]);
     let task = DraftTask {
         name: set.name.clone(),
         kind,
@@ -161,7 +162,7 @@ fn whole(set: &Set, kind: &str, evidence: &str) -> Draft {
 
 /// Images with their classes; without files of classes the task is a comment.
 fn images(root: &Path, set: &Set) -> Draft {
-    let mut draft = whole(set, "image-class", "images by class: image-class");
+    let mut draft = whole(set, KindInfo::of_images(TargetType::Label), "images by class: image-class");
     let folder = set.data.data.as_ref().map(|data| root.join(data)).unwrap_or_default();
     let names = suite::names_in(&folder);
     let lacks = |name: &&String| {

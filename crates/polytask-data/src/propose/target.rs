@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use polytask_core::TargetType;
 use polytask_core::kind::{self, KindInfo};
 use polytask_core::suite::DraftTask;
 
@@ -29,9 +30,10 @@ impl Looked<'_> {
 
     /// The task a column is, or why it is none.
     pub(super) fn target(&self, column: &Column, form: Form, is_pair: bool) -> Result<DraftTask, String> {
-        let find = |single: &str, pair: &str| kind::find(if is_pair { pair } else { single });
-        let (class, number) = (find("class", "pair-class"), find("regression", "similarity"));
-        let (Some(class), Some(number), Some(many)) = (class, number, kind::find("multilabel")) else {
+        let of = |target| KindInfo::of_texts(target, if is_pair { 2 } else { 1 });
+        let many = KindInfo::of_texts(TargetType::Labels, 1);
+        let (Some(class), Some(number), Some(many)) = (of(TargetType::Label), of(TargetType::Numbers), many)
+        else {
             return Err(reason(column, "no kind fits"));
         };
         match form {
@@ -216,7 +218,9 @@ pub(super) fn tagging(words: &Column, tags: &Column) -> DraftTask {
     if is_numbered {
         evidence += "; they are numbers, and `labels` may name them in their order";
     }
-    let Some(kind) = kind::find("tagging") else { return task(tags, kind::KINDS[0], evidence, false) };
+    let Some(kind) = KindInfo::of_texts(TargetType::Tags, 1) else {
+        return task(tags, kind::KINDS[0], evidence, false);
+    };
     let mut task = task(tags, kind, evidence, both > 0 && equal == both);
     if chunks == 0 {
         // Entities are B-x and I-x; other tags are judged word by word.

@@ -10,7 +10,7 @@
 //! was seen: the affinities (Fifty et al. 2021) say who, the measurement says how much. What is not seen: a gain
 //! that a larger loss hid, and effects that are no sum of pairs.
 //!
-//! Uncertainty: the intervals of the measured changes (over test examples) and of the mean affinities (over
+//! Uncertainty: the intervals of the measured changes (over examples) and of the mean affinities (over
 //! measurements) are drawn from together; where all share alike, the shares are drawn evenly from all there are.
 
 use polytask_core::report::Interval;

@@ -22,8 +22,10 @@ pub(super) fn of_series(values: impl IntoIterator<Item = f64>) -> Option<Interva
 /// cases (Bonferroni).
 pub(super) fn of_one_in(values: impl IntoIterator<Item = f64>, together: usize) -> Option<Interval> {
     let values: Vec<f64> = values.into_iter().filter(|v| v.is_finite()).collect();
-    let r = correlation(&values);
-    of_mean_as(&values, values.len() as f64 * (1.0 - r) / (1.0 + r), MISSED / together.max(1) as f64)
+    let (n, r) = (values.len() as f64, correlation(&values));
+    // Two at least, where there are two: without a degree of freedom there would be no interval, and no doubt.
+    let n_effective = (n * (1.0 - r) / (1.0 + r)).max(n.min(2.0));
+    of_mean_as(&values, n_effective, MISSED / together.max(1) as f64)
 }
 
 /// The correlation between neighbours, 0 at least; 0 where nothing varies or there are too few to say.
@@ -98,6 +100,13 @@ mod tests {
         // As if they were independent, a third of the intervals would miss.
         assert!(missed(0.6, 1) < 0.13, "{}", missed(0.6, 1));
         assert!(missed(0.0, 30) < 0.01, "{}", missed(0.0, 30));
+    }
+
+    #[test]
+    fn what_rises_and_falls_once_is_no_certainty() {
+        let wave: Vec<f64> = (0..20).map(|i| 0.3 + (f64::from(i) / 3.2).sin()).collect();
+        let found = of_series(wave).unwrap();
+        assert!(found.high - found.low > 4.0 && error(&found) > 1.0, "{found:?}");
     }
 
     #[test]

@@ -38,8 +38,14 @@ impl<'a> Findings<'a> {
         let judged = judged(report);
         let scores = |task: &String| judged.iter().find(|scores| scores.task == *task);
         let names = diagnosis.tasks.iter().enumerate();
-        let tasks: Vec<TaskFinding> =
-            names.map(|(i, task)| finding(task, scores(task), i, diagnosis)).collect();
+        let reported = |task: &String| report.tasks.iter().find(|scores| scores.task == *task);
+        let found = |(i, task): (usize, &String)| TaskFinding {
+            // A small valid may hide what is learned; test labelled other than train shows in test alone.
+            is_noise: scores(task).is_some_and(is_noise) && reported(task).is_none_or(is_noise),
+            is_below_chance: scores(task).into_iter().chain(reported(task)).any(is_below_chance),
+            ..finding(task, scores(task), i, diagnosis)
+        };
+        let tasks: Vec<TaskFinding> = names.map(found).collect();
         let affinity = means(diagnosis, |m| m.affinity.clone());
         let of_pairs = relative_affinities(diagnosis);
         let n = diagnosis.tasks.len();

@@ -21,6 +21,8 @@ pub(super) struct Page<'a> {
     compared: bool,
     /// Learners beside joint and single-task models, a column each.
     others: Vec<&'a str>,
+    /// What these columns mean.
+    legend: Vec<&'static str>,
     tasks: Vec<TaskView<'a>>,
     scale: String,
     losses: Vec<Chart>,
@@ -112,6 +114,7 @@ impl<'a> Page<'a> {
             facts: facts(report),
             compared: report.tasks.iter().any(|task| task.delta.is_some()),
             others: others.clone(),
+            legend: words::legend(report).map(|column| column.said).collect(),
             tasks: report.tasks.iter().map(|task| TaskView::new(task, scale, &others)).collect(),
             scale: number(scale, usize::from(scale < 10.0)),
             losses: losses(report),
@@ -164,7 +167,7 @@ fn facts(report: &RunReport) -> Vec<Fact> {
     fact("Time", duration(total), words::plural(report.lineage.threads, "thread"));
     // Parameters are no headline.
     let (weighting, parameters) = report.weighting.split_once('(').unwrap_or((&report.weighting, ""));
-    let parameters = parameters.trim_end_matches(')').replace(',', ", ");
+    let parameters = words::settings(parameters.strip_suffix(')').unwrap_or(parameters));
     let regularized = match report.regularizer.as_str() {
         "" | "none" => format!("seed {}", report.lineage.seed),
         regularizer => format!("{regularizer} · seed {}", report.lineage.seed),

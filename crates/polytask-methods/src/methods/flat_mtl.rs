@@ -38,8 +38,7 @@
 //!
 //! ## Limits
 //! The tables of NYUv2, Cityscapes and CelebA need data and machines beyond this experiment. Radii are not comparable
-//! between the plain and the adaptive form. Milliseconds per step of the committed result were measured beside other work
-//! and must not be compared, but for EW, F-EW and F-EW in the time of EW.
+//! between the plain and the adaptive form.
 
 use crate::data::multi_mnist;
 use crate::paper::Paper;

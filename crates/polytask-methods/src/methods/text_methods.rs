@@ -32,8 +32,8 @@
 //!
 //! ## Limits
 //! One suite, one encoder, one epoch. SICK may not be used commercially. Differences are not corrected for their number:
-//! of six claims at 95 % one may hold by chance. Milliseconds per step of the committed result were measured beside other
-//! work and must not be compared; `docs/performance.md` has those of a quiet machine.
+//! of six claims at 95 % one may hold by chance. What steps cost stands in
+//! `docs/performance.md`, measured on a quiet machine.
 
 use std::path::Path;
 

@@ -82,10 +82,10 @@ impl Fitted for Constants<'_> {
     fn predict(&self, split: Split) -> Result<BTreeMap<usize, Predictions>> {
         let engine = &self.run.single().engine;
         let said = |(&task, constant): (&usize, &Constant)| {
-            let data = &engine.dataset.tasks[task];
+            let data = engine.dataset.tasks.get(task)?;
             let (rows, targets) = known(engine, data, split)?;
             let told_apart = engine.heads[task].told_apart.contains(&split);
-            Some((task, predictions(data, rows, targets, told_apart, constant)))
+            Some((task, predictions(data, rows, targets, told_apart, constant)?))
         };
         Ok(self.constants.iter().filter_map(said).collect())
     }
@@ -152,16 +152,16 @@ fn popular(rows: &[Relevance]) -> Option<Vec<(u32, f32)>> {
     (!ranked.is_empty()).then_some(ranked)
 }
 
-/// A constant beside the truth of the rows that are known.
+/// A constant beside the truth of the rows that are known; none where it is of other targets.
 fn predictions(
     data: &TaskData,
     rows: &Rows,
     targets: &Targets,
     told_apart: bool,
     constant: &Constant,
-) -> Predictions {
+) -> Option<Predictions> {
     let shown: Vec<usize> = (0..targets.len()).filter(|&row| targets.is_known(row)).collect();
-    match (targets, constant) {
+    Some(match (targets, constant) {
         (Targets::Label(labels), Constant::Label(label)) => {
             let truth: Vec<u32> = shown.iter().filter_map(|&row| labels[row]).collect();
             Predictions::Labels { predicted: vec![*label; truth.len()], truth, n_labels: data.labels.len() }
@@ -184,14 +184,16 @@ fn predictions(
         },
         (Targets::Passages(relevance), Constant::Passages(ranked)) => {
             let ranking = |query: crate::ranking::Query| {
-                let hits = ranked.iter().filter(|(passage, _)| !query.is_itself(*passage, &data.corpus));
+                let is_hit = |passage| data.keeps_identical || !query.is_itself(passage, &data.corpus);
+                let hits = ranked.iter().filter(|(passage, _)| is_hit(*passage));
                 Ranking { retrieved: hits.take(DEPTH).copied().collect(), relevant: query.relevant.clone() }
             };
             let rankings = queries(rows, relevance, &shown, told_apart).into_iter().map(ranking).collect();
             Predictions::Rankings { rankings, ids: data.corpus_ids.clone() }
         }
-        _ => unreachable!("a task's targets have one form"),
-    }
+        // A constant of another suite's task.
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

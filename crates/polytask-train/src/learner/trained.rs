@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Instant;
 
 use polytask_core::method::Choice;
 use polytask_core::report::Point;
@@ -76,6 +77,8 @@ pub(crate) struct Training<'r> {
     pub(crate) heads: Vec<Block>,
     pub(crate) trained: Trained,
     pub(crate) history: History,
+    /// Seconds the predictions took.
+    pub(crate) evaluation: f64,
 }
 
 impl Learner for Single {
@@ -179,13 +182,15 @@ impl<'r> Training<'r> {
         trainer.train(name, observer)?;
         let (trunk, heads, kept) = trainer.kept();
         let weights = Weights { trunk: &trunk, heads: &heads };
+        let start = Instant::now();
         let predictions = run.predict(side, weights, tasks)?;
+        let evaluation = start.elapsed().as_secs_f64();
         let valid = valid(run, side, weights, &predictions, tasks)?;
         let history = std::mem::take(&mut trainer.state.history);
         let losses = history.loss_curves(&parts.heads);
         let trained =
             Trained { predictions, valid, losses, steps: trainer.state.step, kept, share: trainer.share };
-        Ok(Self { run, side, tasks: tasks.to_vec(), trunk, heads, trained, history })
+        Ok(Self { run, side, tasks: tasks.to_vec(), trunk, heads, trained, history, evaluation })
     }
 }
 

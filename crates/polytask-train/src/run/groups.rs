@@ -13,7 +13,7 @@ use polytask_core::{hash, suite};
 use polytask_data::Plan;
 use serde::{Deserialize, Serialize};
 
-use super::{Fitted, Place, Prepared, Run, RunOptions, Trained, Training, kept};
+use super::{Fitted, Place, Prepared, Run, RunOptions, SEMANTICS, Trained, Training, kept};
 use crate::diagnose::{self, MEASUREMENTS};
 use crate::observe::{Event, Observer};
 use crate::side::{Parts, with_sides};
@@ -105,8 +105,9 @@ impl Run<'_> {
     fn group_key(&self, group: &[usize]) -> String {
         let mut suite = self.prepared.suite.clone();
         suite.name = String::new();
+        suite.train.baselines.clear();
         suite.train.conflict_every = 0;
         let (suite, identity) = (suite::weight_hash(&suite), self.origin());
-        hash::sha256(format!("{suite} {identity} {group:?}").as_bytes())
+        hash::sha256(format!("{SEMANTICS} {suite} {identity} {group:?}").as_bytes())
     }
 }

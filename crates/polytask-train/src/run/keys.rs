@@ -8,14 +8,14 @@ use super::Run;
 use crate::prepare::encoder_settings;
 
 /// Raised whenever the same suite would train to other weights or be judged otherwise: cached single-task results of before are void.
-pub const SEMANTICS: u32 = 11;
+pub const SEMANTICS: u32 = 12;
 
 impl Run<'_> {
     /// What a checkpoint must agree on to be continued.
     pub(crate) fn identity(&self) -> String {
         let lineage = &self.lineage;
         let (suite, settings) = (suite::weight_hash(&self.prepared.suite), encoder_settings(self.prepared));
-        format!("{suite} {} {} {settings}", lineage.data, lineage.encoder)
+        format!("{SEMANTICS} {suite} {} {} {settings}", lineage.data, lineage.encoder)
     }
 
     /// Data, encoder and version a training comes from.
@@ -28,6 +28,7 @@ impl Run<'_> {
     pub(super) fn baseline_key(&self, task: usize) -> String {
         let mut suite = self.prepared.suite.clone();
         suite.name = String::new();
+        suite.train.baselines.clear();
         suite.train.weighting = polytask_core::method::Choice::named("equal");
         suite.train.regularizer = polytask_core::method::Choice::named("none");
         suite.train.gradients = polytask_core::suite::GradientSpace::Full;

@@ -47,6 +47,7 @@ impl Run<'_> {
             dimensions: Some(encoder.d_embedding()),
             max_length: symbols.text().ok().map(polytask_data::Tokenizer::max_length),
             parameters: Some(encoder.params.len()),
+            reads_images: suite.tasks.iter().any(|task| task.kind.reads_images()),
             sharing: encoder.sharing.as_ref().map(|by| by.choice.name.clone()),
             ..ModelFacts::default()
         }
@@ -59,7 +60,7 @@ impl Run<'_> {
         let facts = self.facts();
         polytask_eval::card::write(report, &facts, &out.join("CARD.md"))?;
         let revision = report.lineage.suite.chars().take(12).collect();
-        let mteb = MtebRun { revision, ..MtebRun::default() };
+        let mteb = MtebRun { revision, date: polytask_eval::mteb::now(), ..MtebRun::default() };
         polytask_eval::mteb::write(&out.join("mteb"), report, &facts, &mteb)?;
         judged::write(rows, &out.join(polytask_eval::judged::FOLDER))?;
         // Last: its presence says that the run is finished.

@@ -6,8 +6,8 @@
 //!   2023, algorithm 1.
 //! - **Rule:** G = V Λ Vᵀ on the eigenvalues above λₘₐₓ · m · ε; w = √σ V Λ^(−½) Vᵀ 1, where σ is the smallest of them
 //!   (`min`), their lower median (`median`) or their mean (`rmse`, that of the first implementation).
-//! - **Rank:** the smallest eigenvalue kept sets the length of the step, so where the cut lies matters: ε is that of
-//!   f32, in which gradients are computed, as in the authors' and LibMTL's implementations (TorchJD's follows its input).
+//! - **Rank:** the smallest eigenvalue kept sets the length of the step, so where the cut lies matters: ε (`rank_cut`)
+//!   is that of f32, in which gradients are computed, as in the authors' and LibMTL's implementations (TorchJD's follows its input).
 //!   Directions without an eigenvalue (of opposite or identical gradients) take no part: two opposite gradients of one
 //!   length give no direction.
 //! - **Departures:** none. Tasks are added with weight 1 each, as the authors' and LibMTL's implementations do; TorchJD
@@ -33,12 +33,21 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
     about: "makes the task gradients orthogonal and equally long, then adds them up",
     cost: "Gramian + one backward",
     kinds: &[],
-    params: &[ParamInfo {
-        name: "scale_mode",
-        about: "which eigenvalue of the Gramian the aligned gradients get as their squared length",
-        default: "\"min\"",
-        range: Range::OneOf(&["min", "median", "rmse"]),
-    }],
+    params: &[
+        ParamInfo {
+            name: "scale_mode",
+            about: "which eigenvalue of the Gramian the aligned gradients get as their squared length",
+            default: "\"min\"",
+            range: Range::OneOf(&["min", "median", "rmse"]),
+        },
+        ParamInfo {
+            name: "rank_cut",
+            about: "share of the largest eigenvalue, times the number of tasks, below which a direction is rounding",
+            // Epsilon of f32.
+            default: "1.1920929e-7",
+            range: Range::Positive,
+        },
+    ],
 };
 
 /// Its line in the table.
@@ -52,7 +61,10 @@ enum Scale {
     Mean,
 }
 
-struct AlignedMtl(Scale);
+struct AlignedMtl {
+    scale: Scale,
+    rank_cut: f64,
+}
 
 fn make(choice: &Choice, _setup: &Setup) -> Result<Box<dyn Weighting>> {
     let scale = match choice.param(&INFO, "scale_mode").as_str() {
@@ -60,7 +72,8 @@ fn make(choice: &Choice, _setup: &Setup) -> Result<Box<dyn Weighting>> {
         Some("rmse") => Scale::Mean,
         _ => Scale::Min,
     };
-    Ok(Box::new(ByGramian { weighting: AlignedMtl(scale), needs: Needs::NONE }))
+    let weighting = AlignedMtl { scale, rank_cut: choice.real(&INFO, "rank_cut") };
+    Ok(Box::new(ByGramian { weighting, needs: Needs::NONE }))
 }
 
 impl Scale {
@@ -76,9 +89,9 @@ impl Scale {
 
 impl GramianWeighting for AlignedMtl {
     fn weights(&mut self, _step: &mut Step, gramian: &Gramian) -> Vec<f64> {
-        let cut = gramian.n as f64 * f64::from(f32::EPSILON);
+        let cut = gramian.n as f64 * self.rank_cut;
         let spectrum = Spectrum::new(&over_trace(gramian)).above(cut);
-        let scale = self.0.of(&spectrum.values);
+        let scale = self.scale.of(&spectrum.values);
         spectrum.apply(|value| (scale / value).sqrt(), &vec![1.0; gramian.n])
     }
 }
@@ -87,6 +100,19 @@ impl GramianWeighting for AlignedMtl {
 mod tests {
     use super::*;
     use crate::testing::{FakeProbe, gramian_golden, weights};
+
+    #[test]
+    fn a_higher_cut_leaves_directions_out() {
+        let rows: [&[f32]; 2] = [&[1.0, 0.1], &[1.0, -0.1]];
+        let of = |cut: f64| {
+            let mut choice = Choice::named("aligned-mtl");
+            choice.params.insert("rank_cut".into(), cut.into());
+            weights(make(&choice, &Setup::of(&[])).unwrap().as_mut(), &mut FakeProbe::from_rows(&rows))
+        };
+        // The small direction, with a hundredth of the largest eigenvalue, no longer sets the length.
+        let (all, one) = (of(1e-7), of(0.02));
+        assert!((one[0] / all[0] - 10.0).abs() < 1e-3, "{all:?} {one:?}");
+    }
 
     #[test]
     fn directions_equal_published_implementations_in_all_scale_modes() {

@@ -8,8 +8,9 @@
 //!   a takes a step of Adam, then the network follows the new w. θ holds trunk and heads.
 //! - **Departures:** LibMTL draws two half batches for the weights beside the network's own; here the first level
 //!   is the step's batch itself, as in the authors' code, and the second an extra one. The softmax is LibMTL's;
-//!   the authors leave weights free. Heads look ahead at the trunk's rate. The softmax goes over the step's
-//!   tasks; the others keep a. A step in which one task pulls alone is plain training.
+//!   the authors leave weights free. Heads look ahead at the trunk's rate. The upper level sums the losses of
+//!   all tasks: the authors' choice of primary tasks, whose losses alone it would sum, is not offered. The softmax goes
+//!   over the step's tasks; the others keep a. A step in which one task pulls alone is plain training.
 //! - **Scale:** weights sum to 1.
 //! - **Cost:** three backwards and four forwards; another batch.
 

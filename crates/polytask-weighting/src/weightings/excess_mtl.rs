@@ -7,7 +7,9 @@
 //!   step; from the second step on wᵢ ← wᵢ exp(η eᵢ), then w ← m w / Σ w. w starts at 1.
 //! - **Departures:** none where every task pulls in every step. Otherwise the step's tasks share among
 //!   themselves the weight they had, and others keep s, e and w; a step in which one task pulls alone is plain
-//!   training. Sums of squares are kept in f32. On representations, whose size follows the batch, s has no
+//!   training. The first step alone sets the unit of the excess, as in the authors' code: steps of equal weights before
+//!   it, so that the unit is of a network that has learned something, are not offered. The head of a task whose trunk gradient is
+//!   zero trains with weight 1. Sums of squares are kept in f32. On representations, whose size follows the batch, s has no
 //!   meaning: `train.gradients = "full"`.
 //! - **Scale:** weights sum to m like those of `equal`; heads are scaled too.
 //! - **Cost:** the rows (one backward per task over shared rows), one weighted backward, and memory and state

@@ -11,7 +11,7 @@
 //!   then gives large weights in the cancelling proportion and next to no direction. Gradients that are dependent
 //!   but do not cancel have one direction, found as any other.
 //! - **Departures:** none in the mathematics. α is 1 where nothing is said, as in LibMTL; another published
-//!   implementation takes 2.
+//!   implementation takes 2. The head of a task whose trunk gradient is zero trains with weight 1.
 //! - **Scale:** the method sets it: a direction is c^((1−α)/(1+α)) times as long when gradients are c times as long, and
 //!   of length √m at α = 1. Clip, or tune the rate. Heads get the weights too, as in the published implementations.
 //! - **Cost:** the Gramian (one backward per task over shared rows), then one weighted backward.

@@ -16,7 +16,8 @@
 //! - **Departures:** no epsilon in divisions: a zero gradient moves nothing. Methods with a state (and draws) keep
 //!   one for plain and one for flatness gradients. `every` = k displaces at each k-th step only, others being plain
 //!   steps of the inner method. In `second` and `each` a row has no loss of its own and counts as 1. F-MGDA's released
-//!   code normalises rows in some scripts: that is `flat(mgda(normalise=l2))`.
+//!   code for NYUv2 and Cityscapes adds unit rows and multiplies by their number: that is
+//!   `flat(mgda(normalise=l2, combine=rows))`; that for Multi-MNIST is `flat(mgda)`.
 //! - **One batch:** displaced passes see the step's batch with the same dropout masks, and change no statistics. A
 //!   task that is not finite there is taken out of the step and named, as any other.
 //! - **Cost:** per task one forward and one backward more; task gradients kept, plus four vectors of the trunk's size.
@@ -53,7 +54,7 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
             name: "rho_heads",
             about: "radius of the ball around a head's weights; that of the trunk unless given",
             default: "null",
-            range: Range::Positive,
+            range: Range::Real { min: 0.0, max: f64::INFINITY },
         },
         ball::ADAPTIVE,
         ParamInfo {

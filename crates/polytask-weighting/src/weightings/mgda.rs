@@ -41,6 +41,13 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
             range: Range::OneOf(&["none", "l2", "loss", "loss+"]),
         },
         ParamInfo {
+            name: "combine",
+            about: "whether gradients are added with weights that sum to 1 (`hull`), or as they were normalised, times the \
+                    number of tasks (`rows`)",
+            default: "\"hull\"",
+            range: Range::OneOf(&["hull", "rows"]),
+        },
+        ParamInfo {
             name: "max_iterations",
             about: "most steps of the solver",
             default: "1000",
@@ -73,6 +80,8 @@ const SMALLEST_LOSS: f64 = 1e-30;
 /// The weighting, for gradients of parameters or representation.
 pub(super) struct Mgda {
     normalise: Normalise,
+    /// Whether the normalised rows themselves are added, times their number.
+    adds_rows: bool,
     max_iterations: usize,
     tolerance: f64,
 }
@@ -91,10 +100,11 @@ impl Mgda {
             _ => Normalise::None,
         };
         let max_iterations = choice.param(&INFO, "max_iterations").as_u64().unwrap_or(1000) as usize;
-        Self { normalise, max_iterations, tolerance: choice.real(&INFO, "tolerance") }
+        let adds_rows = choice.param(&INFO, "combine").as_str() == Some("rows");
+        Self { normalise, adds_rows, max_iterations, tolerance: choice.real(&INFO, "tolerance") }
     }
 
-    /// One over what each row is divided by, in units of the largest, `[tasks]`.
+    /// One over what each row is divided by, `[tasks]`.
     fn factors(&self, losses: &[f64], gramian: &Gramian) -> Vec<f64> {
         let factor = |i: usize| {
             let (loss, norm) = (losses[i].abs().max(SMALLEST_LOSS), gramian.get(i, i).sqrt());
@@ -105,18 +115,20 @@ impl Mgda {
                 Normalise::LossNorm => 1.0 / norm / loss,
             }
         };
-        let factors: Vec<f64> = (0..gramian.n).map(factor).collect();
-        let largest = factors.iter().copied().fold(0.0, f64::max);
-        factors.into_iter().map(|f| f / largest).collect()
+        (0..gramian.n).map(factor).collect()
     }
 }
 
 impl GramianWeighting for Mgda {
     fn weights(&mut self, step: &mut Step, gramian: &Gramian) -> Vec<f64> {
         let factors = self.factors(step.losses, gramian);
-        let scaled = rescale(gramian, &factors);
-        let found = shortest(&scaled, self.max_iterations, self.tolerance);
-        let weights: Vec<f64> = found.iter().zip(&factors).map(|(w, f)| w * f).collect();
+        let largest = factors.iter().copied().fold(0.0, f64::max);
+        let relative: Vec<f64> = factors.iter().map(|f| f / largest).collect();
+        let found = shortest(&rescale(gramian, &relative), self.max_iterations, self.tolerance);
+        if self.adds_rows {
+            return found.iter().zip(&factors).map(|(w, f)| gramian.n as f64 * w * f).collect();
+        }
+        let weights: Vec<f64> = found.iter().zip(&relative).map(|(w, f)| w * f).collect();
         let total: f64 = weights.iter().sum();
         weights.into_iter().map(|w| w / total).collect()
     }
@@ -209,5 +221,18 @@ mod tests {
         probe.set_losses(&[1.0, 100.0]);
         let by_loss = weights(with(&[("normalise", "loss".into())]).as_mut(), &mut probe);
         assert!((by_loss[0] - 100.0 * by_loss[1]).abs() < 1e-6, "{by_loss:?}");
+    }
+
+    #[test]
+    fn unit_rows_may_be_added_as_they_are_times_their_number() {
+        // Two rows at a right angle: half of each unit row, twice.
+        let mut probe = FakeProbe::from_rows(&[&[2.0, 0.0], &[0.0, 100.0]]);
+        let params = [("normalise", "l2".into()), ("combine", "rows".into())];
+        let found = weights(with(&params).as_mut(), &mut probe);
+        assert!((found[0] - 0.5).abs() < 1e-6 && (found[1] - 0.01).abs() < 1e-8, "{found:?}");
+        // Without a normalisation it is the number of tasks times the hull's point.
+        let hull = weights(with(&[]).as_mut(), &mut probe);
+        let rows = weights(with(&[("combine", "rows".into())]).as_mut(), &mut probe);
+        assert!(hull.iter().zip(&rows).all(|(a, b)| (2.0 * a - b).abs() < 1e-9), "{hull:?} {rows:?}");
     }
 }

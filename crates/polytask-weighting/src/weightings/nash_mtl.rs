@@ -13,7 +13,8 @@
 //!   paper's equation says; with the limit at 1, as published, this does not show. Heads get the weights, as in the
 //!   published implementation, but after the limit, so that trunk and heads keep their proportion. Between solutions
 //!   (`update_weights_every`) the weights of the last one are used again with its shortening, without a Gramian; a
-//!   task that had no part in it makes the method solve at once.
+//!   task that had no part in it makes the method solve at once. A task that pulls alone follows its own gradient,
+//!   shortened to `max_norm` as any direction; one whose trunk gradient is zero trains its head with weight 1.
 //! - **Scale:** the method sets it, whatever the size of losses and gradients: the length is `max_norm`. Tune the rate.
 //! - **Cost:** the Gramian (one backward per task over shared rows) in steps that solve, then one weighted backward.
 
@@ -94,6 +95,10 @@ impl GramianWeighting for NashMtl {
         weights
     }
 
+    fn longest(&self) -> Option<f64> {
+        Some(self.max_norm).filter(|limit| *limit > 0.0)
+    }
+
     fn state(&self) -> Vec<f64> {
         std::iter::once(self.age as f64).chain(self.last.iter().copied()).collect()
     }
@@ -134,6 +139,23 @@ mod tests {
                     weights(with(&[("max_norm", limit.into())]).as_mut(), &mut FakeProbe::from_rows(&rows));
                 let found = (w[0] * f64::from(size)).hypot(w[1] * 2.0 * f64::from(size));
                 assert!((found - length).abs() < 1e-6, "{size} {limit} {found}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_task_that_pulls_alone_obeys_the_limit_and_the_others_heads_go_on() {
+        for rows in [&[&[6.0_f32, 8.0][..]][..], &[&[6.0, 8.0], &[0.0, 0.0]]] {
+            for (limit, weight) in [(1.0, 0.1), (5.0, 0.5), (20.0, 1.0), (0.0, 1.0)] {
+                let update =
+                    with(&[("max_norm", limit.into())]).update(&mut FakeProbe::from_rows(rows)).unwrap();
+                let crate::Heads::Factors(heads) = update.heads else { panic!("expected factors") };
+                let found = update.trunk.weights().unwrap()[0];
+                assert!((found - weight).abs() < 1e-6, "{limit} {found}");
+                assert!(
+                    (heads[0] - weight).abs() < 1e-6 && heads[1..].iter().all(|head| *head == 1.0),
+                    "{heads:?}"
+                );
             }
         }
     }

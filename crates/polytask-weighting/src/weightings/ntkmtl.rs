@@ -6,7 +6,8 @@
 //!   Perspective. NeurIPS 2025 (arXiv 2510.18258), with one mini-batch per step (n = 1).
 //! - **Rule:** λᵢ = ‖gᵢ‖², to which the kernel shrinks at n = 1; wᵢ = (mean λ / λᵢ)^`exponent`, ½ in the paper.
 //! - **Departures:** the mean of λ is taken as in the paper's text; the authors' program takes the sum and multiplies the
-//!   direction by m once more, a constant for a fixed number of tasks.
+//!   direction by m once more, a constant for a fixed number of tasks. The
+//!   authors' program shortens the direction to `max_norm` (1 in their scripts); here there is no limit unless it is given.
 //! - **Scale:** at ½ all weighted gradients have one length, the root mean square of the gradients' lengths. Heads step
 //!   with their own plain gradients, as in the authors' program.
 //! - **Cost:** the Gramian (one backward per task over shared rows), then one weighted backward. `ntkmtl-sr` looks at
@@ -17,6 +18,7 @@ use polytask_core::{Family, MethodInfo, ParamInfo};
 
 use crate::Result;
 use crate::adapt::ByGramian;
+use crate::solve::square;
 use crate::table::{Claim, Entry, Setup};
 use crate::{Gramian, GramianWeighting, Needs, Step, Weighting};
 
@@ -37,7 +39,15 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
     about: "evens out how fast tasks learn, by the largest eigenvalues of their tangent kernels",
     cost: "Gramian + one backward",
     kinds: &[],
-    params: &[EXPONENT],
+    params: &[
+        EXPONENT,
+        ParamInfo {
+            name: "max_norm",
+            about: "largest norm of the direction; 0 means no limit",
+            default: "0.0",
+            range: Range::Real { min: 0.0, max: 1e6 },
+        },
+    ],
 };
 
 /// Its line in the table.
@@ -45,17 +55,28 @@ pub(crate) const ENTRY: Entry = Entry { info: &INFO, claims: &[Claim::Permutatio
 
 struct NtkMtl {
     exponent: f64,
+    max_norm: f64,
 }
 
 fn make(choice: &Choice, _setup: &Setup) -> Result<Box<dyn Weighting>> {
-    let weighting = NtkMtl { exponent: choice.real(&INFO, "exponent") };
+    let weighting =
+        NtkMtl { exponent: choice.real(&INFO, "exponent"), max_norm: choice.real(&INFO, "max_norm") };
     Ok(Box::new(ByGramian { weighting, needs: Needs::NONE }))
 }
 
 impl GramianWeighting for NtkMtl {
     fn weights(&mut self, _step: &mut Step, gramian: &Gramian) -> Vec<f64> {
         let eigenvalues: Vec<f64> = (0..gramian.n).map(|i| gramian.get(i, i)).collect();
-        evened(&eigenvalues, self.exponent)
+        let mut weights = evened(&eigenvalues, self.exponent);
+        let norm = square(gramian, &weights).sqrt();
+        if self.longest().is_some_and(|limit| norm > limit) {
+            weights.iter_mut().for_each(|w| *w *= self.max_norm / norm);
+        }
+        weights
+    }
+
+    fn longest(&self) -> Option<f64> {
+        Some(self.max_norm).filter(|limit| *limit > 0.0)
     }
 }
 
@@ -69,6 +90,25 @@ pub(super) fn evened(eigenvalues: &[f64], exponent: f64) -> Vec<f64> {
 mod tests {
     use super::*;
     use crate::testing::{FakeProbe, gramian_golden, weights};
+
+    #[test]
+    fn the_direction_is_no_longer_than_asked() {
+        let rows: [&[f32]; 2] = [&[3.0, 0.0], &[0.0, 4.0]];
+        for limit in [0.5, 2.0, 100.0] {
+            let mut choice = Choice::named("ntkmtl");
+            choice.params.insert("max_norm".into(), limit.into());
+            let made = |choice: &Choice| make(choice, &Setup::of(&[])).unwrap();
+            let length = |choice: &Choice| {
+                let w = weights(made(choice).as_mut(), &mut FakeProbe::from_rows(&rows));
+                (3.0 * w[0]).hypot(4.0 * w[1])
+            };
+            let free = length(&Choice::named("ntkmtl"));
+            assert!((length(&choice) - free.min(limit)).abs() < 1e-6, "{limit} {free}");
+            let mut alone = FakeProbe::from_rows(&rows[..1]);
+            let weight = made(&choice).update(&mut alone).unwrap().trunk.weights().unwrap()[0];
+            assert!((3.0 * weight - limit.min(3.0)).abs() < 1e-6, "{weight}");
+        }
+    }
 
     #[test]
     fn directions_equal_the_published_rule() {

@@ -89,7 +89,7 @@ fn keep(head: Vec<f32>, weight: f64) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::toy::{Toy, golden, vector_of};
+    use crate::toy::{Close, Toy, golden, vector_of};
 
     #[test]
     fn steps_equal_the_published_algorithm() {
@@ -102,6 +102,22 @@ mod tests {
             case.check(&update, &vector_of(&update, &mut toy), 1e-6);
             let seen = method.observations();
             assert!(seen.len() == 1 && seen[0].value > 0.0, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn a_ball_without_a_radius_is_plain_training() {
+        let golden = golden();
+        for case in &golden.sam {
+            let mut toy = Toy::of(&golden.models[case.model]);
+            let mut choice = case.choice("sam");
+            choice.params.insert("rho".into(), 0.0.into());
+            assert!(INFO.wrong_params("weighting", &choice).is_empty());
+            let update = make(&choice, &toy.setup()).unwrap().update(&mut toy).unwrap();
+            let plain = toy.rows(At::default()).unwrap();
+            let sum = |k: usize| (0..plain.n).map(|i| plain.row(i)[k]).sum::<f32>();
+            let expected: Vec<f64> = (0..plain.width).map(|k| f64::from(sum(k))).collect();
+            vector_of(&update, &mut toy).close(&expected, 1e-6, "rho 0");
         }
     }
 }

@@ -9,7 +9,8 @@
 //!   dᵢ = (1 − β) ḡ + β ‖ḡ‖ zᵢ / ‖zᵢ‖; eᵢ = ρ dᵢ / ‖dᵢ‖ over the whole trunk, on the head ρ hᵢ / ‖hᵢ‖; adaptive: ρ θ² ∘ d / ‖|θ| ∘ d‖.
 //!   Trunk: Agg of the gradients at the displaced weights; heads step with theirs.
 //! - **Departures:** losses at θ ± εu keep the step's dropout masks (the code turns dropout off there). No epsilon: a
-//!   zero gradient moves nothing, and a task whose two losses are equal moves along the mean alone.
+//!   zero gradient moves nothing, and a task whose two losses are equal moves along the mean alone. The code for NYUv2 adds
+//!   β zᵢ as it is: `match_norm = false`.
 //! - **Cost:** one backward for the mean, then per task two forwards, one more forward and one backward; task gradients
 //!   kept. Against `flat` it spares the gradients at the weights themselves, and pays two forwards each.
 
@@ -55,6 +56,12 @@ pub(crate) const INFO: MethodInfo = MethodInfo {
             default: "0.01",
             range: Range::Positive,
         },
+        ParamInfo {
+            name: "match_norm",
+            about: "whether a task's own direction is as long as the mean gradient in each tensor",
+            default: "true",
+            range: Range::Bool,
+        },
         ball::ADAPTIVE,
     ],
 };
@@ -94,6 +101,7 @@ struct Samo {
     ball: Ball,
     beta: f64,
     eps: f64,
+    match_norm: bool,
     seen: Vec<Observation>,
 }
 
@@ -108,6 +116,7 @@ impl Samo {
             ball: Ball::new(choice, &INFO),
             beta: choice.real(&INFO, "beta"),
             eps: choice.real(&INFO, "eps"),
+            match_norm: choice.param(&INFO, "match_norm").as_bool().unwrap_or(true),
             seen: Vec::new(),
         })
     }
@@ -137,7 +146,8 @@ impl Samo {
     /// then names the task and asks again without it).
     fn visit(&self, probe: &mut dyn Probe, scene: &Scene, place: usize, own: &[f32]) -> Result<TaskGradient> {
         let slope = self.slope(probe, place, own)?;
-        let mixed = mix(&scene.mean, own, slope, self.beta, &scene.parts);
+        let own = Own { values: own, slope, match_norm: self.match_norm };
+        let mixed = mix(&scene.mean, &own, self.beta, &scene.parts);
         let (trunk, head) = self.ball.ascend(probe, &scene.center, &mixed, &[(place, &scene.heads[place])]);
         let mut displaced = vec![Vec::new(); scene.heads.len()];
         displaced[place] = head.into_iter().next().unwrap_or_default();
@@ -146,20 +156,14 @@ impl Samo {
         if there.is_finite() { Ok(there) } else { probe.task(At::default(), place) }
     }
 
-    /// The sign of a task's slope along `own`: all that is left of it once it is divided by its norm.
+    /// A task's slope along `own`, by central differences.
     fn slope(&self, probe: &mut dyn Probe, place: usize, own: &[f32]) -> Result<f64> {
         let mut loss = |step: f64| -> Result<f64> {
             let moved: Vec<f32> = own.iter().map(|u| (step * f64::from(*u)) as f32).collect();
             Ok(probe.losses(At { displacement: Some(&moved), ..At::default() })?[place])
         };
-        let rise = loss(self.eps)? - loss(-self.eps)?;
-        Ok(if rise > 0.0 {
-            1.0
-        } else if rise < 0.0 {
-            -1.0
-        } else {
-            0.0
-        })
+        let slope = (loss(self.eps)? - loss(-self.eps)?) / (2.0 * self.eps);
+        Ok(if slope.is_finite() { slope } else { 0.0 })
     }
 }
 
@@ -180,14 +184,33 @@ fn mean_gradient(probe: &mut dyn Probe, losses: &[f64]) -> Result<(Vec<usize>, V
     Ok((places, found))
 }
 
-/// (1 − β) ḡ + β ‖ḡ‖ z / ‖z‖ in each tensor, where z is `own` times `slope`.
-fn mix(mean: &[f32], own: &[f32], slope: f64, beta: f64, parts: &[Part]) -> Vec<f32> {
+/// A task's random direction: z is `values` times `slope`.
+struct Own<'a> {
+    values: &'a [f32],
+    slope: f64,
+    match_norm: bool,
+}
+
+impl Own<'_> {
+    /// What the values of a tensor are multiplied by, next to a mean gradient there.
+    fn factor(&self, values: &[f32], mean: &[f32]) -> f64 {
+        if !self.match_norm {
+            return self.slope;
+        }
+        let size = dot(values, values).sqrt();
+        // Of the slope its sign is left once z is divided by its norm.
+        let sign = if self.slope == 0.0 { 0.0 } else { self.slope.signum() };
+        if size > 0.0 { sign * dot(mean, mean).sqrt() / size } else { 0.0 }
+    }
+}
+
+/// (1 − β) ḡ + β ‖ḡ‖ z / ‖z‖ in each tensor, or (1 − β) ḡ + β z where norms are not matched.
+fn mix(mean: &[f32], own: &Own, beta: f64, parts: &[Part]) -> Vec<f32> {
     let mut mixed = Vec::with_capacity(mean.len());
     for part in parts {
-        let (mean, own) = (&mean[part.range.clone()], &own[part.range.clone()]);
-        let size = dot(own, own).sqrt();
-        let factor = if size > 0.0 { slope * beta * dot(mean, mean).sqrt() / size } else { 0.0 };
-        let both = mean.iter().zip(own);
+        let (mean, values) = (&mean[part.range.clone()], &own.values[part.range.clone()]);
+        let factor = beta * own.factor(values, mean);
+        let both = mean.iter().zip(values);
         mixed.extend(both.map(|(&g, &u)| ((1.0 - beta) * f64::from(g) + factor * f64::from(u)) as f32));
     }
     mixed
@@ -275,8 +298,12 @@ mod tests {
     fn without_a_share_of_its_own_a_task_moves_along_the_mean() {
         let parts = Toy::of(&golden().models[0]).parts();
         let mean = [1.0, -2.0, 0.5, 3.0, 0.0];
-        mix(&mean, &[1.0; 5], -1.0, 0.0, &parts).close(&mean.map(f64::from), 1e-7, "beta 0");
-        let own = mix(&mean, &[2.0, 0.0, 0.0, 0.0, -1.0], -1.0, 1.0, &parts);
+        let with =
+            |values, beta, match_norm| mix(&mean, &Own { values, slope: -0.5, match_norm }, beta, &parts);
+        with(&[1.0; 5], 0.0, true).close(&mean.map(f64::from), 1e-7, "beta 0");
+        let own = with(&[2.0, 0.0, 0.0, 0.0, -1.0], 1.0, true);
+        let plain = with(&[2.0, 0.0, 0.0, 0.0, -1.0], 1.0, false);
+        plain.close(&[-1.0, 0.0, 0.0, 0.0, 0.5], 1e-6, "z as it is");
         own.close(&[-(5.25_f64.sqrt()), 0.0, 0.0, 0.0, 3.0], 1e-6, "beta 1");
     }
 }

@@ -87,7 +87,8 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     }
     if let Some(folder) = &args.mteb {
         let facts = polytask_eval::ModelFacts { name: report.name.clone(), ..Default::default() };
-        polytask_eval::mteb::write(folder, &report, &facts, &polytask_eval::MtebRun::default())?;
+        let run = polytask_eval::MtebRun { date: polytask_eval::mteb::now(), ..Default::default() };
+        polytask_eval::mteb::write(folder, &report, &facts, &run)?;
     }
     if args.json {
         output::json(&report)?;

@@ -130,7 +130,7 @@ fn check_count(task: &ModelTask, n: usize) -> Result<()> {
 
 /// Every task that reads this many texts; retrieval tasks rank a corpus and are left out.
 fn fitting_arguments(model: &Model, n: usize) -> Result<Vec<&ModelTask>> {
-    let fits = |task: &&ModelTask| task.kind.inputs.len() == n && task.kind.name != "retrieval";
+    let fits = |task: &&ModelTask| task.kind.inputs.len() == n && task.kind.answers_rows();
     let fitting: Vec<&ModelTask> = model.tasks.iter().filter(fits).collect();
     if fitting.is_empty() {
         return output::refuse(
@@ -183,7 +183,7 @@ fn print(model: &Model, questions: &[Question<'_>], args: &Args) -> Result<()> {
 fn fitting_tasks<'a>(model: &'a Model, args: &Args, row: &Row) -> Result<Vec<&'a ModelTask>> {
     let has_all =
         |task: &ModelTask| args.columns.of_task(task).iter().all(|names| row.first_of(names).is_some());
-    let fits = |task: &&ModelTask| task.kind.name != "retrieval" && has_all(task);
+    let fits = |task: &&ModelTask| task.kind.answers_rows() && has_all(task);
     let fitting: Vec<&ModelTask> = model.tasks.iter().filter(fits).collect();
     if fitting.is_empty() {
         let absent = args.columns.pairs().iter().find(|(_, column)| row.first_of(&[column]).is_none());
@@ -197,7 +197,7 @@ fn fitting_tasks<'a>(model: &'a Model, args: &Args, row: &Row) -> Result<Vec<&'a
         let remedy = "`--columns text=NAME` for the column of an input; `--list` shows what each task reads";
         return output::refuse(what, remedy);
     }
-    let is_left = |task: &&ModelTask| task.kind.name != "retrieval" && !has_all(task);
+    let is_left = |task: &&ModelTask| task.kind.answers_rows() && !has_all(task);
     let left: Vec<String> = model.tasks.iter().filter(is_left).map(|task| lacking(task, args)).collect();
     if !left.is_empty() {
         output::note(format!("not answered, for want of their columns: {}", left.join("; ")));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use polytask_core::report::RunReport;
+use polytask_core::report::{REPORT_VERSION, RunReport};
 use polytask_core::{Suite, atomic, files, suite};
 use polytask_train::log::Log;
 use polytask_train::observe::Observer;
@@ -178,6 +178,7 @@ fn duration(text: &str) -> Result<f64, String> {
 fn check_same(suite: &Suite, out: &Path) -> Result<()> {
     let path = out.join("suite.toml");
     let Ok(before) = files::read_text(&path, files::SMALL) else { return Ok(()) };
+    check_baselines(suite, &path, out)?;
     let is_path = |line: &String| {
         ["data", "files", "corpus", "queries", "qrels"].iter().any(|key| line.starts_with(key))
     };
@@ -196,6 +197,18 @@ fn check_same(suite: &Suite, out: &Path) -> Result<()> {
     output::refuse(what, "the suite, `--set` and `--seed` it began with, or `--force` to start anew")
 }
 
+/// Refuses to continue a run that is compared with other learners: its report would lack what is asked for.
+fn check_baselines(suite: &Suite, written: &Path, out: &Path) -> Result<()> {
+    // A suite that cannot be read any more is compared setting by setting.
+    let Ok(before) = suites::load(written, &[]) else { return Ok(()) };
+    let (before, now) = (before.train.baselines, &suite.train.baselines);
+    if before == *now {
+        return Ok(());
+    }
+    let what = format!("the run in {} began with `baselines = {before:?}`, found `{now:?}`", out.display());
+    output::refuse(what, "the `train.baselines` it began with, or `--force` to start anew")
+}
+
 /// The report of a run that has nothing left to resume.
 fn finished(out: &Path) -> Result<Option<RunReport>> {
     let path = out.join("report.json");
@@ -204,8 +217,16 @@ fn finished(out: &Path) -> Result<Option<RunReport>> {
     }
     output::note("this run is finished; nothing to resume");
     let bytes = files::read(&path, files::LARGE).map_err(polytask_core::Error::io("read", &path))?;
-    match serde_json::from_slice(&bytes) {
-        Ok(report) => Ok(Some(report)),
+    match serde_json::from_slice::<RunReport>(&bytes) {
+        Ok(report) if report.version == REPORT_VERSION => Ok(Some(report)),
+        Ok(report) => {
+            let what = format!(
+                "{} has format {}, expected {REPORT_VERSION}: another version of polytask made it",
+                path.display(),
+                report.version
+            );
+            output::refuse(what, "`--force` to run anew")
+        }
         Err(error) => output::refuse(format!("{}: {error}", path.display()), "`--force` to run anew"),
     }
 }

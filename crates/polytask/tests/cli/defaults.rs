@@ -38,11 +38,13 @@ fn a_run_writes_what_it_chose_and_resumes_with_it() {
     let place = on_trained_encoder("");
     let report = place.polytask(&["train", "open.toml", "--out", "run", "-q", "--json"]).object();
     let suite = place.read("run/suite.toml");
-    has(&suite, &["batch_rows = 32", "lr = 0.0001", "name = \"constant\""]);
+    has(&suite, &["batch_rows = 32", "lr = 0.0002", "name = \"constant\""]);
     assert!(suite.contains(&format!("steps = {}", report["steps"])), "{suite}");
     has(&place.polytask(&["train", "open.toml", "--out", "run", "--resume"]).done(), &["joint"]);
-    let probe = &report["tasks"][0]["probe"];
-    assert!(probe.as_array().is_some_and(|scores| !scores.is_empty()), "{probe}");
+    let others = report["tasks"][0]["others"].as_array().unwrap();
+    let learners: Vec<&str> = others.iter().map(|other| other["learner"].as_str().unwrap()).collect();
+    assert_eq!(learners, ["probe", "prior"]);
+    assert!(others.iter().all(|other| !other["scores"].as_array().unwrap().is_empty()), "{others:?}");
 }
 
 #[test]

@@ -1,16 +1,16 @@
 //! A run: joint training, the single-task trainings it is compared with, the report and the model folder.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use polytask_core::Suite;
 use polytask_core::report::{DataCard, Lineage, REPORT_VERSION, RunReport, TaskReport};
 use polytask_core::suite::Start;
-use polytask_core::{MethodInfo, Suite};
 use polytask_core::{Split, atomic};
 use polytask_data::{Dataset, Plan, Symbols};
-use polytask_eval::{OtherRun, Predictions, TaskRun};
+use polytask_eval::Predictions;
 use polytask_nn::Block;
 use polytask_nn::encoder::Encoder;
 
@@ -18,11 +18,11 @@ use crate::cache::FrozenStates;
 use crate::choose::Reference;
 use crate::diagnose::record;
 use crate::engine::Weights;
-use crate::evaluate::{self, metrics};
+use crate::evaluate;
 use crate::history::History;
 use crate::judged::judged;
 use crate::learner::trained::{self, Place, Training};
-use crate::learner::{Fitted, LEARNERS, Learner, SINGLE, Trained};
+use crate::learner::{Fitted, LEARNERS, Learner, Trained};
 use crate::linear_probe::{self, Probes};
 use crate::observe::{Event, Observer};
 use crate::prepare::lineage;
@@ -39,6 +39,7 @@ mod groups;
 mod kept;
 mod keys;
 mod pace;
+mod scores;
 mod written;
 
 pub use keys::SEMANTICS;
@@ -183,7 +184,11 @@ impl Run<'_> {
     /// Trains, compares and writes.
     pub fn execute(self, observer: &mut dyn Observer) -> Result<RunReport> {
         let mut seconds = BTreeMap::new();
-        let (joint, history) = timed(&mut seconds, "joint", || self.joint(observer))?;
+        let training = timed(&mut seconds, "joint", || self.joint(observer))?;
+        let Training { trained: joint, history, evaluation, .. } = training;
+        // A part of the joint training's time, and not counted twice.
+        seconds.entry("joint".into()).and_modify(|all| *all -= evaluation);
+        seconds.insert(polytask_eval::mteb::EVALUATION.into(), evaluation);
         let singles = timed(&mut seconds, "single-task", || self.singles(observer))?;
         let others = timed(&mut seconds, "others", || self.others(observer))?;
         let tasks = timed(&mut seconds, "intervals", || self.task_reports(&joint, &singles, &others))?;
@@ -198,14 +203,14 @@ impl Run<'_> {
     }
 
     /// Trains all tasks together and writes the model folder.
-    fn joint(&self, observer: &mut dyn Observer) -> Result<(Trained, History)> {
+    fn joint(&self, observer: &mut dyn Observer) -> Result<Training<'_>> {
         let suite = &self.prepared.suite;
         let tasks: Vec<usize> = (0..suite.tasks.len()).collect();
         let plan = Plan::new(suite, &self.prepared.dataset);
         let place = Place { name: "joint", side: self.joint };
         let training = Training::fit(self, place, &tasks, plan, &suite.train.weighting, observer)?;
         training.write(&self.options.out.join("model"))?;
-        Ok((training.trained, training.history))
+        Ok(training)
     }
 
     /// A single-task training per task, unless the suite has one task or wants none.
@@ -279,71 +284,6 @@ impl Run<'_> {
         }
     }
 
-    /// What other learners predict on the split each task is reported on: those the suite asks for, and those that are
-    /// at hand.
-    fn others(&self, observer: &mut dyn Observer) -> Result<Vec<Other>> {
-        let asked = |learner: &&&dyn Learner| {
-            let id = learner.info().id;
-            id != SINGLE && (self.prepared.suite.train.compares(id) || learner.is_at_hand(self))
-        };
-        let tasks: Vec<usize> = (0..self.prepared.suite.tasks.len()).collect();
-        let other = |learner: &&dyn Learner| {
-            let fitted = learner.fit(self, &tasks, observer)?;
-            let mut predictions = BTreeMap::new();
-            for split in [Split::Test, Split::Valid] {
-                let of_split = tasks.iter().copied().filter(|&task| self.split_of(task) == split);
-                let of_split: BTreeSet<usize> = of_split.collect();
-                let found = if of_split.is_empty() { BTreeMap::new() } else { fitted.predict(split)? };
-                predictions.extend(found.into_iter().filter(|(task, _)| of_split.contains(task)));
-            }
-            Ok(Other { info: learner.info(), predictions })
-        };
-        self.learners.iter().filter(asked).map(other).collect()
-    }
-
-    fn task_reports(
-        &self,
-        joint: &Trained,
-        singles: &BTreeMap<usize, Trained>,
-        others: &[Other],
-    ) -> Result<Vec<TaskReport>> {
-        let report = |(task, joint): (&usize, &Predictions)| {
-            let others: Vec<OtherRun> = others.iter().filter_map(|other| other.of(*task)).collect();
-            let single = singles.get(task).and_then(|single| single.predictions.get(task));
-            self.task_report((*task, self.split_of(*task)), (joint, single), &others)
-        };
-        joint.predictions.iter().map(report).collect()
-    }
-
-    /// The same on valid, for whoever chooses by it.
-    fn valid_reports(&self, joint: &Trained, singles: &BTreeMap<usize, Trained>) -> Result<Vec<TaskReport>> {
-        let report = |(task, joint): (&usize, &Predictions)| {
-            let single = singles.get(task).and_then(|single| single.valid.get(task));
-            self.task_report((*task, Split::Valid), (joint, single), &[])
-        };
-        joint.valid.iter().map(report).collect()
-    }
-
-    fn task_report(
-        &self,
-        (task, split): (usize, Split),
-        (joint, single): (&Predictions, Option<&Predictions>),
-        others: &[OtherRun],
-    ) -> Result<TaskReport> {
-        let spec = &self.prepared.suite.tasks[task];
-        Ok(polytask_eval::task_report(&TaskRun {
-            task: &spec.name,
-            kind: spec.kind.name,
-            split: split.name(),
-            metrics: &metrics(spec.kind, &spec.metric),
-            margin: spec.margin,
-            joint,
-            single,
-            others,
-            seed: self.prepared.suite.seed,
-        })?)
-    }
-
     fn report(
         &self,
         tasks: Vec<TaskReport>,
@@ -385,19 +325,6 @@ impl Run<'_> {
         };
         polytask_eval::caution::apply(&mut report);
         report
-    }
-}
-
-/// What a learner beside the trainings predicts.
-struct Other {
-    info: &'static MethodInfo,
-    /// By task, on the split it is reported on.
-    predictions: BTreeMap<usize, Predictions>,
-}
-
-impl Other {
-    fn of(&self, task: usize) -> Option<OtherRun<'_>> {
-        Some(OtherRun { learner: self.info.id, predictions: self.predictions.get(&task)? })
     }
 }
 

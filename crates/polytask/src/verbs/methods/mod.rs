@@ -1,5 +1,7 @@
 //! `polytask methods`: every named part with its parameters, cost and paper, from the tables the suite check reads.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use polytask_core::method::MethodInfo;
 use polytask_core::suite::{HEADS, SAMPLINGS};
@@ -13,7 +15,9 @@ use serde_json::Value;
 use crate::output::{self, Outcome};
 use crate::suites;
 
-/// List the methods: weightings, regularizers, losses, metrics, sharings, papers, or one in full
+mod pages;
+
+/// List the methods: weightings, regularizers, losses, metrics, sharings, learners, papers, or one in full
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -21,6 +25,7 @@ Examples:
   polytask methods --kind weighting --json
   polytask methods mgda
   polytask methods --kind paper
+  polytask methods --pages reference
 
 Exit codes: 0 done, 2 there is no such method.")]
 pub(crate) struct Args {
@@ -32,6 +37,9 @@ pub(crate) struct Args {
     /// Print a JSON list of objects
     #[arg(long)]
     json: bool,
+    /// Write a Markdown page of each part, each kind of task and all keys of a suite into this folder
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["name", "kind", "json"])]
+    pages: Option<PathBuf>,
 }
 
 /// The kinds of named parts.
@@ -73,6 +81,10 @@ struct Parameter {
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let mut listed = all();
+    if let Some(folder) = &args.pages {
+        pages::write(&listed, folder)?;
+        return Ok(Outcome::Done);
+    }
     if let Some(kind) = &args.kind {
         listed.retain(|method| method.kind == kind);
     }
@@ -211,10 +223,11 @@ fn show_families(listed: &[Listed]) -> Result<()> {
 }
 
 /// Columns of the table, widest layout first.
-const LAYOUTS: [&[&str]; 4] = [
+const LAYOUTS: [&[&str]; 5] = [
     &["id", "name", "title", "parameters", "cost", "paper"],
     &["id", "name", "parameters", "cost", "paper"],
     &["id", "name", "parameters", "cost"],
+    &["id", "name", "parameters"],
     &["id", "name", "cost", "paper"],
 ];
 

@@ -181,8 +181,7 @@ mod tests {
 
     #[test]
     fn a_column_before_the_file_s_start_is_an_error_although_the_decoder_panics() {
-        let error =
-            read_bytes("t.parquet", include_bytes!("parquet/found/negative-start.parquet")).unwrap_err();
+        let error = read_bytes("t.parquet", include_bytes!("found/negative-start.parquet")).unwrap_err();
         assert!(error.to_string().contains("file is damaged: its parts contradict each other"), "{error}");
     }
 

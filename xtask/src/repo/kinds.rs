@@ -1,0 +1,72 @@
+//! A kind's name decides nothing outside its file: what depends on a kind is a field of it.
+
+use super::Tree;
+use crate::root::TextFile;
+
+/// Where kinds are.
+const HOME: &str = "crates/polytask-core/src/kind/";
+
+/// Lines of code that compare a kind's name, match on it or look a kind up by it.
+pub(super) fn problems(tree: &Tree) -> Vec<String> {
+    let names: Vec<&str> =
+        tree.files.iter().filter(|file| file.path.starts_with(HOME)).filter_map(named).collect();
+    let sources = tree.files.iter().filter(|file| is_source(file));
+    sources.flat_map(|file| of_file(file, &names)).collect()
+}
+
+/// The names a file of kinds declares.
+fn named(file: &TextFile) -> Option<&str> {
+    let line = file.text.lines().find_map(|line| line.trim().strip_prefix("name: \""))?;
+    line.strip_suffix("\",")
+}
+
+fn is_source(file: &TextFile) -> bool {
+    let is_ours = file.path.starts_with("crates/") && file.path.contains("/src/") && file.extension() == "rs";
+    is_ours && !file.path.starts_with(HOME) && !file.path.ends_with("/tests.rs")
+}
+
+fn of_file(file: &TextFile, names: &[&str]) -> Vec<String> {
+    let code = file.text.lines().take_while(|line| *line != "#[cfg(test)]");
+    let found = (1..).zip(code).filter_map(|(line, text)| Some((line, decided(text, names)?)));
+    found
+        .map(|(line, name)| {
+            format!(
+                "{}:{line}: the kind `{name}` is decided on by name (try: a field of KindInfo)",
+                file.path
+            )
+        })
+        .collect()
+}
+
+/// The kind whose name a line decides on.
+fn decided<'n>(line: &str, names: &[&'n str]) -> Option<&'n str> {
+    let is_decided = |name: &&&str| {
+        let quoted = format!("\"{name}\"");
+        let before = ["kind == ", "kind != ", "kind.name == ", "kind.name != ", "kind::find("];
+        let is_arm = line.trim_start().starts_with(&quoted) && line.contains("=>");
+        is_arm || before.iter().any(|before| line.contains(&format!("{before}{quoted}")))
+    };
+    names.iter().find(is_decided).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::tree;
+    use super::*;
+
+    #[test]
+    fn a_kind_that_is_decided_on_by_name_is_found() {
+        let kind =
+            "//! A kind.\npub(super) static INFO: KindInfo = KindInfo {\n    name: \"retrieval\",\n};\n";
+        let uses = "fn a() {\n    if task.kind.name != \"retrieval\" {}\n    let k = kind::find(\"retrieval\");\n    \
+                    let word = \"retrieval\";\n    match kind {\n        \"retrieval\" => 1,\n    }\n}\n#[cfg(test)]\nmod tests {\n    kind::find(\"retrieval\");\n}\n";
+        let tree = tree(&[
+            ("crates/polytask-core/src/kind/retrieval.rs", kind),
+            ("crates/a/src/lib.rs", uses),
+            ("crates/a/tests/all.rs", uses),
+        ]);
+        let found = problems(&tree);
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(found[0].contains("crates/a/src/lib.rs:2") && found[1].contains(":3"), "{found:?}");
+    }
+}
