@@ -186,7 +186,8 @@ fn example(kind: &str, info: &MethodInfo) -> String {
         _ => "[train]",
     };
     match kind {
-        "metric" => return format!("{table}\nmetric = {:?}", info.id),
+        // A cut is a number.
+        "metric" => return format!("{table}\nmetric = {:?}", info.id.replace("@k", "@10")),
         LEARNER => return format!("{table}\nbaselines = [{:?}]", info.id),
         _ => {}
     }
