@@ -1,6 +1,6 @@
 //! A kind's name decides nothing outside its file: what depends on a kind is a field of it.
 
-use super::Tree;
+use super::{Tree, lengths};
 use crate::root::TextFile;
 
 /// Where kinds are.
@@ -10,7 +10,8 @@ const HOME: &str = "crates/polytask-core/src/kind/";
 pub(super) fn problems(tree: &Tree) -> Vec<String> {
     let names: Vec<&str> =
         tree.files.iter().filter(|file| file.path.starts_with(HOME)).filter_map(named).collect();
-    let sources = tree.files.iter().filter(|file| is_source(file));
+    let tests = lengths::test_modules(tree);
+    let sources = tree.files.iter().filter(|file| is_source(file) && !lengths::is_in(&tests, &file.path));
     sources.flat_map(|file| of_file(file, &names)).collect()
 }
 
@@ -22,7 +23,7 @@ fn named(file: &TextFile) -> Option<&str> {
 
 fn is_source(file: &TextFile) -> bool {
     let is_ours = file.path.starts_with("crates/") && file.path.contains("/src/") && file.extension() == "rs";
-    is_ours && !file.path.starts_with(HOME) && !file.path.ends_with("/tests.rs")
+    is_ours && !file.path.starts_with(HOME)
 }
 
 fn of_file(file: &TextFile, names: &[&str]) -> Vec<String> {

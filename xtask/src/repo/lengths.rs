@@ -13,12 +13,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[];
 pub(super) fn problems(tree: &Tree) -> Vec<String> {
     let excepted = |path: &str| EXCEPTIONS.iter().any(|(name, _)| *name == path);
     let tests = test_modules(tree);
-    let is_test = |path: &str| {
-        tests
-            .iter()
-            .any(|module| path.strip_suffix(".rs") == Some(module) || path.starts_with(&format!("{module}/")))
-    };
-    let sources = tree.files.iter().filter(|file| is_source(file) && !is_test(&file.path));
+    let sources = tree.files.iter().filter(|file| is_source(file) && !is_in(&tests, &file.path));
     let found = sources.filter_map(|file| match (lines_without_tests(&file.text), excepted(&file.path)) {
         (n, false) if n > LIMIT => Some(format!("{}: {n} lines without tests, at most {LIMIT}", file.path)),
         (n, true) if n <= LIMIT => Some(format!("{}: {n} lines, needs no exception", file.path)),
@@ -32,8 +27,15 @@ fn is_source(file: &TextFile) -> bool {
     is_ours && file.path.contains("/src/") && file.extension() == "rs"
 }
 
+/// Whether a file is one of these modules or lies within one.
+pub(super) fn is_in(modules: &[String], path: &str) -> bool {
+    modules
+        .iter()
+        .any(|module| path.strip_suffix(".rs") == Some(module) || path.starts_with(&format!("{module}/")))
+}
+
 /// Paths, without ending, of the modules that stand in files of their own below `#[cfg(test)]`.
-fn test_modules(tree: &Tree) -> Vec<String> {
+pub(super) fn test_modules(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     for file in tree.files.iter().filter(|file| is_source(file)) {
         let lines: Vec<&str> = file.text.lines().collect();

@@ -117,6 +117,21 @@ mod tests {
     }
 
     #[test]
+    fn the_repository_gives_a_public_type_one_name() {
+        keeps("type names");
+    }
+
+    #[test]
+    fn the_repository_decides_on_no_kind_by_its_name() {
+        keeps("kinds");
+    }
+
+    #[test]
+    fn the_repository_has_one_form_of_modules() {
+        keeps("module files");
+    }
+
+    #[test]
     fn the_repository_names_no_machine() {
         keeps("machine names");
     }
