@@ -274,19 +274,20 @@ pub fn verdict(report: &RunReport) -> String {
         return format!("{one}; without single-task baselines, so nothing is said about what sharing costs.");
     }
     let mean = delta_m(report).map_or_else(String::new, |x| format!(", Δm {} %", signed(x, 1)));
-    let unfinished = report.tasks.iter().filter(|task| task.unfinished).count();
-    if unfinished > 0 {
+    let losses: Vec<String> = report.tasks.iter().filter(|task| task.regressed).map(loss).collect();
+    let regressed = format!("; regressed: {}", losses.join("; "));
+    let unjudged = report.tasks.iter().filter(|task| Standing::of(task) == Standing::Unfinished).count();
+    if unjudged > 0 {
         return format!(
-            "{one}; {} not judged (see the cautions), so neither is what sharing costs.",
-            of_all(unfinished)
+            "{one}; {} not judged (see the cautions), so neither is what sharing costs{}.",
+            of_all(unjudged),
+            if losses.is_empty() { "" } else { &regressed }
         );
     }
-    let regressed: Vec<&TaskReport> = report.tasks.iter().filter(|task| task.regressed).collect();
-    if regressed.is_empty() {
+    if losses.is_empty() {
         return format!("{one}{mean} against {others}; no task regressed.");
     }
-    let losses: Vec<String> = regressed.iter().map(|task| loss(task)).collect();
-    format!("{one}{mean} against {others}; regressed: {}.", losses.join("; "))
+    format!("{one}{mean} against {others}{regressed}.")
 }
 
 /// `1 is`, `3 are`.
