@@ -289,10 +289,16 @@ fn means(diagnosis: &Diagnosis, table: impl Fn(&Measurement) -> PairTable<f64>) 
     cells(diagnosis.tasks.len(), |i, j| of_series(tables.iter().filter_map(|table| table[i][j])))
 }
 
-/// Relative affinities of each pair over the measurements, `[tasks][tasks][measurements]`.
+/// Relative affinities of each pair over the later half of the measurements, `[tasks][tasks][measurements]`; over all
+/// where these are few.
+///
+/// What steps do to each other changes fast at first, and then settles: a mean over both is of neither, and its
+/// measurements are as alike as a course is.
 fn relative_affinities(diagnosis: &Diagnosis) -> Vec<Vec<Vec<f64>>> {
+    let n = diagnosis.measurements.len();
+    let later = if n < 2 * ENOUGH { 0 } else { n / 2 };
     let tables: Vec<PairTable<f64>> =
-        diagnosis.measurements.iter().map(|m| relative_affinity(&m.affinity)).collect();
+        diagnosis.measurements[later..].iter().map(|m| relative_affinity(&m.affinity)).collect();
     let n = diagnosis.tasks.len();
     let pair = |i: usize, j: usize| tables.iter().filter_map(|table| table[i][j]).collect();
     (0..n).map(|i| (0..n).map(|j| pair(i, j)).collect()).collect()

@@ -52,7 +52,7 @@ pub struct Conflict {
     /// `[i][j]`: mean share of its loss that task j loses by a step on task i (Fifty et al. 2021).
     pub affinity: PairTable<Interval>,
     /// `[i][j]`: the same, each measurement in units of the largest effect that any step, its own included, had on
-    /// task j: 1 helps like its own step, −1 undoes it. Intervals are widened for the number of pairs (Bonferroni).
+    /// task j: 1 helps like its own step, −1 undoes it; mean over the later half of the measurements. Intervals are widened for the number of pairs (Bonferroni).
     pub relative_affinity: PairTable<Interval>,
     /// `percent` of the single-task scores, or `points` where one of these is near zero: of Δm, effects and groupings.
     pub unit: String,
