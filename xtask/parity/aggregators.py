@@ -270,6 +270,11 @@ def project(v):
     return np.maximum(v - c[k] / (k + 1), 0)
 
 
+def min_norm_of_units(rows):
+    """The F-MGDA of FS-MTL's scripts for NYUv2 and Cityscapes: the rows made unit vectors, and the result times their number."""
+    return len(rows) * min_norm(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+
 def drop_zeros(method):
     """A method that never sees a zero row, and passes a lone row through."""
 
@@ -377,8 +382,11 @@ def sam(model, rho, adaptive):
     return sum(g for _, g, _ in there), np.array([h for _, _, h in there])
 
 
-def samo(model, inner, rho, beta, eps, adaptive, draws):
-    """SAMO: per task the mean gradient mixed, tensor by tensor, with a zeroth-order direction."""
+def samo(model, inner, rho, beta, eps, adaptive, draws, match_norm=True):
+    """SAMO: per task the mean gradient mixed, tensor by tensor, with a zeroth-order direction.
+
+    The authors' script for NYUv2 adds that direction as it is; their others make it as long as the mean gradient.
+    """
     all_ = model.all()
     mean = np.mean([g for _, g, _ in all_], axis=0)
     cuts = np.cumsum(model.sizes)[:-1]
@@ -388,7 +396,7 @@ def samo(model, inner, rho, beta, eps, adaptive, draws):
         value = lambda step: model.gradients(i, model.theta + step * u, model.heads[i])[0]  # noqa: E731
         z = (value(eps) - value(-eps)) / (2 * eps) * u
         mix = [
-            (1 - beta) * g + beta * np.linalg.norm(g) * part / np.linalg.norm(part)
+            (1 - beta) * g + beta * part * (np.linalg.norm(g) / np.linalg.norm(part) if match_norm else 1.0)
             for g, part in zip(np.split(mean, cuts), np.split(z, cuts))
         ]
         trunk, measure = ascent(model.theta, np.concatenate(mix), adaptive)
@@ -404,9 +412,10 @@ def samo(model, inner, rho, beta, eps, adaptive, draws):
 
 
 def of_models():
-    models, flats, sams, samos = [], [], [], []
+    models, flats, sams, samos, made = [], [], [], [], []
     for m in (2, 2, 3, 4):
         model = Model(m)
+        made.append(model)
         index = len(models)
         models.append(model.json())
         for adaptive in (False, True):
@@ -457,7 +466,44 @@ def of_models():
                         "heads": heads.tolist(),
                     }
                 )
+    for index, model in enumerate(made):
+        add_released_forms(index, model, flats, samos)
     return {"models": models, "flat": flats, "sam": sams, "samo": samos}
+
+
+def add_released_forms(index, model, flats, samos):
+    """Forms that only some of the authors' scripts have; draws of their own, so that those above stay what they are."""
+    draw = np.random.default_rng(1000 + index)
+    of = {"name": "mgda", "normalise": "l2", "combine": "rows", "tolerance": 1e-14, "max_iterations": 1_000_000}
+    fixed = np.repeat([False, False], model.sizes)
+    trunk, heads, sharpness = flat(
+        model, drop_zeros(min_norm_of_units), 0.4, 0.2, False, False, "separate", fixed
+    )
+    params = {"of": of, "rho": 0.4, "rho_heads": 0.2}
+    flats.append(
+        {
+            "model": index,
+            "inner": "mgda",
+            "params": params,
+            "trunk": trunk.tolist(),
+            "heads": heads.tolist(),
+            "sharpness": sharpness.tolist(),
+        }
+    )
+    for adaptive in (False, True):
+        draws = exact(draw.normal(size=(len(model.heads), 5)))
+        params = {"of": "equal", "rho": 0.3, "beta": 0.4, "eps": 0.01, "adaptive": adaptive, "match_norm": False}
+        trunk, heads = samo(model, equal, 0.3, 0.4, 0.01, adaptive, draws, match_norm=False)
+        samos.append(
+            {
+                "model": index,
+                "inner": "equal",
+                "params": params,
+                "draws": draws.tolist(),
+                "trunk": trunk.tolist(),
+                "heads": heads.tolist(),
+            }
+        )
 
 
 def main():

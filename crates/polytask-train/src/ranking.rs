@@ -31,7 +31,7 @@ pub(crate) fn rank(
     // One more than is kept, for the query itself may be among them.
     let found = topk::top_k(&vectors, &corpus, width, (DEPTH + 1).min(data.corpus.len()))?;
     let ranking = |(query, mut retrieved): (Query, Vec<(u32, f32)>)| {
-        retrieved.retain(|&(passage, _)| data.keeps_identical || !query.is_itself(passage, &data.corpus));
+        retrieved.retain(|&(passage, _)| query.allows(passage, data));
         retrieved.truncate(DEPTH);
         Ranking { retrieved, relevant: query.relevant }
     };
@@ -51,9 +51,14 @@ pub(crate) struct Query {
 }
 
 impl Query {
+    /// Whether a passage may be a hit: any but the query itself, where the task does not keep that.
+    pub(crate) fn allows(&self, passage: u32, data: &TaskData) -> bool {
+        data.keeps_identical || !self.is_itself(passage, &data.corpus)
+    }
+
     /// Whether a passage is the query itself, by id or by text, and no answer: a hit that nobody searches for (BEIR's
     /// `ignore_identical_ids`).
-    pub(crate) fn is_itself(&self, passage: u32, corpus: &[TextId]) -> bool {
+    fn is_itself(&self, passage: u32, corpus: &[TextId]) -> bool {
         let is_same = self.own == Some(passage) || corpus[passage as usize] == self.text;
         is_same && self.relevant.binary_search_by_key(&passage, |(p, _)| *p).is_err()
     }
@@ -110,8 +115,10 @@ mod tests {
     #[test]
     fn a_query_that_stands_in_the_corpus_is_no_hit_unless_it_answers_itself() {
         let query = Query { text: 7, relevant: vec![(2, 1.0)], own: Some(0) };
-        let corpus = [5, 7, 7, 9];
-        let itself: Vec<bool> = (0..4).map(|passage| query.is_itself(passage, &corpus)).collect();
-        assert_eq!(itself, [true, true, false, false]);
+        let mut data = TaskData { corpus: vec![5, 7, 7, 9], ..TaskData::default() };
+        let allowed = |data: &TaskData| (0..4).map(|passage| query.allows(passage, data)).collect::<Vec<_>>();
+        assert_eq!(allowed(&data), [false, false, true, true]);
+        data.keeps_identical = true;
+        assert_eq!(allowed(&data), [true; 4]);
     }
 }

@@ -245,7 +245,7 @@ static KEYS: &[KeyInfo] = &[
     key(TASK, "metric", ValueType::Text, "", "The metric that decides; one of its kind.", "the first metric of its kind"),
     key(TASK, "labels", ValueType::Texts, "", "The label set, in the order of outputs.", "the labels that train shows, sorted"),
     key(TASK, "separator", ValueType::Text, "", "What stands between the labels of a cell (`multilabel`).", "`|`, a sign that labels seldom hold"),
-    key(TASK, "identical", words(&["ignore", "keep"]), r#""ignore""#, "Whether a passage with a query's own text or id may be its negative and its hit (`retrieval`).", "as like the query as can be, it would stand first everywhere; `keep` where a copy is what is looked for"),
+    key(TASK, "identical", words(&["ignore", "keep"]), r#""ignore""#, "What becomes of a passage with a query's own text or id (`retrieval`): `ignore` leaves it out of the query's negatives and hits, `keep` takes it as any other.", "as like the query as can be, it would stand first everywhere; `keep` where a copy is what is looked for"),
     key(TASK, "margin", AT_LEAST_0, "1.0", "Points (of 100) below single-task that count as regression.", "about what a user would notice"),
     key(TASK, "loss_weight", AT_LEAST_0, "1.0", "Factor on its loss.", "weightings start from equal tasks"),
     key(TASK, "lr_factor", AT_LEAST_0, "1.0", "Its head learns this many times faster than `train.head_lr_factor` says.", "heads learn alike; 10 for tags where heads start from probes and `train.head_lr_factor` is not given"),

@@ -371,6 +371,20 @@ mod tests {
     }
 
     #[test]
+    fn affinities_are_of_the_later_half_where_there_are_enough() {
+        let measured = |n: usize| {
+            let affinity =
+                |k: usize| vec![vec![Some(1.0), Some(0.0)], vec![Some(k as f64 / 100.0), Some(1.0)]];
+            let one = |k: usize| Measurement { affinity: affinity(k), ..Measurement::default() };
+            let tasks = vec!["a".into(), "b".into()];
+            Diagnosis { tasks, measurements: (0..n).map(one).collect(), ..Diagnosis::default() }
+        };
+        assert_eq!(relative_affinities(&measured(9))[1][0].len(), 9);
+        let later = &relative_affinities(&measured(10))[1][0];
+        assert_eq!(later[..], [0.05, 0.06, 0.07, 0.08, 0.09]);
+    }
+
+    #[test]
     fn metrics_that_are_zero_at_chance_are_metrics() {
         assert!(ZERO_AT_CHANCE.iter().all(|metric| crate::find(metric).is_ok()));
     }

@@ -30,8 +30,6 @@ impl<'r> ModelFolder<'r> {
 impl Fitted for ModelFolder<'_> {
     fn predict(&self, split: Split) -> Result<BTreeMap<usize, Predictions>> {
         let prepared = self.run.prepared();
-        let mut suite = prepared.suite.clone();
-        suite.tasks.retain(|task| self.model.task(&task.name).is_ok());
         let tasks: Vec<usize> = (0..prepared.suite.tasks.len())
             .filter(|&task| self.model.task(&prepared.suite.tasks[task].name).is_ok())
             .collect();

@@ -58,11 +58,6 @@ pub trait Fitted {
     fn write(&self, folder: &Path) -> Result<()>;
 }
 
-/// The learner of this id.
-pub fn find(id: &str) -> Option<&'static dyn Learner> {
-    LEARNERS.iter().copied().find(|learner| learner.info().id == id)
-}
-
 /// What all learners say about themselves, in the order of their columns.
 pub fn infos() -> Vec<&'static MethodInfo> {
     LEARNERS.iter().map(|learner| learner.info()).collect()

@@ -184,8 +184,7 @@ fn predictions(
         },
         (Targets::Passages(relevance), Constant::Passages(ranked)) => {
             let ranking = |query: crate::ranking::Query| {
-                let is_hit = |passage| data.keeps_identical || !query.is_itself(passage, &data.corpus);
-                let hits = ranked.iter().filter(|(passage, _)| is_hit(*passage));
+                let hits = ranked.iter().filter(|(passage, _)| query.allows(*passage, data));
                 Ranking { retrieved: hits.take(DEPTH).copied().collect(), relevant: query.relevant.clone() }
             };
             let rankings = queries(rows, relevance, &shown, told_apart).into_iter().map(ranking).collect();

@@ -215,10 +215,12 @@ fn finished(out: &Path) -> Result<Option<RunReport>> {
     if !path.exists() {
         return Ok(None);
     }
-    output::note("this run is finished; nothing to resume");
     let bytes = files::read(&path, files::LARGE).map_err(polytask_core::Error::io("read", &path))?;
     match serde_json::from_slice::<RunReport>(&bytes) {
-        Ok(report) if report.version == REPORT_VERSION => Ok(Some(report)),
+        Ok(report) if report.version == REPORT_VERSION => {
+            output::note("this run is finished; nothing to resume");
+            Ok(Some(report))
+        }
         Ok(report) => {
             let what = format!(
                 "{} has format {}, expected {REPORT_VERSION}: another version of polytask made it",

@@ -185,6 +185,26 @@ fn a_run_is_not_resumed_with_another_suite_or_seed() {
 }
 
 #[test]
+fn a_finished_run_is_not_taken_for_one_with_other_baselines_or_of_another_format() {
+    let place = with_suite("baselines = false");
+    let args = ["train", "suite.toml", "--out", "run", "-q"];
+    place.polytask(&args).done();
+    let resume = [&args[..], &["--resume"]].concat();
+    let others = [&resume[..], &["--set", "train.baselines=[\"prior\"]"]].concat();
+    has(
+        &place.polytask(&others).refused(),
+        &["began with `baselines = []`", "found `[\"prior\"]`", "--force"],
+    );
+    let report = place.read("run/report.json");
+    has(&place.polytask(&resume).err, &["nothing to resume"]);
+    place.write(
+        "run/report.json",
+        report.replacen("\"version\":2", "\"version\":1", 1).replacen("\"version\": 2", "\"version\": 1", 1),
+    );
+    has(&place.polytask(&resume).refused(), &["has format 1, expected 2", "--force"]);
+}
+
+#[test]
 fn how_a_run_is_done_may_change_on_resume_and_a_setting_its_suite_lacks_has_its_default() {
     let place = place(1);
     assert!(kill_when(&mut start(&place, false), || lines(&place, "joint") >= 5));
