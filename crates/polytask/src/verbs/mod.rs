@@ -73,7 +73,7 @@ enum Verb {
     Predict(predict::Args),
     /// Find the nearest passages of a corpus, exactly
     Search(search::Args),
-    /// List the methods: weightings, losses, metrics, learners, papers and more, or one in full
+    /// List the methods (weightings, losses, metrics, papers, …) or show one in full
     Methods(methods::Args),
     /// Run a paper's experiment: claim, arms, seeds, measured table, verdict
     Reproduce(reproduce::Args),

@@ -17,7 +17,7 @@ use crate::suites;
 
 mod pages;
 
-/// List the methods: weightings, losses, metrics, learners, papers and more, or one in full
+/// List the methods (weightings, losses, metrics, papers, …) or show one in full
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
