@@ -9,6 +9,7 @@
 
 pub mod atomic;
 pub mod batch;
+pub mod cell;
 pub mod error;
 pub mod files;
 pub mod hash;
@@ -17,6 +18,7 @@ pub mod kind;
 pub mod length;
 pub mod method;
 pub mod near;
+pub mod outputs;
 pub mod printable;
 pub mod report;
 pub mod rng;
@@ -24,13 +26,16 @@ pub mod saliency;
 pub mod sharpness;
 pub mod suite;
 pub mod synonyms;
+pub mod target;
 pub mod words;
 
 pub use batch::{Layout, PackedBatch};
+pub use cell::Cell;
 pub use error::{Error, Place, Problem, Result};
-pub use kind::{HeadForm, KindInfo, TargetType};
+pub use kind::{HeadForm, KindInfo};
 pub use method::{Family, MethodInfo, ParamInfo};
 pub use printable::printable;
 pub use rng::{Purpose, Rng};
 pub use suite::{Split, Suite};
+pub use target::{TargetForm, TargetType};
 pub use words::plural;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use polytask_core::Split;
 use polytask_core::image::ImageSize;
+use polytask_core::target::Bounds;
 
 /// Index of a text in [`TokenStore`]; equal texts have equal ids.
 pub type TextId = u32;
@@ -157,18 +158,6 @@ pub struct SourceData {
     pub name: String,
     /// The rows.
     pub splits: BTreeMap<Split, Rows>,
-}
-
-/// Smallest and largest value of a grade.
-pub type Bounds = Option<(f64, f64)>;
-
-/// A head's output in the unit of its number, of which `scale` is the shift and the span.
-pub fn in_units(output: f32, (shift, span): (f64, f64), bounds: Bounds) -> f64 {
-    let value = f64::from(output) * span + shift;
-    match bounds {
-        Some((low, high)) if value.is_finite() => value.clamp(low, high),
-        _ => value,
-    }
 }
 
 /// A task's targets by split, and what its outputs mean.

@@ -18,9 +18,7 @@ pub mod tokenizer;
 
 pub use build::{NO_TEST, Progress, Tokenize, build, build_with};
 pub use card::card;
-pub use dataset::{
-    Bounds, Dataset, Relevance, Rows, SourceData, Targets, TaskData, TextId, TokenStore, in_units,
-};
+pub use dataset::{Dataset, Relevance, Rows, SourceData, Targets, TaskData, TextId, TokenStore};
 pub use images::ImageSpec;
 pub use plan::Plan;
 pub use propose::{Proposal, propose};

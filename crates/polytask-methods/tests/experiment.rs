@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use polytask_core::suite::{self, Catalogue};
+use polytask_core::suite;
 use polytask_methods::findings::{Arm, Findings, Verdict};
 use polytask_methods::paper::{Data, Paper, Request};
 use polytask_methods::{Options, reproduce, show};
@@ -138,17 +138,6 @@ fn notes(request: &Request) -> Result<Data> {
     Ok(Data { folder: request.folder.to_path_buf(), key: format!("{} {n}", request.number("shift")) })
 }
 
-fn catalogue() -> Catalogue {
-    Catalogue {
-        losses: polytask_nn::losses::infos(),
-        weightings: polytask_weighting::table::infos(),
-        regularizers: polytask_train::regularizer::table::infos(),
-        metrics: polytask_eval::infos(),
-        sharings: polytask_nn::sharing::infos(),
-        learners: polytask_train::learner::infos(),
-    }
-}
-
 /// Counts trainings.
 #[derive(Default)]
 struct Count(Vec<String>);
@@ -179,7 +168,7 @@ fn run_arms(
         out: out.to_path_buf(),
         bases: Vec::new(),
         set: set.iter().map(ToString::to_string).collect(),
-        catalogue: &catalogue(),
+        catalogue: &polytask_train::catalogue(),
         command: "polytask reproduce small".into(),
     };
     let mut count = Count::default();
@@ -228,7 +217,7 @@ fn the_suite_of_an_arm_trains_to_what_the_experiment_found() {
     let (findings, _) = run(folder.path(), true, None, &[]);
     let equal = arm(&findings, "labels", "equal");
     let file: PathBuf = folder.path().join(&equal.suite);
-    let suite = suite::load(&file, &catalogue(), &["train.baselines=false".into()]).unwrap();
+    let suite = suite::load(&file, &polytask_train::catalogue(), &["train.baselines=false".into()]).unwrap();
     assert_eq!((suite.tasks.len(), suite.train.epochs, suite.seed), (2, 1.0, 1));
     let mut silent = polytask_train::observe::Silent;
     let prepared = polytask_train::prepare::prepare(suite, &mut silent).unwrap();

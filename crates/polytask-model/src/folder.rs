@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use polytask_core::kind::KindInfo;
-use polytask_core::{HeadForm, Place, Problem, TargetType, atomic, files};
+use polytask_core::{Place, Problem, atomic, files};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
@@ -46,18 +46,15 @@ pub(crate) fn read_tasks(folder: &Path) -> Result<Vec<TaskInfo>> {
 pub(crate) fn check_task(folder: &Path, info: &TaskInfo, kind: &KindInfo) -> Result<()> {
     let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let is_named = !info.name.is_empty() && info.name.chars().all(legal);
-    let (n_labels, n_numbers) = (info.labels.len(), info.scale.len().max(1));
-    let n_expected = match kind.target_type {
-        TargetType::Label | TargetType::Labels | TargetType::Tags => n_labels,
-        TargetType::Numbers if kind.head != HeadForm::Cosine => n_numbers,
-        _ => 1,
-    };
+    let n_expected = kind.n_outputs(info.labels.len(), info.scale.len());
     let are_bounds = info.bounds.is_empty() || info.bounds.len() == info.scale.len();
     let is_ordered = info.bounds.iter().flatten().all(|(low, high)| low <= high);
     if !are_bounds || !is_ordered {
         let what = format!(
-            "task `{}`: bounds {:?}, expected one for each of {n_numbers} numbers, the smaller value first",
-            info.name, info.bounds
+            "task `{}`: bounds {:?}, expected one for each of {} numbers, the smaller value first",
+            info.name,
+            info.bounds,
+            info.scale.len()
         );
         let file = folder.join(FILE);
         return Err(Problem::at(Place::file(&file), what).try_this("restore the file the run wrote").into());

@@ -9,7 +9,6 @@
 mod folder;
 mod input;
 mod model;
-mod outputs;
 mod pass;
 mod predict;
 mod search;
@@ -18,7 +17,6 @@ mod task;
 
 pub use input::Input;
 pub use model::Model;
-pub use outputs::{largest, sigmoid};
 pub use pass::by_length;
 pub use polytask_nn::{Error, Result};
 pub use predict::{Predicted, Question};

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use polytask_core::{HeadForm, Problem, TargetType};
+use polytask_core::Problem;
 use polytask_data::NO_TOKEN;
 use polytask_nn::objective;
 use serde_json::{Value, json};
 
 use crate::input::{Content, Distinct, Input, Read};
-use crate::outputs::largest;
 use crate::pass::{Pass, for_passes};
 use crate::task::ModelTask;
 use crate::{Model, Result};
@@ -103,7 +102,7 @@ impl Model {
 /// Refuses what no head can answer.
 fn check(question: &Question<'_>) -> Result<()> {
     let Question { task, rows } = question;
-    if task.kind.target_type == TargetType::Passages {
+    if !task.kind.answers_rows() {
         let what = format!("task `{}` ranks a corpus and has no prediction of its own", task.info.name);
         return Err(Problem::new(what).try_this("use `polytask search` for a retrieval task").into());
     }
@@ -125,7 +124,7 @@ impl<'a> Numbered<'a> {
     }
 
     fn tags_words(&self) -> bool {
-        self.task.kind.head == HeadForm::TokenLinear
+        self.task.kind.reads_words()
     }
 
     /// Notes the rows of each sequence.
@@ -191,11 +190,10 @@ impl<'a> Numbered<'a> {
 
     /// A tag per word; words beyond the length limit get none.
     fn tags(&self, content: &Content<'_>, starts: &[u32], scores: &[f32]) -> Value {
-        let labels = &self.task.info.labels;
-        let mut scores = scores.chunks(labels.len().max(1));
+        let mut scores = scores.chunks(self.task.info.n_outputs.max(1));
         let mut tag = |start: &u32| match *start {
             NO_TOKEN => Value::Null,
-            _ => scores.next().map_or(Value::Null, |scores| json!(labels[largest(scores) as usize])),
+            _ => scores.next().map_or(Value::Null, |scores| self.task.read(scores)),
         };
         let tags: Vec<Value> = starts.iter().map(&mut tag).collect();
         let words: &[&str] = if let Content::Words(words) = content { words } else { &[] };

@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use polytask_core::Problem;
 use polytask_core::kind::{self, KindInfo};
-use polytask_core::{HeadForm, Problem, TargetType};
-use polytask_data::{Bounds, in_units};
+use polytask_core::target::{Bounds, OutputMeaning};
 use polytask_nn::heads::{self, Head};
 use polytask_nn::weights::WeightFiles;
 use polytask_nn::{Block, Params};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::Result;
 use crate::folder::check_task;
-use crate::outputs::{largest, sigmoid, softmax};
 
 /// A task of a model.
 pub struct ModelTask {
@@ -64,7 +63,7 @@ impl ModelTask {
             Problem::new(what).try_this("use the version of polytask that wrote the folder, or a newer one")
         })?;
         check_task(folder, &info, kind)?;
-        let d_in = if kind.head == HeadForm::TokenLinear { d_hidden } else { d_in };
+        let d_in = if kind.reads_words() { d_hidden } else { d_in };
         let head = heads::build_with(kind.head, d_in, info.n_outputs, info.hidden);
         let mut params = Params { blocks: vec![head.block(&format!("head.{}", info.name), 0)] };
         let path = folder.join("heads").join(&info.name).join("model.safetensors");
@@ -76,53 +75,12 @@ impl ModelTask {
 
     /// Whether it reads a text as words: to tag them, or because it learnt so.
     pub fn reads_words(&self) -> bool {
-        self.info.reads_words || self.kind.head == HeadForm::TokenLinear
+        self.info.reads_words || self.kind.reads_words()
     }
 
-    /// A row of outputs in words and in the units of the targets.
-    pub(crate) fn read(&self, scores: &[f32]) -> Value {
-        let labels = &self.info.labels;
-        match self.kind.target_type {
-            TargetType::Label => {
-                let shares = softmax(scores);
-                let best = largest(scores) as usize;
-                json!({ "label": labels[best], "score": shares[best], "scores": by_label(labels, &shares) })
-            }
-            TargetType::Labels => {
-                let shares: Vec<f32> = scores.iter().map(|&s| sigmoid(s)).collect();
-                let chosen: Vec<&String> =
-                    labels.iter().zip(&shares).filter(|(_, share)| **share >= 0.5).map(|(l, _)| l).collect();
-                json!({ "labels": chosen, "scores": by_label(labels, &shares) })
-            }
-            TargetType::Numbers if self.kind.head == HeadForm::Cosine => {
-                let values = self.scaled(scores);
-                json!({ "cosine": scores[0], "score": values[0] })
-            }
-            _ => {
-                let values = self.scaled(scores);
-                if values.len() == 1 { json!({ "value": values[0] }) } else { json!({ "values": values }) }
-            }
-        }
+    /// A row of outputs, or those of a word, in words and in the units of the targets.
+    pub(crate) fn read(&self, outputs: &[f32]) -> Value {
+        let TaskInfo { labels, scale, bounds, .. } = &self.info;
+        self.kind.form.answer(outputs, OutputMeaning { labels, scale, bounds })
     }
-
-    fn scaled(&self, scores: &[f32]) -> Vec<f64> {
-        let scale = self.info.scale.iter().copied().chain(std::iter::repeat((0.0, 1.0)));
-        let bounds = self.info.bounds.iter().copied().chain(std::iter::repeat(None));
-        scores
-            .iter()
-            .zip(scale)
-            .zip(bounds)
-            .map(|((&score, scale), bounds)| in_units(score, scale, bounds))
-            .collect()
-    }
-}
-
-/// Label → score.
-fn by_label(labels: &[String], shares: &[f32]) -> Value {
-    labels
-        .iter()
-        .zip(shares)
-        .map(|(label, share)| (label.clone(), json!(share)))
-        .collect::<Map<_, _>>()
-        .into()
 }

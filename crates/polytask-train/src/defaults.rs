@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use polytask_core::method::Choice;
 use polytask_core::suite::{Schedule, Start};
-use polytask_core::{HeadForm, Split, Suite, plural};
+use polytask_core::{Split, Suite, plural};
 use polytask_data::dataset::SourceData;
 use polytask_data::{Dataset, Plan, TaskData, TextId, Tokenizer};
 use polytask_nn::encoder::Encoder;
@@ -133,7 +133,7 @@ fn batch_rows(suite: &mut Suite) -> Reasoned {
 }
 
 fn lr(suite: &mut Suite) -> Reasoned {
-    let tag_words = suite.tasks.iter().any(|task| task.kind.head == HeadForm::TokenLinear);
+    let tag_words = suite.tasks.iter().any(|task| task.kind.reads_words());
     if tag_words && suite.train.start == Start::Probe {
         suite.train.lr = LR_OF_WORDS;
         return reasoned(

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use polytask_core::{HeadForm, KindInfo, Layout, PackedBatch, Split};
-use polytask_data::{Rows, Targets, TaskData, TextId, in_units};
+use polytask_core::outputs::{largest, sigmoid};
+use polytask_core::target::in_units;
+use polytask_core::{KindInfo, Layout, PackedBatch, Split};
+use polytask_data::{Rows, Targets, TaskData, TextId};
 use polytask_eval::Predictions;
-use polytask_model::{by_length, largest, sigmoid};
+use polytask_model::by_length;
 use polytask_nn::{Mode, Params, States, objective};
 
 use crate::Result;
@@ -100,7 +102,7 @@ pub(crate) fn for_batches(
 pub(crate) fn texts_of(engine: &Engine, task: usize, split: Split) -> Vec<TextId> {
     let data = &engine.dataset.tasks[task];
     let Some((rows, targets)) = known(engine, data, split) else { return Vec::new() };
-    if engine.heads[task].kind.head == HeadForm::TokenLinear {
+    if engine.heads[task].kind.reads_words() {
         return Vec::new();
     }
     let inputs = (0..rows.len()).filter(|&i| targets.is_known(i)).flat_map(|i| rows.inputs(i));

@@ -1,7 +1,7 @@
 //! Each task's head and loss, as training sees them.
 
 use polytask_core::suite::{SourceSpec, Suite, TaskSpec};
-use polytask_core::{HeadForm, KindInfo, Split};
+use polytask_core::{KindInfo, Split};
 use polytask_data::{Dataset, Targets, TaskData};
 use polytask_nn::encoder::freeze_blocks;
 use polytask_nn::heads::{self, Head};
@@ -70,8 +70,9 @@ impl TaskHead {
         d_in: usize,
         d_hidden: usize,
     ) -> Result<Self> {
-        let d_in = if spec.kind.head == HeadForm::TokenLinear { d_hidden } else { d_in };
-        let head = heads::build_with(spec.kind.head, d_in, n_outputs(spec.kind, data), spec.hidden());
+        let d_in = if spec.kind.reads_words() { d_hidden } else { d_in };
+        let n_outputs = spec.kind.n_outputs(data.labels.len(), data.scale.len());
+        let head = heads::build_with(spec.kind.head, d_in, n_outputs, spec.hidden());
         let loss = losses::make(&spec.loss, &data.labels, &label_counts(data))?;
         let info = losses::find(&spec.loss.name).map(polytask_nn::losses::Loss::info);
         let negatives = info.and_then(|info| spec.loss.param(info, "negatives").as_u64()).unwrap_or(0);
@@ -118,15 +119,6 @@ fn judged_splits(source: &SourceSpec) -> Vec<Split> {
         if is_cut { Split::Train } else { split }
     };
     Split::ALL.into_iter().filter(|&split| source.qrels.contains_key(&origin(split))).collect()
-}
-
-/// Number of outputs a task's head has.
-pub fn n_outputs(kind: &KindInfo, data: &TaskData) -> usize {
-    match kind.head {
-        HeadForm::Cosine => 1,
-        _ if data.labels.is_empty() => data.scale.len().max(1),
-        _ => data.labels.len(),
-    }
 }
 
 /// Train rows (words, for tags) of each label.

@@ -8,6 +8,7 @@
 
 pub mod assemble;
 pub mod cache;
+mod catalogue;
 pub mod checkpoint;
 mod choose;
 mod claim;
@@ -45,4 +46,5 @@ pub mod trainer;
 pub mod vectors;
 mod views;
 
+pub use catalogue::catalogue;
 pub use polytask_weighting::{Error, Result};

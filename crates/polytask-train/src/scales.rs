@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 
 use polytask_core::suite::Start;
-use polytask_core::{HeadForm, Split, Suite};
+use polytask_core::{Split, Suite};
 use polytask_data::{Dataset, Plan};
 use polytask_nn::encoder::Encoder;
 use polytask_nn::objective;
 
 use crate::Result;
 use crate::assemble::{Draw, TaskBatch, assemble};
-use crate::heads::{TaskHead, n_outputs};
+use crate::heads::TaskHead;
 
 /// Steps whose batches the losses are averaged over.
 const STEPS: u64 = 8;
@@ -29,11 +29,7 @@ pub(crate) fn weights(suite: &Suite, dataset: &Dataset, encoder: &Encoder) -> Re
     let mut losses = vec![Vec::new(); heads.len()];
     for part in first_parts(suite, dataset, encoder, &heads) {
         let head = &heads[part.task];
-        let width = if head.kind.head == HeadForm::Cosine {
-            1
-        } else {
-            n_outputs(head.kind, &dataset.tasks[part.task])
-        };
+        let width = head.head.n_outputs();
         let loss = objective::uninformed(&*head.loss, &part.target, &part.weights, (&part.inputs, width))?;
         losses[part.task].extend(Some(loss).filter(|loss| loss.is_finite() && *loss > 0.0));
     }
@@ -50,13 +46,12 @@ pub(crate) fn weights(suite: &Suite, dataset: &Dataset, encoder: &Encoder) -> Re
 
 /// Whether the losses of some tasks count more than those of others.
 pub(crate) fn favours_words(suite: &Suite) -> bool {
-    let tags_words = |head: HeadForm| head == HeadForm::TokenLinear;
-    suite.train.start == Start::Probe && suite.tasks.iter().any(|task| tags_words(task.kind.head))
+    suite.train.start == Start::Probe && suite.tasks.iter().any(|task| task.kind.reads_words())
 }
 
 /// What a task's loss counts beside others' of the same scale.
 fn share_of(suite: &Suite, head: &TaskHead) -> f64 {
-    if head.kind.head == HeadForm::TokenLinear && favours_words(suite) { OF_WORDS } else { 1.0 }
+    if head.kind.reads_words() && favours_words(suite) { OF_WORDS } else { 1.0 }
 }
 
 /// Three significant digits: what a reader of the suite can take in.

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use polytask_core::Suite;
 use polytask_core::suite::TaskSpec;
-use polytask_core::{Suite, TargetType};
 use polytask_model::{Model, ModelTask, TaskInfo};
 use polytask_nn::Block;
 use polytask_nn::encoder::Encoder;
 use polytask_nn::heads;
 
-use crate::heads::{TaskHead, n_outputs};
+use crate::heads::TaskHead;
 use crate::run::Prepared;
 
 /// The model of a run with trained heads; the trunk's weights are given when it is saved.
@@ -21,7 +21,7 @@ pub(crate) fn to_model(
 ) -> Model {
     let data = prepared.dataset.tasks.iter();
     let tasks = task_heads.iter().zip(data).zip(blocks).map(|((head, data), block)| {
-        let n_outputs = n_outputs(head.kind, data);
+        let n_outputs = head.head.n_outputs();
         ModelTask {
             info: TaskInfo {
                 name: head.name.clone(),
@@ -65,6 +65,6 @@ fn input_columns(suite: &Suite, name: &str) -> BTreeMap<String, String> {
 /// Whether a task's text is the words that a task of the same source tags.
 fn reads_words(suite: &Suite, name: &str) -> bool {
     let Some(task) = suite.tasks.iter().find(|task| task.name == name) else { return false };
-    let tags = |other: &TaskSpec| other.from == task.from && other.kind.target_type == TargetType::Tags;
+    let tags = |other: &TaskSpec| other.from == task.from && other.kind.reads_words();
     task.kind.inputs.len() == 1 && suite.tasks.iter().any(tags)
 }

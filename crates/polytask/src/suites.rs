@@ -5,20 +5,9 @@ use std::path::{Path, PathBuf};
 use polytask_core::suite::{self, Catalogue, Suite};
 use polytask_core::{Problem, Result};
 use polytask_data::PullOptions;
+use polytask_train::catalogue;
 
 use crate::output;
-
-/// The named parts of this build.
-pub(crate) fn catalogue() -> Catalogue {
-    Catalogue {
-        losses: polytask_nn::losses::infos(),
-        weightings: polytask_weighting::table::infos(),
-        regularizers: polytask_train::regularizer::table::infos(),
-        metrics: polytask_eval::infos(),
-        sharings: polytask_nn::sharing::infos(),
-        learners: polytask_train::learner::infos(),
-    }
-}
 
 /// Loads and checks a suite file with `--set` overrides.
 pub(crate) fn load(path: &Path, overrides: &[String]) -> Result<Suite> {

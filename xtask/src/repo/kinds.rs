@@ -1,10 +1,14 @@
-//! A kind's name decides nothing outside its file: what depends on a kind is a field of it.
+//! A kind's name decides nothing outside its file, and a form of heads nothing outside their table: what depends on them
+//! is a field or a method of theirs.
 
 use super::{Tree, lengths};
 use crate::root::TextFile;
 
 /// Where kinds are.
 const HOME: &str = "crates/polytask-core/src/kind/";
+
+/// Where the forms of heads are, and where heads are built from them.
+const HEADS: [&str; 2] = [HOME, "crates/polytask-nn/src/heads/"];
 
 /// Lines of code that compare a kind's name, match on it or look a kind up by it.
 pub(super) fn problems(tree: &Tree) -> Vec<String> {
@@ -28,15 +32,18 @@ fn is_source(file: &TextFile) -> bool {
 
 fn of_file(file: &TextFile, names: &[&str]) -> Vec<String> {
     let code = file.text.lines().take_while(|line| *line != "#[cfg(test)]");
-    let found = (1..).zip(code).filter_map(|(line, text)| Some((line, decided(text, names)?)));
-    found
-        .map(|(line, name)| {
-            format!(
-                "{}:{line}: the kind `{name}` is decided on by name (try: a field of KindInfo)",
-                file.path
-            )
-        })
-        .collect()
+    let found = (1..).zip(code).filter_map(|(line, text)| Some((line, of_line(file, text, names)?)));
+    found.map(|(line, what)| format!("{}:{line}: {what}", file.path)).collect()
+}
+
+/// What a line decides that is not its own to decide.
+fn of_line(file: &TextFile, line: &str, names: &[&str]) -> Option<String> {
+    if let Some(name) = decided(line, names) {
+        return Some(format!("the kind `{name}` is decided on by name (try: a field of KindInfo)"));
+    }
+    let is_heads = HEADS.iter().any(|home| file.path.starts_with(home));
+    (line.contains("HeadForm::") && !is_heads)
+        .then(|| "a form of heads is named (try: a method of KindInfo or of Head)".to_owned())
 }
 
 /// The kind whose name a line decides on.
@@ -69,5 +76,20 @@ mod tests {
         let found = problems(&tree);
         assert_eq!(found.len(), 3, "{found:?}");
         assert!(found[0].contains("crates/a/src/lib.rs:2") && found[1].contains(":3"), "{found:?}");
+    }
+
+    #[test]
+    fn a_form_of_heads_that_is_named_elsewhere_is_found() {
+        let names = "fn a(kind: &KindInfo) -> bool {\n    kind.head == HeadForm::Cosine\n}\n";
+        let tree = tree(&[
+            ("crates/polytask-nn/src/heads/mod.rs", names),
+            ("crates/polytask-core/src/kind/mod.rs", names),
+            ("crates/a/src/lib.rs", names),
+        ]);
+        let found = problems(&tree);
+        assert!(
+            found.len() == 1 && found[0].starts_with("crates/a/src/lib.rs:2: a form of heads"),
+            "{found:?}"
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! `class`: one label for a text.
 
-use super::{HeadForm, KindInfo, Mteb, TargetType};
+use super::{HeadForm, KindInfo, Mteb};
+use crate::target::OneLabel;
 
 /// One label for a text: intents, topics.
 pub(super) static INFO: KindInfo = KindInfo {
@@ -9,7 +10,7 @@ pub(super) static INFO: KindInfo = KindInfo {
     inputs: &["text"],
     target: "label",
     synonyms: &[("text", &["sentence", "query", "utterance"]), ("label", &["class", "category", "intent"])],
-    target_type: TargetType::Label,
+    form: &OneLabel,
     head: HeadForm::Linear,
     losses: &["cross-entropy"],
     metrics: &["macro_f1", "accuracy", "micro_f1", "mcc"],

@@ -1,6 +1,7 @@
 //! `image-class`: one label for an image.
 
-use super::{HeadForm, KindInfo, TargetType};
+use super::{HeadForm, KindInfo};
+use crate::target::OneLabel;
 
 /// One label for an image: digits, things.
 pub(super) static INFO: KindInfo = KindInfo {
@@ -9,7 +10,7 @@ pub(super) static INFO: KindInfo = KindInfo {
     inputs: &["image"],
     target: "label",
     synonyms: &[("image", &["file", "path", "filename"]), ("label", &["class", "category"])],
-    target_type: TargetType::Label,
+    form: &OneLabel,
     head: HeadForm::Linear,
     losses: &["cross-entropy"],
     metrics: &["accuracy", "macro_f1", "micro_f1", "mcc"],

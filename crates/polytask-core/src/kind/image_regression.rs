@@ -1,6 +1,7 @@
 //! `image-regression`: one or several numbers for an image.
 
-use super::{HeadForm, KindInfo, TargetType};
+use super::{HeadForm, KindInfo};
+use crate::target::Numbers;
 
 /// One or several numbers for an image; targets are standardised on train.
 pub(super) static INFO: KindInfo = KindInfo {
@@ -9,7 +10,7 @@ pub(super) static INFO: KindInfo = KindInfo {
     inputs: &["image"],
     target: "value",
     synonyms: &[("image", &["file", "path", "filename"]), ("value", &["values", "score", "target", "y"])],
-    target_type: TargetType::Numbers,
+    form: &Numbers,
     head: HeadForm::Linear,
     losses: &["huber", "mse"],
     metrics: &["r2", "rmse", "mae", "pearson", "spearman"],

@@ -1,7 +1,7 @@
 //! Task kinds: which columns a task has, what its head gives, which losses and metrics fit.
 //!
-//! A kind is data: it combines an input form, a target type and a head form that the other crates know.
-//! A new kind of such parts is one file here and one line in [`KINDS`].
+//! A kind combines inputs, a form of targets ([`crate::target`]) and a head. A new one is one file here and one line in
+//! [`KINDS`]; a form of targets that no other kind has stands in the same file.
 
 mod class;
 mod image_class;
@@ -13,7 +13,9 @@ mod retrieval;
 mod similarity;
 mod tagging;
 
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
+use crate::target::{TargetForm, TargetType};
 
 /// All kinds, sorted by name.
 pub static KINDS: &[&KindInfo] = &[
@@ -33,8 +35,13 @@ pub fn find(name: &str) -> Option<&'static KindInfo> {
     KINDS.iter().copied().find(|kind| kind.name == name)
 }
 
+/// The kind that reads targets of a form from these inputs.
+pub fn of_form(form: &dyn TargetForm, inputs: &[&str]) -> Option<&'static KindInfo> {
+    KINDS.iter().copied().find(|kind| kind.form.name() == form.name() && kind.inputs == inputs)
+}
+
 /// A task kind.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug)]
 pub struct KindInfo {
     /// The name in suite files.
     pub name: &'static str,
@@ -46,8 +53,8 @@ pub struct KindInfo {
     pub target: &'static str,
     /// Other column names accepted for a role when the suite names none: (role, names).
     pub synonyms: &'static [(&'static str, &'static [&'static str])],
-    /// How a target cell is read.
-    pub target_type: TargetType,
+    /// How targets are read, what outputs mean, how answers are written.
+    pub form: &'static dyn TargetForm,
     /// What turns trunk states into outputs.
     pub head: HeadForm,
     /// Losses that fit; the first is the default.
@@ -61,7 +68,7 @@ pub struct KindInfo {
 }
 
 /// How MTEB's result files have the scores of a kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Mteb {
     /// The main score.
     pub main: &'static str,
@@ -69,23 +76,78 @@ pub struct Mteb {
     pub prefix: &'static str,
 }
 
+impl PartialEq for KindInfo {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for KindInfo {}
+
+impl Serialize for KindInfo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_struct("KindInfo", 11)?;
+        out.serialize_field("name", self.name)?;
+        out.serialize_field("about", self.about)?;
+        out.serialize_field("inputs", self.inputs)?;
+        out.serialize_field("target", self.target)?;
+        out.serialize_field("synonyms", self.synonyms)?;
+        out.serialize_field("target_type", &self.target_type())?;
+        out.serialize_field("head", &self.head)?;
+        out.serialize_field("losses", self.losses)?;
+        out.serialize_field("metrics", self.metrics)?;
+        out.serialize_field("hub_task", self.hub_task)?;
+        out.serialize_field("mteb", &self.mteb)?;
+        out.end()
+    }
+}
+
 impl KindInfo {
-    /// The kind that reads such targets from so many texts.
-    pub fn of_texts(target_type: TargetType, n_inputs: usize) -> Option<&'static Self> {
+    /// The kind that reads targets of a form from so many texts.
+    pub fn of_texts(form: &dyn TargetForm, n_inputs: usize) -> Option<&'static Self> {
         let fits = |kind: &&Self| {
-            !kind.reads_images() && kind.target_type == target_type && kind.inputs.len() == n_inputs
+            !kind.reads_images() && kind.form.name() == form.name() && kind.inputs.len() == n_inputs
         };
         KINDS.iter().copied().find(fits)
     }
 
-    /// The kind that reads such targets from an image.
-    pub fn of_images(target_type: TargetType) -> Option<&'static Self> {
-        KINDS.iter().copied().find(|kind| kind.reads_images() && kind.target_type == target_type)
+    /// The kind that reads targets of a form from an image.
+    pub fn of_images(form: &dyn TargetForm) -> Option<&'static Self> {
+        KINDS.iter().copied().find(|kind| kind.reads_images() && kind.form.name() == form.name())
+    }
+
+    /// What a target is once it is read.
+    pub fn target_type(&self) -> TargetType {
+        self.form.target_type()
+    }
+
+    /// Whether its targets are labels of a set.
+    pub fn has_labels(&self) -> bool {
+        self.form.least_labels().is_some()
     }
 
     /// Whether each row has an answer of its own; passages are ranked over a whole corpus instead.
     pub fn answers_rows(&self) -> bool {
-        self.target_type != TargetType::Passages
+        self.target_type() != TargetType::Passages
+    }
+
+    /// Whether it says something of each word of its text.
+    pub fn reads_words(&self) -> bool {
+        self.head == HeadForm::TokenLinear
+    }
+
+    /// Outputs of its head for a task with so many labels or numbers per row.
+    pub fn n_outputs(&self, n_labels: usize, n_numbers: usize) -> usize {
+        match self.head {
+            HeadForm::Cosine => 1,
+            _ if self.has_labels() => n_labels,
+            _ => n_numbers.max(1),
+        }
+    }
+
+    /// How a suite says that a column is the target of such a task.
+    pub fn with_target(&self, column: &str) -> String {
+        format!("kind = {:?}, with columns = {{ {} = {column:?} }}", self.name, self.target)
     }
 
     /// Whether its inputs are images, not texts.
@@ -99,24 +161,8 @@ impl KindInfo {
     }
 }
 
-/// How a target cell is read, and what a target is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TargetType {
-    /// One label of a set.
-    Label,
-    /// Any number of labels of a set: a JSON list, or words joined by `|`.
-    Labels,
-    /// One real, or several (a JSON list; `null` inside means unknown).
-    Numbers,
-    /// One tag per input word, separated by spaces, or a JSON list.
-    Tags,
-    /// Which passages answer a query.
-    Passages,
-}
-
 /// What turns trunk states into a task's outputs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HeadForm {
     /// Cosine of two sentence vectors; no parameters.
@@ -127,6 +173,13 @@ pub enum HeadForm {
     PairLinear,
     /// A linear map of the state of each word's first token.
     TokenLinear,
+}
+
+impl HeadForm {
+    /// Whether a hidden layer may stand before its map.
+    pub fn takes_hidden(self) -> bool {
+        self == Self::Linear
+    }
 }
 
 #[cfg(test)]

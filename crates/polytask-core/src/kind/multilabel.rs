@@ -1,6 +1,7 @@
 //! `multilabel`: any number of labels for a text.
 
-use super::{HeadForm, KindInfo, TargetType};
+use super::{HeadForm, KindInfo};
+use crate::target::ManyLabels;
 
 /// Any number of labels for a text.
 pub(super) static INFO: KindInfo = KindInfo {
@@ -9,7 +10,7 @@ pub(super) static INFO: KindInfo = KindInfo {
     inputs: &["text"],
     target: "labels",
     synonyms: &[("text", &["sentence", "query"]), ("labels", &["label", "classes", "tags"])],
-    target_type: TargetType::Labels,
+    form: &ManyLabels,
     head: HeadForm::Linear,
     losses: &["bce"],
     metrics: &["map_macro", "micro_f1", "macro_f1"],

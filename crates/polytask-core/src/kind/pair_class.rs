@@ -1,6 +1,7 @@
 //! `pair-class`: one label for two texts.
 
-use super::{HeadForm, KindInfo, Mteb, TargetType};
+use super::{HeadForm, KindInfo, Mteb};
+use crate::target::OneLabel;
 
 /// One label for two texts: entailment, paraphrase.
 pub(super) static INFO: KindInfo = KindInfo {
@@ -13,7 +14,7 @@ pub(super) static INFO: KindInfo = KindInfo {
         ("b", &["sentence2", "hypothesis", "positive", "sentence_B", "passage"]),
         ("label", &["entailment", "gold_label", "class"]),
     ],
-    target_type: TargetType::Label,
+    form: &OneLabel,
     head: HeadForm::PairLinear,
     losses: &["cross-entropy"],
     metrics: &["accuracy", "macro_f1", "mcc"],

@@ -1,6 +1,7 @@
 //! `regression`: one or several numbers for a text.
 
-use super::{HeadForm, KindInfo, TargetType};
+use super::{HeadForm, KindInfo};
+use crate::target::Numbers;
 
 /// One or several numbers for a text; targets are standardised on train.
 pub(super) static INFO: KindInfo = KindInfo {
@@ -9,7 +10,7 @@ pub(super) static INFO: KindInfo = KindInfo {
     inputs: &["text"],
     target: "value",
     synonyms: &[("text", &["sentence"]), ("value", &["values", "score", "target", "y"])],
-    target_type: TargetType::Numbers,
+    form: &Numbers,
     head: HeadForm::Linear,
     losses: &["huber", "mse"],
     metrics: &["r2", "rmse", "mae", "pearson", "spearman"],

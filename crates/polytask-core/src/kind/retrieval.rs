@@ -1,6 +1,7 @@
 //! `retrieval`: find the passages that answer a query.
 
-use super::{HeadForm, KindInfo, Mteb, TargetType};
+use super::{HeadForm, KindInfo, Mteb};
+use crate::target::Passages;
 
 /// Find the passages of a corpus that answer a query.
 pub(super) static INFO: KindInfo = KindInfo {
@@ -13,7 +14,7 @@ pub(super) static INFO: KindInfo = KindInfo {
         ("positives", &["pos", "positive", "positive_document_ids", "passage"]),
         ("negatives", &["neg", "negative", "negative_document_ids"]),
     ],
-    target_type: TargetType::Passages,
+    form: &Passages,
     head: HeadForm::Cosine,
     losses: &["info-nce"],
     metrics: &["ndcg@10", "map@100", "mrr@10", "recall@10", "recall@100"],

@@ -1,6 +1,7 @@
 //! `similarity`: a graded score of how close two texts are.
 
-use super::{HeadForm, KindInfo, Mteb, TargetType};
+use super::{HeadForm, KindInfo, Mteb};
+use crate::target::Closeness;
 
 /// A graded score of how close two texts are; any scale, mapped to [0, 1] on train.
 pub(super) static INFO: KindInfo = KindInfo {
@@ -13,7 +14,7 @@ pub(super) static INFO: KindInfo = KindInfo {
         ("b", &["sentence2", "positive", "sentence_B"]),
         ("score", &["scores", "label", "relatedness", "similarity"]),
     ],
-    target_type: TargetType::Numbers,
+    form: &Closeness,
     head: HeadForm::Cosine,
     losses: &["cosent", "cosine-mse"],
     metrics: &["spearman", "pearson"],

@@ -1,6 +1,7 @@
 //! `tagging`: one tag per word (BIO entities, slots).
 
-use super::{HeadForm, KindInfo, TargetType};
+use super::{HeadForm, KindInfo};
+use crate::target::Tags;
 
 /// One tag per word: entities, slots; the first token of a word carries its tag.
 pub(super) static INFO: KindInfo = KindInfo {
@@ -9,7 +10,7 @@ pub(super) static INFO: KindInfo = KindInfo {
     inputs: &["tokens"],
     target: "tags",
     synonyms: &[("tokens", &["text", "words"]), ("tags", &["labels", "slots", "ner_tags"])],
-    target_type: TargetType::Tags,
+    form: &Tags,
     head: HeadForm::TokenLinear,
     losses: &["cross-entropy"],
     metrics: &["entity_f1", "accuracy"],

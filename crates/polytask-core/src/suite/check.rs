@@ -9,7 +9,7 @@ use super::read::Draft;
 use super::section::{Reporter, Section};
 use super::written::{Node, Origin, shorten};
 use super::{Catalogue, Split, Suite};
-use crate::kind::{KindInfo, TargetType};
+use crate::kind::KindInfo;
 use crate::method::Choice;
 
 /// Roles of columns that belong to the rows whatever the kind: an id for reports, a weight in the loss.
@@ -169,7 +169,7 @@ pub(super) fn found(draft: &Draft, readers: &[&Draft], found: &Found, reporter: 
 fn retrieval_keys(section: &Section, readers: &[&Draft], found: &Found, reporter: &mut Reporter) {
     let keys = ["corpus", "queries", "qrels"];
     let kinds: Vec<&KindInfo> = readers.iter().filter_map(|reader| reader.kind).collect();
-    let retrieval = |kind: &&KindInfo| kind.target_type == TargetType::Passages;
+    let retrieval = |kind: &&KindInfo| !kind.answers_rows();
     if kinds.len() == readers.len() && !kinds.is_empty() && !kinds.iter().any(retrieval) {
         for key in keys.into_iter().filter(|key| section.has(key)) {
             let what = format!(
@@ -211,7 +211,7 @@ fn pair((role, column): &(String, Node)) -> Option<(String, String)> {
 }
 
 fn is_target(kind: &KindInfo, role: &str) -> bool {
-    role == kind.target || (kind.target_type == TargetType::Passages && role == "negatives")
+    role == kind.target || (!kind.answers_rows() && role == "negatives")
 }
 
 fn is_input(kind: &KindInfo, role: &str) -> bool {
@@ -269,7 +269,7 @@ pub(super) fn target_columns(draft: &Draft, reporter: &mut Reporter) -> BTreeMap
             targets.extend(pair(entry));
         } else if !is_input(kind, role) {
             let mut known: Vec<&str> = vec![kind.target, "weight"];
-            if kind.target_type == TargetType::Passages {
+            if !kind.answers_rows() {
                 known.push("negatives");
             }
             if !shared {

@@ -9,7 +9,7 @@ use super::read::Draft;
 use super::section::{Reporter, Section};
 use super::written::{Node, shorten};
 use crate::image;
-use crate::kind::{HeadForm, KindInfo};
+use crate::kind::KindInfo;
 use crate::method::Choice;
 
 /// All tasks read texts, or all read images; whether they read images.
@@ -90,7 +90,7 @@ pub(super) fn image_keys(section: &Section, encoder: &str, images: bool, reporte
 
 /// A chosen head is for kinds whose head is a map of one vector.
 pub(super) fn head(draft: &Draft, kind: &KindInfo, head: &Choice, reporter: &mut Reporter) {
-    if kind.head != HeadForm::Linear && head.name != "linear" {
+    if !kind.head.takes_hidden() && head.name != "linear" {
         let what =
             format!("head `{}` in {} does not fit the kind `{}`", head.name, draft.section.label, kind.name);
         reporter.report(draft.section.place("head"), what, "remove it");

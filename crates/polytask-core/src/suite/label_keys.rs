@@ -3,7 +3,8 @@
 use super::read::Draft;
 use super::section::{Reporter, Section};
 use super::written::shorten;
-use crate::kind::{KindInfo, TargetType};
+use crate::kind::KindInfo;
+use crate::target::TargetType;
 
 /// Texts without the white space around them, as labels of data are read.
 pub(super) fn trimmed(section: &Section, key: &str) -> Vec<String> {
@@ -19,7 +20,7 @@ pub(super) fn separator(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter)
     }
     if section.text("separator").is_empty() {
         reporter.report(origin, format!("`separator` in {label} is empty"), "separator = \";\"");
-    } else if kind.target_type != TargetType::Labels && section.text("separator") != "|" {
+    } else if kind.target_type() != TargetType::Labels && section.text("separator") != "|" {
         let what = format!("`separator` in {label}: a row has one target in the kind `{}`", kind.name);
         reporter.report(origin, what, "kind = \"multilabel\", or remove it");
     }
@@ -28,7 +29,7 @@ pub(super) fn separator(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter)
 /// Passages that are a query itself are kept where passages are ranked.
 pub(super) fn identical(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter) {
     let section = &draft.section;
-    if kind.target_type != TargetType::Passages && section.text("identical") != "ignore" {
+    if kind.answers_rows() && section.text("identical") != "ignore" {
         let what =
             format!("`identical` in {} is for the kind `retrieval`, found `{}`", section.label, kind.name);
         reporter.report(section.place("identical"), what, "remove it");
@@ -41,13 +42,9 @@ pub(super) fn labels(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter) {
         return;
     }
     let (origin, label) = (draft.section.place("labels"), &draft.section.label);
-    let least = match kind.target_type {
-        TargetType::Label => 2,
-        TargetType::Labels | TargetType::Tags => 1,
-        TargetType::Numbers | TargetType::Passages => {
-            let what = format!("`labels` in {label}: the kind `{}` has no labels", kind.name);
-            return reporter.report(origin, what, "remove it");
-        }
+    let Some(least) = kind.form.least_labels() else {
+        let what = format!("`labels` in {label}: the kind `{}` has no labels", kind.name);
+        return reporter.report(origin, what, "remove it");
     };
     let given = trimmed(&draft.section, "labels");
     for (i, name) in given.iter().enumerate() {

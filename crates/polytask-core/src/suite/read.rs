@@ -15,7 +15,7 @@ use super::written::{self, Data, Node, Origin};
 use super::{Catalogue, ModelSpec, OPEN, Sampling, SourceSpec, Start, Suite, TINY, TaskSpec, TrainSpec};
 use crate::error::{Error, Place, Problem, Result};
 use crate::image;
-use crate::kind::{self, KindInfo, TargetType};
+use crate::kind::{self, KindInfo};
 use crate::method::Choice;
 
 /// Reads and checks a suite file; `overrides` are the `KEY=VALUE` of `--set`.
@@ -149,7 +149,7 @@ impl Reader<'_, '_> {
     }
 
     fn kind(&mut self, section: &Section, node: &Node) -> Option<&'static KindInfo> {
-        let names: Vec<&str> = kind::KINDS.iter().map(|kind| kind.name).collect();
+        let names: Vec<&str> = self.catalogue.kinds.iter().map(|kind| kind.name).collect();
         let Some(name) = section.maybe_text("kind") else {
             if node.get("kind").is_none() && matches!(node.data, Data::Table(_)) {
                 let what = format!("{} has no `kind`, expected one of {}", section.label, near::list(&names));
@@ -157,7 +157,7 @@ impl Reader<'_, '_> {
             }
             return None;
         };
-        let found = kind::find(&name);
+        let found = self.catalogue.kinds.iter().copied().find(|kind| kind.name == name);
         if found.is_none() {
             let what = format!("unknown kind `{}` of {}", written::shorten(&name), section.label);
             self.reporter.report(section.place("kind"), what, near::advice(&name, &names));
@@ -376,7 +376,7 @@ fn head_lr_factor(section: &Section, images: bool, start: Start) -> f64 {
 
 /// Probes of tags fit their few words nearly without error; heads made from them are small, and have to grow.
 fn lr_factor(section: &Section, kind: &KindInfo, tags_start_small: bool) -> f64 {
-    let is_small = tags_start_small && kind.target_type == TargetType::Tags;
+    let is_small = tags_start_small && kind.reads_words();
     if is_small && !section.has("lr_factor") { 10.0 } else { section.real("lr_factor") }
 }
 

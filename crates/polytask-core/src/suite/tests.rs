@@ -46,6 +46,7 @@ static METRICS: [MethodInfo; 2] =
 
 fn catalogue() -> Catalogue {
     Catalogue {
+        kinds: crate::kind::KINDS.to_vec(),
         losses: LOSSES.iter().collect(),
         weightings: WEIGHTINGS.iter().collect(),
         regularizers: REGULARIZERS.iter().collect(),

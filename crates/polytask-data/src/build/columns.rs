@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use polytask_core::suite::{SourceSpec, TaskSpec};
-use polytask_core::{Place, Problem, TargetType};
+use polytask_core::{Place, Problem};
 
 use super::wanted::Wanted;
 
@@ -131,7 +131,7 @@ impl<'a> Finder<'a> {
 
     /// The columns of a task's target.
     fn task(&mut self, task: &TaskSpec, judged: bool) -> TaskColumns {
-        let is_judged = judged && task.kind.target_type == TargetType::Passages;
+        let is_judged = judged && !task.kind.answers_rows();
         let target = if is_judged { None } else { self.role(task, task.kind.target) };
         let negatives = optional(self.source, task, "negatives", self.found).filter(|_| !is_judged);
         let weight = self.weight(task, &task.columns, &task.column_lines);
@@ -153,7 +153,7 @@ impl<'a> Finder<'a> {
     /// The column of words where a task of the source tags them: it is the text of all tasks with one text, so that a
     /// row is encoded once. The suite may name it by the role of any of these tasks.
     fn words(&mut self, tasks: &[&TaskSpec]) -> Option<Result<Option<String>, Problem>> {
-        let tagger = *tasks.iter().find(|task| task.kind.target_type == TargetType::Tags)?;
+        let tagger = *tasks.iter().find(|task| task.kind.reads_words())?;
         let single = || tasks.iter().copied().filter(|task| task.kind.inputs.len() == 1);
         let readers = || std::iter::once(tagger).chain(single());
         let named: Vec<(&TaskSpec, &str, &String, usize)> = readers()
@@ -208,7 +208,7 @@ fn two_texts(words: (&str, &str), text: (&str, &str), tagger: &TaskSpec, file: &
 
 /// A column that need not be there.
 fn optional(source: &SourceSpec, task: &TaskSpec, role: &str, found: &Found<'_>) -> Option<String> {
-    if task.kind.target_type != TargetType::Passages {
+    if task.kind.answers_rows() {
         return None;
     }
     let names = [&[role][..], task.kind.synonyms_of(role)].concat();

@@ -3,12 +3,10 @@
 //! Mistakes in the data are gathered (up to a bound) and reported together. A missing target (empty cell,
 //! null, NaN, absent key) is unknown, never zero and never a dropped row; an empty text is a text.
 
-mod cells;
 mod columns;
 mod corpus;
 mod finish;
 mod intern;
-mod labels;
 mod marks;
 mod numbers;
 mod problems;
@@ -16,13 +14,13 @@ mod source;
 mod sums;
 mod table;
 mod wanted;
+mod weights;
 mod whole;
 
 use polytask_core::{Result, Split, Suite};
 
 use crate::images::Library;
 use crate::{Dataset, ImageSpec, Tokenizer};
-pub(crate) use cells::{has_decimal_comma, real};
 pub use finish::NO_TEST;
 pub(crate) use finish::is_of_entity;
 pub(crate) use finish::n_known;

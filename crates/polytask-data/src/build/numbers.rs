@@ -3,17 +3,16 @@
 //! Targets are kept and standardised in f64 and become f32 last, so that large numbers close to each other (times in
 //! seconds) keep their differences. What even that merges is said.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use polytask_core::{HeadForm, Problem, Split, plural};
+use polytask_core::target::{Bounds, TargetForm};
+use polytask_core::{Problem, Split, plural};
 
 use crate::readers::Cell;
-use crate::{Bounds, Targets, TaskData};
+use crate::{Targets, TaskData};
 
 /// Whole numbers up to here are exact in f64.
 const EXACT: u128 = 1 << 53;
-/// How far the largest grade may lie above the smallest, and the smallest from 0.
-const GRADES: f64 = 10.0;
 /// Merged values per distinct value from which on they are no accident of rounding: of a million random numbers a
 /// few per cent meet another one in f32.
 const SHARE: f64 = 1e-3;
@@ -97,43 +96,23 @@ impl Merged {
     }
 }
 
-/// What maps a task's numbers to the head's scale, from train: mean and standard deviation, for cosine
-/// heads smallest value and span; spread 1 where all values are equal.
-pub(super) fn scale(head: HeadForm, data: &TaskData) -> Vec<(f64, f64)> {
-    let Some(Targets::Numbers { width, values }) = data.targets.get(&Split::Train) else { return Vec::new() };
-    (0..*width).map(|c| scale_of(head, || known(*width, values, c))).collect()
+/// What maps a task's numbers to the head's scale, from train.
+pub(super) fn scale(form: &dyn TargetForm, data: &TaskData) -> Vec<(f64, f64)> {
+    columns(data).map(|known| form.scale(&known)).collect()
 }
 
-fn scale_of<I: Iterator<Item = f64>>(head: HeadForm, known: impl Fn() -> I) -> (f64, f64) {
-    let Some((low, high)) = range(known()) else { return (0.0, 1.0) };
-    let spread = |spread: f64| if spread > 0.0 { spread } else { 1.0 };
-    if low >= high || head == HeadForm::Cosine {
-        return (low, spread(high - low));
-    }
-    let n = known().count() as f64;
-    let mean = known().sum::<f64>() / n;
-    let variance = known().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
-    (mean, spread(variance.sqrt()))
+/// Between which values each number lies; none at all where no form of grades is read.
+pub(super) fn bounds(form: &dyn TargetForm, data: &TaskData) -> Vec<Bounds> {
+    columns(data).map(|known| form.bounds(&known)).collect()
 }
 
-/// Where each number of a regression ends, from train, when it is a grade: whole numbers from one to another that are at
-/// most [`GRADES`] apart, half of them given at least.
-pub(super) fn bounds(head: HeadForm, data: &TaskData) -> Vec<Bounds> {
-    let Some(Targets::Numbers { width, values }) = data.targets.get(&Split::Train) else { return Vec::new() };
-    if head == HeadForm::Cosine {
-        return Vec::new();
-    }
-    (0..*width).map(|c| bounds_of(|| known(*width, values, c))).collect()
-}
-
-fn bounds_of<I: Iterator<Item = f64>>(known: impl Fn() -> I) -> Bounds {
-    let (low, high) = range(known())?;
-    let span = high - low;
-    if low.abs() > GRADES || !(1.0..=GRADES).contains(&span) || known().any(|value| value.fract() != 0.0) {
-        return None;
-    }
-    let given: BTreeSet<i64> = known().map(|value| value as i64).collect();
-    (2.0 * given.len() as f64 > span).then_some((low, high))
+/// The known values of each number of a row in train.
+fn columns(data: &TaskData) -> impl Iterator<Item = Vec<f64>> {
+    let numbers = match data.targets.get(&Split::Train) {
+        Some(Targets::Numbers { width, values }) => Some((*width, &values[..])),
+        _ => None,
+    };
+    numbers.into_iter().flat_map(|(width, values)| (0..width).map(move |c| known(width, values, c).collect()))
 }
 
 /// The known values of one number of every row.
@@ -192,14 +171,16 @@ fn lost(task: &str, column: usize, known: impl Iterator<Item = f64>, scale: (f64
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use polytask_core::target::Numbers;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn data(values: Vec<f64>) -> TaskData {
         let targets = Targets::Numbers { width: 1, values };
         let mut data =
             TaskData { name: "t".into(), targets: [(Split::Train, targets)].into(), ..TaskData::default() };
-        data.scale = scale(HeadForm::Linear, &data);
+        data.scale = scale(&Numbers, &data);
         data
     }
 
@@ -211,22 +192,6 @@ mod tests {
             let said = warnings(&data, false);
             assert!(said.len() == 1 && said[0].contains(&format!("{value} in all rows")), "{said:?}");
         }
-    }
-
-    #[test]
-    fn grades_have_bounds_and_other_numbers_have_none() {
-        let of = |values: &[f64]| bounds(HeadForm::Linear, &data(values.to_vec()));
-        assert_eq!(of(&[1.0, 5.0, 2.0, f64::NAN, 4.0]), [Some((1.0, 5.0))]);
-        assert_eq!(of(&[0.0, 1.0]), [Some((0.0, 1.0))]);
-        for other in
-            [&[1.0, 2.5][..], &[0.0, 11.0], &[0.0, 10.0, 1.0], &[3.0, 3.0], &[1e300, 5.0], &[2015.0, 2016.0]]
-        {
-            assert_eq!(of(other), [None], "{other:?}");
-        }
-        assert!(bounds(HeadForm::Cosine, &data(vec![1.0, 2.0])).is_empty());
-        assert_eq!(crate::in_units(3.0, (3.0, 1.0), Some((1.0, 5.0))), 5.0);
-        assert_eq!(crate::in_units(3.0, (3.0, 1.0), None), 6.0);
-        assert!(crate::in_units(f32::NAN, (3.0, 1.0), Some((1.0, 5.0))).is_nan());
     }
 
     #[test]

@@ -8,8 +8,8 @@ use polytask_core::TargetType;
 pub(super) enum Target {
     Unknown,
     Label(u32),
-    /// Labels (ascending) or tags.
-    Many(Vec<u32>),
+    Labels(Vec<u32>),
+    Tags(Vec<u32>),
     Numbers(Vec<f64>),
     Passages(Relevance),
 }
@@ -66,20 +66,13 @@ impl Table {
     }
 
     /// Renumbers the labels of a task.
-    pub(super) fn renumber(&mut self, task: usize, new_of: &[u32], is_set: bool) {
+    pub(super) fn renumber(&mut self, task: usize, new_of: &[u32]) {
+        let renumber = |label: &mut u32| *label = new_of[*label as usize];
         for target in &mut self.targets[task] {
             match target {
-                Target::Label(label) => *label = new_of[*label as usize],
-                Target::Many(labels) => {
-                    for label in labels.iter_mut() {
-                        *label = new_of[*label as usize];
-                    }
-                    if is_set {
-                        labels.sort_unstable();
-                        labels.dedup();
-                    }
-                }
-                _ => {}
+                Target::Label(label) => renumber(label),
+                Target::Labels(labels) | Target::Tags(labels) => labels.iter_mut().for_each(renumber),
+                Target::Unknown | Target::Numbers(_) | Target::Passages(_) => {}
             }
         }
     }
@@ -92,16 +85,24 @@ impl Table {
 /// Targets of rows as one column; `width` is the number of numbers per row.
 pub(super) fn column(target: TargetType, width: usize, rows: Vec<Target>) -> Targets {
     let label = |row| if let Target::Label(label) = row { Some(label) } else { None };
-    let many = |row| if let Target::Many(labels) = row { Some(labels) } else { None };
+    let set = |row| if let Target::Labels(labels) = row { Some(ascending(labels)) } else { None };
+    let tags = |row| if let Target::Tags(tags) = row { Some(tags) } else { None };
     let numbers = |row| if let Target::Numbers(values) = row { values } else { vec![f64::NAN; width] };
     let passages = |row| if let Target::Passages(relevance) = row { relevance } else { Relevance::default() };
     match target {
         TargetType::Label => Targets::Label(rows.into_iter().map(label).collect()),
-        TargetType::Labels => Targets::Labels(rows.into_iter().map(many).collect()),
-        TargetType::Tags => Targets::Tags(rows.into_iter().map(many).collect()),
+        TargetType::Labels => Targets::Labels(rows.into_iter().map(set).collect()),
+        TargetType::Tags => Targets::Tags(rows.into_iter().map(tags).collect()),
         TargetType::Numbers => {
             Targets::Numbers { width, values: rows.into_iter().flat_map(numbers).collect() }
         }
         TargetType::Passages => Targets::Passages(rows.into_iter().map(passages).collect()),
     }
+}
+
+/// The labels of a set in their order, each once.
+fn ascending(mut labels: Vec<u32>) -> Vec<u32> {
+    labels.sort_unstable();
+    labels.dedup();
+    labels
 }

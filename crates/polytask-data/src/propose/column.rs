@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use polytask_core::Result;
+use polytask_core::target::{has_decimal_comma, real};
 
-use crate::build::{has_decimal_comma, marks, real};
+use crate::build::marks;
 use crate::readers::{self, Cell, Record};
 
 /// Rows that are looked at.

@@ -1,8 +1,8 @@
 //! Inputs and tasks of a table, from what its columns are.
 
-use polytask_core::TargetType;
 use polytask_core::kind::KindInfo;
 use polytask_core::suite::DraftTask;
+use polytask_core::target::Passages;
 
 use super::column::{Column, Sample};
 use super::form::{self, Form, LABELS, SCORES, TEXTS, is_in};
@@ -195,7 +195,7 @@ impl<'a> Looked<'a> {
 
     /// A question and what answers it, in a table without labels.
     fn retrieval(&self) -> Option<Guess> {
-        let kind = KindInfo::of_texts(TargetType::Passages, 1)?;
+        let kind = KindInfo::of_texts(&Passages, 1)?;
         let role = |role: &str| {
             let of_role = kind.synonyms.iter().filter(|(of, _)| *of == role).flat_map(|(_, names)| *names);
             let names: Vec<&str> = kind

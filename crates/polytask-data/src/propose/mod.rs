@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use polytask_core::suite::{self, Draft, DraftData, DraftTask};
+use polytask_core::target::{OneLabel, Passages};
 use polytask_core::{KindInfo, Split, TargetType, kind};
 
 use crate::build::marks;
@@ -112,7 +113,7 @@ fn doubt_parts(drafts: &mut [Draft]) {
 fn draft(root: &Path, set: &Set) -> Result<Option<Draft>, String> {
     match set.form {
         SetForm::Beir => {
-            let kind = KindInfo::of_texts(TargetType::Passages, 1);
+            let kind = KindInfo::of_texts(&Passages, 1);
             return Ok(Some(whole(set, kind, "a corpus, queries and judgements: retrieval")));
         }
         SetForm::Images => return Ok(Some(images(root, set))),
@@ -162,7 +163,7 @@ fn whole(set: &Set, kind: Option<&'static KindInfo>, evidence: &str) -> Draft {
 
 /// Images with their classes; without files of classes the task is a comment.
 fn images(root: &Path, set: &Set) -> Draft {
-    let mut draft = whole(set, KindInfo::of_images(TargetType::Label), "images by class: image-class");
+    let mut draft = whole(set, KindInfo::of_images(&OneLabel), "images by class: image-class");
     let folder = set.data.data.as_ref().map(|data| root.join(data)).unwrap_or_default();
     let names = suite::names_in(&folder);
     let lacks = |name: &&String| {
@@ -240,11 +241,11 @@ fn drop_other_splits(set: &Set, train: &Sample, others: &BTreeMap<Split, Sample>
 fn add_labels(task: &mut DraftTask, train: &Sample, others: &BTreeMap<Split, Sample>) {
     let Some((_, name)) = task.columns.iter().find(|(role, _)| role == task.kind.target) else { return };
     let labels = |sample: &Sample| {
-        let labels = |column| labels_in(task.kind.target_type, column, task.separator.unwrap_or("|"));
+        let labels = |column| labels_in(task.kind.target_type(), column, task.separator.unwrap_or("|"));
         sample.column(name).map(labels).unwrap_or_default()
     };
     let known = labels(train);
-    if matches!(task.kind.target_type, TargetType::Label | TargetType::Labels) {
+    if matches!(task.kind.target_type(), TargetType::Label | TargetType::Labels) {
         let cells = |sample: &Sample| -> Vec<String> {
             sample.column(name).map(|column| column.values.keys().cloned().collect()).unwrap_or_default()
         };

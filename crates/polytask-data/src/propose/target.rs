@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use polytask_core::TargetType;
 use polytask_core::kind::{self, KindInfo};
 use polytask_core::suite::DraftTask;
+use polytask_core::target::{Closeness, ManyLabels, Numbers, OneLabel, Tags, TargetForm};
 
 use super::column::Column;
 use super::form::{self, Form, LABELS, SCORES, is_in};
@@ -30,10 +30,10 @@ impl Looked<'_> {
 
     /// The task a column is, or why it is none.
     pub(super) fn target(&self, column: &Column, form: Form, is_pair: bool) -> Result<DraftTask, String> {
-        let of = |target| KindInfo::of_texts(target, if is_pair { 2 } else { 1 });
-        let many = KindInfo::of_texts(TargetType::Labels, 1);
-        let (Some(class), Some(number), Some(many)) = (of(TargetType::Label), of(TargetType::Numbers), many)
-        else {
+        let of = |form: &dyn TargetForm| KindInfo::of_texts(form, if is_pair { 2 } else { 1 });
+        let number = if is_pair { of(&Closeness) } else { of(&Numbers) };
+        let many = KindInfo::of_texts(&ManyLabels, 1);
+        let (Some(class), Some(number), Some(many)) = (of(&OneLabel), number, many) else {
             return Err(reason(column, "no kind fits"));
         };
         match form {
@@ -218,7 +218,7 @@ pub(super) fn tagging(words: &Column, tags: &Column) -> DraftTask {
     if is_numbered {
         evidence += "; they are numbers, and `labels` may name them in their order";
     }
-    let Some(kind) = KindInfo::of_texts(TargetType::Tags, 1) else {
+    let Some(kind) = KindInfo::of_texts(&Tags, 1) else {
         return task(tags, kind::KINDS[0], evidence, false);
     };
     let mut task = task(tags, kind, evidence, both > 0 && equal == both);

@@ -4,7 +4,6 @@
 //! as `.gz` and `.zst`. Readers stream: memory holds a row, not the file (Parquet: a row group). A mistake
 //! names file and line, and a reader goes on after it where it can, so that many can be shown at once.
 
-mod cell;
 mod conll;
 mod csv;
 pub mod idx;
@@ -12,8 +11,8 @@ mod image_table;
 mod input;
 mod jsonl;
 mod parquet;
-pub(crate) mod printed;
 pub mod qrels;
+mod record;
 mod tsv;
 
 use std::collections::{HashSet, VecDeque};
@@ -24,9 +23,10 @@ use polytask_core::{Place, Problem, Result};
 /// Endings of compressed files.
 pub use polytask_core::suite::COMPRESSIONS;
 
-pub(crate) use cell::shorten;
-pub use cell::{Cell, Columns, Record};
 pub use input::RawInput;
+pub use polytask_core::cell::Cell;
+pub(crate) use polytask_core::cell::shorten;
+pub use record::{Columns, Record};
 
 /// A file format.
 #[derive(Debug)]

@@ -2,23 +2,11 @@
 
 use std::path::Path;
 
+pub use polytask_core::target::Qrel;
 use polytask_core::{Error, Place, Problem, Result};
 
 use super::input::Lines;
 use super::{Cell, RawInput, Reader, Record};
-
-/// One judgement.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Qrel {
-    /// Id of the query.
-    pub query: String,
-    /// Id of the passage.
-    pub passage: String,
-    /// Grade; 0 and below mean not relevant.
-    pub grade: f32,
-    /// Line in the file, from 1.
-    pub line: usize,
-}
 
 /// Column names of the query's id, the passage's id and the grade in files with named columns.
 const COLUMNS: [&[&str]; 3] = [

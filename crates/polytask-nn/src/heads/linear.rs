@@ -35,6 +35,10 @@ impl Head for Linear {
         linear_block(name, seed, self.d_in, self.n_outputs)
     }
 
+    fn n_features(&self) -> Option<usize> {
+        Some(self.d_in)
+    }
+
     fn output(&self, weights: &[Tensor], inputs: &[Tensor], _pairing: Pairing) -> Result<Tensor> {
         match inputs {
             [x] => affine(x, weights),

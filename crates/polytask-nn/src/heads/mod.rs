@@ -44,6 +44,17 @@ pub trait Head: Send + Sync {
     /// Fresh parameters, drawn from `seed` and the block's name; empty for a head without parameters.
     fn block(&self, name: &str, seed: u64) -> Block;
 
+    /// Number of features that the outputs are a linear map of, weights first and bias last in its block; `None` where
+    /// they are no such map.
+    fn n_features(&self) -> Option<usize> {
+        None
+    }
+
+    /// Appends the features of a row, whose inputs are `vectors`, `[inputs][d_in]`: by default what it reads, as it is.
+    fn features(&self, vectors: &[&[f32]], to: &mut Vec<f32>) {
+        vectors.iter().for_each(|vector| to.extend_from_slice(vector));
+    }
+
     /// The outputs.
     ///
     /// # Shapes

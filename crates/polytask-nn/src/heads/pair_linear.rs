@@ -35,6 +35,19 @@ impl Head for PairLinear {
         linear_block(name, seed, 4 * self.d_in, self.n_outputs)
     }
 
+    fn n_features(&self) -> Option<usize> {
+        Some(4 * self.d_in)
+    }
+
+    /// `[u, v, |u − v|, u · v]`.
+    fn features(&self, vectors: &[&[f32]], to: &mut Vec<f32>) {
+        let (u, v) = (vectors[0], vectors[1]);
+        to.extend_from_slice(u);
+        to.extend_from_slice(v);
+        to.extend(u.iter().zip(v).map(|(u, v)| (u - v).abs()));
+        to.extend(u.iter().zip(v).map(|(u, v)| u * v));
+    }
+
     fn output(&self, weights: &[Tensor], inputs: &[Tensor], pairing: Pairing) -> Result<Tensor> {
         let (u, v) = pair("pair-linear head", inputs)?;
         if pairing == Pairing::Cross {

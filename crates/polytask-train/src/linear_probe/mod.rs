@@ -10,7 +10,7 @@ mod strength;
 
 use std::collections::BTreeMap;
 
-use polytask_core::{HeadForm, Split};
+use polytask_core::Split;
 use polytask_data::TextId;
 use polytask_eval::Predictions;
 use polytask_nn::Block;
@@ -70,7 +70,7 @@ pub(crate) fn fit(prepared: &Prepared, side: Side, observer: &mut dyn Observer) 
 /// Fits a task's head into `block`, which stays as it is where no linear model fits it or nothing is known.
 fn fit_task(prepared: &Prepared, side: Side, task: usize, pooled: &Pooled, block: &mut Block) -> Result<()> {
     let head = &side.parts.heads[task];
-    if head.kind.head == HeadForm::Cosine || head.hidden.is_some() {
+    if head.head.n_features().is_none() {
         return Ok(());
     }
     let reader = rows::Reader { engine: &side.engine, trunk: &prepared.encoder.params, task, pooled };
@@ -79,7 +79,7 @@ fn fit_task(prepared: &Prepared, side: Side, task: usize, pooled: &Pooled, block
     let valid = reader.rows(Split::Valid, most)?;
     let (data, fit) = strength::fitted(&reader, train, valid.as_ref(), &head.metric)?;
     let (weight, bias) = data.unscaled(&fit);
-    let size = if head.kind.head == HeadForm::TokenLinear { OF_WORDS } else { 1.0 };
+    let size = if head.kind.reads_words() { OF_WORDS } else { 1.0 };
     for (tensor, fitted) in [weight, bias].iter().enumerate() {
         let sized: Vec<f32> = fitted.iter().map(|value| size * value).collect();
         block.tensor_mut(tensor).copy_from_slice(&sized);
@@ -95,7 +95,7 @@ fn texts_to_encode(engine: &Engine) -> Vec<TextId> {
             texts.extend(evaluate::texts_of(engine, task, split));
         }
         // A head without parameters learns nothing, and words are read from the states themselves.
-        if !matches!(head.kind.head, HeadForm::Cosine | HeadForm::TokenLinear) {
+        if head.has_params && !head.kind.reads_words() {
             let Some(inputs) = engine.dataset.rows(task, Split::Train) else { continue };
             let rows = rows::known_rows(engine, task, Split::Train, MOST_ROWS);
             texts.extend(rows.iter().flat_map(|&row| inputs.inputs(row as usize)));

@@ -1,9 +1,9 @@
 //! Rows of a split as the features and targets of a linear model.
 
-use polytask_core::{HeadForm, Split, TargetType};
+use polytask_core::outputs::largest;
+use polytask_core::{Split, TargetType};
 use polytask_data::{Targets, TextId};
 use polytask_eval::Predictions;
-use polytask_model::largest;
 use polytask_nn::Params;
 use polytask_nn::objective::Target;
 
@@ -11,7 +11,7 @@ use crate::Result;
 use crate::assemble::sentence_target;
 use crate::engine::Engine;
 use crate::evaluate::{self, Pooled};
-use crate::heads::n_outputs;
+use crate::heads::TaskHead;
 
 /// Reads the rows of a task.
 pub(super) struct Reader<'a> {
@@ -83,20 +83,23 @@ fn evenly<T: Copy>(items: Vec<T>, most: usize) -> Vec<T> {
 }
 
 impl Reader<'_> {
+    fn head(&self) -> &TaskHead {
+        &self.engine.heads[self.task]
+    }
+
     /// Values per row.
     pub(super) fn width(&self) -> usize {
-        let d_in = self.engine.heads[self.task].head.d_in();
-        if self.engine.heads[self.task].kind.head == HeadForm::PairLinear { 4 * d_in } else { d_in }
+        self.head().head.n_features().unwrap_or(0)
     }
 
     /// Whether the targets are numbers.
     pub(super) fn reads_numbers(&self) -> bool {
-        self.engine.heads[self.task].kind.target_type == TargetType::Numbers
+        self.head().kind.target_type() == TargetType::Numbers
     }
 
     /// Outputs per row.
     pub(super) fn n_outputs(&self) -> usize {
-        n_outputs(self.engine.heads[self.task].kind, &self.engine.dataset.tasks[self.task])
+        self.head().head.n_outputs()
     }
 
     /// At most `most` rows of a split; none when nothing is known there.
@@ -118,10 +121,9 @@ impl Reader<'_> {
         let source = &dataset.sources[dataset.tasks[self.task].source].splits[&split];
         let mut features = Vec::with_capacity(rows.len() * self.width());
         for &row in &rows {
-            match source.inputs(row as usize) {
-                &[a, b] => pair_features(self.pooled.vector(a), self.pooled.vector(b), &mut features),
-                texts => features.extend_from_slice(self.pooled.vector(texts[0])),
-            }
+            let texts = source.inputs(row as usize).iter();
+            let vectors: Vec<&[f32]> = texts.map(|&text| self.pooled.vector(text)).collect();
+            self.head().head.features(&vectors, &mut features);
         }
         let weights = dataset.weights(self.task, split);
         let weights = rows.iter().map(|&row| weights[row as usize]).collect();
@@ -167,9 +169,7 @@ impl Reader<'_> {
     /// no entities.
     pub(super) fn predictions(&self, rows: &ProbeRows, outputs: &[f32]) -> Predictions {
         let data = &self.engine.dataset.tasks[self.task];
-        if let (Target::Label(truth), HeadForm::TokenLinear) =
-            (&rows.target, self.engine.heads[self.task].kind.head)
-        {
+        if let (Target::Label(truth), true) = (&rows.target, self.head().kind.reads_words()) {
             let predicted = outputs.chunks(self.n_outputs()).map(largest).collect();
             return Predictions::Labels { truth: truth.clone(), predicted, n_labels: self.n_outputs() };
         }
@@ -179,14 +179,6 @@ impl Reader<'_> {
 
     /// The metric that chooses: the task's own, for words their macro-F1.
     pub(super) fn metric<'m>(&self, own: &'m str) -> &'m str {
-        if self.engine.heads[self.task].kind.head == HeadForm::TokenLinear { "macro_f1" } else { own }
+        if self.head().kind.reads_words() { "macro_f1" } else { own }
     }
-}
-
-/// `[u, v, |u − v|, u · v]`, what the head of pairs reads.
-fn pair_features(u: &[f32], v: &[f32], to: &mut Vec<f32>) {
-    to.extend_from_slice(u);
-    to.extend_from_slice(v);
-    to.extend(u.iter().zip(v).map(|(u, v)| (u - v).abs()));
-    to.extend(u.iter().zip(v).map(|(u, v)| u * v));
 }

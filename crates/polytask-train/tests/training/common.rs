@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use polytask_core::suite::{self, Catalogue, Suite};
+use polytask_core::suite::{self, Suite};
 use polytask_core::{Purpose, Rng, Split};
 use polytask_data::Plan;
 use polytask_nn::Block;
@@ -178,14 +178,7 @@ impl Data {
 
     /// The suite of these tasks.
     pub(crate) fn suite(&self, tasks: &str, set: &[&str]) -> Suite {
-        let catalogue = Catalogue {
-            losses: polytask_nn::losses::infos(),
-            weightings: table::infos(),
-            regularizers: regularizer::table::infos(),
-            metrics: polytask_eval::infos(),
-            sharings: polytask_nn::sharing::infos(),
-            learners: polytask_train::learner::infos(),
-        };
+        let catalogue = polytask_train::catalogue();
         let set: Vec<String> = set.iter().map(ToString::to_string).collect();
         let mut text = BASE.to_owned();
         text.write_str(tasks).unwrap();

@@ -58,7 +58,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let paper = registry::find(&args.id)?;
     suites::set_threads(args.threads)?;
-    let catalogue = suites::catalogue();
+    let catalogue = polytask_train::catalogue();
     let options = Options {
         quick: args.quick,
         arms: args.arms.clone(),
@@ -173,7 +173,7 @@ mod tests {
         let data = (paper.data)(&Request { bases: &bases, folder, numbers: &numbers, seed: 1 }).unwrap();
         for arm in recipe.arms(setting) {
             for changes in changes(arm) {
-                let suite = recipe.suite(setting, &data.folder, &changes, &suites::catalogue());
+                let suite = recipe.suite(setting, &data.folder, &changes, &polytask_train::catalogue());
                 let suite = suite.unwrap_or_else(|e| panic!("{} {}: {e}", paper.id, arm.name));
                 make(&suite).unwrap_or_else(|e| panic!("{} {}: {e}", paper.id, arm.name));
             }
@@ -195,7 +195,7 @@ mod tests {
                 fs::write(folder.path().join(format!("{split}.csv")), "image,left,right,ink\n").unwrap();
             }
             let setting = &recipe.spec.setting[0];
-            let suite = recipe.suite(setting, folder.path(), &changes, &suites::catalogue()).unwrap();
+            let suite = recipe.suite(setting, folder.path(), &changes, &polytask_train::catalogue()).unwrap();
             assert!(make(&suite).is_err(), "{bad}");
         }
     }

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
+use polytask_core::target::{Joined, Sort};
 use polytask_core::{Place, Problem, Result, Split, TargetType, near, plural};
 
-use super::super::cells::Sort;
 use super::super::columns::{Columns, Found, resolve};
-use super::super::labels::Joined;
 use super::super::problems::enough;
 use super::super::wanted::as_in_train;
 use super::super::whole::Whole;
@@ -104,7 +103,7 @@ impl Reading<'_, '_> {
     ) -> Problem {
         let wanted = columns.doubtful.iter().find(|wanted| wanted.names[0] == name);
         match wanted.filter(|_| split == Split::Train) {
-            Some(wanted) => wanted.problem(&self.builder.suite.file, found, Some(whole.rows)),
+            Some(wanted) => wanted.problem(&self.builder.suite.file, found, Some(whole.seen.rows)),
             None => as_in_train(name, found),
         }
     }
@@ -119,21 +118,21 @@ impl Reading<'_, '_> {
         file: &Path,
     ) -> Option<Problem> {
         let task = self.tasks[t];
-        if split == Split::Train && whole.is_silent() && task.kind.target_type != TargetType::Passages {
+        if split == Split::Train && whole.is_silent() && task.kind.answers_rows() {
             let what = format!("task `{}` has no row with a known target in train", task.name);
             let problem = Problem::at(Place::file(file), what);
             return Some(problem.try_this(format!("check the target's column in the suite, `{name}`")));
         }
-        if split == Split::Train && task.kind.target_type == TargetType::Label && task.labels.is_none() {
+        if split == Split::Train && task.kind.target_type() == TargetType::Label && task.labels.is_none() {
             self.ids[t] = whole.of_ids(file, name, task, self.labels[t].names().len());
         }
-        if split == Split::Train && task.kind.target_type == TargetType::Labels {
+        if split == Split::Train && task.kind.target_type() == TargetType::Labels {
             let joined = self.labels[t].joined();
             if let Some(joined) = joined {
                 return Some(joined_labels(file, name, &joined));
             }
         }
-        let of_ids = self.ids[t].clone().filter(|_| split != Split::Train && whole.n(Sort::Unknown) > 0);
+        let of_ids = self.ids[t].clone().filter(|_| split != Split::Train && whole.seen.n(Sort::Unknown) > 0);
         if split != Split::Train && of_ids.is_none() {
             return whole.of_hidden(file, name, task);
         }

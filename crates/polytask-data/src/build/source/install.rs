@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use polytask_core::words::verb;
-use polytask_core::{Split, TargetType, plural};
+use polytask_core::{Split, plural};
 
-use super::super::table::{Table, Target, column};
+use super::super::table::{Table, column};
 use super::Reading;
 
 impl Reading<'_, '_> {
@@ -18,11 +18,8 @@ impl Reading<'_, '_> {
         for (split, mut table) in tables {
             for (t, &task) in self.members.iter().enumerate() {
                 let width = self.widths[t].unwrap_or(1);
-                let mut targets = std::mem::take(&mut table.targets[t]);
-                if self.tasks[t].kind.target_type == TargetType::Labels {
-                    targets.iter_mut().for_each(sort_labels);
-                }
-                let targets = column(self.tasks[t].kind.target_type, width, targets);
+                let targets = std::mem::take(&mut table.targets[t]);
+                let targets = column(self.tasks[t].kind.target_type(), width, targets);
                 dataset.tasks[task].targets.insert(split, targets);
                 if self.columns.as_ref().is_some_and(|columns| columns.tasks[t].weight.is_some()) {
                     let weights = std::mem::take(&mut table.task_weights[t]);
@@ -52,11 +49,4 @@ fn read_as_unknown(task: &str, word: &str, n: usize) -> String {
         plural(n, "target"),
         verb(n, "means", "mean")
     )
-}
-
-fn sort_labels(target: &mut Target) {
-    if let Target::Many(labels) = target {
-        labels.sort_unstable();
-        labels.dedup();
-    }
 }

@@ -8,13 +8,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use polytask_core::suite::{SourceSpec, TaskSpec};
-use polytask_core::{Error, Place, Problem, Result, Split, TargetType, rng};
+use polytask_core::target::{LabelTable, TargetCell};
+use polytask_core::{Error, Place, Problem, Result, Split, rng};
 
-use super::cells::Raw;
 use super::columns::Columns;
 use super::corpus::Corpus;
 use super::intern::Content;
-use super::labels::LabelTable;
 use super::problems::enough;
 use super::sums::sum_of;
 use super::table::{Table, Target};
@@ -42,8 +41,8 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         let tasks: Vec<&'a TaskSpec> = members.iter().map(|&t| &suite.tasks[t]).collect();
-        let labels = tasks.iter().map(|task| LabelTable::new(task, spec)).collect();
-        let reads_words = |task: &&TaskSpec| task.reads_words || task.kind.target_type == TargetType::Tags;
+        let labels = tasks.iter().map(|task| LabelTable::of(task, spec)).collect();
+        let reads_words = |task: &&TaskSpec| task.reads_words || task.kind.reads_words();
         let n_tasks = tasks.len();
         let reading = Reading {
             spec,
@@ -306,11 +305,12 @@ impl Reading<'_, '_> {
         table.hashes.push(row.hash);
         for (t, raw) in row.targets.into_iter().enumerate() {
             let target = match raw {
-                Raw::Unknown => Target::Unknown,
-                Raw::Label(label) => Target::Label(label),
-                Raw::Labels(labels) | Raw::Tags(labels) => Target::Many(labels),
-                Raw::Numbers(values) => Target::Numbers(values),
-                Raw::Passages { positives, negatives, query } => {
+                TargetCell::Unknown => Target::Unknown,
+                TargetCell::Label(label) => Target::Label(label),
+                TargetCell::Labels(labels) => Target::Labels(labels),
+                TargetCell::Tags(tags) => Target::Tags(tags),
+                TargetCell::Numbers(values) => Target::Numbers(values),
+                TargetCell::Passages { positives, negatives, query } => {
                     let interner = &mut self.builder.interner;
                     let (mut relevance, unknown) =
                         self.corpora[t].relevance(positives, negatives, interner)?;
@@ -333,9 +333,8 @@ impl Reading<'_, '_> {
 
     /// Ends the reading of train: labels get their final order.
     fn close_labels(&mut self, train: &mut Table) {
-        for (t, task) in self.tasks.iter().enumerate() {
-            let new_of = self.labels[t].close();
-            train.renumber(t, &new_of, task.kind.target_type == TargetType::Labels);
+        for (t, labels) in self.labels.iter_mut().enumerate() {
+            train.renumber(t, &labels.close());
         }
     }
 }

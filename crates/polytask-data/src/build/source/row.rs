@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use polytask_core::{Error, HeadForm, Place, Problem, Purpose, Result, Split, TargetType, plural, rng};
+use polytask_core::target::{Sort, TargetCell, TargetRow, Wrong};
+use polytask_core::{Error, Place, Problem, Purpose, Result, Split, TargetType, plural, rng};
 
-use super::super::cells::{self, Raw, Sort, Wrong};
 use super::super::columns::{Columns, TaskColumns};
 use super::super::intern::Content;
+use super::super::weights;
 use super::{Judged, Reading};
 use crate::readers::qrels::Qrel;
 use crate::readers::{self, Cell, Record};
@@ -18,7 +19,7 @@ pub(super) struct Row {
     pub(super) hash: u64,
     pub(super) texts: Vec<Content>,
     pub(super) weight: f32,
-    pub(super) targets: Vec<Raw>,
+    pub(super) targets: Vec<TargetCell>,
     pub(super) task_weights: Vec<Option<f32>>,
 }
 
@@ -110,7 +111,7 @@ impl Reading<'_, '_> {
             texts.first().map(|text| if let Content::Words(words) = text { words.len() } else { 0 });
         let mut weight = |name: &Option<String>| {
             let name = name.as_ref()?;
-            let weight = cells::weight(record.get(name));
+            let weight = weights::weight(record.get(name));
             wrong.keep(weight.map_err(|e| misread(file, record, name, &e).into()))
         };
         let row_weight = weight(&columns.weight);
@@ -190,20 +191,19 @@ impl Reading<'_, '_> {
         t: usize,
         own: &TaskColumns,
         record: &Record,
-        answers: Option<&[Qrel]>,
+        judged: Option<&[Qrel]>,
         n_words: Option<usize>,
-    ) -> Result<Raw, Wrong> {
-        let kind = self.tasks[t].kind;
-        let cell = own.target.as_deref().and_then(|name| record.get(name));
+    ) -> Result<TargetCell, Wrong> {
+        let form = self.tasks[t].kind.form;
+        let cell = |name: &Option<String>| name.as_ref().and_then(|name| record.get(name));
+        let (cell, negatives) = (cell(&own.target), cell(&own.negatives));
         self.targets[t].see(cell);
-        if kind.target_type == TargetType::Passages {
-            return Ok(passages(own, record, answers, self.corpora[t].from_file));
-        }
-        if kind.target_type == TargetType::Numbers {
+        if form.target_type() == TargetType::Numbers {
             self.builder.merged[self.members[t]].note(cell);
         }
-        cells::parse(kind.target_type, cell, &mut self.labels[t], n_words)
-            .and_then(|raw| check_width(raw, &mut self.widths[t], kind.head))
+        let row = TargetRow { cell, negatives, judged, are_ids: self.corpora[t].from_file, n_words };
+        let read = form.read(&row, &mut self.labels[t])?;
+        check_width(read, &mut self.widths[t], form.width())
     }
 }
 
@@ -251,28 +251,14 @@ fn query_id(columns: &Columns, record: &Record) -> Result<String, Wrong> {
     })
 }
 
-/// What answers a query: judgements where there are any, else the row's own columns.
-fn passages(columns: &TaskColumns, record: &Record, judged: Option<&[Qrel]>, are_ids: bool) -> Raw {
-    let cell = |name: &Option<String>| name.as_ref().and_then(|name| record.get(name));
-    let Some(judged) = judged else {
-        let positives = cells::passages(cell(&columns.target), are_ids);
-        let positives = positives.into_iter().map(|passage| (passage, 1.0)).collect();
-        let negatives = cells::passages(cell(&columns.negatives), are_ids);
-        return Raw::Passages { positives, negatives, query: None };
-    };
-    let relevant = judged.iter().filter(|qrel| qrel.grade > 0.0);
-    let wrong = judged.iter().filter(|qrel| qrel.grade <= 0.0);
-    Raw::Passages {
-        positives: relevant.map(|qrel| (qrel.passage.clone(), qrel.grade)).collect(),
-        negatives: wrong.map(|qrel| qrel.passage.clone()).collect(),
-        query: judged.first().map(|qrel| qrel.query.clone()),
-    }
-}
-
-/// All rows of a task have as many numbers; a similarity has one.
-fn check_width(raw: Raw, width: &mut Option<usize>, head: HeadForm) -> Result<Raw, Wrong> {
-    if let Raw::Numbers(values) = &raw {
-        let expected = if head == HeadForm::Cosine { 1 } else { *width.get_or_insert(values.len()) };
+/// All rows of a task have as many numbers; those of some forms always have.
+fn check_width(
+    raw: TargetCell,
+    width: &mut Option<usize>,
+    fixed: Option<usize>,
+) -> Result<TargetCell, Wrong> {
+    if let TargetCell::Numbers(values) = &raw {
+        let expected = fixed.unwrap_or_else(|| *width.get_or_insert(values.len()));
         if values.len() != expected {
             let what = format!("row has {}, expected {expected}", plural(values.len(), "number"));
             return Err(Wrong::new(what, "write null for each unknown number of a list"));

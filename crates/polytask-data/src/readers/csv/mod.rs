@@ -54,7 +54,7 @@ pub(super) fn check_header(file: &std::path::Path, header: Vec<String>) -> Resul
     let mut met = HashSet::new();
     for name in &header {
         if !name.is_empty() && !met.insert(name) {
-            let what = format!("two columns are named `{}`", super::cell::shorten(name));
+            let what = format!("two columns are named `{}`", super::shorten(name));
             return Err(Problem::at(Place::line(file, 1), what).try_this("rename one of them").into());
         }
     }

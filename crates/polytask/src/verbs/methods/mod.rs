@@ -13,7 +13,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::output::{self, Outcome};
-use crate::suites;
 
 mod pages;
 
@@ -103,7 +102,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 
 /// The tables of named parts.
 fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 8] {
-    let known = suites::catalogue();
+    let known = polytask_train::catalogue();
     [
         ("weighting", known.weightings),
         ("regularizer", known.regularizers),
@@ -322,7 +321,7 @@ mod tests {
     fn the_example_of_every_part_is_right_in_a_suite() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("rows.csv"), "text,label\nx,a\ny,b\n").unwrap();
-        let known = suites::catalogue();
+        let known = polytask_train::catalogue();
         for method in all().iter().filter(|method| method.kind != PAPER && !method.id.contains('@')) {
             let (table, line) = method.example.split_once('\n').unwrap();
             let at = |header: &str| if table == header { line } else { "" };

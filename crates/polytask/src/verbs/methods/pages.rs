@@ -98,7 +98,7 @@ fn of_part(part: &Listed) -> String {
 
 /// Names of the kinds a loss or metric fits.
 fn kinds_of(part: &Listed) -> Vec<&'static str> {
-    let known = crate::suites::catalogue();
+    let known = polytask_train::catalogue();
     let fits = |kind: &&&KindInfo| match part.kind {
         "loss" => known.losses_of(kind).contains(&part.id),
         "metric" => known.has_metric(kind, &part.id.replace("@k", "@10")),
@@ -136,7 +136,7 @@ fn of_kind(kind: &KindInfo) -> Page {
         let links = ids.iter().map(|id| format!("[`{id}`]({})", file(what, &page(id))));
         links.collect::<Vec<_>>().join(", ")
     };
-    let known = crate::suites::catalogue();
+    let known = polytask_train::catalogue();
     let _ = write!(
         text,
         "\nLosses, the default first: {}.\n\nMetrics, the main one first: {}.\n\n## In a suite\n\n```toml\n[[task]]\n\

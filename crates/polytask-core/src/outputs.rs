@@ -17,7 +17,7 @@ pub fn sigmoid(x: f32) -> f32 {
 }
 
 /// Shares that add up to 1.
-pub(crate) fn softmax(scores: &[f32]) -> Vec<f32> {
+pub fn softmax(scores: &[f32]) -> Vec<f32> {
     let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let powers: Vec<f32> = scores.iter().map(|s| (s - top).exp()).collect();
     let sum: f32 = powers.iter().sum();

@@ -4,7 +4,7 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-use super::cell::Cell;
+use super::Cell;
 
 /// The items of a printed list, tuple or set; `None` for any other text.
 ///
@@ -43,7 +43,7 @@ pub(super) fn items(text: &str) -> Option<Vec<Cell>> {
 }
 
 /// Whether numpy left values out of the list it printed.
-pub(crate) fn is_shortened(text: &str) -> bool {
+pub fn is_shortened(text: &str) -> bool {
     let text = text.trim();
     text.starts_with('[') && text.ends_with(']') && text.split_whitespace().any(|part| part == "...")
 }

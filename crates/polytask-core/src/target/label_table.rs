@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use polytask_core::suite::{SourceSpec, TaskSpec};
-
-use crate::readers::Cell;
+use super::{Sort, Wrong};
+use crate::cell::{Cell, shorten};
+use crate::suite::{SourceSpec, TaskSpec};
 
 /// What stands between labels where a suite names nothing else.
 const SEPARATOR: &str = "|";
 
 /// Labels and their indices; open while train is read, closed afterwards.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LabelTable {
+pub struct LabelTable {
     names: Vec<String>,
     index: HashMap<String, u32>,
     is_open: bool,
@@ -32,21 +32,32 @@ pub(super) struct LabelTable {
 }
 
 impl LabelTable {
-    /// The labels a task declares, in their order, or an open table.
-    pub(super) fn new(task: &TaskSpec, source: &SourceSpec) -> Self {
-        let missing = task.missing.iter().chain(&source.missing).cloned().collect();
-        let mut table = Self { is_open: true, separator: task.separator.clone(), missing, ..Self::default() };
-        for label in task.labels.iter().flatten() {
+    /// An open table: its labels are those that are asked for until it is closed.
+    pub fn open() -> Self {
+        Self { is_open: true, ..Self::default() }
+    }
+
+    /// A table of these labels alone, in their order.
+    pub fn declared(labels: &[String]) -> Self {
+        let mut table = Self::open();
+        for label in labels {
             table.index_of(label);
         }
-        table.is_open = task.labels.is_none();
-        table.is_declared = task.labels.is_some();
-        table.are_counted = task.counts_labels;
-        table
+        Self { is_open: false, is_declared: true, ..table }
+    }
+
+    /// The table of a task whose rows are a source's.
+    pub fn of(task: &TaskSpec, source: &SourceSpec) -> Self {
+        Self {
+            separator: task.separator.clone(),
+            missing: task.missing.iter().chain(&source.missing).cloned().collect(),
+            are_counted: task.counts_labels,
+            ..task.labels.as_deref().map_or_else(Self::open, Self::declared)
+        }
     }
 
     /// Whether a cell says nothing of the target. A declared label does, whatever it is called.
-    pub(super) fn is_missing(&mut self, cell: &Cell) -> bool {
+    pub fn is_missing(&mut self, cell: &Cell) -> bool {
         let text = match cell {
             Cell::Null => return true,
             Cell::List(_) => return false,
@@ -66,7 +77,7 @@ impl LabelTable {
 
     /// The index of a label; `None` for one outside a closed set. A whole number is the same label in every way of
     /// writing it, and counts declared labels from 0 where none of them is a number.
-    pub(super) fn index_of(&mut self, label: &str) -> Option<u32> {
+    pub fn index_of(&mut self, label: &str) -> Option<u32> {
         if let Some(&index) = self.index.get(whole(label)) {
             return Some(index);
         }
@@ -81,6 +92,19 @@ impl LabelTable {
         Some(index)
     }
 
+    /// The index of a label of a cell.
+    ///
+    /// # Errors
+    /// When it is outside a closed set.
+    pub fn known(&mut self, text: &str) -> Result<u32, Wrong> {
+        let text = text.trim();
+        self.index_of(text).ok_or_else(|| {
+            let what = format!("label `{}` is unknown, expected {}", shorten(text), self.describe());
+            Wrong::new(what, "correct the cell, or list every label in `labels` of the task")
+                .of(Sort::Unknown)
+        })
+    }
+
     /// The place that a number names among declared labels.
     fn place(&self, label: &str) -> Option<u32> {
         let place: u32 = label.parse().ok().filter(|_| self.are_counted)?;
@@ -89,7 +113,7 @@ impl LabelTable {
     }
 
     /// Closes an open table and sorts it (numbers by value); gives the new index of each old one.
-    pub(super) fn close(&mut self) -> Vec<u32> {
+    pub fn close(&mut self) -> Vec<u32> {
         let mut order: Vec<usize> = (0..self.names.len()).collect();
         if self.is_open {
             let numbers: Option<Vec<i64>> = self.names.iter().map(|name| name.parse().ok()).collect();
@@ -110,7 +134,7 @@ impl LabelTable {
     }
 
     /// The labels of a cell.
-    pub(super) fn split(&mut self, cell: &str) -> Vec<String> {
+    pub fn split(&mut self, cell: &str) -> Vec<String> {
         let separator = self.separator.as_deref().unwrap_or(SEPARATOR);
         self.n_separated += usize::from(cell.contains(separator));
         if self.is_open && self.values.len() < MOST_JOINED {
@@ -120,18 +144,18 @@ impl LabelTable {
     }
 
     /// Whether labels are declared, and how many.
-    pub(super) fn n_declared(&self) -> Option<usize> {
+    pub fn n_declared(&self) -> Option<usize> {
         self.is_declared.then_some(self.names.len())
     }
 
     /// Whether a declared label is written so.
-    pub(super) fn declares(&self, label: &str) -> bool {
+    pub fn declares(&self, label: &str) -> bool {
         self.is_declared && self.index.contains_key(whole(label))
     }
 
     /// The sign that seems to stand between several labels of a cell, where the suite names none and no cell has the usual
     /// one: its parts are fewer than the cells' values, and each stands in several of them.
-    pub(super) fn joined(&self) -> Option<Joined> {
+    pub fn joined(&self) -> Option<Joined> {
         let is_open = !self.is_declared && self.separator.is_none() && self.n_separated == 0;
         if !is_open || self.values.len() < FEWEST_JOINED {
             return None;
@@ -140,27 +164,27 @@ impl LabelTable {
     }
 
     /// How many cells named a label by its place, and the label of place 0.
-    pub(super) fn places(&self) -> Option<(usize, &str)> {
+    pub fn places(&self) -> Option<(usize, &str)> {
         Some((self.n_places, self.names.first()?.as_str())).filter(|(n, _)| *n > 0)
     }
 
     /// The first word of cells that was read as unknown, and how many such cells there are.
-    pub(super) fn unknown(&self) -> Option<(&str, usize)> {
+    pub fn unknown(&self) -> Option<(&str, usize)> {
         self.unknown.as_ref().map(|(word, n)| (word.as_str(), *n))
     }
 
     /// Whether no label can be known: none is declared, and train has none.
-    pub(super) fn knows_nothing(&self) -> bool {
+    pub fn knows_nothing(&self) -> bool {
         !self.is_open && !self.is_declared && self.names.is_empty()
     }
 
     /// The labels in the order of their indices.
-    pub(super) fn names(&self) -> &[String] {
+    pub fn names(&self) -> &[String] {
         &self.names
     }
 
     /// What a label may be, in words.
-    pub(super) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         let origin = if self.is_declared { "the task's `labels`" } else { "the labels of train" };
         let shown: Vec<&str> = self.names.iter().take(8).map(String::as_str).collect();
         let more = if self.names.len() > shown.len() { ", …" } else { "" };
@@ -176,14 +200,15 @@ const MOST_JOINED: usize = 10_000;
 
 /// What seems to be several labels in a cell.
 #[derive(Debug, PartialEq)]
-pub(super) struct Joined {
+pub struct Joined {
     /// What stands between them.
-    pub(super) sign: &'static str,
-    /// Values of cells in which it stands, of all values.
-    pub(super) n_with: usize,
-    pub(super) n_all: usize,
+    pub sign: &'static str,
+    /// Values of cells in which it stands.
+    pub n_with: usize,
+    /// All values of cells.
+    pub n_all: usize,
     /// The labels.
-    pub(super) labels: Vec<String>,
+    pub labels: Vec<String>,
 }
 
 impl Joined {
@@ -213,28 +238,22 @@ fn whole(label: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing;
-
-    fn open() -> LabelTable {
-        LabelTable::new(&testing::task("t", "multilabel", "s"), &testing::source("s", &[]))
-    }
 
     fn declared(labels: &[&str]) -> LabelTable {
-        let labels = labels.iter().map(|&label| label.to_owned()).collect();
-        let task = TaskSpec { labels: Some(labels), counts_labels: true, ..testing::task("t", "class", "s") };
-        LabelTable::new(&task, &testing::source("s", &[]))
+        let labels: Vec<String> = labels.iter().map(|&label| label.to_owned()).collect();
+        LabelTable { are_counted: true, ..LabelTable::declared(&labels) }
     }
 
     #[test]
     fn labels_of_train_are_sorted_and_numbers_by_value() {
-        let mut table = open();
+        let mut table = LabelTable::open();
         for label in ["10", "9", "2"] {
             table.index_of(label);
         }
         assert_eq!(table.close(), [2, 1, 0]);
         assert_eq!(table.names(), ["2", "9", "10"]);
         assert_eq!(table.index_of("3"), None);
-        let mut words = open();
+        let mut words = LabelTable::open();
         for label in ["b", "10", "a"] {
             words.index_of(label);
         }
@@ -252,7 +271,7 @@ mod tests {
 
     #[test]
     fn whole_numbers_are_one_label_and_count_declared_names() {
-        let mut table = open();
+        let mut table = LabelTable::open();
         for (label, index) in
             [("1", 0), ("1.0", 0), ("0.00", 1), ("0", 1), ("1.5", 2), ("v1.0", 3), ("1.", 0)]
         {
@@ -276,7 +295,7 @@ mod tests {
         let cell = |text: &str| Cell::Text(text.into());
         let mut languages = declared(&["deu", "nan"]);
         assert!(!languages.is_missing(&cell("nan")) && languages.is_missing(&cell("null")));
-        let mut table = open();
+        let mut table = LabelTable::open();
         assert!(["", "nan", "NULL"].iter().all(|text| table.is_missing(&cell(text))));
         assert_eq!(table.unknown(), Some(("nan", 2)));
         table.missing = vec!["-1".into(), "n/a".into()];
@@ -290,7 +309,7 @@ mod tests {
     #[test]
     fn joined_labels_are_told_from_labels_that_hold_a_sign() {
         let joined = |values: &[&str]| {
-            let mut table = open();
+            let mut table = LabelTable::open();
             for value in values {
                 table.split(value);
             }
@@ -302,7 +321,7 @@ mod tests {
         assert_eq!(joined(&["Terms, conditions", "Fees, charges", "Refund", "Card"]), None);
         assert_eq!(joined(&["New York", "New Jersey", "Ohio", "Utah", "Iowa"]), None);
         assert_eq!(joined(&["a,b", "b,a"]), None, "too few to tell");
-        let mut listed = open();
+        let mut listed = LabelTable::open();
         for label in ["high price", "low price", "high quality", "low quality"] {
             listed.index_of(label);
         }

@@ -1,0 +1,41 @@
+//! How close two texts are: one number on any scale, mapped to [0, 1] from the smallest to the largest value of train.
+
+use serde_json::{Value, json};
+
+use super::numbers::{Numbers, range, span};
+use super::{LabelTable, OutputMeaning, SeenColumn, TargetCell, TargetForm, TargetRow, TargetType, Wrong};
+use crate::kind::KindInfo;
+
+/// How close two texts are, as a cosine learns it.
+#[derive(Debug)]
+pub struct Closeness;
+
+impl TargetForm for Closeness {
+    fn name(&self) -> &'static str {
+        "closeness"
+    }
+
+    fn target_type(&self) -> TargetType {
+        TargetType::Numbers
+    }
+
+    fn read(&self, row: &TargetRow<'_>, labels: &mut LabelTable) -> Result<TargetCell, Wrong> {
+        Numbers.read(row, labels)
+    }
+
+    fn width(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    fn scale(&self, known: &[f64]) -> (f64, f64) {
+        range(known).map_or((0.0, 1.0), |(low, high)| (low, span(high - low)))
+    }
+
+    fn mistake_of_column(&self, seen: &SeenColumn, column: &str, kind: &KindInfo) -> Option<Wrong> {
+        Numbers.mistake_of_column(seen, column, kind)
+    }
+
+    fn answer(&self, outputs: &[f32], meaning: OutputMeaning<'_>) -> Value {
+        json!({ "cosine": outputs[0], "score": meaning.numbers(outputs)[0] })
+    }
+}

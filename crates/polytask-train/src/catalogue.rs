@@ -1,0 +1,19 @@
+//! The named parts that suites may choose from, of all tables of this build.
+
+use polytask_core::kind::KINDS;
+use polytask_core::suite::Catalogue;
+
+use crate::{learner, regularizer};
+
+/// The parts of all tables.
+pub fn catalogue() -> Catalogue {
+    Catalogue {
+        kinds: KINDS.to_vec(),
+        losses: polytask_nn::losses::infos(),
+        weightings: polytask_weighting::table::infos(),
+        regularizers: regularizer::table::infos(),
+        metrics: polytask_eval::infos(),
+        sharings: polytask_nn::sharing::infos(),
+        learners: learner::infos(),
+    }
+}
