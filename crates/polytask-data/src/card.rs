@@ -2,11 +2,11 @@
 //!
 //! Texts are compared in lower case with white space folded, so a copy with another capital still counts.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeMap;
 
 use polytask_core::report::{DataCard, Leak, TaskCard};
 use polytask_core::suite::SourceSpec;
-use polytask_core::{Split, Suite};
+use polytask_core::{Purpose, Split, Suite, rng};
 
 use crate::build::n_known;
 use crate::{Dataset, Rows, Targets, TaskData, TextId};
@@ -46,26 +46,42 @@ fn task_card(suite: &Suite, dataset: &Dataset, index: usize) -> TaskCard {
     }
 }
 
-/// The folded texts of a row.
-fn folded(dataset: &Dataset, inputs: &[TextId]) -> Vec<u64> {
-    inputs.iter().map(|&text| dataset.folded[text as usize]).collect()
+/// What rows of equal folded texts have in common, and hardly any others.
+fn row_key(dataset: &Dataset, inputs: &[TextId]) -> u64 {
+    let folded = |text: &TextId| dataset.folded[*text as usize];
+    match inputs {
+        [text] => folded(text),
+        texts => rng::key(0, Purpose::Split, &texts.iter().map(folded).collect::<Vec<_>>()),
+    }
+}
+
+/// Values in their order, each once: millions of them take as little room as they can.
+fn distinct<T: Ord>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut values: Vec<T> = values.collect();
+    values.sort_unstable();
+    values.dedup();
+    values
+}
+
+fn has<T: Ord>(sorted: &[T], value: &T) -> bool {
+    sorted.binary_search(value).is_ok()
 }
 
 /// Rows of train that repeat earlier ones, and per split the rows that stand in train.
 fn copies(dataset: &Dataset, splits: &BTreeMap<Split, Rows>) -> (usize, BTreeMap<String, usize>) {
-    let keys = |rows: &Rows| (0..rows.len()).map(|i| folded(dataset, rows.inputs(i))).collect::<Vec<_>>();
-    let train: Vec<Vec<u64>> = splits.get(&Split::Train).map(keys).unwrap_or_default();
-    let n_train = train.len();
-    let distinct: HashSet<Vec<u64>> = train.into_iter().collect();
-    let copied = |rows: &Rows| keys(rows).iter().filter(|key| distinct.contains(*key)).count();
+    let train = splits.get(&Split::Train);
+    let keys =
+        |rows: &'_ Rows| (0..rows.len()).map(|i| row_key(dataset, rows.inputs(i))).collect::<Vec<u64>>();
+    let of_train = distinct(train.map(keys).unwrap_or_default().into_iter());
+    let copied = |rows: &Rows| keys(rows).iter().filter(|key| has(&of_train, key)).count();
     let leaked = splits.iter().map(|(split, rows)| (split.name().to_owned(), copied(rows))).collect();
-    (n_train - distinct.len(), leaked)
+    (train.map_or(0, Rows::len) - of_train.len(), leaked)
 }
 
 /// All texts of a task, inputs and passages, each once.
-fn texts_of(dataset: &Dataset, task: &TaskData) -> BTreeSet<TextId> {
+fn texts_of(dataset: &Dataset, task: &TaskData) -> Vec<TextId> {
     let inputs = dataset.sources[task.source].splits.values().flat_map(|rows| rows.texts.iter());
-    inputs.chain(&task.corpus).copied().collect()
+    distinct(inputs.chain(&task.corpus).copied())
 }
 
 fn label_counts(targets: &Targets, labels: &[String]) -> BTreeMap<String, usize> {
@@ -98,7 +114,7 @@ fn value_counts(targets: &Targets) -> Vec<(f64, usize)> {
 }
 
 /// Bins that end at powers of two, up to the longest text.
-fn length_counts(dataset: &Dataset, texts: &BTreeSet<TextId>) -> Vec<(usize, usize)> {
+fn length_counts(dataset: &Dataset, texts: &[TextId]) -> Vec<(usize, usize)> {
     let mut bins: BTreeMap<usize, usize> = BTreeMap::new();
     for &text in texts {
         *bins.entry(dataset.texts.tokens(text).len().next_power_of_two()).or_default() += 1;
@@ -115,21 +131,17 @@ fn hashes(source: &SourceSpec, dataset: &Dataset) -> BTreeMap<String, String> {
 
 /// Valid and test texts of a task that a task of another source trains on.
 fn leaks(dataset: &Dataset) -> Vec<Leak> {
-    let trained: Vec<HashSet<u64>> = dataset.tasks.iter().map(|task| trained_texts(dataset, task)).collect();
+    let trained: Vec<Vec<u64>> = dataset.tasks.iter().map(|task| trained_texts(dataset, task)).collect();
     let mut leaks = Vec::new();
     for task in &dataset.tasks {
         for (split, rows) in &dataset.sources[task.source].splits {
             if *split == Split::Train {
                 continue;
             }
-            let texts: BTreeSet<u64> = rows
-                .texts
-                .iter()
-                .filter(|t| is_text(dataset, **t))
-                .map(|&t| dataset.folded[t as usize])
-                .collect();
+            let said = rows.texts.iter().filter(|text| is_text(dataset, **text));
+            let texts = distinct(said.map(|&text| dataset.folded[text as usize]));
             for (other, trained) in dataset.tasks.iter().zip(&trained) {
-                let n = texts.iter().filter(|text| trained.contains(text)).count();
+                let n = texts.iter().filter(|text| has(trained, text)).count();
                 if other.source != task.source && n > 0 {
                     let pairs = shared_pairs(dataset, (task, rows), other);
                     leaks.push(Leak {
@@ -154,18 +166,18 @@ fn shared_pairs(dataset: &Dataset, (task, rows): (&TaskData, &Rows), other: &Tas
         return 0;
     }
     let pair = |rows: &Rows, i: usize| {
-        let mut pair = folded(dataset, rows.inputs(i));
-        pair.sort_unstable();
-        pair
+        let folded = |input: usize| dataset.folded[rows.inputs(i)[input] as usize];
+        let (a, b) = (folded(0), folded(1));
+        [a.min(b), a.max(b)]
     };
-    let trained: HashSet<Vec<u64>> = (0..train.len()).filter(has_target).map(|i| pair(train, i)).collect();
-    (0..rows.len()).filter(|&i| trained.contains(&pair(rows, i))).count()
+    let trained = distinct((0..train.len()).filter(has_target).map(|i| pair(train, i)));
+    (0..rows.len()).filter(|&i| has(&trained, &pair(rows, i))).count()
 }
 
 /// Folded texts of the train rows a task has a target for, with the passages that answer them.
-fn trained_texts(dataset: &Dataset, task: &TaskData) -> HashSet<u64> {
+fn trained_texts(dataset: &Dataset, task: &TaskData) -> Vec<u64> {
     let rows = dataset.sources[task.source].splits.get(&Split::Train);
-    let (Some(rows), Some(targets)) = (rows, task.targets.get(&Split::Train)) else { return HashSet::new() };
+    let (Some(rows), Some(targets)) = (rows, task.targets.get(&Split::Train)) else { return Vec::new() };
     let mut texts = Vec::new();
     for i in (0..rows.len()).filter(|&i| targets.is_known(i)) {
         texts.extend_from_slice(rows.inputs(i));
@@ -173,7 +185,7 @@ fn trained_texts(dataset: &Dataset, task: &TaskData) -> HashSet<u64> {
             texts.extend(relevance[i].positives.iter().map(|(passage, _)| task.corpus[*passage as usize]));
         }
     }
-    texts.into_iter().filter(|&text| is_text(dataset, text)).map(|t| dataset.folded[t as usize]).collect()
+    distinct(texts.into_iter().filter(|&text| is_text(dataset, text)).map(|t| dataset.folded[t as usize]))
 }
 
 /// Whether a text says anything: the empty text stands everywhere and leaks nothing.

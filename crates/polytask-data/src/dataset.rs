@@ -6,64 +6,10 @@ use polytask_core::Split;
 use polytask_core::image::ImageSize;
 use polytask_core::target::Bounds;
 
+use crate::tokens::TokenStore;
+
 /// Index of a text in [`TokenStore`]; equal texts have equal ids.
 pub type TextId = u32;
-
-/// All distinct texts as token ids, end to end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenStore {
-    ids: Vec<u32>,
-    starts: Vec<usize>,
-    words: BTreeMap<TextId, Vec<u32>>,
-}
-
-impl Default for TokenStore {
-    fn default() -> Self {
-        Self { ids: Vec::new(), starts: vec![0], words: BTreeMap::new() }
-    }
-}
-
-impl TokenStore {
-    /// Appends a text's tokens and gives its id.
-    pub fn push(&mut self, tokens: &[u32]) -> TextId {
-        self.ids.extend_from_slice(tokens);
-        self.starts.push(self.ids.len());
-        (self.starts.len() - 2) as TextId
-    }
-
-    /// Appends a text of given words: `word_starts[w]` is the position of word `w`'s first token, or
-    /// `u32::MAX` where the word was cut off by the length limit.
-    pub fn push_words(&mut self, tokens: &[u32], word_starts: Vec<u32>) -> TextId {
-        let id = self.push(tokens);
-        self.words.insert(id, word_starts);
-        id
-    }
-
-    /// The tokens of a text.
-    pub fn tokens(&self, text: TextId) -> &[u32] {
-        &self.ids[self.starts[text as usize]..self.starts[text as usize + 1]]
-    }
-
-    /// The positions of the first tokens of a text's words; `None` for a text that was not given as words.
-    pub fn word_starts(&self, text: TextId) -> Option<&[u32]> {
-        self.words.get(&text).map(Vec::as_slice)
-    }
-
-    /// Number of texts.
-    pub fn len(&self) -> usize {
-        self.starts.len() - 1
-    }
-
-    /// Whether there are no texts.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Number of tokens of all texts.
-    pub fn n_tokens(&self) -> usize {
-        self.ids.len()
-    }
-}
 
 /// Rows of one split of one source.
 #[derive(Debug, Clone, PartialEq, Default)]

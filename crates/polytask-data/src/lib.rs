@@ -15,13 +15,15 @@ pub mod symbols;
 #[cfg(test)]
 mod testing;
 pub mod tokenizer;
+mod tokens;
 
 pub use build::{NO_TEST, Progress, Tokenize, build, build_with};
 pub use card::card;
-pub use dataset::{Dataset, Relevance, Rows, SourceData, Targets, TaskData, TextId, TokenStore};
+pub use dataset::{Dataset, Relevance, Rows, SourceData, Targets, TaskData, TextId};
 pub use images::ImageSpec;
 pub use plan::Plan;
 pub use propose::{Proposal, propose};
 pub use pull::{PullOptions, Pulled, pull};
 pub use symbols::Symbols;
 pub use tokenizer::{NO_TOKEN, SpecialIds, TINY_VOCAB, Tokenizer};
+pub use tokens::TokenStore;

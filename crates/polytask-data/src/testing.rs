@@ -54,6 +54,7 @@ pub(crate) fn suite(folder: &Path) -> Suite {
         baselines: vec!["single".into()],
         recompute: false,
         cache_mb: 0,
+        data_mb: 1,
         rows_mb: 0,
         threads: 1,
         open: Vec::new(),

@@ -9,13 +9,12 @@ mod help;
 mod lines;
 mod models;
 mod npy;
-mod output;
-mod progress;
 mod signals;
-mod suites;
 mod verbs;
 
 use std::process::ExitCode;
+
+use polytask_terminal::{output, progress, suites};
 
 /// Keeps freed pages: every step of a training allocates the same buffers again.
 #[global_allocator]

@@ -1,5 +1,5 @@
 //! The crates' one direction: `core → {data, eval} → nn → {model, weighting} → {retrieve, merge, boost} → train → methods → serve →
-//! polytask`, where an arrow means "is used by"; `llm` stands beside `data`. A crate may use any crate of an
+//! terminal → bench → polytask`, where an arrow means "is used by"; `llm` stands beside `data`. A crate may use any crate of an
 //! earlier layer and none of its own, in tests too.
 
 use toml_edit::{DocumentMut, TableLike};
@@ -16,6 +16,8 @@ const LAYERS: &[&[&str]] = &[
     &["polytask-train"],
     &["polytask-methods"],
     &["polytask-serve"],
+    &["polytask-terminal"],
+    &["polytask-bench"],
     &["polytask"],
     &["xtask"],
 ];

@@ -229,6 +229,7 @@ impl Reader<'_, '_> {
             baselines: self.baselines(section),
             recompute: section.flag("recompute"),
             cache_mb: section.size("cache_mb"),
+            data_mb: section.size("data_mb"),
             rows_mb: section.size("rows_mb"),
             threads: section.size("threads"),
             seconds: None,

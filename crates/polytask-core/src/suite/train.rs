@@ -61,6 +61,8 @@ pub struct TrainSpec {
     pub recompute: bool,
     /// Most memory for cached states of the frozen part, in MiB.
     pub cache_mb: usize,
+    /// Most memory for the tokens of all texts, in MiB.
+    pub data_mb: usize,
     /// Most memory for the task gradients of a step, in MiB.
     pub rows_mb: usize,
     /// Worker threads; 0 means all cores.

@@ -9,7 +9,7 @@ use super::Suite;
 use super::keys::{KeyInfo, Table, ValueType, keys_of};
 
 /// Keys of `[train]` that say how a run is done and change no bit of its weights.
-const MEANS: [&str; 4] = ["baselines", "checkpoint_every", "recompute", "threads"];
+const MEANS: [&str; 5] = ["baselines", "checkpoint_every", "data_mb", "recompute", "threads"];
 
 /// The suite as a file with every default written out; paths as they are in the suite.
 ///

@@ -7,12 +7,16 @@ use polytask_core::{Error, Result};
 use sha2::{Digest, Sha256};
 
 use super::Tokenize;
+use crate::tokens::TokenWriter;
 use crate::{TextId, TokenStore};
 
 /// Texts tokenised at a time: bounds the memory that waiting texts take.
 const BATCH: usize = 8192;
 /// Bytes of texts that wait, beyond which they are tokenised at once.
 const BATCH_BYTES: usize = 1 << 26;
+
+/// 128 bits of SHA-256, as bytes: a table of millions of them has no room between them.
+type Key = [u8; 16];
 
 /// A text as it will be tokenised.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +31,7 @@ pub(super) enum Content {
 
 impl Content {
     /// A key that no two different contents share (128 bits of SHA-256), so that texts need not be kept.
-    fn key(&self) -> u128 {
+    fn key(&self) -> Key {
         let mut hasher = Sha256::new();
         match self {
             Self::Text(text) => hasher.update(text.as_bytes()),
@@ -45,7 +49,7 @@ impl Content {
             }
         }
         let digest = hasher.finalize();
-        digest[..16].iter().fold(0, |key, &byte| (key << 8) | u128::from(byte))
+        std::array::from_fn(|i| digest[i])
     }
 
     /// Bytes of its texts.
@@ -91,18 +95,18 @@ type Encoded = (Vec<u32>, Option<Vec<u32>>, u64);
 pub(super) struct Interner<'a> {
     tokenizer: &'a dyn Tokenize,
     threads: usize,
-    ids: HashMap<u128, TextId>,
+    ids: HashMap<Key, TextId>,
     waiting: Vec<Content>,
     /// Bytes of those.
     waiting_bytes: usize,
-    store: TokenStore,
+    store: TokenWriter,
     truncated: Vec<TextId>,
     folded: Vec<u64>,
 }
 
 impl<'a> Interner<'a> {
-    /// `threads`: 0 means all cores.
-    pub(super) fn new(tokenizer: &'a dyn Tokenize, threads: usize) -> Self {
+    /// `threads`: 0 means all cores; at most `most_mb` MiB of tokens are kept in memory.
+    pub(super) fn new(tokenizer: &'a dyn Tokenize, threads: usize, most_mb: usize) -> Self {
         let all = || std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             tokenizer,
@@ -110,7 +114,7 @@ impl<'a> Interner<'a> {
             ids: HashMap::new(),
             waiting: Vec::new(),
             waiting_bytes: 0,
-            store: TokenStore::default(),
+            store: TokenWriter::new(most_mb),
             truncated: Vec::new(),
             folded: Vec::new(),
         }
@@ -138,7 +142,7 @@ impl<'a> Interner<'a> {
     /// All tokens, the texts that fill the length limit, and the folded hashes.
     pub(super) fn finish(mut self) -> Result<(TokenStore, Vec<TextId>, Vec<u64>)> {
         self.tokenize()?;
-        Ok((self.store, self.truncated, self.folded))
+        Ok((self.store.finish()?, self.truncated, self.folded))
     }
 
     fn tokenize(&mut self) -> Result<()> {
@@ -157,22 +161,20 @@ impl<'a> Interner<'a> {
         });
         for chunk in chunks {
             for encoded in chunk? {
-                self.push(encoded);
+                self.push(encoded)?;
             }
         }
         Ok(())
     }
 
-    fn push(&mut self, (tokens, word_starts, folded): Encoded) {
+    fn push(&mut self, (tokens, word_starts, folded): Encoded) -> Result<()> {
         let is_full = tokens.len() >= self.tokenizer.max_length();
-        let id = match word_starts {
-            Some(starts) => self.store.push_words(&tokens, starts),
-            None => self.store.push(&tokens),
-        };
+        let id = self.store.push(&tokens, word_starts.as_deref())?;
         if is_full {
             self.truncated.push(id);
         }
         self.folded.push(folded);
+        Ok(())
     }
 }
 

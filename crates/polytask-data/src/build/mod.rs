@@ -86,7 +86,7 @@ pub fn build_with(
 ) -> Result<Dataset> {
     let mut builder = Builder {
         suite,
-        interner: Interner::new(tokenizer, suite.train.threads),
+        interner: Interner::new(tokenizer, suite.train.threads, suite.train.data_mb),
         images: Library::new(tokenizer.images().unwrap_or_else(|| ImageSpec::of(suite))),
         problems: Problems::default(),
         merged: suite.tasks.iter().map(|_| Merged::default()).collect(),

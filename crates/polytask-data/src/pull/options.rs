@@ -128,6 +128,11 @@ pub fn without_home() -> Option<String> {
     })
 }
 
+/// The folder of the cache.
+pub(crate) fn cache() -> PathBuf {
+    cache_folder(&var)
+}
+
 /// `POLYTASK_CACHE`, else `polytask` in the user's cache folder, else in the system's temporary one.
 fn cache_folder(var: &dyn Fn(&str) -> Option<String>) -> PathBuf {
     match var("POLYTASK_CACHE") {

@@ -5,7 +5,7 @@ use polytask_train::observe::{Event, Observer, Silent};
 use polytask_train::run::{Finished, Prepared, RunOptions, run, train_alone};
 use polytask_train::trainer::State;
 
-use crate::common::{Data, NOTES, Rig, TWO, apart, heads, trunk};
+use crate::common::{ALL, Data, NOTES, Rig, TWO, apart, heads, trunk};
 use crate::statistics;
 
 fn values<'a>(state: &'a State, block: &str) -> &'a [f32] {
@@ -92,6 +92,15 @@ fn frozen_blocks_stay_byte_for_byte_and_the_cache_of_their_states_changes_nothin
         let (trunks, heads) = (apart(&trunk(&a), &trunk(&b)), apart(&heads(&a), &heads(&b)));
         assert!(trunks <= 1e-6 && heads <= 1e-6, "{frozen} {trunks} {heads}");
     }
+}
+
+#[test]
+fn tokens_in_a_file_train_to_the_same_bytes_as_those_in_memory() {
+    let data = Data::new();
+    let (memory, file) = (data.rig(ALL, &[]), data.rig(ALL, &["train.data_mb=0"]));
+    assert_eq!(memory.prepared.dataset.texts, file.prepared.dataset.texts);
+    let (a, b) = (memory.trained(), file.trained());
+    assert!(a.trunk == b.trunk && a.heads == b.heads);
 }
 
 #[test]

@@ -12,9 +12,9 @@ use polytask_train::prepare::prepare;
 use polytask_train::run::{self, Prepared};
 
 use crate::output::{self, Outcome};
-use crate::progress::Progress;
-use crate::verbs::count;
+use crate::progress::TerminalProgress;
 use crate::verbs::train::{RunArgs, Work};
+use polytask_terminal::count;
 
 /// Say which task hurts which, and which tasks to group, with the evidence
 #[derive(Debug, clap::Args)]
@@ -103,7 +103,7 @@ impl Args {
         &self,
         work: Work,
         out: &Path,
-        progress: &mut Progress,
+        progress: &mut TerminalProgress,
     ) -> Result<(RunReport, Option<Box<Prepared>>)> {
         let prepared = match work {
             Work::Finished(report) => return Ok((*report, None)),
@@ -122,7 +122,7 @@ impl Args {
         found: &Conflict,
         prepared: &Prepared,
         out: &Path,
-        progress: &mut Progress,
+        progress: &mut TerminalProgress,
     ) -> Result<Vec<TaskReport>> {
         let index = |name: &String| prepared.suite.tasks.iter().position(|task| task.name == *name);
         let groups = found.suggestion().groups.iter().filter(|group| group.len() > 1);

@@ -9,7 +9,7 @@ use polytask_core::words::{plural, verb};
 use polytask_train::prepare::symbols_only;
 
 use crate::output::{self, Outcome};
-use crate::progress::Progress;
+use crate::progress::TerminalProgress;
 use crate::suites;
 
 /// Describe a suite's data: counts, labels, lengths, duplicates, leakage
@@ -30,7 +30,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let suite = suites::load(&args.suite, &args.set)?;
-    let symbols = symbols_only(&suite, &mut Progress::new(true))?;
+    let symbols = symbols_only(&suite, &mut TerminalProgress::new(true))?;
     let dataset = polytask_data::build(&suite, &symbols)?;
     let card = polytask_data::card(&suite, &dataset);
     if args.json {

@@ -11,7 +11,7 @@ use polytask_train::judge::{Judged, Side, judge};
 use crate::columns::Columns;
 use crate::models;
 use crate::output::{self, Outcome};
-use crate::progress::Progress;
+use crate::progress::TerminalProgress;
 use crate::suites;
 
 /// Score a trained model on a suite's data
@@ -78,7 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         side(&model, &names[0]),
         against.as_deref().map(|folder| side(folder, &names[1])),
         split,
-        &mut Progress::new(args.json),
+        &mut TerminalProgress::new(args.json),
     )?;
     let notes = notes(&tasks, &report, args.split.as_deref());
     report.notes.extend(notes);

@@ -1,6 +1,5 @@
 //! The verbs: one file each, one line each in [`Verb`].
 
-mod bench;
 mod check;
 mod compare;
 mod conflict;
@@ -23,6 +22,8 @@ mod train;
 use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use polytask_core::{Error, Problem};
+
+use polytask_bench as bench;
 
 use crate::help;
 use crate::output::Outcome;
@@ -123,14 +124,6 @@ impl Cli {
             Verb::Bench(args) => bench::run(&args),
             Verb::Info(args) => info::run(&args),
         }
-    }
-}
-
-/// Reads a number of at least 1.
-fn count(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(n) if n > 0 => Ok(n),
-        _ => Err("expected a whole number of at least 1".into()),
     }
 }
 

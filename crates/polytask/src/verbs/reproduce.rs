@@ -6,7 +6,7 @@ use anyhow::Result;
 use polytask_methods::{Findings, Options, Paper, registry, reproduce, show};
 
 use crate::output::{self, Outcome};
-use crate::progress::Progress;
+use crate::progress::TerminalProgress;
 use crate::suites;
 
 /// Run a paper's experiment: claim, arms, seeds, measured table, verdict
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     #[arg(long = "arm", value_name = "NAME")]
     arms: Vec<String>,
     /// Seeds per arm, when not as many as the recipe says
-    #[arg(long, value_parser = super::count)]
+    #[arg(long, value_parser = polytask_terminal::count)]
     seeds: Option<usize>,
     /// Folder of the experiment [default: runs/reproduce-NAME]
     #[arg(long, short)]
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         catalogue: &catalogue,
         command: args.command(paper),
     };
-    let findings = reproduce(paper, &options, &mut Progress::new(args.quiet))?;
+    let findings = reproduce(paper, &options, &mut TerminalProgress::new(args.quiet))?;
     show(&findings, &options, args.json)
 }
 

@@ -8,7 +8,7 @@ use polytask_core::{Split, atomic};
 use polytask_train::saliency::{self, SaliencyOptions};
 
 use crate::output::{self, Outcome};
-use crate::progress::Progress;
+use crate::progress::TerminalProgress;
 use crate::suites;
 
 /// Show which shared states each task's loss hangs on, and the spectra of the weights
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "valid", value_parser = ["train", "valid", "test"])]
     split: String,
     /// Most rows read of each source, spread evenly over it
-    #[arg(long, default_value = "1024", value_parser = super::count)]
+    #[arg(long, default_value = "1024", value_parser = polytask_terminal::count)]
     rows: usize,
     /// Change a setting first
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 fn report(args: &Args) -> Result<SaliencyReport> {
     let split = Split::ALL.into_iter().find(|split| split.name() == args.split).unwrap_or(Split::Valid);
     let wanted = SaliencyOptions { split, rows: args.rows };
-    let mut progress = Progress::new(args.json);
+    let mut progress = TerminalProgress::new(args.json);
     if !args.source.exists() {
         let what = format!("there is neither a run nor a suite {}", args.source.display());
         return output::refuse(what, "the folder that `polytask train --out` was given, or a suite file");

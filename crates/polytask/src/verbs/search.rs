@@ -42,7 +42,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     columns: Columns,
     /// Passages per query
-    #[arg(short, default_value_t = 10, value_parser = super::count)]
+    #[arg(short, default_value_t = 10, value_parser = polytask_terminal::count)]
     k: usize,
     /// The task whose vectors are compared, for a model whose tasks have vectors of their own
     #[arg(long, short)]

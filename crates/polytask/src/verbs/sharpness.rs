@@ -8,7 +8,7 @@ use polytask_core::sharpness::SharpnessReport;
 use polytask_train::sharpness::{self, RHO, Reach, SharpnessOptions};
 
 use crate::output::{self, Outcome};
-use crate::progress::Progress;
+use crate::progress::TerminalProgress;
 use crate::suites;
 
 /// Measure how far each task's loss rises at the worst place near a trained model's weights
@@ -51,10 +51,10 @@ pub(crate) struct Args {
     #[arg(long)]
     adaptive: bool,
     /// Most batches
-    #[arg(long, value_name = "N", default_value = "8", value_parser = super::count)]
+    #[arg(long, value_name = "N", default_value = "8", value_parser = polytask_terminal::count)]
     batches: usize,
     /// Most rows of each source in a batch
-    #[arg(long, value_name = "N", default_value = "64", value_parser = super::count)]
+    #[arg(long, value_name = "N", default_value = "64", value_parser = polytask_terminal::count)]
     rows: usize,
     /// train or valid
     #[arg(long, default_value = "train", value_parser = ["train", "valid"])]
@@ -93,5 +93,5 @@ fn report(args: &Args) -> Result<SharpnessReport> {
         rows: args.rows,
         reach: Reach { rho: args.rho, adaptive: args.adaptive },
     };
-    Ok(sharpness::of_model(suite, &model, wanted, &mut Progress::new(args.json))?)
+    Ok(sharpness::of_model(suite, &model, wanted, &mut TerminalProgress::new(args.json))?)
 }

@@ -11,7 +11,7 @@ use polytask_train::prepare::prepare;
 use polytask_train::run::{self, Prepared, RunOptions};
 
 use crate::output::{self, Outcome};
-use crate::progress::Progress;
+use crate::progress::TerminalProgress;
 use crate::suites;
 
 /// Train the tasks of a suite together and compare with single-task models
@@ -113,12 +113,12 @@ impl RunArgs {
         }
     }
 
-    pub(super) fn progress(&self) -> Progress {
-        Progress::new(self.quiet)
+    pub(super) fn progress(&self) -> TerminalProgress {
+        TerminalProgress::new(self.quiet)
     }
 
     /// What is to be done in `out`; nothing is written yet.
-    pub(super) fn begin(&self, suite: Suite, out: &Path, progress: &mut Progress) -> Result<Work> {
+    pub(super) fn begin(&self, suite: Suite, out: &Path, progress: &mut TerminalProgress) -> Result<Work> {
         suites::set_threads(suite.train.threads)?;
         suites::note_cache();
         run::check_free(out, self.force, self.resume)?;
@@ -143,7 +143,7 @@ impl RunArgs {
         &self,
         prepared: &Prepared,
         out: &Path,
-        progress: &mut Progress,
+        progress: &mut TerminalProgress,
         train: impl FnOnce(&Prepared, &RunOptions, &mut dyn Observer) -> polytask_train::Result<RunReport>,
     ) -> Result<RunReport> {
         let _held = run::claim(out, self.force, self.resume)?;

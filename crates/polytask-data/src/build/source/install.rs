@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use polytask_core::words::verb;
 use polytask_core::{Split, plural};
 
-use super::super::table::{Table, column};
+use super::super::table::Table;
 use super::Reading;
 
 impl Reading<'_, '_> {
@@ -16,10 +16,9 @@ impl Reading<'_, '_> {
         let said = ids.map(|(task, problem)| format!("task `{}`: {}", task.name, problem.what));
         dataset.warnings.extend(said);
         for (split, mut table) in tables {
-            for (t, &task) in self.members.iter().enumerate() {
-                let width = self.widths[t].unwrap_or(1);
-                let targets = std::mem::take(&mut table.targets[t]);
-                let targets = column(self.tasks[t].kind.target_type(), width, targets);
+            let columns = std::mem::take(&mut table.targets);
+            for (t, (&task, column)) in self.members.iter().zip(columns).enumerate() {
+                let targets = column.finish(self.widths[t].unwrap_or(1));
                 dataset.tasks[task].targets.insert(split, targets);
                 if self.columns.as_ref().is_some_and(|columns| columns.tasks[t].weight.is_some()) {
                     let weights = std::mem::take(&mut table.task_weights[t]);

@@ -125,8 +125,7 @@ impl Reading<'_, '_> {
                 .add(Problem::at(place, what).try_this("files = { train = \"...\" }"));
         }
         let mut tables = BTreeMap::new();
-        let mut train =
-            if has_train { self.read_split(Split::Train)? } else { Table::new(1, self.tasks.len()) };
+        let mut train = if has_train { self.read_split(Split::Train)? } else { self.table(1) };
         self.close_labels(&mut train);
         if self.has(Split::Valid) {
             tables.insert(Split::Valid, self.read_split(Split::Valid)?);
@@ -143,6 +142,11 @@ impl Reading<'_, '_> {
         }
         self.install(index, tables);
         Ok(())
+    }
+
+    /// A table without rows.
+    fn table(&self, n_inputs: usize) -> Table {
+        Table::new(n_inputs, self.tasks.iter().map(|task| task.kind.target_type()))
     }
 
     fn has(&self, split: Split) -> bool {
@@ -173,7 +177,7 @@ impl Reading<'_, '_> {
             let place = Place::line(&self.builder.suite.file, self.spec.line);
             let what = format!("source `{}` has judgements but no queries", self.spec.name);
             self.builder.problems.add(Problem::at(place, what).try_this("queries = \"queries.jsonl\""))?;
-            return Ok(Table::new(1, self.tasks.len()));
+            return Ok(self.table(1));
         };
         let opened = self.builder.file(named).and_then(|file| Ok((readers::open(&file)?, file)));
         let judged = self.read_judgements(split)?;
@@ -181,15 +185,15 @@ impl Reading<'_, '_> {
             Ok(opened) => opened,
             Err(error) => {
                 self.builder.problems.add_error(error)?;
-                return Ok(Table::new(1, self.tasks.len()));
+                return Ok(self.table(1));
             }
         };
         self.builder.dataset.warnings.extend(reader.said().map(str::to_owned));
         let Some(found) = self.find_columns(&file, &mut reader, judged.is_some())? else {
-            return Ok(Table::new(1, self.tasks.len()));
+            return Ok(self.table(1));
         };
         let n_inputs = self.columns.as_ref().map_or(1, |columns| columns.inputs.len());
-        let mut table = Table::new(n_inputs, self.tasks.len());
+        let mut table = self.table(n_inputs);
         let before = self.builder.problems.len();
         let mark = self.begin_columns();
         let all = self.read_rows(split, &file, reader, judged, &mut table);

@@ -46,7 +46,7 @@ fn whole_items(front: String, items: &[String], width: usize) -> String {
 }
 
 /// Shows a run's events.
-pub(crate) struct Progress {
+pub struct TerminalProgress {
     bar: ProgressBar,
     is_shown: bool,
     is_terminal: bool,
@@ -55,9 +55,9 @@ pub(crate) struct Progress {
     tokens: usize,
 }
 
-impl Progress {
+impl TerminalProgress {
     /// Shows events on standard error unless `quiet`.
-    pub(crate) fn new(quiet: bool) -> Self {
+    pub fn new(quiet: bool) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         Self {
             bar: ProgressBar::hidden(),
@@ -105,7 +105,7 @@ impl Progress {
     }
 }
 
-impl Observer for Progress {
+impl Observer for TerminalProgress {
     fn event(&mut self, event: Event) {
         match event {
             Event::Phase { name, total, done } => self.begin(name, total, done),

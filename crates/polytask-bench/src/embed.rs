@@ -11,8 +11,8 @@ use super::Common;
 use super::against::{self, Axis, Comparison, Place, fields, proof};
 use super::measure::{Process, Times, measure};
 use super::texts::{self, Mix};
-use crate::output::{self, Outcome};
-use crate::suites;
+use polytask_terminal::output::{self, Outcome};
+use polytask_terminal::suites;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -28,10 +28,10 @@ pub(super) struct Args {
     #[command(flatten)]
     common: Common,
     /// Texts per mix
-    #[arg(long, default_value_t = 512, value_parser = crate::verbs::count)]
+    #[arg(long, default_value_t = 512, value_parser = polytask_terminal::count)]
     texts: usize,
     /// Passes measured (in each round, with --against)
-    #[arg(long, default_value_t = 5, value_parser = crate::verbs::count)]
+    #[arg(long, default_value_t = 5, value_parser = polytask_terminal::count)]
     runs: usize,
     /// Measure beside a peer
     #[arg(long, value_parser = ["sentence-transformers", "onnxruntime"])]

@@ -1,18 +1,19 @@
 //! `polytask bench`: our figures on this machine, and those of peers beside them.
 //!
-//! Each bench is one file; a peer of a bench is one script under `peers/` and one [`against::Comparison`] in the
+//! Each bench is one file; a peer of a bench is one script under `peers/` and one `against::Comparison` in the
 //! bench's file.
 //!
 //! | bench | measures | peers |
 //! | --- | --- | --- |
-//! | [`train_step`] | forward, backward, AdamW on equal lengths | torch |
-//! | [`mixed_step`] | the same on the lengths of the demo's four tasks | torch |
-//! | [`gramian`] | four task gradients kept apart, their inner products | torch |
-//! | [`conflict`] | steps of conflict methods on eight tasks | torchjd |
-//! | [`conv_step`] | forward, backward, AdamW of an image network | torch |
-//! | [`embed`] | texts to vectors, three mixes of lengths | sentence-transformers, onnxruntime |
-//! | [`latency`] | one short text, warm | onnxruntime |
-//! | [`start`] | process start to first vector | |
+//! | `train_step` | forward, backward, AdamW on equal lengths | torch |
+//! | `mixed_step` | the same on the lengths of the demo's four tasks | torch |
+//! | `gramian` | four task gradients kept apart, their inner products | torch |
+//! | `conflict` | steps of conflict methods on eight tasks | torchjd |
+//! | `conv_step` | forward, backward, AdamW of an image network | torch |
+//! | `embed` | texts to vectors, three mixes of lengths | sentence-transformers, onnxruntime |
+//! | `latency` | one short text, warm | onnxruntime |
+//! | `start` | process start to first vector | |
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod against;
 mod batch;
@@ -34,7 +35,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use polytask_data::pull::{self, PullOptions};
 
-use crate::output::Outcome;
+use polytask_terminal::output::Outcome;
 
 /// Measure training and embedding speed on this machine, alone or beside a peer
 #[derive(Debug, clap::Args)]
@@ -60,7 +61,7 @@ turn, each in a process of its own. The table's figures are the median, smallest
 ratio is peer / polytask: above 1 polytask is faster, or needs less memory.
 
 Exit codes: 0 done, 2 could not run.")]
-pub(crate) struct Args {
+pub struct Args {
     #[command(subcommand)]
     what: What,
 }
@@ -85,7 +86,11 @@ enum What {
     Start(start::Args),
 }
 
-pub(crate) fn run(args: &Args) -> Result<Outcome> {
+/// Runs a bench.
+///
+/// # Errors
+/// What failed, and what to try.
+pub fn run(args: &Args) -> Result<Outcome> {
     match &args.what {
         What::TrainStep(args) => train_step::run(args),
         What::MixedStep(args) => mixed_step::run(args),

@@ -9,8 +9,8 @@ use polytask_core::{Purpose, Rng, atomic};
 use polytask_data::readers::{self, Cell};
 use polytask_methods::data::idx::Images;
 
-use crate::output;
-use crate::verbs::demo;
+use polytask_terminal::demo;
+use polytask_terminal::output;
 
 /// Classes of a task.
 pub(super) const CLASSES: usize = 10;

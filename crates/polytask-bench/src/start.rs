@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use super::measure::{Process, Times, measure};
 use super::texts;
 use super::{Common, leftovers};
-use crate::output::{self, Outcome};
-use crate::suites;
+use polytask_terminal::output::{self, Outcome};
+use polytask_terminal::suites;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -27,7 +27,7 @@ pub(super) struct Args {
     #[command(flatten)]
     common: Common,
     /// Processes measured
-    #[arg(long, default_value_t = 10, value_parser = crate::verbs::count)]
+    #[arg(long, default_value_t = 10, value_parser = polytask_terminal::count)]
     runs: usize,
 }
 

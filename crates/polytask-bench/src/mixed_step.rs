@@ -13,9 +13,9 @@ use super::against::{self, Axis, Comparison, Place, Prove, Variant, fields, proo
 use super::batch::Batch;
 use super::measure::{Process, Times, measure};
 use super::step::{Net, Step};
-use crate::output::{self, Outcome};
-use crate::suites;
-use crate::verbs::demo;
+use polytask_terminal::demo;
+use polytask_terminal::output::{self, Outcome};
+use polytask_terminal::suites;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -34,7 +34,7 @@ pub(super) struct Args {
     #[command(flatten)]
     pub(super) input: Input,
     /// Steps measured (in each round, with --against)
-    #[arg(long, default_value_t = 5, value_parser = crate::verbs::count)]
+    #[arg(long, default_value_t = 5, value_parser = polytask_terminal::count)]
     pub(super) runs: usize,
     /// Measure beside a peer
     #[arg(long, value_parser = ["torch"])]

@@ -12,8 +12,8 @@ use super::against::{self, Place, fields};
 use super::embed::{compare_texts, onnx_runtime};
 use super::measure::{Process, Times, measure, percentile};
 use super::texts;
-use crate::output::{self, Outcome};
-use crate::suites;
+use polytask_terminal::output::{self, Outcome};
+use polytask_terminal::suites;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -27,7 +27,7 @@ pub(super) struct Args {
     #[command(flatten)]
     common: Common,
     /// Calls measured (in each round, with --against)
-    #[arg(long, default_value_t = 200, value_parser = crate::verbs::count)]
+    #[arg(long, default_value_t = 200, value_parser = polytask_terminal::count)]
     runs: usize,
     /// Measure beside a peer
     #[arg(long, value_parser = ["onnxruntime"])]

@@ -29,7 +29,7 @@ pub(super) use self::choose::{Axis, threads};
 pub(super) use self::environment::Place;
 use self::side::Side;
 use super::argument;
-use crate::output::{self, Outcome};
+use polytask_terminal::output::{self, Outcome};
 
 /// How a comparison is made.
 #[derive(Debug, Clone, clap::Args)]
@@ -38,7 +38,7 @@ pub(super) struct Options {
     #[arg(long, requires = "against")]
     python: Option<PathBuf>,
     /// Rounds in which both sides run in turn
-    #[arg(long, requires = "against", default_value_t = 5, value_parser = crate::verbs::count)]
+    #[arg(long, requires = "against", default_value_t = 5, value_parser = polytask_terminal::count)]
     rounds: usize,
 }
 

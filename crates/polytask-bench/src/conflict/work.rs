@@ -27,7 +27,7 @@ use super::super::leftovers;
 use super::super::measure::{Times, measure};
 use super::figures::{Mix, Round};
 use super::{Args, suite};
-use crate::suites;
+use polytask_terminal::suites;
 
 /// Steps before the measured ones.
 const WARMUP: usize = 2;

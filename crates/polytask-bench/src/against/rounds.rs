@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::side::Side;
-use crate::verbs::bench::measure::Times;
+use crate::measure::Times;
 
 /// What the rounds of one side gave.
 #[derive(Debug)]

@@ -10,12 +10,12 @@ use polytask_train::catalogue;
 use crate::output;
 
 /// Loads and checks a suite file with `--set` overrides.
-pub(crate) fn load(path: &Path, overrides: &[String]) -> Result<Suite> {
+pub fn load(path: &Path, overrides: &[String]) -> Result<Suite> {
     load_by(suite::load, path, overrides)
 }
 
 /// The same to judge a model that is there: sources may have no rows to train on.
-pub(crate) fn load_to_judge(path: &Path, overrides: &[String]) -> Result<Suite> {
+pub fn load_to_judge(path: &Path, overrides: &[String]) -> Result<Suite> {
     load_by(suite::load_to_judge, path, overrides)
 }
 
@@ -41,7 +41,7 @@ fn load_by(load: Load, path: &Path, overrides: &[String]) -> Result<Suite> {
 
 /// The suite file and the folder of a trained model, of a run's folder or its `model` folder; `suite` stands in the
 /// place of the run's own.
-pub(crate) fn of_trained(source: &Path, suite: Option<&Path>) -> anyhow::Result<(PathBuf, PathBuf)> {
+pub fn of_trained(source: &Path, suite: Option<&Path>) -> anyhow::Result<(PathBuf, PathBuf)> {
     let (run, model) = if is_model(source) {
         (source.join(".."), source.to_path_buf())
     } else {
@@ -69,23 +69,23 @@ pub(crate) fn of_trained(source: &Path, suite: Option<&Path>) -> anyhow::Result<
 }
 
 /// Whether a folder holds a model of ours.
-pub(crate) fn is_model(folder: &Path) -> bool {
+pub fn is_model(folder: &Path) -> bool {
     folder.join("polytask.json").is_file()
 }
 
 /// Where single-task results are kept between runs.
-pub(crate) fn baselines() -> PathBuf {
+pub fn baselines() -> PathBuf {
     PullOptions::from_environment().cache.join("baselines")
 }
 
 /// Says where the cache is when nobody chose its folder.
-pub(crate) fn note_cache() {
+pub fn note_cache() {
     if let Some(note) = polytask_data::pull::without_home() {
         output::note(note);
     }
 }
 
 /// Uses this many threads everywhere; 0 means all cores.
-pub(crate) fn set_threads(threads: usize) -> anyhow::Result<()> {
+pub fn set_threads(threads: usize) -> anyhow::Result<()> {
     Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?)
 }

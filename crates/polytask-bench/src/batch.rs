@@ -14,8 +14,8 @@ use polytask_train::prepare::prepare;
 use polytask_train::run::Prepared;
 use serde::{Deserialize, Serialize};
 
-use crate::progress::Progress;
-use crate::suites;
+use polytask_terminal::progress::TerminalProgress;
+use polytask_terminal::suites;
 
 /// Examples of each task in a mixed batch.
 const EXAMPLES: usize = 32;
@@ -51,7 +51,7 @@ impl Batch {
     pub(super) fn of_suite(data: &Path, model: &Path) -> Result<Self> {
         let encoder = serde_json::to_string(&super::argument(&std::path::absolute(model)?))?;
         let suite = suites::load(&data.join("suite.toml"), &[format!("model.encoder={encoder}")])?;
-        let prepared = prepare(suite, &mut Progress::new(true))?;
+        let prepared = prepare(suite, &mut TerminalProgress::new(true))?;
         let Prepared { suite, dataset, encoder, .. } = &prepared;
         let d_hidden = encoder.trunk.d_hidden();
         let d_in = encoder.pooling.width(&*encoder.trunk);

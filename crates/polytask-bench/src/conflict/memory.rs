@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::{Args, METHODS};
-use crate::output::{self, Outcome};
+use polytask_terminal::output::{self, Outcome};
 
 /// Numbers of tasks.
 const TASKS: [usize; 3] = [2, 8, 32];

@@ -22,8 +22,8 @@ use self::figures::{Figures, Mix};
 use self::work::Work;
 use super::against::{self, Axis, Comparison, Place, fields, proof};
 use super::measure::Process;
-use crate::output::{self, Outcome};
-use crate::suites;
+use polytask_terminal::output::{self, Outcome};
+use polytask_terminal::suites;
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
@@ -47,10 +47,10 @@ pub(super) struct Args {
     #[arg(long, default_value = "mlp", value_parser = ["mlp", "minilm"])]
     trunk: String,
     /// Tasks
-    #[arg(long, default_value_t = 8, value_parser = crate::verbs::count)]
+    #[arg(long, default_value_t = 8, value_parser = polytask_terminal::count)]
     tasks: usize,
     /// Rows per step; 256 for `mlp`, 64 for `minilm` otherwise
-    #[arg(long, value_parser = crate::verbs::count)]
+    #[arg(long, value_parser = polytask_terminal::count)]
     batch: Option<usize>,
     /// The methods, separated by commas
     #[arg(long, value_delimiter = ',', default_values_t = names(), value_parser = known())]
@@ -62,7 +62,7 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 1024)]
     rows_mb: usize,
     /// Steps measured of each method, in up to five rounds (in each round of --against)
-    #[arg(long, default_value_t = 9, value_parser = crate::verbs::count)]
+    #[arg(long, default_value_t = 9, value_parser = polytask_terminal::count)]
     runs: usize,
     /// Measure peak memory at 2, 8 and 32 tasks instead
     #[arg(long, conflicts_with_all = ["against", "tasks", "gradients"])]

@@ -12,8 +12,8 @@ use super::against::{self, Axis, Comparison, Place, fields, proof};
 use super::measure::{Process, Times, measure};
 use super::mixed_step::compile;
 use super::step::{Net, Step};
-use crate::output::{self, Outcome};
-use crate::suites;
+use polytask_terminal::output::{self, Outcome};
+use polytask_terminal::suites;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -28,13 +28,13 @@ pub(super) struct Args {
     #[arg(long, default_value = "lenet", value_parser = ["convnet", "lenet", "lenet-maps", "resnet18"])]
     net: String,
     /// Images per step
-    #[arg(long, default_value_t = 128, value_parser = crate::verbs::count)]
+    #[arg(long, default_value_t = 128, value_parser = polytask_terminal::count)]
     batch: usize,
     /// Rows and columns of an image
-    #[arg(long, default_value_t = 36, value_parser = crate::verbs::count)]
+    #[arg(long, default_value_t = 36, value_parser = polytask_terminal::count)]
     side: usize,
     /// Steps measured (in each round, with --against)
-    #[arg(long, default_value_t = 7, value_parser = crate::verbs::count)]
+    #[arg(long, default_value_t = 7, value_parser = polytask_terminal::count)]
     runs: usize,
     /// Worker threads; 0 means all cores
     #[arg(long, default_value_t = 0)]

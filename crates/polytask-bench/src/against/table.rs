@@ -6,7 +6,7 @@ use super::choose::Trial;
 use super::machine::Machine;
 use super::rounds::Timed;
 use super::{Comparison, Fields, Findings};
-use crate::verbs::bench::measure::Times;
+use crate::measure::Times;
 
 /// A row of the table: what, ours, theirs, their share of ours.
 struct Row {

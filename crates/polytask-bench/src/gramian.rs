@@ -9,8 +9,8 @@ use super::batch::Batch;
 use super::measure::measure;
 use super::mixed_step::{self, Figures, compare_steps, describe};
 use super::step::Net;
-use crate::output::Outcome;
-use crate::suites;
+use polytask_terminal::output::Outcome;
+use polytask_terminal::suites;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

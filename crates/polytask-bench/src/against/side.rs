@@ -10,8 +10,8 @@ use polytask_core::{Error, Problem};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-use crate::output;
-use crate::verbs::bench::leftovers;
+use crate::leftovers;
+use polytask_terminal::output;
 
 /// A program to be run.
 #[derive(Debug, Clone)]

@@ -17,24 +17,24 @@ use tempfile::TempDir;
 
 use super::side::{Side, last_lines};
 use super::{Fields, Options};
-use crate::output;
-use crate::verbs::bench::{argument, leftovers};
+use crate::{argument, leftovers};
+use polytask_terminal::output;
 
 /// The pinned versions.
-const REQUIREMENTS: &str = include_str!("../../../../peers/requirements.txt");
+const REQUIREMENTS: &str = include_str!("../../peers/requirements.txt");
 
 /// The peers' scripts, by file name.
 const SCRIPTS: &[(&str, &str)] = &[
-    ("common.py", include_str!("../../../../peers/common.py")),
-    ("texts.py", include_str!("../../../../peers/texts.py")),
-    ("torch_batch.py", include_str!("../../../../peers/torch_batch.py")),
-    ("torch_images.py", include_str!("../../../../peers/torch_images.py")),
-    ("torch_step.py", include_str!("../../../../peers/torch_step.py")),
-    ("torchjd_conflict.py", include_str!("../../../../peers/torchjd_conflict.py")),
-    ("torch_gramian.py", include_str!("../../../../peers/torch_gramian.py")),
-    ("sentence_transformers_texts.py", include_str!("../../../../peers/sentence_transformers_texts.py")),
-    ("onnxruntime_export.py", include_str!("../../../../peers/onnxruntime_export.py")),
-    ("onnxruntime_texts.py", include_str!("../../../../peers/onnxruntime_texts.py")),
+    ("common.py", include_str!("../../peers/common.py")),
+    ("texts.py", include_str!("../../peers/texts.py")),
+    ("torch_batch.py", include_str!("../../peers/torch_batch.py")),
+    ("torch_images.py", include_str!("../../peers/torch_images.py")),
+    ("torch_step.py", include_str!("../../peers/torch_step.py")),
+    ("torchjd_conflict.py", include_str!("../../peers/torchjd_conflict.py")),
+    ("torch_gramian.py", include_str!("../../peers/torch_gramian.py")),
+    ("sentence_transformers_texts.py", include_str!("../../peers/sentence_transformers_texts.py")),
+    ("onnxruntime_export.py", include_str!("../../peers/onnxruntime_export.py")),
+    ("onnxruntime_texts.py", include_str!("../../peers/onnxruntime_texts.py")),
 ];
 
 /// How the names of folders with scripts start.

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 /// How a verb ended when it could run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// Done.
     Done,
     /// Ran, but a stated bar was missed (a task regressed).
@@ -33,7 +33,7 @@ impl From<Outcome> for ExitCode {
 }
 
 /// Prints a line on standard output.
-pub(crate) fn line(text: impl AsRef<str>) -> Result<()> {
+pub fn line(text: impl AsRef<str>) -> Result<()> {
     write_line(&printable(text.as_ref()))
 }
 
@@ -42,30 +42,30 @@ fn write_line(text: &str) -> Result<()> {
 }
 
 /// Prints a value as one JSON object on standard output.
-pub(crate) fn json<T: Serialize>(value: &T) -> Result<()> {
+pub fn json<T: Serialize>(value: &T) -> Result<()> {
     write_line(&printable_json(&serde_json::to_string(value)?))
 }
 
 /// Columns of a table: what the environment says, else the terminal's, else what most terminals have room for.
-pub(crate) fn width() -> usize {
+pub fn width() -> usize {
     let named = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let shown = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
     named.or_else(shown).unwrap_or(110)
 }
 
 /// Prints a line for people on standard error.
-pub(crate) fn note(text: impl AsRef<str>) {
+pub fn note(text: impl AsRef<str>) {
     // A closed standard error is nobody's problem.
     let _ = writeln!(io::stderr().lock(), "{}", printable(text.as_ref()));
 }
 
 /// An error that says what failed and what to try.
-pub(crate) fn refuse<T>(what: impl Into<String>, remedy: impl Into<String>) -> Result<T> {
+pub fn refuse<T>(what: impl Into<String>, remedy: impl Into<String>) -> Result<T> {
     Err(Error::from(Problem::new(what).try_this(remedy)).into())
 }
 
 /// Prints an error and what caused it, once each.
-pub(crate) fn print_error(error: &anyhow::Error) {
+pub fn print_error(error: &anyhow::Error) {
     let mut shown = Vec::<String>::new();
     for cause in error.chain().map(ToString::to_string) {
         if !shown.iter().any(|known| known.contains(&cause)) {
@@ -93,7 +93,7 @@ fn broken(text: &str, width: usize) -> String {
 }
 
 /// Whether the reader of our output went away (`polytask … | head`): not an error.
-pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
+pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let closed = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
     };

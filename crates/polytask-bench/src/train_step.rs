@@ -11,8 +11,8 @@ use super::batch::Batch;
 use super::measure::{Process, Times, measure};
 use super::mixed_step::{Work, compare_steps, compile, prove_step};
 use super::step::{Net, Step};
-use crate::output::{self, Outcome};
-use crate::suites;
+use polytask_terminal::output::{self, Outcome};
+use polytask_terminal::suites;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -25,13 +25,13 @@ fresh weights of its shape are used. PyTorch gets its fused AdamW, and torch.com
 compiler. Times are whole steps in milliseconds.")]
 pub(super) struct Args {
     /// Sequences per step
-    #[arg(long, default_value_t = 32, value_parser = crate::verbs::count)]
+    #[arg(long, default_value_t = 32, value_parser = polytask_terminal::count)]
     batch: usize,
     /// Tokens per sequence
-    #[arg(long, default_value_t = 64, value_parser = crate::verbs::count)]
+    #[arg(long, default_value_t = 64, value_parser = polytask_terminal::count)]
     length: usize,
     /// Steps measured (in each round, with --against)
-    #[arg(long, default_value_t = 7, value_parser = crate::verbs::count)]
+    #[arg(long, default_value_t = 7, value_parser = polytask_terminal::count)]
     runs: usize,
     /// Folder of a model whose weights are trained; fresh ones of MiniLM's shape otherwise
     #[arg(long)]
