@@ -46,7 +46,7 @@ fn task_card(suite: &Suite, dataset: &Dataset, index: usize) -> TaskCard {
     }
 }
 
-/// What rows of equal folded texts have in common, and hardly any others.
+/// A hash of a row's folded texts, in their order.
 fn row_key(dataset: &Dataset, inputs: &[TextId]) -> u64 {
     let folded = |text: &TextId| dataset.folded[*text as usize];
     match inputs {

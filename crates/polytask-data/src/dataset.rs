@@ -115,10 +115,9 @@ pub struct TaskData {
     pub source: usize,
     /// The labels or tags, in the order of output indices; empty for numbers and passages.
     pub labels: Vec<String>,
-    /// Mean and standard deviation on train of each number (regression), or smallest value and span (similarity).
+    /// Shift and span of each number, as its form of targets takes them from train.
     pub scale: Vec<(f64, f64)>,
-    /// Smallest and largest value of each number that is a grade (regression): no output lies beyond; `None` for other
-    /// numbers.
+    /// Smallest and largest value of each number that is a grade: no output lies beyond; `None` for other numbers.
     pub bounds: Vec<Bounds>,
     /// Texts of the corpus (retrieval).
     pub corpus: Vec<TextId>,

@@ -27,6 +27,9 @@ pub struct Findings {
     pub minutes: f64,
     /// The command that made this.
     pub command: String,
+    /// Commit of the source tree that polytask was built from; empty in results of before it was kept.
+    #[serde(default)]
+    pub commit: String,
     /// Version of polytask.
     pub version: String,
     /// Version of what a suite trains to (`polytask_train::run::SEMANTICS`); 0 in results of before it was kept.

@@ -170,6 +170,7 @@ fn run_arms(
         set: set.iter().map(ToString::to_string).collect(),
         catalogue: &polytask_train::catalogue(),
         command: "polytask reproduce small".into(),
+        commit: "abc".into(),
     };
     let mut count = Count::default();
     let findings = reproduce(&SMALL, &options, &mut count).unwrap();

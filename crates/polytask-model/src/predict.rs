@@ -124,7 +124,7 @@ impl<'a> Numbered<'a> {
     }
 
     fn tags_words(&self) -> bool {
-        self.task.kind.reads_words()
+        self.task.kind.tags_words()
     }
 
     /// Notes the rows of each sequence.

@@ -63,7 +63,7 @@ impl ModelTask {
             Problem::new(what).try_this("use the version of polytask that wrote the folder, or a newer one")
         })?;
         check_task(folder, &info, kind)?;
-        let d_in = if kind.reads_words() { d_hidden } else { d_in };
+        let d_in = if kind.tags_words() { d_hidden } else { d_in };
         let head = heads::build_with(kind.head, d_in, info.n_outputs, info.hidden);
         let mut params = Params { blocks: vec![head.block(&format!("head.{}", info.name), 0)] };
         let path = folder.join("heads").join(&info.name).join("model.safetensors");
@@ -75,7 +75,7 @@ impl ModelTask {
 
     /// Whether it reads a text as words: to tag them, or because it learnt so.
     pub fn reads_words(&self) -> bool {
-        self.info.reads_words || self.kind.reads_words()
+        self.info.reads_words || self.kind.tags_words()
     }
 
     /// A row of outputs, or those of a word, in words and in the units of the targets.

@@ -1,6 +1,5 @@
 //! The named parts that suites may choose from, of all tables of this build.
 
-use polytask_core::kind::KINDS;
 use polytask_core::suite::Catalogue;
 
 use crate::{learner, regularizer};
@@ -8,7 +7,6 @@ use crate::{learner, regularizer};
 /// The parts of all tables.
 pub fn catalogue() -> Catalogue {
     Catalogue {
-        kinds: KINDS.to_vec(),
         losses: polytask_nn::losses::infos(),
         weightings: polytask_weighting::table::infos(),
         regularizers: regularizer::table::infos(),

@@ -120,7 +120,7 @@ impl Trainer<'_> {
     /// The shares that are tried, and the one that is kept where valid prefers nothing else. They are the suite's: a task
     /// alone is judged by the same rule as beside the others.
     fn shares(&self) -> (&'static [f64], f64) {
-        let tag_words = |head: &TaskHead| head.kind.reads_words();
+        let tag_words = |head: &TaskHead| head.kind.tags_words();
         let heads = self.engine.heads;
         match (heads.iter().all(tag_words), heads.iter().any(tag_words)) {
             (true, _) => (&SHARES_OF_WORDS, END),

@@ -133,7 +133,7 @@ fn batch_rows(suite: &mut Suite) -> Reasoned {
 }
 
 fn lr(suite: &mut Suite) -> Reasoned {
-    let tag_words = suite.tasks.iter().any(|task| task.kind.reads_words());
+    let tag_words = suite.tasks.iter().any(|task| task.kind.tags_words());
     if tag_words && suite.train.start == Start::Probe {
         suite.train.lr = LR_OF_WORDS;
         return reasoned(

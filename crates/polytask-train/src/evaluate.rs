@@ -102,7 +102,7 @@ pub(crate) fn for_batches(
 pub(crate) fn texts_of(engine: &Engine, task: usize, split: Split) -> Vec<TextId> {
     let data = &engine.dataset.tasks[task];
     let Some((rows, targets)) = known(engine, data, split) else { return Vec::new() };
-    if engine.heads[task].kind.reads_words() {
+    if engine.heads[task].kind.tags_words() {
         return Vec::new();
     }
     let inputs = (0..rows.len()).filter(|&i| targets.is_known(i)).flat_map(|i| rows.inputs(i));

@@ -70,7 +70,7 @@ impl TaskHead {
         d_in: usize,
         d_hidden: usize,
     ) -> Result<Self> {
-        let d_in = if spec.kind.reads_words() { d_hidden } else { d_in };
+        let d_in = if spec.kind.tags_words() { d_hidden } else { d_in };
         let n_outputs = spec.kind.n_outputs(data.labels.len(), data.scale.len());
         let head = heads::build_with(spec.kind.head, d_in, n_outputs, spec.hidden());
         let loss = losses::make(&spec.loss, &data.labels, &label_counts(data))?;

@@ -46,12 +46,12 @@ pub(crate) fn weights(suite: &Suite, dataset: &Dataset, encoder: &Encoder) -> Re
 
 /// Whether the losses of some tasks count more than those of others.
 pub(crate) fn favours_words(suite: &Suite) -> bool {
-    suite.train.start == Start::Probe && suite.tasks.iter().any(|task| task.kind.reads_words())
+    suite.train.start == Start::Probe && suite.tasks.iter().any(|task| task.kind.tags_words())
 }
 
 /// What a task's loss counts beside others' of the same scale.
 fn share_of(suite: &Suite, head: &TaskHead) -> f64 {
-    if head.kind.reads_words() && favours_words(suite) { OF_WORDS } else { 1.0 }
+    if head.kind.tags_words() && favours_words(suite) { OF_WORDS } else { 1.0 }
 }
 
 /// Three significant digits: what a reader of the suite can take in.

@@ -65,6 +65,6 @@ fn input_columns(suite: &Suite, name: &str) -> BTreeMap<String, String> {
 /// Whether a task's text is the words that a task of the same source tags.
 fn reads_words(suite: &Suite, name: &str) -> bool {
     let Some(task) = suite.tasks.iter().find(|task| task.name == name) else { return false };
-    let tags = |other: &TaskSpec| other.from == task.from && other.kind.reads_words();
+    let tags = |other: &TaskSpec| other.from == task.from && other.kind.tags_words();
     task.kind.inputs.len() == 1 && suite.tasks.iter().any(tags)
 }

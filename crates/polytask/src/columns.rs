@@ -7,7 +7,7 @@ use anyhow::Result;
 use polytask_core::near;
 use polytask_model::ModelTask;
 
-use crate::output;
+use polytask_terminal::output;
 
 /// Roles of a row's text and of its words, which make a text as well.
 const TEXT: &str = "text";

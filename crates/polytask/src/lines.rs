@@ -7,7 +7,7 @@ use polytask_core::{Error, Place, Problem, Result};
 use polytask_data::readers::{self, Cell, Reader, Record};
 use serde_json::{Map, Value};
 
-use crate::output;
+use polytask_terminal::output;
 
 /// Rows read before they are worked on.
 const PIECE: usize = 4096;

@@ -14,7 +14,7 @@ mod verbs;
 
 use std::process::ExitCode;
 
-use polytask_terminal::{output, progress, suites};
+use polytask_terminal::output;
 
 /// Keeps freed pages: every step of a training allocates the same buffers again.
 #[global_allocator]

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use polytask_data::pull::{self, PullOptions};
 
-use crate::output;
-use crate::suites::is_model;
+use polytask_terminal::output;
+use polytask_terminal::suites::is_model;
 
 /// The folder of a trained model, of a run's folder or its `model` folder; any folder of sentence-transformers as it is.
 pub(crate) fn folder(source: &Path) -> Result<PathBuf> {

@@ -32,9 +32,11 @@ pub(super) fn read(text: &str) -> Result<Results, String> {
     }
     text += &differences(list(&findings["comparisons"]));
     let minutes = findings["minutes"].as_f64().unwrap_or(0.0);
+    let commit = findings["commit"].as_str().filter(|commit| !commit.is_empty());
+    let commit = commit.map_or_else(String::new, |commit| format!(" at commit {commit}"));
     let _ = writeln!(
         text,
-        "Made by `{command}` in {minutes:.1} minutes of training. Intervals are 95 % over seeds."
+        "Made by `{command}`{commit} in {minutes:.1} minutes of training. Intervals are 95 % over seeds."
     );
     Ok(Results { verdict, mechanism, text })
 }

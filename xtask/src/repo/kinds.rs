@@ -7,10 +7,10 @@ use crate::root::TextFile;
 /// Where kinds are.
 const HOME: &str = "crates/polytask-core/src/kind/";
 
-/// Where the forms of heads are, and where heads are built from them.
-const HEADS: [&str; 2] = [HOME, "crates/polytask-nn/src/heads/"];
+/// Where heads are built from their forms.
+const HEADS: &str = "crates/polytask-nn/src/heads/";
 
-/// Lines of code that compare a kind's name, match on it or look a kind up by it.
+/// Lines of code that compare a kind's name, match on it, look a kind up by it, or name a form of heads.
 pub(super) fn problems(tree: &Tree) -> Vec<String> {
     let names: Vec<&str> =
         tree.files.iter().filter(|file| file.path.starts_with(HOME)).filter_map(named).collect();
@@ -31,8 +31,8 @@ fn is_source(file: &TextFile) -> bool {
 }
 
 fn of_file(file: &TextFile, names: &[&str]) -> Vec<String> {
-    let code = file.text.lines().take_while(|line| *line != "#[cfg(test)]");
-    let found = (1..).zip(code).filter_map(|(line, text)| Some((line, of_line(file, text, names)?)));
+    let code = lengths::without_tests(&file.text);
+    let found = code.filter_map(|(line, text)| Some((line, of_line(file, text, names)?)));
     found.map(|(line, what)| format!("{}:{line}: {what}", file.path)).collect()
 }
 
@@ -41,8 +41,7 @@ fn of_line(file: &TextFile, line: &str, names: &[&str]) -> Option<String> {
     if let Some(name) = decided(line, names) {
         return Some(format!("the kind `{name}` is decided on by name (try: a field of KindInfo)"));
     }
-    let is_heads = HEADS.iter().any(|home| file.path.starts_with(home));
-    (line.contains("HeadForm::") && !is_heads)
+    (line.contains("HeadForm::") && !file.path.starts_with(HEADS))
         .then(|| "a form of heads is named (try: a method of KindInfo or of Head)".to_owned())
 }
 

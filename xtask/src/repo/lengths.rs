@@ -52,19 +52,24 @@ fn folder_of_modules(path: &str) -> &str {
     is_root.unwrap_or_else(|| path.strip_suffix(".rs").unwrap_or(path))
 }
 
-/// Lines outside `#[cfg(test)]` items at the margin; such an item ends with a brace at the margin or on its own line.
+/// Number of lines outside of tests.
 fn lines_without_tests(text: &str) -> usize {
-    let (mut count, mut in_tests) = (0, false);
-    for line in text.lines() {
-        if line == "#[cfg(test)]" {
+    without_tests(text).count()
+}
+
+/// The lines outside of tests, with their numbers from 1.
+pub(super) fn without_tests(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut in_tests = false;
+    (1..).zip(text.lines()).filter(move |(_, line)| {
+        if *line == "#[cfg(test)]" {
             in_tests = true;
-        } else if in_tests && (line == "}" || (line.ends_with(';') && !line.starts_with(' '))) {
+        } else if in_tests && (*line == "}" || (line.ends_with(';') && !line.starts_with(' '))) {
             in_tests = false;
-        } else if !in_tests {
-            count += 1;
+        } else {
+            return !in_tests;
         }
-    }
-    count
+        false
+    })
 }
 
 #[cfg(test)]

@@ -35,11 +35,6 @@ pub fn find(name: &str) -> Option<&'static KindInfo> {
     KINDS.iter().copied().find(|kind| kind.name == name)
 }
 
-/// The kind that reads targets of a form from these inputs.
-pub fn of_form(form: &dyn TargetForm, inputs: &[&str]) -> Option<&'static KindInfo> {
-    KINDS.iter().copied().find(|kind| kind.form.name() == form.name() && kind.inputs == inputs)
-}
-
 /// A task kind.
 #[derive(Debug)]
 pub struct KindInfo {
@@ -105,15 +100,21 @@ impl Serialize for KindInfo {
 impl KindInfo {
     /// The kind that reads targets of a form from so many texts.
     pub fn of_texts(form: &dyn TargetForm, n_inputs: usize) -> Option<&'static Self> {
-        let fits = |kind: &&Self| {
-            !kind.reads_images() && kind.form.name() == form.name() && kind.inputs.len() == n_inputs
-        };
-        KINDS.iter().copied().find(fits)
+        KINDS.iter().copied().find(|kind| kind.reads(form, n_inputs) && !kind.reads_images())
     }
 
     /// The kind that reads targets of a form from an image.
     pub fn of_images(form: &dyn TargetForm) -> Option<&'static Self> {
-        KINDS.iter().copied().find(|kind| kind.reads_images() && kind.form.name() == form.name())
+        KINDS.iter().copied().find(|kind| kind.reads(form, 1) && kind.reads_images())
+    }
+
+    /// The kind that reads targets of another form from as many inputs like these.
+    pub fn with_form(&self, form: &dyn TargetForm) -> Option<&'static Self> {
+        if self.reads_images() { Self::of_images(form) } else { Self::of_texts(form, self.inputs.len()) }
+    }
+
+    fn reads(&self, form: &dyn TargetForm, n_inputs: usize) -> bool {
+        self.form.name() == form.name() && self.inputs.len() == n_inputs
     }
 
     /// What a target is once it is read.
@@ -121,27 +122,22 @@ impl KindInfo {
         self.form.target_type()
     }
 
-    /// Whether its targets are labels of a set.
-    pub fn has_labels(&self) -> bool {
-        self.form.least_labels().is_some()
-    }
-
     /// Whether each row has an answer of its own; passages are ranked over a whole corpus instead.
     pub fn answers_rows(&self) -> bool {
         self.target_type() != TargetType::Passages
     }
 
-    /// Whether it says something of each word of its text.
-    pub fn reads_words(&self) -> bool {
+    /// Whether it tags the words of its text.
+    pub fn tags_words(&self) -> bool {
         self.head == HeadForm::TokenLinear
     }
 
     /// Outputs of its head for a task with so many labels or numbers per row.
     pub fn n_outputs(&self, n_labels: usize, n_numbers: usize) -> usize {
-        match self.head {
-            HeadForm::Cosine => 1,
-            _ if self.has_labels() => n_labels,
-            _ => n_numbers.max(1),
+        match (self.head, self.target_type()) {
+            (HeadForm::Cosine, _) => 1,
+            (_, TargetType::Numbers | TargetType::Passages) => n_numbers.max(1),
+            (_, TargetType::Label | TargetType::Labels | TargetType::Tags) => n_labels,
         }
     }
 

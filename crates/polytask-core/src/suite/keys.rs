@@ -222,7 +222,7 @@ static KEYS: &[KeyInfo] = &[
     key(TRAIN, "baselines", ValueType::Learners, "true", "What the joint model is compared with: `single` (a model trained for each task alone), `probe` (a linear model on the encoder as it was loaded), `prior` (the most frequent label, the mean); `true` is all of them.", "without them nobody knows which task was hurt, or whether training was worth it"),
     key(TRAIN, "recompute", ValueType::Scalar(Range::Bool), "false", "Whether activations are computed again in the backward instead of kept.", "a third faster; `true` needs a fraction of the memory and gives the same weights"),
     key(TRAIN, "cache_mb", COUNT, "1024", "Most memory for one set of cached states of the frozen part, in MiB; tasks that share the encoder and tasks alone have one each.", "fits beside a small encoder on an 8 GiB machine"),
-    key(TRAIN, "data_mb", COUNT, "1024", "Most memory for the tokens of all texts, in MiB; beyond it they lie in a file in the cache that is mapped into memory.", "twenty million short texts; the results are the same bytes either way"),
+    key(TRAIN, "data_mb", COUNT, "2048", "Most memory for the tokens of all texts (4 bytes each; a pixel of an image is one), in MiB; beyond it they lie in a file in the cache that is mapped into memory.", "forty million short texts; the results are the same bytes either way"),
     key(TRAIN, "rows_mb", COUNT, "1024", "Most memory for the task gradients of a step, in MiB.", "eleven tasks of a small encoder; where they fit, a Gramian weighting spares its last backward"),
     key(TRAIN, "threads", COUNT, "0", "Worker threads; 0 means all cores.", "one run at a time is the common case"),
 

@@ -234,8 +234,6 @@ fn kind_name<S: serde::Serializer>(kind: &&'static KindInfo, serializer: S) -> R
 /// The named parts a suite may choose from; each crate brings its own table.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
-    /// Kinds of tasks.
-    pub kinds: Vec<&'static KindInfo>,
     /// Losses.
     pub losses: Vec<&'static MethodInfo>,
     /// Loss weightings, Gramian weightings and aggregators.

@@ -149,7 +149,7 @@ impl Reader<'_, '_> {
     }
 
     fn kind(&mut self, section: &Section, node: &Node) -> Option<&'static KindInfo> {
-        let names: Vec<&str> = self.catalogue.kinds.iter().map(|kind| kind.name).collect();
+        let names: Vec<&str> = kind::KINDS.iter().map(|kind| kind.name).collect();
         let Some(name) = section.maybe_text("kind") else {
             if node.get("kind").is_none() && matches!(node.data, Data::Table(_)) {
                 let what = format!("{} has no `kind`, expected one of {}", section.label, near::list(&names));
@@ -157,7 +157,7 @@ impl Reader<'_, '_> {
             }
             return None;
         };
-        let found = self.catalogue.kinds.iter().copied().find(|kind| kind.name == name);
+        let found = kind::find(&name);
         if found.is_none() {
             let what = format!("unknown kind `{}` of {}", written::shorten(&name), section.label);
             self.reporter.report(section.place("kind"), what, near::advice(&name, &names));
@@ -377,7 +377,7 @@ fn head_lr_factor(section: &Section, images: bool, start: Start) -> f64 {
 
 /// Probes of tags fit their few words nearly without error; heads made from them are small, and have to grow.
 fn lr_factor(section: &Section, kind: &KindInfo, tags_start_small: bool) -> f64 {
-    let is_small = tags_start_small && kind.reads_words();
+    let is_small = tags_start_small && kind.tags_words();
     if is_small && !section.has("lr_factor") { 10.0 } else { section.real("lr_factor") }
 }
 

@@ -46,7 +46,6 @@ static METRICS: [MethodInfo; 2] =
 
 fn catalogue() -> Catalogue {
     Catalogue {
-        kinds: crate::kind::KINDS.to_vec(),
         losses: LOSSES.iter().collect(),
         weightings: WEIGHTINGS.iter().collect(),
         regularizers: REGULARIZERS.iter().collect(),
@@ -424,7 +423,7 @@ fn how_a_run_is_done_decides_no_weights_and_everything_else_does() {
         let set: Vec<String> = set.iter().map(ToString::to_string).collect();
         weight_hash(&parse(GOOD, &path, &catalogue(), &set).unwrap())
     };
-    for same in ["train.threads=3", "train.recompute=true", "train.checkpoint_every=5"] {
+    for same in ["train.threads=3", "train.recompute=true", "train.checkpoint_every=5", "train.data_mb=0"] {
         assert_eq!(with(&[same]), with(&[]), "{same}");
     }
     let others = ["seed=14", "train.lr=1e-3", "train.steps=5", "train.cache_mb=3", "model.dropout=0.3"];

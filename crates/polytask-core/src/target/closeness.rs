@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 
 use super::numbers::{Numbers, range, span};
-use super::{LabelTable, OutputMeaning, SeenColumn, TargetCell, TargetForm, TargetRow, TargetType, Wrong};
-use crate::kind::KindInfo;
+use super::{
+    CellMistake, ColumnMistake, LabelTable, OutputMeaning, SeenColumn, TargetCell, TargetForm, TargetRow,
+    TargetType,
+};
 
-/// How close two texts are, as a cosine learns it.
+/// How close two texts are; the head gives the cosine of their vectors.
 #[derive(Debug)]
 pub struct Closeness;
 
@@ -19,7 +21,7 @@ impl TargetForm for Closeness {
         TargetType::Numbers
     }
 
-    fn read(&self, row: &TargetRow<'_>, labels: &mut LabelTable) -> Result<TargetCell, Wrong> {
+    fn read(&self, row: &TargetRow<'_>, labels: &mut LabelTable) -> Result<TargetCell, CellMistake> {
         Numbers.read(row, labels)
     }
 
@@ -28,11 +30,15 @@ impl TargetForm for Closeness {
     }
 
     fn scale(&self, known: &[f64]) -> (f64, f64) {
-        range(known).map_or((0.0, 1.0), |(low, high)| (low, span(high - low)))
+        range(known.iter().copied()).map_or((0.0, 1.0), |(low, high)| (low, span(high - low)))
     }
 
-    fn mistake_of_column(&self, seen: &SeenColumn, column: &str, kind: &KindInfo) -> Option<Wrong> {
-        Numbers.mistake_of_column(seen, column, kind)
+    fn mistake_of_column(&self, seen: &SeenColumn) -> Option<ColumnMistake> {
+        Numbers.mistake_of_column(seen)
+    }
+
+    fn reads_plain_numbers(&self) -> bool {
+        true
     }
 
     fn answer(&self, outputs: &[f32], meaning: OutputMeaning<'_>) -> Value {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Sort, Wrong};
+use super::{CellMistake, MistakeSort};
 use crate::cell::{Cell, shorten};
 use crate::{near, plural};
 
@@ -18,9 +18,9 @@ pub struct SeenColumn {
     pub absent: usize,
     /// Rows with a value.
     pub known: usize,
-    sorts: BTreeMap<Sort, usize>,
+    sorts: BTreeMap<MistakeSort, usize>,
     /// The first values of each sort that stand in the place of numbers, and what to do about the first with commas.
-    examples: BTreeMap<Sort, Vec<String>>,
+    examples: BTreeMap<MistakeSort, Vec<String>>,
     commas: Option<String>,
 }
 
@@ -33,12 +33,12 @@ impl SeenColumn {
     }
 
     /// Notes that a cell seen is wrong.
-    pub fn count(&mut self, cell: Option<&Cell>, wrong: &Wrong) {
+    pub fn count(&mut self, cell: Option<&Cell>, wrong: &CellMistake) {
         *self.sorts.entry(wrong.sort).or_default() += 1;
-        if wrong.sort == Sort::Commas {
+        if wrong.sort == MistakeSort::Commas {
             self.commas.get_or_insert_with(|| wrong.remedy.clone());
         }
-        let shows = matches!(wrong.sort, Sort::Text | Sort::Commas | Sort::Unknown);
+        let shows = matches!(wrong.sort, MistakeSort::Text | MistakeSort::Commas | MistakeSort::Unknown);
         if let Some(text) = cell.filter(|_| shows).and_then(Cell::to_text) {
             let text = shorten(text.trim());
             let examples = self.examples.entry(wrong.sort).or_default();
@@ -49,17 +49,17 @@ impl SeenColumn {
     }
 
     /// Number of cells with a mistake of a sort.
-    pub fn n(&self, sort: Sort) -> usize {
+    pub fn n(&self, sort: MistakeSort) -> usize {
         self.sorts.get(&sort).copied().unwrap_or(0)
     }
 
     /// The first values of a sort, in words.
-    pub fn examples(&self, sort: Sort) -> String {
+    pub fn examples(&self, sort: MistakeSort) -> String {
         near::list(self.examples.get(&sort).map_or(&[][..], Vec::as_slice))
     }
 
-    /// The value of all cells of a sort, where they have but one.
-    pub fn only(&self, sort: Sort) -> Option<&str> {
+    /// The value of all cells of a sort, where it is the same in all of them.
+    pub fn only(&self, sort: MistakeSort) -> Option<&str> {
         match self.examples.get(&sort)?.as_slice() {
             [only] => Some(only),
             _ => None,
@@ -72,7 +72,7 @@ impl SeenColumn {
     }
 
     /// Such cells of all known ones in words, when nearly all are such.
-    pub fn nearly_all(&self, sort: Sort) -> Option<String> {
+    pub fn nearly_all(&self, sort: MistakeSort) -> Option<String> {
         let n = self.n(sort);
         (n > 0 && n * 10 >= self.known * 9).then(|| format!("{n} of {}", plural(self.known, "value")))
     }

@@ -3,10 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    LabelTable, OutputMeaning, SeenColumn, Sort, TargetCell, TargetForm, TargetRow, TargetType, Wrong,
+    CellMistake, ColumnMistake, ColumnRemedy, LabelTable, MistakeSort, OutputMeaning, SeenColumn, Tags,
+    TargetCell, TargetForm, TargetRow, TargetType,
 };
 use crate::cell::Cell;
-use crate::kind::{self, KindInfo};
 use crate::outputs::{largest, softmax};
 
 /// One label of a set.
@@ -22,11 +22,12 @@ impl TargetForm for OneLabel {
         TargetType::Label
     }
 
-    fn read(&self, row: &TargetRow<'_>, labels: &mut LabelTable) -> Result<TargetCell, Wrong> {
+    fn read(&self, row: &TargetRow<'_>, labels: &mut LabelTable) -> Result<TargetCell, CellMistake> {
         let Some(cell) = row.of_labels(labels)? else { return Ok(TargetCell::Unknown) };
         if let Cell::List(_) = cell {
             let what = format!("label is {}, expected one label", cell.describe());
-            return Err(Wrong::new(what, "use kind `multilabel` for several labels per row").of(Sort::Tags));
+            return Err(CellMistake::new(what, "use kind `multilabel` for several labels per row")
+                .of(MistakeSort::Tags));
         }
         labels.known(&cell.to_text().unwrap_or_default()).map(TargetCell::Label)
     }
@@ -35,10 +36,10 @@ impl TargetForm for OneLabel {
         Some(2)
     }
 
-    fn mistake_of_column(&self, seen: &SeenColumn, column: &str, _: &KindInfo) -> Option<Wrong> {
-        let n = seen.nearly_all(Sort::Tags)?;
+    fn mistake_of_column(&self, seen: &SeenColumn) -> Option<ColumnMistake> {
+        let n = seen.nearly_all(MistakeSort::Tags)?;
         let what = format!("{n} are lists as long as the words of their text, expected one label");
-        Some(Wrong::new(what, kind::of_form(&super::Tags, &["tokens"])?.with_target(column)))
+        Some(ColumnMistake { what, remedy: ColumnRemedy::OtherForm(&Tags) })
     }
 
     fn answer(&self, outputs: &[f32], meaning: OutputMeaning<'_>) -> Value {

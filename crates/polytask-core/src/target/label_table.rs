@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Sort, Wrong};
+use super::{CellMistake, MistakeSort};
 use crate::cell::{Cell, shorten};
-use crate::suite::{SourceSpec, TaskSpec};
 
 /// What stands between labels where a suite names nothing else.
 const SEPARATOR: &str = "|";
@@ -46,14 +45,22 @@ impl LabelTable {
         Self { is_open: false, is_declared: true, ..table }
     }
 
-    /// The table of a task whose rows are a source's.
-    pub fn of(task: &TaskSpec, source: &SourceSpec) -> Self {
-        Self {
-            separator: task.separator.clone(),
-            missing: task.missing.iter().chain(&source.missing).cloned().collect(),
-            are_counted: task.counts_labels,
-            ..task.labels.as_deref().map_or_else(Self::open, Self::declared)
-        }
+    /// Cells that mean unknown, beside empty ones.
+    #[must_use]
+    pub fn missing(self, missing: Vec<String>) -> Self {
+        Self { missing, ..self }
+    }
+
+    /// What stands between the labels of a cell.
+    #[must_use]
+    pub fn separated(self, separator: Option<String>) -> Self {
+        Self { separator, ..self }
+    }
+
+    /// Whether whole numbers count declared labels from 0.
+    #[must_use]
+    pub fn counted(self, are_counted: bool) -> Self {
+        Self { are_counted, ..self }
     }
 
     /// Whether a cell says nothing of the target. A declared label does, whatever it is called.
@@ -96,12 +103,12 @@ impl LabelTable {
     ///
     /// # Errors
     /// When it is outside a closed set.
-    pub fn known(&mut self, text: &str) -> Result<u32, Wrong> {
+    pub fn known(&mut self, text: &str) -> Result<u32, CellMistake> {
         let text = text.trim();
         self.index_of(text).ok_or_else(|| {
             let what = format!("label `{}` is unknown, expected {}", shorten(text), self.describe());
-            Wrong::new(what, "correct the cell, or list every label in `labels` of the task")
-                .of(Sort::Unknown)
+            CellMistake::new(what, "correct the cell, or list every label in `labels` of the task")
+                .of(MistakeSort::Unknown)
         })
     }
 
@@ -155,12 +162,12 @@ impl LabelTable {
 
     /// The sign that seems to stand between several labels of a cell, where the suite names none and no cell has the usual
     /// one: its parts are fewer than the cells' values, and each stands in several of them.
-    pub fn joined(&self) -> Option<Joined> {
+    pub fn joined(&self) -> Option<JoinedLabels> {
         let is_open = !self.is_declared && self.separator.is_none() && self.n_separated == 0;
         if !is_open || self.values.len() < FEWEST_JOINED {
             return None;
         }
-        SIGNS.iter().find_map(|sign| Joined::by(sign, &self.values))
+        SIGNS.iter().find_map(|sign| JoinedLabels::by(sign, &self.values))
     }
 
     /// How many cells named a label by its place, and the label of place 0.
@@ -200,7 +207,7 @@ const MOST_JOINED: usize = 10_000;
 
 /// What seems to be several labels in a cell.
 #[derive(Debug, PartialEq)]
-pub struct Joined {
+pub struct JoinedLabels {
     /// What stands between them.
     pub sign: &'static str,
     /// Values of cells in which it stands.
@@ -211,7 +218,7 @@ pub struct Joined {
     pub labels: Vec<String>,
 }
 
-impl Joined {
+impl JoinedLabels {
     fn by(sign: &'static str, values: &BTreeSet<String>) -> Option<Self> {
         let n_with = values.iter().filter(|value| value.contains(sign)).count();
         let mut parts = BTreeMap::<&str, usize>::new();
@@ -241,7 +248,7 @@ mod tests {
 
     fn declared(labels: &[&str]) -> LabelTable {
         let labels: Vec<String> = labels.iter().map(|&label| label.to_owned()).collect();
-        LabelTable { are_counted: true, ..LabelTable::declared(&labels) }
+        LabelTable::declared(&labels).counted(true)
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::label::by_label;
-use super::{LabelTable, OutputMeaning, TargetCell, TargetForm, TargetRow, TargetType, Wrong};
+use super::{CellMistake, LabelTable, OutputMeaning, TargetCell, TargetForm, TargetRow, TargetType};
 use crate::cell::Cell;
 use crate::outputs::sigmoid;
 
@@ -24,7 +24,7 @@ impl TargetForm for ManyLabels {
         TargetType::Labels
     }
 
-    fn read(&self, row: &TargetRow<'_>, labels: &mut LabelTable) -> Result<TargetCell, Wrong> {
+    fn read(&self, row: &TargetRow<'_>, labels: &mut LabelTable) -> Result<TargetCell, CellMistake> {
         let Some(cell) = row.of_labels(labels)? else { return Ok(TargetCell::Unknown) };
         many_labels(cell, labels).map(TargetCell::Labels)
     }
@@ -41,11 +41,14 @@ impl TargetForm for ManyLabels {
     }
 }
 
-fn many_labels(cell: &Cell, labels: &mut LabelTable) -> Result<Vec<u32>, Wrong> {
+fn many_labels(cell: &Cell, labels: &mut LabelTable) -> Result<Vec<u32>, CellMistake> {
     let items = cell.to_items();
     if items.as_deref().is_some_and(Flags::has_gaps) {
         let what = format!("{} is a vector with gaps, expected 0 or 1 for every label", cell.describe());
-        return Err(Wrong::new(what, "write the names of the labels that hold, or leave the cell empty"));
+        return Err(CellMistake::new(
+            what,
+            "write the names of the labels that hold, or leave the cell empty",
+        ));
     }
     if let Some(flags) = items.as_deref().and_then(Flags::of) {
         match flags.chosen(labels) {
@@ -96,7 +99,7 @@ impl Flags {
     }
 
     /// The places of the declared labels that hold; none where the list names labels instead.
-    fn chosen(&self, labels: &LabelTable) -> Option<Result<Vec<u32>, Wrong>> {
+    fn chosen(&self, labels: &LabelTable) -> Option<Result<Vec<u32>, CellMistake>> {
         let n = self.holds.len();
         if labels.n_declared() == Some(n) && !labels.declares("1") {
             let places = (0..n).filter(|&i| self.holds[i]).map(|i| i as u32);
@@ -111,6 +114,6 @@ impl Flags {
             .map_or_else(|| "names of labels".to_owned(), |k| format!("{k} of them, one per label"));
         let what = format!("a list of {n} zeros and ones (or true and false), expected {expected}");
         let remedy = format!("labels = [\"...\"] with the {n} names in the order of the list");
-        Some(Err(Wrong::new(what, remedy)))
+        Some(Err(CellMistake::new(what, remedy)))
     }
 }

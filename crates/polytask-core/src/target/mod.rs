@@ -24,14 +24,12 @@ use serde_json::Value;
 pub use closeness::Closeness;
 pub use column::SeenColumn;
 pub use label::OneLabel;
-pub use label_table::{Joined, LabelTable};
+pub use label_table::{JoinedLabels, LabelTable};
 pub use labels::ManyLabels;
-pub use numbers::{Numbers, has_decimal_comma, number, real};
+pub use numbers::{Numbers, has_decimal_comma, number, range, real};
 pub use passages::{Passages, Qrel};
 pub use row::TargetRow;
 pub use tags::Tags;
-
-use crate::kind::KindInfo;
 
 /// What a target is once it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -51,7 +49,7 @@ pub enum TargetType {
 
 /// A form of targets.
 pub trait TargetForm: Debug + Sync {
-    /// What no other form is called.
+    /// Its name, unique among forms.
     fn name(&self) -> &'static str;
 
     /// What its targets are once they are read.
@@ -61,7 +59,7 @@ pub trait TargetForm: Debug + Sync {
     ///
     /// # Errors
     /// Why the cell is no such target.
-    fn read(&self, row: &TargetRow<'_>, labels: &mut LabelTable) -> Result<TargetCell, Wrong>;
+    fn read(&self, row: &TargetRow<'_>, labels: &mut LabelTable) -> Result<TargetCell, CellMistake>;
 
     /// The fewest labels that a suite may declare; `None` where targets are no labels.
     fn least_labels(&self) -> Option<usize> {
@@ -85,12 +83,38 @@ pub trait TargetForm: Debug + Sync {
     }
 
     /// The mistake that nearly all cells of a column of train share; none where they are mistakes of their own.
-    fn mistake_of_column(&self, _seen: &SeenColumn, _column: &str, _kind: &KindInfo) -> Option<Wrong> {
+    fn mistake_of_column(&self, _seen: &SeenColumn) -> Option<ColumnMistake> {
         None
     }
 
-    /// The outputs of a row (of a word, where words are tagged) in words and in the units of the targets.
-    fn answer(&self, outputs: &[f32], meaning: OutputMeaning<'_>) -> Value;
+    /// Whether cells are numbers as they are written, so that what becomes of them in a double can be told.
+    fn reads_plain_numbers(&self) -> bool {
+        false
+    }
+
+    /// The outputs of a row (of a word, where words are tagged) in words and in the units of the targets; null where rows
+    /// have no answer of their own.
+    fn answer(&self, _outputs: &[f32], _meaning: OutputMeaning<'_>) -> Value {
+        Value::Null
+    }
+}
+
+/// What nearly all cells of a column have in common that no target of the form has.
+#[derive(Debug)]
+pub struct ColumnMistake {
+    /// What was found, and what was expected.
+    pub what: String,
+    /// What to try.
+    pub remedy: ColumnRemedy,
+}
+
+/// What to do about a column.
+#[derive(Debug)]
+pub enum ColumnRemedy {
+    /// This.
+    Words(String),
+    /// Read it as targets of this form.
+    OtherForm(&'static dyn TargetForm),
 }
 
 /// Smallest and largest value of a grade; `None` for other numbers.
@@ -153,7 +177,7 @@ pub enum TargetCell {
 
 /// What is the matter with a cell; many of one sort may be a mistake of the column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Sort {
+pub enum MistakeSort {
     /// A text in the place of a number.
     Text,
     /// A number with commas.
@@ -168,24 +192,38 @@ pub enum Sort {
 
 /// Why a cell is no target.
 #[derive(Debug, PartialEq)]
-pub struct Wrong {
+pub struct CellMistake {
     /// What was found, and what was expected.
     pub what: String,
     /// What to try.
     pub remedy: String,
     /// Of what sort it is.
-    pub sort: Sort,
+    pub sort: MistakeSort,
 }
 
-impl Wrong {
+impl TargetCell {
+    /// Whether it is of a type, or unknown.
+    pub fn is_of(&self, target_type: TargetType) -> bool {
+        match self {
+            Self::Unknown => true,
+            Self::Label(_) => target_type == TargetType::Label,
+            Self::Labels(_) => target_type == TargetType::Labels,
+            Self::Numbers(values) => target_type == TargetType::Numbers && !values.is_empty(),
+            Self::Tags(_) => target_type == TargetType::Tags,
+            Self::Passages { .. } => target_type == TargetType::Passages,
+        }
+    }
+}
+
+impl CellMistake {
     /// A mistake of no particular sort.
     pub fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { what: what.into(), remedy: remedy.into(), sort: Sort::Other }
+        Self { what: what.into(), remedy: remedy.into(), sort: MistakeSort::Other }
     }
 
     /// The same of a sort.
     #[must_use]
-    pub fn of(self, sort: Sort) -> Self {
+    pub fn of(self, sort: MistakeSort) -> Self {
         Self { sort, ..self }
     }
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{
-    Bounds, LabelTable, OutputMeaning, SeenColumn, Sort, TargetCell, TargetForm, TargetRow, TargetType, Wrong,
+    Bounds, CellMistake, ColumnMistake, ColumnRemedy, LabelTable, MistakeSort, OneLabel, OutputMeaning,
+    SeenColumn, TargetCell, TargetForm, TargetRow, TargetType,
 };
 use crate::cell::Cell;
-use crate::kind::{self, KindInfo};
 
 /// How far the largest grade may lie above the smallest, and the smallest from 0.
 const GRADES: f64 = 10.0;
@@ -26,7 +26,7 @@ impl TargetForm for Numbers {
         TargetType::Numbers
     }
 
-    fn read(&self, row: &TargetRow<'_>, labels: &mut LabelTable) -> Result<TargetCell, Wrong> {
+    fn read(&self, row: &TargetRow<'_>, labels: &mut LabelTable) -> Result<TargetCell, CellMistake> {
         let Some(cell) = row.known(labels)? else { return Ok(TargetCell::Unknown) };
         numbers(cell).map(TargetCell::Numbers)
     }
@@ -35,8 +35,12 @@ impl TargetForm for Numbers {
         grades(known)
     }
 
-    fn mistake_of_column(&self, seen: &SeenColumn, column: &str, kind: &KindInfo) -> Option<Wrong> {
-        with_commas(seen).or_else(|| of_texts(seen, column, kind))
+    fn mistake_of_column(&self, seen: &SeenColumn) -> Option<ColumnMistake> {
+        with_commas(seen).or_else(|| of_texts(seen))
+    }
+
+    fn reads_plain_numbers(&self) -> bool {
+        true
     }
 
     fn answer(&self, outputs: &[f32], meaning: OutputMeaning<'_>) -> Value {
@@ -48,23 +52,22 @@ impl TargetForm for Numbers {
 }
 
 /// The mistake of a column of numbers with commas.
-pub(super) fn with_commas(seen: &SeenColumn) -> Option<Wrong> {
-    let (n, texts) = (seen.nearly_all(Sort::Commas)?, seen.examples(Sort::Commas));
+fn with_commas(seen: &SeenColumn) -> Option<ColumnMistake> {
+    let (n, texts) = (seen.nearly_all(MistakeSort::Commas)?, seen.examples(MistakeSort::Commas));
     let what = format!("{n} are numbers with commas, such as {texts}, expected none");
-    Some(Wrong::new(what, seen.remedy_of_commas()?))
+    Some(ColumnMistake { what, remedy: ColumnRemedy::Words(seen.remedy_of_commas()?.to_owned()) })
 }
 
 /// The mistake of a column of texts, which may be labels.
-pub(super) fn of_texts(seen: &SeenColumn, column: &str, kind: &KindInfo) -> Option<Wrong> {
-    let (n, texts) = (seen.nearly_all(Sort::Text)?, seen.examples(Sort::Text));
-    let of_labels = kind::of_form(&super::OneLabel, kind.inputs)?;
+fn of_texts(seen: &SeenColumn) -> Option<ColumnMistake> {
+    let (n, texts) = (seen.nearly_all(MistakeSort::Text)?, seen.examples(MistakeSort::Text));
     let what = format!("{n} are texts, such as {texts}, expected numbers");
-    Some(Wrong::new(what, of_labels.with_target(column)))
+    Some(ColumnMistake { what, remedy: ColumnRemedy::OtherForm(&OneLabel) })
 }
 
 /// Mean and standard deviation; the value and 1 where all are equal, 0 and 1 of nothing.
 pub(super) fn standard(known: &[f64]) -> (f64, f64) {
-    let Some((low, high)) = range(known) else { return (0.0, 1.0) };
+    let Some((low, high)) = range(known.iter().copied()) else { return (0.0, 1.0) };
     if low >= high {
         return (low, 1.0);
     }
@@ -80,8 +83,8 @@ pub(super) fn span(span: f64) -> f64 {
 }
 
 /// Smallest and largest value; `None` without any.
-pub(super) fn range(values: &[f64]) -> Option<(f64, f64)> {
-    values.iter().fold(None, |range, &v| match range {
+pub fn range(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
+    values.into_iter().fold(None, |range, v| match range {
         None => Some((v, v)),
         Some((low, high)) => Some((v.min(low), v.max(high))),
     })
@@ -90,7 +93,7 @@ pub(super) fn range(values: &[f64]) -> Option<(f64, f64)> {
 /// Where numbers end that are grades: whole numbers from one to another that are at most [`GRADES`] apart, half of them
 /// given at least.
 fn grades(known: &[f64]) -> Bounds {
-    let (low, high) = range(known)?;
+    let (low, high) = range(known.iter().copied())?;
     let span = high - low;
     if low.abs() > GRADES || !(1.0..=GRADES).contains(&span) || known.iter().any(|value| value.fract() != 0.0)
     {
@@ -100,12 +103,15 @@ fn grades(known: &[f64]) -> Bounds {
     (2.0 * given.len() as f64 > span).then_some((low, high))
 }
 
-fn numbers(cell: &Cell) -> Result<Vec<f64>, Wrong> {
+fn numbers(cell: &Cell) -> Result<Vec<f64>, CellMistake> {
     match cell.to_items() {
-        Some(items) if items.is_empty() => {
-            Err(Wrong::new("value is an empty list, expected numbers", "write null for an unknown number"))
+        Some(items) if items.is_empty() => Err(CellMistake::new(
+            "value is an empty list, expected numbers",
+            "write null for an unknown number",
+        )),
+        Some(items) => {
+            items.iter().map(|item| number(item).map_err(|wrong| wrong.of(MistakeSort::Other))).collect()
         }
-        Some(items) => items.iter().map(|item| number(item).map_err(|wrong| wrong.of(Sort::Other))).collect(),
         None => Ok(vec![number(cell)?]),
     }
 }
@@ -114,7 +120,7 @@ fn numbers(cell: &Cell) -> Result<Vec<f64>, Wrong> {
 ///
 /// # Errors
 /// When the cell is none.
-pub fn number(cell: &Cell) -> Result<f64, Wrong> {
+pub fn number(cell: &Cell) -> Result<f64, CellMistake> {
     if cell.is_missing() {
         return Ok(f64::NAN);
     }
@@ -127,11 +133,11 @@ pub fn number(cell: &Cell) -> Result<f64, Wrong> {
         let what = format!("value is {}, expected a finite number", cell.describe());
         match cell {
             Cell::Text(text) => match with_point(text.trim()) {
-                Some(remedy) => Wrong::new(what, remedy).of(Sort::Commas),
-                None if text.trim().parse::<f64>().is_ok() => Wrong::new(what, UNKNOWN),
-                None => Wrong::new(what, UNKNOWN).of(Sort::Text),
+                Some(remedy) => CellMistake::new(what, remedy).of(MistakeSort::Commas),
+                None if text.trim().parse::<f64>().is_ok() => CellMistake::new(what, UNKNOWN),
+                None => CellMistake::new(what, UNKNOWN).of(MistakeSort::Text),
             },
-            _ => Wrong::new(what, UNKNOWN),
+            _ => CellMistake::new(what, UNKNOWN),
         }
     })
 }

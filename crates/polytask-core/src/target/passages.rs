@@ -1,8 +1,6 @@
 //! Which passages of a corpus answer a query: judgements, or the passages that a row names.
 
-use serde_json::{Value, json};
-
-use super::{LabelTable, OutputMeaning, TargetCell, TargetForm, TargetRow, TargetType, Wrong};
+use super::{CellMistake, LabelTable, TargetCell, TargetForm, TargetRow, TargetType};
 use crate::cell::Cell;
 
 /// A judgement: how well a passage answers a query.
@@ -32,12 +30,8 @@ impl TargetForm for Passages {
     }
 
     /// What answers a query: judgements where there are any, else the row's own columns.
-    fn read(&self, row: &TargetRow<'_>, _: &mut LabelTable) -> Result<TargetCell, Wrong> {
+    fn read(&self, row: &TargetRow<'_>, _: &mut LabelTable) -> Result<TargetCell, CellMistake> {
         Ok(row.judged.map_or_else(|| named(row), judged))
-    }
-
-    fn answer(&self, outputs: &[f32], _: OutputMeaning<'_>) -> Value {
-        json!({ "cosine": outputs[0] })
     }
 }
 

@@ -1,9 +1,9 @@
-//! What of a row says what its target is.
+//! The cells of a row that its target is read from.
 
-use super::{LabelTable, Qrel, Wrong};
+use super::{CellMistake, LabelTable, Qrel};
 use crate::cell::{Cell, is_shortened};
 
-/// The cells of a row that say what its target is, and what is known beside them.
+/// The cells of a row that its target is read from, and what is known beside them.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TargetRow<'a> {
     /// The cell of the target's column.
@@ -14,7 +14,7 @@ pub struct TargetRow<'a> {
     pub judged: Option<&'a [Qrel]>,
     /// Whether passages are named by ids.
     pub are_ids: bool,
-    /// Words of the row's text, where it was read as words; 0 where it could not be read.
+    /// Words of the row's text; `None` where it was not read as words, or could not be read.
     pub n_words: Option<usize>,
 }
 
@@ -23,7 +23,7 @@ impl<'a> TargetRow<'a> {
     ///
     /// # Errors
     /// When it is a list that was shortened when it was printed.
-    pub fn known(&self, labels: &mut LabelTable) -> Result<Option<&'a Cell>, Wrong> {
+    pub fn known(&self, labels: &mut LabelTable) -> Result<Option<&'a Cell>, CellMistake> {
         let Some(cell) = self.cell.filter(|cell| !labels.is_missing(cell)) else { return Ok(None) };
         shortened(cell).map_or(Ok(Some(cell)), Err)
     }
@@ -32,7 +32,7 @@ impl<'a> TargetRow<'a> {
     ///
     /// # Errors
     /// As [`TargetRow::known`].
-    pub fn of_labels(&self, labels: &mut LabelTable) -> Result<Option<&'a Cell>, Wrong> {
+    pub fn of_labels(&self, labels: &mut LabelTable) -> Result<Option<&'a Cell>, CellMistake> {
         if labels.knows_nothing() {
             return Ok(None);
         }
@@ -41,11 +41,11 @@ impl<'a> TargetRow<'a> {
 }
 
 /// A list whose values were left out when it was printed holds less than the data it came from.
-fn shortened(cell: &Cell) -> Option<Wrong> {
+fn shortened(cell: &Cell) -> Option<CellMistake> {
     let Cell::Text(text) = cell else { return None };
     (is_shortened(text) && cell.to_items().is_none()).then(|| {
         let what = format!("list {} was shortened when it was printed, expected all of it", cell.describe());
-        Wrong::new(
+        CellMistake::new(
             what,
             "write the column as JSON lists, or set numpy.set_printoptions(threshold=sys.maxsize)",
         )

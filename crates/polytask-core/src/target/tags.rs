@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{LabelTable, OutputMeaning, TargetCell, TargetForm, TargetRow, TargetType, Wrong};
+use super::{CellMistake, LabelTable, OutputMeaning, TargetCell, TargetForm, TargetRow, TargetType};
 use crate::cell::Cell;
 use crate::outputs::largest;
 use crate::plural;
@@ -20,7 +20,7 @@ impl TargetForm for Tags {
         TargetType::Tags
     }
 
-    fn read(&self, row: &TargetRow<'_>, labels: &mut LabelTable) -> Result<TargetCell, Wrong> {
+    fn read(&self, row: &TargetRow<'_>, labels: &mut LabelTable) -> Result<TargetCell, CellMistake> {
         let Some(cell) = row.of_labels(labels)? else { return Ok(TargetCell::Unknown) };
         tags(cell, labels, row.n_words).map(TargetCell::Tags)
     }
@@ -34,14 +34,14 @@ impl TargetForm for Tags {
     }
 }
 
-fn tags(cell: &Cell, labels: &mut LabelTable, n_words: Option<usize>) -> Result<Vec<u32>, Wrong> {
+fn tags(cell: &Cell, labels: &mut LabelTable, n_words: Option<usize>) -> Result<Vec<u32>, CellMistake> {
     let names: Vec<String> = match cell.to_items() {
         Some(items) => items.iter().map(|item| item.to_text().unwrap_or_default()).collect(),
         None => cell.to_text().unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
     };
     if let Some(n_words) = n_words.filter(|n| *n != names.len()) {
         let what = format!("row has {}, expected {n_words}, one per word", plural(names.len(), "tag"));
-        return Err(Wrong::new(
+        return Err(CellMistake::new(
             what,
             "separate words by single spaces, or give words and tags as JSON lists",
         ));

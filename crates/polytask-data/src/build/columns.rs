@@ -31,7 +31,7 @@ pub(super) struct Columns {
 pub(super) struct TaskColumns {
     /// The target; `None` when it comes from judgements.
     pub(super) target: Option<String>,
-    /// Wrong passages.
+    /// CellMistake passages.
     pub(super) negatives: Option<String>,
     /// The task's own row weights.
     pub(super) weight: Option<String>,
@@ -153,7 +153,7 @@ impl<'a> Finder<'a> {
     /// The column of words where a task of the source tags them: it is the text of all tasks with one text, so that a
     /// row is encoded once. The suite may name it by the role of any of these tasks.
     fn words(&mut self, tasks: &[&TaskSpec]) -> Option<Result<Option<String>, Problem>> {
-        let tagger = *tasks.iter().find(|task| task.kind.reads_words())?;
+        let tagger = *tasks.iter().find(|task| task.kind.tags_words())?;
         let single = || tasks.iter().copied().filter(|task| task.kind.inputs.len() == 1);
         let readers = || std::iter::once(tagger).chain(single());
         let named: Vec<(&TaskSpec, &str, &String, usize)> = readers()

@@ -9,6 +9,7 @@ use polytask_core::{Place, Problem, Result, Split, Suite, near};
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::intern::Interned;
 use super::{Builder, numbers};
 use crate::{Dataset, SourceData, Targets, TaskData};
 
@@ -59,7 +60,9 @@ impl Builder<'_> {
         self.dataset.warnings.extend(without_test(&self.dataset.sources));
         self.problems.check()?;
         self.dataset.image = self.images.size();
-        (self.dataset.texts, self.dataset.truncated, self.dataset.folded) = self.interner.finish()?;
+        let Interned { texts, truncated, folded, notes } = self.interner.finish()?;
+        self.dataset.warnings.extend(notes);
+        (self.dataset.texts, self.dataset.truncated, self.dataset.folded) = (texts, truncated, folded);
         Ok(self.dataset)
     }
 }
@@ -92,10 +95,7 @@ fn wrong_splits(suite: &Suite, source: &SourceSpec, task: &TaskSpec, data: &Task
         // Whatever else could be said follows from it.
         return vec![Problem::at(place, what).try_this("check the target's column in the suite")];
     }
-    if let Some(Targets::Labels(rows)) = train
-        && rows.iter().any(Option::is_some)
-        && data.labels.is_empty()
-    {
+    if task.kind.form.least_labels().is_some() && data.labels.is_empty() {
         let what = format!(
             "task `{}` has no label in train: the list of every row is empty, expected at least one label",
             task.name

@@ -7,6 +7,7 @@ use polytask_core::{Error, Result};
 use sha2::{Digest, Sha256};
 
 use super::Tokenize;
+use crate::pull::cache;
 use crate::tokens::TokenWriter;
 use crate::{TextId, TokenStore};
 
@@ -91,6 +92,17 @@ impl Content {
 /// What tokenising a content gives: tokens, word starts, folded hash.
 type Encoded = (Vec<u32>, Option<Vec<u32>>, u64);
 
+/// All texts, tokenised.
+pub(super) struct Interned {
+    pub(super) texts: TokenStore,
+    /// Texts that fill the length limit.
+    pub(super) truncated: Vec<TextId>,
+    /// Hash of each text in lower case with its white space folded.
+    pub(super) folded: Vec<u64>,
+    /// What the user should know.
+    pub(super) notes: Vec<String>,
+}
+
 /// Gives ids to contents.
 pub(super) struct Interner<'a> {
     tokenizer: &'a dyn Tokenize,
@@ -114,7 +126,7 @@ impl<'a> Interner<'a> {
             ids: HashMap::new(),
             waiting: Vec::new(),
             waiting_bytes: 0,
-            store: TokenWriter::new(most_mb),
+            store: TokenWriter::new(most_mb, cache()),
             truncated: Vec::new(),
             folded: Vec::new(),
         }
@@ -139,10 +151,11 @@ impl<'a> Interner<'a> {
         Ok(id)
     }
 
-    /// All tokens, the texts that fill the length limit, and the folded hashes.
-    pub(super) fn finish(mut self) -> Result<(TokenStore, Vec<TextId>, Vec<u64>)> {
+    /// What all texts came to.
+    pub(super) fn finish(mut self) -> Result<Interned> {
         self.tokenize()?;
-        Ok((self.store.finish()?, self.truncated, self.folded))
+        let (texts, notes) = self.store.finish()?;
+        Ok(Interned { texts, truncated: self.truncated, folded: self.folded, notes })
     }
 
     fn tokenize(&mut self) -> Result<()> {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use polytask_core::target::{Bounds, TargetForm};
+use polytask_core::target::{Bounds, TargetForm, range};
 use polytask_core::{Problem, Split, plural};
 
 use crate::readers::Cell;
@@ -101,7 +101,7 @@ pub(super) fn scale(form: &dyn TargetForm, data: &TaskData) -> Vec<(f64, f64)> {
     columns(data).map(|known| form.scale(&known)).collect()
 }
 
-/// Between which values each number lies; none at all where no form of grades is read.
+/// Between which values each number lies, where the form says so.
 pub(super) fn bounds(form: &dyn TargetForm, data: &TaskData) -> Vec<Bounds> {
     columns(data).map(|known| form.bounds(&known)).collect()
 }
@@ -118,14 +118,6 @@ fn columns(data: &TaskData) -> impl Iterator<Item = Vec<f64>> {
 /// The known values of one number of every row.
 fn known(width: usize, values: &[f64], column: usize) -> impl Iterator<Item = f64> {
     values.iter().copied().skip(column).step_by(width.max(1)).filter(|v| !v.is_nan())
-}
-
-/// Smallest and largest value; `None` without any.
-fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
-    values.fold(None, |range, v| match range {
-        None => Some((v, v)),
-        Some((low, high)) => Some((v.min(low), v.max(high))),
-    })
 }
 
 /// Numbers of train that teach nothing, or less than the file says; `is_merged` when the reading itself lost some.

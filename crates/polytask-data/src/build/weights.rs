@@ -1,11 +1,11 @@
 //! The weight of a row, as a cell says it.
 
-use polytask_core::target::{Wrong, number};
+use polytask_core::target::{CellMistake, number};
 
 use crate::readers::Cell;
 
 /// A row weight: a finite number of at least 0.
-pub(super) fn weight(cell: Option<&Cell>) -> Result<f32, Wrong> {
+pub(super) fn weight(cell: Option<&Cell>) -> Result<f32, CellMistake> {
     let cell = cell.unwrap_or(&Cell::Null);
     // A share in per cent is no weight that anybody meant.
     let is_percent = matches!(cell, Cell::Text(text) if text.trim_end().ends_with('%'));
@@ -16,7 +16,7 @@ pub(super) fn weight(cell: Option<&Cell>) -> Result<f32, Wrong> {
         .filter(|weight| *weight >= 0.0)
         .ok_or_else(|| {
             let what = format!("weight is {}, expected a number of at least 0", cell.describe());
-            Wrong::new(what, "write 1 for an ordinary row and 0 to leave a row out")
+            CellMistake::new(what, "write 1 for an ordinary row and 0 to leave a row out")
         })
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use polytask_core::suite::TaskSpec;
-use polytask_core::target::{SeenColumn, Sort, Wrong};
+use polytask_core::target::{CellMistake, ColumnMistake, ColumnRemedy, MistakeSort, SeenColumn};
 use polytask_core::{Place, Problem, TargetType, plural};
 
 use super::problems::Problems;
@@ -26,7 +26,7 @@ impl Whole {
     }
 
     /// Notes that a cell seen is wrong.
-    pub(super) fn hold(&mut self, cell: Option<&Cell>, wrong: &Wrong, problem: Problem) {
+    pub(super) fn hold(&mut self, cell: Option<&Cell>, wrong: &CellMistake, problem: Problem) {
         self.seen.count(cell, wrong);
         self.held.note(problem);
     }
@@ -48,15 +48,18 @@ impl Whole {
 
     /// The mistake that nearly all cells of a target's column share.
     pub(super) fn of_target(&self, file: &Path, column: &str, task: &TaskSpec) -> Option<Problem> {
-        let wrong = task.kind.form.mistake_of_column(&self.seen, column, task.kind)?;
-        let what = format!("column `{column}`: {}", wrong.what);
-        Some(Problem::at(Place::file(file), what).try_this(wrong.remedy))
+        let ColumnMistake { what, remedy } = task.kind.form.mistake_of_column(&self.seen)?;
+        let remedy = match remedy {
+            ColumnRemedy::Words(remedy) => remedy,
+            ColumnRemedy::OtherForm(form) => task.kind.with_form(form)?.with_target(column),
+        };
+        Some(Problem::at(Place::file(file), format!("column `{column}`: {what}")).try_this(remedy))
     }
 
     /// The mistake of a split all whose labels are one that train does not have: hidden targets.
     pub(super) fn of_hidden(&self, file: &Path, column: &str, task: &TaskSpec) -> Option<Problem> {
-        let n = self.seen.n(Sort::Unknown);
-        let only = self.seen.only(Sort::Unknown)?;
+        let n = self.seen.n(MistakeSort::Unknown);
+        let only = self.seen.only(MistakeSort::Unknown)?;
         if n < 2 || n < self.seen.known || task.kind.target_type() != TargetType::Label {
             return None;
         }

@@ -15,11 +15,12 @@ impl MappedIds {
     /// Maps all of a file of ids in the machine's byte order.
     #[allow(unsafe_code)] // the interface of `memmap2`
     pub(super) fn new(file: &File) -> io::Result<Self> {
-        // SAFETY: the file has no name and no other handle writes to it, so its bytes do not change while it is mapped.
+        // SAFETY: the file was made for this alone (`tempfile`: created, never found by a name), and its one handle is
+        // not written to any more; so its bytes do not change while they are mapped.
         let map = unsafe { Mmap::map(file)? };
-        // Batches read texts in any order: reading ahead would fill the memory with what is not wanted.
+        // Batches read texts in any order: reading ahead would fill the memory with what is not wanted. A hint alone.
         #[cfg(unix)]
-        map.advise(memmap2::Advice::Random)?;
+        let _ = map.advise(memmap2::Advice::Random);
         Ok(Self(Arc::new(map)))
     }
 }

@@ -103,6 +103,11 @@ impl TokenStore {
         self.len() == 0
     }
 
+    /// Whether they lie in a file.
+    pub fn is_mapped(&self) -> bool {
+        matches!(self.ids, Ids::Mapped(_))
+    }
+
     /// Number of tokens of all texts.
     pub fn n_tokens(&self) -> usize {
         self.ids.len()

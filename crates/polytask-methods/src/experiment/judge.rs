@@ -35,6 +35,7 @@ pub(super) fn judge(paper: &Paper, recipe: &Recipe, options: &Options, parts: &[
         comparisons: compared,
         minutes: (seconds.sum::<f64>() / 6.0).round() / 10.0,
         command: options.command.clone(),
+        commit: options.commit.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
         semantics: polytask_train::run::SEMANTICS,
     }

@@ -45,6 +45,8 @@ pub struct Options<'a> {
     pub catalogue: &'a Catalogue,
     /// The command that asked for it, without places of this machine.
     pub command: String,
+    /// Commit of the source tree that the program was built from; empty where it is not known.
+    pub commit: String,
 }
 
 impl Options<'_> {

@@ -79,7 +79,7 @@ fn fit_task(prepared: &Prepared, side: Side, task: usize, pooled: &Pooled, block
     let valid = reader.rows(Split::Valid, most)?;
     let (data, fit) = strength::fitted(&reader, train, valid.as_ref(), &head.metric)?;
     let (weight, bias) = data.unscaled(&fit);
-    let size = if head.kind.reads_words() { OF_WORDS } else { 1.0 };
+    let size = if head.kind.tags_words() { OF_WORDS } else { 1.0 };
     for (tensor, fitted) in [weight, bias].iter().enumerate() {
         let sized: Vec<f32> = fitted.iter().map(|value| size * value).collect();
         block.tensor_mut(tensor).copy_from_slice(&sized);
@@ -95,7 +95,7 @@ fn texts_to_encode(engine: &Engine) -> Vec<TextId> {
             texts.extend(evaluate::texts_of(engine, task, split));
         }
         // A head without parameters learns nothing, and words are read from the states themselves.
-        if head.has_params && !head.kind.reads_words() {
+        if head.has_params && !head.kind.tags_words() {
             let Some(inputs) = engine.dataset.rows(task, Split::Train) else { continue };
             let rows = rows::known_rows(engine, task, Split::Train, MOST_ROWS);
             texts.extend(rows.iter().flat_map(|&row| inputs.inputs(row as usize)));

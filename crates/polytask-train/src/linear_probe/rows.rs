@@ -169,7 +169,7 @@ impl Reader<'_> {
     /// no entities.
     pub(super) fn predictions(&self, rows: &ProbeRows, outputs: &[f32]) -> Predictions {
         let data = &self.engine.dataset.tasks[self.task];
-        if let (Target::Label(truth), true) = (&rows.target, self.head().kind.reads_words()) {
+        if let (Target::Label(truth), true) = (&rows.target, self.head().kind.tags_words()) {
             let predicted = outputs.chunks(self.n_outputs()).map(largest).collect();
             return Predictions::Labels { truth: truth.clone(), predicted, n_labels: self.n_outputs() };
         }
@@ -179,6 +179,6 @@ impl Reader<'_> {
 
     /// The metric that chooses: the task's own, for words their macro-F1.
     pub(super) fn metric<'m>(&self, own: &'m str) -> &'m str {
-        if self.head().kind.reads_words() { "macro_f1" } else { own }
+        if self.head().kind.tags_words() { "macro_f1" } else { own }
     }
 }

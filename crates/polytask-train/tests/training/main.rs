@@ -16,7 +16,6 @@ mod losses;
 mod masking;
 mod methods;
 mod options;
-mod own_kind;
 mod probe;
 mod regularizers;
 mod resume;

@@ -7,8 +7,8 @@ use polytask_core::{Error, Place, Problem, Suite, plural};
 use polytask_data::PullOptions;
 use serde_json::{Value, json};
 
-use crate::output::{self, Outcome};
-use crate::suites;
+use polytask_terminal::output::{self, Outcome};
+use polytask_terminal::suites;
 
 /// Check a suite file: every mistake with its line, what was expected, what to try
 #[derive(Debug, clap::Args)]

@@ -6,7 +6,7 @@ use anyhow::Result;
 use polytask_eval::JudgedRows;
 
 use crate::models;
-use crate::output::{self, Outcome};
+use polytask_terminal::output::{self, Outcome};
 
 /// Compare two runs: every metric's difference with its paired interval
 #[derive(Debug, clap::Args)]

@@ -11,10 +11,10 @@ use polytask_train::learner::SINGLE;
 use polytask_train::prepare::prepare;
 use polytask_train::run::{self, Prepared};
 
-use crate::output::{self, Outcome};
-use crate::progress::TerminalProgress;
 use crate::verbs::train::{RunArgs, Work};
 use polytask_terminal::count;
+use polytask_terminal::output::{self, Outcome};
+use polytask_terminal::progress::TerminalProgress;
 
 /// Say which task hurts which, and which tasks to group, with the evidence
 #[derive(Debug, clap::Args)]

@@ -8,9 +8,9 @@ use polytask_core::report::{DataCard, TaskCard};
 use polytask_core::words::{plural, verb};
 use polytask_train::prepare::symbols_only;
 
-use crate::output::{self, Outcome};
-use crate::progress::TerminalProgress;
-use crate::suites;
+use polytask_terminal::output::{self, Outcome};
+use polytask_terminal::progress::TerminalProgress;
+use polytask_terminal::suites;
 
 /// Describe a suite's data: counts, labels, lengths, duplicates, leakage
 #[derive(Debug, clap::Args)]

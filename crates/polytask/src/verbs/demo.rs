@@ -6,8 +6,8 @@ use anyhow::Result;
 use polytask_model::{Model, Question};
 
 use crate::lines::for_pieces;
-use crate::output::{self, Outcome};
 use crate::verbs::train::{self, RunArgs};
+use polytask_terminal::output::{self, Outcome};
 
 /// Train and judge one model on five real tasks, in minutes
 #[derive(Debug, clap::Args)]

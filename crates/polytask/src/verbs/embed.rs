@@ -10,7 +10,7 @@ use crate::columns::Columns;
 use crate::lines::{EmptyTexts, for_pieces};
 use crate::models;
 use crate::npy::VectorFile;
-use crate::output::{self, Outcome};
+use polytask_terminal::output::{self, Outcome};
 
 /// Turn texts into vectors
 #[derive(Debug, clap::Args)]

@@ -10,9 +10,9 @@ use polytask_train::judge::{Judged, Side, judge};
 
 use crate::columns::Columns;
 use crate::models;
-use crate::output::{self, Outcome};
-use crate::progress::TerminalProgress;
-use crate::suites;
+use polytask_terminal::output::{self, Outcome};
+use polytask_terminal::progress::TerminalProgress;
+use polytask_terminal::suites;
 
 /// Score a trained model on a suite's data
 #[derive(Debug, clap::Args)]

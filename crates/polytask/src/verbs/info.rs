@@ -7,8 +7,8 @@ use polytask_data::PullOptions;
 use polytask_nn::trunk::simd;
 use serde::Serialize;
 
-use crate::output::{self, Outcome};
-use crate::suites;
+use polytask_terminal::output::{self, Outcome};
+use polytask_terminal::suites;
 
 /// Say what this build is and what it uses of this machine
 #[derive(Debug, clap::Args)]
@@ -30,6 +30,8 @@ pub(crate) struct Args {
 #[derive(Debug, Serialize)]
 struct Info {
     version: &'static str,
+    /// Of the source tree it was built from; empty outside a repository.
+    commit: &'static str,
     target: String,
     /// Of the row kernels.
     instructions: &'static str,
@@ -44,6 +46,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     suites::set_threads(0)?;
     let info = Info {
         version: env!("CARGO_PKG_VERSION"),
+        commit: env!("POLYTASK_COMMIT"),
         target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
         instructions: simd::active(),
         available: simd::available(),
@@ -55,7 +58,8 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         output::json(&info)?;
         return Ok(Outcome::Done);
     }
-    output::line(format!("polytask      {} for {}", info.version, info.target))?;
+    let commit = if info.commit.is_empty() { String::new() } else { format!(" (commit {})", info.commit) };
+    output::line(format!("polytask      {}{commit} for {}", info.version, info.target))?;
     output::line(format!(
         "instructions  {} (this processor has: {})",
         info.instructions,

@@ -6,7 +6,7 @@ use anyhow::Result;
 use polytask_core::{atomic, plural, suite};
 use polytask_data::readers;
 
-use crate::output::{self, Outcome};
+use polytask_terminal::output::{self, Outcome};
 
 /// Write a commented suite file to start from
 #[derive(Debug, clap::Args)]

@@ -26,7 +26,7 @@ use polytask_core::{Error, Problem};
 use polytask_bench as bench;
 
 use crate::help;
-use crate::output::Outcome;
+use polytask_terminal::output::Outcome;
 
 /// One model for all your related tasks, and evidence of which task hurts which.
 #[derive(Debug, Parser)]

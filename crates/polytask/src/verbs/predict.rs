@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::columns::Columns;
 use crate::lines::{EmptyTexts, Row, for_pieces};
 use crate::models;
-use crate::output::{self, Outcome};
+use polytask_terminal::output::{self, Outcome};
 
 /// Predict a task's labels, tags or numbers
 #[derive(Debug, clap::Args)]

@@ -4,8 +4,8 @@ use anyhow::Result;
 use polytask_data::pull::{self, PullOptions};
 use serde_json::json;
 
-use crate::output::{self, Outcome};
-use crate::suites;
+use polytask_terminal::output::{self, Outcome};
+use polytask_terminal::suites;
 
 /// Fetch an encoder into the cache
 #[derive(Debug, clap::Args)]

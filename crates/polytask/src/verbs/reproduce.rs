@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use polytask_methods::{Findings, Options, Paper, registry, reproduce, show};
 
-use crate::output::{self, Outcome};
-use crate::progress::TerminalProgress;
-use crate::suites;
+use polytask_terminal::output::{self, Outcome};
+use polytask_terminal::progress::TerminalProgress;
+use polytask_terminal::suites;
 
 /// Run a paper's experiment: claim, arms, seeds, measured table, verdict
 #[derive(Debug, clap::Args)]
@@ -68,6 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         set: args.set.clone(),
         catalogue: &catalogue,
         command: args.command(paper),
+        commit: env!("POLYTASK_COMMIT").into(),
     };
     let findings = reproduce(paper, &options, &mut TerminalProgress::new(args.quiet))?;
     show(&findings, &options, args.json)

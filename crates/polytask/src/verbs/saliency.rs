@@ -7,9 +7,9 @@ use polytask_core::saliency::SaliencyReport;
 use polytask_core::{Split, atomic};
 use polytask_train::saliency::{self, SaliencyOptions};
 
-use crate::output::{self, Outcome};
-use crate::progress::TerminalProgress;
-use crate::suites;
+use polytask_terminal::output::{self, Outcome};
+use polytask_terminal::progress::TerminalProgress;
+use polytask_terminal::suites;
 
 /// Show which shared states each task's loss hangs on, and the spectra of the weights
 #[derive(Debug, clap::Args)]

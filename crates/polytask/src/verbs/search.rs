@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::columns::Columns;
 use crate::lines::{Row, for_pieces};
 use crate::models;
-use crate::output::{self, Outcome};
+use polytask_terminal::output::{self, Outcome};
 
 /// Find the nearest passages of a corpus, exactly
 #[derive(Debug, clap::Args)]

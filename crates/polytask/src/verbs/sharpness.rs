@@ -7,9 +7,9 @@ use polytask_core::Split;
 use polytask_core::sharpness::SharpnessReport;
 use polytask_train::sharpness::{self, RHO, Reach, SharpnessOptions};
 
-use crate::output::{self, Outcome};
-use crate::progress::TerminalProgress;
-use crate::suites;
+use polytask_terminal::output::{self, Outcome};
+use polytask_terminal::progress::TerminalProgress;
+use polytask_terminal::suites;
 
 /// Measure how far each task's loss rises at the worst place near a trained model's weights
 #[derive(Debug, clap::Args)]

@@ -6,8 +6,8 @@ use anyhow::Result;
 use polytask_core::Suite;
 use polytask_train::defaults;
 
-use crate::output::{self, Outcome};
-use crate::suites;
+use polytask_terminal::output::{self, Outcome};
+use polytask_terminal::suites;
 
 /// Print a suite with every default filled in
 #[derive(Debug, clap::Args)]

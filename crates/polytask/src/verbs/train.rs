@@ -10,9 +10,9 @@ use polytask_train::observe::Observer;
 use polytask_train::prepare::prepare;
 use polytask_train::run::{self, Prepared, RunOptions};
 
-use crate::output::{self, Outcome};
-use crate::progress::TerminalProgress;
-use crate::suites;
+use polytask_terminal::output::{self, Outcome};
+use polytask_terminal::progress::TerminalProgress;
+use polytask_terminal::suites;
 
 /// Train the tasks of a suite together and compare with single-task models
 #[derive(Debug, clap::Args)]

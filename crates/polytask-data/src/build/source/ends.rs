@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use polytask_core::target::{Joined, Sort};
+use polytask_core::target::{JoinedLabels, MistakeSort};
 use polytask_core::{Place, Problem, Result, Split, TargetType, near, plural};
 
 use super::super::columns::{Columns, Found, resolve};
@@ -132,7 +132,8 @@ impl Reading<'_, '_> {
                 return Some(joined_labels(file, name, &joined));
             }
         }
-        let of_ids = self.ids[t].clone().filter(|_| split != Split::Train && whole.seen.n(Sort::Unknown) > 0);
+        let of_ids =
+            self.ids[t].clone().filter(|_| split != Split::Train && whole.seen.n(MistakeSort::Unknown) > 0);
         if split != Split::Train && of_ids.is_none() {
             return whole.of_hidden(file, name, task);
         }
@@ -141,8 +142,8 @@ impl Reading<'_, '_> {
 }
 
 /// Several labels in a cell with another sign between them than the suite says: which one holds cannot be told.
-fn joined_labels(file: &Path, column: &str, joined: &Joined) -> Problem {
-    let Joined { sign, n_with, n_all, labels } = joined;
+fn joined_labels(file: &Path, column: &str, joined: &JoinedLabels) -> Problem {
+    let JoinedLabels { sign, n_with, n_all, labels } = joined;
     let what = format!(
         "column `{column}`: `{sign}` stands in {n_with} of {n_all} different values and `|` in none, expected `|` between \
          the labels of a cell"

@@ -41,8 +41,8 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         let tasks: Vec<&'a TaskSpec> = members.iter().map(|&t| &suite.tasks[t]).collect();
-        let labels = tasks.iter().map(|task| LabelTable::of(task, spec)).collect();
-        let reads_words = |task: &&TaskSpec| task.reads_words || task.kind.reads_words();
+        let labels = tasks.iter().map(|task| label_table(task, spec)).collect();
+        let reads_words = |task: &&TaskSpec| task.reads_words || task.kind.tags_words();
         let n_tasks = tasks.len();
         let reading = Reading {
             spec,
@@ -307,8 +307,8 @@ impl Reading<'_, '_> {
         }
         table.weights.push(row.weight);
         table.hashes.push(row.hash);
-        for (t, raw) in row.targets.into_iter().enumerate() {
-            let target = match raw {
+        for (t, read) in row.targets.into_iter().enumerate() {
+            let target = match read {
                 TargetCell::Unknown => Target::Unknown,
                 TargetCell::Label(label) => Target::Label(label),
                 TargetCell::Labels(labels) => Target::Labels(labels),
@@ -341,6 +341,13 @@ impl Reading<'_, '_> {
             train.renumber(t, &labels.close());
         }
     }
+}
+
+/// The labels of a task whose rows are a source's.
+fn label_table(task: &TaskSpec, source: &SourceSpec) -> LabelTable {
+    let table = task.labels.as_deref().map_or_else(LabelTable::open, LabelTable::declared);
+    let missing = task.missing.iter().chain(&source.missing).cloned().collect();
+    table.missing(missing).separated(task.separator.clone()).counted(task.counts_labels)
 }
 
 /// Keeps the rows of lowest hash, in the order of the file.

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use polytask_core::target::{Sort, TargetCell, TargetRow, Wrong};
-use polytask_core::{Error, Place, Problem, Purpose, Result, Split, TargetType, plural, rng};
+use polytask_core::target::{CellMistake, MistakeSort, TargetCell, TargetRow};
+use polytask_core::{Error, Place, Problem, Purpose, Result, Split, plural, rng};
 
 use super::super::columns::{Columns, TaskColumns};
 use super::super::intern::Content;
@@ -58,13 +58,13 @@ impl Mistakes {
 /// Why an input cannot be read.
 enum Fault {
     /// Its cell is wrong.
-    Cell(Wrong),
+    Cell(CellMistake),
     /// What the cell names is.
     Named(Error),
 }
 
 /// What is wrong with a cell, with its place.
-fn misread(file: &Path, record: &Record, column: &str, wrong: &Wrong) -> Problem {
+fn misread(file: &Path, record: &Record, column: &str, wrong: &CellMistake) -> Problem {
     let what = format!("column `{column}`: {}", wrong.what);
     Problem::at(Place::line(file, record.line), what).try_this(wrong.remedy.clone())
 }
@@ -107,8 +107,10 @@ impl Reading<'_, '_> {
         let mut wrong = Mistakes::default();
         let texts = self.texts(columns, file, record, &mut wrong);
         // Tags of words that could not be read fit any number of them.
-        let n_words =
-            texts.first().map(|text| if let Content::Words(words) = text { words.len() } else { 0 });
+        let n_words = match texts.first() {
+            Some(Content::Words(words)) => Some(words.len()),
+            _ => None,
+        };
         let mut weight = |name: &Option<String>| {
             let name = name.as_ref()?;
             let weight = weights::weight(record.get(name));
@@ -172,14 +174,14 @@ impl Reading<'_, '_> {
         }
         let Some(named) = cell.filter(|cell| !cell.is_missing()).and_then(Cell::to_text) else {
             let what = "empty, expected the file of an image";
-            return Err(Fault::Cell(Wrong::new(what, "name a file, or remove the row")));
+            return Err(Fault::Cell(CellMistake::new(what, "name a file, or remove the row")));
         };
         let folder = if file.is_dir() { file } else { file.parent().unwrap_or(Path::new("")) };
         match self.builder.images.read(folder, named.trim()) {
             Ok(image) => Ok(Content::Image(image.bytes)),
             Err(Error::Io { path, source, .. }) => {
                 let what = format!("image `{}` cannot be read: {source}", path.display());
-                Err(Fault::Cell(Wrong::new(what, "paths start at the table's folder")))
+                Err(Fault::Cell(CellMistake::new(what, "paths start at the table's folder")))
             }
             Err(error) => Err(Fault::Named(error)),
         }
@@ -193,16 +195,20 @@ impl Reading<'_, '_> {
         record: &Record,
         judged: Option<&[Qrel]>,
         n_words: Option<usize>,
-    ) -> Result<TargetCell, Wrong> {
+    ) -> Result<TargetCell, CellMistake> {
         let form = self.tasks[t].kind.form;
         let cell = |name: &Option<String>| name.as_ref().and_then(|name| record.get(name));
         let (cell, negatives) = (cell(&own.target), cell(&own.negatives));
         self.targets[t].see(cell);
-        if form.target_type() == TargetType::Numbers {
+        if form.reads_plain_numbers() {
             self.builder.merged[self.members[t]].note(cell);
         }
         let row = TargetRow { cell, negatives, judged, are_ids: self.corpora[t].from_file, n_words };
         let read = form.read(&row, &mut self.labels[t])?;
+        if !read.is_of(form.target_type()) {
+            let what = format!("the form of targets `{}` read another type of target", form.name());
+            return Err(CellMistake::new(what, "this is a bug of polytask: report it"));
+        }
         check_width(read, &mut self.widths[t], form.width())
     }
 }
@@ -213,17 +219,17 @@ fn answers(
     record: &Record,
     judged: &mut Judged,
     met: &mut HashSet<String>,
-) -> Result<Option<Vec<Qrel>>, Wrong> {
+) -> Result<Option<Vec<Qrel>>, CellMistake> {
     let id = query_id(columns, record)?;
     if !met.insert(id.clone()) {
         let what = format!("two queries have the id `{}`", readers::shorten(&id));
-        return Err(Wrong::new(what, "give each query an id of its own"));
+        return Err(CellMistake::new(what, "give each query an id of its own"));
     }
     Ok(judged.remove(&id))
 }
 
 /// A list in the place of a label is one of tags only where it is as long as the words of the row's one text.
-fn tags_or_labels(wrong: Wrong, cell: Option<&Cell>, texts: &[Content]) -> Wrong {
+fn tags_or_labels(wrong: CellMistake, cell: Option<&Cell>, texts: &[Content]) -> CellMistake {
     let n_words = match texts {
         [Content::Text(text)] => Some(text.split_whitespace().count()),
         [Content::Words(words)] => Some(words.len()),
@@ -231,38 +237,41 @@ fn tags_or_labels(wrong: Wrong, cell: Option<&Cell>, texts: &[Content]) -> Wrong
     };
     let n_items = cell.and_then(Cell::to_items).map(|items| items.len());
     let is_tags = n_items.is_some() && n_items == n_words;
-    if wrong.sort == Sort::Tags && !is_tags { wrong.of(Sort::Other) } else { wrong }
+    if wrong.sort == MistakeSort::Tags && !is_tags { wrong.of(MistakeSort::Other) } else { wrong }
 }
 
 /// A cell as an input text.
-fn content(cell: Option<&Cell>, as_words: bool) -> Result<Content, Wrong> {
+fn content(cell: Option<&Cell>, as_words: bool) -> Result<Content, CellMistake> {
     let remedy = "write an empty text if the text is meant to be empty";
-    let cell = cell.ok_or_else(|| Wrong::new("absent, expected a text", remedy))?;
+    let cell = cell.ok_or_else(|| CellMistake::new("absent, expected a text", remedy))?;
     let content =
         if as_words { cell.to_words().map(Content::Words) } else { cell.to_text().map(Content::Text) };
-    content.ok_or_else(|| Wrong::new("null, expected a text", remedy))
+    content.ok_or_else(|| CellMistake::new("null, expected a text", remedy))
 }
 
 /// The id of a query that judgements name.
-fn query_id(columns: &Columns, record: &Record) -> Result<String, Wrong> {
+fn query_id(columns: &Columns, record: &Record) -> Result<String, CellMistake> {
     let cell = columns.id.as_ref().and_then(|name| record.get(name)).filter(|cell| !cell.is_missing());
     cell.and_then(Cell::to_text).ok_or_else(|| {
-        Wrong::new("query has no id, expected one that the judgements name", "columns = { id = \"...\" }")
+        CellMistake::new(
+            "query has no id, expected one that the judgements name",
+            "columns = { id = \"...\" }",
+        )
     })
 }
 
 /// All rows of a task have as many numbers; those of some forms always have.
 fn check_width(
-    raw: TargetCell,
+    read: TargetCell,
     width: &mut Option<usize>,
     fixed: Option<usize>,
-) -> Result<TargetCell, Wrong> {
-    if let TargetCell::Numbers(values) = &raw {
+) -> Result<TargetCell, CellMistake> {
+    if let TargetCell::Numbers(values) = &read {
         let expected = fixed.unwrap_or_else(|| *width.get_or_insert(values.len()));
         if values.len() != expected {
             let what = format!("row has {}, expected {expected}", plural(values.len(), "number"));
-            return Err(Wrong::new(what, "write null for each unknown number of a list"));
+            return Err(CellMistake::new(what, "write null for each unknown number of a list"));
         }
     }
-    Ok(raw)
+    Ok(read)
 }

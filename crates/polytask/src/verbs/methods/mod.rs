@@ -12,7 +12,7 @@ use polytask_methods::registry::PAPERS;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::output::{self, Outcome};
+use polytask_terminal::output::{self, Outcome};
 
 mod pages;
 

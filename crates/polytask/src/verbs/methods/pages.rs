@@ -8,7 +8,7 @@ use polytask_core::suite::{Table, keys_of};
 use polytask_core::{KindInfo, atomic, kind};
 
 use super::{Listed, PAPER, Parameter};
-use crate::output;
+use polytask_terminal::output;
 
 /// The first line of every page.
 const MADE: &str = "<!-- Made by `polytask methods --pages`; not to be edited. -->\n";
