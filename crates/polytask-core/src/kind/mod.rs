@@ -7,6 +7,7 @@ mod class;
 mod image_class;
 mod image_regression;
 mod multilabel;
+mod ordinal;
 mod pair_class;
 mod regression;
 mod retrieval;
@@ -23,6 +24,7 @@ pub static KINDS: &[&KindInfo] = &[
     &image_class::INFO,
     &image_regression::INFO,
     &multilabel::INFO,
+    &ordinal::INFO,
     &pair_class::INFO,
     &regression::INFO,
     &retrieval::INFO,

@@ -31,7 +31,7 @@ pub(super) struct Columns {
 pub(super) struct TaskColumns {
     /// The target; `None` when it comes from judgements.
     pub(super) target: Option<String>,
-    /// CellMistake passages.
+    /// Wrong passages.
     pub(super) negatives: Option<String>,
     /// The task's own row weights.
     pub(super) weight: Option<String>,

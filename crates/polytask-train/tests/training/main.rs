@@ -16,6 +16,7 @@ mod losses;
 mod masking;
 mod methods;
 mod options;
+mod ordinal;
 mod probe;
 mod regularizers;
 mod resume;
