@@ -50,6 +50,10 @@ impl TargetForm for OrderedLabel {
         Some(2)
     }
 
+    fn orders_labels(&self) -> bool {
+        true
+    }
+
     fn width(&self) -> Option<usize> {
         Some(1)
     }

@@ -66,6 +66,11 @@ pub trait TargetForm: Debug + Sync {
         None
     }
 
+    /// Whether its labels have an order.
+    fn orders_labels(&self) -> bool {
+        false
+    }
+
     /// Numbers of a row, where they are always as many.
     fn width(&self) -> Option<usize> {
         None

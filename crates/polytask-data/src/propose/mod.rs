@@ -7,6 +7,7 @@ mod column;
 mod find;
 mod form;
 mod guess;
+mod order;
 mod target;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use polytask_core::target::{Closeness, ManyLabels, Numbers, OneLabel, Tags, Targ
 use super::column::Column;
 use super::form::{self, Form, LABELS, SCORES, is_in};
 use super::guess::Looked;
+use super::order;
 
 /// Names of columns of tags.
 const TAGS: [&str; 9] = ["tags", "tag", "slots", "ner_tags", "pos_tags", "ner", "pos", "bio", "labels"];
@@ -78,7 +79,9 @@ impl Looked<'_> {
         } else if !is_sure {
             evidence += "? Few rows per value; uncomment the lines to learn it";
         }
-        task(column, class, evidence, is_sure)
+        let task = task(column, class, evidence, is_sure);
+        let ordered = if class.inputs.len() == 1 { order::choice(column) } else { None };
+        DraftTask { choices: task.choices.into_iter().chain(ordered).collect(), ..task }
     }
 
     pub(super) fn numbers(

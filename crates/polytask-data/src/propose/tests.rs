@@ -343,3 +343,18 @@ fn signs_for_nothing_known_are_written_as_missing_and_words_are_a_choice() {
     let task = &proposal.drafts[0].tasks[0];
     assert_eq!((task.kind.name, &task.missing[..]), ("multilabel", &["n/a".to_owned()][..]));
 }
+
+#[test]
+fn labels_whose_names_have_an_order_may_be_read_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let level = |i: usize| ["High", "low", "medium"][i % 3];
+    put(folder.path(), "train.csv", &rows("text,urgency", |i| format!("{},{}", words(i), level(i))));
+    let task = &propose(folder.path(), Path::new("")).drafts[0].tasks[0];
+    assert_eq!(task.kind.name, "class");
+    let choice = &task.choices[0];
+    assert!(
+        choice.contains("kind = \"ordinal\"") && choice.contains("columns = { level = \"urgency\" }"),
+        "{choice}"
+    );
+    assert!(choice.contains("labels = [\"low\", \"medium\", \"High\"]"), "{choice}");
+}

@@ -137,10 +137,11 @@ fn of_kind(kind: &KindInfo) -> Page {
         links.collect::<Vec<_>>().join(", ")
     };
     let known = polytask_train::catalogue();
+    let labels = if kind.form.orders_labels() { "labels = [\"low\", \"medium\", \"high\"]\n" } else { "" };
     let _ = write!(
         text,
         "\nLosses, the default first: {}.\n\nMetrics, the main one first: {}.\n\n## In a suite\n\n```toml\n[[task]]\n\
-         name = \"mine\"\nkind = {:?}\ndata = \"data/mine\"\n```\n\nHubs call it `{}`.\n",
+         name = \"mine\"\nkind = {:?}\ndata = \"data/mine\"\n{labels}```\n\nHubs call it `{}`.\n",
         linked("loss", known.losses_of(kind)),
         linked("metric", known.metrics_of(kind)),
         kind.name,
