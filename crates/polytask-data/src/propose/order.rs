@@ -36,7 +36,7 @@ const FEWEST: usize = 3;
 
 /// What to write in a suite where the order of a column's labels matters; none where their names have no known order.
 pub(super) fn choice(column: &Column) -> Option<String> {
-    let labels: Vec<&String> = ordered(column.values.keys().collect())?;
+    let labels: Vec<&String> = ordered(&column.values.keys().collect::<Vec<_>>())?;
     let kind = KINDS.iter().find(|kind| kind.form.orders_labels() && kind.inputs.len() == 1)?;
     let KindInfo { name, target, .. } = kind;
     let shown: Vec<String> = labels.into_iter().map(|label| quote(label)).collect();
@@ -48,7 +48,7 @@ pub(super) fn choice(column: &Column) -> Option<String> {
 }
 
 /// Labels from low to high, where one list has all of them.
-fn ordered(labels: Vec<&String>) -> Option<Vec<&String>> {
+fn ordered<'c>(labels: &[&'c String]) -> Option<Vec<&'c String>> {
     let place = |order: &[&str], label: &str| {
         let plain = label.trim().to_lowercase().replace(['_', '-'], " ");
         order.iter().position(|name| *name == plain)
@@ -73,7 +73,8 @@ mod tests {
     fn levels_are_put_in_their_order_and_other_names_are_left() {
         let of = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-            ordered(names.iter().collect()).map(|labels| labels.into_iter().cloned().collect::<Vec<_>>())
+            ordered(&names.iter().collect::<Vec<_>>())
+                .map(|labels| labels.into_iter().cloned().collect::<Vec<_>>())
         };
         assert_eq!(of(&["High", "low", "Medium"]).unwrap(), ["low", "Medium", "High"]);
         assert_eq!(
