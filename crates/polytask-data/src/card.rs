@@ -46,7 +46,7 @@ fn task_card(suite: &Suite, dataset: &Dataset, index: usize) -> TaskCard {
     }
 }
 
-/// A hash of a row's folded texts, in their order.
+/// A hash of a row's folded texts, in their order; that it is one of the purpose by which splits are cut is of no account.
 fn row_key(dataset: &Dataset, inputs: &[TextId]) -> u64 {
     let folded = |text: &TextId| dataset.folded[*text as usize];
     match inputs {

@@ -59,6 +59,11 @@ pub(crate) fn check_task(folder: &Path, info: &TaskInfo, kind: &KindInfo) -> Res
         let file = folder.join(FILE);
         return Err(Problem::at(Place::file(&file), what).try_this("restore the file the run wrote").into());
     }
+    if kind.form.least_labels().is_some() && info.labels.is_empty() {
+        let what = format!("task `{}` of kind {} has no labels, expected at least one", info.name, kind.name);
+        let file = folder.join(FILE);
+        return Err(Problem::at(Place::file(&file), what).try_this("restore the file the run wrote").into());
+    }
     let what = match is_named {
         false => format!("task name `{}`, expected letters, digits, - and _", info.name),
         true if info.n_outputs != n_expected || n_expected == 0 => {

@@ -65,6 +65,13 @@ fn an_ordinal_task_goes_the_whole_way() {
     let judged = judge(prepared.suite.clone(), side, None, Some(Split::Test), &mut Silent).unwrap().report;
     let apart = judged.tasks[0].joint[1].interval.value - task.joint[1].interval.value;
     assert!(apart.abs() < 1e-9, "{apart}");
+    // Without its labels a place has no name.
+    let file = folder.join("polytask.json");
+    let mut written: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    written["tasks"][0]["labels"] = json!([]);
+    std::fs::write(&file, written.to_string()).unwrap();
+    let error = Model::load(&folder).err().unwrap().to_string();
+    assert!(error.contains("polytask.json") && error.contains("no labels"), "{error}");
 }
 
 #[test]

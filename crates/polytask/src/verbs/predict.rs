@@ -32,6 +32,7 @@ model was trained with, the input's own name, and the usual names that training 
 Output is a JSON line per line of input, in order. Of one --task it holds
   a label:  {\"label\": \"x\", \"score\": 0.9, \"scores\": {\"x\": 0.9, \"y\": 0.1}}
   labels:   {\"labels\": [\"x\"], \"scores\": {\"x\": 0.9, \"y\": 0.2}}, those of at least 0.5 in `labels`
+  of an order: {\"label\": \"high\", \"place\": 1.8}, places counted from 0
   a number: {\"value\": 3.2}, of several {\"values\": […]}; of a similarity {\"cosine\": 0.8, \"score\": 4.1}
   tags:     {\"words\": […], \"tags\": […]}
 of several tasks {TASK: …}; without --task these are all tasks whose inputs the first line has. However many tasks
