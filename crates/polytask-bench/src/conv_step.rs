@@ -3,7 +3,7 @@
 use anyhow::Result;
 use polytask_core::image::ImageSize;
 use polytask_core::{PackedBatch, Purpose, Rng, atomic};
-use polytask_nn::trunk::{ImageConfig, ImageTrunk};
+use polytask_nn::trunk::{ImageConfig, NetConfig, NetTrunk};
 use polytask_nn::{Cotangent, Params, Trunk};
 use serde::Serialize;
 use serde_json::json;
@@ -64,7 +64,7 @@ struct Figures<'a> {
 
 /// A network, images, and the target of its states.
 struct Work {
-    trunk: ImageTrunk,
+    trunk: NetTrunk,
     params: Params,
     images: PackedBatch,
     /// Values of the states that the mean is taken over, `[rows, width]`.
@@ -74,7 +74,7 @@ struct Work {
 impl Work {
     fn new(args: &Args) -> Result<Self> {
         let size = ImageSize { channels: 1, height: args.side, width: args.side };
-        let trunk = ImageTrunk::new(ImageConfig::new(&args.net, size)?)?;
+        let trunk = NetTrunk::new(NetConfig::Image(ImageConfig::new(&args.net, size)).checked()?)?;
         let mut rng = Rng::new(1, Purpose::Bench, &[]);
         let mut image = || (0..size.len()).map(|_| rng.below(256) as u32).collect::<Vec<_>>();
         let images = PackedBatch::pack((0..args.batch).map(|_| image()));

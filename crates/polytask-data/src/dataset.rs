@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use polytask_core::Split;
-use polytask_core::image::ImageSize;
+use polytask_core::input::InputSpec;
 use polytask_core::target::Bounds;
 
 use crate::tokens::TokenStore;
@@ -144,8 +144,8 @@ pub struct Dataset {
     pub truncated: Vec<TextId>,
     /// Hash of each text in lower case with its white space folded, `[texts]`: equal for near-equal texts.
     pub folded: Vec<u64>,
-    /// The size of every image, when inputs are images.
-    pub image: Option<ImageSize>,
+    /// What a network must be made for.
+    pub input: InputSpec,
     /// File as named in the suite → SHA-256 of its content.
     pub files: BTreeMap<String, String>,
     /// What a reader of the data should know, in words.

@@ -16,14 +16,15 @@ pub mod symbols;
 mod testing;
 pub mod tokenizer;
 mod tokens;
+pub mod views;
 
 pub use build::{NO_TEST, Progress, Tokenize, build, build_with};
 pub use card::card;
 pub use dataset::{Dataset, Relevance, Rows, SourceData, Targets, TaskData, TextId};
-pub use images::ImageSpec;
 pub use plan::Plan;
+pub use polytask_core::image::ImageSpec;
 pub use propose::{Proposal, propose};
 pub use pull::{PullOptions, Pulled, pull};
-pub use symbols::Symbols;
+pub use symbols::{NoTexts, Symbols};
 pub use tokenizer::{NO_TOKEN, SpecialIds, TINY_VOCAB, Tokenizer};
 pub use tokens::TokenStore;

@@ -1,9 +1,10 @@
-//! What turns the inputs of a model into symbols: a tokenizer for texts, or the size of images.
+//! What turns the inputs of a model into symbols: a tokenizer for texts, the size of images, the columns of a table.
 
-use polytask_core::{Problem, Result};
+use polytask_core::input::table::TableSpec;
+use polytask_core::input::{self, KnownInput, image::ImageSpec};
+use polytask_core::{Error, InputInfo, Problem, Result};
 
-use crate::images::reads_images;
-use crate::{ImageSpec, Tokenize, Tokenizer};
+use crate::{Tokenize, Tokenizer};
 
 /// What a model reads.
 #[derive(Debug, Clone)]
@@ -12,6 +13,8 @@ pub enum Symbols {
     Text(Box<Tokenizer>),
     /// Images, as bytes.
     Images(ImageSpec),
+    /// Rows of a table, as numbers and places of categories.
+    Table(TableSpec),
 }
 
 impl From<Tokenizer> for Symbols {
@@ -21,27 +24,45 @@ impl From<Tokenizer> for Symbols {
 }
 
 impl Symbols {
+    /// What it reads.
+    pub fn input(&self) -> &'static InputInfo {
+        match self {
+            Self::Text(_) => &input::text::TEXT,
+            Self::Images(_) => &input::image::IMAGE,
+            Self::Table(_) => &input::table::TABLE,
+        }
+    }
+
     /// The tokenizer.
     ///
     /// # Errors
-    /// When images are read.
+    /// When something else is read.
     pub fn text(&self) -> Result<&Tokenizer> {
         match self {
             Self::Text(tokenizer) => Ok(tokenizer),
-            Self::Images(_) => Err(reads_images()),
+            _ => Err(reads(self.input(), &input::text::TEXT)),
         }
     }
 
     /// What images must be.
     ///
     /// # Errors
-    /// When texts are read.
+    /// When something else is read.
     pub fn images(&self) -> Result<ImageSpec> {
         match self {
             Self::Images(spec) => Ok(*spec),
-            Self::Text(_) => {
-                Err(Problem::new("the model reads texts, found an image").try_this("`--text TEXT`").into())
-            }
+            _ => Err(reads(self.input(), &input::image::IMAGE)),
+        }
+    }
+
+    /// The columns of a table.
+    ///
+    /// # Errors
+    /// When something else is read.
+    pub fn table(&self) -> Result<&TableSpec> {
+        match self {
+            Self::Table(spec) => Ok(spec),
+            _ => Err(reads(self.input(), &input::table::TABLE)),
         }
     }
 
@@ -49,7 +70,7 @@ impl Symbols {
     pub fn files(&self) -> &[(String, Vec<u8>)] {
         match self {
             Self::Text(tokenizer) => tokenizer.files(),
-            Self::Images(_) => &[],
+            Self::Images(_) | Self::Table(_) => &[],
         }
     }
 
@@ -58,6 +79,7 @@ impl Symbols {
         match (self, other) {
             (Self::Text(a), Self::Text(b)) => a.same_ids(b),
             (Self::Images(a), Self::Images(b)) => a == b,
+            (Self::Table(a), Self::Table(b)) => a == b,
             _ => false,
         }
     }
@@ -67,6 +89,7 @@ impl Symbols {
         match self {
             Self::Text(t) => format!("{} {} {}", t.max_length(), t.lowercase(), t.prompt()),
             Self::Images(spec) => format!("{spec:?}"),
+            Self::Table(spec) => format!("{spec:?}"),
         }
     }
 }
@@ -84,7 +107,39 @@ impl Tokenize for Symbols {
         self.text().map_or(usize::MAX, Tokenizer::max_length)
     }
 
-    fn images(&self) -> Option<ImageSpec> {
-        Self::images(self).ok()
+    fn input(&self) -> KnownInput {
+        match self {
+            Self::Text(_) => KnownInput::Nothing,
+            Self::Images(spec) => KnownInput::Images(*spec),
+            Self::Table(spec) => KnownInput::Table(spec.clone()),
+        }
     }
+}
+
+/// Reads inputs that are no texts, and of which nothing is known but what the suite says.
+#[derive(Debug, Clone, Copy)]
+pub struct NoTexts(pub &'static InputInfo);
+
+impl Tokenize for NoTexts {
+    fn encode(&self, _text: &str) -> Result<Vec<u32>> {
+        Err(reads(self.0, &input::text::TEXT))
+    }
+
+    fn encode_words(&self, _words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)> {
+        Err(reads(self.0, &input::text::TEXT))
+    }
+
+    fn max_length(&self) -> usize {
+        usize::MAX
+    }
+}
+
+/// The error of whoever gives a model another input than it reads.
+fn reads(own: &InputInfo, found: &InputInfo) -> Error {
+    let what = format!("the model reads {}, found {} {}", own.plural, article(found.name), found.name);
+    Problem::new(what).try_this(format!("`polytask predict` with `{}`", own.flag)).into()
+}
+
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }

@@ -8,8 +8,9 @@ use std::path::Path;
 use minijinja::Environment;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
+use polytask_core::input::text::TEXT;
 use polytask_core::report::{RunReport, Score, TaskCard, TaskReport};
-use polytask_core::{Error, Result, atomic, kind};
+use polytask_core::{Error, InputInfo, Result, atomic, kind};
 use serde::Serialize;
 
 use crate::words::{self, Standing, count, signed_range, value};
@@ -33,8 +34,8 @@ pub struct ModelFacts {
     pub max_length: Option<usize>,
     /// Number of parameters.
     pub parameters: Option<usize>,
-    /// Whether its inputs are images, not texts.
-    pub reads_images: bool,
+    /// What it reads; texts where nothing is said.
+    pub input: Option<&'static InputInfo>,
     /// Name of the architecture, where the tasks do not share the encoder plainly.
     pub sharing: Option<String>,
 }
@@ -43,6 +44,8 @@ pub struct ModelFacts {
 struct View<'a> {
     name: &'a str,
     facts: &'a ModelFacts,
+    input: &'static InputInfo,
+    reads_texts: bool,
     parameters: String,
     verdict: String,
     compared: bool,
@@ -102,6 +105,8 @@ impl<'a> View<'a> {
         Self {
             name: if facts.name.is_empty() { &report.name } else { &facts.name },
             facts,
+            input: facts.input.unwrap_or(&TEXT),
+            reads_texts: facts.input.is_none_or(|input| *input == TEXT),
             parameters: facts.parameters.map(count).unwrap_or_default(),
             verdict: words::verdict(report),
             compared: report.tasks.iter().any(|task| task.delta.is_some()),
@@ -163,8 +168,7 @@ fn split_rows(split: &str, rows: usize, card: &TaskCard) -> String {
 
 /// What a user of the model should not expect of it.
 fn limits(report: &RunReport, facts: &ModelFacts) -> Vec<String> {
-    let others =
-        if facts.reads_images { "images of another kind" } else { "texts of another kind or language" };
+    let others = facts.input.unwrap_or(&TEXT).unlike;
     let mut limits = vec![format!("The scores hold for the data named above; {others} may do worse.")];
     if let Some(length) = facts.max_length {
         limits.push(format!("Texts longer than {length} tokens are cut."));
@@ -215,6 +219,8 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use polytask_core::input::image::IMAGE;
+
     use super::*;
 
     #[test]
@@ -222,7 +228,7 @@ mod tests {
         let mut report = report();
         report.tasks.truncate(1);
         report.tasks[0].kind = "image-class".into();
-        let card = render(&report, &ModelFacts { reads_images: true, ..ModelFacts::default() }).unwrap();
+        let card = render(&report, &ModelFacts { input: Some(&IMAGE), ..ModelFacts::default() }).unwrap();
         assert!(
             card.starts_with("---\nlibrary_name: polytask\npipeline_tag: image-feature-extraction\n"),
             "{card}"

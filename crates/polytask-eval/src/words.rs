@@ -118,7 +118,7 @@ pub fn saving(report: &RunReport) -> Option<String> {
     let (sizes, n) = (report.sizes?, report.tasks.len());
     let mb = |values: usize| 4.0 * values as f64 / 1e6;
     Some(format!(
-        "One model: {:.0} MB, and one encode of a text answers all {n} tasks. A model for each: {:.0} MB, and {n} encodes.",
+        "One model: {:.0} MB, and one encode answers all {n} tasks. A model for each: {:.0} MB, and {n} encodes.",
         mb(sizes.joint),
         mb(sizes.single)
     ))

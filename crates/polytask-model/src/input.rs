@@ -5,10 +5,14 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use polytask_core::Cell;
+use polytask_core::target::CellMistake;
 use polytask_data::Symbols;
+use polytask_data::images;
+use polytask_data::views::RowReader;
 use rayon::prelude::*;
 
-use crate::{Model, Result};
+use crate::{Model, ModelTask, Result};
 
 /// An input of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +23,78 @@ pub enum Input {
     Words(Vec<String>),
     /// A file of an image; `FILE#17` for one of a file of many.
     Image(String),
+    /// A row of a table as symbols, one per column.
+    Row(Vec<u32>),
+}
+
+/// A row that inputs are read from.
+pub trait InputRow {
+    /// The text in the first of some fields that there are.
+    fn text_of(&self, names: &[&str]) -> Result<String>;
+    /// The words in the first of some fields that there are.
+    fn words_of(&self, names: &[&str]) -> Result<Vec<String>>;
+    /// The cell of a field, where it is there.
+    fn cell_of(&self, name: &str) -> Option<Cell>;
+    /// A file that a cell names.
+    fn beside(&self, file: &str) -> String;
+    /// Whether a field is there.
+    fn has(&self, name: &str) -> bool;
+    /// A mistake in the cell of a field, with its place.
+    fn mistake(&self, name: &str, mistake: CellMistake) -> crate::Error;
+}
+
+/// Reads the inputs of tasks from rows.
+pub struct InputReading {
+    rows: Option<RowReader>,
+    reads_images: bool,
+}
+
+impl InputReading {
+    /// For a model.
+    pub fn of(model: &Model) -> Self {
+        let rows = model.symbols.table().ok().map(RowReader::new);
+        Self { rows, reads_images: model.symbols.images().is_ok() }
+    }
+
+    /// Whether a row has what a task reads; `names` as for [`InputReading::read`].
+    pub fn fits(&self, row: &dyn InputRow, names: &[Vec<&str>]) -> bool {
+        match &self.rows {
+            Some(reader) => reader.names().iter().any(|name| row.has(name)),
+            None => names.iter().all(|names| names.iter().any(|name| row.has(name))),
+        }
+    }
+
+    /// The columns of a table that the model reads; none of a model that reads something else.
+    pub fn columns(&self) -> Vec<String> {
+        self.rows.as_ref().map_or_else(Vec::new, RowReader::names)
+    }
+
+    /// The inputs of a row for a task; `names` are the fields that each input may stand in, best first.
+    ///
+    /// # Errors
+    /// When a field is not there or holds something else.
+    pub fn read(&self, task: &ModelTask, row: &dyn InputRow, names: &[Vec<&str>]) -> Result<Vec<Input>> {
+        if let Some(reader) = &self.rows {
+            return Ok(vec![Input::Row(symbols(reader, row)?)]);
+        }
+        let input = |names: &Vec<&str>| {
+            Ok(match (self.reads_images, task.reads_words()) {
+                (true, _) => Input::Image(row.beside(&row.text_of(names)?)),
+                (false, true) => Input::Words(row.words_of(names)?),
+                (false, false) => Input::Text(row.text_of(names)?),
+            })
+        };
+        names.iter().map(input).collect()
+    }
+}
+
+/// The symbols of a row of a table; a field that is not there is missing.
+fn symbols(reader: &RowReader, row: &dyn InputRow) -> Result<Vec<u32>> {
+    let symbol = |(c, name): (usize, &String)| {
+        let cell = row.cell_of(name);
+        reader.symbol(c, cell.as_ref()).map_err(|mistake| row.mistake(name, mistake))
+    };
+    reader.names().iter().enumerate().map(symbol).collect()
 }
 
 impl Input {
@@ -27,6 +103,7 @@ impl Input {
         match self {
             Self::Text(text) | Self::Image(text) => text.trim().is_empty(),
             Self::Words(words) => words.iter().all(|word| word.trim().is_empty()),
+            Self::Row(_) => false,
         }
     }
 }
@@ -43,6 +120,7 @@ pub(crate) enum Content<'a> {
     Text(Cow<'a, str>),
     Words(Vec<&'a str>),
     Image(&'a str),
+    Row(&'a [u32]),
 }
 
 impl<'a> Content<'a> {
@@ -54,6 +132,7 @@ impl<'a> Content<'a> {
             Input::Words(words) if reads_words => Self::Words(words.iter().map(String::as_str).collect()),
             Input::Words(words) => Self::Text(words.join(" ").into()),
             Input::Image(file) => Self::Image(file),
+            Input::Row(symbols) => Self::Row(symbols),
         }
     }
 }
@@ -120,17 +199,19 @@ fn encode(symbols: &Symbols, contents: &[Content<'_>], prompt: &str) -> Result<V
         match content {
             Content::Text(text) => texts.push(&**text),
             Content::Image(file) => images.push(*file),
+            Content::Row(_) => drop(symbols.table()?),
             Content::Words(_) => {}
         }
     }
     let texts =
         if texts.is_empty() { Vec::new() } else { symbols.text()?.encode_batch_after(prompt, &texts)? };
-    let images = if images.is_empty() { Vec::new() } else { symbols.images()?.read_all(&images)? };
+    let images = if images.is_empty() { Vec::new() } else { images::read_all(&symbols.images()?, &images)? };
     let (mut texts, mut images) = (texts.into_iter(), images.into_iter());
     let mut words = encode_words(symbols, contents)?.into_iter();
     let next = |content: &Content<'_>| match content {
         Content::Text(_) => texts.next().map(|symbols| Encoded { symbols, starts: Vec::new() }),
         Content::Image(_) => images.next().map(|symbols| Encoded { symbols, starts: Vec::new() }),
+        Content::Row(symbols) => Some(Encoded { symbols: symbols.to_vec(), starts: Vec::new() }),
         Content::Words(_) => words.next(),
     };
     Ok(contents.iter().map(next).map(Option::unwrap_or_default).collect())

@@ -15,7 +15,7 @@ mod search;
 mod symbols;
 mod task;
 
-pub use input::Input;
+pub use input::{Input, InputReading, InputRow};
 pub use model::Model;
 pub use pass::by_length;
 pub use polytask_nn::{Error, Result};

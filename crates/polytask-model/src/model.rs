@@ -6,7 +6,8 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use polytask_core::{Problem, atomic, near};
+use polytask_core::image::IMAGE;
+use polytask_core::{InputInfo, Problem, atomic, near};
 use polytask_data::Symbols;
 use polytask_nn::encoder::Encoder;
 use polytask_nn::trunk::LaidOut;
@@ -83,9 +84,9 @@ impl Model {
         Err(Problem::new(what).try_this("embed without a prompt").into())
     }
 
-    /// Whether its inputs are files of images.
-    pub fn reads_images(&self) -> bool {
-        self.encoder.network.image().is_some()
+    /// What it reads.
+    pub fn input(&self) -> &'static InputInfo {
+        self.symbols.input()
     }
 
     /// The task of this name; the error names those there are.
@@ -130,7 +131,7 @@ impl Model {
     }
 
     fn content<'a>(&self, input: &'a str) -> Content<'a> {
-        if self.reads_images() { Content::Image(input) } else { Content::Text(input.into()) }
+        if *self.input() == IMAGE { Content::Image(input) } else { Content::Text(input.into()) }
     }
 
     /// The view of a task; any task has the only one of a plain encoder.

@@ -5,16 +5,22 @@ use std::path::Path;
 use polytask_core::Problem;
 use polytask_data::{ImageSpec, Symbols, Tokenizer};
 use polytask_nn::Encoder;
+use polytask_nn::encoder::Network;
+use polytask_nn::trunk::NetConfig;
 
 use crate::Result;
 
 /// What turns the inputs of an encoder's folder into symbols, texts cut at `max_length` or the folder's own limit.
 pub fn symbols_of(folder: &Path, encoder: &Encoder, max_length: Option<usize>) -> Result<Symbols> {
-    if let Some(config) = encoder.network.image() {
-        let size = Some(config.size());
-        let resize = config.resize.then_some((config.height, config.width));
-        let channels = config.recolour.then_some(config.channels);
-        return Ok(Symbols::Images(ImageSpec { size, resize, channels }));
+    match &encoder.network {
+        Network::Net(NetConfig::Image(config)) => {
+            let size = Some(config.size());
+            let resize = config.resize.then_some((config.height, config.width));
+            let channels = config.recolour.then_some(config.channels);
+            return Ok(Symbols::Images(ImageSpec { size, resize, channels }));
+        }
+        Network::Net(NetConfig::Table(config)) => return Ok(Symbols::Table(config.table.clone())),
+        Network::Bert(_) => {}
     }
     let tokenizer = Tokenizer::load(folder, max_length)?;
     check_vocabulary(folder, &tokenizer, encoder)?;

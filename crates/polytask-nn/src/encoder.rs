@@ -4,8 +4,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use polytask_core::input::text::TEXT;
 use polytask_core::method::Choice;
-use polytask_core::{PackedBatch, Problem, hash};
+use polytask_core::{InputInfo, PackedBatch, Problem, hash};
 
 use crate::folder::{self, Dense, FolderParts, Notes};
 use crate::params::{Block, Params};
@@ -13,7 +14,7 @@ use crate::pooling::{PoolMode, Pooling};
 use crate::sharing::{self, SharedBy, SharingSetup};
 use crate::trunk::Packed;
 use crate::trunk::bert::{self, BertConfig};
-use crate::trunk::{ImageConfig, ImageTrunk, Mode, States, Trunk};
+use crate::trunk::{Mode, NetConfig, NetTrunk, States, Trunk};
 use crate::weights::{RawTensor, WeightFiles};
 use crate::{Error, Result};
 
@@ -28,8 +29,8 @@ const SHORTEST: f64 = 1e-12;
 pub enum Network {
     /// A transformer on tokens.
     Bert(BertConfig),
-    /// A network on images.
-    Image(ImageConfig),
+    /// One that started from random weights, on images or tables.
+    Net(NetConfig),
 }
 
 impl Network {
@@ -37,15 +38,15 @@ impl Network {
     pub fn dropout(&self) -> f64 {
         match self {
             Self::Bert(config) => config.hidden_dropout_prob,
-            Self::Image(_) => 0.0,
+            Self::Net(_) => 0.0,
         }
     }
 
-    /// The settings of a network on images, if it is one.
-    pub fn image(&self) -> Option<&ImageConfig> {
+    /// What it reads.
+    pub fn input(&self) -> &'static InputInfo {
         match self {
-            Self::Image(config) => Some(config),
-            Self::Bert(_) => None,
+            Self::Bert(_) => &TEXT,
+            Self::Net(config) => config.input(),
         }
     }
 }
@@ -87,13 +88,13 @@ impl std::fmt::Debug for Encoder {
 }
 
 impl Encoder {
-    /// Reads a sentence-transformers folder, a plain BERT folder, or an image network of ours.
+    /// Reads a sentence-transformers folder, a plain BERT folder, or a network of ours.
     ///
     /// # Errors
     /// When a part is unsupported, or any weight is missing, misshapen or not finite (all named at once).
     pub fn load(folder: &Path) -> Result<Self> {
-        if let Some(config) = folder::image_config(folder)? {
-            return Self::load_image(folder, config);
+        if let Some(config) = folder::net_config(folder)? {
+            return Self::load_net(folder, config);
         }
         let parts = folder::read_folder(folder)?;
         let sharing = folder::read_sharing(folder)?;
@@ -127,8 +128,8 @@ impl Encoder {
         Ok(encoder)
     }
 
-    fn load_image(folder: &Path, config: ImageConfig) -> Result<Self> {
-        let plain = Self::image(config, 0)?;
+    fn load_net(folder: &Path, config: NetConfig) -> Result<Self> {
+        let plain = Self::net(config, 0)?;
         let (mut encoder, weights) = match folder::read_sharing(folder)? {
             Some(by) => (plain.shared_by(by)?, WeightFiles::open(&folder.join(folder::SHARED_WEIGHTS))?),
             None => (plain, WeightFiles::open_folder(folder)?),
@@ -138,22 +139,22 @@ impl Encoder {
         Ok(encoder)
     }
 
-    /// An image network with fresh weights.
+    /// A network with fresh weights.
     ///
     /// # Errors
     /// When the network cannot be built or its pooling is none.
-    pub fn image(config: ImageConfig, seed: u64) -> Result<Self> {
-        let trunk = Arc::new(ImageTrunk::new(config.clone())?);
+    pub fn net(config: NetConfig, seed: u64) -> Result<Self> {
+        let trunk = Arc::new(NetTrunk::new(config.clone())?);
         Ok(Self {
             params: trunk.init(seed),
-            pooling: config.pooling.parse()?,
+            pooling: config.pooling().parse()?,
             dense: Vec::new(),
             normalize: false,
-            max_length: config.size().len(),
+            max_length: config.n_symbols(),
             kept: Vec::new(),
             notes: folder::no_notes(),
             sharing: None,
-            network: Network::Image(config),
+            network: Network::Net(config),
             trunk,
         })
     }

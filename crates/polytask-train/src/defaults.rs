@@ -14,6 +14,7 @@ use polytask_nn::encoder::Encoder;
 use serde_json::json;
 
 use crate::Result;
+use crate::prepare::is_fresh;
 use crate::run::Pace;
 use crate::scales;
 
@@ -154,16 +155,17 @@ fn schedule(suite: &mut Suite) -> Option<Reasoned> {
 fn steps(suite: &mut Suite, dataset: &Dataset) -> Reasoned {
     let step = MeanStep::of(suite, dataset);
     let rows = largest(dataset);
-    let visits = VISITS.clamp(FEWEST_EPOCHS * rows, (MOST_EPOCHS * rows).max(1.0));
+    let fresh = suite.input().fresh.filter(|_| is_fresh(suite));
+    let (wanted, most) = fresh.map_or((VISITS, MOST_EPOCHS), |fresh| (fresh.visits, fresh.most_epochs));
+    let visits = wanted.clamp(FEWEST_EPOCHS * rows, (most * rows).max(1.0));
     let by_rows = (visits / step.rows.max(1.0)).max(FEWEST_STEPS);
-    let by_tokens = MOST_TOKENS / step.tokens.max(1.0);
+    // Pixels and columns are no tokens: what they cost depends on the network.
+    let by_tokens = if fresh.is_some() { f64::INFINITY } else { MOST_TOKENS / step.tokens.max(1.0) };
     let steps = by_rows.min(by_tokens).ceil().max(1.0);
     suite.train.steps = Some(steps as u64);
     let passes = steps * step.rows / rows.max(1.0);
-    let why = format!(
-        "{passes:.1} passes over the {rows} rows of the largest source, {:.0} tokens",
-        steps * step.tokens
-    );
+    let tokens = if fresh.is_some() { String::new() } else { format!(", {:.0} tokens", steps * step.tokens) };
+    let why = format!("{passes:.1} passes over the {rows} rows of the largest source{tokens}");
     let limit = if by_tokens < by_rows { "; `--time 30m` or `train.epochs` for more" } else { "" };
     reasoned(&steps, why + limit)
 }

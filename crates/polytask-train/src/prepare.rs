@@ -1,11 +1,12 @@
 //! From a checked suite to all a run works on: encoder, symbols, data.
 
+use polytask_core::input::text::TEXT;
 use polytask_core::report::Lineage;
-use polytask_core::{Problem, Suite, hash, image, suite};
+use polytask_core::{Problem, Suite, hash, suite};
 use polytask_data::pull::{self, PullOptions};
-use polytask_data::{Dataset, ImageSpec, Symbols, Tokenizer};
-use polytask_nn::encoder::{Encoder, Network};
-use polytask_nn::trunk::ImageConfig;
+use polytask_data::{Dataset, NoTexts, Symbols, Tokenize, Tokenizer};
+use polytask_nn::encoder::Encoder;
+use polytask_nn::trunk::NetConfig;
 
 use crate::Result;
 use crate::cache::FrozenStates;
@@ -23,7 +24,7 @@ const TINY: &str = "tiny";
 pub fn prepare(mut suite: Suite, observer: &mut dyn Observer) -> Result<Prepared> {
     regularizer::table::check(&suite)?;
     let (encoder, symbols, dataset) =
-        if is_fresh(&suite) { fresh_images(&suite, observer)? } else { loaded(&suite, observer)? };
+        if is_fresh(&suite) { fresh(&suite, observer)? } else { loaded(&suite, observer)? };
     for warning in &dataset.warnings {
         observer.event(Event::Note(warning));
     }
@@ -47,9 +48,9 @@ fn tell(chosen: &[Chosen], observer: &mut dyn Observer) {
     }
 }
 
-/// Whether the encoder is an image network that starts from random weights.
+/// Whether the encoder is a network that starts from random weights and is made for the data.
 pub(crate) fn is_fresh(suite: &Suite) -> bool {
-    suite.reads_images() && image::is_net(&suite.model.encoder)
+    suite.input().nets.contains(&suite.model.encoder.as_str())
 }
 
 fn loaded(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Symbols, Dataset)> {
@@ -63,37 +64,23 @@ fn loaded(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Symbol
     Ok((encoder, symbols, dataset))
 }
 
-/// The data first: they say how large images are, and so what the network is.
-fn fresh_images(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Symbols, Dataset)> {
-    observer.event(Event::Note("reading the images"));
-    let dataset = polytask_data::build(suite, &ImageSpec::of(suite))?;
-    let Some(size) = dataset.image else {
-        return Err(Problem::new("the suite has no image").try_this("rows with an `image` each").into());
-    };
-    let model = &suite.model;
-    let mut config = ImageConfig::new(&model.encoder, size)?;
-    config.mean.fill(model.pixel_mean as f32);
-    config.std.fill(model.pixel_std as f32);
-    (config.resize, config.recolour) = (model.image_size.is_some(), model.channels.is_some());
-    if let Some(widths) = &model.widths {
-        config.widths.clone_from(widths);
-    }
-    if let Some(pooling) = &model.pooling {
-        config.pooling.clone_from(pooling);
-    }
-    let encoder = Encoder::image(config.checked()?, suite.seed)?;
+/// The data first: they say how large images are or which columns there are, and so what the network is.
+fn fresh(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Symbols, Dataset)> {
+    observer.event(Event::Note(&format!("reading the {}", suite.input().plural)));
+    let dataset = polytask_data::build(suite, &NoTexts(suite.input()))?;
+    let encoder = Encoder::net(NetConfig::new(&suite.model, &dataset.input)?, suite.seed)?;
     share::check(suite, &encoder)?;
     let symbols = symbols_of(&suite.folder, &encoder, None)?;
     Ok((encoder, symbols, dataset))
 }
 
-/// Refuses an encoder of texts for images, and the reverse.
+/// Refuses an encoder that reads something else than the tasks do.
 fn check_reads(suite: &Suite, encoder: &Encoder) -> Result<()> {
-    let (found, expected) = match (&encoder.network, suite.reads_images()) {
-        (Network::Bert(_), true) => ("texts", "images"),
-        (Network::Image(_), false) => ("images", "texts"),
-        _ => return Ok(()),
-    };
+    let (found, expected) = (encoder.network.input(), suite.input());
+    if found == expected {
+        return Ok(());
+    }
+    let (found, expected) = (found.plural, expected.plural);
     let what = format!("encoder `{}` reads {found}, but the tasks read {expected}", suite.model.encoder);
     Err(Problem::new(what).try_this(format!("an encoder that reads {expected}")).into())
 }
@@ -183,12 +170,12 @@ fn locate(suite: &Suite, observer: &mut dyn Observer) -> Result<std::path::PathB
 }
 
 /// What turns the suite's inputs into symbols, for looking at data.
-pub fn symbols_only(suite: &Suite, observer: &mut dyn Observer) -> Result<Symbols> {
-    if suite.reads_images() {
-        return Ok(Symbols::Images(ImageSpec::of(suite)));
+pub fn symbols_only(suite: &Suite, observer: &mut dyn Observer) -> Result<Box<dyn Tokenize>> {
+    if *suite.input() != TEXT {
+        return Ok(Box::new(NoTexts(suite.input())));
     }
     if suite.model.encoder == TINY {
-        return Ok(tiny_tokenizer(suite)?.into());
+        return Ok(Box::new(tiny_tokenizer(suite)?));
     }
-    Ok(Tokenizer::load(&locate(suite, observer)?, suite.model.max_length)?.into())
+    Ok(Box::new(Tokenizer::load(&locate(suite, observer)?, suite.model.max_length)?))
 }

@@ -3,8 +3,10 @@
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
+use polytask_core::target::CellMistake;
 use polytask_core::{Error, Place, Problem, Result};
 use polytask_data::readers::{self, Cell, Reader, Record};
+use polytask_model::InputRow;
 use serde_json::{Map, Value};
 
 use polytask_terminal::output;
@@ -226,6 +228,35 @@ impl Row {
     /// The text in the first of some fields that the row has, or nothing.
     pub(crate) fn text_or_empty(&self, names: &[&str]) -> String {
         self.text_of(names).unwrap_or_default()
+    }
+}
+
+impl InputRow for Row {
+    fn text_of(&self, names: &[&str]) -> polytask_model::Result<String> {
+        Ok(Self::text_of(self, names)?)
+    }
+
+    fn words_of(&self, names: &[&str]) -> polytask_model::Result<Vec<String>> {
+        Ok(Self::words_of(self, names)?)
+    }
+
+    fn cell_of(&self, name: &str) -> Option<Cell> {
+        self.cell(name)
+    }
+
+    /// From the folder of the input; from the working folder for standard input.
+    fn beside(&self, file: &str) -> String {
+        let folder = self.place.file.parent().unwrap_or(Path::new(""));
+        folder.join(file).to_string_lossy().into_owned()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.fields().contains(&name)
+    }
+
+    fn mistake(&self, name: &str, mistake: CellMistake) -> polytask_model::Error {
+        let what = format!("column `{name}`: {}", mistake.what);
+        polytask_core::Error::from(Problem::at(self.place.clone(), what).try_this(mistake.remedy)).into()
     }
 }
 

@@ -12,10 +12,13 @@ mod pair_class;
 mod regression;
 mod retrieval;
 mod similarity;
+mod table_class;
+mod table_regression;
 mod tagging;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
+use crate::input::InputInfo;
 use crate::target::{TargetForm, TargetType};
 
 /// All kinds, sorted by name.
@@ -29,6 +32,8 @@ pub static KINDS: &[&KindInfo] = &[
     &regression::INFO,
     &retrieval::INFO,
     &similarity::INFO,
+    &table_class::INFO,
+    &table_regression::INFO,
     &tagging::INFO,
 ];
 
@@ -44,7 +49,9 @@ pub struct KindInfo {
     pub name: &'static str,
     /// What such a task is, in a sentence.
     pub about: &'static str,
-    /// Roles of the columns that hold inputs (texts, or files of images); a role's default column has the role's name.
+    /// What its inputs are.
+    pub input: &'static InputInfo,
+    /// Roles of the columns that hold inputs; a role's default column has the role's name.
     pub inputs: &'static [&'static str],
     /// Role of the column that holds the target.
     pub target: &'static str,
@@ -83,9 +90,10 @@ impl Eq for KindInfo {}
 
 impl Serialize for KindInfo {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut out = serializer.serialize_struct("KindInfo", 11)?;
+        let mut out = serializer.serialize_struct("KindInfo", 12)?;
         out.serialize_field("name", self.name)?;
         out.serialize_field("about", self.about)?;
+        out.serialize_field("input", self.input.name)?;
         out.serialize_field("inputs", self.inputs)?;
         out.serialize_field("target", self.target)?;
         out.serialize_field("synonyms", self.synonyms)?;
@@ -100,23 +108,17 @@ impl Serialize for KindInfo {
 }
 
 impl KindInfo {
-    /// The kind that reads targets of a form from so many texts.
-    pub fn of_texts(form: &dyn TargetForm, n_inputs: usize) -> Option<&'static Self> {
-        KINDS.iter().copied().find(|kind| kind.reads(form, n_inputs) && !kind.reads_images())
-    }
-
-    /// The kind that reads targets of a form from an image.
-    pub fn of_images(form: &dyn TargetForm) -> Option<&'static Self> {
-        KINDS.iter().copied().find(|kind| kind.reads(form, 1) && kind.reads_images())
+    /// The kind that reads targets of a form from so many inputs.
+    pub fn of(form: &dyn TargetForm, input: &InputInfo, n_inputs: usize) -> Option<&'static Self> {
+        let fits = |kind: &&Self| {
+            kind.form.name() == form.name() && kind.input == input && kind.inputs.len() == n_inputs
+        };
+        KINDS.iter().copied().find(fits)
     }
 
     /// The kind that reads targets of another form from as many inputs like these.
     pub fn with_form(&self, form: &dyn TargetForm) -> Option<&'static Self> {
-        if self.reads_images() { Self::of_images(form) } else { Self::of_texts(form, self.inputs.len()) }
-    }
-
-    fn reads(&self, form: &dyn TargetForm, n_inputs: usize) -> bool {
-        self.form.name() == form.name() && self.inputs.len() == n_inputs
+        Self::of(form, self.input, self.inputs.len())
     }
 
     /// What a target is once it is read.
@@ -146,11 +148,6 @@ impl KindInfo {
     /// How a suite says that a column is the target of such a task.
     pub fn with_target(&self, column: &str) -> String {
         format!("kind = {:?}, with columns = {{ {} = {column:?} }}", self.name, self.target)
-    }
-
-    /// Whether its inputs are images, not texts.
-    pub fn reads_images(&self) -> bool {
-        self.inputs.contains(&"image")
     }
 
     /// Usual names of the column of a role, beside the role's own.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{HeadForm, KindInfo};
+use crate::input::text;
 use crate::target::{
     Bounds, CellMistake, LabelTable, OutputMeaning, TargetCell, TargetForm, TargetRow, TargetType, range,
 };
@@ -11,6 +12,7 @@ use crate::target::{
 pub(super) static INFO: KindInfo = KindInfo {
     name: "ordinal",
     about: "One of several labels in an order (low, medium, high), learnt as its place, so that a neighbour is less wrong; `labels` names them in their order.",
+    input: &text::TEXT,
     inputs: &["text"],
     target: "level",
     synonyms: &[("text", &["sentence"]), ("level", &["label", "grade", "rating", "priority", "severity"])],

@@ -1,12 +1,14 @@
 //! `pair-class`: one label for two texts.
 
 use super::{HeadForm, KindInfo, Mteb};
+use crate::input::text;
 use crate::target::OneLabel;
 
 /// One label for two texts: entailment, paraphrase.
 pub(super) static INFO: KindInfo = KindInfo {
     name: "pair-class",
     about: "One label for two texts: entailment, paraphrase.",
+    input: &text::TEXT,
     inputs: &["a", "b"],
     target: "label",
     synonyms: &[

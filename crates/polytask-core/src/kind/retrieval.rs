@@ -1,12 +1,14 @@
 //! `retrieval`: find the passages that answer a query.
 
 use super::{HeadForm, KindInfo, Mteb};
+use crate::input::text;
 use crate::target::Passages;
 
 /// Find the passages of a corpus that answer a query.
 pub(super) static INFO: KindInfo = KindInfo {
     name: "retrieval",
     about: "Find the passages of a corpus that answer a query.",
+    input: &text::TEXT,
     inputs: &["query"],
     target: "positives",
     synonyms: &[

@@ -1,12 +1,14 @@
 //! `similarity`: a graded score of how close two texts are.
 
 use super::{HeadForm, KindInfo, Mteb};
+use crate::input::text;
 use crate::target::Closeness;
 
 /// A graded score of how close two texts are; any scale, mapped to [0, 1] on train.
 pub(super) static INFO: KindInfo = KindInfo {
     name: "similarity",
     about: "A graded score of how close two texts are; any scale, mapped to [0, 1] on train.",
+    input: &text::TEXT,
     inputs: &["a", "b"],
     target: "score",
     synonyms: &[

@@ -16,7 +16,10 @@ use crate::method::Choice;
 const ROW_ROLES: [&str; 2] = ["id", "weight"];
 
 /// Keys of a source that a task with data of its own may hold too.
-const SOURCE_KEYS: [&str; 10] = [
+const SOURCE_KEYS: [&str; 13] = [
+    "features",
+    "ignore",
+    "categories",
     "data",
     "files",
     "valid",

@@ -1,4 +1,4 @@
-//! What a suite's tasks read: texts or images, and the settings and heads that go with them.
+//! What a suite's tasks read, and the settings and heads that go with it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,28 +8,27 @@ use super::near;
 use super::read::Draft;
 use super::section::{Reporter, Section};
 use super::written::{Node, shorten};
-use crate::image;
-use crate::kind::KindInfo;
+use crate::input::{self, INPUTS, InputInfo, image, text};
+use crate::kind::{KINDS, KindInfo};
 use crate::method::Choice;
 
-/// All tasks read texts, or all read images; whether they read images.
-pub(super) fn reads_images(tasks: &[Draft], reporter: &mut Reporter) -> bool {
+/// What all tasks read: one thing.
+pub(super) fn of_tasks(tasks: &[Draft], reporter: &mut Reporter) -> &'static InputInfo {
     let mut known = tasks.iter().filter_map(|task| Some((task, task.kind?)));
-    let Some((first, kind)) = known.next() else { return false };
-    let what = |kind: &KindInfo| if kind.reads_images() { "images" } else { "texts" };
-    for (task, other) in known.filter(|(_, other)| other.reads_images() != kind.reads_images()) {
+    let Some((first, kind)) = known.next() else { return &text::TEXT };
+    for (task, other) in known.filter(|(_, other)| other.input != kind.input) {
         let problem = format!(
             "{} ({}) reads {}, but {} ({}) reads {}; one network reads one of them",
             task.section.label,
             other.name,
-            what(other),
+            other.input.plural,
             first.section.label,
             kind.name,
-            what(kind)
+            kind.input.plural
         );
         reporter.report(task.section.place("kind"), problem, "a suite of its own for each");
     }
-    kind.reads_images()
+    kind.input
 }
 
 /// Where a section names its columns: the line of each role.
@@ -38,53 +37,64 @@ pub(super) fn column_lines(section: &Section) -> BTreeMap<String, usize> {
     columns.iter().map(|(role, column)| (role.clone(), column.origin.line())).collect()
 }
 
-/// Settings of images stand in suites of images, and the encoder is one that reads what the tasks give.
-pub(super) fn image_keys(section: &Section, encoder: &str, images: bool, reporter: &mut Reporter) {
-    let is_net = image::is_net(encoder);
-    let origin = section.place("encoder");
-    if is_net && !images {
-        let what = format!("`encoder` in [model] is the image network `{encoder}`, but the tasks read texts");
-        reporter.report(origin, what, "kind = \"image-class\", or an encoder of texts");
-    }
-    if images
-        && !is_net
-        && (encoder == "tiny" || encoder.contains('/') && is_encoder_name(encoder))
-        && !Path::new(encoder).is_dir()
-    {
-        let what = format!(
-            "`encoder` in [model] is `{}`, which reads texts, but the tasks read images",
-            shorten(encoder)
-        );
-        reporter.report(
-            origin,
-            what,
-            format!("one of {}, or the model folder of such a run", near::list(image::NETS)),
-        );
-    }
-    // A merged suite has every default written out.
-    let is_default = |key: &str| match key {
-        "pixel_mean" => section.real(key) == 0.0,
-        "pixel_std" => section.real(key) == 1.0,
-        _ => false,
-    };
-    for key in ["image_size", "channels", "pixel_mean", "pixel_std", "widths"] {
-        if section.has(key) && !images && !is_default(key) {
-            let what = format!("`{key}` in [model] is about images, but the tasks read texts");
-            reporter.report(section.place(key), what, "remove it");
+/// Settings that are about one input stand in suites of it, and the encoder is one that reads what the tasks give.
+pub(super) fn model_keys(section: &Section, encoder: &str, own: &InputInfo, reporter: &mut Reporter) {
+    encoder_reads(section, encoder, own, reporter);
+    let of_others = INPUTS.iter().filter(|other| ***other != *own);
+    let keys: BTreeMap<&str, &InputInfo> =
+        of_others.flat_map(|other| other.model_keys.iter().map(move |key| (*key, *other))).collect();
+    for (key, other) in keys {
+        if section.has(key) && !own.model_keys.contains(&key) && !section.is_default(key) {
+            let what =
+                format!("`{key}` in [model] is about {}, but the tasks read {}", other.plural, own.plural);
+            let resizes = if *own == image::IMAGE { "; `image_size` resizes images" } else { "" };
+            reporter.report(section.place(key), what, format!("remove it{resizes}"));
         }
-    }
-    if images && section.has("max_length") {
-        let what = "`max_length` in [model] is about texts, but the tasks read images";
-        reporter.report(section.place("max_length"), what, "remove it; `image_size` resizes images");
     }
     if section.maybe_size("channels").is_some_and(|n| n != 1 && n != 3) {
         let what = "`channels` in [model] is neither 1 nor 3";
         reporter.report(section.place("channels"), what, "1 (grey) or 3 (red, green, blue)");
     }
-    if !images && section.maybe_text("pooling").is_some_and(|pooling| pooling.contains("flatten")) {
+    if !own.even_states && section.maybe_text("pooling").is_some_and(|pooling| pooling.contains("flatten")) {
         let what =
             "`pooling` in [model] is `flatten`, which needs states of one number per input, as images have";
         reporter.report(section.place("pooling"), what, "\"mean\"");
+    }
+}
+
+/// Settings of rows that are about one input stand where tasks read it.
+pub(super) fn row_keys(section: &Section, own: &InputInfo, reporter: &mut Reporter) {
+    for other in INPUTS.iter().filter(|other| ***other != *own) {
+        for key in other.row_keys.iter().filter(|key| section.has(key) && !section.is_default(key)) {
+            let what = format!(
+                "`{key}` in {} is about {}, but its tasks read {}",
+                section.label, other.plural, own.plural
+            );
+            reporter.report(section.place(key), what, "remove it");
+        }
+    }
+}
+
+/// The encoder is a network that reads what the tasks give.
+fn encoder_reads(section: &Section, encoder: &str, own: &InputInfo, reporter: &mut Reporter) {
+    let origin = section.place("encoder");
+    if let Some(other) = input::of_net(encoder).filter(|other| *other != own) {
+        let what = format!(
+            "`encoder` in [model] is the {} network `{encoder}`, but the tasks read {}",
+            other.name, own.plural
+        );
+        let kind = KINDS.iter().find(|kind| kind.input == other).map_or("class", |kind| kind.name);
+        reporter.report(origin, what, format!("kind = {kind:?}, or an encoder of {}", own.plural));
+    }
+    let is_of_texts = encoder == "tiny" || encoder.contains('/') && is_encoder_name(encoder);
+    if !own.nets.is_empty() && is_of_texts && !Path::new(encoder).is_dir() {
+        let what = format!(
+            "`encoder` in [model] is `{}`, which reads texts, but the tasks read {}",
+            shorten(encoder),
+            own.plural
+        );
+        let remedy = format!("one of {}, or the model folder of such a run", near::list(own.nets));
+        reporter.report(origin, what, remedy);
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod check;
 mod files;
+mod fresh;
 pub mod images;
 mod inputs;
 mod keys;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::input::{InputInfo, text};
 use crate::kind::KindInfo;
 use crate::method::{Choice, MethodInfo};
 use crate::near;
@@ -143,6 +145,12 @@ pub struct SourceSpec {
     /// Lines of the suite file where these are written, by role, for later errors.
     #[serde(skip)]
     pub column_lines: BTreeMap<String, usize>,
+    /// Columns of a table that are read; all that no task reads otherwise, where none are named.
+    pub features: Vec<String>,
+    /// Columns of a table that are not read.
+    pub ignore: Vec<String>,
+    /// Columns of a table that hold categories, though written as numbers.
+    pub categories: Vec<String>,
     /// Share of train that becomes valid, by hash, when there is no valid file.
     pub valid: f64,
     /// Cells of targets that mean unknown, beside empty ones, null and NaN.
@@ -285,9 +293,9 @@ impl TaskSpec {
 }
 
 impl Suite {
-    /// Whether its tasks read images; those of a checked suite all do, or none.
-    pub fn reads_images(&self) -> bool {
-        self.tasks.iter().any(|task| task.kind.reads_images())
+    /// What its tasks read; those of a checked suite all read the same.
+    pub fn input(&self) -> &'static InputInfo {
+        self.tasks.first().map_or(&text::TEXT, |task| task.kind.input)
     }
 
     /// The source a task reads.

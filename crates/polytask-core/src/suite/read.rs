@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::check;
 use super::files;
+use super::fresh;
 use super::inputs;
 use super::keys::Table;
 use super::label_keys;
@@ -12,9 +13,9 @@ use super::near;
 use super::parts::{self, HEADS, NO_REGULARIZER, SAMPLINGS, Shelf};
 use super::section::{Purpose, Reporter, Section};
 use super::written::{self, Data, Node, Origin};
-use super::{Catalogue, ModelSpec, OPEN, Sampling, SourceSpec, Start, Suite, TINY, TaskSpec, TrainSpec};
+use super::{Catalogue, ModelSpec, Sampling, SourceSpec, Start, Suite, TaskSpec, TrainSpec};
 use crate::error::{Error, Place, Problem, Result};
-use crate::image;
+use crate::input::{FreshTraining, InputInfo};
 use crate::kind::{self, KindInfo};
 use crate::method::Choice;
 
@@ -71,12 +72,6 @@ fn parse_for(
     }
 }
 
-/// The network of a suite of images that names none.
-const IMAGE_NET: &str = "lenet";
-/// Rows of a step of images, and the learning rate of a fresh network: the usual start for Adam.
-const IMAGE_ROWS: usize = 128;
-const IMAGE_LR: f64 = 1e-3;
-
 struct Reader<'a, 'b> {
     file: &'a Path,
     catalogue: &'a Catalogue,
@@ -105,16 +100,16 @@ impl Reader<'_, '_> {
             self.reporter.report(root.origin, "the suite has no task, expected at least one", example);
         }
         check::names(&sources, &tasks, self.reporter);
-        let images = inputs::reads_images(&tasks, self.reporter);
+        let input = inputs::of_tasks(&tasks, self.reporter);
         let sources = self.sources(&sources, &tasks);
-        let model = self.model(&model, images);
-        let is_fresh = starts_fresh(&model.encoder);
+        let model = self.model(&model, input);
+        let is_fresh = fresh::starts_fresh(&model.encoder);
         // Heads of tags start small where they start from probes, and nobody said how fast heads learn.
-        let tags_start_small = start(&train, is_fresh) == Start::Probe && !train.has("head_lr_factor");
+        let tags_start_small = fresh::start(&train, is_fresh) == Start::Probe && !train.has("head_lr_factor");
         let suite = Suite {
             name: root.text("name"),
             seed: root.count("seed"),
-            train: self.train(&train, &tasks, images, is_fresh),
+            train: self.train(&train, &tasks, input.fresh, is_fresh),
             model,
             tasks: tasks.iter().map(|draft| self.task(draft, tags_start_small)).collect(),
             sources,
@@ -165,12 +160,12 @@ impl Reader<'_, '_> {
         found
     }
 
-    fn model(&mut self, section: &Section, images: bool) -> ModelSpec {
-        let is_fresh = images && !section.has("encoder");
-        let encoder = if is_fresh { IMAGE_NET.into() } else { section.text("encoder") };
+    fn model(&mut self, section: &Section, input: &InputInfo) -> ModelSpec {
+        let fresh = input.fresh.filter(|_| !section.has("encoder"));
+        let encoder = fresh.map_or_else(|| section.text("encoder"), |fresh| fresh.encoder.into());
         let base = self.file.parent().unwrap_or(Path::new(""));
         check::encoder(&encoder, base, section.place("encoder"), self.reporter);
-        inputs::image_keys(section, &encoder, images, self.reporter);
+        inputs::model_keys(section, &encoder, input, self.reporter);
         let shelf = Shelf { noun: "sharing", parts: &self.catalogue.sharings };
         let (sharing, _) = shelf.choice(section, "sharing", &section.part("sharing"), self.reporter);
         ModelSpec {
@@ -190,24 +185,29 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn train(&mut self, section: &Section, tasks: &[Draft], images: bool, is_fresh: bool) -> TrainSpec {
-        let own = |key: &str, of_images: f64| {
-            if images && !section.has(key) { of_images } else { section.real(key) }
-        };
+    fn train(
+        &mut self,
+        section: &Section,
+        tasks: &[Draft],
+        fresh: Option<FreshTraining>,
+        is_fresh: bool,
+    ) -> TrainSpec {
         let is_sized = section.has("batch_rows") || section.has("batch_tokens");
+        let rows = fresh.filter(|_| !is_sized).map(|fresh| fresh.batch_rows);
+        let lr = fresh.filter(|_| !section.has("lr")).map(|fresh| fresh.lr);
         let shelf = Shelf { noun: "weighting", parts: &self.catalogue.weightings };
         let (weighting, _) = shelf.choice(section, "weighting", &section.part("weighting"), self.reporter);
         let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
         parts::check_task_keys(section, &names, self.reporter);
         let regularizer = self.regularizer(section);
-        let start = start(section, is_fresh);
+        let start = fresh::start(section, is_fresh);
         TrainSpec {
             epochs: section.real("epochs"),
             steps: section.maybe_count("steps"),
             batch_tokens: section.size("batch_tokens"),
-            batch_rows: if images && !is_sized { Some(IMAGE_ROWS) } else { section.maybe_size("batch_rows") },
-            lr: own("lr", IMAGE_LR),
-            head_lr_factor: head_lr_factor(section, images, start),
+            batch_rows: rows.or_else(|| section.maybe_size("batch_rows")),
+            lr: lr.unwrap_or_else(|| section.real("lr")),
+            head_lr_factor: fresh::head_lr_factor(section, fresh.is_some(), start),
             weight_decay: section.real("weight_decay"),
             betas: section.word("betas"),
             eps: section.real("eps"),
@@ -233,7 +233,7 @@ impl Reader<'_, '_> {
             rows_mb: section.size("rows_mb"),
             threads: section.size("threads"),
             seconds: None,
-            open: if is_fresh { Vec::new() } else { open_keys(section) },
+            open: fresh::open_keys(section, fresh, is_fresh),
         }
     }
 
@@ -297,11 +297,17 @@ impl Reader<'_, '_> {
         let base = self.file.parent().unwrap_or(Path::new(""));
         let found = files::resolve(section, base, self.reporter);
         check::found(draft, readers, &found, self.reporter);
+        if let Some(kind) = readers.iter().find_map(|reader| reader.kind) {
+            inputs::row_keys(section, kind.input, self.reporter);
+        }
         SourceSpec {
             name: draft.name.clone(),
             files: found.files,
             columns,
             column_lines: inputs::column_lines(section),
+            features: section.texts("features"),
+            ignore: section.texts("ignore"),
+            categories: section.texts("categories"),
             valid: section.real("valid"),
             missing: label_keys::trimmed(section, "missing"),
             limit: section.size("limit"),
@@ -349,46 +355,11 @@ impl Reader<'_, '_> {
             identical: section.word("identical"),
             margin: section.real("margin"),
             loss_weight: section.real("loss_weight"),
-            lr_factor: lr_factor(section, kind, tags_start_small),
+            lr_factor: fresh::lr_factor(section, kind, tags_start_small),
             freeze: section.texts("freeze"),
             line: section.origin.line(),
         }
     }
-}
-
-/// Whether an encoder starts from random weights, so that its vectors say nothing yet.
-fn starts_fresh(encoder: &str) -> bool {
-    encoder == TINY || image::is_net(encoder)
-}
-
-/// What heads start from: fitted on vectors, where these say something.
-fn start(section: &Section, is_fresh: bool) -> Start {
-    if section.has("start") {
-        return section.word("start");
-    }
-    if is_fresh { Start::Random } else { Start::Probe }
-}
-
-/// Heads that start from random weights have to catch up with a trained encoder; all others learn as it does.
-fn head_lr_factor(section: &Section, images: bool, start: Start) -> f64 {
-    let is_alike = images || start == Start::Probe;
-    if is_alike && !section.has("head_lr_factor") { 1.0 } else { section.real("head_lr_factor") }
-}
-
-/// Probes of tags fit their few words nearly without error; heads made from them are small, and have to grow.
-fn lr_factor(section: &Section, kind: &KindInfo, tags_start_small: bool) -> f64 {
-    let is_small = tags_start_small && kind.tags_words();
-    if is_small && !section.has("lr_factor") { 10.0 } else { section.real("lr_factor") }
-}
-
-/// Keys of `[train]` that were not given and that the data decide.
-fn open_keys(section: &Section) -> Vec<&'static str> {
-    let is_given = |key: &str| match key {
-        "steps" => section.has("steps") || section.has("epochs"),
-        "batch_rows" => section.has("batch_rows") || section.has("batch_tokens"),
-        _ => section.has(key),
-    };
-    OPEN.iter().copied().filter(|key| !is_given(key)).collect()
 }
 
 /// Whether a task reads the source of this name.

@@ -158,6 +158,13 @@ impl<'a> Section<'a> {
         self.given.contains_key(key)
     }
 
+    /// Whether the value is the one the key has when it is not given: a merged suite has every default written out.
+    pub(super) fn is_default(&self, key: &str) -> bool {
+        let default = keys::find(self.table, key).and_then(|info| serde_json::from_str(info.default).ok());
+        let (given, default) = (self.value(key), default.unwrap_or(Value::Null));
+        given == default || given.as_f64().is_some_and(|given| default.as_f64() == Some(given))
+    }
+
     /// Whether a value was given and reported, so that its absence needs no report.
     pub(super) fn is_refused(&self, key: &str) -> bool {
         self.refused.contains(&key)

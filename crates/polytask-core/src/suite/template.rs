@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::Split;
 use super::keys::{self, KeyInfo, Table};
 use super::section::usable_name;
+use crate::input::{FreshTraining, text};
 use crate::kind::KindInfo;
 
 /// Keys of `[model]` and `[train]` that a first suite shows; `true` = written, `false` = as a comment.
@@ -27,6 +28,8 @@ pub struct Draft {
     pub data: DraftData,
     /// Whether valid has to be cut from train.
     pub cuts_valid: bool,
+    /// Columns of a table that are not read.
+    pub ignore: Vec<String>,
     /// Input role and column, where the reader would not find the column by itself.
     pub columns: Vec<(String, String)>,
     /// What was seen of the rows and their inputs.
@@ -84,14 +87,17 @@ pub fn template(name: &str, drafts: &[Draft], left_out: &[String]) -> String {
     );
     let _ = write!(text, "name = \"{}\"\nseed = 13\n", usable_name(name));
     let tasks = || drafts.iter().flat_map(|draft| &draft.tasks).filter(|task| task.is_sure);
-    let reads_images = tasks().count() > 0 && tasks().all(|task| task.kind.reads_images());
+    let input = tasks().next().map_or(&text::TEXT, |task| task.kind.input);
+    let fresh = input.fresh.filter(|_| tasks().all(|task| task.kind.input == input));
     for table in [Table::Model, Table::Train] {
         let _ = write!(text, "\n{}\n", table.header());
-        match (reads_images, table) {
+        match (fresh, table) {
             // The defaults of these settings depend on what is read; those of `setting` are for texts.
-            (true, Table::Model) => text.push_str("encoder = \"lenet\"  # An image network.\n"),
-            (true, _) => {}
-            (false, _) => {
+            (Some(FreshTraining { encoder, .. }), Table::Model) => {
+                let _ = writeln!(text, "encoder = {encoder:?}  # A network for {}.", input.plural);
+            }
+            (Some(_), _) => {}
+            (None, _) => {
                 text.push_str(if table == Table::Train { LEFT_TO_DATA } else { "" });
                 keys::keys_of(table).for_each(|key| setting(&mut text, key));
             }
@@ -238,6 +244,10 @@ fn data_lines(draft: &Draft) -> Vec<String> {
     .into_iter()
     .flatten()
     .collect();
+    if !draft.ignore.is_empty() {
+        let names: Vec<String> = draft.ignore.iter().map(|name| quoted(name)).collect();
+        lines.push(format!("ignore = [{}]", names.join(", ")));
+    }
     if draft.cuts_valid {
         lines.push("valid = 0.1  # no valid file: this share of train, by hash".into());
     }

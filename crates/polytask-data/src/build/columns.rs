@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use polytask_core::suite::{SourceSpec, TaskSpec};
-use polytask_core::{Place, Problem};
+use polytask_core::{Place, Problem, near};
 
 use super::wanted::Wanted;
+use crate::readers::listed;
+use crate::views::View;
 
 /// Column names of a row's id.
 pub(super) const ID: &[&str] = &["id", "_id", "query_id", "query-id", "qid"];
@@ -14,8 +16,10 @@ pub(super) const ID: &[&str] = &["id", "_id", "query_id", "query-id", "qid"];
 /// The columns of a source's files.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Columns {
-    /// Input texts, in the order of the kind's inputs.
+    /// What inputs are made of: a column for each, in the order of the kind's inputs, or several for one.
     pub(super) inputs: Vec<String>,
+    /// Inputs of a row.
+    pub(super) n_inputs: usize,
     /// The row's id, where there is one.
     pub(super) id: Option<String>,
     /// Row weights, where named.
@@ -35,6 +39,12 @@ pub(super) struct TaskColumns {
     pub(super) negatives: Option<String>,
     /// The task's own row weights.
     pub(super) weight: Option<String>,
+}
+
+impl TaskColumns {
+    fn names(&self) -> impl Iterator<Item = &String> {
+        self.target.iter().chain(&self.negatives).chain(&self.weight)
+    }
 }
 
 /// What is known of a file's columns.
@@ -59,22 +69,35 @@ pub(super) fn resolve(
     tasks: &[&TaskSpec],
     judged: bool,
     found: &Found<'_>,
+    view: &mut dyn View,
 ) -> (Option<Columns>, Vec<Problem>) {
     let (mut inputs, mut targets) = (Finder::new(source, found), Finder::new(source, found));
     let mut problems = Vec::new();
+    let columns: Vec<TaskColumns> = tasks.iter().map(|task| targets.task(task, judged)).collect();
+    let weight = tasks.first().and_then(|task| inputs.weight(task, &source.columns, &source.column_lines));
+    let id = source.columns.get("id").cloned().or_else(|| first_of(ID, found));
+    let taken =
+        columns.iter().flat_map(TaskColumns::names).chain(&weight).chain(&id).collect::<BTreeSet<_>>();
+    let rest: Vec<String> = found.names.iter().filter(|name| !taken.contains(name)).cloned().collect();
+    if let Some(features) = view.columns(source, &rest) {
+        problems.extend(absent_features(source, &features, found));
+        let can_read = problems.is_empty() && inputs.missing.is_empty();
+        let missing = inputs.missing.iter().chain(&targets.missing);
+        problems.extend(missing.map(|wanted| wanted.problem(suite, found, None)));
+        let doubtful = [inputs.doubtful, targets.doubtful].concat();
+        let columns = Columns { inputs: features, n_inputs: 1, id, weight, tasks: columns, doubtful };
+        return (can_read.then_some(columns), problems);
+    }
     let words =
         inputs.words(tasks).map(|found| found.map_err(|problem| problems.push(problem)).ok().flatten());
     let mut texts: Vec<Vec<String>> = Vec::new();
-    let mut columns = Vec::new();
     for task in tasks {
         let roles = task.kind.inputs.iter();
         texts.push(match &words {
             Some(words) if task.kind.inputs.len() == 1 => words.iter().cloned().collect(),
             _ => roles.filter_map(|role| inputs.role(task, role)).collect(),
         });
-        columns.push(targets.task(task, judged));
     }
-    let weight = tasks.first().and_then(|task| inputs.weight(task, &source.columns, &source.column_lines));
     let longest = texts.iter().max_by_key(|columns| columns.len()).cloned().unwrap_or_default();
     let is_whole = problems.is_empty() && inputs.missing.is_empty();
     for (task, own) in tasks.iter().zip(&texts).filter(|_| is_whole) {
@@ -86,9 +109,10 @@ pub(super) fn resolve(
     let can_read = is_whole && problems.is_empty();
     let missing = inputs.missing.iter().chain(&targets.missing);
     problems.extend(missing.map(|wanted| wanted.problem(suite, found, None)));
-    let id = source.columns.get("id").cloned().or_else(|| first_of(ID, found));
     let doubtful = [inputs.doubtful, targets.doubtful].concat();
-    (can_read.then_some(Columns { inputs: longest, id, weight, tasks: columns, doubtful }), problems)
+    let n_inputs = longest.len();
+    let columns = Columns { inputs: longest, n_inputs, id, weight, tasks: columns, doubtful };
+    (can_read.then_some(columns), problems)
 }
 
 /// Looks for columns in a file, and notes those that are not there.
@@ -184,6 +208,23 @@ impl<'a> Finder<'a> {
 /// The first of some names that a file has.
 pub(super) fn first_of(names: &[&str], found: &Found<'_>) -> Option<String> {
     names.iter().find(|name| found.has(name)).map(|name| (*name).to_owned())
+}
+
+/// Columns of a table that a file does not have; or that there are none at all.
+fn absent_features(source: &SourceSpec, features: &[String], found: &Found<'_>) -> Option<Problem> {
+    let absent = || features.iter().find(|name| found.is_complete && !found.has(name));
+    let (what, remedy) = if features.is_empty() {
+        let what = format!("source `{}` has no column left to read beside its targets", source.name);
+        (what, "give the files a column of numbers or categories, or shorten `ignore`".to_owned())
+    } else {
+        let name = absent()?;
+        let what = format!(
+            "no column `{name}`, which is one of those that are read: found {}",
+            listed(&found.names)
+        );
+        (what, near::advice(name, &found.names))
+    };
+    Some(Problem::at(Place::file(found.file), what).try_this(remedy))
 }
 
 /// The column the suite names for a role, under the role's name or (source) under a synonym of it, and the line.

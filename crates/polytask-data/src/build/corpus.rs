@@ -6,9 +6,10 @@ use std::path::Path;
 use polytask_core::{Error, Place, Problem, Result};
 
 use super::columns::{Found, first_of};
-use super::intern::{Content, Interner};
+use super::intern::Interner;
 use super::problems::Problems;
 use crate::readers::{self, Cell, Record};
+use crate::views::Content;
 use crate::{Relevance, TextId};
 
 /// Column names of a passage's id, in the order of preference.

@@ -59,10 +59,12 @@ impl Builder<'_> {
         }
         self.dataset.warnings.extend(without_test(&self.dataset.sources));
         self.problems.check()?;
-        self.dataset.image = self.images.size();
         let Interned { texts, truncated, folded, notes } = self.interner.finish()?;
         self.dataset.warnings.extend(notes);
         (self.dataset.texts, self.dataset.truncated, self.dataset.folded) = (texts, truncated, folded);
+        let (input, said) = self.view.finish(&self.dataset)?;
+        self.dataset.input = input;
+        self.dataset.warnings.extend(said);
         Ok(self.dataset)
     }
 }

@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
-use polytask_core::hash::{bytes64, text64};
 use polytask_core::{Error, Result};
-use sha2::{Digest, Sha256};
 
 use super::Tokenize;
 use crate::pull::cache;
 use crate::tokens::TokenWriter;
+use crate::views::{Content, Encoded, Key};
 use crate::{TextId, TokenStore};
 
 /// Texts tokenised at a time: bounds the memory that waiting texts take.
@@ -16,81 +15,8 @@ const BATCH: usize = 8192;
 /// Bytes of texts that wait, beyond which they are tokenised at once.
 const BATCH_BYTES: usize = 1 << 26;
 
-/// 128 bits of SHA-256, as bytes: a table of millions of them has no room between them.
-type Key = [u8; 16];
-
-/// A text as it will be tokenised.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Content {
-    /// Running text.
-    Text(String),
-    /// Words that carry tags.
-    Words(Vec<String>),
-    /// The bytes of an image.
-    Image(Vec<u8>),
-}
-
-impl Content {
-    /// A key that no two different contents share (128 bits of SHA-256), so that texts need not be kept.
-    fn key(&self) -> Key {
-        let mut hasher = Sha256::new();
-        match self {
-            Self::Text(text) => hasher.update(text.as_bytes()),
-            Self::Words(words) => {
-                for word in words {
-                    hasher.update([0xff]);
-                    hasher.update(word.as_bytes());
-                }
-                // 0xff stands in no UTF-8 text, so words never collide with a running text.
-                hasher.update([0xff]);
-            }
-            Self::Image(bytes) => {
-                hasher.update([0xff, 0xfe]);
-                hasher.update(bytes);
-            }
-        }
-        let digest = hasher.finalize();
-        std::array::from_fn(|i| digest[i])
-    }
-
-    /// Bytes of its texts.
-    pub(super) fn n_bytes(&self) -> usize {
-        match self {
-            Self::Text(text) => text.len(),
-            Self::Words(words) => words.iter().map(String::len).sum(),
-            Self::Image(bytes) => bytes.len(),
-        }
-    }
-
-    /// A stable 64-bit hash, which decides about splits and limits.
-    pub(super) fn hash(&self) -> u64 {
-        match self {
-            Self::Text(text) => text64(text),
-            Self::Words(words) => text64(&words.join(" ")),
-            Self::Image(bytes) => bytes64(bytes),
-        }
-    }
-
-    /// Hash of the text in lower case with its white space folded.
-    fn folded(&self) -> u64 {
-        let fold = |text: &str| {
-            let mut folded = String::with_capacity(text.len());
-            for word in text.split_whitespace() {
-                folded.extend((!folded.is_empty()).then_some(' '));
-                folded.push_str(&word.to_lowercase());
-            }
-            folded
-        };
-        match self {
-            Self::Text(text) => text64(&fold(text)),
-            Self::Words(words) => text64(&fold(&words.join(" "))),
-            Self::Image(bytes) => bytes64(bytes),
-        }
-    }
-}
-
-/// What tokenising a content gives: tokens, word starts, folded hash.
-type Encoded = (Vec<u32>, Option<Vec<u32>>, u64);
+/// A content as symbols, with its folded hash.
+type Folded = (Encoded, u64);
 
 /// All texts, tokenised.
 pub(super) struct Interned {
@@ -165,10 +91,12 @@ impl<'a> Interner<'a> {
             return Ok(());
         }
         let tokenizer = self.tokenizer;
-        let chunks: Vec<Result<Vec<Encoded>>> = std::thread::scope(|scope| {
+        let chunks: Vec<Result<Vec<Folded>>> = std::thread::scope(|scope| {
             let parts = waiting.chunks(waiting.len().div_ceil(self.threads).max(64));
             let threads: Vec<_> = parts
-                .map(|part| scope.spawn(move || part.iter().map(|c| encode(tokenizer, c)).collect()))
+                .map(|part| {
+                    scope.spawn(move || part.iter().map(|c| Ok((c.encode(tokenizer)?, c.folded()))).collect())
+                })
                 .collect();
             threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(panicked()))).collect()
         });
@@ -180,9 +108,9 @@ impl<'a> Interner<'a> {
         Ok(())
     }
 
-    fn push(&mut self, (tokens, word_starts, folded): Encoded) -> Result<()> {
-        let is_full = tokens.len() >= self.tokenizer.max_length();
-        let id = self.store.push(&tokens, word_starts.as_deref())?;
+    fn push(&mut self, (Encoded { symbols, starts }, folded): Folded) -> Result<()> {
+        let is_full = symbols.len() >= self.tokenizer.max_length();
+        let id = self.store.push(&symbols, starts.as_deref())?;
         if is_full {
             self.truncated.push(id);
         }
@@ -193,17 +121,4 @@ impl<'a> Interner<'a> {
 
 fn panicked() -> Error {
     Error::Bug("a thread of the tokenizer panicked".into())
-}
-
-fn encode(tokenizer: &dyn Tokenize, content: &Content) -> Result<Encoded> {
-    let folded = content.folded();
-    Ok(match content {
-        Content::Text(text) => (tokenizer.encode(text)?, None, folded),
-        Content::Words(words) => {
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            let (tokens, starts) = tokenizer.encode_words(&words)?;
-            (tokens, Some(starts), folded)
-        }
-        Content::Image(bytes) => (bytes.iter().map(|&byte| u32::from(byte)).collect(), None, folded),
-    })
 }

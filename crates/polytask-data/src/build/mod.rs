@@ -17,10 +17,11 @@ mod wanted;
 mod weights;
 mod whole;
 
+use polytask_core::input::KnownInput;
 use polytask_core::{Result, Split, Suite};
 
-use crate::images::Library;
-use crate::{Dataset, ImageSpec, Tokenizer};
+use crate::views::{self, View};
+use crate::{Dataset, Tokenizer};
 pub use finish::NO_TEST;
 pub(crate) use finish::is_of_entity;
 pub(crate) use finish::n_known;
@@ -37,9 +38,9 @@ pub trait Tokenize: Sync {
     fn encode_words(&self, words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)>;
     /// Longest sequence it gives, in tokens including special ones.
     fn max_length(&self) -> usize;
-    /// What images must be, for a reader of images; else the suite alone says it.
-    fn images(&self) -> Option<ImageSpec> {
-        None
+    /// What is known of inputs that are no texts; else the suite alone says it.
+    fn input(&self) -> KnownInput {
+        KnownInput::Nothing
     }
 }
 
@@ -87,7 +88,7 @@ pub fn build_with(
     let mut builder = Builder {
         suite,
         interner: Interner::new(tokenizer, suite.train.threads, suite.train.data_mb),
-        images: Library::new(tokenizer.images().unwrap_or_else(|| ImageSpec::of(suite))),
+        view: views::open(suite, tokenizer),
         problems: Problems::default(),
         merged: suite.tasks.iter().map(|_| Merged::default()).collect(),
         dataset: Dataset::default(),
@@ -102,7 +103,7 @@ pub fn build_with(
 struct Builder<'a> {
     suite: &'a Suite,
     interner: Interner<'a>,
-    images: Library,
+    view: Box<dyn View>,
     problems: Problems,
     /// Numbers that reading made one, by task.
     merged: Vec<Merged>,

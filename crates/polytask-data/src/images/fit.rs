@@ -2,7 +2,9 @@
 
 use polytask_core::image::ImageSize;
 
-use super::{Image, ImageSpec};
+use polytask_core::image::ImageSpec;
+
+use super::Image;
 
 /// The image as a specification wants it; as it is where that says nothing.
 pub(super) fn fit(image: Image, spec: &ImageSpec) -> Image {

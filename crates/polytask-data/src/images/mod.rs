@@ -10,10 +10,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use polytask_core::image::ImageSize;
-use polytask_core::{Error, Place, Problem, Result, Suite};
+use polytask_core::image::{ImageSize, ImageSpec};
+use polytask_core::{Place, Problem, Result};
 
-use crate::Tokenize;
 use crate::readers::idx::{self, Idx};
 
 /// An image.
@@ -25,58 +24,16 @@ pub struct Image {
     pub bytes: Vec<u8>,
 }
 
-/// What images must be, and whether they are made so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ImageSpec {
-    /// The size every image must have; that of the first one when it is not known.
-    pub size: Option<ImageSize>,
-    /// Height and width that images are resized to.
-    pub resize: Option<(usize, usize)>,
-    /// Channels that images are converted to.
-    pub channels: Option<usize>,
+/// The symbols of some images, each a file (`FILE#17` for one of an idx file).
+pub fn read_all<S: AsRef<str>>(spec: &ImageSpec, files: &[S]) -> Result<Vec<Vec<u32>>> {
+    let mut library = Library::new(*spec);
+    let symbols = |image: Image| image.bytes.into_iter().map(u32::from).collect();
+    files.iter().map(|file| library.read(Path::new(""), file.as_ref()).map(symbols)).collect()
 }
 
-impl ImageSpec {
-    /// What a suite says.
-    pub fn of(suite: &Suite) -> Self {
-        let resize = suite.model.image_size.as_ref().and_then(|size| Some((*size.first()?, *size.get(1)?)));
-        Self { size: None, resize, channels: suite.model.channels }
-    }
-
-    /// The symbols of some images, each a file (`FILE#17` for one of an idx file).
-    pub fn read_all<S: AsRef<str>>(&self, files: &[S]) -> Result<Vec<Vec<u32>>> {
-        let mut library = Library::new(*self);
-        let symbols = |image: Image| image.bytes.into_iter().map(u32::from).collect();
-        files.iter().map(|file| library.read(Path::new(""), file.as_ref()).map(symbols)).collect()
-    }
-
-    /// Reads one file, by itself.
-    pub fn read(&self, file: &Path) -> Result<Image> {
-        Library::new(*self).read(Path::new(""), &file.to_string_lossy())
-    }
-}
-
-impl Tokenize for ImageSpec {
-    fn encode(&self, _text: &str) -> Result<Vec<u32>> {
-        Err(reads_images())
-    }
-
-    fn encode_words(&self, _words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)> {
-        Err(reads_images())
-    }
-
-    fn max_length(&self) -> usize {
-        usize::MAX
-    }
-
-    fn images(&self) -> Option<ImageSpec> {
-        Some(*self)
-    }
-}
-
-/// The error of whoever gives a text to an image network.
-pub(crate) fn reads_images() -> Error {
-    Problem::new("the model reads images, found a text").try_this("`polytask predict --image FILE`").into()
+/// Reads one file, by itself.
+pub fn read(spec: &ImageSpec, file: &Path) -> Result<Image> {
+    Library::new(*spec).read(Path::new(""), &file.to_string_lossy())
 }
 
 /// Images as they are asked for; files of many images stay open.
@@ -156,9 +113,9 @@ mod tests {
         put(folder.path(), "grey.png", &png(png::ColorType::Grayscale, 2, 1, &[7, 9]));
         put(folder.path(), "rgba.png", &png(png::ColorType::Rgba, 2, 1, &[1, 2, 3, 255, 4, 5, 6, 0]));
         let spec = ImageSpec::default();
-        let grey = spec.read(&folder.path().join("grey.png")).unwrap();
+        let grey = read(&spec, &folder.path().join("grey.png")).unwrap();
         assert_eq!((grey.size.channels, grey.bytes), (1, vec![7, 9]));
-        let colour = spec.read(&folder.path().join("rgba.png")).unwrap();
+        let colour = read(&spec, &folder.path().join("rgba.png")).unwrap();
         assert_eq!((colour.size.channels, colour.bytes), (3, vec![1, 4, 2, 5, 3, 6]));
     }
 
@@ -192,7 +149,7 @@ mod tests {
         lying[16..24].fill(0x7f);
         put(folder.path(), "lying.png", &lying);
         for name in ["cut.png", "text.png", "cut.jpg", "lying.png", "absent.png", "x.bmp"] {
-            let error = ImageSpec::default().read(&folder.path().join(name)).unwrap_err().to_string();
+            let error = read(&ImageSpec::default(), &folder.path().join(name)).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
         }
     }

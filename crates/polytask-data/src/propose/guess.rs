@@ -1,5 +1,6 @@
 //! Inputs and tasks of a table, from what its columns are.
 
+use polytask_core::input::text::TEXT;
 use polytask_core::kind::KindInfo;
 use polytask_core::suite::DraftTask;
 use polytask_core::target::Passages;
@@ -70,6 +71,8 @@ pub(super) struct Guess {
     pub(super) evidence: Vec<String>,
     pub(super) tasks: Vec<DraftTask>,
     pub(super) left_out: Vec<String>,
+    /// Columns of a table that are not read.
+    pub(super) ignore: Vec<String>,
 }
 
 /// The columns that are read as inputs, by role.
@@ -90,9 +93,10 @@ pub(super) fn guess(sample: &Sample) -> Guess {
             return found;
         }
     }
-    match (words(&tags).or_else(|| table.text()), tags) {
+    let text = || table.text().filter(|(_, text)| !table.has_names_alone(text));
+    match (words(&tags).or_else(text), tags) {
         (Some(input), tags) => table.with_inputs(&[input], &tags),
-        (None, _) => table.nothing(),
+        (None, _) => table.of_rows().unwrap_or_else(|| table.nothing()),
     }
 }
 
@@ -103,7 +107,11 @@ pub(super) struct Looked<'a> {
 }
 
 impl<'a> Looked<'a> {
-    fn with(&self, wanted: impl Fn(&Column, Form) -> bool) -> impl Iterator<Item = &'a Column> {
+    pub(super) fn form_of(&self, column: &Column) -> Option<Form> {
+        self.forms.iter().find(|(of, _)| of.name == column.name).map(|(_, form)| *form)
+    }
+
+    pub(super) fn with(&self, wanted: impl Fn(&Column, Form) -> bool) -> impl Iterator<Item = &'a Column> {
         self.forms.iter().filter(move |(column, form)| wanted(column, *form)).map(|(column, _)| *column)
     }
 
@@ -195,7 +203,7 @@ impl<'a> Looked<'a> {
 
     /// A question and what answers it, in a table without labels.
     fn retrieval(&self) -> Option<Guess> {
-        let kind = KindInfo::of_texts(&Passages, 1)?;
+        let kind = KindInfo::of(&Passages, &TEXT, 1)?;
         let role = |role: &str| {
             let of_role = kind.synonyms.iter().filter(|(of, _)| *of == role).flat_map(|(_, names)| *names);
             let names: Vec<&str> = kind
@@ -242,7 +250,7 @@ impl<'a> Looked<'a> {
             columns: named_input("query", query, kind),
             left_out: unused.map(|(column, _)| reason(column, "no role in retrieval")).collect(),
             tasks: vec![task],
-            evidence: Vec::new(),
+            ..Guess::default()
         })
     }
 

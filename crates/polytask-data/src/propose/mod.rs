@@ -8,6 +8,7 @@ mod find;
 mod form;
 mod guess;
 mod order;
+mod rows;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use polytask_core::input::{image::IMAGE, text::TEXT};
 use polytask_core::suite::{self, Draft, DraftData, DraftTask};
 use polytask_core::target::{OneLabel, Passages};
 use polytask_core::{KindInfo, Split, TargetType, kind};
@@ -58,21 +60,21 @@ pub fn propose(root: &Path, way: &Path) -> Proposal {
             Err(why) => proposal.left_out.push(why),
         }
     }
-    doubt_images(&mut proposal.drafts);
+    doubt_other_inputs(&mut proposal.drafts);
     doubt_parts(&mut proposal.drafts);
     name_tasks(&mut proposal.drafts);
     proposal
 }
 
-/// One network reads texts or images: beside texts, images are for a suite of their own.
-fn doubt_images(drafts: &mut [Draft]) {
-    let reads_texts = |task: &DraftTask| task.is_sure && !task.kind.reads_images();
-    if !drafts.iter().flat_map(|draft| &draft.tasks).any(reads_texts) {
-        return;
-    }
-    for task in drafts.iter_mut().flat_map(|draft| &mut draft.tasks).filter(|task| task.kind.reads_images()) {
+/// One network reads texts or something else: beside texts, other inputs are for a suite of their own.
+fn doubt_other_inputs(drafts: &mut [Draft]) {
+    let all = || drafts.iter().flat_map(|draft| &draft.tasks).filter(|task| task.is_sure);
+    let texts = all().find(|task| task.kind.input == &TEXT);
+    let Some(kept) = texts.or_else(|| all().next()).map(|task| task.kind.input) else { return };
+    for task in drafts.iter_mut().flat_map(|draft| &mut draft.tasks).filter(|task| task.kind.input != kept) {
         task.is_sure = false;
-        task.evidence.push("images need a suite of their own: the other tasks read texts".into());
+        let (own, others) = (task.kind.input.plural, kept.plural);
+        task.evidence.push(format!("{own} need a suite of their own: the other tasks read {others}"));
     }
 }
 
@@ -114,7 +116,7 @@ fn doubt_parts(drafts: &mut [Draft]) {
 fn draft(root: &Path, set: &Set) -> Result<Option<Draft>, String> {
     match set.form {
         SetForm::Beir => {
-            let kind = KindInfo::of_texts(&Passages, 1);
+            let kind = KindInfo::of(&Passages, &TEXT, 1);
             return Ok(Some(whole(set, kind, "a corpus, queries and judgements: retrieval")));
         }
         SetForm::Images => return Ok(Some(images(root, set))),
@@ -164,7 +166,7 @@ fn whole(set: &Set, kind: Option<&'static KindInfo>, evidence: &str) -> Draft {
 
 /// Images with their classes; without files of classes the task is a comment.
 fn images(root: &Path, set: &Set) -> Draft {
-    let mut draft = whole(set, KindInfo::of_images(&OneLabel), "images by class: image-class");
+    let mut draft = whole(set, KindInfo::of(&OneLabel, &IMAGE, 1), "images by class: image-class");
     let folder = set.data.data.as_ref().map(|data| root.join(data)).unwrap_or_default();
     let names = suite::names_in(&folder);
     let lacks = |name: &&String| {
@@ -180,7 +182,7 @@ fn images(root: &Path, set: &Set) -> Draft {
 }
 
 fn of_table(root: &Path, set: &Set, sample: &Sample) -> Draft {
-    let Guess { columns, evidence, tasks, left_out } = guess::guess(sample);
+    let Guess { columns, evidence, tasks, left_out, ignore } = guess::guess(sample);
     let mut draft = Draft {
         name: set.name.clone(),
         data: set.data.clone(),
@@ -188,6 +190,7 @@ fn of_table(root: &Path, set: &Set, sample: &Sample) -> Draft {
         evidence,
         tasks,
         left_out,
+        ignore,
         ..Draft::default()
     };
     if sample.misread > 0 {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use polytask_core::input::text::TEXT;
 use polytask_core::kind::{self, KindInfo};
 use polytask_core::suite::DraftTask;
 use polytask_core::target::{Closeness, ManyLabels, Numbers, OneLabel, Tags, TargetForm};
@@ -31,9 +32,9 @@ impl Looked<'_> {
 
     /// The task a column is, or why it is none.
     pub(super) fn target(&self, column: &Column, form: Form, is_pair: bool) -> Result<DraftTask, String> {
-        let of = |form: &dyn TargetForm| KindInfo::of_texts(form, if is_pair { 2 } else { 1 });
+        let of = |form: &dyn TargetForm| KindInfo::of(form, &TEXT, if is_pair { 2 } else { 1 });
         let number = if is_pair { of(&Closeness) } else { of(&Numbers) };
-        let many = KindInfo::of_texts(&ManyLabels, 1);
+        let many = KindInfo::of(&ManyLabels, &TEXT, 1);
         let (Some(class), Some(number), Some(many)) = (of(&OneLabel), number, many) else {
             return Err(reason(column, "no kind fits"));
         };
@@ -80,7 +81,8 @@ impl Looked<'_> {
             evidence += "? Few rows per value; uncomment the lines to learn it";
         }
         let task = task(column, class, evidence, is_sure);
-        let ordered = if class.inputs.len() == 1 { order::choice(column) } else { None };
+        let ordered =
+            if class.input == &TEXT && class.inputs.len() == 1 { order::choice(column) } else { None };
         DraftTask { choices: task.choices.into_iter().chain(ordered).collect(), ..task }
     }
 
@@ -221,7 +223,7 @@ pub(super) fn tagging(words: &Column, tags: &Column) -> DraftTask {
     if is_numbered {
         evidence += "; they are numbers, and `labels` may name them in their order";
     }
-    let Some(kind) = KindInfo::of_texts(&Tags, 1) else {
+    let Some(kind) = KindInfo::of(&Tags, &TEXT, 1) else {
         return task(tags, kind::KINDS[0], evidence, false);
     };
     let mut task = task(tags, kind, evidence, both > 0 && equal == both);

@@ -32,7 +32,7 @@ const SHORT: [&str; 18] = [
 /// form (OWNER/NAME, pypi:NAME) that only the network knows.
 pub fn doubt(name: &str, options: &PullOptions) -> Option<Problem> {
     let is_network_form = name.contains('/') || name.starts_with(INDEX_PREFIX);
-    let is_usual = name == "tiny" || SHORT.contains(&name) || polytask_core::image::is_net(name);
+    let is_usual = name == "tiny" || SHORT.contains(&name) || polytask_core::input::is_net(name);
     if is_network_form
         || is_usual
         || Path::new(name).is_dir()
@@ -40,8 +40,7 @@ pub fn doubt(name: &str, options: &PullOptions) -> Option<Problem> {
     {
         return None;
     }
-    let known: Vec<&str> =
-        ["tiny"].into_iter().chain(SHORT).chain(polytask_core::image::NETS.iter().copied()).collect();
+    let known: Vec<&str> = ["tiny"].into_iter().chain(SHORT).chain(polytask_core::input::nets()).collect();
     let remedy = near::nearest(name, &known).map_or_else(
         || "OWNER/NAME for an encoder of the hub, pypi:NAME, or the path of a folder".into(),
         |near| format!("`{near}`"),

@@ -22,7 +22,7 @@ pub use self::dense::{Dense, DenseActivation};
 pub(crate) use self::write::write_folder;
 use crate::pooling::{PoolMode, Pooling};
 use crate::sharing::SharedBy;
-use crate::trunk::ImageConfig;
+use crate::trunk::NetConfig;
 use crate::trunk::bert::BertConfig;
 use crate::{Error, Result};
 
@@ -67,17 +67,9 @@ impl Notes {
     }
 }
 
-/// The configuration of an image network, where a folder is one of those.
-pub(crate) fn image_config(folder: &Path) -> Result<Option<ImageConfig>> {
-    let Some(raw) = read_json(folder, "config.json")? else { return Ok(None) };
-    if !raw.get("model_type").and_then(Value::as_str).is_some_and(polytask_core::image::is_net) {
-        return Ok(None);
-    }
-    let path = folder.join("config.json");
-    let config: ImageConfig = serde_json::from_value(raw).map_err(|error| {
-        problem(&path, &format!("not an image network: {error}"), "the folder `model` of a run")
-    })?;
-    config.checked().map(Some)
+/// The configuration of a network of ours, where a folder is one of those.
+pub(crate) fn net_config(folder: &Path) -> Result<Option<NetConfig>> {
+    read_json(folder, "config.json")?.map_or(Ok(None), NetConfig::read)
 }
 
 /// How tasks share the encoder; none for a plain one.

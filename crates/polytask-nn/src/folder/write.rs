@@ -22,7 +22,7 @@ pub(crate) fn write_folder(
     for (name, bytes) in tokenizer {
         atomic::write(&folder.join(name), bytes)?;
     }
-    if let Network::Image(config) = &encoder.network {
+    if let Network::Net(config) = &encoder.network {
         write_json(&folder.join("config.json"), config)?;
         write_sharing(encoder, folder)?;
         return write_weights(encoder, params, folder);

@@ -526,8 +526,8 @@ fn stacked_levels_are_wired_as_in_the_paper() {
 #[test]
 fn a_network_that_cannot_be_cut_has_hard_sharing_only() {
     let size = polytask_core::image::ImageSize { channels: 1, height: 36, width: 36 };
-    let config = crate::trunk::ImageConfig::new("lenet", size).unwrap();
-    let encoder = crate::Encoder::image(config, 1).unwrap();
+    let config = crate::trunk::ImageConfig::new("lenet", size);
+    let encoder = crate::Encoder::net(crate::trunk::NetConfig::Image(config), 1).unwrap();
     let names = tasks(2);
     let setup = SharingSetup { tasks: &names, seed: 1, steps: 1, epochs: 1.0 };
     let refused = encoder.share(&Choice::named("mmoe"), &setup).unwrap_err().to_string();

@@ -19,8 +19,8 @@ pub(crate) mod check;
 mod composed;
 mod dropout;
 mod elementwise;
-pub mod image;
 pub(crate) mod kernels;
+pub mod net;
 mod packed;
 mod panels;
 mod pool;
@@ -30,7 +30,7 @@ pub mod sinks;
 
 pub use bert::BertConfig;
 pub use composed::Composed;
-pub use image::{ImageConfig, ImageTrunk};
+pub use net::{ImageConfig, NetConfig, NetTrunk, TableConfig};
 pub use packed::Packed;
 
 use std::sync::Arc;

@@ -47,7 +47,7 @@ impl Run<'_> {
             dimensions: Some(encoder.d_embedding()),
             max_length: symbols.text().ok().map(polytask_data::Tokenizer::max_length),
             parameters: Some(encoder.params.len()),
-            reads_images: suite.tasks.iter().any(|task| task.kind.reads_images()),
+            input: Some(suite.input()),
             sharing: encoder.sharing.as_ref().map(|by| by.choice.name.clone()),
             ..ModelFacts::default()
         }

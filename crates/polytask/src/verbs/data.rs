@@ -31,7 +31,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let suite = suites::load(&args.suite, &args.set)?;
     let symbols = symbols_only(&suite, &mut TerminalProgress::new(true))?;
-    let dataset = polytask_data::build(&suite, &symbols)?;
+    let dataset = polytask_data::build(&suite, &*symbols)?;
     let card = polytask_data::card(&suite, &dataset);
     if args.json {
         output::json(&card)?;

@@ -1,10 +1,10 @@
 //! `polytask predict`: a task's labels, tags or numbers.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use polytask_core::near;
-use polytask_model::{Input, Model, ModelTask, Question};
+use polytask_model::{Input, InputReading, Model, ModelTask, Question};
 use serde_json::{Map, Value, json};
 
 use crate::columns::Columns;
@@ -85,48 +85,48 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 }
 
 fn list(model: &Model) -> Result<Outcome> {
+    let features = InputReading::of(model).columns();
     for task in &model.tasks {
         let (name, kind) = (&task.info.name, task.kind);
-        output::json(
-            &json!({ "task": name, "kind": kind.name, "inputs": kind.inputs, "columns": task.info.columns,
-                     "labels": task.info.labels, "bounds": task.info.bounds }),
-        )?;
+        let mut line = json!({ "task": name, "kind": kind.name, "inputs": kind.inputs, "columns": task.info.columns,
+                    "labels": task.info.labels, "bounds": task.info.bounds });
+        if !features.is_empty() {
+            line["features"] = json!(features);
+        }
+        output::json(&line)?;
     }
     Ok(Outcome::Done)
 }
 
 fn from_arguments(model: &Model, chosen: &[&ModelTask], args: &Args) -> Result<()> {
-    let (given, reads_images) =
-        (if args.image.is_empty() { &args.text } else { &args.image }, model.reads_images());
+    let read = model.input();
+    let given: Vec<(&str, Input)> = (args.text.iter().map(|text| ("--text", text.as_str().into())))
+        .chain(args.image.iter().map(|file| ("--image", Input::Image(file.clone()))))
+        .collect();
     if given.is_empty() {
-        let remedy =
-            if reads_images { "`--image FILE` or `--input FILE`" } else { "`--text TEXT` or `--input FILE`" };
-        return output::refuse("nothing to predict", remedy);
+        let own = if read.flag.starts_with("--input") { "" } else { "` or `--input FILE" };
+        return output::refuse("nothing to predict", format!("`{}{own}`", read.flag));
     }
-    if args.image.is_empty() == reads_images {
-        let (reads, remedy) =
-            if reads_images { ("images", "`--image FILE`") } else { ("texts", "`--text TEXT`") };
-        return output::refuse(format!("the model reads {reads}"), remedy);
+    if !given.iter().all(|(flag, _)| read.flag.starts_with(flag)) {
+        return output::refuse(format!("the model reads {}", read.plural), format!("`{}`", read.flag));
     }
     let tasks = if chosen.is_empty() { fitting_arguments(model, given.len())? } else { chosen.to_vec() };
     tasks.iter().try_for_each(|task| check_count(task, given.len()))?;
-    let input = |text: &String| if reads_images { Input::Image(text.clone()) } else { text.as_str().into() };
-    let row: Vec<Input> = given.iter().map(input).collect();
+    let row: Vec<Input> = given.into_iter().map(|(_, input)| input).collect();
     let questions: Vec<Question> =
         tasks.iter().map(|task| Question { task, rows: vec![row.clone()] }).collect();
     print(model, &questions, args)
 }
 
-/// Refuses another number of texts than the kind's.
+/// Refuses another number of inputs than the kind's.
 fn check_count(task: &ModelTask, n: usize) -> Result<()> {
-    let inputs = task.kind.inputs;
+    let (inputs, input) = (task.kind.inputs, task.kind.input);
     if n == inputs.len() {
         return Ok(());
     }
-    let is_image = task.kind.reads_images();
-    let texts = polytask_core::plural(inputs.len(), if is_image { "image" } else { "text" });
-    let what = format!("task `{}` reads {texts} ({}), found {n}", task.info.name, inputs.join(", "));
-    output::refuse(what, if is_image { "one `--image`" } else { "give `--text` once per input" })
+    let noun = polytask_core::plural(inputs.len(), input.name);
+    let what = format!("task `{}` reads {noun} ({}), found {n}", task.info.name, inputs.join(", "));
+    output::refuse(what, format!("give `{}` once per input", input.flag))
 }
 
 /// Every task that reads this many texts; retrieval tasks rank a corpus and are left out.
@@ -135,7 +135,7 @@ fn fitting_arguments(model: &Model, n: usize) -> Result<Vec<&ModelTask>> {
     let fitting: Vec<&ModelTask> = model.tasks.iter().filter(fits).collect();
     if fitting.is_empty() {
         return output::refuse(
-            format!("no task reads {n} {}", if model.reads_images() { "images" } else { "texts" }),
+            format!("no task reads {n} {}", model.input().plural),
             "`polytask predict --list` shows what each reads",
         );
     }
@@ -144,12 +144,16 @@ fn fitting_arguments(model: &Model, n: usize) -> Result<Vec<&ModelTask>> {
 
 fn from_lines(model: &Model, chosen: &[&ModelTask], args: &Args, input: &str) -> Result<()> {
     let (mut tasks, mut n, mut empty) = (chosen.to_vec(), 0, EmptyTexts::default());
+    let reading = InputReading::of(model);
     for_pieces(input, |rows| {
         n += rows.len();
-        if tasks.is_empty() {
-            tasks = fitting_tasks(model, args, &rows[0])?;
+        if n == rows.len() {
+            tell_absent(&reading, &rows[0]);
         }
-        let questions = tasks.iter().map(|task| question(model, task, args, input, rows));
+        if tasks.is_empty() {
+            tasks = fitting_tasks(model, &reading, args, &rows[0])?;
+        }
+        let questions = tasks.iter().map(|task| question(&reading, task, args, rows));
         let questions: Vec<Question> = questions.collect::<Result<_>>()?;
         for (i, row) in rows.iter().enumerate() {
             empty.see(row, questions.iter().any(|of| of.rows[i].iter().any(Input::is_empty)));
@@ -181,9 +185,13 @@ fn print(model: &Model, questions: &[Question<'_>], args: &Args) -> Result<()> {
 }
 
 /// The tasks whose inputs a row has; retrieval tasks rank a corpus and are left out.
-fn fitting_tasks<'a>(model: &'a Model, args: &Args, row: &Row) -> Result<Vec<&'a ModelTask>> {
-    let has_all =
-        |task: &ModelTask| args.columns.of_task(task).iter().all(|names| row.first_of(names).is_some());
+fn fitting_tasks<'a>(
+    model: &'a Model,
+    reading: &InputReading,
+    args: &Args,
+    row: &Row,
+) -> Result<Vec<&'a ModelTask>> {
+    let has_all = |task: &ModelTask| reading.fits(row, &args.columns.of_task(task));
     let fits = |task: &&ModelTask| task.kind.answers_rows() && has_all(task);
     let fitting: Vec<&ModelTask> = model.tasks.iter().filter(fits).collect();
     if fitting.is_empty() {
@@ -215,26 +223,25 @@ fn lacking(task: &ModelTask, args: &Args) -> String {
 
 /// A task and the inputs that some rows have for it.
 fn question<'a>(
-    model: &Model,
+    reading: &InputReading,
     task: &'a ModelTask,
     args: &Args,
-    input: &str,
     rows: &[Row],
 ) -> Result<Question<'a>> {
     let columns = args.columns.of_task(task);
-    let read = |row: &Row, names: &Vec<&str>| {
-        anyhow::Ok(match (model.reads_images(), task.reads_words()) {
-            (true, _) => Input::Image(beside(input, &row.text_of(names)?)),
-            (false, true) => Input::Words(row.words_of(names)?),
-            (false, false) => Input::Text(row.text_of(names)?),
-        })
-    };
-    let inputs = |row: &Row| columns.iter().map(|names| read(row, names)).collect::<Result<_>>();
-    Ok(Question { task, rows: rows.iter().map(inputs).collect::<Result<_>>()? })
+    let rows = rows.iter().map(|row| reading.read(task, row, &columns));
+    Ok(Question { task, rows: rows.collect::<polytask_model::Result<_>>()? })
 }
 
-/// A file that a line names, from the folder of the input; from the working folder for standard input.
-fn beside(input: &str, file: &str) -> String {
-    let folder = Path::new(input).parent().filter(|_| input != "-").unwrap_or(Path::new(""));
-    folder.join(file).to_string_lossy().into_owned()
+/// Says which columns of a table the first row lacks, where it has others.
+fn tell_absent(reading: &InputReading, row: &Row) {
+    let columns = reading.columns();
+    let absent: Vec<&String> =
+        columns.iter().filter(|name| row.first_of(&[name.as_str()]).is_none()).collect();
+    if !absent.is_empty() && absent.len() < columns.len() {
+        output::note(format!(
+            "the model reads {} as well, which the first row lacks: unknown",
+            near::list(&absent)
+        ));
+    }
 }

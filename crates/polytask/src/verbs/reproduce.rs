@@ -111,14 +111,15 @@ mod tests {
     use std::collections::BTreeMap;
     use std::fs;
 
-    use polytask_core::image::ImageSize;
+    use polytask_core::image::{IMAGE, ImageSize};
+    use polytask_core::input::InputSpec;
     use polytask_core::suite::Suite;
     use polytask_methods::data::idx::Images;
     use polytask_methods::paper::Request;
     use polytask_methods::recipe::{ArmSpec, Recipe, Setting};
     use polytask_nn::Encoder;
     use polytask_nn::sharing;
-    use polytask_nn::trunk::ImageConfig;
+    use polytask_nn::trunk::NetConfig;
     use polytask_train::regularizer;
     use polytask_weighting::table::{self, Setup};
 
@@ -146,11 +147,11 @@ mod tests {
 
     /// The network of a suite, whose data have not been read; a small one in place of a text encoder's folder.
     fn network(suite: &Suite) -> Encoder {
-        let size = ImageSize { channels: 1, height: 36, width: 36 };
-        if suite.reads_images() {
-            return Encoder::image(ImageConfig::new(&suite.model.encoder, size).unwrap(), 1).unwrap();
+        let input = InputSpec::Images(ImageSize { channels: 1, height: 36, width: 36 });
+        match NetConfig::new(&suite.model, &input).ok().filter(|_| *suite.input() == IMAGE) {
+            Some(config) => Encoder::net(config, 1).unwrap(),
+            None => Encoder::tiny(50, 1).unwrap(),
         }
-        Encoder::tiny(50, 1).unwrap()
     }
 
     /// Makes what a suite names beside its networks.

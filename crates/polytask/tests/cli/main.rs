@@ -28,4 +28,5 @@ mod search;
 mod sharing;
 mod sharpness;
 mod support;
+mod tables;
 mod train;

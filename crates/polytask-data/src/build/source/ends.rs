@@ -26,7 +26,8 @@ impl Reading<'_, '_> {
         let found = Found { file, names: reader.columns(), is_complete: reader.has_header() };
         let Some(columns) = &self.columns else {
             let suite = &self.builder.suite.file;
-            let (columns, problems) = resolve(suite, self.spec, &self.tasks, judged, &found);
+            let view = &mut *self.builder.view;
+            let (columns, problems) = resolve(suite, self.spec, &self.tasks, judged, &found, view);
             self.columns = columns;
             problems.into_iter().try_for_each(|problem| self.builder.problems.add(problem))?;
             return if self.columns.is_some() { Ok(Some(found)) } else { Err(enough()) };

@@ -13,7 +13,6 @@ use polytask_core::{Error, Place, Problem, Result, Split, rng};
 
 use super::columns::Columns;
 use super::corpus::Corpus;
-use super::intern::Content;
 use super::problems::enough;
 use super::sums::sum_of;
 use super::table::{Table, Target};
@@ -22,6 +21,7 @@ use super::{Builder, Progress};
 use crate::SourceData;
 use crate::readers::qrels::{self, Qrel};
 use crate::readers::{self, Reader};
+use crate::views::Content;
 use row::Row;
 
 /// Rows held before they are tokenised.
@@ -47,7 +47,6 @@ impl<'a> Builder<'a> {
         let reading = Reading {
             spec,
             as_words: tasks.iter().any(reads_words),
-            as_images: tasks.iter().any(|task| task.kind.reads_images()),
             tasks,
             members,
             labels,
@@ -108,8 +107,6 @@ struct Reading<'b, 'a> {
     is_told: Vec<bool>,
     /// Whether texts are words that carry tags.
     as_words: bool,
-    /// Whether inputs are files of images.
-    as_images: bool,
 }
 
 impl Reading<'_, '_> {
@@ -192,7 +189,7 @@ impl Reading<'_, '_> {
         let Some(found) = self.find_columns(&file, &mut reader, judged.is_some())? else {
             return Ok(self.table(1));
         };
-        let n_inputs = self.columns.as_ref().map_or(1, |columns| columns.inputs.len());
+        let n_inputs = self.columns.as_ref().map_or(1, |columns| columns.n_inputs);
         let mut table = self.table(n_inputs);
         let before = self.builder.problems.len();
         let mark = self.begin_columns();

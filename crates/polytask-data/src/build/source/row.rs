@@ -7,11 +7,11 @@ use polytask_core::target::{CellMistake, MistakeSort, TargetCell, TargetRow};
 use polytask_core::{Error, Place, Problem, Purpose, Result, Split, plural, rng};
 
 use super::super::columns::{Columns, TaskColumns};
-use super::super::intern::Content;
 use super::super::weights;
 use super::{Judged, Reading};
 use crate::readers::qrels::Qrel;
 use crate::readers::{self, Cell, Record};
+use crate::views::{Content, Fault, InputCells};
 
 /// A row as read, its texts not yet tokenised.
 pub(super) struct Row {
@@ -55,14 +55,6 @@ impl Mistakes {
     }
 }
 
-/// Why an input cannot be read.
-enum Fault {
-    /// Its cell is wrong.
-    Cell(CellMistake),
-    /// What the cell names is.
-    Named(Error),
-}
-
 /// What is wrong with a cell, with its place.
 fn misread(file: &Path, record: &Record, column: &str, wrong: &CellMistake) -> Problem {
     let what = format!("column `{column}`: {}", wrong.what);
@@ -90,7 +82,7 @@ impl Reading<'_, '_> {
         };
         let row = answers.and_then(|answers| match answers {
             Some(None) if !self.spec.files.contains_key(&split) => Ok(None),
-            answers => self.cells(&columns, file, record, answers.flatten().as_deref()).map(Some),
+            answers => self.cells(&columns, split, file, record, answers.flatten().as_deref()).map(Some),
         });
         self.columns = Some(columns);
         row
@@ -100,12 +92,13 @@ impl Reading<'_, '_> {
     fn cells(
         &mut self,
         columns: &Columns,
+        split: Split,
         file: &Path,
         record: &Record,
         answers: Option<&[Qrel]>,
     ) -> Result<Row> {
         let mut wrong = Mistakes::default();
-        let texts = self.texts(columns, file, record, &mut wrong);
+        let texts = self.texts(columns, split, file, record, &mut wrong);
         // Tags of words that could not be read fit any number of them.
         let n_words = match texts.first() {
             Some(Content::Words(words)) => Some(words.len()),
@@ -147,44 +140,27 @@ impl Reading<'_, '_> {
     fn texts(
         &mut self,
         columns: &Columns,
+        split: Split,
         file: &Path,
         record: &Record,
         wrong: &mut Mistakes,
     ) -> Vec<Content> {
-        let mut texts = Vec::with_capacity(columns.inputs.len());
-        for (i, name) in columns.inputs.iter().enumerate() {
-            let cell = record.get(name);
-            self.inputs[i].see(cell);
-            match self.input(file, cell) {
-                Ok(text) => texts.push(text),
-                Err(Fault::Cell(error)) => {
-                    self.inputs[i].hold(cell, &error, misread(file, record, name, &error));
-                    wrong.are_held = true;
-                }
-                Err(Fault::Named(error)) => texts.extend(wrong.keep(Err(error))),
-            }
-        }
-        texts
-    }
-
-    /// An input: a text, or the image that a cell names.
-    fn input(&mut self, file: &Path, cell: Option<&Cell>) -> Result<Content, Fault> {
-        if !self.as_images {
-            return content(cell, self.as_words).map_err(Fault::Cell);
-        }
-        let Some(named) = cell.filter(|cell| !cell.is_missing()).and_then(Cell::to_text) else {
-            let what = "empty, expected the file of an image";
-            return Err(Fault::Cell(CellMistake::new(what, "name a file, or remove the row")));
+        let cells: Vec<Option<&Cell>> = columns.inputs.iter().map(|name| record.get(name)).collect();
+        self.inputs.iter_mut().zip(&cells).for_each(|(column, cell)| column.see(*cell));
+        let row = InputCells {
+            file,
+            cells: cells.clone(),
+            as_words: self.as_words,
+            is_train: split == Split::Train,
         };
-        let folder = if file.is_dir() { file } else { file.parent().unwrap_or(Path::new("")) };
-        match self.builder.images.read(folder, named.trim()) {
-            Ok(image) => Ok(Content::Image(image.bytes)),
-            Err(Error::Io { path, source, .. }) => {
-                let what = format!("image `{}` cannot be read: {source}", path.display());
-                Err(Fault::Cell(CellMistake::new(what, "paths start at the table's folder")))
+        let inputs = &mut self.inputs;
+        self.builder.view.read(&row, &mut |i, fault| match fault {
+            Fault::Cell(error) => {
+                inputs[i].hold(cells[i], &error, misread(file, record, &columns.inputs[i], &error));
+                wrong.are_held = true;
             }
-            Err(error) => Err(Fault::Named(error)),
-        }
+            Fault::Named(error) => drop(wrong.keep::<()>(Err(error))),
+        })
     }
 
     /// The target of the `t`-th task of the source.
@@ -238,15 +214,6 @@ fn tags_or_labels(wrong: CellMistake, cell: Option<&Cell>, texts: &[Content]) ->
     let n_items = cell.and_then(Cell::to_items).map(|items| items.len());
     let is_tags = n_items.is_some() && n_items == n_words;
     if wrong.sort == MistakeSort::Tags && !is_tags { wrong.of(MistakeSort::Other) } else { wrong }
-}
-
-/// A cell as an input text.
-fn content(cell: Option<&Cell>, as_words: bool) -> Result<Content, CellMistake> {
-    let remedy = "write an empty text if the text is meant to be empty";
-    let cell = cell.ok_or_else(|| CellMistake::new("absent, expected a text", remedy))?;
-    let content =
-        if as_words { cell.to_words().map(Content::Words) } else { cell.to_text().map(Content::Text) };
-    content.ok_or_else(|| CellMistake::new("null, expected a text", remedy))
 }
 
 /// The id of a query that judgements name.

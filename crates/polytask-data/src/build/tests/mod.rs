@@ -1,4 +1,5 @@
 mod encodings;
+mod tables;
 
 use super::*;
 use crate::testing::{Characters, Folder};

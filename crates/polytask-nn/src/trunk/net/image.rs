@@ -1,21 +1,19 @@
-//! Which image network, and how large.
+//! Networks on images: which one, and how large.
 
-use polytask_core::Problem;
-use polytask_core::image::{self, ImageSize};
+use polytask_core::image::{IMAGE, ImageSize};
+use polytask_core::suite::ModelSpec;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use super::config::wrong;
+use crate::Result;
 
 /// Largest side of an image and largest width of a layer: beyond, a configuration file is broken.
 const MOST: usize = 16_384;
 
-/// Most values of one image between two layers.
-const MOST_VALUES: usize = 1 << 26;
-
 /// An image network: which one, what it reads, how wide it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImageConfig {
-    /// One of [`image::NETS`].
+    /// One of the networks on images.
     pub model_type: String,
     /// Colour channels of an image: 1 or 3.
     pub channels: usize,
@@ -42,10 +40,7 @@ pub struct ImageConfig {
 
 impl ImageConfig {
     /// The network of this name for images of a size, at its published widths.
-    ///
-    /// # Errors
-    /// When there is no such network or the images are too small for it.
-    pub fn new(model_type: &str, size: ImageSize) -> Result<Self> {
+    pub fn new(model_type: &str, size: ImageSize) -> Self {
         let widths = match model_type {
             "convnet" => vec![32, 64, 128],
             "lenet" => vec![10, 20, 50],
@@ -58,7 +53,16 @@ impl ImageConfig {
         // Maps are flattened where heads read places, and averaged where networks end in an average.
         let pooling = if model_type == "lenet-maps" { "flatten" } else { "mean" }.to_owned();
         let (model_type, resize, recolour) = (model_type.to_owned(), false, false);
-        Self { model_type, channels, height, width, mean, std, widths, pooling, resize, recolour }.checked()
+        Self { model_type, channels, height, width, mean, std, widths, pooling, resize, recolour }
+    }
+
+    /// The network of a suite for images of a size.
+    pub(super) fn of_suite(model: &ModelSpec, size: ImageSize) -> Self {
+        let mut config = Self::new(&model.encoder, size);
+        config.mean.fill(model.pixel_mean as f32);
+        config.std.fill(model.pixel_std as f32);
+        (config.resize, config.recolour) = (model.image_size.is_some(), model.channels.is_some());
+        config
     }
 
     /// What its images are.
@@ -66,17 +70,21 @@ impl ImageConfig {
         ImageSize { channels: self.channels, height: self.height, width: self.width }
     }
 
-    /// The configuration, if a network can be built of it.
-    ///
-    /// # Errors
-    /// What is wrong, found and expected.
-    pub fn checked(self) -> Result<Self> {
-        let wrong = |what: String| -> Result<Self> {
-            let problem = Problem::new(format!("image network `{}`: {what}", self.model_type));
-            Err(Error::Core(problem.try_this("the config.json that a run of polytask wrote").into()))
-        };
-        if !image::is_net(&self.model_type) {
-            return wrong(format!("no such network, expected one of {}", image::NETS.join(", ")));
+    /// The values of an image's bytes: standardised, channels innermost.
+    pub(super) fn write_values(&self, bytes: &[u32], values: &mut [f32]) {
+        let (c, places) = (self.channels, self.height * self.width);
+        for (channel, plane) in bytes.chunks_exact(places).enumerate() {
+            let (mean, std) = (self.mean[channel], self.std[channel]);
+            let scaled = plane.iter().map(|&id| (id as f32 / 255.0 - mean) / std);
+            values[channel..].iter_mut().step_by(c).zip(scaled).for_each(|(to, value)| *to = value);
+        }
+    }
+
+    /// What is wrong with it, found and expected.
+    pub(super) fn check(&self) -> Result<()> {
+        let wrong = |what: String| Err(wrong(&self.model_type, &what));
+        if !IMAGE.nets.contains(&self.model_type.as_str()) {
+            return wrong(format!("no such network, expected one of {}", IMAGE.nets.join(", ")));
         }
         let n_widths = match self.model_type.as_str() {
             "lenet" => self.widths.len() == 3,
@@ -103,18 +111,6 @@ impl ImageConfig {
         if self.mean.iter().any(|m| !m.is_finite()) || self.std.iter().any(|s| !s.is_finite() || *s <= 0.0) {
             return wrong("`mean` and `std` must be finite, `std` above 0".into());
         }
-        match super::nets::build(&self) {
-            Some(graph) if graph.nodes.iter().all(|node| node.out.len() <= MOST_VALUES) => Ok(self),
-            Some(_) => wrong(format!("images of {} need too much memory", self.size())),
-            None => {
-                let what = format!(
-                    "images of {} are too small for image network `{}`",
-                    self.size(),
-                    self.model_type
-                );
-                let remedy = "larger images (`model.image.size`), or the network `mlp` or `convnet`";
-                Err(Error::Core(Problem::new(what).try_this(remedy).into()))
-            }
-        }
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use super::conv::Conv;
 use super::graph::Op;
 use super::patches::Images;
 use super::stack::Stack;
-use super::{ImageSaved, ImageTrunk};
+use super::{NetSaved, NetTrunk};
 use crate::Result;
 use crate::params::Params;
 use crate::trunk::pool::Buf;
@@ -18,12 +18,12 @@ const WHOLE: usize = 8;
 /// Tasks' gradients of a whole map that the bands of more tasks take the place of.
 const AT_ONCE: usize = 4;
 
-impl ImageTrunk {
+impl NetTrunk {
     /// Sends cotangents down block by block.
     pub(super) fn sweep(
         &self,
         params: &Params,
-        saved: &ImageSaved,
+        saved: &NetSaved,
         cotangents: &[Cotangent],
         sink: &mut dyn GradSink<f32>,
     ) -> Result<()> {
@@ -52,7 +52,7 @@ impl ImageTrunk {
     /// The backward through one block, and its parameters' gradients to the sink.
     fn block_backward(
         &self,
-        (params, saved): (&Params, &ImageSaved),
+        (params, saved): (&Params, &NetSaved),
         (block, below): (usize, bool),
         stack: &Stack,
         slots: &mut [(Option<Buf>, usize)],
@@ -83,7 +83,7 @@ impl ImageTrunk {
     fn affine_backward(
         &self,
         (i, conv): (usize, Conv<'_>),
-        saved: &ImageSaved,
+        saved: &NetSaved,
         (block, below): (usize, bool),
         stack: &Stack,
         slots: &mut [(Option<Buf>, usize)],
@@ -111,7 +111,7 @@ impl ImageTrunk {
     /// The backward through one block: the gradient of its parameters for each group of the stack.
     fn backward(
         &self,
-        (params, saved): (&Params, &ImageSaved),
+        (params, saved): (&Params, &NetSaved),
         (block, below): (usize, bool),
         stack: &Stack,
         slots: &mut [(Option<Buf>, usize)],

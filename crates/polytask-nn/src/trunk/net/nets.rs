@@ -1,7 +1,7 @@
 //! The networks: each a list of blocks, lowest first.
 
-use super::config::ImageConfig;
 use super::graph::{Graph, Shape, Window};
+use super::image::ImageConfig;
 
 /// The network of a configuration; `None` when the images are too small for it.
 pub(super) fn build(config: &ImageConfig) -> Option<Graph> {
@@ -10,7 +10,7 @@ pub(super) fn build(config: &ImageConfig) -> Option<Graph> {
     match config.model_type.as_str() {
         "convnet" => convnet(graph, &config.widths),
         "lenet" | "lenet-maps" => lenet(graph, &config.widths),
-        "mlp" => mlp(graph, &config.widths),
+        "mlp" => Some(mlp(graph, &config.widths)),
         "resnet18" => resnet(graph, &config.widths),
         _ => None,
     }
@@ -34,13 +34,14 @@ fn lenet(mut graph: Graph, widths: &[usize]) -> Option<Graph> {
     Some(graph)
 }
 
-/// Affine maps with ReLU over all pixels.
-fn mlp(mut graph: Graph, widths: &[usize]) -> Option<Graph> {
+/// Affine maps with ReLU over all values.
+pub(super) fn mlp(mut graph: Graph, widths: &[usize]) -> Graph {
     let mut x = 0;
     for (i, &width) in widths.iter().enumerate() {
-        x = graph.block().dense(&format!("fc{i}"), x, width)?;
+        // A window over the whole input always fits.
+        x = graph.block().dense(&format!("fc{i}"), x, width).unwrap_or(x);
     }
-    Some(graph)
+    graph
 }
 
 /// Stages of a convolution (3 wide), a layer norm over channels and ReLU; between two stages a pooling where it fits.

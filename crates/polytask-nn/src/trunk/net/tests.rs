@@ -1,6 +1,7 @@
 //! The networks against their formulas in f64: values node by node, gradients by finite differences.
 
 use polytask_core::image::ImageSize;
+use polytask_core::input::table::{ColumnForm, MISSING, TableColumn, TableSpec};
 use polytask_core::{PackedBatch, Purpose, Rng};
 
 use super::graph::{Graph, Op, Shape};
@@ -116,7 +117,7 @@ fn moments(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
 
 /// A network with random parameters, biases and statistics included.
 struct Case {
-    trunk: ImageTrunk,
+    trunk: NetTrunk,
     params: Params,
     batch: PackedBatch,
 }
@@ -124,10 +125,30 @@ struct Case {
 impl Case {
     fn new(net: &str, (channels, height, width): (usize, usize, usize), widths: &[usize], n: usize) -> Self {
         let size = ImageSize { channels, height, width };
-        let mut config = ImageConfig::new(net, size).unwrap();
+        let mut config = ImageConfig::new(net, size);
         config.widths = widths.to_vec();
         (config.mean, config.std) = (vec![0.4; channels], vec![0.3; channels]);
-        let trunk = ImageTrunk::new(config).unwrap();
+        Self::with(NetConfig::Image(config), n, |rng, _| rng.below(256) as u32)
+    }
+
+    /// Rows of a number that is missing now and then, three categories and another number.
+    fn table(widths: &[usize], n: usize) -> Self {
+        let number = |has_missing| ColumnForm::Number { mean: 1.0, std: 2.0, has_missing };
+        let names = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let forms = [number(true), ColumnForm::Category { names }, number(false)];
+        let columns = forms.into_iter().map(|form| TableColumn { name: "c".into(), form }).collect();
+        let mut config = TableConfig::new("table-mlp", &TableSpec { columns, missing: vec![] });
+        config.widths = widths.to_vec();
+        Self::with(NetConfig::Table(config), n, |rng, column| match (column, rng.below(4)) {
+            (1, category) => category as u32,
+            (0, 0) => MISSING,
+            _ => (rng.normal() as f32).to_bits(),
+        })
+    }
+
+    fn with(config: NetConfig, n: usize, mut symbol: impl FnMut(&mut Rng, usize) -> u32) -> Self {
+        let n_symbols = config.n_symbols();
+        let trunk = NetTrunk::new(config).unwrap();
         let mut params = trunk.init(5);
         let mut rng = Rng::new(7, Purpose::Bench, &[]);
         for block in &mut params.blocks {
@@ -136,8 +157,8 @@ impl Case {
                 values.iter_mut().for_each(|v| *v += 0.2 * rng.uniform() as f32);
             }
         }
-        let mut image = || (0..size.len()).map(|_| rng.below(256) as u32).collect::<Vec<_>>();
-        let batch = PackedBatch::pack((0..n).map(|_| image()));
+        let mut input = || (0..n_symbols).map(|i| symbol(&mut rng, i)).collect::<Vec<_>>();
+        let batch = PackedBatch::pack((0..n).map(|_| input()));
         Self { trunk, params, batch }
     }
 
@@ -151,11 +172,12 @@ impl Case {
             // One image, one pixel; channels enough for panels.
             Self::new("mlp", (1, 1, 1), &[40], 1),
             Self::new("resnet18", (3, 8, 8), &[33, 34, 35, 36], 1),
+            Self::table(&[7, 5], 6),
         ]
     }
 
     fn pixels(&self) -> Vec<f64> {
-        self.trunk.pixels(&self.batch, 0..self.batch.n_sequences()).iter().map(|&v| f64::from(v)).collect()
+        self.trunk.values(&self.batch, 0..self.batch.n_sequences()).iter().map(|&v| f64::from(v)).collect()
     }
 
     fn plain(&self, params: &Params<f64>, mode: Mode) -> Vec<f64> {
@@ -164,7 +186,7 @@ impl Case {
     }
 
     fn name(&self) -> String {
-        format!("{} of {}", self.trunk.config.model_type, self.trunk.config.size())
+        format!("{} of {}", self.trunk.config.name(), self.trunk.config.describe())
     }
 
     /// Cotangents of two tasks: one on the first image, one on all.
@@ -376,7 +398,7 @@ fn frozen_blocks_keep_their_statistics_also_above_trained_ones() {
 fn networks_with_batch_norms_have_no_more_blocks_than_a_pass_can_tell_frozen() {
     for case in Case::all() {
         assert!(!case.trunk.is_coupled() || case.trunk.n_blocks() <= Blocks::MOST, "{}", case.name());
-        assert_eq!(case.trunk.is_coupled(), case.trunk.config.model_type == "resnet18");
+        assert_eq!(case.trunk.is_coupled(), case.trunk.config.name() == "resnet18");
         assert!(!case.trunk.can_be_cut(), "{}", case.name());
     }
     let last = Blocks::frozen(&[vec![true; Blocks::MOST - 1], vec![false; 2]].concat());
@@ -408,14 +430,14 @@ fn images_of_another_size_and_networks_that_do_not_fit_are_refused() {
     let case = Case::new("mlp", (1, 5, 3), &[7], 1);
     let batch = PackedBatch::pack([vec![0_u32; 14]]);
     let error = case.trunk.forward(&case.params, &batch, Mode::EVAL).unwrap_err().to_string();
-    assert!(error.contains("14 bytes") && error.contains("5 x 3 pixels"), "{error}");
+    assert!(error.contains("14 symbols") && error.contains("5 x 3 pixels"), "{error}");
     let batch = PackedBatch::pack([vec![256_u32; 15]]);
     assert!(
-        case.trunk.forward(&case.params, &batch, Mode::EVAL).unwrap_err().to_string().contains("pixel 256")
+        case.trunk.forward(&case.params, &batch, Mode::EVAL).unwrap_err().to_string().contains("symbol 256")
     );
     let small = ImageSize { channels: 1, height: 10, width: 10 };
-    let error = ImageConfig::new("lenet", small).unwrap_err().to_string();
+    let error = NetConfig::Image(ImageConfig::new("lenet", small)).checked().unwrap_err().to_string();
     assert!(error.contains("too small") && error.contains("`mlp`"), "{error}");
-    let config = ImageConfig { widths: vec![0], ..case.trunk.config.clone() };
-    assert!(config.checked().unwrap_err().to_string().contains("widths [0]"));
+    let config = ImageConfig { widths: vec![0], ..ImageConfig::new("mlp", small) };
+    assert!(NetConfig::Image(config).checked().unwrap_err().to_string().contains("widths [0]"));
 }

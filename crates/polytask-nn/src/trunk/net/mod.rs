@@ -1,8 +1,10 @@
-//! Image trunks: convolutional networks and perceptrons on pixels, with a hand-written backward.
+//! Networks that start from random weights: convolutional ones and perceptrons on images, perceptrons on rows of a
+//! table, with a hand-written backward.
 //!
-//! A batch's ids are pixel bytes, channel by channel; every image has the network's size. Inside, values lie with
-//! channels innermost, so that maps are rows of states as they come: [`Trunk::layout`] gives each image one row per
-//! place (one in all for a vector). `graph::Graph` is the network as data; `conv` and its neighbours are the work.
+//! A batch's ids are the bytes of images, channel by channel, or the symbols of a row's columns; every input has as many
+//! as the network reads, and its configuration says which values these are. Inside, values lie with channels innermost,
+//! so that maps are rows of states as they come: [`Trunk::layout`] gives each image one row per place (one in all for a
+//! vector); a row of a table is an image of one place. `graph::Graph` is the network as data; `conv` and its neighbours are the work.
 //! All sums have a fixed order: results do not depend on the number of threads.
 //!
 //! Batch norms use the moments of the whole batch in training passes ([`Mode::train`]) and running ones otherwise, and
@@ -15,23 +17,27 @@ mod backward;
 mod config;
 mod conv;
 mod graph;
+mod image;
 mod max_pool;
 mod narrow;
 mod nets;
 mod norm;
 mod patches;
 mod stack;
+mod table;
 #[cfg(test)]
 mod tests;
 
 use polytask_core::{Layout, PackedBatch, Purpose, Rng};
 
-pub use self::config::ImageConfig;
+pub use self::config::NetConfig;
 use self::conv::Conv;
 use self::graph::{Graph, Node, Op, Start};
+pub use self::image::ImageConfig;
 use self::max_pool::MaxPool;
 use self::norm::{BatchNorm, LayerNorm, Moments};
 use self::patches::Images;
+pub use self::table::TableConfig;
 use super::check::{self, shape};
 use super::pool::{Buf, Pool};
 use super::{Cotangent, GradSink, Mode, SavedForward, States, Trunk};
@@ -44,10 +50,10 @@ const GROUP: usize = 64;
 /// Share of a new batch in the running statistics, as in PyTorch.
 const MOMENTUM: f32 = 0.1;
 
-/// A network on images, in f32 kernels.
+/// A network in f32 kernels.
 #[derive(Debug)]
-pub struct ImageTrunk {
-    config: ImageConfig,
+pub struct NetTrunk {
+    config: NetConfig,
     graph: Graph,
     /// Number of values of each block.
     sizes: Vec<usize>,
@@ -57,7 +63,7 @@ pub struct ImageTrunk {
 }
 
 /// What a pass keeps for its backward.
-struct ImageSaved {
+struct NetSaved {
     n: usize,
     mode: Mode,
     /// Values by index; `None` where no trained block needs them.
@@ -66,15 +72,15 @@ struct ImageSaved {
     moments: Vec<Option<Moments>>,
 }
 
-impl ImageTrunk {
+impl NetTrunk {
     /// The network of a configuration.
     ///
     /// # Errors
     /// [`crate::Error::Core`] when the configuration cannot be built.
-    pub fn new(config: ImageConfig) -> Result<Self> {
+    pub fn new(config: NetConfig) -> Result<Self> {
         let config = config.checked()?;
-        let Some(graph) = nets::build(&config) else {
-            return shape("image network", "images too small for it", "what `ImageConfig::checked` accepts");
+        let Some(graph) = config.graph() else {
+            return shape("network", "inputs too small for it", "what `NetConfig::checked` accepts");
         };
         let sizes = graph.layout::<f32>().blocks.iter().map(|block| block.values.len()).collect();
         let mut last_reader = vec![0; graph.last() + 1];
@@ -85,7 +91,7 @@ impl ImageTrunk {
     }
 
     /// Its configuration.
-    pub fn config(&self) -> &ImageConfig {
+    pub fn config(&self) -> &NetConfig {
         &self.config
     }
 
@@ -108,46 +114,33 @@ impl ImageTrunk {
         let found: Vec<usize> = params.blocks.iter().map(|block| block.values.len()).collect();
         if found != self.sizes {
             return shape(
-                "image network",
+                self.config.name(),
                 format!("blocks of {found:?} values"),
                 format!("{:?}", self.sizes),
             );
         }
         if lowest > self.sizes.len() {
             return shape(
-                "image network",
+                self.config.name(),
                 format!("lowest block {lowest}"),
                 format!("at most {}", self.sizes.len()),
             );
         }
-        let size = self.config.size();
-        if let Some(s) = (0..batch.n_sequences()).find(|&s| batch.length(s) != size.len()) {
-            let found = format!("image {s} of {} bytes", batch.length(s));
-            return shape("image network", found, format!("images of {size}"));
-        }
-        match batch.ids.iter().find(|&&id| id > 255) {
-            Some(id) => shape("image network", format!("pixel {id}"), "bytes"),
-            None => Ok(()),
-        }
+        (0..batch.n_sequences()).try_for_each(|s| self.config.check(&batch.ids[batch.rows(s)]))
     }
 
-    /// Pixels as standardised values, channels innermost.
-    fn pixels(&self, batch: &PackedBatch, images: std::ops::Range<usize>) -> Buf {
-        let (c, places) = (self.config.channels, self.config.height * self.config.width);
-        let mut x = self.pool.take(images.len() * c * places);
-        for (x, image) in x.chunks_exact_mut(c * places).zip(images) {
-            let ids = &batch.ids[batch.rows(image)];
-            for (channel, plane) in ids.chunks_exact(places).enumerate() {
-                let (mean, std) = (self.config.mean[channel], self.config.std[channel]);
-                let scaled = plane.iter().map(|&id| (id as f32 / 255.0 - mean) / std);
-                x[channel..].iter_mut().step_by(c).zip(scaled).for_each(|(to, value)| *to = value);
-            }
-        }
+    /// The values of some inputs.
+    fn values(&self, batch: &PackedBatch, inputs: std::ops::Range<usize>) -> Buf {
+        let size = self.graph.shape(0).len();
+        let mut x = self.pool.take(inputs.len() * size);
+        x.chunks_exact_mut(size)
+            .zip(inputs)
+            .for_each(|(values, input)| self.config.write_values(&batch.ids[batch.rows(input)], values));
         x
     }
 
     /// Runs the nodes of blocks `from..to` on a value of `n` images.
-    fn run(&self, params: &Params, x: Buf, n: usize, (from, to): (usize, usize), mode: Mode) -> ImageSaved {
+    fn run(&self, params: &Params, x: Buf, n: usize, (from, to): (usize, usize), mode: Mode) -> NetSaved {
         let mut values: Vec<Option<Buf>> = (0..=self.graph.last()).map(|_| None).collect();
         let mut moments = vec![None; self.graph.last()];
         values[self.graph.value_below(from)] = Some(x);
@@ -161,7 +154,7 @@ impl ImageTrunk {
                 values[value] = None;
             }
         }
-        ImageSaved { n, mode, values, moments }
+        NetSaved { n, mode, values, moments }
     }
 
     /// Whether the backward reads a value: a trained node made it or reads it.
@@ -232,13 +225,13 @@ impl ImageTrunk {
         (from, to): (usize, usize),
         below: &[f32],
         mode: Mode,
-    ) -> (States, Option<ImageSaved>) {
+    ) -> (States, Option<NetSaved>) {
         let (first, last) = (self.graph.value_below(from), self.graph.value_below(to));
         let (size, out) = (self.graph.shape(first).len(), self.graph.shape(last));
         let width = if to == self.sizes.len() { out.channels } else { out.len() };
         let start = |images: std::ops::Range<usize>| {
             if first == 0 {
-                return self.pixels(batch, images);
+                return self.values(batch, images);
             }
             let mut x = self.pool.take(images.len() * size);
             x.copy_from_slice(&below[images.start * size..images.end * size]);
@@ -267,21 +260,21 @@ fn inputs(node: &Node) -> impl Iterator<Item = usize> + use<> {
     std::iter::once(node.input).chain(plus)
 }
 
-fn saved_box(saved: Option<ImageSaved>) -> SavedForward {
+fn saved_box(saved: Option<NetSaved>) -> SavedForward {
     saved.map_or_else(|| Box::new(()) as SavedForward, |saved| Box::new(saved))
 }
 
-impl Trunk<f32> for ImageTrunk {
+impl Trunk<f32> for NetTrunk {
     fn d_hidden(&self) -> usize {
         self.graph.states().channels
     }
 
     fn max_positions(&self) -> usize {
-        self.config.size().len()
+        self.config.n_symbols()
     }
 
     fn vocab_size(&self) -> usize {
-        256
+        self.config.vocab_size()
     }
 
     fn n_blocks(&self) -> usize {
@@ -289,7 +282,7 @@ impl Trunk<f32> for ImageTrunk {
     }
 
     fn symbols_per_pass(&self) -> usize {
-        4 * GROUP * self.config.size().len()
+        4 * GROUP * self.config.n_symbols()
     }
 
     fn is_coupled(&self) -> bool {
@@ -334,7 +327,7 @@ impl Trunk<f32> for ImageTrunk {
         let expected = batch.n_sequences() * self.layout_below(batch, mode.lowest).1;
         if mode.lowest > 0 && below.values.len() != expected {
             let found = format!("{} cached values", below.values.len());
-            return shape("image network", found, expected.to_string());
+            return shape(self.config.name(), found, expected.to_string());
         }
         let blocks = (mode.lowest, self.n_blocks());
         let (states, saved) = rayon::scope(|_| self.pass(params, batch, blocks, &below.values, mode));
@@ -348,7 +341,7 @@ impl Trunk<f32> for ImageTrunk {
         cotangents: &[Cotangent],
         sink: &mut dyn GradSink<f32>,
     ) -> Result<()> {
-        let Some(saved) = saved.downcast_ref::<ImageSaved>() else {
+        let Some(saved) = saved.downcast_ref::<NetSaved>() else {
             return shape("backward", "nothing saved by this trunk", "what a forward with `save` returned");
         };
         let states = self.graph.states();
@@ -357,7 +350,7 @@ impl Trunk<f32> for ImageTrunk {
     }
 
     fn update_statistics(&self, params: &mut Params, saved: &SavedForward) {
-        let Some(saved) = saved.downcast_ref::<ImageSaved>() else { return };
+        let Some(saved) = saved.downcast_ref::<NetSaved>() else { return };
         for (node, used) in self.graph.nodes.iter().zip(&saved.moments) {
             let Some(used) = used.as_ref().filter(|used| used.rows > 0) else { continue };
             let block = &mut params.blocks[node.block];

@@ -1,0 +1,90 @@
+//! Images: files of pixels, all of one size.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{FreshTraining, InputInfo};
+use crate::Suite;
+
+/// Files of images.
+pub static IMAGE: InputInfo = InputInfo {
+    name: "image",
+    plural: "images",
+    unlike: "images of another kind",
+    nets: &["convnet", "lenet", "lenet-maps", "mlp", "resnet18"],
+    fresh: Some(FreshTraining {
+        encoder: "lenet",
+        batch_rows: 128,
+        lr: 1e-3,
+        visits: 6e4,
+        most_epochs: 20.0,
+    }),
+    model_keys: &["image_size", "channels", "pixel_mean", "pixel_std", "widths"],
+    row_keys: &[],
+    even_states: true,
+    flag: "--image FILE",
+    example: r#"{"image": "FILE"}"#,
+    hub_pipeline: "image-feature-extraction",
+    hub_tag: "image-feature-extraction",
+};
+
+/// The size of an image: its bytes are channel by channel, row by row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ImageSize {
+    /// Colour channels.
+    pub channels: usize,
+    /// Rows of pixels.
+    pub height: usize,
+    /// Pixels per row.
+    pub width: usize,
+}
+
+impl ImageSize {
+    /// Number of bytes.
+    pub const fn len(self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    /// Whether it has no bytes.
+    pub const fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What images must be, and whether they are made so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ImageSpec {
+    /// The size every image must have; that of the first one when it is not known.
+    pub size: Option<ImageSize>,
+    /// Height and width that images are resized to.
+    pub resize: Option<(usize, usize)>,
+    /// Channels that images are converted to.
+    pub channels: Option<usize>,
+}
+
+impl ImageSpec {
+    /// What a suite says.
+    pub fn of(suite: &Suite) -> Self {
+        let resize = suite.model.image_size.as_ref().and_then(|size| Some((*size.first()?, *size.get(1)?)));
+        Self { size: None, resize, channels: suite.model.channels }
+    }
+}
+
+impl fmt::Display for ImageSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let channels = crate::plural(self.channels, "channel");
+        write!(f, "{} x {} pixels, {channels}", self.height, self.width)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_print_in_words() {
+        let size = ImageSize { channels: 3, height: 28, width: 30 };
+        assert_eq!((size.to_string().as_str(), size.len()), ("28 x 30 pixels, 3 channels", 2520));
+    }
+}
