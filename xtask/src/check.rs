@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::options::Options;
 use crate::process::{Outcome, cargo, first_failure, table};
 use crate::root::root;
+use crate::tree::Tree;
 use crate::{repo, test};
 
 /// Name, cargo arguments and environment of each check made by cargo.
@@ -40,11 +41,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
 }
 
 fn repository() -> Result<Vec<Outcome>> {
-    let tree = repo::Tree::read(&root())?;
+    let tree = Tree::read(&root())?;
     Ok(repo::CHECKS.iter().map(|check| rule(check, &tree)).collect())
 }
 
-fn rule(check: &repo::Check, tree: &repo::Tree) -> Outcome {
+fn rule(check: &repo::Check, tree: &Tree) -> Outcome {
     let start = Instant::now();
     let problems = (check.find)(tree);
     for problem in &problems {
@@ -66,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_rule_with_problems_fails() {
-        let tree = repo::Tree { files: Vec::new() };
+        let tree = Tree { files: Vec::new() };
         let check = repo::Check { name: "x", find: |_| vec!["bad".to_owned()] };
         assert!(!rule(&check, &tree).passed());
         assert!(rule(&repo::Check { name: "x", find: |_| Vec::new() }, &tree).passed());

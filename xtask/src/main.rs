@@ -23,6 +23,7 @@ mod process;
 mod repo;
 mod root;
 mod test;
+mod tree;
 
 use std::process::ExitCode;
 

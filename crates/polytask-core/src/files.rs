@@ -25,6 +25,14 @@ pub fn open(path: &Path) -> io::Result<File> {
     }
 }
 
+/// Names in a folder, sorted; none when it cannot be listed.
+pub fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
 /// The whole content of a regular file of at most `most` bytes.
 ///
 /// # Errors

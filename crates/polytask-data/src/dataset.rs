@@ -6,10 +6,7 @@ use polytask_core::Split;
 use polytask_core::input::InputSpec;
 use polytask_core::target::Bounds;
 
-use crate::tokens::TokenStore;
-
-/// Index of a text in [`TokenStore`]; equal texts have equal ids.
-pub type TextId = u32;
+use crate::tokens::{TextId, TokenStore};
 
 /// Rows of one split of one source.
 #[derive(Debug, Clone, PartialEq, Default)]

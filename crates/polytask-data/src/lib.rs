@@ -14,17 +14,19 @@ pub mod readers;
 pub mod symbols;
 #[cfg(test)]
 mod testing;
+pub mod tokenize;
 pub mod tokenizer;
 mod tokens;
 pub mod views;
 
-pub use build::{NO_TEST, Progress, Tokenize, build, build_with};
+pub use build::{NO_TEST, Progress, build, build_with};
 pub use card::card;
-pub use dataset::{Dataset, Relevance, Rows, SourceData, Targets, TaskData, TextId};
+pub use dataset::{Dataset, Relevance, Rows, SourceData, Targets, TaskData};
 pub use plan::Plan;
 pub use polytask_core::image::ImageSpec;
 pub use propose::{Proposal, propose};
 pub use pull::{PullOptions, Pulled, pull};
 pub use symbols::{NoTexts, Symbols};
+pub use tokenize::Tokenize;
 pub use tokenizer::{NO_TOKEN, SpecialIds, TINY_VOCAB, Tokenizer};
-pub use tokens::TokenStore;
+pub use tokens::{TextId, TokenStore};

@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::delta::{Comparison, compare, mean, scored};
 use crate::judged::JudgedRows;
 use crate::metric::find;
-use crate::table::{aligned, fitting, plain, shortened, wrapped};
-use crate::words::{self, signed, signed_range};
+use crate::table::{aligned, fitting, shortened, wrapped};
+use crate::words::{self, plain, signed, signed_range};
 
 /// Two models compared.
 #[derive(Debug, Clone, Serialize)]

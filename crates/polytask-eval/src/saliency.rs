@@ -3,8 +3,8 @@
 use polytask_core::saliency::{SaliencyReport, Spectrum};
 
 use crate::html::saliency::standing;
-use crate::table::{aligned, plain, shortened, wrapped};
-use crate::words::{count, number};
+use crate::table::{aligned, shortened, wrapped};
+use crate::words::{count, number, plain};
 
 /// The tables and the lines below them; sentences are at most `width` columns wide.
 pub fn text(report: &SaliencyReport, width: usize) -> String {

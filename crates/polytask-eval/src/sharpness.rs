@@ -3,8 +3,8 @@
 use polytask_core::report::Interval;
 use polytask_core::sharpness::{SharpnessReport, TaskSharpness};
 
-use crate::table::{aligned, fitting, plain, shortened, wrapped};
-use crate::words::{count, decimals, number, significant};
+use crate::table::{aligned, fitting, shortened, wrapped};
+use crate::words::{count, decimals, number, plain, significant};
 
 /// Columns of the table, widest layout first.
 const LAYOUTS: [&[&str]; 4] = [

@@ -3,11 +3,10 @@
 //! Columns are aligned by display width; when the terminal is narrow, intervals and then whole columns go, and
 //! below that each task becomes a block of lines. Nothing depends on colour.
 
-use polytask_core::printable;
 use polytask_core::report::{RunReport, Score, TaskReport};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::words::{self, Standing, signed, signed_range, value};
+use crate::words::{self, Standing, plain, signed, signed_range, value};
 
 /// What a layout shows, widest first.
 #[derive(Clone, Copy)]
@@ -88,11 +87,6 @@ fn row(task: &TaskReport, layout: Layout, others: &[String]) -> Vec<String> {
     row.push(delta(task, layout.delta_range));
     row.push(Standing::of(task).words().into());
     row
-}
-
-/// A name on one line, and nothing in it that would speak to the terminal.
-pub(crate) fn plain(name: &str) -> String {
-    printable(name).replace(['\n', '\t'], " ")
 }
 
 /// Widest name in the narrow layouts.

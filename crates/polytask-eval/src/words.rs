@@ -1,10 +1,9 @@
 //! Numbers and verdicts in words, the same in the printed table, the report and the model card.
 
-use polytask_core::near;
 use polytask_core::report::{Interval, RunReport, Score, TaskReport};
+use polytask_core::{near, printable};
 
 use crate::metric::{Unit, find};
-use crate::table::plain;
 
 /// How a task of the joint model compares with its single-task model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -299,6 +298,11 @@ fn loss(task: &TaskReport) -> String {
     let delta = task.delta.map_or(f64::NAN, |delta| delta.value);
     let unit = delta_unit(task);
     format!("{} by {} {unit} (margin {})", task.task, number(-delta, 1), number(task.margin, 1))
+}
+
+/// A name on one line, and nothing in it that would speak to the terminal.
+pub(crate) fn plain(name: &str) -> String {
+    printable(name).replace(['\n', '\t'], " ")
 }
 
 #[cfg(test)]

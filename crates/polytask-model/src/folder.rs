@@ -7,7 +7,7 @@ use polytask_core::{Place, Problem, atomic, files};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::task::TaskInfo;
+use crate::info::TaskInfo;
 
 const FILE: &str = "polytask.json";
 

@@ -12,7 +12,7 @@ use polytask_data::images;
 use polytask_data::views::RowReader;
 use rayon::prelude::*;
 
-use crate::{Model, ModelTask, Result};
+use crate::{ModelTask, Result};
 
 /// An input of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,10 +50,10 @@ pub struct InputReading {
 }
 
 impl InputReading {
-    /// For a model.
-    pub fn of(model: &Model) -> Self {
-        let rows = model.symbols.table().ok().map(RowReader::new);
-        Self { rows, reads_images: model.symbols.images().is_ok() }
+    /// For a model that reads such symbols.
+    pub fn of(symbols: &Symbols) -> Self {
+        let rows = symbols.table().ok().map(RowReader::new);
+        Self { rows, reads_images: symbols.images().is_ok() }
     }
 
     /// Whether a row has what a task reads; `names` as for [`InputReading::read`].
@@ -180,8 +180,8 @@ pub(crate) struct Read<'a> {
 }
 
 impl<'a> Read<'a> {
-    pub(crate) fn new(model: &Model, contents: Vec<Content<'a>>, prompt: &str) -> Result<Self> {
-        let mut encoded = encode(&model.symbols, &contents, prompt)?;
+    pub(crate) fn new(symbols: &Symbols, contents: Vec<Content<'a>>, prompt: &str) -> Result<Self> {
+        let mut encoded = encode(symbols, &contents, prompt)?;
         let mut sequences = Distinct::new();
         let sequence_of =
             encoded.iter_mut().map(|of| sequences.number(std::mem::take(&mut of.symbols))).collect();

@@ -6,7 +6,9 @@
 //! merges or indexes a model needs this crate and no trainer.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod embed;
 mod folder;
+mod info;
 mod input;
 mod model;
 mod pass;
@@ -15,6 +17,7 @@ mod search;
 mod symbols;
 mod task;
 
+pub use info::TaskInfo;
 pub use input::{Input, InputReading, InputRow};
 pub use model::Model;
 pub use pass::by_length;
@@ -22,4 +25,4 @@ pub use polytask_nn::{Error, Result};
 pub use predict::{Predicted, Question};
 pub use search::search;
 pub use symbols::symbols_of;
-pub use task::{ModelTask, TaskInfo};
+pub use task::ModelTask;

@@ -6,17 +6,14 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use polytask_core::image::IMAGE;
 use polytask_core::{InputInfo, Problem, atomic, near};
 use polytask_data::Symbols;
 use polytask_nn::encoder::Encoder;
 use polytask_nn::trunk::LaidOut;
-use polytask_nn::{Params, States, weights};
+use polytask_nn::{Params, weights};
 
 use crate::Result;
 use crate::folder::{read_tasks, what_is, write_tasks};
-use crate::input::{Content, Distinct, Read};
-use crate::pass::for_passes;
 use crate::symbols::symbols_of;
 use crate::task::ModelTask;
 
@@ -98,40 +95,6 @@ impl Model {
                 format!("{}; `polytask predict --model MODEL --list` shows them", near::advice(name, &known));
             Problem::new(what).try_this(remedy).into()
         })
-    }
-
-    /// Sentence vectors of some texts (or files of images) as the folder defines them (a prompt before each, pooled,
-    /// normalised), in order; as `task` sees them where each task has vectors of its own. `prompt` names one of the
-    /// folder's prompts in the place of its default.
-    ///
-    /// # Shapes
-    /// `[texts]` → `[texts, d_embedding]`.
-    pub fn embed<S: AsRef<str>>(
-        &self,
-        inputs: &[S],
-        task: Option<&str>,
-        prompt: Option<&str>,
-    ) -> Result<States> {
-        let (view, width) = (self.view(task)?, self.encoder.d_embedding());
-        let mut contents = Distinct::new();
-        let of_input: Vec<usize> =
-            inputs.iter().map(|input| contents.number(self.content(input.as_ref()))).collect();
-        let read = Read::new(self, contents.into_items(), self.prompt(prompt)?)?;
-        let mut vectors = vec![0.0; read.sequences.len() * width];
-        for_passes(self, &read.sequences, &[view], |pass| {
-            let finished = self.encoder.finish(self.encoder.pooling.forward(&pass.states, &pass.layout));
-            for (i, &sequence) in pass.sequences.iter().enumerate() {
-                vectors[sequence * width..][..width].copy_from_slice(finished.row(pass.place(view, i)));
-            }
-            Ok(())
-        })?;
-        let rows = of_input.iter().map(|&content| read.sequence_of[content]);
-        let values = rows.flat_map(|sequence| vectors[sequence * width..][..width].iter().copied()).collect();
-        Ok(States { values, width })
-    }
-
-    fn content<'a>(&self, input: &'a str) -> Content<'a> {
-        if *self.input() == IMAGE { Content::Image(input) } else { Content::Text(input.into()) }
     }
 
     /// The view of a task; any task has the only one of a plain encoder.

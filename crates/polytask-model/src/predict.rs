@@ -54,7 +54,7 @@ impl Model {
                 Ok(Numbered::new(question, self.view(Some(&question.task.info.name))?, &mut contents))
             })
             .collect::<Result<_>>()?;
-        let read = Read::new(self, contents.into_items(), self.prompt(prompt)?)?;
+        let read = Read::new(&self.symbols, contents.into_items(), self.prompt(prompt)?)?;
         numbered
             .iter_mut()
             .filter(|question| question.tags_words())

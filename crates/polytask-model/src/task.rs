@@ -1,19 +1,18 @@
 //! A task of a model: its head read from the folder, its outputs in words and in the units of the targets.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use polytask_core::Problem;
 use polytask_core::kind::{self, KindInfo};
-use polytask_core::target::{Bounds, OutputMeaning};
+use polytask_core::target::OutputMeaning;
 use polytask_nn::heads::{self, Head};
 use polytask_nn::weights::WeightFiles;
 use polytask_nn::{Block, Params};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Result;
 use crate::folder::check_task;
+use crate::info::TaskInfo;
 
 /// A task of a model.
 pub struct ModelTask {
@@ -25,35 +24,6 @@ pub struct ModelTask {
     pub head: Box<dyn Head>,
     /// The head's parameters.
     pub block: Block,
-}
-
-/// What `polytask.json` says about a task.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TaskInfo {
-    /// Name of the task.
-    pub name: String,
-    /// Name of its kind.
-    pub kind: String,
-    /// Metric that decides.
-    pub metric: String,
-    /// Labels or tags in the order of outputs.
-    pub labels: Vec<String>,
-    /// (shift, span) of each number.
-    pub scale: Vec<(f64, f64)>,
-    /// Smallest and largest value of each number that is a grade.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub bounds: Vec<Bounds>,
-    /// Outputs of its head.
-    pub n_outputs: usize,
-    /// Width of its head's hidden layer, where it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hidden: Option<usize>,
-    /// Role → column of its inputs, where the suite named one.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub columns: BTreeMap<String, String>,
-    /// Whether its text was read as words in training, beside a task that tags them.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub reads_words: bool,
 }
 
 impl ModelTask {

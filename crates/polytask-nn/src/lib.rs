@@ -18,6 +18,7 @@ pub mod optim;
 pub mod params;
 pub mod pooling;
 pub mod sharing;
+mod target;
 pub mod topk;
 pub mod trunk;
 pub mod weights;

@@ -11,10 +11,8 @@ use candle_core::{Device, Tensor, Var};
 use crate::heads::{Head, Pairing};
 use crate::losses::LossFn;
 use crate::params::{Block, Real};
+pub use crate::target::{Target, UNKNOWN};
 use crate::{Error, Result};
-
-/// The label, or the positive passage, of a row whose target is unknown.
-pub const UNKNOWN: u32 = u32::MAX;
 
 /// What a task reads in a step.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,61 +27,6 @@ pub struct TaskInput<T = f32> {
     pub target: Target,
     /// Weight of each row (each query for passages); empty means 1 for all; a row of weight 0 does not count.
     pub weights: Vec<f32>,
-}
-
-/// What the outputs of the rows of a step should be.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Target {
-    /// One label per row, [`UNKNOWN`] where it is not known.
-    Label(Vec<u32>),
-    /// Which labels each row has.
-    Labels {
-        /// Number of labels.
-        n_labels: usize,
-        /// `[rows, n_labels]`: 0 or 1, NaN where unknown.
-        values: Vec<f32>,
-    },
-    /// Numbers per row.
-    Numbers {
-        /// Numbers per row.
-        width: usize,
-        /// `[rows, width]`, NaN where unknown.
-        values: Vec<f32>,
-    },
-    /// Which passage answers each query.
-    Passages {
-        /// Column of each query's positive, [`UNKNOWN`] where it is not known.
-        positive: Vec<u32>,
-        /// `[queries, passages]`: whether the passage may stand as negative for the query (or is its positive).
-        allowed: Vec<bool>,
-    },
-}
-
-impl Target {
-    /// Number of rows (queries).
-    pub fn n_rows(&self) -> usize {
-        match self {
-            Self::Label(rows) | Self::Passages { positive: rows, .. } => rows.len(),
-            Self::Labels { n_labels: width, values } | Self::Numbers { width, values } => {
-                values.len() / (*width).max(1)
-            }
-        }
-    }
-
-    /// How the inputs meet for such a target.
-    pub fn pairing(&self) -> Pairing {
-        if matches!(self, Self::Passages { .. }) { Pairing::Cross } else { Pairing::Rows }
-    }
-
-    /// What it is, for errors.
-    pub(crate) fn describe(&self) -> &'static str {
-        match self {
-            Self::Label(_) => "one label per row",
-            Self::Labels { .. } => "several labels per row",
-            Self::Numbers { .. } => "numbers",
-            Self::Passages { .. } => "passages",
-        }
-    }
 }
 
 /// A task's loss and its gradients.

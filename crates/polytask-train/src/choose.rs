@@ -38,17 +38,6 @@ const QUARTER: f64 = 0.25;
 /// one standard error: Breiman et al., Classification and regression trees, 1984).
 const CLEAR: f64 = 1.0;
 
-/// What training starts from when the heads were fitted: weights that are judged like any later ones.
-#[derive(Debug, Clone, Copy)]
-pub struct Reference<'a> {
-    /// The trunk as it was loaded.
-    pub trunk: &'a Params,
-    /// The fitted heads, in suite order.
-    pub heads: &'a [Block],
-    /// What they predict on valid, by task.
-    pub valid: &'a BTreeMap<usize, Predictions>,
-}
-
 /// Weights that may be kept.
 struct Candidate {
     /// Where they lie on the way from the probes to the end.

@@ -3,7 +3,7 @@
 use polytask_nn::{Cotangent, Real};
 
 use crate::assemble::{StepBatch, TaskBatch};
-use crate::engine::PartGradient;
+use crate::part::PartGradient;
 
 /// The weighted sum of cotangents: one per distinct freeze boundary, on the union of their sequences.
 pub(crate) fn merge(batch: &StepBatch, parts: &[(&PartGradient, f64)]) -> Vec<Cotangent> {

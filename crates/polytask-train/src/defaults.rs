@@ -14,8 +14,7 @@ use polytask_nn::encoder::Encoder;
 use serde_json::json;
 
 use crate::Result;
-use crate::prepare::is_fresh;
-use crate::run::Pace;
+use crate::prepared::is_fresh;
 use crate::scales;
 
 /// Rows of a step, per source.
@@ -40,6 +39,17 @@ const MOST_TOKENS: f64 = 2e6;
 /// Evaluations on valid beside the one before the first step, and the share of the training's work they may take.
 const EVALUATIONS: u64 = 6;
 const EVALUATION_SHARE: f64 = 0.3;
+
+/// Seconds that parts of a run take.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Pace {
+    /// A joint step.
+    pub(crate) step: f64,
+    /// A step of each single-task training, together; 0 where there is none.
+    pub(crate) steps_alone: f64,
+    /// An evaluation on valid by the joint training, and by the single-task trainings together.
+    pub(crate) looks: f64,
+}
 
 /// A setting that was chosen, and why.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,7 +10,7 @@ use polytask_nn::{Block, Params};
 
 use crate::Result;
 use crate::assemble::TaskView;
-use crate::prepare::is_fresh;
+use crate::prepared::is_fresh;
 
 /// A task's head, loss and settings.
 pub struct TaskHead {

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use polytask_core::report::{ConflictReport, Isolated, Measurement, Point};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::PartGradient;
 use crate::heads::TaskHead;
+use crate::part::PartGradient;
 use polytask_weighting::{Gramian, Observation};
 
 /// Steps over which the loss shown beside the progress bar is averaged.

@@ -1,8 +1,7 @@
 //! From a checked suite to all a run works on: encoder, symbols, data.
 
 use polytask_core::input::text::TEXT;
-use polytask_core::report::Lineage;
-use polytask_core::{Problem, Suite, hash, suite};
+use polytask_core::{Problem, Suite};
 use polytask_data::pull::{self, PullOptions};
 use polytask_data::{Dataset, NoTexts, Symbols, Tokenize, Tokenizer};
 use polytask_nn::encoder::Encoder;
@@ -12,8 +11,9 @@ use crate::Result;
 use crate::cache::FrozenStates;
 use crate::defaults::{self, Chosen};
 use crate::observe::{Event, Observer};
+use crate::pace::pace;
+use crate::prepared::{Prepared, is_fresh};
 use crate::regularizer;
-use crate::run::{self, Prepared};
 use crate::share;
 use polytask_model::symbols_of;
 
@@ -34,7 +34,7 @@ pub fn prepare(mut suite: Suite, observer: &mut dyn Observer) -> Result<Prepared
     encoder.pooling.check(&*encoder.trunk)?;
     let mut prepared = Prepared { suite, dataset, encoder, symbols, card, frozen: FrozenStates::default() };
     if let Some(seconds) = prepared.suite.train.seconds.take() {
-        let pace = run::pace(&prepared)?;
+        let pace = pace(&prepared)?;
         let plans_evaluations = chosen.iter().any(|chosen| chosen.key == "eval_every");
         let Prepared { suite, dataset, .. } = &mut prepared;
         tell(&defaults::plan_time(suite, dataset, (seconds, pace), plans_evaluations), observer);
@@ -46,11 +46,6 @@ fn tell(chosen: &[Chosen], observer: &mut dyn Observer) {
     for Chosen { key, value, why } in chosen {
         observer.event(Event::Note(&format!("train.{key} = {value} ({why})")));
     }
-}
-
-/// Whether the encoder is a network that starts from random weights and is made for the data.
-pub(crate) fn is_fresh(suite: &Suite) -> bool {
-    suite.input().nets.contains(&suite.model.encoder.as_str())
 }
 
 fn loaded(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Symbols, Dataset)> {
@@ -128,34 +123,6 @@ pub fn load_encoder(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encod
 
 fn tiny_tokenizer(suite: &Suite) -> Result<Tokenizer> {
     Ok(suite.model.max_length.map_or_else(|| Ok(Tokenizer::tiny()), Tokenizer::tiny_cut)?)
-}
-
-/// Where a run comes from.
-pub(crate) fn lineage(prepared: &Prepared) -> Lineage {
-    let Prepared { suite, encoder, dataset, .. } = prepared;
-    Lineage {
-        version: env!("CARGO_PKG_VERSION").into(),
-        suite: suite::hash(suite),
-        data: data_hash(dataset),
-        encoder: encoder.weights_hash(),
-        seed: suite.seed,
-        threads: rayon::current_num_threads(),
-        machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-    }
-}
-
-/// One hash over the hashes of all files read.
-fn data_hash(dataset: &Dataset) -> String {
-    let lines: Vec<String> = dataset.files.iter().map(|(file, hash)| format!("{hash} {file}")).collect();
-    hash::sha256(lines.join("\n").as_bytes())
-}
-
-/// One hash over what shapes a training in the encoder's folder beside its weights: tokenizer and settings.
-pub(crate) fn encoder_settings(prepared: &Prepared) -> String {
-    let Prepared { encoder, symbols, .. } = prepared;
-    let files = symbols.files().iter().map(|(name, bytes)| format!("{name} {}", hash::sha256(bytes)));
-    let settings = format!("{} {} {:?}", encoder.pooling, symbols.settings(), encoder.network);
-    hash::sha256(files.chain([settings]).collect::<Vec<_>>().join("\n").as_bytes())
 }
 
 /// The encoder's folder: beside the suite, or wherever `pull` finds it.

@@ -7,7 +7,7 @@ use polytask_eval::{Predictions, Ranking};
 use polytask_nn::topk;
 
 use crate::Result;
-use crate::evaluate::Pooled;
+use crate::pooled::Pooled;
 
 /// Passages kept per query: as deep as any metric looks.
 pub(crate) const DEPTH: usize = 1000;

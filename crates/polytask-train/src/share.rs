@@ -7,7 +7,7 @@ use polytask_nn::sharing::{self, HARD, SharingSetup};
 
 use crate::Result;
 use crate::observe::{Event, Observer};
-use crate::run::Prepared;
+use crate::prepared::Prepared;
 
 /// Refuses an architecture that does not fit the encoder; for one task too, so that what is wrong is said.
 pub(crate) fn check(suite: &Suite, encoder: &Encoder) -> Result<()> {

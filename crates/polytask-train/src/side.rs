@@ -9,10 +9,8 @@ use crate::Result;
 use crate::cache::FrozenCache;
 use crate::engine::Engine;
 use crate::heads::TaskHead;
-use crate::learner::SINGLE;
 use crate::observe::Observer;
-use crate::prepare;
-use crate::run::Prepared;
+use crate::prepared::{Prepared, encoder_settings};
 use crate::share;
 
 /// What an engine borrows.
@@ -78,7 +76,7 @@ impl<'a> Parts<'a> {
         if !FrozenCache::pays(dataset, &*encoder.trunk, lowest, suite.train.cache_mb) {
             return Ok(None);
         }
-        let settings = prepare::encoder_settings(self.prepared);
+        let settings = encoder_settings(self.prepared);
         self.prepared.frozen.get((dataset, encoder, &settings), lowest, observer).map(Some)
     }
 
@@ -97,6 +95,9 @@ impl<'a> Parts<'a> {
         }
     }
 }
+
+/// The id of the learner that is a model of its own for each task.
+pub const SINGLE: &str = "single";
 
 /// Whether tasks are trained alone too.
 pub(crate) fn suite_compares(suite: &Suite) -> bool {

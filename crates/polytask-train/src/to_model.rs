@@ -10,7 +10,7 @@ use polytask_nn::encoder::Encoder;
 use polytask_nn::heads;
 
 use crate::heads::TaskHead;
-use crate::run::Prepared;
+use crate::prepared::Prepared;
 
 /// The model of a run with trained heads; the trunk's weights are given when it is saved.
 pub(crate) fn to_model(

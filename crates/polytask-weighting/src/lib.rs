@@ -23,6 +23,7 @@ pub mod adapt;
 pub mod ball;
 mod batches;
 mod buffers;
+mod entry;
 mod error;
 #[cfg(test)]
 mod golden;

@@ -8,7 +8,14 @@ use polytask_core::hash::text64;
 use serde_json::{Value, json};
 
 use super::read::Row;
-use super::sets::Parts;
+
+/// Rows to learn from and rows to be judged by, in the columns of the kind.
+pub(super) struct Parts {
+    pub(super) train: Vec<Row>,
+    pub(super) test: Vec<Row>,
+    /// Passages of a retrieval task (`_id`, `text`).
+    pub(super) corpus: Vec<Row>,
+}
 
 /// At most `n` rows, those of the lowest hash, in the order of their hashes; equal rows once.
 pub(super) fn sampled(rows: Vec<Row>, n: usize) -> Vec<Row> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::read::{Row, conll, csv, jsonl, tsv};
-use super::rows;
+use super::rows::{self, Parts};
 
 /// What a set is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,14 +16,6 @@ pub(super) enum Role {
     Unseen,
     /// Kept back until everything else was done.
     HeldOut,
-}
-
-/// Rows to learn from and rows to be judged by, in the columns of the kind.
-pub(super) struct Parts {
-    pub(super) train: Vec<Row>,
-    pub(super) test: Vec<Row>,
-    /// Passages of a retrieval task (`_id`, `text`).
-    pub(super) corpus: Vec<Row>,
 }
 
 /// A set of data as a task.

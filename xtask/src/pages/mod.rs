@@ -11,8 +11,8 @@ use anyhow::{Result, bail};
 use polytask_core::atomic;
 
 use crate::defaults;
-use crate::repo::Tree;
 use crate::root::{TextFile, root, walked_files};
+use crate::tree::Tree;
 use header::Header;
 
 /// Where the papers' files, the results and the pages lie.

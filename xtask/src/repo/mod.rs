@@ -1,5 +1,6 @@
 //! Rules of the repository that no compiler checks; each is a function from the committed files to problems.
 
+mod circles;
 mod edges;
 mod kinds;
 mod lengths;
@@ -10,40 +11,7 @@ mod names;
 mod paths;
 mod words;
 
-use std::path::Path;
-
-use anyhow::Result;
-
-use crate::root::{TextFile, text_files};
-
-/// The committed text files.
-#[derive(Debug)]
-pub(crate) struct Tree {
-    /// Sorted by path.
-    pub(crate) files: Vec<TextFile>,
-}
-
-impl Tree {
-    /// Reads the files of the repository at `root`.
-    pub(crate) fn read(root: &Path) -> Result<Self> {
-        Ok(Self { files: text_files(root)? })
-    }
-
-    /// The file at this path.
-    fn get(&self, path: &str) -> Option<&TextFile> {
-        self.files.iter().find(|file| file.path == path)
-    }
-
-    /// The manifests of the members.
-    fn members(&self) -> impl Iterator<Item = &TextFile> {
-        self.files.iter().filter(|file| is_member(&file.path))
-    }
-}
-
-fn is_member(path: &str) -> bool {
-    let parts: Vec<&str> = path.split('/').collect();
-    matches!(parts[..], ["crates", _, "Cargo.toml"] | ["xtask", "Cargo.toml"])
-}
+use crate::tree::Tree;
 
 /// A rule.
 #[derive(Debug)]
@@ -61,6 +29,7 @@ pub(crate) const CHECKS: &[Check] = &[
     Check { name: "type names", find: names::problems },
     Check { name: "kinds", find: kinds::problems },
     Check { name: "module files", find: modules::problems },
+    Check { name: "circles", find: circles::problems },
     Check { name: "file lengths", find: lengths::problems },
     Check { name: "unfinished work", find: words::problems },
     Check { name: "links", find: links::problems },
@@ -71,7 +40,8 @@ pub(crate) const CHECKS: &[Check] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::root::root;
+    use crate::root::{TextFile, root};
+    use crate::tree::is_member;
 
     /// A tree of the given files, for the rules' own tests.
     pub(super) fn tree(files: &[(&str, &str)]) -> Tree {
@@ -129,6 +99,11 @@ mod tests {
     #[test]
     fn the_repository_has_one_form_of_modules() {
         keeps("module files");
+    }
+
+    #[test]
+    fn the_repository_has_no_circle_of_files() {
+        keeps("circles");
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::draft::Draft;
 use super::files::Found;
 use super::near;
-use super::read::Draft;
-use super::section::{Reporter, Section};
-use super::written::{Node, Origin, shorten};
+use super::reporter::Reporter;
+use super::section::Section;
+use super::tree::{Node, Origin, shorten};
 use super::{Catalogue, Split, Suite};
 use crate::kind::KindInfo;
 use crate::method::Choice;

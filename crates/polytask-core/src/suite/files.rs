@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use super::Split;
 use super::images;
 use super::near;
-use super::section::{Reporter, Section};
-use super::written::Origin;
+use super::reporter::Reporter;
+use super::section::Section;
+use super::tree::Origin;
+use crate::files::names_in;
 
 /// File formats that are read, by extension, in any case of letters.
 pub const FORMATS: &[&str] =
@@ -176,14 +178,6 @@ fn has_stem(name: &str, stems: &[&str]) -> bool {
 /// The file with one of these stems.
 pub(super) fn stem_file<'a>(names: &'a [String], stems: &[&str]) -> Option<&'a String> {
     names.iter().find(|name| has_stem(name, stems))
-}
-
-/// Names in a folder, sorted; none when it cannot be listed.
-pub fn names_in(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    names.sort();
-    names
 }
 
 fn formats() -> String {

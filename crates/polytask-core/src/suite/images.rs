@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Split;
-use super::files::names_in;
+use crate::files::names_in;
 
 /// What stands in the name of a file of images.
 const IMAGES: &str = "-images-idx3-ubyte";

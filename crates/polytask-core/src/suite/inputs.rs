@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::check::is_encoder_name;
+use super::draft::Draft;
 use super::near;
-use super::read::Draft;
-use super::section::{Reporter, Section};
-use super::written::{Node, shorten};
+use super::reporter::Reporter;
+use super::section::Section;
+use super::tree::{Node, shorten};
 use crate::input::{self, INPUTS, InputInfo, image, text};
 use crate::kind::{KINDS, KindInfo};
 use crate::method::Choice;

@@ -1,8 +1,9 @@
 //! Checks of the keys that say what the labels of a task are: `labels` and `separator`.
 
-use super::read::Draft;
-use super::section::{Reporter, Section};
-use super::written::shorten;
+use super::draft::Draft;
+use super::reporter::Reporter;
+use super::section::Section;
+use super::tree::shorten;
 use crate::kind::KindInfo;
 use crate::target::TargetType;
 

@@ -5,6 +5,7 @@
 //! checked against the [`Catalogue`] of named parts, all mistakes reported at once.
 
 mod check;
+mod draft;
 mod files;
 mod fresh;
 pub mod images;
@@ -13,11 +14,13 @@ mod keys;
 mod label_keys;
 mod parts;
 mod read;
+mod reporter;
 mod section;
 mod template;
 #[cfg(test)]
 mod tests;
 mod train;
+mod tree;
 mod write;
 mod written;
 
@@ -31,7 +34,8 @@ use crate::kind::KindInfo;
 use crate::method::{Choice, MethodInfo};
 use crate::near;
 
-pub use files::{COMPRESSIONS, FORMATS, is_readable, names_in};
+pub use crate::files::names_in;
+pub use files::{COMPRESSIONS, FORMATS, is_readable};
 pub use keys::{KeyInfo, POOLINGS, Table, ValueType, keys, keys_of};
 pub use parts::{HEADS, NO_REGULARIZER, SAMPLINGS};
 pub use read::{load, load_to_judge, parse};

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::near;
-use super::section::{Reporter, Section};
-use super::written::{Data, Node};
+use super::reporter::Reporter;
+use super::section::Section;
+use super::tree::{Data, Node};
 use crate::method::{Choice, Family, MethodInfo, ParamInfo, Range};
 
 /// What a part is called in errors, and the parts there are.
@@ -112,7 +113,7 @@ impl Shelf<'_> {
         };
         let Some(info) = self.find(name) else {
             let ids: Vec<&str> = self.parts.iter().map(|part| part.id).collect();
-            let what = format!("unknown {} `{}` in {label}", self.noun, super::written::shorten(name));
+            let what = format!("unknown {} `{}` in {label}", self.noun, super::tree::shorten(name));
             reporter.report(&name_node.origin, what, near::advice(name, &ids));
             return None;
         };
@@ -139,7 +140,7 @@ impl Shelf<'_> {
         let owner = format!("{} `{}` in {label}", self.noun, info.id);
         let Some(declared) = info.params.iter().find(|declared| declared.name == param) else {
             let names: Vec<&str> = info.params.iter().map(|declared| declared.name).collect();
-            let what = format!("unknown parameter `{}` of {owner}", super::written::shorten(param));
+            let what = format!("unknown parameter `{}` of {owner}", super::tree::shorten(param));
             let none = || format!("remove it, {} `{}` has no parameters", self.noun, info.id);
             let remedy = if names.is_empty() { none() } else { near::advice(param, &names) };
             reporter.report(&value.origin, what, remedy);
@@ -173,7 +174,7 @@ fn long_form<'a>(node: &'a Node, key: &str, label: &str, reporter: &mut Reporter
     match Choice::parse(text) {
         Ok(choice) => Some(Cow::Owned(Node::from_json(&choice.to_json(), &node.origin))),
         Err(wrong) => {
-            let what = format!("`{key}` in {label} cannot be read: {}", super::written::shorten(&wrong));
+            let what = format!("`{key}` in {label} cannot be read: {}", super::tree::shorten(&wrong));
             reporter.report(&node.origin, what, format!("{key} = \"NAME(KEY=VALUE, ...)\""));
             None
         }
@@ -196,7 +197,7 @@ fn check_tables(weighting: &Node, tasks: &[&str], reporter: &mut Reporter) {
             continue;
         }
         for (key, node) in entries.iter().filter(|(key, _)| !tasks.contains(&key.as_str())) {
-            let key = super::written::shorten(key);
+            let key = super::tree::shorten(key);
             let what = format!("`{param}` of the weighting names `{key}`, expected names of tasks");
             reporter.report(&node.origin, what, near::advice(&key, tasks));
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::check;
+use super::draft::Draft;
 use super::files;
 use super::fresh;
 use super::inputs;
@@ -11,8 +12,10 @@ use super::keys::Table;
 use super::label_keys;
 use super::near;
 use super::parts::{self, HEADS, NO_REGULARIZER, SAMPLINGS, Shelf};
-use super::section::{Purpose, Reporter, Section};
-use super::written::{self, Data, Node, Origin};
+use super::reporter::{Purpose, Reporter};
+use super::section::Section;
+use super::tree::{Data, Node, Origin, shorten};
+use super::written;
 use super::{Catalogue, ModelSpec, Sampling, SourceSpec, Start, Suite, TaskSpec, TrainSpec};
 use crate::error::{Error, Place, Problem, Result};
 use crate::input::{FreshTraining, InputInfo};
@@ -78,14 +81,6 @@ struct Reader<'a, 'b> {
     reporter: &'b mut Reporter<'a>,
 }
 
-/// A task whose own keys have been read; what depends on other sections comes later.
-pub(super) struct Draft<'t> {
-    pub(super) section: Section<'t>,
-    pub(super) name: String,
-    /// `None` when it is missing or unknown, which has been reported.
-    pub(super) kind: Option<&'static KindInfo>,
-}
-
 impl Reader<'_, '_> {
     fn suite(&mut self, tree: &Node) -> Suite {
         let empty = Node { origin: Origin::Line(1), data: Data::Table(Vec::new()) };
@@ -130,7 +125,7 @@ impl Reader<'_, '_> {
     fn draft<'t>(&mut self, table: Table, i: usize, node: &'t Node) -> Draft<'t> {
         let noun = if table == Table::Task { "task" } else { "source" };
         let label = match node.get("name").and_then(Node::text) {
-            Some(name) => format!("{noun} `{}`", written::shorten(name)),
+            Some(name) => format!("{noun} `{}`", shorten(name)),
             None => format!("{} number {}", table.header(), i + 1),
         };
         let section = Section::check(table, label, node, self.reporter);
@@ -154,7 +149,7 @@ impl Reader<'_, '_> {
         };
         let found = kind::find(&name);
         if found.is_none() {
-            let what = format!("unknown kind `{}` of {}", written::shorten(&name), section.label);
+            let what = format!("unknown kind `{}` of {}", shorten(&name), section.label);
             self.reporter.report(section.place("kind"), what, near::advice(&name, &names));
         }
         found
@@ -246,7 +241,7 @@ impl Reader<'_, '_> {
             None => section.texts("baselines"),
         };
         for id in asked.iter().filter(|id| !known.contains(&id.as_str())) {
-            let what = format!("unknown learner `{}`", written::shorten(id));
+            let what = format!("unknown learner `{}`", shorten(id));
             self.reporter.report(section.place("baselines"), what, near::advice(id, &known));
         }
         asked

@@ -27,8 +27,8 @@ pub use label::OneLabel;
 pub use label_table::{JoinedLabels, LabelTable};
 pub use labels::ManyLabels;
 pub use numbers::{Numbers, has_decimal_comma, number, range, real};
-pub use passages::{Passages, Qrel};
-pub use row::TargetRow;
+pub use passages::Passages;
+pub use row::{Qrel, TargetRow};
 pub use tags::Tags;
 
 /// What a target is once it is read.

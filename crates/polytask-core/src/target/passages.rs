@@ -1,20 +1,7 @@
 //! Which passages of a corpus answer a query: judgements, or the passages that a row names.
 
-use super::{CellMistake, LabelTable, TargetCell, TargetForm, TargetRow, TargetType};
+use super::{CellMistake, LabelTable, Qrel, TargetCell, TargetForm, TargetRow, TargetType};
 use crate::cell::Cell;
-
-/// A judgement: how well a passage answers a query.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Qrel {
-    /// Id of the query.
-    pub query: String,
-    /// Id of the passage.
-    pub passage: String,
-    /// Grade; at most 0 means that it does not answer.
-    pub grade: f32,
-    /// Line in the file of judgements, counted from 1.
-    pub line: usize,
-}
 
 /// Which passages answer a query.
 #[derive(Debug)]

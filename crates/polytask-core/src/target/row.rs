@@ -1,7 +1,20 @@
 //! The cells of a row that its target is read from.
 
-use super::{CellMistake, LabelTable, Qrel};
+use super::{CellMistake, LabelTable};
 use crate::cell::{Cell, is_shortened};
+
+/// A judgement: how well a passage answers a query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Qrel {
+    /// Id of the query.
+    pub query: String,
+    /// Id of the passage.
+    pub passage: String,
+    /// Grade; at most 0 means that it does not answer.
+    pub grade: f32,
+    /// Line in the file of judgements, counted from 1.
+    pub line: usize,
+}
 
 /// The cells of a row that its target is read from, and what is known beside them.
 #[derive(Debug, Clone, Copy, Default)]

@@ -6,6 +6,7 @@ use std::path::Path;
 use polytask_core::suite::{SourceSpec, TaskSpec};
 use polytask_core::{Place, Problem, near};
 
+use super::found::Found;
 use super::wanted::Wanted;
 use crate::readers::listed;
 use crate::views::View;
@@ -44,20 +45,6 @@ pub(super) struct TaskColumns {
 impl TaskColumns {
     fn names(&self) -> impl Iterator<Item = &String> {
         self.target.iter().chain(&self.negatives).chain(&self.weight)
-    }
-}
-
-/// What is known of a file's columns.
-pub(super) struct Found<'a> {
-    pub(super) file: &'a Path,
-    pub(super) names: Vec<String>,
-    /// Whether `names` are all there are.
-    pub(super) is_complete: bool,
-}
-
-impl Found<'_> {
-    fn has(&self, name: &str) -> bool {
-        self.names.iter().any(|known| known == name)
     }
 }
 

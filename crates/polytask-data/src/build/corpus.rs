@@ -5,7 +5,8 @@ use std::path::Path;
 
 use polytask_core::{Error, Place, Problem, Result};
 
-use super::columns::{Found, first_of};
+use super::columns::first_of;
+use super::found::Found;
 use super::intern::Interner;
 use super::problems::Problems;
 use crate::readers::{self, Cell, Record};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use polytask_core::{Error, Result};
 
-use super::Tokenize;
+use crate::Tokenize;
 use crate::pull::cache;
 use crate::tokens::TokenWriter;
 use crate::views::{Content, Encoded, Key};

@@ -6,6 +6,7 @@
 mod columns;
 mod corpus;
 mod finish;
+mod found;
 mod intern;
 mod marks;
 mod numbers;
@@ -17,11 +18,10 @@ mod wanted;
 mod weights;
 mod whole;
 
-use polytask_core::input::KnownInput;
 use polytask_core::{Result, Split, Suite};
 
 use crate::views::{self, View};
-use crate::{Dataset, Tokenizer};
+use crate::{Dataset, Tokenize};
 pub use finish::NO_TEST;
 pub(crate) use finish::is_of_entity;
 pub(crate) use finish::n_known;
@@ -29,34 +29,6 @@ use intern::Interner;
 pub(crate) use marks::marks;
 use numbers::Merged;
 use problems::Problems;
-
-/// What turns texts into token ids.
-pub trait Tokenize: Sync {
-    /// Token ids of a text with special tokens, at most [`Tokenize::max_length`].
-    fn encode(&self, text: &str) -> Result<Vec<u32>>;
-    /// Token ids of given words, and the position of each word's first token, `[words]` (`u32::MAX` if cut).
-    fn encode_words(&self, words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)>;
-    /// Longest sequence it gives, in tokens including special ones.
-    fn max_length(&self) -> usize;
-    /// What is known of inputs that are no texts; else the suite alone says it.
-    fn input(&self) -> KnownInput {
-        KnownInput::Nothing
-    }
-}
-
-impl Tokenize for Tokenizer {
-    fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        Self::encode(self, text)
-    }
-
-    fn encode_words(&self, words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)> {
-        Self::encode_words(self, words)
-    }
-
-    fn max_length(&self) -> usize {
-        Self::max_length(self)
-    }
-}
 
 /// How far reading is.
 #[derive(Debug, Clone, Copy)]

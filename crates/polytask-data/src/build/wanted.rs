@@ -5,7 +5,7 @@ use std::path::Path;
 use polytask_core::suite::TaskSpec;
 use polytask_core::{Place, Problem, near, plural};
 
-use super::columns::Found;
+use super::found::Found;
 use crate::readers;
 
 /// A column that tasks read.

@@ -213,7 +213,7 @@ fn tables(place: &Path, folder: &str, parts: Parts, found: &mut Found) {
 
 /// A path in quotes, so that no control character of it can end a comment.
 fn shown(path: &Path) -> String {
-    super::target::quote(&path.to_string_lossy())
+    super::drafted::quote(&path.to_string_lossy())
 }
 
 /// A set with a file per split: its folder where that says it all, else every file.

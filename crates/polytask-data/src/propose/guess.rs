@@ -2,12 +2,13 @@
 
 use polytask_core::input::text::TEXT;
 use polytask_core::kind::KindInfo;
-use polytask_core::suite::DraftTask;
 use polytask_core::target::Passages;
 
 use super::column::{Column, Sample};
+use super::drafted::{quote, reason, task};
 use super::form::{self, Form, LABELS, SCORES, TEXTS, is_in};
-use super::target::{is_tagged, quote, reason, tagging, task};
+use super::looked::{Guess, Looked};
+use super::target::{is_tagged, tagging};
 
 /// Pairs of names that two texts of a row have; also names that differ in one of [`TWINS`] alone.
 const PAIRS: [(&str, &str); 12] = [
@@ -63,18 +64,6 @@ const OF_PAIRS: [&str; 16] = [
 /// How much longer one of two texts may be on average that could be a pair.
 const ALIKE: f64 = 2.0;
 
-/// What a table can be used for.
-#[derive(Debug, Default)]
-pub(super) struct Guess {
-    /// Role and column of the inputs; only those that must be named.
-    pub(super) columns: Vec<(String, String)>,
-    pub(super) evidence: Vec<String>,
-    pub(super) tasks: Vec<DraftTask>,
-    pub(super) left_out: Vec<String>,
-    /// Columns of a table that are not read.
-    pub(super) ignore: Vec<String>,
-}
-
 /// The columns that are read as inputs, by role.
 type Inputs<'a> = Vec<(&'static str, &'a Column)>;
 
@@ -100,25 +89,7 @@ pub(super) fn guess(sample: &Sample) -> Guess {
     }
 }
 
-/// A table with what its columns are.
-pub(super) struct Looked<'a> {
-    pub(super) sample: &'a Sample,
-    forms: Vec<(&'a Column, Form)>,
-}
-
 impl<'a> Looked<'a> {
-    pub(super) fn form_of(&self, column: &Column) -> Option<Form> {
-        self.forms.iter().find(|(of, _)| of.name == column.name).map(|(_, form)| *form)
-    }
-
-    pub(super) fn with(&self, wanted: impl Fn(&Column, Form) -> bool) -> impl Iterator<Item = &'a Column> {
-        self.forms.iter().filter(move |(column, form)| wanted(column, *form)).map(|(column, _)| *column)
-    }
-
-    fn named(&self, name: &str) -> Option<(&'a Column, Form)> {
-        self.forms.iter().find(|(column, _)| column.name.eq_ignore_ascii_case(name)).copied()
-    }
-
     /// Two texts in a row.
     fn pair(&self) -> Option<Inputs<'a>> {
         let text =

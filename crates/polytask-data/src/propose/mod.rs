@@ -4,9 +4,11 @@
 //! written down as commented lines with the choice.
 
 mod column;
+mod drafted;
 mod find;
 mod form;
 mod guess;
+mod looked;
 mod order;
 mod rows;
 mod target;
@@ -24,9 +26,9 @@ use polytask_core::{KindInfo, Split, TargetType, kind};
 use crate::build::marks;
 use crate::readers;
 use column::{Column, Sample};
+use drafted::quote;
 use find::{Form as SetForm, Set};
-use guess::Guess;
-use target::quote;
+use looked::Guess;
 
 /// Most labels that are written out when train lacks some.
 const MOST_WRITTEN: usize = 200;

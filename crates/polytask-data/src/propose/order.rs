@@ -4,7 +4,7 @@ use polytask_core::KindInfo;
 use polytask_core::kind::KINDS;
 
 use super::column::Column;
-use super::target::quote;
+use super::drafted::quote;
 
 /// Names of levels as people write them, each list from low to high.
 const ORDERS: &[&[&str]] = &[

@@ -6,9 +6,9 @@ use polytask_core::suite::DraftTask;
 use polytask_core::target::{Numbers, OneLabel};
 
 use super::column::Column;
+use super::drafted::{quote, reason};
 use super::form::{Form, LABELS, SCORES, is_in};
-use super::guess::{Guess, Looked};
-use super::target::{quote, reason};
+use super::looked::{Guess, Looked};
 
 /// Usual names of what is to be learned from the rest of a row, beside those of labels and scores.
 const TARGETS: [&str; 24] = [

@@ -8,8 +8,9 @@ use polytask_core::suite::DraftTask;
 use polytask_core::target::{Closeness, ManyLabels, Numbers, OneLabel, Tags, TargetForm};
 
 use super::column::Column;
+use super::drafted::{quote, reason, task};
 use super::form::{self, Form, LABELS, SCORES, is_in};
-use super::guess::Looked;
+use super::looked::Looked;
 use super::order;
 
 /// Names of columns of tags.
@@ -234,10 +235,6 @@ pub(super) fn tagging(words: &Column, tags: &Column) -> DraftTask {
     task
 }
 
-pub(super) fn reason(column: &Column, why: &str) -> String {
-    format!("left out: column {}: {why}", quote(&column.name))
-}
-
 /// Whether a column holds one tag for each of the words in another.
 pub(super) fn is_tagged(words: &Column, tags: &Column) -> bool {
     if words.name == tags.name || tags.known == 0 || tags.objects > 0 {
@@ -265,24 +262,4 @@ pub(super) fn tags_of(tags: &Column) -> Vec<&str> {
 pub(super) fn labels_of(column: &Column, separator: Option<&str>) -> BTreeMap<String, usize> {
     let at = separator.and_then(|by| super::column::SEPARATORS.iter().position(|known| *known == by));
     at.map_or_else(|| column.items.clone(), |at| column.parts[at].clone())
-}
-
-pub(super) fn task(column: &Column, kind: &'static KindInfo, evidence: String, is_sure: bool) -> DraftTask {
-    DraftTask {
-        name: column.name.clone(),
-        kind,
-        columns: vec![(kind.target.to_owned(), column.name.clone())],
-        metric: None,
-        labels: Vec::new(),
-        separator: None,
-        missing: Vec::new(),
-        evidence: vec![evidence],
-        choices: Vec::new(),
-        is_sure,
-    }
-}
-
-/// A name from a file, in quotes, so that no control character of it can end a comment.
-pub(super) fn quote(name: &str) -> String {
-    format!("{name:?}")
 }

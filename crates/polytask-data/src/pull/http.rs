@@ -13,7 +13,7 @@ use ureq::http::Response;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body, Proxy, ResponseExt};
 
-use super::index::join;
+use super::address::join;
 use super::login::{base64, shown, split_login};
 use super::options::{Patience, PullOptions};
 use super::pace::Pace;

@@ -5,6 +5,7 @@
 //! the encoder of that name). What was tried is told when nothing is found. A folder appears in the cache by one
 //! rename, so it is whole or absent, also when several processes pull at once.
 
+mod address;
 mod http;
 mod hub;
 mod index;

@@ -5,9 +5,11 @@ mod writer;
 
 use std::ops::Deref;
 
-use crate::TextId;
 use mapped::MappedIds;
 pub(crate) use writer::TokenWriter;
+
+/// Index of a text in [`TokenStore`]; equal texts have equal ids.
+pub type TextId = u32;
 
 /// All distinct texts as token ids, end to end.
 #[derive(Debug, Clone, PartialEq)]

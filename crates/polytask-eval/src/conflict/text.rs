@@ -4,8 +4,8 @@ use polytask_core::report::Interval;
 
 use super::advice::{braces, evidence, in_short, listed, loss_alone, percent, predicted, with_range};
 use super::{Conflict, TaskFinding};
-use crate::table::{aligned, plain, shortened, wrapped};
-use crate::words::{self, plural, signed, signed_range};
+use crate::table::{aligned, shortened, wrapped};
+use crate::words::{self, plain, plural, signed, signed_range};
 
 /// What the table of pairs holds.
 const TABLE: &str = "Cosine of two tasks' gradients · affinity of a step on the row's task to the column's: 1 helps \

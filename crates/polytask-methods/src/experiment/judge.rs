@@ -7,7 +7,7 @@ use polytask_eval::delta::relative_of;
 use super::Options;
 use super::measure::Measured;
 use super::statistics::{interval, mean};
-use super::train::Trained;
+use super::trained::Trained;
 use crate::findings::{Arm, ArmComparison, Findings, Mechanism, Role, Verdict};
 use crate::paper::Paper;
 use crate::recipe::{ArmScore, CompareSpec, Recipe, Setting};

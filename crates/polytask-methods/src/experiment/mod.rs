@@ -8,6 +8,7 @@ mod judge;
 mod measure;
 mod statistics;
 mod train;
+mod trained;
 
 use std::path::PathBuf;
 

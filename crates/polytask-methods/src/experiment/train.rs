@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::measure::{Measured, measure};
 use super::statistics::mean;
+use super::trained::Trained;
 use super::{Options, judge};
 use crate::paper::{Data, Paper, Request};
 use crate::recipe::{ArmSpec, Recipe, Setting};
@@ -23,19 +24,6 @@ pub(super) struct Lab<'a> {
     pub(super) options: &'a Options<'a>,
     /// One set of states for all trainings of the same encoder on the same texts.
     pub(super) frozen: FrozenStates,
-}
-
-/// An arm of a setting, trained with every seed.
-pub(super) struct Trained<'a> {
-    pub(super) spec: &'a ArmSpec,
-    /// The candidate that was best on valid.
-    pub(super) chosen: Option<String>,
-    /// Settings it was trained with.
-    changes: Vec<String>,
-    /// What each seed gave.
-    pub(super) runs: Vec<Measured>,
-    /// The suite of the first seed, below the output folder.
-    pub(super) suite: String,
 }
 
 /// A training's result as the folder keeps it.

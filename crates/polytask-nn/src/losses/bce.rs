@@ -6,7 +6,7 @@ use polytask_core::method::{Choice, Family, MethodInfo, ParamInfo, Range};
 use super::parts::{entries, logistic, softplus};
 use super::{Loss, LossFn};
 use crate::Result;
-use crate::objective::Target;
+use crate::target::Target;
 
 static INFO: MethodInfo = MethodInfo {
     id: "bce",

@@ -10,7 +10,7 @@ use polytask_core::method::{Choice, Family, MethodInfo, ParamInfo, Range};
 use super::parts::{expect_shape, like, log_sum_exp, log_sum_exp_jvp, select, wrong_target};
 use super::{Loss, LossFn};
 use crate::Result;
-use crate::objective::Target;
+use crate::target::Target;
 
 static INFO: MethodInfo = MethodInfo {
     id: "cosent",

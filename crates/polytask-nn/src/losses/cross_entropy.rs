@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::parts::{expect_shape, known_rows, like, log_sum_exp, log_sum_exp_jvp, select, wrong_target};
 use super::{Loss, LossFn, invalid};
-use crate::objective::Target;
+use crate::target::Target;
 use crate::{Error, Result};
 
 static INFO: MethodInfo = MethodInfo {

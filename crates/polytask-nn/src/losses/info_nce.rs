@@ -11,7 +11,7 @@ use super::parts::{
     expect_shape, known_rows, like, log_sum_exp, log_sum_exp_jvp, select, shares, wrong_target,
 };
 use super::{Loss, LossFn};
-use crate::objective::Target;
+use crate::target::Target;
 use crate::{Error, Result};
 
 static INFO: MethodInfo = MethodInfo {

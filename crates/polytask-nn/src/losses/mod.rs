@@ -20,7 +20,7 @@ use candle_core::Tensor;
 use polytask_core::method::Choice;
 use polytask_core::{MethodInfo, Problem};
 
-use crate::objective::Target;
+use crate::target::Target;
 use crate::{Error, Result};
 
 /// All losses, sorted by id.

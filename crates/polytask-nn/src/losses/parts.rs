@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use crate::objective::Target;
+use crate::target::Target;
 use crate::{Error, Result};
 
 /// Output entries whose target is known, laid end to end.

@@ -2,31 +2,11 @@
 
 use polytask_core::{Layout, PackedBatch};
 
-use super::net::{Node, NodeId};
 use crate::params::Real;
 use crate::trunk::{Cotangent, States};
 
 /// The sequences a node is needed on, ascending; `None` stands for all.
 pub(super) type Needed = Option<Vec<u32>>;
-
-/// What is needed of every node when `wanted` sequences of each view are.
-pub(super) fn of_nodes(nodes: &[Node], views: &[NodeId], wanted: &[Vec<u32>], n: usize) -> Vec<Needed> {
-    let mut marks = vec![vec![false; n]; nodes.len()];
-    for (&view, sequences) in views.iter().zip(wanted) {
-        sequences.iter().for_each(|&s| marks[view][s as usize] = true);
-    }
-    for node in (0..nodes.len()).rev() {
-        for input in nodes[node].inputs() {
-            let (below, above) = marks.split_at_mut(node);
-            below[input].iter_mut().zip(&above[0]).for_each(|(below, above)| *below |= above);
-        }
-    }
-    let list = |marks: &Vec<bool>| {
-        let sequences: Vec<u32> = (0..n as u32).filter(|&s| marks[s as usize]).collect();
-        (sequences.len() < n).then_some(sequences)
-    };
-    marks.iter().map(list).collect()
-}
 
 /// The batch of some sequences.
 pub(super) fn select(batch: &PackedBatch, sequences: &[u32]) -> PackedBatch {

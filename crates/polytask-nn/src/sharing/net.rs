@@ -8,6 +8,7 @@ use polytask_core::{Purpose, Rng};
 use super::SharingSetup;
 use super::mask::Mask;
 use super::mix::Weigher;
+use super::needed::Needed;
 use crate::params::{Block, Params, Real};
 
 /// Keeps the draws of this module apart from those of encoders and heads.
@@ -243,4 +244,23 @@ fn relabel<T: Real>(block: &Block<T>, label: &str) -> Block<T> {
     copy.name = format!("{label}.{}", block.name);
     copy.tensors.iter_mut().for_each(|tensor| tensor.name = format!("{label}.{}", tensor.name));
     copy
+}
+
+/// What is needed of every node when `wanted` sequences of each view are.
+pub(super) fn needed_of(nodes: &[Node], views: &[NodeId], wanted: &[Vec<u32>], n: usize) -> Vec<Needed> {
+    let mut marks = vec![vec![false; n]; nodes.len()];
+    for (&view, sequences) in views.iter().zip(wanted) {
+        sequences.iter().for_each(|&s| marks[view][s as usize] = true);
+    }
+    for node in (0..nodes.len()).rev() {
+        for input in nodes[node].inputs() {
+            let (below, above) = marks.split_at_mut(node);
+            below[input].iter_mut().zip(&above[0]).for_each(|(below, above)| *below |= above);
+        }
+    }
+    let list = |marks: &Vec<bool>| {
+        let sequences: Vec<u32> = (0..n as u32).filter(|&s| marks[s as usize]).collect();
+        (sequences.len() < n).then_some(sequences)
+    };
+    marks.iter().map(list).collect()
 }

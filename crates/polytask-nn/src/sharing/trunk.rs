@@ -6,7 +6,7 @@ use polytask_core::{Layout, PackedBatch, Purpose, rng};
 
 use super::mix::{Mixing, Moment};
 use super::needed::{self, Needed};
-use super::net::{Net, Node, NodeId, Origin};
+use super::net::{Net, Node, NodeId, Origin, needed_of};
 use crate::Result;
 use crate::params::{Block, Params, Real};
 use crate::trunk::{Cotangent, GradSink, Mode, SavedForward, States, Trunk, check};
@@ -115,7 +115,7 @@ impl<T: Real> Shared<T> {
         let (cut, below) = self.to_cut(params, batch, below, mode)?;
         let layout = self.inner.layout(batch);
         let needed = match wanted {
-            Some(wanted) => needed::of_nodes(&self.nodes, &self.views, wanted, layout.n_sequences()),
+            Some(wanted) => needed_of(&self.nodes, &self.views, wanted, layout.n_sequences()),
             None => vec![None; self.nodes.len()],
         };
         let pass = Pass { params, batch, layout, mode, needed };

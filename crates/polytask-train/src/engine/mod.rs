@@ -17,6 +17,7 @@ use crate::assemble::{Leaf, StepBatch, TaskBatch};
 use crate::cache::FrozenCache;
 use crate::cotangents::{merge, scatter};
 use crate::heads::TaskHead;
+pub use crate::part::PartGradient;
 use crate::swept::Swept;
 use polytask_weighting::{Gramian, Jacobian};
 
@@ -76,25 +77,6 @@ impl Evaluation {
     /// The part of a task, when it is present and finite.
     pub fn part(&self, task: usize) -> Option<&PartGradient> {
         self.parts.iter().find(|part| part.task == task)
-    }
-}
-
-/// A task's loss and first-order wishes.
-pub struct PartGradient {
-    /// Suite index of the task.
-    pub task: usize,
-    /// Loss times the task's `loss_weight`.
-    pub loss: f64,
-    /// Gradient of the head's parameters, same factor.
-    pub d_head: Vec<f32>,
-    /// dL/dz at the trunk's output, same factor.
-    pub cotangent: Cotangent,
-}
-
-impl PartGradient {
-    /// The largest entry of its gradients at the trunk's output and of its head.
-    pub fn reach(&self) -> f32 {
-        self.cotangent.values.iter().chain(&self.d_head).fold(0.0, |most, g| g.abs().max(most))
     }
 }
 

@@ -9,10 +9,10 @@ use polytask_model::Model;
 
 use super::Fitted;
 use crate::Result;
+use crate::context::Run;
 use crate::engine::Weights;
 use crate::evaluate;
 use crate::judge::with_engine;
-use crate::run::Run;
 
 /// A model of some tasks of a run.
 pub(super) struct ModelFolder<'r> {

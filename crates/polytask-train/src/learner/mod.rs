@@ -18,10 +18,10 @@ use polytask_core::{MethodInfo, Split};
 use polytask_eval::Predictions;
 
 use crate::Result;
+use crate::context::Run;
 use crate::observe::Observer;
-use crate::run::Run;
 
-pub use trained::SINGLE;
+pub use crate::side::SINGLE;
 pub(crate) use trained::Trained;
 
 /// All learners a run can be compared with, in the order of their columns.

@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fitted, Learner};
 use crate::Result;
+use crate::context::Run;
 use crate::evaluate::{known, membership};
 use crate::observe::Observer;
 use crate::ranking::{DEPTH, queries};
-use crate::run::Run;
 
 const INFO: MethodInfo = MethodInfo {
     id: "prior",

@@ -10,11 +10,11 @@ use polytask_eval::Predictions;
 use super::folder::ModelFolder;
 use super::{Fitted, Learner};
 use crate::Result;
+use crate::context::Run;
 use crate::engine::Weights;
 use crate::evaluate;
 use crate::linear_probe::{self, Probes};
 use crate::observe::Observer;
-use crate::run::Run;
 use crate::to_model::to_model;
 
 const INFO: MethodInfo = MethodInfo {

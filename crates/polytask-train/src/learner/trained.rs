@@ -18,18 +18,15 @@ use super::folder::ModelFolder;
 use super::{Fitted, Learner};
 use crate::Result;
 use crate::checkpoint::{Checkpoints, fresh};
+use crate::context::Run;
 use crate::engine::Weights;
 use crate::evaluate;
 use crate::history::History;
 use crate::observe::Observer;
 use crate::regularizer;
-use crate::run::Run;
-use crate::side::Side;
+use crate::side::{SINGLE, Side};
 use crate::to_model::to_model;
 use crate::trainer::Trainer;
-
-/// Id of the learner that trains each task alone.
-pub const SINGLE: &str = "single";
 
 const INFO: MethodInfo = MethodInfo {
     id: SINGLE,

@@ -17,9 +17,10 @@ use polytask_nn::Block;
 
 use crate::Result;
 use crate::engine::{Engine, Weights};
-use crate::evaluate::{self, Pooled};
+use crate::evaluate;
 use crate::observe::{Event, Observer};
-use crate::run::Prepared;
+use crate::pooled::Pooled;
+use crate::prepared::Prepared;
 use crate::side::Side;
 
 /// Most train rows (words, for tags) a probe is fitted on, evenly taken: more move a linear model's score no more.

@@ -10,8 +10,9 @@ use polytask_nn::objective::Target;
 use crate::Result;
 use crate::assemble::sentence_target;
 use crate::engine::Engine;
-use crate::evaluate::{self, Pooled};
+use crate::evaluate;
 use crate::heads::TaskHead;
+use crate::pooled::{Pooled, for_batches};
 
 /// Reads the rows of a task.
 pub(super) struct Reader<'a> {
@@ -148,7 +149,7 @@ impl Reader<'_> {
             weights: vec![],
         };
         let mut labels = Vec::new();
-        evaluate::for_batches(self.engine, self.trunk, 0, &texts, |positions, layout, states| {
+        for_batches(self.engine, self.trunk, 0, &texts, |positions, layout, states| {
             for (s, &at) in positions.iter().enumerate() {
                 let starts = dataset.texts.word_starts(texts[at]).unwrap_or(&[]);
                 let known = tags[rows[at] as usize].as_deref().unwrap_or(&[]);

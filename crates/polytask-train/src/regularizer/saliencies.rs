@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::assemble::StepBatch;
-use crate::engine::PartGradient;
+use crate::part::PartGradient;
 
 /// Derivative of a term by the saliencies, as they lie: `[samples][present tasks][positions × width]`.
 pub type Slopes = Vec<Vec<Vec<f64>>>;

@@ -3,10 +3,10 @@
 use polytask_core::method::Choice;
 
 use super::{
-    BTreeMap, History, Observer, Path, Place, Plan, Predictions, Prepared, Result, Run, RunOptions, Training,
-    Weights, with_sides,
+    BTreeMap, History, Observer, Path, Place, Plan, Prepared, Result, Run, RunOptions, Training, with_sides,
 };
-use crate::engine::Engine;
+use crate::engine::{Engine, Weights};
+use polytask_eval::Predictions;
 
 /// What a training left.
 pub struct Finished<'a> {

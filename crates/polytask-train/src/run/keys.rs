@@ -5,7 +5,7 @@ use polytask_core::{hash, suite};
 use polytask_nn::sharing::HARD;
 
 use super::Run;
-use crate::prepare::encoder_settings;
+use crate::prepared::encoder_settings;
 
 /// Raised whenever the same suite would train to other weights or be judged otherwise: cached single-task results of before are void.
 pub const SEMANTICS: u32 = 12;

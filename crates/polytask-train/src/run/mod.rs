@@ -1,31 +1,21 @@
 //! A run: joint training, the single-task trainings it is compared with, the report and the model folder.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
-use polytask_core::Suite;
-use polytask_core::report::{DataCard, Lineage, REPORT_VERSION, RunReport, TaskReport};
-use polytask_core::suite::Start;
-use polytask_core::{Split, atomic};
-use polytask_data::{Dataset, Plan, Symbols};
-use polytask_eval::Predictions;
-use polytask_nn::Block;
-use polytask_nn::encoder::Encoder;
+use polytask_core::atomic;
+use polytask_core::report::{REPORT_VERSION, RunReport, TaskReport};
+use polytask_data::Plan;
 
-use crate::cache::FrozenStates;
-use crate::choose::Reference;
+pub use crate::context::{Run, RunOptions};
 use crate::diagnose::record;
-use crate::engine::Weights;
-use crate::evaluate;
 use crate::history::History;
 use crate::judged::judged;
 use crate::learner::trained::{self, Place, Training};
 use crate::learner::{Fitted, LEARNERS, Learner, Trained};
-use crate::linear_probe::{self, Probes};
 use crate::observe::{Event, Observer};
-use crate::prepare::lineage;
+pub use crate::prepared::Prepared;
 use crate::share;
 use crate::side::{Side, suite_compares, with_sides};
 use crate::{Error, Result};
@@ -38,41 +28,12 @@ pub use alone::{Finished, train_alone};
 mod groups;
 mod kept;
 mod keys;
-mod pace;
 mod scores;
 mod written;
 
 pub use keys::SEMANTICS;
-pub(crate) use pace::{Pace, pace};
 
 pub use groups::{GroupReport, check_shared, diagnose, groups};
-
-/// What a run works on.
-pub struct Prepared {
-    /// The checked suite.
-    pub suite: Suite,
-    /// Its data.
-    pub dataset: Dataset,
-    /// The encoder as it was loaded.
-    pub encoder: Encoder,
-    /// What turns its inputs into symbols.
-    pub symbols: Symbols,
-    /// What the data looks like.
-    pub card: DataCard,
-    /// States of the frozen part that earlier trainings computed.
-    pub frozen: FrozenStates,
-}
-
-/// Where a run writes and what it may reuse.
-#[derive(Debug, Clone)]
-pub struct RunOptions {
-    /// The run's folder.
-    pub out: PathBuf,
-    /// Continue from the last checkpoint.
-    pub resume: bool,
-    /// Where finished single-task results are kept between runs.
-    pub baselines: Option<PathBuf>,
-}
 
 /// Joint run, baselines, report; everything is written to `options.out`.
 pub fn run(prepared: &Prepared, options: &RunOptions, observer: &mut dyn Observer) -> Result<RunReport> {
@@ -91,98 +52,18 @@ pub fn with_run<R>(
     })
 }
 
-/// A run in the making: what its learners are given.
-pub struct Run<'a> {
-    prepared: &'a Prepared,
-    joint: Side<'a>,
-    single: Side<'a>,
-    /// Where it all comes from; hashes of all weights and files, so made once.
-    lineage: Lineage,
-    options: &'a RunOptions,
-    /// Steps between measurements of what the tasks do to each other; 0 means never.
-    diagnose_every: u64,
-    /// Whether that was asked for: it then holds for a resumed training too, which else goes on as it began.
-    is_every_asked: bool,
-    /// The probes of the tasks, where training starts from them or is compared with them.
-    probes: Option<Probes>,
-    /// What the tasks can be compared with.
-    learners: &'static [&'static dyn Learner],
-    /// Whether the user knows that the cache takes nothing.
-    is_cache_noted: Cell<bool>,
-}
-
-impl<'a> Run<'a> {
-    fn new(
-        prepared: &'a Prepared,
-        (joint, single): (Side<'a>, Side<'a>),
-        options: &'a RunOptions,
-        diagnose_every: u64,
-        observer: &mut dyn Observer,
-    ) -> Result<Self> {
-        let lineage = lineage(prepared);
-        let starts_there = prepared.suite.train.start == Start::Probe;
-        let probes = if starts_there { Some(linear_probe::fit(prepared, single, observer)?) } else { None };
-        Ok(Self {
-            prepared,
-            joint,
-            single,
-            lineage,
-            options,
-            diagnose_every,
-            is_every_asked: false,
-            probes,
-            learners: LEARNERS,
-            is_cache_noted: Cell::new(false),
-        })
-    }
-}
-
-impl<'a> Run<'a> {
-    /// Suite, data and encoder.
-    pub fn prepared(&self) -> &'a Prepared {
-        self.prepared
-    }
-
-    /// What a task alone is trained on.
-    pub(crate) fn single(&self) -> Side<'a> {
-        self.single
-    }
-
-    /// The probes of all tasks, where training starts from them.
-    pub(crate) fn probes(&self) -> Option<&Probes> {
-        self.probes.as_ref()
-    }
-
-    /// Where it writes.
-    pub(crate) fn options(&self) -> &RunOptions {
-        self.options
-    }
-
-    /// Steps between measurements of what the tasks do to each other; 0 means never.
-    pub(crate) fn diagnose_every(&self) -> u64 {
-        self.diagnose_every
-    }
-
-    /// The same, where somebody asked for it.
-    pub(crate) fn asked_every(&self) -> Option<u64> {
-        self.is_every_asked.then_some(self.diagnose_every)
-    }
-
-    /// The split a task is reported on: test where it has a known target, else valid.
-    pub fn split_of(&self, task: usize) -> Split {
-        self.prepared.dataset.report_split(task)
-    }
-}
-
 impl Run<'_> {
-    /// The same compared with these learners, where the suite names them, in the place of [`LEARNERS`].
-    #[must_use]
-    pub fn among(self, learners: &'static [&'static dyn Learner]) -> Self {
-        Self { learners, ..self }
+    /// Trains, compares with [`LEARNERS`] and writes.
+    pub fn execute(self, observer: &mut dyn Observer) -> Result<RunReport> {
+        self.execute_among(LEARNERS, observer)
     }
 
-    /// Trains, compares and writes.
-    pub fn execute(self, observer: &mut dyn Observer) -> Result<RunReport> {
+    /// The same compared with these learners, where the suite names them.
+    pub fn execute_among(
+        self,
+        learners: &'static [&'static dyn Learner],
+        observer: &mut dyn Observer,
+    ) -> Result<RunReport> {
         let mut seconds = BTreeMap::new();
         let training = timed(&mut seconds, "joint", || self.joint(observer))?;
         let Training { trained: joint, history, evaluation, .. } = training;
@@ -190,7 +71,7 @@ impl Run<'_> {
         seconds.entry("joint".into()).and_modify(|all| *all -= evaluation);
         seconds.insert(polytask_eval::mteb::EVALUATION.into(), evaluation);
         let singles = timed(&mut seconds, "single-task", || self.singles(observer))?;
-        let others = timed(&mut seconds, "others", || self.others(observer))?;
+        let others = timed(&mut seconds, "others", || self.others(learners, observer))?;
         let tasks = timed(&mut seconds, "intervals", || self.task_reports(&joint, &singles, &others))?;
         let mut report = self.report(tasks, &joint, &singles, &history, seconds);
         if self.diagnose_every > 0 {
@@ -251,37 +132,6 @@ impl Run<'_> {
             observer.event(Event::Note(&not_kept(&name, error)));
         }
         Ok(trained)
-    }
-
-    /// Predictions on the split each task is reported on.
-    pub(crate) fn predict(
-        &self,
-        side: Side,
-        weights: Weights,
-        tasks: &[usize],
-    ) -> Result<BTreeMap<usize, Predictions>> {
-        let mut out = BTreeMap::new();
-        for split in [Split::Test, Split::Valid] {
-            let of_split: Vec<usize> =
-                tasks.iter().copied().filter(|&task| self.split_of(task) == split).collect();
-            out.extend(evaluate::predict(&side.engine, weights, &of_split, split)?);
-        }
-        Ok(out)
-    }
-
-    /// The probes, where training starts from them.
-    pub(crate) fn reference<'s>(&'s self, side: Side<'s>) -> Option<Reference<'s>> {
-        let probes = self.probes.as_ref().filter(|_| self.prepared.suite.train.start == Start::Probe)?;
-        Some(Reference { trunk: &side.parts.encoder.params, heads: &probes.heads, valid: &probes.valid })
-    }
-
-    /// What the heads start from.
-    pub(crate) fn first_heads(&self, side: Side) -> Vec<Block> {
-        let Suite { seed, train, .. } = &self.prepared.suite;
-        match &self.probes {
-            Some(probes) if train.start == Start::Probe => probes.heads.clone(),
-            _ => side.parts.heads.iter().map(|head| head.block(*seed)).collect(),
-        }
     }
 
     fn report(

@@ -28,13 +28,17 @@ impl Other {
 impl Run<'_> {
     /// What other learners predict on the split each task is reported on: those the suite asks for, and those that are
     /// at hand.
-    pub(super) fn others(&self, observer: &mut dyn Observer) -> Result<Vec<Other>> {
-        let asked = |learner: &&&dyn Learner| {
+    pub(super) fn others(
+        &self,
+        learners: &[&'static dyn Learner],
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<Other>> {
+        let asked = |learner: &&&'static dyn Learner| {
             let id = learner.info().id;
             id != SINGLE && (self.prepared.suite.train.compares(id) || learner.is_at_hand(self))
         };
         let tasks: Vec<usize> = (0..self.prepared.suite.tasks.len()).collect();
-        let other = |learner: &&dyn Learner| {
+        let other = |learner: &&'static dyn Learner| {
             let fitted = learner.fit(self, &tasks, observer)?;
             let mut predictions = BTreeMap::new();
             for split in [Split::Test, Split::Valid] {
@@ -45,7 +49,7 @@ impl Run<'_> {
             }
             Ok(Other { info: learner.info(), predictions })
         };
-        self.learners.iter().filter(asked).map(other).collect()
+        learners.iter().filter(asked).map(other).collect()
     }
 
     pub(super) fn task_reports(

@@ -8,16 +8,14 @@ use polytask_core::suite::TrainSpec;
 use polytask_data::Plan;
 use polytask_nn::optim::{self, AdamW};
 use polytask_nn::trunk::sinks::RowsSink;
-use polytask_nn::{Block, Params};
 
 use crate::assemble::{Draw, StepBatch, assemble};
 use crate::checkpoint::Checkpoints;
-use crate::choose::Reference;
 use crate::engine::{Engine, Evaluation, Weights};
-use crate::history::History;
 use crate::observe::{Event, Observer};
-use crate::optimise::{Gradients, Slots};
+use crate::optimise::Gradients;
 use crate::probe::{Seen, StepProbe};
+use crate::reference::Reference;
 use crate::regularizer::{Regularizer, regularize};
 use crate::swept::{Keeper, Swept};
 use crate::{Error, Result};
@@ -25,40 +23,9 @@ use polytask_weighting::{Observation, Weighting};
 
 mod gradients;
 mod isolate;
+mod state;
 
-/// Everything of a training that changes, and that a checkpoint holds.
-#[derive(Debug, Clone, PartialEq)]
-pub struct State {
-    /// Steps taken.
-    pub step: u64,
-    /// The trunk's parameters.
-    pub trunk: Params,
-    /// Each task's head, in suite order.
-    pub heads: Vec<Block>,
-    /// Optimiser state.
-    pub slots: Slots,
-    /// The method's state.
-    pub method: Vec<f64>,
-    /// The best weights so far, when they are kept.
-    pub best: Option<Best>,
-    /// Evaluations since the best one.
-    pub stale: u64,
-    /// What happened so far.
-    pub history: History,
-}
-
-/// The weights of the best evaluation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Best {
-    /// Step of the evaluation.
-    pub step: u64,
-    /// What `watch` said, larger = better.
-    pub score: f64,
-    /// The trained blocks of the trunk (frozen ones are empty).
-    pub trunk: Vec<Vec<f32>>,
-    /// The heads.
-    pub heads: Vec<Block>,
-}
+pub use state::{Best, State};
 
 /// A training of some tasks of a suite.
 pub struct Trainer<'a> {

@@ -109,7 +109,7 @@ fn one_more_learner_is_a_column_of_the_report() {
     let mut prepared = data.prepare(ALL, &["train.steps=3", "train.baselines=false"]);
     let options = RunOptions { out: data.out("run"), resume: false, baselines: None };
     prepared.suite.train.baselines = vec!["mean".into()];
-    let work = |run: Run, observer: &mut dyn Observer| run.among(AMONG).execute(observer);
+    let work = |run: Run, observer: &mut dyn Observer| run.execute_among(AMONG, observer);
     let report = with_run(&prepared, &options, &mut Silent, work).unwrap();
     let mean_of = |kind: &str| report.tasks.iter().find(|task| task.kind == kind).unwrap().other("mean");
     let mean = mean_of("regression").unwrap();

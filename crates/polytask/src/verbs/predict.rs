@@ -85,7 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 }
 
 fn list(model: &Model) -> Result<Outcome> {
-    let features = InputReading::of(model).columns();
+    let features = InputReading::of(&model.symbols).columns();
     for task in &model.tasks {
         let (name, kind) = (&task.info.name, task.kind);
         let mut line = json!({ "task": name, "kind": kind.name, "inputs": kind.inputs, "columns": task.info.columns,
@@ -144,7 +144,7 @@ fn fitting_arguments(model: &Model, n: usize) -> Result<Vec<&ModelTask>> {
 
 fn from_lines(model: &Model, chosen: &[&ModelTask], args: &Args, input: &str) -> Result<()> {
     let (mut tasks, mut n, mut empty) = (chosen.to_vec(), 0, EmptyTexts::default());
-    let reading = InputReading::of(model);
+    let reading = InputReading::of(&model.symbols);
     for_pieces(input, |rows| {
         n += rows.len();
         if n == rows.len() {

@@ -5,7 +5,8 @@ use std::path::Path;
 use polytask_core::target::{JoinedLabels, MistakeSort};
 use polytask_core::{Place, Problem, Result, Split, TargetType, near, plural};
 
-use super::super::columns::{Columns, Found, resolve};
+use super::super::columns::{Columns, resolve};
+use super::super::found::Found;
 use super::super::problems::enough;
 use super::super::wanted::as_in_train;
 use super::super::whole::Whole;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::graph::Graph;
 use super::image::ImageConfig;
+use super::mistake::wrong;
 use super::table::TableConfig;
 use crate::trunk::check::shape;
 use crate::{Error, Result};
@@ -161,10 +162,4 @@ impl NetConfig {
             }
         }
     }
-}
-
-/// The error of a configuration that no network can be built of.
-pub(super) fn wrong(net: &str, what: &str) -> Error {
-    let problem = Problem::new(format!("network `{net}`: {what}"));
-    Error::Core(problem.try_this("the config.json that a run of polytask wrote").into())
 }

@@ -4,7 +4,7 @@ use polytask_core::image::{IMAGE, ImageSize};
 use polytask_core::suite::ModelSpec;
 use serde::{Deserialize, Serialize};
 
-use super::config::wrong;
+use super::mistake::wrong;
 use crate::Result;
 
 /// Largest side of an image and largest width of a layer: beyond, a configuration file is broken.

@@ -19,6 +19,7 @@ mod conv;
 mod graph;
 mod image;
 mod max_pool;
+mod mistake;
 mod narrow;
 mod nets;
 mod norm;

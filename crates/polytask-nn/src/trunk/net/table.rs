@@ -3,8 +3,8 @@
 use polytask_core::input::table::TableSpec;
 use serde::{Deserialize, Serialize};
 
-use super::config::wrong;
 use super::graph::{Graph, Shape};
+use super::mistake::wrong;
 use super::nets;
 use crate::Result;
 

@@ -10,7 +10,7 @@ use super::super::kernels::Threads;
 use super::super::pool::{Buf, Pool};
 use super::super::simd::wide;
 use super::super::{BlockGrad, Cotangent, GradSink, Mode, TaskGrad};
-use super::layer::{NormSaved, norm_backward_rows};
+use super::norm::{NormSaved, norm_backward_rows};
 use super::stack::{CHUNK, Stack};
 use crate::Result;
 

@@ -7,6 +7,7 @@ mod attention;
 mod embedding;
 mod groups;
 mod layer;
+mod norm;
 mod stack;
 mod sweep;
 

@@ -15,18 +15,8 @@ use super::super::pool::{Buf, Pool};
 use super::super::simd::wide;
 use super::attention::Attention;
 use super::embedding;
+use super::norm::NormSaved;
 use super::stack::CHUNK;
-
-pub(super) use self::backward::norm_backward_rows;
-
-/// What a norm keeps for its backward.
-#[derive(Debug)]
-pub(super) struct NormSaved {
-    /// x̂, `[rows, d_hidden]`.
-    pub(super) hat: Buf,
-    /// 1/σ, `[rows]`.
-    pub(super) inverse: Buf,
-}
 
 /// What a layer keeps for its backward.
 #[derive(Debug)]

@@ -4,30 +4,22 @@ use std::time::Instant;
 
 use polytask_core::Split;
 use polytask_core::method::Choice;
+use polytask_data::Plan;
+use polytask_weighting::table::{self, Setup};
 
-use super::{Plan, Prepared, Result};
+use crate::Result;
 use crate::checkpoint::fresh;
+use crate::defaults::Pace;
 use crate::evaluate;
 use crate::observe::Silent;
+use crate::prepared::Prepared;
 use crate::side::{Side, suite_compares, with_sides};
 use crate::trainer::Trainer;
-use polytask_weighting::table::{self, Setup};
 
 /// Steps timed, after one that warms up.
 const STEPS: u64 = 4;
 /// The same for each task alone.
 const STEPS_ALONE: u64 = 2;
-
-/// Seconds that parts of a run take.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Pace {
-    /// A joint step.
-    pub(crate) step: f64,
-    /// A step of each single-task training, together; 0 where there is none.
-    pub(crate) steps_alone: f64,
-    /// An evaluation on valid by the joint training, and by the single-task trainings together.
-    pub(crate) looks: f64,
-}
 
 /// Times the suite's steps and an evaluation; the steps are thrown away.
 pub(crate) fn pace(prepared: &Prepared) -> Result<Pace> {

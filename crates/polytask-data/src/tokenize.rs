@@ -1,0 +1,34 @@
+//! What turns texts into token ids.
+
+use polytask_core::Result;
+use polytask_core::input::KnownInput;
+
+use crate::Tokenizer;
+
+/// What turns texts into token ids.
+pub trait Tokenize: Sync {
+    /// Token ids of a text with special tokens, at most [`Tokenize::max_length`].
+    fn encode(&self, text: &str) -> Result<Vec<u32>>;
+    /// Token ids of given words, and the position of each word's first token, `[words]` (`u32::MAX` if cut).
+    fn encode_words(&self, words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)>;
+    /// Longest sequence it gives, in tokens including special ones.
+    fn max_length(&self) -> usize;
+    /// What is known of inputs that are no texts; else the suite alone says it.
+    fn input(&self) -> KnownInput {
+        KnownInput::Nothing
+    }
+}
+
+impl Tokenize for Tokenizer {
+    fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        Self::encode(self, text)
+    }
+
+    fn encode_words(&self, words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)> {
+        Self::encode_words(self, words)
+    }
+
+    fn max_length(&self) -> usize {
+        Self::max_length(self)
+    }
+}

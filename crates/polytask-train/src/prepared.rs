@@ -1,0 +1,57 @@
+//! What a run works on, and where that comes from.
+
+use polytask_core::report::{DataCard, Lineage};
+use polytask_core::{Suite, hash, suite};
+use polytask_data::{Dataset, Symbols};
+use polytask_nn::encoder::Encoder;
+
+use crate::cache::FrozenStates;
+
+/// What a run works on.
+pub struct Prepared {
+    /// The checked suite.
+    pub suite: Suite,
+    /// Its data.
+    pub dataset: Dataset,
+    /// The encoder as it was loaded.
+    pub encoder: Encoder,
+    /// What turns its inputs into symbols.
+    pub symbols: Symbols,
+    /// What the data looks like.
+    pub card: DataCard,
+    /// States of the frozen part that earlier trainings computed.
+    pub frozen: FrozenStates,
+}
+
+/// Whether the encoder is a network that starts from random weights and is made for the data.
+pub(crate) fn is_fresh(suite: &Suite) -> bool {
+    suite.input().nets.contains(&suite.model.encoder.as_str())
+}
+
+/// Where a run comes from.
+pub(crate) fn lineage(prepared: &Prepared) -> Lineage {
+    let Prepared { suite, encoder, dataset, .. } = prepared;
+    Lineage {
+        version: env!("CARGO_PKG_VERSION").into(),
+        suite: suite::hash(suite),
+        data: data_hash(dataset),
+        encoder: encoder.weights_hash(),
+        seed: suite.seed,
+        threads: rayon::current_num_threads(),
+        machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+    }
+}
+
+/// One hash over the hashes of all files read.
+fn data_hash(dataset: &Dataset) -> String {
+    let lines: Vec<String> = dataset.files.iter().map(|(file, hash)| format!("{hash} {file}")).collect();
+    hash::sha256(lines.join("\n").as_bytes())
+}
+
+/// One hash over what shapes a training in the encoder's folder beside its weights: tokenizer and settings.
+pub(crate) fn encoder_settings(prepared: &Prepared) -> String {
+    let Prepared { encoder, symbols, .. } = prepared;
+    let files = symbols.files().iter().map(|(name, bytes)| format!("{name} {}", hash::sha256(bytes)));
+    let settings = format!("{} {} {:?}", encoder.pooling, symbols.settings(), encoder.network);
+    hash::sha256(files.chain([settings]).collect::<Vec<_>>().join("\n").as_bytes())
+}
