@@ -8,6 +8,7 @@ use std::path::Path;
 use minijinja::Environment;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
+use polytask_core::input::is_net;
 use polytask_core::input::text::TEXT;
 use polytask_core::report::{RunReport, Score, TaskCard, TaskReport};
 use polytask_core::{Error, InputInfo, Result, atomic, kind};
@@ -46,6 +47,7 @@ struct View<'a> {
     facts: &'a ModelFacts,
     input: &'static InputInfo,
     reads_texts: bool,
+    is_fresh: bool,
     parameters: String,
     verdict: String,
     compared: bool,
@@ -107,6 +109,7 @@ impl<'a> View<'a> {
             facts,
             input: facts.input.unwrap_or(&TEXT),
             reads_texts: facts.input.is_none_or(|input| *input == TEXT),
+            is_fresh: is_net(&facts.encoder),
             parameters: facts.parameters.map(count).unwrap_or_default(),
             verdict: words::verdict(report),
             compared: report.tasks.iter().any(|task| task.delta.is_some()),

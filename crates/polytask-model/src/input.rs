@@ -2,7 +2,8 @@
 //! inputs of equal symbols are one sequence for the encoder.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
 use polytask_core::Cell;
@@ -39,34 +40,58 @@ pub trait InputRow {
     fn beside(&self, file: &str) -> String;
     /// Whether a field is there.
     fn has(&self, name: &str) -> bool;
+    /// The mistake that none of some fields is there.
+    fn none_of(&self, names: &[String]) -> crate::Error;
     /// A mistake in the cell of a field, with its place.
     fn mistake(&self, name: &str, mistake: CellMistake) -> crate::Error;
 }
 
 /// Reads the inputs of tasks from rows.
 pub struct InputReading {
-    rows: Option<RowReader>,
+    table: Option<TableFields>,
     reads_images: bool,
 }
 
+/// The columns of a table and the fields they stand in.
+struct TableFields {
+    reader: RowReader,
+    /// The field of each column.
+    fields: Vec<String>,
+    /// Cells with a category that the model does not know, by field.
+    unknown: RefCell<BTreeMap<String, usize>>,
+}
+
 impl InputReading {
-    /// For a model that reads such symbols.
-    pub fn of(symbols: &Symbols) -> Self {
-        let rows = symbols.table().ok().map(RowReader::new);
-        Self { rows, reads_images: symbols.images().is_ok() }
+    /// For a model that reads such symbols; `renamed` are columns of a table that stand in another field.
+    pub fn of(symbols: &Symbols, renamed: &[(String, String)]) -> Self {
+        let field = |name: String| {
+            let other = renamed.iter().rev().find(|(column, _)| *column == name);
+            other.map_or(name, |(_, field)| field.clone())
+        };
+        let table = symbols.table().ok().map(RowReader::new).map(|reader| TableFields {
+            fields: reader.names().into_iter().map(field).collect(),
+            reader,
+            unknown: RefCell::default(),
+        });
+        Self { table, reads_images: symbols.images().is_ok() }
     }
 
     /// Whether a row has what a task reads; `names` as for [`InputReading::read`].
     pub fn fits(&self, row: &dyn InputRow, names: &[Vec<&str>]) -> bool {
-        match &self.rows {
-            Some(reader) => reader.names().iter().any(|name| row.has(name)),
+        match &self.table {
+            Some(table) => table.fields.iter().any(|field| row.has(field)),
             None => names.iter().all(|names| names.iter().any(|name| row.has(name))),
         }
     }
 
-    /// The columns of a table that the model reads; none of a model that reads something else.
-    pub fn columns(&self) -> Vec<String> {
-        self.rows.as_ref().map_or_else(Vec::new, RowReader::names)
+    /// The fields of a table that the model reads; none of a model that reads something else.
+    pub fn fields(&self) -> &[String] {
+        self.table.as_ref().map_or(&[], |table| &table.fields)
+    }
+
+    /// How many cells of each field held a category that the model does not know.
+    pub fn unknown(&self) -> BTreeMap<String, usize> {
+        self.table.as_ref().map(|table| table.unknown.borrow().clone()).unwrap_or_default()
     }
 
     /// The inputs of a row for a task; `names` are the fields that each input may stand in, best first.
@@ -74,8 +99,8 @@ impl InputReading {
     /// # Errors
     /// When a field is not there or holds something else.
     pub fn read(&self, task: &ModelTask, row: &dyn InputRow, names: &[Vec<&str>]) -> Result<Vec<Input>> {
-        if let Some(reader) = &self.rows {
-            return Ok(vec![Input::Row(symbols(reader, row)?)]);
+        if let Some(table) = &self.table {
+            return Ok(vec![Input::Row(table.symbols(row)?)]);
         }
         let input = |names: &Vec<&str>| {
             Ok(match (self.reads_images, task.reads_words()) {
@@ -88,13 +113,28 @@ impl InputReading {
     }
 }
 
-/// The symbols of a row of a table; a field that is not there is missing.
-fn symbols(reader: &RowReader, row: &dyn InputRow) -> Result<Vec<u32>> {
-    let symbol = |(c, name): (usize, &String)| {
-        let cell = row.cell_of(name);
-        reader.symbol(c, cell.as_ref()).map_err(|mistake| row.mistake(name, mistake))
-    };
-    reader.names().iter().enumerate().map(symbol).collect()
+impl TableFields {
+    /// The symbols of a row; a field that is not there is unknown, but not all of them.
+    fn symbols(&self, row: &dyn InputRow) -> Result<Vec<u32>> {
+        if !self.fields.iter().any(|field| row.has(field)) {
+            return Err(row.none_of(&self.fields));
+        }
+        self.fields.iter().enumerate().map(|(c, field)| self.symbol(c, field, row)).collect()
+    }
+
+    fn symbol(&self, c: usize, field: &str, row: &dyn InputRow) -> Result<u32> {
+        let cell = row.cell_of(field);
+        let symbol = self.reader.symbol(c, cell.as_ref()).map_err(|mistake| {
+            row.mistake(
+                field,
+                CellMistake { remedy: "a number, or null where it is unknown".into(), ..mistake },
+            )
+        })?;
+        if self.reader.is_unknown(c, symbol) {
+            *self.unknown.borrow_mut().entry(field.to_owned()).or_default() += 1;
+        }
+        Ok(symbol)
+    }
 }
 
 impl Input {

@@ -46,7 +46,7 @@ pub(crate) fn write(rows: &[JudgedRows], folder: &Path) -> Result<()> {
     Ok(rows.iter().try_for_each(|rows| rows.write(folder))?)
 }
 
-/// A hash of every input of the rows with a known target, in the order of predictions.
+/// What tells the rows apart, a key for each or a hash of every input, of the rows with a known target, in the order of predictions.
 fn inputs(engine: &Engine, task: usize, split: Split) -> Vec<u64> {
     let data = &engine.dataset.tasks[task];
     let Some((rows, targets)) = known(engine, data, split) else { return Vec::new() };
@@ -57,6 +57,9 @@ fn inputs(engine: &Engine, task: usize, split: Split) -> Vec<u64> {
             .iter()
             .map(|query| folded(engine, query.text))
             .collect();
+    }
+    if !rows.keys.is_empty() {
+        return shown.iter().map(|&i| rows.keys[i]).collect();
     }
     shown.iter().flat_map(|&i| rows.inputs(i)).map(|&text| folded(engine, text)).collect()
 }

@@ -138,8 +138,11 @@ fn locate(suite: &Suite, observer: &mut dyn Observer) -> Result<std::path::PathB
 
 /// What turns the suite's inputs into symbols, for looking at data.
 pub fn symbols_only(suite: &Suite, observer: &mut dyn Observer) -> Result<Box<dyn Tokenize>> {
-    if *suite.input() != TEXT {
+    if is_fresh(suite) {
         return Ok(Box::new(NoTexts(suite.input())));
+    }
+    if *suite.input() != TEXT {
+        return Ok(Box::new(load_encoder(suite, observer)?.1));
     }
     if suite.model.encoder == TINY {
         return Ok(Box::new(tiny_tokenizer(suite)?));

@@ -254,6 +254,23 @@ impl InputRow for Row {
         self.fields().contains(&name)
     }
 
+    fn none_of(&self, names: &[String]) -> polytask_model::Error {
+        let found = self.fields();
+        let first: Vec<&str> = names.iter().map(String::as_str).take(1).collect();
+        let separator = match &self.fields {
+            Fields::Record(record) => readers::other_separator(&self.place.file, record.columns(), &first),
+            Fields::Object(_) => None,
+        };
+        let what = format!(
+            "none of the columns that the model reads, found `{}`, expected `{}`",
+            found.join("`, `"),
+            names.join("`, `")
+        );
+        let remedy = separator
+            .unwrap_or_else(|| "`--list` shows what the model reads; `--columns COLUMN=FIELD`".into());
+        polytask_core::Error::from(Problem::at(self.place.clone(), what).try_this(remedy)).into()
+    }
+
     fn mistake(&self, name: &str, mistake: CellMistake) -> polytask_model::Error {
         let what = format!("column `{name}`: {}", mistake.what);
         polytask_core::Error::from(Problem::at(self.place.clone(), what).try_this(mistake.remedy)).into()

@@ -105,6 +105,14 @@ impl Cell {
     }
 }
 
+/// A whole number without the zeros that some programs write after its point; any other text as it is.
+pub fn without_zeros(label: &str) -> &str {
+    let Some((whole, zeros)) = label.split_once('.') else { return label };
+    let digits = whole.trim_start_matches(['-', '+']);
+    let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    if is_number && zeros.bytes().all(|b| b == b'0') { whole } else { label }
+}
+
 /// The first 40 characters of a text.
 pub fn shorten(text: &str) -> String {
     match text.char_indices().nth(40) {

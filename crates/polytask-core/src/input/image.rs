@@ -23,6 +23,7 @@ pub static IMAGE: InputInfo = InputInfo {
     model_keys: &["image_size", "channels", "pixel_mean", "pixel_std", "widths"],
     row_keys: &[],
     even_states: true,
+    whole_row: false,
     flag: "--image FILE",
     example: r#"{"image": "FILE"}"#,
     hub_pipeline: "image-feature-extraction",

@@ -35,6 +35,8 @@ pub struct InputInfo {
     pub row_keys: &'static [&'static str],
     /// Whether every input has as many states, so that they can be laid end to end.
     pub even_states: bool,
+    /// Whether it is made of all columns that no task reads otherwise, not of one column for each role.
+    pub whole_row: bool,
     /// How one is given on the command line.
     pub flag: &'static str,
     /// What one is in a line of JSON, as an example.

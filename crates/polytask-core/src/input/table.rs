@@ -1,11 +1,13 @@
-//! Rows of a table: columns of numbers and of categories, one symbol each.
+//! Rows of a table: columns of numbers and categories, one symbol each.
 //!
-//! A number is its bits as an f32, NaN where it is missing. A category is its place in the list of its column, counted
-//! from 1; 0 is one that train does not have.
+//! A number is its bits as an f32, NaN where it is missing. A category is a hash of its text, so that equal rows are
+//! equal symbols whatever was read before them; which hash has which place is the network's to know.
 
 use serde::{Deserialize, Serialize};
 
 use super::{FreshTraining, InputInfo};
+use crate::cell::{Cell, without_zeros};
+use crate::hash::text64;
 
 /// Columns of a table.
 pub static TABLE: InputInfo = InputInfo {
@@ -23,6 +25,7 @@ pub static TABLE: InputInfo = InputInfo {
     model_keys: &["widths"],
     row_keys: &["features", "ignore", "categories"],
     even_states: true,
+    whole_row: true,
     flag: "--input FILE",
     example: r#"{"age": 39, "job": "clerk"}"#,
     hub_pipeline: "tabular-classification",
@@ -31,11 +34,24 @@ pub static TABLE: InputInfo = InputInfo {
 
 /// The symbol of a missing value.
 pub const MISSING: u32 = 0x7fc0_0000;
-/// The symbol of a category that train does not have.
-pub const OTHER: u32 = 0;
 
 /// Standard deviations from the mean beyond which a number is taken as if it were there.
 const FARTHEST: f64 = 10.0;
+
+/// The text of a category: `1`, `1.0` and the number 1 are one, and so are `True` and true.
+pub fn category_text(cell: &Cell) -> Option<String> {
+    let text = cell.to_text()?;
+    let text = text.trim();
+    let is_switch = ["true", "false"].iter().any(|switch| text.eq_ignore_ascii_case(switch));
+    Some(if is_switch { text.to_ascii_lowercase() } else { without_zeros(text).to_owned() })
+}
+
+/// The symbol of a category.
+pub fn category_symbol(text: &str) -> u32 {
+    let hash = text64(text);
+    let symbol = (hash ^ (hash >> 32)) as u32;
+    if symbol == MISSING { symbol ^ 1 } else { symbol }
+}
 
 /// The columns a network reads, in order.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -72,37 +88,11 @@ pub enum ColumnForm {
     },
     /// One of several texts.
     Category {
-        /// The texts, by symbol from 1 on.
+        /// Those of train.
         names: Vec<String>,
     },
-}
-
-impl TableSpec {
-    /// Values a network reads of a row.
-    pub fn n_values(&self) -> usize {
-        self.columns.iter().map(|column| column.form.n_values()).sum()
-    }
-
-    /// Mean and standard deviation of each column of numbers.
-    pub fn moments(&self) -> impl Iterator<Item = (f64, f64)> {
-        self.columns.iter().filter_map(|column| match column.form {
-            ColumnForm::Number { mean, std, .. } => Some((mean, std)),
-            ColumnForm::Category { .. } => None,
-        })
-    }
-
-    /// The values of a row of symbols.
-    ///
-    /// # Shapes
-    /// `symbols`: `[columns]`, `values`: `[n_values]`.
-    pub fn write_values(&self, symbols: &[u32], values: &mut [f32]) {
-        let mut rest = values;
-        for (column, &symbol) in self.columns.iter().zip(symbols) {
-            let (own, later) = rest.split_at_mut(column.form.n_values());
-            column.form.write_values(symbol, own);
-            rest = later;
-        }
-    }
+    /// Nothing: train has one value, or none.
+    Silent,
 }
 
 impl ColumnForm {
@@ -112,11 +102,101 @@ impl ColumnForm {
         match self {
             Self::Number { has_missing, .. } => 1 + usize::from(*has_missing),
             Self::Category { names } => names.len(),
+            Self::Silent => 0,
+        }
+    }
+}
+
+impl TableSpec {
+    /// Values a network reads of a row.
+    pub fn n_values(&self) -> usize {
+        self.columns.iter().map(|column| column.form.n_values()).sum()
+    }
+
+    /// What a column says that no row could be read by; `None` where all is well.
+    pub fn mistake(&self) -> Option<String> {
+        let mistake = |TableColumn { name, form }: &TableColumn| match form {
+            ColumnForm::Number { mean, std, .. } => {
+                let is_sane = mean.is_finite() && std.is_finite() && *std > 0.0;
+                (!is_sane).then(|| {
+                    format!("column `{name}`: mean {mean} and std {std}, expected finite ones, std above 0")
+                })
+            }
+            ColumnForm::Category { names } => {
+                let mut places: Vec<u32> = names.iter().map(|name| category_symbol(name)).collect();
+                places.sort_unstable();
+                let is_twice = places.windows(2).any(|pair| pair[0] == pair[1]);
+                is_twice.then(|| format!("column `{name}` has a category twice"))
+            }
+            ColumnForm::Silent => None,
+        };
+        self.columns.iter().find_map(mistake)
+    }
+}
+
+/// Makes the values of rows from their symbols.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableValues {
+    columns: Vec<ColumnValues>,
+}
+
+/// Makes the values of a column's cells.
+#[derive(Debug, Clone, PartialEq)]
+enum ColumnValues {
+    Number {
+        mean: f64,
+        std: f64,
+        has_missing: bool,
+    },
+    /// The place of each symbol, by symbol.
+    Category(Vec<(u32, usize)>),
+    Silent,
+}
+
+impl TableValues {
+    /// Those of a network that reads these columns.
+    pub fn new(spec: &TableSpec) -> Self {
+        let column = |column: &TableColumn| match &column.form {
+            ColumnForm::Number { mean, std, has_missing } => {
+                ColumnValues::Number { mean: *mean, std: *std, has_missing: *has_missing }
+            }
+            ColumnForm::Category { names } => {
+                let symbols = names.iter().map(|name| category_symbol(name));
+                let mut places: Vec<(u32, usize)> =
+                    symbols.enumerate().map(|(i, symbol)| (symbol, i)).collect();
+                places.sort_unstable();
+                ColumnValues::Category(places)
+            }
+            ColumnForm::Silent => ColumnValues::Silent,
+        };
+        Self { columns: spec.columns.iter().map(column).collect() }
+    }
+
+    /// The values of a row of symbols.
+    ///
+    /// # Shapes
+    /// `symbols`: `[columns]`, `values`: `[n_values]`.
+    pub fn write(&self, symbols: &[u32], values: &mut [f32]) {
+        let mut rest = values;
+        for (column, &symbol) in self.columns.iter().zip(symbols) {
+            let (own, later) = rest.split_at_mut(column.n_values());
+            column.write(symbol, own);
+            rest = later;
+        }
+    }
+}
+
+impl ColumnValues {
+    fn n_values(&self) -> usize {
+        match self {
+            Self::Number { has_missing, .. } => 1 + usize::from(*has_missing),
+            Self::Category(places) => places.len(),
+            Self::Silent => 0,
         }
     }
 
     /// A missing number is the mean; a missing category and one that train does not have are none of the known ones.
-    fn write_values(&self, symbol: u32, values: &mut [f32]) {
+    fn write(&self, symbol: u32, values: &mut [f32]) {
         values.fill(0.0);
         match self {
             Self::Number { mean, std, has_missing } => {
@@ -127,12 +207,12 @@ impl ColumnForm {
                     values[1] = 1.0;
                 }
             }
-            Self::Category { .. } => {
-                let place = (symbol as usize).checked_sub(1);
-                if let Some(value) = place.and_then(|place| values.get_mut(place)) {
-                    *value = 1.0;
+            Self::Category(places) => {
+                if let Ok(found) = places.binary_search_by_key(&symbol, |(symbol, _)| *symbol) {
+                    values[places[found].1] = 1.0;
                 }
             }
+            Self::Silent => {}
         }
     }
 }
@@ -141,33 +221,53 @@ impl ColumnForm {
 mod tests {
     use super::*;
 
+    fn spec(forms: Vec<ColumnForm>) -> TableSpec {
+        let columns = forms.into_iter().map(|form| TableColumn { name: "c".into(), form }).collect();
+        TableSpec { columns, missing: vec!["?".into()] }
+    }
+
     #[test]
     fn numbers_are_standardised_and_categories_have_a_place_each() {
         let number = |has_missing| ColumnForm::Number { mean: 2.0, std: 4.0, has_missing };
         let category = ColumnForm::Category { names: vec!["a".into(), "b".into()] };
-        let forms = [number(true), category.clone(), number(false)];
-        let columns = forms.into_iter().map(|form| TableColumn { name: "c".into(), form }).collect();
-        let spec = TableSpec { columns, missing: vec![] };
-        assert_eq!(spec.n_values(), 5);
-        let values = |symbols: &[u32]| {
+        let spec = spec(vec![number(true), category, number(false), ColumnForm::Silent]);
+        assert_eq!((spec.n_values(), spec.mistake()), (5, None));
+        let written = |symbols: &[u32]| {
             let mut values = vec![7.0; 5];
-            spec.write_values(symbols, &mut values);
+            TableValues::new(&spec).write(symbols, &mut values);
             values
         };
-        assert_eq!(values(&[4.0_f32.to_bits(), 2, 0.0_f32.to_bits()]), [0.5, 0.0, 0.0, 1.0, -0.5]);
-        assert_eq!(values(&[MISSING, OTHER, MISSING]), [0.0, 1.0, 0.0, 0.0, 0.0]);
+        let of = category_symbol;
+        assert_eq!(written(&[4.0_f32.to_bits(), of("b"), 0.0_f32.to_bits(), 9]), [0.5, 0.0, 0.0, 1.0, -0.5]);
+        assert_eq!(written(&[MISSING, of("c"), MISSING, MISSING]), [0.0, 1.0, 0.0, 0.0, 0.0]);
         // What lies far beyond all that train showed does not throw the rest away.
-        assert_eq!(values(&[1e30_f32.to_bits(), MISSING, MISSING])[..4], [10.0, 0.0, 0.0, 0.0]);
-        assert_eq!(ColumnForm::n_values(&category), 2);
+        assert_eq!(written(&[1e30_f32.to_bits(), MISSING, MISSING, 0])[..4], [10.0, 0.0, 0.0, 0.0]);
     }
 
     #[test]
-    fn a_specification_survives_as_json() {
+    fn a_category_is_one_however_a_program_writes_it() {
+        let text = |cell: Cell| category_text(&cell).unwrap();
+        for one in [Cell::Number(1.0), Cell::Text("1.0".into()), Cell::Text(" 1 ".into())] {
+            assert_eq!(text(one), "1");
+        }
+        assert_eq!((text(Cell::Bool(true)), text(Cell::Text("True".into()))), ("true".into(), "true".into()));
+        assert_eq!(
+            (text(Cell::Text("01".into())), text(Cell::Text("1.5".into()))),
+            ("01".into(), "1.5".into())
+        );
+        assert_ne!(category_symbol("a"), category_symbol("b"));
+    }
+
+    #[test]
+    fn a_specification_survives_as_json_and_a_broken_one_is_told() {
         let form = ColumnForm::Number { mean: 0.1, std: 0.3, has_missing: false };
-        let columns = vec![TableColumn { name: "age".into(), form }];
-        let spec = TableSpec { columns, missing: vec!["?".into()] };
-        let json = serde_json::to_string(&spec).unwrap();
-        assert!(json.contains(r#""name":"age","form":"number","mean":0.1"#), "{json}");
-        assert_eq!(serde_json::from_str::<TableSpec>(&json).unwrap(), spec);
+        let whole = spec(vec![form, ColumnForm::Silent]);
+        let json = serde_json::to_string(&whole).unwrap();
+        assert!(json.contains(r#""name":"c","form":"number","mean":0.1"#), "{json}");
+        assert_eq!(serde_json::from_str::<TableSpec>(&json).unwrap(), whole);
+        let broken = ColumnForm::Number { mean: f64::NAN, std: 0.3, has_missing: false };
+        assert!(spec(vec![broken]).mistake().unwrap().contains("mean NaN"));
+        let twice = ColumnForm::Category { names: vec!["a".into(), "a".into()] };
+        assert!(spec(vec![twice]).mistake().unwrap().contains("twice"));
     }
 }

@@ -12,6 +12,7 @@ pub static TEXT: InputInfo = InputInfo {
     model_keys: &["max_length"],
     row_keys: &[],
     even_states: false,
+    whole_row: false,
     flag: "--text TEXT",
     example: r#"{"text": "…"}"#,
     hub_pipeline: "sentence-similarity",

@@ -13,6 +13,8 @@ mod regression;
 mod retrieval;
 mod similarity;
 mod table_class;
+mod table_multilabel;
+mod table_ordinal;
 mod table_regression;
 mod tagging;
 
@@ -33,6 +35,8 @@ pub static KINDS: &[&KindInfo] = &[
     &retrieval::INFO,
     &similarity::INFO,
     &table_class::INFO,
+    &table_multilabel::INFO,
+    &table_ordinal::INFO,
     &table_regression::INFO,
     &tagging::INFO,
 ];

@@ -26,7 +26,7 @@ pub(super) static INFO: KindInfo = KindInfo {
 
 /// A label of an order as its place in it, counted from 0.
 #[derive(Debug)]
-struct OrderedLabel;
+pub(super) struct OrderedLabel;
 
 impl TargetForm for OrderedLabel {
     fn name(&self) -> &'static str {

@@ -7,7 +7,7 @@ use crate::target::OneLabel;
 /// One label for a row of a table, from its columns of numbers and categories.
 pub(super) static INFO: KindInfo = KindInfo {
     name: "table-class",
-    about: "One label for a row of a table, from its columns of numbers and categories.",
+    about: "One label for a row of a table, from its columns of numbers and categories. `features`, `ignore` and `categories` say which columns are read, all by default.",
     input: &table::TABLE,
     inputs: &["row"],
     target: "label",

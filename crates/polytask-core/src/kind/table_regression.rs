@@ -7,7 +7,7 @@ use crate::target::Numbers;
 /// One or several numbers for a row of a table, from its columns of numbers and categories; targets are standardised on train.
 pub(super) static INFO: KindInfo = KindInfo {
     name: "table-regression",
-    about: "One or several numbers for a row of a table, from its columns of numbers and categories; targets are standardised on train.",
+    about: "One or several numbers for a row of a table, from its columns of numbers and categories; targets are standardised on train. `features`, `ignore` and `categories` say which columns are read, all by default.",
     input: &table::TABLE,
     inputs: &["row"],
     target: "value",

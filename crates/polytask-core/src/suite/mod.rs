@@ -129,7 +129,7 @@ pub struct ModelSpec {
     pub pixel_mean: f64,
     /// What pixels are divided by after that.
     pub pixel_std: f64,
-    /// Widths of an image network, when they are not the published ones.
+    /// Widths of a network on images or tables, when they are not the usual ones.
     pub widths: Option<Vec<usize>>,
     /// `f32` for now.
     pub precision: String,
@@ -157,7 +157,7 @@ pub struct SourceSpec {
     pub categories: Vec<String>,
     /// Share of train that becomes valid, by hash, when there is no valid file.
     pub valid: f64,
-    /// Cells of targets that mean unknown, beside empty ones, null and NaN.
+    /// Cells of targets, and of the columns of a table, that mean unknown, beside empty ones, null and NaN.
     pub missing: Vec<String>,
     /// Most rows read per split (by hash, not the first ones); 0 means all.
     pub limit: usize,

@@ -304,7 +304,7 @@ impl Reader<'_, '_> {
             ignore: section.texts("ignore"),
             categories: section.texts("categories"),
             valid: section.real("valid"),
-            missing: label_keys::trimmed(section, "missing"),
+            missing: missing_of_rows(section),
             limit: section.size("limit"),
             batch_rows: section.maybe_size("batch_rows"),
             batch_tokens: section.maybe_size("batch_tokens"),
@@ -355,6 +355,14 @@ impl Reader<'_, '_> {
             line: section.origin.line(),
         }
     }
+}
+
+/// Cells of rows that mean unknown. A number that marks unknown targets of one task may well be a number elsewhere in
+/// its rows; a word is a word.
+fn missing_of_rows(section: &Section) -> Vec<String> {
+    let words = label_keys::trimmed(section, "missing");
+    let is_of_rows = |word: &String| section.table() == Table::Source || word.parse::<f64>().is_err();
+    words.into_iter().filter(is_of_rows).collect()
 }
 
 /// Whether a task reads the source of this name.

@@ -100,6 +100,11 @@ impl<'a> Section<'a> {
         self.given.contains_key(key)
     }
 
+    /// The table it is one of.
+    pub(super) fn table(&self) -> Table {
+        self.table
+    }
+
     /// Whether the value is the one the key has when it is not given: a merged suite has every default written out.
     pub(super) fn is_default(&self, key: &str) -> bool {
         let default = keys::find(self.table, key).and_then(|info| serde_json::from_str(info.default).ok());

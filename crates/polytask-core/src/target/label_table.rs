@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{CellMistake, MistakeSort};
-use crate::cell::{Cell, shorten};
+use crate::cell::{Cell, shorten, without_zeros};
 
 /// What stands between labels where a suite names nothing else.
 const SEPARATOR: &str = "|";
@@ -73,29 +73,29 @@ impl LabelTable {
             cell => cell.to_text().unwrap_or_default(),
         };
         let text = text.trim();
-        if self.is_declared && self.index.contains_key(whole(text)) {
+        if self.is_declared && self.index.contains_key(without_zeros(text)) {
             return false;
         }
         if cell.is_missing() && !text.is_empty() && matches!(cell, Cell::Text(_)) {
             self.unknown.get_or_insert_with(|| (text.to_owned(), 0)).1 += 1;
         }
-        cell.is_missing() || self.missing.iter().any(|marker| whole(marker) == whole(text))
+        cell.is_missing() || self.missing.iter().any(|marker| without_zeros(marker) == without_zeros(text))
     }
 
     /// The index of a label; `None` for one outside a closed set. A whole number is the same label in every way of
     /// writing it, and counts declared labels from 0 where none of them is a number.
     pub fn index_of(&mut self, label: &str) -> Option<u32> {
-        if let Some(&index) = self.index.get(whole(label)) {
+        if let Some(&index) = self.index.get(without_zeros(label)) {
             return Some(index);
         }
         if !self.is_open {
-            let place = self.place(whole(label));
+            let place = self.place(without_zeros(label));
             self.n_places += usize::from(place.is_some());
             return place;
         }
         let index = self.names.len() as u32;
         self.names.push(label.to_owned());
-        self.index.insert(whole(label).to_owned(), index);
+        self.index.insert(without_zeros(label).to_owned(), index);
         Some(index)
     }
 
@@ -135,8 +135,12 @@ impl LabelTable {
             new_of[old] = new as u32;
         }
         self.names = order.iter().map(|&old| self.names[old].clone()).collect();
-        self.index =
-            self.names.iter().enumerate().map(|(i, name)| (whole(name).to_owned(), i as u32)).collect();
+        self.index = self
+            .names
+            .iter()
+            .enumerate()
+            .map(|(i, name)| (without_zeros(name).to_owned(), i as u32))
+            .collect();
         new_of
     }
 
@@ -157,7 +161,7 @@ impl LabelTable {
 
     /// Whether a declared label is written so.
     pub fn declares(&self, label: &str) -> bool {
-        self.is_declared && self.index.contains_key(whole(label))
+        self.is_declared && self.index.contains_key(without_zeros(label))
     }
 
     /// The sign that seems to stand between several labels of a cell, where the suite names none and no cell has the usual
@@ -232,14 +236,6 @@ impl JoinedLabels {
         let labels = parts.into_keys().map(str::to_owned).collect();
         is_set.then_some(Self { sign, n_with, n_all: values.len(), labels })
     }
-}
-
-/// A whole number without the zeros that some programs write after its point; any other text as it is.
-fn whole(label: &str) -> &str {
-    let Some((whole, zeros)) = label.split_once('.') else { return label };
-    let digits = whole.trim_start_matches(['-', '+']);
-    let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    if is_number && zeros.bytes().all(|b| b == b'0') { whole } else { label }
 }
 
 #[cfg(test)]

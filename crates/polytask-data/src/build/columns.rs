@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use polytask_core::suite::{SourceSpec, TaskSpec};
-use polytask_core::{Place, Problem, near};
+use polytask_core::{Place, Problem, Suite};
 
 use super::found::Found;
 use super::wanted::Wanted;
-use crate::readers::listed;
-use crate::views::View;
+use crate::views::{SourceColumns, View};
 
 /// Column names of a row's id.
 pub(super) const ID: &[&str] = &["id", "_id", "query_id", "query-id", "qid"];
@@ -29,6 +28,8 @@ pub(super) struct Columns {
     pub(super) tasks: Vec<TaskColumns>,
     /// Those that the first rows lack, in a file that declares no columns.
     pub(super) doubtful: Vec<Wanted>,
+    /// All that the first rows have, in a file that declares no columns.
+    pub(super) first_keys: Option<Vec<String>>,
 }
 
 /// The columns of one task.
@@ -48,58 +49,106 @@ impl TaskColumns {
     }
 }
 
+/// What is asked of the files of a source.
+pub(super) struct Asked<'a> {
+    pub(super) suite: &'a Suite,
+    pub(super) source: &'a SourceSpec,
+    /// The tasks of the source.
+    pub(super) tasks: &'a [&'a TaskSpec],
+    /// Whether judgements say what answers the rows.
+    pub(super) is_judged: bool,
+}
+
+/// The columns that inputs are made of.
+struct InputColumns {
+    names: Vec<String>,
+    /// Inputs of a row.
+    n_inputs: usize,
+}
+
 /// Finds the columns of all tasks of a source, and tells every role without one; there are none where rows cannot be
 /// read at all.
 pub(super) fn resolve(
-    suite: &Path,
-    source: &SourceSpec,
-    tasks: &[&TaskSpec],
-    judged: bool,
+    asked: &Asked<'_>,
     found: &Found<'_>,
     view: &mut dyn View,
 ) -> (Option<Columns>, Vec<Problem>) {
+    let Asked { suite, source, tasks, is_judged } = *asked;
     let (mut inputs, mut targets) = (Finder::new(source, found), Finder::new(source, found));
-    let mut problems = Vec::new();
-    let columns: Vec<TaskColumns> = tasks.iter().map(|task| targets.task(task, judged)).collect();
+    let tasks_columns: Vec<TaskColumns> = tasks.iter().map(|task| targets.task(task, is_judged)).collect();
     let weight = tasks.first().and_then(|task| inputs.weight(task, &source.columns, &source.column_lines));
     let id = source.columns.get("id").cloned().or_else(|| first_of(ID, found));
-    let taken =
-        columns.iter().flat_map(TaskColumns::names).chain(&weight).chain(&id).collect::<BTreeSet<_>>();
+    let taken: Vec<String> =
+        tasks_columns.iter().flat_map(TaskColumns::names).chain(&weight).chain(&id).cloned().collect();
+    let named = match of_view(asked, found, &taken, view) {
+        Some(named) => named,
+        None => of_roles(asked, found, &mut inputs),
+    };
+    let (named, mut problems) = match named {
+        Ok(named) => (Some(named), Vec::new()),
+        Err(problems) => (None, problems),
+    };
+    // Without the target of one task the rows still have those of the others.
+    let can_read = inputs.missing.is_empty();
+    let missing = inputs.missing.iter().chain(&targets.missing);
+    problems.extend(missing.map(|wanted| wanted.problem(&suite.file, found, None)));
+    let doubtful = [inputs.doubtful, targets.doubtful].concat();
+    let columns = named.filter(|_| can_read).map(|InputColumns { names, n_inputs }| Columns {
+        inputs: names,
+        n_inputs,
+        id,
+        weight,
+        tasks: tasks_columns,
+        doubtful,
+        first_keys: (!found.is_complete).then(|| found.names.clone()),
+    });
+    (columns, problems)
+}
+
+/// The columns of an input that takes all that no task reads otherwise.
+fn of_view(
+    asked: &Asked<'_>,
+    found: &Found<'_>,
+    taken: &[String],
+    view: &mut dyn View,
+) -> Option<Result<InputColumns, Vec<Problem>>> {
     let rest: Vec<String> = found.names.iter().filter(|name| !taken.contains(name)).cloned().collect();
-    if let Some(features) = view.columns(source, &rest) {
-        problems.extend(absent_features(source, &features, found));
-        let can_read = problems.is_empty() && inputs.missing.is_empty();
-        let missing = inputs.missing.iter().chain(&targets.missing);
-        problems.extend(missing.map(|wanted| wanted.problem(suite, found, None)));
-        let doubtful = [inputs.doubtful, targets.doubtful].concat();
-        let columns = Columns { inputs: features, n_inputs: 1, id, weight, tasks: columns, doubtful };
-        return (can_read.then_some(columns), problems);
-    }
+    let columns = SourceColumns {
+        suite: asked.suite,
+        source: asked.source,
+        file: found.file,
+        names: &found.names,
+        is_complete: found.is_complete,
+        rest: &rest,
+        targets: taken,
+    };
+    Some(view.columns(&columns)?.map(|names| InputColumns { names, n_inputs: 1 }))
+}
+
+/// The columns of the roles that the kinds of the tasks have: a column for each input.
+fn of_roles(
+    asked: &Asked<'_>,
+    found: &Found<'_>,
+    inputs: &mut Finder<'_>,
+) -> Result<InputColumns, Vec<Problem>> {
+    let Asked { source, tasks, .. } = *asked;
+    let mut problems = Vec::new();
     let words =
         inputs.words(tasks).map(|found| found.map_err(|problem| problems.push(problem)).ok().flatten());
-    let mut texts: Vec<Vec<String>> = Vec::new();
+    let mut own: Vec<Vec<String>> = Vec::new();
     for task in tasks {
         let roles = task.kind.inputs.iter();
-        texts.push(match &words {
+        own.push(match &words {
             Some(words) if task.kind.inputs.len() == 1 => words.iter().cloned().collect(),
             _ => roles.filter_map(|role| inputs.role(task, role)).collect(),
         });
     }
-    let longest = texts.iter().max_by_key(|columns| columns.len()).cloned().unwrap_or_default();
+    let names = own.iter().max_by_key(|columns| columns.len()).cloned().unwrap_or_default();
     let is_whole = problems.is_empty() && inputs.missing.is_empty();
-    for (task, own) in tasks.iter().zip(&texts).filter(|_| is_whole) {
-        if !longest.starts_with(own) {
-            problems.push(other_inputs(source, task, own, &longest, found.file));
-        }
-    }
-    // Without the target of one task the rows still have those of the others.
-    let can_read = is_whole && problems.is_empty();
-    let missing = inputs.missing.iter().chain(&targets.missing);
-    problems.extend(missing.map(|wanted| wanted.problem(suite, found, None)));
-    let doubtful = [inputs.doubtful, targets.doubtful].concat();
-    let n_inputs = longest.len();
-    let columns = Columns { inputs: longest, n_inputs, id, weight, tasks: columns, doubtful };
-    (can_read.then_some(columns), problems)
+    let others = tasks.iter().zip(&own).filter(|(_, own)| is_whole && !names.starts_with(own));
+    problems.extend(others.map(|(task, own)| other_inputs(source, task, own, &names, found.file)));
+    let n_inputs = names.len();
+    if problems.is_empty() { Ok(InputColumns { names, n_inputs }) } else { Err(problems) }
 }
 
 /// Looks for columns in a file, and notes those that are not there.
@@ -195,23 +244,6 @@ impl<'a> Finder<'a> {
 /// The first of some names that a file has.
 pub(super) fn first_of(names: &[&str], found: &Found<'_>) -> Option<String> {
     names.iter().find(|name| found.has(name)).map(|name| (*name).to_owned())
-}
-
-/// Columns of a table that a file does not have; or that there are none at all.
-fn absent_features(source: &SourceSpec, features: &[String], found: &Found<'_>) -> Option<Problem> {
-    let absent = || features.iter().find(|name| found.is_complete && !found.has(name));
-    let (what, remedy) = if features.is_empty() {
-        let what = format!("source `{}` has no column left to read beside its targets", source.name);
-        (what, "give the files a column of numbers or categories, or shorten `ignore`".to_owned())
-    } else {
-        let name = absent()?;
-        let what = format!(
-            "no column `{name}`, which is one of those that are read: found {}",
-            listed(&found.names)
-        );
-        (what, near::advice(name, &found.names))
-    };
-    Some(Problem::at(Place::file(found.file), what).try_this(remedy))
 }
 
 /// The column the suite names for a role, under the role's name or (source) under a synonym of it, and the line.

@@ -11,6 +11,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::intern::Interned;
 use super::{Builder, numbers};
+use crate::views::Finished;
 use crate::{Dataset, SourceData, Targets, TaskData};
 
 /// Groups of labels that a warning names.
@@ -62,9 +63,9 @@ impl Builder<'_> {
         let Interned { texts, truncated, folded, notes } = self.interner.finish()?;
         self.dataset.warnings.extend(notes);
         (self.dataset.texts, self.dataset.truncated, self.dataset.folded) = (texts, truncated, folded);
-        let (input, said) = self.view.finish(&self.dataset)?;
+        let Finished { input, notes } = self.view.finish(&self.dataset)?;
         self.dataset.input = input;
-        self.dataset.warnings.extend(said);
+        self.dataset.warnings.extend(notes);
         Ok(self.dataset)
     }
 }

@@ -117,8 +117,10 @@ pub(super) struct Table {
     pub(super) texts: Vec<TextId>,
     pub(super) n_inputs: usize,
     pub(super) weights: Vec<f32>,
-    /// Hash of each row's texts.
+    /// What decides where each row goes.
     pub(super) hashes: Vec<u64>,
+    /// What makes rows the same, where that is more than their texts; else empty.
+    pub(super) keys: Vec<u64>,
     /// By task.
     pub(super) targets: Vec<TargetColumn>,
     /// `[tasks][rows]`, empty for a task without weights of its own.
@@ -150,6 +152,7 @@ impl Table {
             n_inputs: self.n_inputs,
             weights: weights(&self.weights),
             hashes: pick(&self.hashes, &rows),
+            keys: if self.keys.is_empty() { vec![] } else { pick(&self.keys, &rows) },
             targets: self.targets.iter().map(|column| column.select(&rows)).collect(),
             task_weights: self.task_weights.iter().map(weights).collect(),
         }
@@ -161,6 +164,6 @@ impl Table {
     }
 
     pub(super) fn rows(self) -> Rows {
-        Rows { texts: self.texts, n_inputs: self.n_inputs, weights: self.weights }
+        Rows { texts: self.texts, n_inputs: self.n_inputs, weights: self.weights, keys: self.keys }
     }
 }

@@ -7,7 +7,7 @@ use polytask_core::input::{InputSpec, KnownInput};
 use polytask_core::target::CellMistake;
 use polytask_core::{Error, Result, Suite};
 
-use super::{Content, Fault, InputCells, SymbolBytes, View};
+use super::{Content, Fault, Finished, InputCells, SymbolBytes, View};
 use crate::images::Library;
 use crate::readers::Cell;
 use crate::{Dataset, Tokenize};
@@ -33,8 +33,9 @@ impl View for Images {
         row.cells.iter().copied().enumerate().filter_map(&mut read).collect()
     }
 
-    fn finish(&mut self, _dataset: &Dataset) -> Result<(InputSpec, Vec<String>)> {
-        Ok((self.library.size().map_or(InputSpec::Any, InputSpec::Images), Vec::new()))
+    fn finish(&mut self, _dataset: &Dataset) -> Result<Finished> {
+        let input = self.library.size().map_or(InputSpec::Any, InputSpec::Images);
+        Ok(Finished { input, notes: Vec::new() })
     }
 }
 

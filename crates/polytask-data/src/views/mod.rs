@@ -14,10 +14,10 @@ use polytask_core::hash::{bytes64, text64};
 use polytask_core::input::{InputSpec, image::IMAGE, table::TABLE, text::TEXT};
 use polytask_core::suite::SourceSpec;
 use polytask_core::target::CellMistake;
-use polytask_core::{Error, InputInfo, Result, Suite};
+use polytask_core::{Error, InputInfo, Problem, Result, Split, Suite};
 use sha2::{Digest, Sha256};
 
-use crate::readers::Cell;
+use crate::readers::{Cell, Record};
 use crate::{Dataset, Tokenize};
 pub use table::RowReader;
 
@@ -38,22 +38,55 @@ static VIEWS: &[ViewEntry] = &[
 
 /// Reads the inputs of rows.
 pub(crate) trait View {
-    /// The columns an input is made of, where these are not the one of its role: of all columns that no task reads
-    /// otherwise, those it takes.
-    fn columns(&mut self, _source: &SourceSpec, _rest: &[String]) -> Option<Vec<String>> {
+    /// The columns an input is made of, where these are not the one of its role, or what is wrong with them.
+    fn columns(&mut self, _of: &SourceColumns<'_>) -> Option<std::result::Result<Vec<String>, Vec<Problem>>> {
         None
     }
 
     /// The contents of a row's inputs; what is wrong with a cell goes to `wrong`, and leaves its content out.
     fn read(&mut self, cells: &InputCells<'_>, wrong: &mut dyn FnMut(usize, Fault)) -> Vec<Content>;
 
+    /// What makes a row the same as another one, where that is more than its inputs: equal rows lie in one split.
+    fn identity(&self, _record: &Record) -> Option<u64> {
+        None
+    }
+
+    /// Whether the rows of a split may lack a column that those of train have.
+    fn absent(&mut self, _split: Split, _name: &str) -> bool {
+        false
+    }
+
     /// What a network must be made for, and what the user should know of it, once all rows are read.
     ///
     /// # Errors
     /// Mistakes that only all rows show.
-    fn finish(&mut self, _dataset: &Dataset) -> Result<(InputSpec, Vec<String>)> {
-        Ok((InputSpec::Any, Vec::new()))
+    fn finish(&mut self, _dataset: &Dataset) -> Result<Finished> {
+        Ok(Finished::default())
     }
+}
+
+/// What is known of the columns of a source when its first file is opened.
+pub(crate) struct SourceColumns<'a> {
+    pub(crate) suite: &'a Suite,
+    pub(crate) source: &'a SourceSpec,
+    pub(crate) file: &'a Path,
+    /// The columns of the file.
+    pub(crate) names: &'a [String],
+    /// Whether these are all there are.
+    pub(crate) is_complete: bool,
+    /// Those that no task of the source reads otherwise.
+    pub(crate) rest: &'a [String],
+    /// Targets, weights and ids of the tasks of the source.
+    pub(crate) targets: &'a [String],
+}
+
+/// What all rows came to.
+#[derive(Debug, Default)]
+pub(crate) struct Finished {
+    /// What a network must be made for.
+    pub(crate) input: InputSpec,
+    /// What the user should know.
+    pub(crate) notes: Vec<String>,
 }
 
 /// The view of a suite's inputs, as a reader with `tokenizer` sees them.
@@ -73,6 +106,10 @@ pub(crate) struct InputCells<'a> {
     pub(crate) as_words: bool,
     /// Whether the row is one of train, which shows what there is.
     pub(crate) is_train: bool,
+    /// The whole row.
+    pub(crate) record: &'a Record,
+    /// The keys of the first rows, in a file that declares no columns.
+    pub(crate) first_keys: Option<&'a [String]>,
 }
 
 /// Why an input cannot be read.

@@ -69,7 +69,15 @@ impl Notes {
 
 /// The configuration of a network of ours, where a folder is one of those.
 pub(crate) fn net_config(folder: &Path) -> Result<Option<NetConfig>> {
-    read_json(folder, "config.json")?.map_or(Ok(None), NetConfig::read)
+    let read = read_json(folder, "config.json")?.map_or(Ok(None), NetConfig::read);
+    read.map_err(|error| in_file(error, &folder.join("config.json")))
+}
+
+/// A mistake of a configuration with the file it stands in.
+fn in_file(error: Error, path: &Path) -> Error {
+    let Error::Core(polytask_core::Error::Invalid(problems)) = error else { return error };
+    let place = |problem: Problem| Problem { place: Some(Place::file(path)), ..problem };
+    Error::Core(polytask_core::Error::Invalid(problems.into_iter().map(place).collect()))
 }
 
 /// How tasks share the encoder; none for a plain one.

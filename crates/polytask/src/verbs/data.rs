@@ -3,14 +3,20 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use polytask_core::Split;
+use polytask_core::input::InputSpec;
+use polytask_core::input::table::{ColumnForm, TableColumn, TableSpec};
+use polytask_core::input::text::TEXT;
 use polytask_core::report::{DataCard, TaskCard};
 use polytask_core::words::{plural, verb};
+use polytask_core::{Split, near};
 use polytask_train::prepare::symbols_only;
 
 use polytask_terminal::output::{self, Outcome};
 use polytask_terminal::progress::TerminalProgress;
 use polytask_terminal::suites;
+
+/// Categories of a column that are shown.
+const SHOWN: usize = 6;
 
 /// Describe a suite's data: counts, labels, lengths, duplicates, leakage
 #[derive(Debug, clap::Args)]
@@ -34,20 +40,49 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let dataset = polytask_data::build(&suite, &*symbols)?;
     let card = polytask_data::card(&suite, &dataset);
     if args.json {
+        let mut card = serde_json::to_value(&card)?;
+        if let InputSpec::Table(table) = &dataset.input {
+            card["columns"] = serde_json::to_value(&table.columns)?;
+        }
         output::json(&card)?;
         return Ok(Outcome::Done);
     }
+    let reads_texts = *suite.input() == TEXT;
     for task in &card.tasks {
-        show_task(task)?;
+        show_task(task, reads_texts)?;
     }
-    show_whole(&card)?;
+    match &dataset.input {
+        InputSpec::Table(table) => show_columns(table)?,
+        _ => show_whole(&card)?,
+    }
     for warning in &dataset.warnings {
         output::line(format!("warning: {warning}"))?;
     }
     Ok(Outcome::Done)
 }
 
-fn show_task(task: &TaskCard) -> Result<()> {
+/// The columns of a table, and what train says of each.
+fn show_columns(table: &TableSpec) -> Result<()> {
+    output::line(format!("{} of the table:", plural(table.columns.len(), "column")))?;
+    for TableColumn { name, form } in &table.columns {
+        let what = match form {
+            ColumnForm::Number { mean, std, has_missing } => {
+                let missing = if *has_missing { ", some missing" } else { "" };
+                format!("numbers, mean {mean:.4}, standard deviation {std:.4}{missing}")
+            }
+            ColumnForm::Category { names } => {
+                let shown: Vec<&String> = names.iter().take(SHOWN).collect();
+                let more = if names.len() > SHOWN { ", …" } else { "" };
+                format!("{} categories: {}{more}", names.len(), near::list(&shown))
+            }
+            ColumnForm::Silent => "not read: train has one value, or none".into(),
+        };
+        output::line(format!("  {name:<28} {what}"))?;
+    }
+    Ok(())
+}
+
+fn show_task(task: &TaskCard, reads_texts: bool) -> Result<()> {
     output::line(format!("{} ({})", task.task, task.kind))?;
     for split in [Split::Train, Split::Valid, Split::Test].map(Split::name) {
         let Some(rows) = task.rows.get(split) else { continue };
@@ -56,12 +91,14 @@ fn show_task(task: &TaskCard) -> Result<()> {
         let leak = if leaked > 0 { format!(", {leaked} also in train") } else { String::new() };
         output::line(format!("  {split:<6} {rows:>8} rows, {labelled} with a known target{leak}"))?;
     }
-    output::line(format!(
-        "  duplicates in train: {}; texts cut at the limit: {}",
-        task.duplicates, task.truncated
-    ))?;
+    let cut =
+        if reads_texts { format!("; texts cut at the limit: {}", task.truncated) } else { String::new() };
+    output::line(format!("  duplicates in train: {}{cut}", task.duplicates))?;
     bars("labels in train", task.labels.iter().map(|(label, n)| (label.clone(), *n)).collect())?;
     bars("values in train", task.values.iter().map(|(edge, n)| (format!("from {edge:.3}"), *n)).collect())?;
+    if !reads_texts {
+        return Ok(());
+    }
     bars("tokens per text", task.lengths.iter().map(|(longest, n)| (format!("to {longest}"), *n)).collect())
 }
 

@@ -23,9 +23,11 @@ Examples:
   polytask predict --model runs/first --task intent,urgency,tags --input texts.jsonl
   polytask predict --model runs/first --input mails.csv.gz --columns text=message
   polytask predict --model runs/digits --task digit --image seven.png
+  polytask predict --model runs/shop --input customers.csv --columns age=years
 
 An input line holds the kind's inputs: {\"text\": …}, {\"a\": …, \"b\": …}, {\"tokens\": […]} or {\"image\": FILE},
-the file relative to the input's folder; --list shows them. CSV, TSV and Parquet are read too, and all of them
+the file relative to the input's folder; of a table the columns it was trained on, {\"age\": 39, \"job\": \"clerk\"};
+--list shows them. CSV, TSV and Parquet are read too, and all of them
 compressed (.gz, .zst). A field is looked for under the name that --columns gives, the column's in the suite the
 model was trained with, the input's own name, and the usual names that training knows.
 
@@ -70,6 +72,10 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let chosen = args.task.iter().map(|name| model.task(name)).collect::<Result<Vec<_>, _>>()?;
     let of_roles = if chosen.is_empty() { model.tasks.iter().collect() } else { chosen.clone() };
     let mut roles: Vec<&str> = of_roles.iter().flat_map(|task| task.kind.inputs).copied().collect();
+    let table = InputReading::of(&model.symbols, &[]);
+    if !table.fields().is_empty() {
+        roles = table.fields().iter().map(String::as_str).collect();
+    }
     roles.sort_unstable();
     roles.dedup();
     args.columns.check(&roles)?;
@@ -85,7 +91,8 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 }
 
 fn list(model: &Model) -> Result<Outcome> {
-    let features = InputReading::of(&model.symbols).columns();
+    let reading = InputReading::of(&model.symbols, &[]);
+    let features = reading.fields();
     for task in &model.tasks {
         let (name, kind) = (&task.info.name, task.kind);
         let mut line = json!({ "task": name, "kind": kind.name, "inputs": kind.inputs, "columns": task.info.columns,
@@ -144,7 +151,7 @@ fn fitting_arguments(model: &Model, n: usize) -> Result<Vec<&ModelTask>> {
 
 fn from_lines(model: &Model, chosen: &[&ModelTask], args: &Args, input: &str) -> Result<()> {
     let (mut tasks, mut n, mut empty) = (chosen.to_vec(), 0, EmptyTexts::default());
-    let reading = InputReading::of(&model.symbols);
+    let reading = InputReading::of(&model.symbols, args.columns.pairs());
     for_pieces(input, |rows| {
         n += rows.len();
         if n == rows.len() {
@@ -161,6 +168,7 @@ fn from_lines(model: &Model, chosen: &[&ModelTask], args: &Args, input: &str) ->
         print(model, &questions, args)
     })?;
     empty.tell("answered");
+    tell_unknown(&reading);
     // No output is right for no rows, but seldom what was meant.
     if n == 0 {
         output::note(format!("{input} has no rows: nothing was predicted"));
@@ -203,7 +211,10 @@ fn fitting_tasks<'a>(
             return output::refuse(what, near::advice(column, &found));
         }
         let what = format!("no task reads these columns: found `{}`", row.fields().join("`, `"));
-        let remedy = "`--columns text=NAME` for the column of an input; `--list` shows what each task reads";
+        let role = reading.fields().first().map_or("text", String::as_str);
+        let remedy = format!(
+            "`--columns {role}=NAME` for the column of an input; `--list` shows what each task reads"
+        );
         return output::refuse(what, remedy);
     }
     let is_left = |task: &&ModelTask| task.kind.answers_rows() && !has_all(task);
@@ -235,7 +246,7 @@ fn question<'a>(
 
 /// Says which columns of a table the first row lacks, where it has others.
 fn tell_absent(reading: &InputReading, row: &Row) {
-    let columns = reading.columns();
+    let columns = reading.fields();
     let absent: Vec<&String> =
         columns.iter().filter(|name| row.first_of(&[name.as_str()]).is_none()).collect();
     if !absent.is_empty() && absent.len() < columns.len() {
@@ -243,5 +254,13 @@ fn tell_absent(reading: &InputReading, row: &Row) {
             "the model reads {} as well, which the first row lacks: unknown",
             near::list(&absent)
         ));
+    }
+}
+
+/// Says which fields held categories that the model does not know.
+fn tell_unknown(reading: &InputReading) {
+    for (field, n) in reading.unknown() {
+        let cells = polytask_core::plural(n, "cell");
+        output::note(format!("column `{field}`: {cells} with a category that train did not have: unknown"));
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use polytask_core::target::{JoinedLabels, MistakeSort};
 use polytask_core::{Place, Problem, Result, Split, TargetType, near, plural};
 
-use super::super::columns::{Columns, resolve};
+use super::super::columns::{Asked, Columns, resolve};
 use super::super::found::Found;
 use super::super::problems::enough;
 use super::super::wanted::as_in_train;
@@ -20,15 +20,16 @@ impl Reading<'_, '_> {
     /// Finds the columns in the first file; later files must have the same. `None` where rows cannot be read.
     pub(super) fn find_columns<'f>(
         &mut self,
+        split: Split,
         file: &'f Path,
         reader: &mut Reader,
         judged: bool,
     ) -> Result<Option<Found<'f>>> {
         let found = Found { file, names: reader.columns(), is_complete: reader.has_header() };
         let Some(columns) = &self.columns else {
-            let suite = &self.builder.suite.file;
-            let view = &mut *self.builder.view;
-            let (columns, problems) = resolve(suite, self.spec, &self.tasks, judged, &found, view);
+            let asked =
+                Asked { suite: self.builder.suite, source: self.spec, tasks: &self.tasks, is_judged: judged };
+            let (columns, problems) = resolve(&asked, &found, &mut *self.builder.view);
             self.columns = columns;
             problems.into_iter().try_for_each(|problem| self.builder.problems.add(problem))?;
             return if self.columns.is_some() { Ok(Some(found)) } else { Err(enough()) };
@@ -37,7 +38,11 @@ impl Reading<'_, '_> {
         let mut can_read = true;
         for name in columns.inputs.iter().chain(targets).filter(|_| found.is_complete) {
             if !found.names.contains(name) {
-                can_read &= !columns.inputs.contains(name);
+                let is_input = columns.inputs.contains(name);
+                if is_input && self.builder.view.absent(split, name) {
+                    continue;
+                }
+                can_read &= !is_input;
                 self.builder.problems.note_once(as_in_train(name, &found));
             }
         }
@@ -57,8 +62,10 @@ impl Reading<'_, '_> {
         let Some(columns) = self.columns.take() else { return Ok(()) };
         let mut lacks_input = false;
         for (name, whole) in columns.inputs.iter().zip(std::mem::take(&mut self.inputs)) {
-            lacks_input |= whole.is_absent();
-            let problem = whole.is_absent().then(|| self.absent_column(split, &columns, name, &whole, found));
+            let is_absent =
+                whole.is_absent() && !(split != Split::Train && self.may_lack(split, name, found));
+            lacks_input |= is_absent;
+            let problem = is_absent.then(|| self.absent_column(split, &columns, name, &whole, found));
             self.note(problem, whole);
         }
         for (t, whole) in std::mem::take(&mut self.targets).into_iter().enumerate() {
@@ -85,6 +92,11 @@ impl Reading<'_, '_> {
         for whole in std::mem::take(&mut self.inputs).into_iter().chain(std::mem::take(&mut self.targets)) {
             self.builder.problems.absorb(whole.into_held());
         }
+    }
+
+    /// Whether a split may lack a column of inputs; one that its header lacks has been told.
+    fn may_lack(&mut self, split: Split, name: &str, found: &Found<'_>) -> bool {
+        found.is_complete || self.builder.view.absent(split, name)
     }
 
     /// Notes the one mistake of a column, else those of its cells.

@@ -186,7 +186,7 @@ impl Reading<'_, '_> {
             }
         };
         self.builder.dataset.warnings.extend(reader.said().map(str::to_owned));
-        let Some(found) = self.find_columns(&file, &mut reader, judged.is_some())? else {
+        let Some(found) = self.find_columns(split, &file, &mut reader, judged.is_some())? else {
             return Ok(self.table(1));
         };
         let n_inputs = self.columns.as_ref().map_or(1, |columns| columns.n_inputs);
@@ -304,6 +304,7 @@ impl Reading<'_, '_> {
         }
         table.weights.push(row.weight);
         table.hashes.push(row.hash);
+        table.keys.extend(row.key);
         for (t, read) in row.targets.into_iter().enumerate() {
             let target = match read {
                 TargetCell::Unknown => Target::Unknown,

@@ -17,6 +17,8 @@ use crate::views::{Content, Fault, InputCells};
 pub(super) struct Row {
     pub(super) line: usize,
     pub(super) hash: u64,
+    /// What makes it the same as another one, where that is more than its texts.
+    pub(super) key: Option<u64>,
     pub(super) texts: Vec<Content>,
     pub(super) weight: f32,
     pub(super) targets: Vec<TargetCell>,
@@ -125,10 +127,12 @@ impl Reading<'_, '_> {
             }
         }
         wrong.check()?;
-        let hashes: Vec<u64> = texts.iter().map(Content::hash).collect();
+        let hashes = || texts.iter().map(Content::hash).collect::<Vec<u64>>();
+        let key = self.builder.view.identity(record);
         Ok(Row {
             line: record.line,
-            hash: rng::key(0, Purpose::Split, &hashes),
+            hash: key.unwrap_or_else(|| rng::key(0, Purpose::Split, &hashes())),
+            key,
             texts,
             weight: row_weight.unwrap_or(1.0),
             targets,
@@ -152,6 +156,8 @@ impl Reading<'_, '_> {
             cells: cells.clone(),
             as_words: self.as_words,
             is_train: split == Split::Train,
+            record,
+            first_keys: columns.first_keys.as_deref(),
         };
         let inputs = &mut self.inputs;
         self.builder.view.read(&row, &mut |i, fault| match fault {

@@ -1,7 +1,7 @@
 //! Tables: columns of numbers and categories, as training and a trained network read them.
 
 use polytask_core::input::InputSpec;
-use polytask_core::input::table::{ColumnForm, MISSING, OTHER, TableSpec};
+use polytask_core::input::table::{ColumnForm, MISSING, TableSpec, category_symbol as of};
 
 use super::*;
 use crate::{NoTexts, Symbols};
@@ -36,6 +36,12 @@ fn bits(number: f32) -> u32 {
     number.to_bits()
 }
 
+/// The note that has all of these words.
+fn has_note(dataset: &Dataset, words: &[&str]) {
+    let found = dataset.warnings.iter().any(|note| words.iter().all(|word| note.contains(word)));
+    assert!(found, "{words:?} is in none of {:#?}", dataset.warnings);
+}
+
 #[test]
 fn a_row_is_a_symbol_per_column_and_categories_are_those_of_train() {
     let folder = Folder::new();
@@ -53,14 +59,56 @@ fn a_row_is_a_symbol_per_column_and_categories_are_those_of_train() {
     let (yes, no) = (bits(1.0), bits(0.0));
     assert_eq!(
         rows(&dataset, Split::Train),
-        [[bits(40.0), 1, yes], [bits(20.0), MISSING, no], [MISSING, 2, no], [bits(60.0), 1, MISSING]]
+        [
+            [bits(40.0), of("clerk"), yes],
+            [bits(20.0), MISSING, no],
+            [MISSING, of("nurse"), no],
+            [bits(60.0), of("clerk"), MISSING]
+        ]
     );
     // Columns are found by name, in any order.
-    assert_eq!(rows(&dataset, Split::Valid), [[bits(30.0), OTHER, yes], [MISSING, 2, no]]);
-    // A trained network reads its own columns and categories, whatever stands in the rows it is judged on.
+    assert_eq!(rows(&dataset, Split::Valid), [[bits(30.0), of("pilot"), yes], [MISSING, of("nurse"), no]]);
+    has_note(&dataset, &["column `job`", "1 of 2 rows of valid", "unknown"]);
+    // A trained network reads its own columns, whatever stands in the rows it is judged on.
     folder.write("t/train.csv", &TRAIN.replace("clerk", "pilot"));
     let again = build(&suite, &Symbols::Table(spec.clone())).unwrap();
-    assert_eq!(rows(&again, Split::Train)[0], [bits(40.0), OTHER, yes]);
+    assert_eq!(rows(&again, Split::Train)[0], [bits(40.0), of("pilot"), yes]);
+    assert_eq!(again.input, InputSpec::Table(spec.clone()));
+}
+
+#[test]
+fn rows_are_the_same_whatever_is_read_of_them_and_in_whatever_order_they_come() {
+    let folder = Folder::new();
+    let lines: Vec<String> = (0..40).map(|i| format!("n{},{},{}\n", i % 3, i % 7, i % 2)).collect();
+    let table = |lines: &[String]| format!("kind,size,label\n{}", lines.concat());
+    let read_with = |lines: &[String], ignore: &[&str]| {
+        folder.write("t/train.csv", &table(lines));
+        let mut suite = folder.suite(&[("t", "table-class")], &[]);
+        suite.sources[0].files.remove(&Split::Valid);
+        suite.sources[0].ignore = ignore.iter().map(|&name| name.to_owned()).collect();
+        let dataset = read(&suite);
+        let mut keys = dataset.sources[0].splits[&Split::Valid].keys.clone();
+        keys.sort_unstable();
+        keys
+    };
+    let valid = read_with(&lines, &[]);
+    assert!(!valid.is_empty() && valid.len() < 20);
+    assert_eq!(read_with(&lines, &["kind"]), valid);
+    let turned: Vec<String> = lines.into_iter().rev().collect();
+    assert_eq!(read_with(&turned, &[]), valid);
+}
+
+#[test]
+fn a_category_is_one_in_every_format() {
+    let folder = Folder::new();
+    folder.write("t/train.csv", "code,on,label\n1.0,True,yes\n2.0,False,no\n1.0,True,yes\n");
+    folder.write("t/valid.jsonl", "{\"code\": 1, \"on\": true, \"label\": \"yes\"}\n{\"code\": \"2\", \"on\": \"false\", \"label\": \"no\"}\n");
+    let mut suite = folder.suite(&[("t", "table-class")], &[]);
+    suite.sources[0].files.insert(Split::Valid, "t/valid.jsonl".into());
+    suite.sources[0].categories = vec!["code".into(), "on".into()];
+    let dataset = read(&suite);
+    assert_eq!(rows(&dataset, Split::Valid), [[of("1"), of("true")], [of("2"), of("false")]]);
+    assert_eq!(rows(&dataset, Split::Train)[..2], rows(&dataset, Split::Valid)[..]);
 }
 
 #[test]
@@ -71,12 +119,11 @@ fn the_suite_says_which_columns_are_read_and_which_numbers_are_categories() {
     let mut suite = suite(&folder);
     suite.sources[0].ignore = vec!["x".into()];
     suite.sources[0].categories = vec!["zip".into()];
-    assert_eq!(rows(&read(&suite), Split::Train), [[1, bits(1.0)], [2, bits(2.0)], [1, bits(3.0)]]);
+    let (ten, twenty) = (of("10"), of("20"));
+    assert_eq!(rows(&read(&suite), Split::Train), [[ten, bits(1.0)], [twenty, bits(2.0)], [ten, bits(3.0)]]);
     suite.sources[0].features = vec!["age".into()];
-    assert_eq!(
-        rows(&build(&suite, &NoTexts(suite.input())).unwrap(), Split::Valid),
-        [[bits(1.0)], [bits(2.0)]]
-    );
+    suite.sources[0].categories = vec![];
+    assert_eq!(rows(&read(&suite), Split::Valid), [[bits(1.0)], [bits(2.0)]]);
 }
 
 #[test]
@@ -90,37 +137,131 @@ fn what_cannot_be_read_of_a_table_is_told_with_its_remedy() {
         (suite.sources[0].features, suite.sources[0].ignore) = (names(features), names(ignore));
         build(&suite, &NoTexts(suite.input())).unwrap_err().to_string()
     };
-    let error = told("age,label\n1,yes\nold,no\n2,no\n", &[], &[]);
-    for part in ["train.csv:3", "column `age`", "`old`", "categories = [\"age\"]"] {
-        assert!(error.contains(part), "{part} is not in {error}");
-    }
-    let error = told("age,label\n1,yes\n1e99,no\n", &[], &[]);
-    assert!(error.contains("train.csv:3") && error.contains("finite"), "{error}");
-    let error = told("age,label\nold,yes\n1,no\n2,no\n3,yes\n", &[], &[]);
-    for part in ["column `age`", "3 of 4", "`old` is none", "missing = [\"old\"]", "categories = [\"age\"]"] {
-        assert!(error.contains(part), "{part} is not in {error}");
-    }
-    let (good, absent) = ("age,label\n1,yes\n2,no\n", told("age,label\n1,yes\n2,no\n", &["agee"], &[]));
-    assert!(absent.contains("no column `agee`") && absent.contains("`age`"), "{absent}");
-    let error = told(good, &[], &["age"]);
-    assert!(error.contains("no column left to read"), "{error}");
+    let has = |error: &str, parts: &[&str]| {
+        parts.iter().for_each(|part| assert!(error.contains(part), "{part} is not in {error}"));
+    };
+    has(
+        &told("age,label\n1,yes\nold,no\n2,no\n", &[], &[]),
+        &["train.csv:3", "column `age`", "`old`", "categories = [\"age\"]"],
+    );
+    has(&told("age,label\n1,yes\n1e99,no\n", &[], &[]), &["train.csv:3", "finite"]);
+    has(
+        &told("age,label\nold,yes\n1,no\n2,no\n3,yes\n", &[], &[]),
+        &["column `age`", "3 of 4", "`old` is none", "missing = [\"old\"]", "categories = [\"age\"]"],
+    );
+    has(&told("age,label\n\"1,5\",yes\n\"2,5\",no\n", &[], &[]), &["column `age`", "1,5", "point"]);
+    let good = "age,size,label\n1,2,yes\n2,3,no\n";
+    has(&told(good, &["agee"], &[]), &["no column `agee`", "`features`", "`age`"]);
+    has(&told(good, &[], &["agee"]), &["no column `agee`", "`ignore`"]);
+    has(&told(good, &["age"], &["age"]), &["`features` and in `ignore`"]);
+    has(&told(good, &["age", "label"], &[]), &["column `label` is the target"]);
+    has(&told(good, &[], &["age", "size"]), &["no column left to read"]);
+    has(&told("age,label\n1,yes\n1,no\n", &[], &[]), &["one value in train"]);
 }
 
 #[test]
-fn names_and_too_many_categories_are_said() {
+fn sources_of_one_network_say_the_same_of_their_columns() {
     let folder = Folder::new();
-    let rows: String =
-        (0..1100).map(|i| format!("n{i},{},{}\n", i % 7, if i % 2 == 0 { "yes" } else { "no" })).collect();
-    folder.write("t/train.csv", &format!("who,age,label\n{rows}"));
-    folder.write("t/valid.csv", "who,age,label\nn1,2,yes\nn2,3,no\n");
-    let warned = read(&suite(&folder)).warnings;
-    assert!(
-        warned.iter().any(|w| w.contains("`who`") && w.contains("100 cells") && w.contains("ignore")),
-        "{warned:?}"
-    );
-    let rows: String =
-        (0..60).map(|i| format!("n{i},{},{}\n", i % 7, if i % 2 == 0 { "yes" } else { "no" })).collect();
-    folder.write("t/train.csv", &format!("who,age,label\n{rows}"));
-    let warned = read(&suite(&folder)).warnings;
-    assert!(warned.iter().any(|w| w.contains("60 different texts in 60 rows")), "{warned:?}");
+    for name in ["a", "b"] {
+        folder.write(&format!("{name}/train.csv"), "x,z,y\n1,5,3\n2,6,4\n3,7,9\n");
+        folder.write(&format!("{name}/valid.csv"), "x,z,y\n1,5,3\n2,6,4\n");
+    }
+    let mut suite = folder.suite(&[("a", "table-regression"), ("b", "table-regression")], &[]);
+    suite.tasks[0].columns.insert("value".into(), "y".into());
+    suite.tasks[1].columns.insert("value".into(), "z".into());
+    // What one task has to learn is no column of the other.
+    let dataset = read(&suite);
+    assert_eq!(spec(&dataset).columns.len(), 1);
+    suite.sources[1].categories = vec!["x".into()];
+    let error = build(&suite, &NoTexts(suite.input())).unwrap_err().to_string();
+    assert!(error.contains("`categories` of source `b`") && error.contains("source `a`"), "{error}");
+    // A trained network that reads a target says so.
+    let columns = vec![polytask_core::input::table::TableColumn {
+        name: "z".into(),
+        form: ColumnForm::Number { mean: 0.0, std: 1.0, has_missing: false },
+    }];
+    suite.sources[1].categories = vec![];
+    let known = Symbols::Table(TableSpec { columns, missing: vec![] });
+    let error = build(&suite, &known).unwrap_err().to_string();
+    assert!(error.contains("column `z` is the target"), "{error}");
+}
+
+#[test]
+fn what_train_says_nothing_about_is_not_read() {
+    let folder = Folder::new();
+    folder.write("t/train.csv", "e,c,k,age,label\n,7,a,1,yes\n,7,a,2,no\n,7,a,3,yes\n");
+    folder.write("t/valid.csv", "e,c,k,age,label\n1,8,b,1,yes\n2,9,a,2,no\n");
+    let dataset = read(&suite(&folder));
+    let silent: Vec<&str> = spec(&dataset)
+        .columns
+        .iter()
+        .filter(|column| column.form == ColumnForm::Silent)
+        .map(|column| column.name.as_str())
+        .collect();
+    assert_eq!((silent, spec(&dataset).n_values()), (vec!["e", "c", "k"], 1));
+    has_note(&dataset, &["column `e`", "no value in train"]);
+    has_note(&dataset, &["column `c`", "one value in train"]);
+}
+
+#[test]
+fn only_rows_that_are_trained_on_say_what_there_is() {
+    let folder = Folder::new();
+    let all: String = (0..200).map(|i| format!("n{i},{},{}\n", i % 9, i % 2)).collect();
+    folder.write("t/train.csv", &format!("kind,size,label\n{all}"));
+    folder.write("t/valid.csv", "kind,size,label\nn1,2,1\nn2,3,0\n");
+    let mut suite = suite(&folder);
+    suite.sources[0].limit = 50;
+    let dataset = read(&suite);
+    let ColumnForm::Category { names } = &spec(&dataset).columns[0].form else { panic!() };
+    assert_eq!(names.len(), 50);
+}
+
+#[test]
+fn what_is_odd_about_columns_is_said() {
+    let folder = Folder::new();
+    let label = |i: usize| if i.is_multiple_of(2) { "yes" } else { "no" };
+    let read_rows = |header: &str, row: &dyn Fn(usize) -> String, n: usize| {
+        let rows: String = (0..n).map(|i| format!("{},{}\n", row(i), label(i))).collect();
+        folder.write("t/train.csv", &format!("{header},label\n{rows}"));
+        folder.write("t/valid.csv", &format!("{header},label\n{},yes\n{},no\n", row(1), row(2)));
+        read(&suite(&folder))
+    };
+    let dataset = read_rows("who,age", &|i| format!("n{i},{}", i % 7), 1100);
+    has_note(&dataset, &["`who`", "1100 categories", "1000 most frequent", "ignore"]);
+    let dataset = read_rows("who,age", &|i| format!("n{i},{}", i % 7), 60);
+    has_note(&dataset, &["`who`", "60 different texts in 60 rows"]);
+    let dataset = read_rows("nr,age", &|i| format!("{},{}", 3 * (i / 2) + i, i % 7), 60);
+    assert!(!dataset.warnings.iter().any(|note| note.contains("`nr`")), "{:?}", dataset.warnings);
+    let dataset = read_rows("nr,age", &|i| format!("{},{}", 100 + i, i % 7), 60);
+    has_note(&dataset, &["`nr`", "rise from row to row"]);
+    let dataset = read_rows("day,age", &|i| format!("2026-01-{:02},{}", i % 28 + 1, i % 7), 60);
+    has_note(&dataset, &["`day`", "dates", "ignore"]);
+    let dataset = read_rows("time,age", &|i| format!("{},{}", 1_764_000_000 + i * 7000 % 60_000, i % 7), 60);
+    has_note(&dataset, &["`time`", "differences below", "lost"]);
+    let dataset = read_rows("time,age", &|i| format!("{},{}", 1_764_000_000 + i % 60, i % 7), 60);
+    has_note(&dataset, &["`time`", "less than f32 can tell"]);
+    let dataset = read_rows("zip,age", &|i| format!("0{},{}", 1000 + i % 3, i % 7), 60);
+    assert!(matches!(&spec(&dataset).columns[0].form, ColumnForm::Category { names } if names.len() == 3));
+    // Columns of row numbers that programs write without a name are left out.
+    let dataset = read_rows(",age", &|i| format!("{i},{}", i % 7), 60);
+    assert_eq!(spec(&dataset).columns.len(), 1);
+}
+
+#[test]
+fn a_column_that_later_rows_lack_or_bring_is_said() {
+    let folder = Folder::new();
+    folder.write("t/train.csv", "age,size,label\n1,5,yes\n2,6,no\n3,5,yes\n");
+    folder.write("t/valid.csv", "age,label\n1,yes\n2,no\n");
+    let dataset = read(&suite(&folder));
+    has_note(&dataset, &["column `size` is not in valid", "unknown"]);
+    assert_eq!(rows(&dataset, Split::Valid)[0], [bits(1.0), MISSING]);
+    let late = |i: usize| if i < 150 { String::new() } else { ", \"late\": 4".into() };
+    let lines: String =
+        (0..200).map(|i| format!("{{\"age\": {}, \"label\": {}{}}}\n", i % 9, i % 2, late(i))).collect();
+    folder.write("t/train.jsonl", &lines);
+    folder.write("t/valid.jsonl", "{\"age\": 1, \"label\": 1}\n{\"age\": 2, \"label\": 0}\n");
+    let mut suite = suite(&folder);
+    suite.sources[0].files =
+        [(Split::Train, "t/train.jsonl".into()), (Split::Valid, "t/valid.jsonl".into())].into();
+    has_note(&read(&suite), &["1 key of later rows", "`late`", "features"]);
 }

@@ -1,6 +1,7 @@
 //! Which network, and what it reads.
 
 use polytask_core::input::InputSpec;
+use polytask_core::input::table::TableValues;
 use polytask_core::suite::ModelSpec;
 use polytask_core::{InputInfo, Problem, input};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,26 @@ use crate::{Error, Result};
 
 /// Most values of one input between two layers.
 const MOST_VALUES: usize = 1 << 26;
+
+/// Most parameters: beyond, a configuration file is broken.
+const MOST_PARAMETERS: usize = 1 << 28;
+
+/// Makes the values of inputs of their symbols, channels innermost.
+#[derive(Debug)]
+pub(super) enum NetValues {
+    Image(ImageConfig),
+    Table(TableValues),
+}
+
+impl NetValues {
+    /// The values of an input.
+    pub(super) fn write(&self, symbols: &[u32], values: &mut [f32]) {
+        match self {
+            Self::Image(config) => config.write_values(symbols, values),
+            Self::Table(table) => table.write(symbols, values),
+        }
+    }
+}
 
 /// A network that starts from random weights: which one, what it reads, how wide it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,7 +58,7 @@ impl NetConfig {
             InputSpec::Table(table) => Self::Table(TableConfig::new(&model.encoder, table)),
             InputSpec::Any => {
                 let what = format!("the rows have no input for network `{}`", model.encoder);
-                return Err(Error::Core(Problem::new(what).try_this("rows with an `image` each").into()));
+                return Err(Error::Core(Problem::new(what).try_this("rows that have one").into()));
             }
         };
         let (widths, pooling) = match &mut config {
@@ -98,11 +119,11 @@ impl NetConfig {
         }
     }
 
-    /// Symbols there are, from 0 on.
-    pub(super) fn vocab_size(&self) -> usize {
+    /// The largest symbol there is.
+    pub(super) fn last_symbol(&self) -> u32 {
         match self {
-            Self::Image(_) => 256,
-            Self::Table(_) => 1 << 32,
+            Self::Image(_) => 255,
+            Self::Table(_) => u32::MAX,
         }
     }
 
@@ -121,17 +142,17 @@ impl NetConfig {
             let what = format!("an input of {found} symbols");
             return shape(self.name(), what, format!("{expected} ({})", self.describe()));
         }
-        match symbols.iter().find(|&&symbol| symbol as usize >= self.vocab_size()) {
+        match symbols.iter().find(|&&symbol| symbol > self.last_symbol()) {
             Some(symbol) => shape(self.name(), format!("symbol {symbol}"), "bytes"),
             None => Ok(()),
         }
     }
 
-    /// The values of an input, channels innermost.
-    pub(super) fn write_values(&self, symbols: &[u32], values: &mut [f32]) {
+    /// What makes the values of an input of its symbols.
+    pub(super) fn values(&self) -> NetValues {
         match self {
-            Self::Image(config) => config.write_values(symbols, values),
-            Self::Table(config) => config.table.write_values(symbols, values),
+            Self::Image(config) => NetValues::Image(config.clone()),
+            Self::Table(config) => NetValues::Table(config.values()),
         }
     }
 
@@ -152,12 +173,16 @@ impl NetConfig {
             Self::Image(config) => config.check()?,
             Self::Table(config) => config.check()?,
         }
+        let fits = |graph: &Graph| {
+            graph.nodes.iter().all(|node| node.out.len() <= MOST_VALUES)
+                && graph.n_parameters() <= MOST_PARAMETERS
+        };
         match self.graph() {
-            Some(graph) if graph.nodes.iter().all(|node| node.out.len() <= MOST_VALUES) => Ok(self),
+            Some(graph) if fits(&graph) => Ok(self),
             Some(_) => Err(wrong(self.name(), &format!("{} need too much memory", self.describe()))),
             None => {
                 let what = format!("{} are too small for network `{}`", self.describe(), self.name());
-                let remedy = "larger images (`model.image.size`), or the network `mlp` or `convnet`";
+                let remedy = "larger images (`image_size` in [model]), or the network `mlp` or `convnet`";
                 Err(Error::Core(Problem::new(what).try_this(remedy).into()))
             }
         }

@@ -130,6 +130,12 @@ impl Graph {
         self.shape(self.last())
     }
 
+    /// Numbers of all its tensors.
+    pub(super) fn n_parameters(&self) -> usize {
+        let size = |tensor: &Tensor| tensor.shape.iter().fold(1, |size: usize, n| size.saturating_mul(*n));
+        self.blocks.iter().flatten().map(size).fold(0, usize::saturating_add)
+    }
+
     /// The value that blocks from `lowest` up start from.
     pub(super) fn value_below(&self, lowest: usize) -> usize {
         self.nodes.iter().position(|node| node.block >= lowest).unwrap_or(self.nodes.len())

@@ -32,6 +32,7 @@ mod tests;
 use polytask_core::{Layout, PackedBatch, Purpose, Rng};
 
 pub use self::config::NetConfig;
+use self::config::NetValues;
 use self::conv::Conv;
 use self::graph::{Graph, Node, Op, Start};
 pub use self::image::ImageConfig;
@@ -55,6 +56,7 @@ const MOMENTUM: f32 = 0.1;
 #[derive(Debug)]
 pub struct NetTrunk {
     config: NetConfig,
+    input: NetValues,
     graph: Graph,
     /// Number of values of each block.
     sizes: Vec<usize>,
@@ -88,7 +90,7 @@ impl NetTrunk {
         for (i, node) in graph.nodes.iter().enumerate() {
             inputs(node).for_each(|value| last_reader[value] = i);
         }
-        Ok(Self { config, graph, sizes, last_reader, pool: Pool::default() })
+        Ok(Self { input: config.values(), config, graph, sizes, last_reader, pool: Pool::default() })
     }
 
     /// Its configuration.
@@ -136,7 +138,7 @@ impl NetTrunk {
         let mut x = self.pool.take(inputs.len() * size);
         x.chunks_exact_mut(size)
             .zip(inputs)
-            .for_each(|(values, input)| self.config.write_values(&batch.ids[batch.rows(input)], values));
+            .for_each(|(values, input)| self.input.write(&batch.ids[batch.rows(input)], values));
         x
     }
 
@@ -275,7 +277,7 @@ impl Trunk<f32> for NetTrunk {
     }
 
     fn vocab_size(&self) -> usize {
-        self.config.vocab_size()
+        (self.config.last_symbol() as usize).saturating_add(1)
     }
 
     fn n_blocks(&self) -> usize {

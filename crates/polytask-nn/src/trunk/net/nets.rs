@@ -38,8 +38,8 @@ fn lenet(mut graph: Graph, widths: &[usize]) -> Option<Graph> {
 pub(super) fn mlp(mut graph: Graph, widths: &[usize]) -> Graph {
     let mut x = 0;
     for (i, &width) in widths.iter().enumerate() {
-        // A window over the whole input always fits.
-        x = graph.block().dense(&format!("fc{i}"), x, width).unwrap_or(x);
+        let dense = graph.block().dense(&format!("fc{i}"), x, width);
+        x = dense.expect("a window over the whole input fits");
     }
     graph
 }

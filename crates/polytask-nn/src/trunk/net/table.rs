@@ -1,6 +1,6 @@
 //! Networks on rows of a table: affine maps with ReLU over standardised numbers and places of categories.
 
-use polytask_core::input::table::TableSpec;
+use polytask_core::input::table::{TableSpec, TableValues};
 use serde::{Deserialize, Serialize};
 
 use super::graph::{Graph, Shape};
@@ -46,11 +46,12 @@ impl TableConfig {
                 "no column with a number or a category, expected one at least",
             ));
         }
-        let is_sane = |(shift, span): (f64, f64)| shift.is_finite() && span.is_finite() && span > 0.0;
-        if !self.table.moments().all(is_sane) {
-            return Err(wrong(&self.model_type, "`mean` and `std` must be finite, `std` above 0"));
-        }
-        Ok(())
+        self.table.mistake().map_or(Ok(()), |what| Err(wrong(&self.model_type, &what)))
+    }
+
+    /// What makes values of symbols.
+    pub(super) fn values(&self) -> TableValues {
+        TableValues::new(&self.table)
     }
 
     /// The network.

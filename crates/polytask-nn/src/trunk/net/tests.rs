@@ -1,7 +1,7 @@
 //! The networks against their formulas in f64: values node by node, gradients by finite differences.
 
 use polytask_core::image::ImageSize;
-use polytask_core::input::table::{ColumnForm, MISSING, TableColumn, TableSpec};
+use polytask_core::input::table::{ColumnForm, MISSING, TableColumn, TableSpec, category_symbol};
 use polytask_core::{PackedBatch, Purpose, Rng};
 
 use super::graph::{Graph, Op, Shape};
@@ -140,7 +140,7 @@ impl Case {
         let mut config = TableConfig::new("table-mlp", &TableSpec { columns, missing: vec![] });
         config.widths = widths.to_vec();
         Self::with(NetConfig::Table(config), n, |rng, column| match (column, rng.below(4)) {
-            (1, category) => category as u32,
+            (1, category) => category_symbol(["a", "b", "c", "other"][category]),
             (0, 0) => MISSING,
             _ => (rng.normal() as f32).to_bits(),
         })

@@ -1,0 +1,244 @@
+//! Rows of a table: a symbol per column, of its number or its category.
+//!
+//! The first known cell of a column in train says whether it holds numbers or categories; `categories` in the suite
+//! says so of columns whose categories are written as numbers. What there is of numbers and categories is told by the
+//! rows of train as they are in the end, when valid has been cut from them.
+
+mod odd;
+mod reader;
+mod seen;
+
+use std::collections::BTreeSet;
+
+use polytask_core::hash::text64;
+use polytask_core::input::table::{MISSING, TableSpec, category_text};
+use polytask_core::input::{InputSpec, KnownInput};
+use polytask_core::suite::{SourceSpec, TaskSpec};
+use polytask_core::{Error, Place, Problem, Result, Split, Suite, near};
+
+use super::{Content, Fault, Finished, InputCells, SourceColumns, SymbolBytes, View};
+use crate::readers::{Record, listed};
+use crate::{Dataset, Tokenize};
+pub use reader::RowReader;
+use seen::SeenRows;
+
+/// Columns of numbers of rows that programs write beside the data.
+const INDEXES: [&str; 2] = ["", "Unnamed: 0"];
+
+/// The view of tables: of the columns a trained network reads, else of those that the first source has.
+pub(super) fn open(_suite: &Suite, tokenizer: &dyn Tokenize) -> Box<dyn View> {
+    let known = match tokenizer.input() {
+        KnownInput::Table(spec) => Some(spec),
+        _ => None,
+    };
+    let reader = known.as_ref().map_or_else(RowReader::default, RowReader::new);
+    Box::new(Table { reader, known, first: None, notes: Vec::new(), unread: BTreeSet::new() })
+}
+
+struct Table {
+    reader: RowReader,
+    /// What a trained network reads.
+    known: Option<TableSpec>,
+    /// The source that said what the columns are.
+    first: Option<SourceSpec>,
+    notes: Vec<String>,
+    /// Keys of rows of train that came too late to be read.
+    unread: BTreeSet<String>,
+}
+
+impl View for Table {
+    fn columns(&mut self, of: &SourceColumns<'_>) -> Option<std::result::Result<Vec<String>, Vec<Problem>>> {
+        let problems = if self.known.is_some() {
+            self.check_known(of)
+        } else if let Some(first) = &self.first {
+            differing(first, of)
+        } else {
+            self.choose(of)
+        };
+        let names = self.reader.names();
+        let problems: Vec<Problem> = problems.into_iter().chain(target_read(&names, of)).collect();
+        Some(if problems.is_empty() { Ok(names) } else { Err(problems) })
+    }
+
+    fn read(&mut self, row: &InputCells<'_>, wrong: &mut dyn FnMut(usize, Fault)) -> Vec<Content> {
+        let learns = row.is_train && self.known.is_none();
+        if learns {
+            self.note_unread(row);
+        }
+        let mut bytes = Vec::with_capacity(4 * row.cells.len());
+        for (c, cell) in row.cells.iter().enumerate() {
+            if learns {
+                self.reader.learn(c, *cell);
+            }
+            match self.reader.symbol(c, *cell) {
+                Ok(symbol) => bytes.extend(symbol.to_le_bytes()),
+                Err(mistake) => wrong(c, Fault::Cell(mistake)),
+            }
+        }
+        // A row with a wrong cell is left out.
+        let is_whole = bytes.len() == 4 * row.cells.len();
+        is_whole.then_some(Content::Symbols(SymbolBytes { bytes, width: 4 })).into_iter().collect()
+    }
+
+    /// All that stands in the row, whichever of it is read: rows that are equal so are one row twice.
+    fn identity(&self, record: &Record) -> Option<u64> {
+        let cell = |name: &String| {
+            let cell = record.get(name).filter(|cell| !cell.is_missing())?;
+            Some(format!("{name}\u{1f}{}", category_text(cell)?))
+        };
+        let mut cells: Vec<String> = record.columns().iter().filter_map(cell).collect();
+        cells.sort_unstable();
+        Some(text64(&cells.join("\u{1e}")))
+    }
+
+    fn absent(&mut self, split: Split, name: &str) -> bool {
+        self.notes.push(format!("column `{name}` is not in {}: unknown in all its rows", split.name()));
+        true
+    }
+
+    fn finish(&mut self, dataset: &Dataset) -> Result<Finished> {
+        let mut notes = std::mem::take(&mut self.notes);
+        if let Some(spec) = &self.known {
+            notes.extend(odd::unknown(spec, dataset));
+            return Ok(Finished { input: InputSpec::Table(spec.clone()), notes });
+        }
+        let mixed: Vec<Problem> = odd::mixed(&self.reader);
+        if !mixed.is_empty() {
+            return Err(Error::Invalid(mixed));
+        }
+        let seen = SeenRows::of_train(dataset, &self.reader);
+        let spec = seen.spec(&self.reader);
+        notes.extend(odd::unread(&self.unread));
+        notes.extend(odd::columns(&self.reader, &seen, &spec));
+        notes.extend(odd::unknown(&spec, dataset));
+        if spec.n_values() == 0 && !spec.columns.is_empty() {
+            let what = "every column that is read has one value in train, expected one that differs";
+            return Err(Problem::new(what).try_this("give the files a column that says something").into());
+        }
+        Ok(Finished { input: InputSpec::Table(spec), notes })
+    }
+}
+
+impl Table {
+    /// Takes the columns that the first source says.
+    fn choose(&mut self, of: &SourceColumns<'_>) -> Vec<Problem> {
+        let SourceSpec { features, ignore, categories, missing, .. } = of.source;
+        let others = targets_elsewhere(of);
+        let is_read = |name: &&String| {
+            !ignore.contains(name) && !INDEXES.contains(&name.as_str()) && !others.contains(name.as_str())
+        };
+        let names: Vec<String> = if features.is_empty() {
+            of.rest.iter().filter(is_read).cloned().collect()
+        } else {
+            features.clone()
+        };
+        let mut problems = unknown_names(of);
+        if names.is_empty() {
+            let what = format!("source `{}` has no column left to read beside its targets", of.source.name);
+            let remedy = "give the files a column of numbers or categories, or shorten `ignore`";
+            problems.push(Problem::at(Place::file(of.file), what).try_this(remedy));
+        }
+        self.reader = RowReader::open(&names, categories, missing);
+        self.first = Some(of.source.clone());
+        problems
+    }
+
+    /// What a trained network reads is there, and the suite says nothing else.
+    fn check_known(&mut self, of: &SourceColumns<'_>) -> Vec<Problem> {
+        let names = self.reader.names();
+        let SourceSpec { features, ignore, .. } = of.source;
+        let is_other =
+            |name: &&String| !features.is_empty() && !features.contains(name) || ignore.contains(name);
+        let other = names.iter().find(is_other).map(|name| {
+            let what = format!("the network reads column `{name}`, which the suite leaves out");
+            Problem::at(Place::file(&of.suite.file), what)
+                .try_this("remove `features` and `ignore`, or train from a fresh network")
+        });
+        let absent = names.iter().filter(|name| of.is_complete && !of.names.contains(name));
+        let absent: Vec<&String> = absent.collect();
+        if absent.len() == names.len() {
+            let what = format!(
+                "none of the columns that the network reads: expected {}, found {}",
+                listed(&names),
+                listed(of.names)
+            );
+            let remedy = crate::readers::other_separator(of.file, of.names, &[&names[0]]);
+            let remedy = remedy.unwrap_or_else(|| "a file with the columns the model was trained on".into());
+            return vec![Problem::at(Place::file(of.file), what).try_this(remedy)];
+        }
+        let note = |name: &&String| {
+            format!("column `{name}` is not in {}: unknown in all its rows", of.file.display())
+        };
+        self.notes.extend(absent.iter().map(note));
+        other.into_iter().collect()
+    }
+
+    /// Notes the keys of a row that the first rows did not have.
+    fn note_unread(&mut self, row: &InputCells<'_>) {
+        let Some(first) = row.first_keys else { return };
+        let late = row.record.columns().iter().filter(|name| !first.contains(name));
+        self.unread.extend(late.cloned());
+    }
+}
+
+/// A target of a task is no column to read it from.
+fn target_read(names: &[String], of: &SourceColumns<'_>) -> Option<Problem> {
+    let others = targets_elsewhere(of);
+    let is_target = |name: &&String| of.targets.contains(name) || others.contains(name.as_str());
+    let name = names.iter().find(is_target)?;
+    let what =
+        format!("column `{name}` is the target, weight or id of a task, and is read as one of the inputs");
+    Some(
+        Problem::at(Place::file(&of.suite.file), what)
+            .try_this(format!("ignore = [{name:?}], or `features` without it")),
+    )
+}
+
+/// Columns that the suite names as targets of tasks of other sources.
+fn targets_elsewhere<'s>(of: &SourceColumns<'s>) -> BTreeSet<&'s str> {
+    let others = of.suite.tasks.iter().filter(|task| task.from != of.source.name);
+    let named = |task: &'s TaskSpec| task.columns.get(task.kind.target).map(String::as_str);
+    others.filter_map(named).collect()
+}
+
+/// Names in the keys of a source that its files do not have, or that contradict each other.
+fn unknown_names(of: &SourceColumns<'_>) -> Vec<Problem> {
+    let SourceSpec { features, ignore, categories, line, .. } = of.source;
+    let place = || Place::line(&of.suite.file, *line);
+    let lists = [("features", features), ("ignore", ignore), ("categories", categories)];
+    let named = lists.iter().flat_map(|(key, names)| names.iter().map(move |name| (*key, name)));
+    let absent = named.filter(|(_, name)| of.is_complete && !of.names.contains(name)).map(|(key, name)| {
+        let what = format!("no column `{name}`, which `{key}` names: found {}", listed(of.names));
+        Problem::at(place(), what).try_this(near::advice(name, of.names))
+    });
+    let both = features.iter().find(|name| ignore.contains(name)).map(|name| {
+        let what = format!("column `{name}` stands in `features` and in `ignore`, expected one of them");
+        Problem::at(place(), what).try_this("remove it from one")
+    });
+    absent.chain(both).collect()
+}
+
+/// What a further source says of its columns otherwise than the first.
+fn differing(first: &SourceSpec, of: &SourceColumns<'_>) -> Vec<Problem> {
+    let own = of.source;
+    let keys = [
+        ("features", &first.features, &own.features),
+        ("ignore", &first.ignore, &own.ignore),
+        ("categories", &first.categories, &own.categories),
+        ("missing", &first.missing, &own.missing),
+    ];
+    let sorted = |names: &[String]| names.iter().cloned().collect::<BTreeSet<String>>();
+    let differs = keys.iter().filter(|(_, a, b)| sorted(a) != sorted(b)).map(|(key, ..)| {
+        let what = format!(
+            "`{key}` of source `{}` is not that of source `{}`; one network reads the same columns of all",
+            own.name, first.name
+        );
+        Problem::at(Place::line(&of.suite.file, own.line), what).try_this("the same in both")
+    });
+    differs.collect()
+}
+
+/// Whether a symbol is of a known number or category.
+pub(crate) fn is_known(symbol: u32) -> bool {
+    symbol != MISSING
+}
