@@ -53,7 +53,7 @@ const LEAST_ROWS: usize = 10;
 const LEAST_FEATURES: usize = 2;
 /// Why a column is taken for a target.
 const NAMED: &str = "its name says that it is learned";
-const LAST: &str = "the last column, as no name says what is learned";
+const LAST: &str = "the last column, as no name says what is learned; uncomment the lines, or name another";
 
 impl<'a> Looked<'a> {
     /// Whether a table with a column of texts is one of numbers all the same, with names beside them.
@@ -77,8 +77,8 @@ impl<'a> Looked<'a> {
         } else {
             (named, NAMED)
         };
-        let least = if why == NAMED { 1 } else { LEAST_FEATURES };
-        if targets.is_empty() || targets.len() + least > read.len() || self.sample.rows < LEAST_ROWS {
+        if targets.is_empty() || targets.len() + LEAST_FEATURES > read.len() || self.sample.rows < LEAST_ROWS
+        {
             return None;
         }
         let tasks = targets.iter().filter_map(|target| self.row_task(target, why)).collect();
@@ -89,9 +89,17 @@ impl<'a> Looked<'a> {
             "no column of texts: {} of numbers or categories are read for each task; `features` names others",
             polytask_core::plural(n, "column")
         )];
-        let left_out =
-            left_out.iter().map(|column| reason(column, "not read: neither numbers nor categories"));
+        let left_out = left_out.iter().map(|column| reason(column, self.unread(column)));
         Some(Guess { evidence, tasks, left_out: left_out.collect(), ignore, ..Guess::default() })
+    }
+
+    /// Why a column is not read.
+    fn unread(&self, column: &Column) -> &'static str {
+        match self.form_of(column) {
+            Some(Form::Id) => "not read: looks like an id",
+            Some(Form::Constant | Form::Empty) => "not read: it says nothing",
+            _ => "not read: neither numbers nor categories",
+        }
     }
 
     /// The task that a column of a table is.
@@ -105,6 +113,8 @@ impl<'a> Looked<'a> {
             self.label(column, class)
         };
         task.evidence.push(format!("column {}: {why}", quote(&column.name)));
+        // The last column is a guess like any other.
+        task.is_sure &= why == NAMED;
         Some(task)
     }
 }

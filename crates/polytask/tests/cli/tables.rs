@@ -121,6 +121,7 @@ fn init_proposes_the_targets_of_a_table_and_its_suite_is_right() {
             "kind = \"table-class\"",
             "ignore = [\"id\"]",
             "its name says that it is learned",
+            "looks like an id",
         ],
     );
     place.polytask(&["check", "made.toml", "--data", "--set", "task.shop.missing=[\"unsaid\"]"]).done();

@@ -438,6 +438,9 @@ fn images_of_another_size_and_networks_that_do_not_fit_are_refused() {
     let small = ImageSize { channels: 1, height: 10, width: 10 };
     let error = NetConfig::Image(ImageConfig::new("lenet", small)).checked().unwrap_err().to_string();
     assert!(error.contains("too small") && error.contains("`mlp`"), "{error}");
+    // Weights that no memory holds are refused before it is taken.
+    let config = ImageConfig { widths: vec![16_384; 64], ..ImageConfig::new("mlp", small) };
+    assert!(NetConfig::Image(config).checked().unwrap_err().to_string().contains("too much memory"));
     let config = ImageConfig { widths: vec![0], ..ImageConfig::new("mlp", small) };
     assert!(NetConfig::Image(config).checked().unwrap_err().to_string().contains("widths [0]"));
 }
