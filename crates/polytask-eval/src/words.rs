@@ -269,6 +269,9 @@ pub fn verdict(report: &RunReport) -> String {
         [ours, theirs] => (plain(ours), plain(theirs)),
         _ => (format!("One model for {}", plural(report.tasks.len(), "task")), "single-task models".into()),
     };
+    if report.tasks.len() == 1 && compared == 0 {
+        return format!("{one}: alone, it shares with no other.");
+    }
     if compared == 0 {
         return format!("{one}; without single-task baselines, so nothing is said about what sharing costs.");
     }

@@ -46,8 +46,8 @@ pub(crate) trait View {
     /// The contents of a row's inputs; what is wrong with a cell goes to `wrong`, and leaves its content out.
     fn read(&mut self, cells: &InputCells<'_>, wrong: &mut dyn FnMut(usize, Fault)) -> Vec<Content>;
 
-    /// What makes a row the same as another one, where that is more than its inputs: equal rows lie in one split.
-    fn identity(&self, _record: &Record) -> Option<u64> {
+    /// What tells a row of a split from others, where that is more than its inputs; it decides where the row goes.
+    fn identity(&mut self, _split: Split, _record: &Record) -> Option<u64> {
         None
     }
 

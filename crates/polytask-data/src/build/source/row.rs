@@ -128,7 +128,7 @@ impl Reading<'_, '_> {
         }
         wrong.check()?;
         let hashes = || texts.iter().map(Content::hash).collect::<Vec<u64>>();
-        let key = self.builder.view.identity(record);
+        let key = self.builder.view.identity(split, record);
         Ok(Row {
             line: record.line,
             hash: key.unwrap_or_else(|| rng::key(0, Purpose::Split, &hashes())),

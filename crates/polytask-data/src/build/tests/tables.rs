@@ -99,6 +99,23 @@ fn rows_are_the_same_whatever_is_read_of_them_and_in_whatever_order_they_come() 
 }
 
 #[test]
+fn equal_rows_of_few_categories_lie_in_both_splits() {
+    let folder = Folder::new();
+    let rows: String = (0..1200)
+        .map(|i| format!("{},{},{}\n", ["a", "b"][i % 2], ["x", "y"][i / 2 % 2], i / 4 % 2))
+        .collect();
+    folder.write("t/train.csv", &format!("kind,form,label\n{rows}"));
+    let mut suite = folder.suite(&[("t", "table-class")], &[]);
+    suite.sources[0].files.remove(&Split::Valid);
+    let dataset = read(&suite);
+    let splits = &dataset.sources[0].splits;
+    assert!((80..160).contains(&splits[&Split::Valid].len()), "{}", splits[&Split::Valid].len());
+    let distinct =
+        |split: Split| splits[&split].texts.iter().collect::<std::collections::BTreeSet<_>>().len();
+    assert_eq!((distinct(Split::Train), distinct(Split::Valid)), (4, 4));
+}
+
+#[test]
 fn a_category_is_one_in_every_format() {
     let folder = Folder::new();
     folder.write("t/train.csv", "code,on,label\n1.0,True,yes\n2.0,False,no\n1.0,True,yes\n");

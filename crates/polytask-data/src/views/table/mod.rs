@@ -8,13 +8,13 @@ mod odd;
 mod reader;
 mod seen;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use polytask_core::hash::text64;
 use polytask_core::input::table::{MISSING, TableSpec, category_text};
 use polytask_core::input::{InputSpec, KnownInput};
 use polytask_core::suite::{SourceSpec, TaskSpec};
-use polytask_core::{Error, Place, Problem, Result, Split, Suite, near};
+use polytask_core::{Error, Place, Problem, Purpose, Result, Split, Suite, near, rng};
 
 use super::{Content, Fault, Finished, InputCells, SourceColumns, SymbolBytes, View};
 use crate::readers::{Record, listed};
@@ -32,7 +32,14 @@ pub(super) fn open(_suite: &Suite, tokenizer: &dyn Tokenize) -> Box<dyn View> {
         _ => None,
     };
     let reader = known.as_ref().map_or_else(RowReader::default, RowReader::new);
-    Box::new(Table { reader, known, first: None, notes: Vec::new(), unread: BTreeSet::new() })
+    Box::new(Table {
+        reader,
+        known,
+        first: None,
+        notes: Vec::new(),
+        met: HashMap::new(),
+        unread: BTreeSet::new(),
+    })
 }
 
 struct Table {
@@ -42,6 +49,8 @@ struct Table {
     /// The source that said what the columns are.
     first: Option<SourceSpec>,
     notes: Vec<String>,
+    /// How often each row was met.
+    met: HashMap<(Split, u64), u64>,
     /// Keys of rows of train that came too late to be read.
     unread: BTreeSet<String>,
 }
@@ -80,15 +89,19 @@ impl View for Table {
         is_whole.then_some(Content::Symbols(SymbolBytes { bytes, width: 4 })).into_iter().collect()
     }
 
-    /// All that stands in the row, whichever of it is read: rows that are equal so are one row twice.
-    fn identity(&self, record: &Record) -> Option<u64> {
+    /// All that stands in the row, whichever of it is read, and how many rows before are equal: in a table of few
+    /// categories equal rows are not one row twice.
+    fn identity(&mut self, split: Split, record: &Record) -> Option<u64> {
         let cell = |name: &String| {
             let cell = record.get(name).filter(|cell| !cell.is_missing())?;
             Some(format!("{name}\u{1f}{}", category_text(cell)?))
         };
         let mut cells: Vec<String> = record.columns().iter().filter_map(cell).collect();
         cells.sort_unstable();
-        Some(text64(&cells.join("\u{1e}")))
+        let key = text64(&cells.join("\u{1e}"));
+        let n = self.met.entry((split, key)).or_default();
+        *n += 1;
+        Some(if *n == 1 { key } else { rng::key(0, Purpose::Split, &[key, *n]) })
     }
 
     fn absent(&mut self, split: Split, name: &str) -> bool {
