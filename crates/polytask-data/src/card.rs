@@ -46,14 +46,10 @@ fn task_card(suite: &Suite, dataset: &Dataset, index: usize) -> TaskCard {
     }
 }
 
-/// What tells a row from others: its key where it has one, else a hash of its folded texts, in their order; that it is
-/// one of the purpose by which splits are cut is of no account.
-fn row_key(dataset: &Dataset, rows: &Rows, i: usize) -> u64 {
+/// A hash of a row's folded texts, in their order; that it is one of the purpose by which splits are cut is of no account.
+fn row_key(dataset: &Dataset, inputs: &[TextId]) -> u64 {
     let folded = |text: &TextId| dataset.folded[*text as usize];
-    if let Some(key) = rows.keys.get(i) {
-        return *key;
-    }
-    match rows.inputs(i) {
+    match inputs {
         [text] => folded(text),
         texts => rng::key(0, Purpose::Split, &texts.iter().map(folded).collect::<Vec<_>>()),
     }
@@ -74,7 +70,8 @@ fn has<T: Ord>(sorted: &[T], value: &T) -> bool {
 /// Rows of train that repeat earlier ones, and per split the rows that stand in train.
 fn copies(dataset: &Dataset, splits: &BTreeMap<Split, Rows>) -> (usize, BTreeMap<String, usize>) {
     let train = splits.get(&Split::Train);
-    let keys = |rows: &'_ Rows| (0..rows.len()).map(|i| row_key(dataset, rows, i)).collect::<Vec<u64>>();
+    let keys =
+        |rows: &'_ Rows| (0..rows.len()).map(|i| row_key(dataset, rows.inputs(i))).collect::<Vec<u64>>();
     let of_train = distinct(train.map(keys).unwrap_or_default().into_iter());
     let copied = |rows: &Rows| keys(rows).iter().filter(|key| has(&of_train, key)).count();
     let leaked = splits.iter().map(|(split, rows)| (split.name().to_owned(), copied(rows))).collect();

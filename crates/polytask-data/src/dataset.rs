@@ -17,7 +17,7 @@ pub struct Rows {
     pub n_inputs: usize,
     /// Weight of each row, `[rows]`; 1 where none is given.
     pub weights: Vec<f32>,
-    /// What makes rows the same, where that is more than their texts: `[rows]`, else empty.
+    /// What tells the rows of a split apart, where that is more than their texts: `[rows]`, else empty.
     pub keys: Vec<u64>,
 }
 

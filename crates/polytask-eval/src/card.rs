@@ -50,6 +50,7 @@ struct View<'a> {
     is_fresh: bool,
     parameters: String,
     verdict: String,
+    kept: String,
     compared: bool,
     metrics: Vec<&'a str>,
     tasks: Vec<TaskView<'a>>,
@@ -112,6 +113,7 @@ impl<'a> View<'a> {
             is_fresh: is_net(&facts.encoder),
             parameters: facts.parameters.map(count).unwrap_or_default(),
             verdict: words::verdict(report),
+            kept: words::kept(report),
             compared: report.tasks.iter().any(|task| task.delta.is_some()),
             metrics,
             tasks: report.tasks.iter().map(TaskView::new).collect(),
@@ -303,6 +305,17 @@ mod tests {
         let mut whole = report();
         whole.data.tasks.iter_mut().for_each(|card| card.labelled = card.rows.clone());
         assert!(render(&whole, &facts()).unwrap().contains(&format!("| {} train, 500 valid", count(5000))));
+    }
+
+    #[test]
+    fn cautions_and_the_weights_that_were_kept_stand_on_the_card() {
+        let mut run = report();
+        (run.cautions, run.share, run.steps, run.kept) = (vec!["mind the gap".into()], Some(0.75), 79, 79);
+        let text = render(&run, &facts()).unwrap();
+        assert!(
+            text.contains("- mind the gap") && text.contains("weights 75 % of the way to step 79 kept"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -16,24 +16,82 @@ const FEWEST_POINTS: usize = 16;
 /// Labelled rows below which a loss against the single-task model is no verdict: with several tasks one of them seems to
 /// lose by chance.
 const FEWEST_ROWS: usize = 50;
+/// How many times as long as a run took another one should, where it was too short.
+const LONGER: f64 = 4.0;
 /// Measurements of gradient cosines below which they are no evidence.
 const FEWEST_MEASUREMENTS: usize = 10;
+
+/// Which weights of a training were kept, and how long it took.
+struct Training {
+    kept: u64,
+    steps: u64,
+    share: Option<f64>,
+    /// Seconds of all trainings.
+    seconds: f64,
+    n_tasks: usize,
+}
+
+impl Training {
+    fn of(report: &RunReport) -> Self {
+        let seconds = ["joint", "single-task"].iter().filter_map(|phase| report.seconds.get(*phase)).sum();
+        let n_tasks = report.tasks.len();
+        Self { kept: report.kept, steps: report.steps, share: report.share, seconds, n_tasks }
+    }
+
+    /// Whether the weights are those of the last step.
+    fn is_end_kept(&self) -> bool {
+        self.share.is_none() && self.kept == self.steps
+    }
+
+    /// A time for `train --time`, several times what this run took.
+    fn longer(&self) -> String {
+        let minutes = (LONGER * self.seconds / 60.0).ceil().max(1.0);
+        format!("--time {minutes:.0}m")
+    }
+
+    /// What may help a task that other weights would have served better.
+    fn advice(&self, task: &str) -> String {
+        let whose = if self.n_tasks > 1 { "for the mean of the tasks on valid" } else { "on valid" };
+        let watch = if self.n_tasks > 1 {
+            format!(
+                "`train.watch = {task:?}` keeps those that are best for this one, or give valid more rows"
+            )
+        } else {
+            "a larger `valid` chooses better".to_owned()
+        };
+        match self.share {
+            _ if self.is_end_kept() => format!(
+                "Train longer ({}), or leave train.lr, train.epochs and train.start to polytask if the suite sets them",
+                self.longer()
+            ),
+            Some(share) => format!(
+                "Weights {:.0} % of the way from the probes to step {} were kept, best {whose}: {watch}",
+                100.0 * share,
+                self.kept
+            ),
+            None => {
+                format!("Weights of step {} of {} were kept, best {whose}: {watch}", self.kept, self.steps)
+            }
+        }
+    }
+}
 
 /// Fills `cautions`, and takes the verdict from tasks that are not trained to their end.
 pub fn apply(report: &mut RunReport) {
     let (mut nothings, mut cautions) = (Vec::new(), Vec::new());
     let (mut falling, mut few) = (Vec::new(), Vec::new());
     // Where earlier or interpolated weights are kept, more steps of the kind are not what is missing.
-    let is_end_kept = report.share.is_none() && report.kept == report.steps;
+    let training = Training::of(report);
     for task in &mut report.tasks {
         let nothing = learned_nothing(task);
         // Alone it is learned: what sharing cost is then the very finding.
         let is_learned_alone = alone_over_prior(task).is_some_and(|over| over > 0.0);
-        let below = below_probe(task);
-        let losses = report.losses.get(&task.task).filter(|_| is_end_kept);
+        let n_rows = judged_on(&report.data, task);
+        let below = below_probe(task, &training).filter(|_| n_rows.is_none_or(|rows| rows >= FEWEST_ROWS));
+        let losses = report.losses.get(&task.task).filter(|_| training.is_end_kept());
         let fall = losses.and_then(|points| fall(points));
         let is_below = task.regressed || task.delta.is_some_and(|delta| delta.high < 0.0);
-        let rows = judged_on(&report.data, task).filter(|rows| *rows < FEWEST_ROWS && is_below);
+        let rows = n_rows.filter(|rows| *rows < FEWEST_ROWS && is_below);
         task.unfinished =
             nothing.is_some() && !is_learned_alone || below.is_some() || fall.is_some() || rows.is_some();
         task.regressed &= !task.unfinished;
@@ -42,7 +100,7 @@ pub fn apply(report: &mut RunReport) {
         few.extend(rows.map(|rows| format!("`{}` on {rows}", task.task)));
         falling.extend(fall.map(|fall| format!("`{}` {:.0} %", task.task, 100.0 * fall)));
     }
-    cautions.extend(falls(&falling));
+    cautions.extend(falls(&falling, &training));
     cautions.extend(on_few_rows(&few));
     cautions.extend(few_measurements(report));
     report.cautions = [nothings, cautions].concat();
@@ -77,7 +135,7 @@ fn alone_over_prior(task: &TaskReport) -> Option<f64> {
     Some(if single.higher_is_better { over } else { -over })
 }
 
-fn below_probe(task: &TaskReport) -> Option<String> {
+fn below_probe(task: &TaskReport, training: &Training) -> Option<String> {
     let other = task.other(PROBE)?;
     let over = other.over.filter(|over| over.high < 0.0)?;
     let (joint, probe) = (task.joint.first()?, other.scores.first()?);
@@ -85,8 +143,9 @@ fn below_probe(task: &TaskReport) -> Option<String> {
     let (name, metric) = (&task.task, &task.joint.first()?.metric);
     Some(format!(
         "task `{name}` is below its probe, a linear model on the encoder as it was loaded: {metric} {joint} against \
-         {probe} ({:.1} points). Train longer (--time 30m), or leave train.lr, train.epochs and train.start to polytask where the suite sets them",
-        over.value
+         {probe} ({:.1} points). {}",
+        over.value,
+        training.advice(name)
     ))
 }
 
@@ -107,11 +166,12 @@ fn on_few_rows(tasks: &[String]) -> Option<String> {
 }
 
 /// Says which losses still fell, each with how much.
-fn falls(tasks: &[String]) -> Option<String> {
+fn falls(tasks: &[String], training: &Training) -> Option<String> {
     (!tasks.is_empty()).then(|| {
         format!(
-            "losses still fell over the last quarter of the training: {}. Train longer (--time 30m, or more train.epochs)",
-            tasks.join(", ")
+            "losses still fell over the last quarter of the training: {}. Train longer ({}, or more train.epochs)",
+            tasks.join(", "),
+            training.longer()
         )
     })
 }
@@ -246,6 +306,38 @@ mod tests {
         apply(&mut run);
         assert!(run.cautions[0].contains("below its probe") && run.cautions[0].contains("against 91.4"));
         assert!(run.cautions[0].contains("-59.0 points"));
+    }
+
+    #[test]
+    fn advice_for_a_task_below_its_probe_names_what_was_kept_and_a_time_in_proportion() {
+        let mut run = report();
+        run.tasks[0].others = vec![other(&run.tasks[0], "probe", -59.0)];
+        run.seconds = [("joint".to_owned(), 100.0), ("single-task".to_owned(), 50.0)].into();
+        (run.kept, run.steps, run.share) = (400, 400, None);
+        let said = |change: &dyn Fn(&mut RunReport)| {
+            let mut run = run.clone();
+            change(&mut run);
+            apply(&mut run);
+            (run.cautions.first().cloned().unwrap_or_default(), run.tasks[0].task.clone())
+        };
+        assert!(said(&|_| ()).0.contains("Train longer (--time 10m)"));
+        assert!(said(&|run| run.seconds.clear()).0.contains("--time 1m"));
+        let (early, task) = said(&|run| run.kept = 29);
+        assert!(
+            early.contains("step 29 of 400") && early.contains(&format!("`train.watch = {task:?}`")),
+            "{early}"
+        );
+        assert!(!early.contains("Train longer"), "{early}");
+        let (between, _) = said(&|run| run.share = Some(0.25));
+        assert!(between.contains("25 % of the way"), "{between}");
+        // A few rows tell nothing of a probe, either.
+        let (few, task) = said(&|run| {
+            let name = run.tasks[0].task.clone();
+            let split = run.tasks[0].split.clone();
+            let card = run.data.tasks.iter_mut().find(|card| card.task == name).unwrap();
+            card.labelled.insert(split, 19);
+        });
+        assert!(!few.contains(&format!("`{task}` is below its probe")), "{few}");
     }
 
     #[test]

@@ -7,18 +7,11 @@ use polytask_data::NO_TOKEN;
 use polytask_nn::objective;
 use serde_json::{Value, json};
 
-use crate::input::{Content, Distinct, Input, Read};
+use crate::input::{Content, Distinct, Read};
 use crate::pass::{Pass, for_passes};
+use crate::question::Question;
 use crate::task::ModelTask;
 use crate::{Model, Result};
-
-/// Rows that a task is asked about.
-pub struct Question<'a> {
-    /// The task.
-    pub task: &'a ModelTask,
-    /// Of each row the kind's inputs, in order.
-    pub rows: Vec<Vec<Input>>,
-}
 
 /// The answers to some questions.
 #[derive(Debug)]

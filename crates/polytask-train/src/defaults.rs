@@ -27,6 +27,8 @@ const LR_OF_WORDS: f64 = 2e-4;
 const VISITS: f64 = 24_000.0;
 const FEWEST_EPOCHS: f64 = 1.0;
 const MOST_EPOCHS: f64 = 8.0;
+/// How many times the usual number of passes a given time may give a fresh network.
+const FIT_EPOCHS: f64 = 4.0;
 /// Steps taken however few the rows are.
 const FEWEST_STEPS: f64 = 36.0;
 /// Share of a given time that goes to reading, probes, evaluations and intervals.
@@ -92,16 +94,18 @@ pub(crate) fn plan_time(
     plans_evaluations: bool,
 ) -> Vec<Chosen> {
     let free = seconds * (1.0 - OVERHEAD);
-    let affordable = EVALUATION_SHARE * free / pace.looks.max(1e-6);
-    let evaluations = (affordable as u64).saturating_sub(LAST_EVALUATIONS).clamp(1, EVALUATIONS);
+    let looks = EVALUATION_SHARE * free / pace.looks.max(1e-6);
+    let evaluations = (looks as u64).saturating_sub(LAST_EVALUATIONS).clamp(1, EVALUATIONS);
     let looks = pace.looks * (evaluations + LAST_EVALUATIONS) as f64;
-    let steps = ((free - looks) / (pace.step + pace.steps_alone)).floor().max(1.0);
+    let affordable = ((free - looks) / (pace.step + pace.steps_alone)).floor().max(1.0);
+    let steps = affordable.min(most_steps(suite, dataset));
     suite.train.steps = Some(steps as u64);
     let passes = steps * MeanStep::of(suite, dataset).rows / largest(dataset).max(1.0);
     let planned = steps * (pace.step + pace.steps_alone) + looks + seconds * OVERHEAD;
+    let spared = if steps < affordable { " (more would only fit its rows)" } else { "" };
     let late = if planned > 1.5 * seconds { format!(", rather {planned:.0} s") } else { String::new() };
     let why = format!(
-        "{passes:.1} passes over the largest source in {seconds:.0} s{late}; a joint step takes {:.2} s, one of every \
+        "{passes:.1} passes over the largest source{spared} in {seconds:.0} s{late}; a joint step takes {:.2} s, one of every \
          single-task model {:.2} s, an evaluation by all {:.2} s",
         pace.step, pace.steps_alone, pace.looks
     );
@@ -112,6 +116,12 @@ pub(crate) fn plan_time(
         chosen.push(Chosen { key: "eval_every", value: suite.train.eval_every.to_string(), why });
     }
     chosen
+}
+
+/// Steps beyond which a network that starts from nothing only fits the rows it has seen so often.
+fn most_steps(suite: &Suite, dataset: &Dataset) -> f64 {
+    let Some(fresh) = suite.input().fresh.filter(|_| is_fresh(suite)) else { return f64::INFINITY };
+    (FIT_EPOCHS * fresh.most_epochs * largest(dataset) / MeanStep::of(suite, dataset).rows.max(1.0)).ceil()
 }
 
 /// A value and its reason.

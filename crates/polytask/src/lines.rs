@@ -4,7 +4,7 @@ use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use polytask_core::target::CellMistake;
-use polytask_core::{Error, Place, Problem, Result};
+use polytask_core::{Error, Place, Problem, Result, near};
 use polytask_data::readers::{self, Cell, Reader, Record};
 use polytask_model::InputRow;
 use serde_json::{Map, Value};
@@ -216,7 +216,10 @@ impl Row {
                 }
                 Fields::Object(_) => None,
             };
-            let named = || format!("`--columns ROLE=FIELD` to name another, or {on_each_line}");
+            let named = || match near::nearest(field, &fields) {
+                Some(near) => format!("`--columns ROLE={near}`"),
+                None => format!("`--columns ROLE=COLUMN` to name another, or {on_each_line}"),
+            };
             let remedy = separator.unwrap_or_else(named);
             return Problem::at(self.place.clone(), what).try_this(remedy).into();
         }

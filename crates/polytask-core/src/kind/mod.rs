@@ -125,6 +125,11 @@ impl KindInfo {
         Self::of(form, self.input, self.inputs.len())
     }
 
+    /// Roles of inputs that a column can be named for.
+    pub fn input_roles(&self) -> &'static [&'static str] {
+        if self.input.whole_row { &[] } else { self.inputs }
+    }
+
     /// What a target is once it is read.
     pub fn target_type(&self) -> TargetType {
         self.form.target_type()

@@ -218,13 +218,8 @@ fn is_target(kind: &KindInfo, role: &str) -> bool {
     role == kind.target || (!kind.answers_rows() && role == "negatives")
 }
 
-/// Roles of inputs that a column can be named for.
-fn input_roles(kind: &KindInfo) -> &'static [&'static str] {
-    if kind.input.whole_row { &[] } else { kind.inputs }
-}
-
 fn is_input(kind: &KindInfo, role: &str) -> bool {
-    input_roles(kind).contains(&role) || ROW_ROLES.contains(&role)
+    kind.input_roles().contains(&role) || ROW_ROLES.contains(&role)
 }
 
 /// Columns of a source: inputs of its readers; targets stand in the tasks.
@@ -247,7 +242,7 @@ pub(super) fn source_columns(
             let what = format!("column `{role_shown}` in {label} is a target, expected roles of inputs");
             reporter.report(&node.origin, what, format!("move it to `columns` of {}", reader.section.label));
         } else {
-            let inputs = kinds.iter().flat_map(|kind| input_roles(kind).iter().copied());
+            let inputs = kinds.iter().flat_map(|kind| kind.input_roles().iter().copied());
             let mut known: Vec<&str> = inputs.chain(ROW_ROLES).collect();
             known.sort_unstable();
             known.dedup();
@@ -282,7 +277,7 @@ pub(super) fn target_columns(draft: &Draft, reporter: &mut Reporter) -> BTreeMap
                 known.push("negatives");
             }
             if !shared {
-                known.extend(input_roles(kind).iter().chain(&["id"]));
+                known.extend(kind.input_roles().iter().chain(&["id"]));
             }
             let what =
                 format!("unknown role `{}` in columns of {} ({})", shorten(role), section.label, kind.name);

@@ -164,7 +164,10 @@ fn write_draft(text: &mut String, draft: &Draft, names: &mut Names) {
         let name = usable_name(&draft.name);
         comment(text, &format!("`{name}`: no task"));
         draft.evidence.iter().chain(&draft.left_out).for_each(|line| comment(text, line));
-    } else if let [task] = &draft.tasks[..] {
+    } else if let [task] = &draft.tasks[..]
+        && !task.kind.input.whole_row
+    {
+        // Rows of a table are a source of their own: one more of its columns may be learned any time.
         draft.evidence.iter().for_each(|line| comment(text, line));
         write_alone(text, draft, task, names);
         draft.left_out.iter().for_each(|line| comment(text, line));

@@ -1,6 +1,6 @@
 //! Which column plays which role: what the suite says, else the role's name, else a usual synonym.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use polytask_core::suite::{SourceSpec, TaskSpec};
@@ -29,7 +29,7 @@ pub(super) struct Columns {
     /// Those that the first rows lack, in a file that declares no columns.
     pub(super) doubtful: Vec<Wanted>,
     /// All that the first rows have, in a file that declares no columns.
-    pub(super) first_keys: Option<Vec<String>>,
+    pub(super) first_keys: Option<HashSet<String>>,
 }
 
 /// The columns of one task.
@@ -41,6 +41,13 @@ pub(super) struct TaskColumns {
     pub(super) negatives: Option<String>,
     /// The task's own row weights.
     pub(super) weight: Option<String>,
+}
+
+impl Columns {
+    /// Whether a task has its target in this column.
+    pub(super) fn names_target(&self, name: &str) -> bool {
+        self.tasks.iter().any(|task| task.target.as_deref() == Some(name))
+    }
 }
 
 impl TaskColumns {
@@ -80,7 +87,7 @@ pub(super) fn resolve(
     let id = source.columns.get("id").cloned().or_else(|| first_of(ID, found));
     let taken: Vec<String> =
         tasks_columns.iter().flat_map(TaskColumns::names).chain(&weight).chain(&id).cloned().collect();
-    let named = match of_view(asked, found, &taken, view) {
+    let named = match of_view(asked, found, (&taken, id.as_deref()), view) {
         Some(named) => named,
         None => of_roles(asked, found, &mut inputs),
     };
@@ -100,7 +107,7 @@ pub(super) fn resolve(
         weight,
         tasks: tasks_columns,
         doubtful,
-        first_keys: (!found.is_complete).then(|| found.names.clone()),
+        first_keys: (!found.is_complete).then(|| found.names.iter().cloned().collect()),
     });
     (columns, problems)
 }
@@ -109,7 +116,7 @@ pub(super) fn resolve(
 fn of_view(
     asked: &Asked<'_>,
     found: &Found<'_>,
-    taken: &[String],
+    (taken, id): (&[String], Option<&str>),
     view: &mut dyn View,
 ) -> Option<Result<InputColumns, Vec<Problem>>> {
     let rest: Vec<String> = found.names.iter().filter(|name| !taken.contains(name)).cloned().collect();
@@ -121,6 +128,7 @@ fn of_view(
         is_complete: found.is_complete,
         rest: &rest,
         targets: taken,
+        id,
     };
     Some(view.columns(&columns)?.map(|names| InputColumns { names, n_inputs: 1 }))
 }

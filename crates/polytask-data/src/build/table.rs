@@ -119,7 +119,7 @@ pub(super) struct Table {
     pub(super) weights: Vec<f32>,
     /// What decides where each row goes.
     pub(super) hashes: Vec<u64>,
-    /// What makes rows the same, where that is more than their texts; else empty.
+    /// What tells rows apart, where that is more than their texts; else empty.
     pub(super) keys: Vec<u64>,
     /// By task.
     pub(super) targets: Vec<TargetColumn>,

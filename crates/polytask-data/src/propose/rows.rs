@@ -4,6 +4,7 @@ use polytask_core::KindInfo;
 use polytask_core::input::table::TABLE;
 use polytask_core::suite::DraftTask;
 use polytask_core::target::{Numbers, OneLabel};
+use polytask_core::words::{plural, verb};
 
 use super::column::Column;
 use super::drafted::{quote, reason};
@@ -85,10 +86,15 @@ impl<'a> Looked<'a> {
         let left_out: Vec<&Column> = self.with(|column, form| !can_be_read(column, form)).collect();
         let ignore = left_out.iter().map(|column| column.name.clone()).collect();
         let n = read.len() - targets.len();
-        let evidence = vec![format!(
-            "no column of texts: {} of numbers or categories are read for each task; `features` names others",
-            polytask_core::plural(n, "column")
-        )];
+        let evidence = vec![
+            format!(
+                "no column of texts: {} of numbers or categories {} read for each task; `features` names others",
+                plural(n, "column"),
+                verb(n, "is", "are")
+            ),
+            "a column that is to be learned too is one more [[task]] with `from`, and is then not read"
+                .to_owned(),
+        ];
         let left_out = left_out.iter().map(|column| reason(column, self.unread(column)));
         Some(Guess { evidence, tasks, left_out: left_out.collect(), ignore, ..Guess::default() })
     }

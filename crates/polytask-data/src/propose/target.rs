@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use polytask_core::input::text::TEXT;
 use polytask_core::kind::{self, KindInfo};
 use polytask_core::suite::DraftTask;
-use polytask_core::target::{Closeness, ManyLabels, Numbers, OneLabel, Tags, TargetForm};
+use polytask_core::target::{Closeness, ManyLabels, Numbers, OneLabel, Tags, TargetForm, real};
+use polytask_core::{near, plural};
 
 use super::column::Column;
 use super::drafted::{quote, reason, task};
@@ -17,6 +18,8 @@ use super::order;
 const TAGS: [&str; 9] = ["tags", "tag", "slots", "ner_tags", "pos_tags", "ner", "pos", "bio", "labels"];
 /// Most different whole numbers that may be labels.
 const MOST_GRADES: usize = 20;
+/// Numbers from which on a few words beside them are taken for slips.
+const FEWEST_NUMBERS: usize = 20;
 /// Different numbers beside two texts from which on they are grades.
 const FINE: usize = 6;
 /// Most different labels that are learned without asking.
@@ -72,12 +75,19 @@ impl Looked<'_> {
         let distinct = column.distinct();
         let is_few = column.known < distinct * 4 && column.known > 50;
         let is_much = distinct > MOST_SURE;
-        let is_sure = !form::is_origin(&column.name) && !form::is_place(&column.name) && !is_few && !is_much;
+        let odd = odd_words(column);
+        let is_sure = !form::is_origin(&column.name)
+            && !form::is_place(&column.name)
+            && !is_few
+            && !is_much
+            && odd.is_none();
         let mut evidence = format!("column {}: {}: {}", quote(&column.name), self.counts(column), class.name);
         if form::is_origin(&column.name) {
             evidence += "? The name says where a row comes from; uncomment the lines to learn it";
         } else if is_much {
             evidence += "? So many values may be better searched for (kind retrieval); uncomment the lines to learn them";
+        } else if let Some(odd) = odd {
+            evidence += &odd;
         } else if !is_sure {
             evidence += "? Few rows per value; uncomment the lines to learn it";
         }
@@ -233,6 +243,23 @@ pub(super) fn tagging(words: &Column, tags: &Column) -> DraftTask {
         task.metric = Some("accuracy");
     }
     task
+}
+
+/// Says that nearly all values of a column of labels are numbers.
+fn odd_words(column: &Column) -> Option<String> {
+    let is_number = |text: &&String| real(text).is_some();
+    let mut words: Vec<&String> = column.values.keys().filter(|text| !is_number(text)).collect();
+    words.sort_unstable();
+    let n: usize = words.iter().map(|word| column.values[*word]).sum();
+    let is_odd = column.numbers >= FEWEST_NUMBERS && n > 0 && n * 10 <= column.known;
+    is_odd.then(|| {
+        format!(
+            "? All but {} are numbers, and {} {} none: correct them, or uncomment the lines where they are labels",
+            plural(n, "row"),
+            near::list(&words[..words.len().min(3)]),
+            if words.len() == 1 { "is" } else { "are" }
+        )
+    })
 }
 
 /// Whether a column holds one tag for each of the words in another.

@@ -8,6 +8,7 @@ mod image;
 mod table;
 mod text;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use polytask_core::hash::{bytes64, text64};
@@ -51,8 +52,8 @@ pub(crate) trait View {
         None
     }
 
-    /// Whether the rows of a split may lack a column that those of train have.
-    fn absent(&mut self, _split: Split, _name: &str) -> bool {
+    /// Whether rows may lack a column of those they are made of: it is unknown then.
+    fn may_lack(&self, _split: Split) -> bool {
         false
     }
 
@@ -78,6 +79,8 @@ pub(crate) struct SourceColumns<'a> {
     pub(crate) rest: &'a [String],
     /// Targets, weights and ids of the tasks of the source.
     pub(crate) targets: &'a [String],
+    /// The column of ids, where there is one.
+    pub(crate) id: Option<&'a str>,
 }
 
 /// What all rows came to.
@@ -109,7 +112,7 @@ pub(crate) struct InputCells<'a> {
     /// The whole row.
     pub(crate) record: &'a Record,
     /// The keys of the first rows, in a file that declares no columns.
-    pub(crate) first_keys: Option<&'a [String]>,
+    pub(crate) first_keys: Option<&'a HashSet<String>>,
 }
 
 /// Why an input cannot be read.

@@ -1,11 +1,12 @@
 //! `polytask eval`: a trained model's scores on a suite's data, alone or paired with another model's.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use polytask_core::report::RunReport;
 use polytask_core::{Split, Suite};
 use polytask_eval::words;
+use polytask_model::{InputReading, Model};
 use polytask_train::judge::{Judged, Side, judge};
 
 use crate::columns::Columns;
@@ -60,11 +61,11 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let mut suite = suites::load_to_judge(&args.suite, &args.set)?;
-    name_columns(&mut suite, &args.columns)?;
     suites::set_threads(suite.train.threads)?;
     let tasks: Vec<String> = suite.tasks.iter().map(|task| task.name.clone()).collect();
     let split = args.split.as_deref().map(|name| if name == "valid" { Split::Valid } else { Split::Test });
     let model = models::folder(&args.model)?;
+    name_columns(&mut suite, &args.columns, &model)?;
     let against = args.against.as_deref().map(models::folder).transpose()?;
     let names = match (&args.against, &against) {
         (Some(shown), Some(against)) => {
@@ -116,10 +117,18 @@ fn notes(tasks: &[String], report: &RunReport, asked: Option<&str>) -> Vec<Strin
     tasks.iter().filter_map(note).chain(on_valid).collect()
 }
 
-/// Names columns of all sources and tasks that have the role.
-fn name_columns(suite: &mut Suite, columns: &Columns) -> Result<()> {
-    let roles = suite.tasks.iter().flat_map(|task| task.kind.inputs.iter().chain([&task.kind.target]));
-    let mut roles: Vec<&str> = roles.copied().collect();
+/// Names columns of all sources and tasks that have the role; in tables any column that the model reads is one.
+fn name_columns(suite: &mut Suite, columns: &Columns, model: &Path) -> Result<()> {
+    if columns.pairs().is_empty() {
+        return Ok(());
+    }
+    let features = if suite.input().whole_row {
+        InputReading::of(&Model::load(model)?.symbols, &[]).fields().to_vec()
+    } else {
+        Vec::new()
+    };
+    let roles = suite.tasks.iter().flat_map(|task| task.kind.input_roles().iter().chain([&task.kind.target]));
+    let mut roles: Vec<&str> = roles.copied().chain(features.iter().map(String::as_str)).collect();
     roles.sort_unstable();
     roles.dedup();
     columns.check(&roles)?;
@@ -129,7 +138,8 @@ fn name_columns(suite: &mut Suite, columns: &Columns) -> Result<()> {
                 task.columns.insert(role.clone(), column.clone());
             }
             let source = suite.sources.iter_mut().find(|source| source.name == task.from);
-            if let Some(source) = source.filter(|_| task.kind.inputs.contains(&role.as_str())) {
+            let is_input = task.kind.inputs.contains(&role.as_str()) || features.contains(role);
+            if let Some(source) = source.filter(|_| is_input) {
                 source.columns.insert(role.clone(), column.clone());
             }
         }

@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let model = Model::load(&models::folder(&args.model)?)?;
     let chosen = args.task.iter().map(|name| model.task(name)).collect::<Result<Vec<_>, _>>()?;
     let of_roles = if chosen.is_empty() { model.tasks.iter().collect() } else { chosen.clone() };
-    let mut roles: Vec<&str> = of_roles.iter().flat_map(|task| task.kind.inputs).copied().collect();
+    let mut roles: Vec<&str> = of_roles.iter().flat_map(|task| task.kind.input_roles()).copied().collect();
     let table = InputReading::of(&model.symbols, &[]);
     if !table.fields().is_empty() {
         roles = table.fields().iter().map(String::as_str).collect();
@@ -155,13 +155,13 @@ fn from_lines(model: &Model, chosen: &[&ModelTask], args: &Args, input: &str) ->
     for_pieces(input, |rows| {
         n += rows.len();
         if n == rows.len() {
-            tell_absent(&reading, &rows[0]);
+            check_absent(&reading, args, &rows[0])?;
         }
         if tasks.is_empty() {
             tasks = fitting_tasks(model, &reading, args, &rows[0])?;
         }
-        let questions = tasks.iter().map(|task| question(&reading, task, args, rows));
-        let questions: Vec<Question> = questions.collect::<Result<_>>()?;
+        let names: Vec<_> = tasks.iter().map(|task| args.columns.of_task(task)).collect();
+        let questions = reading.questions(&tasks, &names, rows)?;
         for (i, row) in rows.iter().enumerate() {
             empty.see(row, questions.iter().any(|of| of.rows[i].iter().any(Input::is_empty)));
         }
@@ -232,29 +232,32 @@ fn lacking(task: &ModelTask, args: &Args) -> String {
     format!("{} (`{}`)", task.info.name, names.join("`, `"))
 }
 
-/// A task and the inputs that some rows have for it.
-fn question<'a>(
-    reading: &InputReading,
-    task: &'a ModelTask,
-    args: &Args,
-    rows: &[Row],
-) -> Result<Question<'a>> {
-    let columns = args.columns.of_task(task);
-    let rows = rows.iter().map(|row| reading.read(task, row, &columns));
-    Ok(Question { task, rows: rows.collect::<polytask_model::Result<_>>()? })
-}
-
-/// Says which columns of a table the first row lacks, where it has others.
-fn tell_absent(reading: &InputReading, row: &Row) {
-    let columns = reading.fields();
-    let absent: Vec<&String> =
-        columns.iter().filter(|name| row.first_of(&[name.as_str()]).is_none()).collect();
-    if !absent.is_empty() && absent.len() < columns.len() {
-        output::note(format!(
-            "the model reads {} as well, which the first row lacks: unknown",
-            near::list(&absent)
-        ));
+/// Says which columns of a table the first row lacks, where it has others; refuses those that are there under another
+/// name, or not under the one that was given.
+fn check_absent(reading: &InputReading, args: &Args, row: &Row) -> Result<()> {
+    let (fields, found) = (reading.fields(), row.fields());
+    let absent: Vec<&String> = fields.iter().filter(|field| !found.contains(&field.as_str())).collect();
+    if absent.is_empty() || absent.len() == fields.len() {
+        return Ok(());
     }
+    let others: Vec<&str> =
+        found.iter().copied().filter(|name| !fields.iter().any(|field| field == name)).collect();
+    for field in &absent {
+        let given = args.columns.pairs().iter().find(|(_, to)| to == *field);
+        let near = near::nearest(field, &others);
+        if let Some((column, _)) = given {
+            let what =
+                format!("--columns {column}={field}: no column `{field}`, found `{}`", found.join("`, `"));
+            return output::refuse(what, near::advice(field, &found));
+        }
+        if let Some(near) = near {
+            let what = format!("no column `{field}`, which the model reads: found `{}`", found.join("`, `"));
+            return output::refuse(what, format!("`--columns {field}={near}`"));
+        }
+    }
+    let note = format!("the model reads {} as well, which the first row lacks: unknown", near::list(&absent));
+    output::note(note);
+    Ok(())
 }
 
 /// Says which fields held categories that the model does not know.

@@ -63,6 +63,24 @@ fn a_table_trains_one_network_for_all_its_targets_which_then_scores_and_predicts
     let ran = place.polytask(&["predict", "--model", "run", "--task", "bought", "--input", "new.csv"]);
     has(&ran.err, &["`visits`", "unknown"]);
     assert_eq!(ran.lines().len(), 2);
+    // A field by another name is given, once and for all tasks; what is not there under it is refused.
+    place.write("other.csv", "visits,years,country\n10,30,fr\n11,31,at\n");
+    let predict = |args: &[&str]| {
+        place.polytask(&[&["predict", "--model", "run", "--input", "other.csv"], args].concat())
+    };
+    has(&predict(&[]).err, &["reads `age`", "unknown"]);
+    let ran = predict(&["--columns", "age=years"]);
+    has(&ran.err, &["column `country`: 1 cell with a category"]);
+    assert_eq!(ran.lines()[0], answers[0]);
+    has(&predict(&["--columns", "age=yaers"]).refused(), &["no column `yaers`", "`years`"]);
+    place.write("other.csv", "visits,Age,country\n10,30,fr\n");
+    has(&predict(&[]).refused(), &["no column `age`", "`Age`"]);
+    place.write("shop/test.csv", place.read("shop/test.csv").replacen(",age,", ",years,", 1));
+    let eval = |columns: &str| {
+        place.polytask(&["eval", "run/suite.toml", "--model", "run", "--json", "--columns", columns])
+    };
+    assert_eq!(eval("age=years").object()["tasks"][0]["joint"], report["tasks"][0]["joint"]);
+    has(&eval("row=years").refused(), &["unknown role `row`", "age"]);
     let listed = place.polytask(&["predict", "--model", "run", "--list"]).lines();
     assert_eq!(listed[0]["features"], serde_json::json!(["age", "country", "visits"]));
     has(
@@ -120,9 +138,11 @@ fn init_proposes_the_targets_of_a_table_and_its_suite_is_right() {
             "encoder = \"table-mlp\"",
             "kind = \"table-class\"",
             "ignore = [\"id\"]",
+            "[[source]]",
+            "from = \"shop\"",
             "its name says that it is learned",
             "looks like an id",
         ],
     );
-    place.polytask(&["check", "made.toml", "--data", "--set", "task.shop.missing=[\"unsaid\"]"]).done();
+    place.polytask(&["check", "made.toml", "--data", "--set", "source.shop.missing=[\"unsaid\"]"]).done();
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use polytask_core::target::{JoinedLabels, MistakeSort};
+use polytask_core::words::verb;
 use polytask_core::{Place, Problem, Result, Split, TargetType, near, plural};
 
 use super::super::columns::{Asked, Columns, resolve};
@@ -34,19 +35,46 @@ impl Reading<'_, '_> {
             problems.into_iter().try_for_each(|problem| self.builder.problems.add(problem))?;
             return if self.columns.is_some() { Ok(Some(found)) } else { Err(enough()) };
         };
+        if !found.is_complete {
+            return Ok(Some(found));
+        }
+        let is_absent = |name: &&String| !found.names.contains(name);
         let targets = columns.tasks.iter().filter_map(|task| task.target.as_ref());
-        let mut can_read = true;
-        for name in columns.inputs.iter().chain(targets).filter(|_| found.is_complete) {
-            if !found.names.contains(name) {
-                let is_input = columns.inputs.contains(name);
-                if is_input && self.builder.view.absent(split, name) {
-                    continue;
-                }
-                can_read &= !is_input;
-                self.builder.problems.note_once(as_in_train(name, &found));
-            }
+        let mut absent: Vec<String> = targets.filter(is_absent).cloned().collect();
+        let inputs: Vec<String> = columns.inputs.iter().filter(is_absent).cloned().collect();
+        let can_read = inputs.is_empty() || self.lack(split, &inputs, &found);
+        if !can_read {
+            absent.extend(inputs);
+        }
+        for name in &absent {
+            self.builder.problems.note_once(as_in_train(name, &found));
         }
         Ok(can_read.then_some(found))
+    }
+
+    /// Whether rows can be read that lack these columns of their inputs, which is said then: some of several, and none
+    /// that only has another name.
+    fn lack(&mut self, split: Split, absent: &[String], found: &Found<'_>) -> bool {
+        let Some(columns) = &self.columns else { return false };
+        if !self.builder.view.may_lack(split) || absent.len() == columns.inputs.len() {
+            return false;
+        }
+        let is_other = |name: &&String| !columns.inputs.contains(name) && !columns.names_target(name);
+        let others: Vec<&String> = found.names.iter().filter(is_other).collect();
+        if absent.iter().any(|name| near::nearest(name, &others).is_some()) {
+            return false;
+        }
+        let names = near::list(absent);
+        let n = absent.len();
+        let note = format!(
+            "{} {names} {} not in {} of source `{}`: unknown in all its rows",
+            if n == 1 { "column" } else { "columns" },
+            verb(n, "is", "are"),
+            split.name(),
+            self.spec.name
+        );
+        self.builder.dataset.warnings.push(note);
+        true
     }
 
     /// Starts to look at the columns of a split; gives the number of mistakes that were there before.
@@ -60,12 +88,17 @@ impl Reading<'_, '_> {
     /// Notes the mistakes of the columns of a split.
     pub(super) fn end_columns(&mut self, split: Split, found: &Found<'_>, before: usize) -> Result<()> {
         let Some(columns) = self.columns.take() else { return Ok(()) };
-        let mut lacks_input = false;
-        for (name, whole) in columns.inputs.iter().zip(std::mem::take(&mut self.inputs)) {
-            let is_absent =
-                whole.is_absent() && !(split != Split::Train && self.may_lack(split, name, found));
-            lacks_input |= is_absent;
-            let problem = is_absent.then(|| self.absent_column(split, &columns, name, &whole, found));
+        let inputs = std::mem::take(&mut self.inputs);
+        let absent = columns.inputs.iter().zip(&inputs).filter(|(_, whole)| whole.is_absent());
+        let absent: Vec<String> = absent.map(|(name, _)| name.clone()).collect();
+        self.columns = Some(columns);
+        // What a header lacks has been told.
+        let has_all = absent.is_empty() || found.is_complete && self.builder.view.may_lack(split);
+        let can_read = has_all || self.lack(split, &absent, found);
+        let Some(columns) = self.columns.take() else { return Ok(()) };
+        for (name, whole) in columns.inputs.iter().zip(inputs) {
+            let is_told = !can_read && whole.is_absent();
+            let problem = is_told.then(|| self.absent_column(split, &columns, name, &whole, found));
             self.note(problem, whole);
         }
         for (t, whole) in std::mem::take(&mut self.targets).into_iter().enumerate() {
@@ -84,7 +117,7 @@ impl Reading<'_, '_> {
         self.columns = Some(columns);
         self.builder.problems.settle(before)?;
         // Of rows without texts nothing more can be said, and the other splits are likely as this one.
-        if lacks_input && split == Split::Train { Err(enough()) } else { Ok(()) }
+        if !can_read && split == Split::Train { Err(enough()) } else { Ok(()) }
     }
 
     /// Notes the mistakes of the cells of a split that was not read to its end.
@@ -92,11 +125,6 @@ impl Reading<'_, '_> {
         for whole in std::mem::take(&mut self.inputs).into_iter().chain(std::mem::take(&mut self.targets)) {
             self.builder.problems.absorb(whole.into_held());
         }
-    }
-
-    /// Whether a split may lack a column of inputs; one that its header lacks has been told.
-    fn may_lack(&mut self, split: Split, name: &str, found: &Found<'_>) -> bool {
-        found.is_complete || self.builder.view.absent(split, name)
     }
 
     /// Notes the one mistake of a column, else those of its cells.

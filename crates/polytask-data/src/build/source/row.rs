@@ -17,7 +17,7 @@ use crate::views::{Content, Fault, InputCells};
 pub(super) struct Row {
     pub(super) line: usize,
     pub(super) hash: u64,
-    /// What makes it the same as another one, where that is more than its texts.
+    /// What tells it from others, where that is more than its texts.
     pub(super) key: Option<u64>,
     pub(super) texts: Vec<Content>,
     pub(super) weight: f32,
@@ -157,7 +157,7 @@ impl Reading<'_, '_> {
             as_words: self.as_words,
             is_train: split == Split::Train,
             record,
-            first_keys: columns.first_keys.as_deref(),
+            first_keys: columns.first_keys.as_ref(),
         };
         let inputs = &mut self.inputs;
         self.builder.view.read(&row, &mut |i, fault| match fault {

@@ -68,7 +68,7 @@ fn a_row_is_a_symbol_per_column_and_categories_are_those_of_train() {
     );
     // Columns are found by name, in any order.
     assert_eq!(rows(&dataset, Split::Valid), [[bits(30.0), of("pilot"), yes], [MISSING, of("nurse"), no]]);
-    has_note(&dataset, &["column `job`", "1 of 2 rows of valid", "unknown"]);
+    has_note(&dataset, &["column `job`", "1 of 2 rows of valid", "does not know"]);
     // A trained network reads its own columns, whatever stands in the rows it is judged on.
     folder.write("t/train.csv", &TRAIN.replace("clerk", "pilot"));
     let again = build(&suite, &Symbols::Table(spec.clone())).unwrap();
@@ -166,6 +166,10 @@ fn what_cannot_be_read_of_a_table_is_told_with_its_remedy() {
         &told("age,label\nold,yes\n1,no\n2,no\n3,yes\n", &[], &[]),
         &["column `age`", "3 of 4", "`old` is none", "missing = [\"old\"]", "categories = [\"age\"]"],
     );
+    has(
+        &told("plz,age,label\n10115,1,yes\n01067,2,no\n1067,3,yes\n", &[], &[]),
+        &["train.csv", "column `plz`", "`01067` begins with 0", "categories = [\"plz\"]"],
+    );
     has(&told("age,label\n\"1,5\",yes\n\"2,5\",no\n", &[], &[]), &["column `age`", "1,5", "point"]);
     let good = "age,size,label\n1,2,yes\n2,3,no\n";
     has(&told(good, &["agee"], &[]), &["no column `agee`", "`features`", "`age`"]);
@@ -253,6 +257,8 @@ fn what_is_odd_about_columns_is_said() {
     has_note(&dataset, &["`nr`", "rise from row to row"]);
     let dataset = read_rows("day,age", &|i| format!("2026-01-{:02},{}", i % 28 + 1, i % 7), 60);
     has_note(&dataset, &["`day`", "dates", "ignore"]);
+    let dataset = read_rows("day,age", &|i| format!("{:02}.01.2026,{}", i % 28 + 1, i % 7), 60);
+    has_note(&dataset, &["`day`", "dates"]);
     let dataset = read_rows("time,age", &|i| format!("{},{}", 1_764_000_000 + i * 7000 % 60_000, i % 7), 60);
     has_note(&dataset, &["`time`", "differences below", "lost"]);
     let dataset = read_rows("time,age", &|i| format!("{},{}", 1_764_000_000 + i % 60, i % 7), 60);
@@ -281,4 +287,116 @@ fn a_column_that_later_rows_lack_or_bring_is_said() {
     suite.sources[0].files =
         [(Split::Train, "t/train.jsonl".into()), (Split::Valid, "t/valid.jsonl".into())].into();
     has_note(&read(&suite), &["1 key of later rows", "`late`", "features"]);
+}
+
+#[test]
+fn tasks_on_one_file_have_the_same_rows_in_each_split() {
+    let folder = Folder::new();
+    let rows: String = (0..200).map(|i| format!("{},{},{}\n", i % 2, i % 3, i % 5)).collect();
+    folder.write("t/train.csv", &format!("x,y,z\n{rows}"));
+    let mut suite = folder.suite(&[("a", "table-regression"), ("b", "table-regression")], &[]);
+    for (source, (task, target)) in [(0, (0, "y")), (1, (1, "z"))] {
+        suite.sources[source].files = [(Split::Train, "t/train.csv".into())].into();
+        suite.tasks[task].columns.insert("value".into(), target.into());
+    }
+    let dataset = read(&suite);
+    let valid = |source: usize| &dataset.sources[source].splits[&Split::Valid];
+    assert!(valid(0).len() > 5);
+    assert_eq!(valid(0), valid(1));
+}
+
+#[test]
+fn copies_are_counted_by_what_is_read_and_rows_of_one_id_stay_together() {
+    let folder = Folder::new();
+    let row = |i: usize, id: usize| format!("{id},{},{},{}\n", i % 50, i % 7, i % 2);
+    let train: String = (0..150).map(|i| row(i, i)).collect();
+    let test: String = (0..50).map(|i| row(i, 900 + i)).collect();
+    folder.write("t/train.csv", &format!("id,age,size,label\n{train}"));
+    folder.write("t/test.csv", &format!("id,age,size,label\n{test}"));
+    let mut suite = folder.suite(&[("t", "table-class")], &[]);
+    suite.sources[0].files =
+        [(Split::Train, "t/train.csv".into()), (Split::Test, "t/test.csv".into())].into();
+    let card = crate::card(&suite, &read(&suite));
+    assert!(card.tasks[0].leaked["test"] > 10, "{:?}", card.tasks[0].leaked);
+    let keys = |dataset: &Dataset| dataset.sources[0].splits[&Split::Valid].keys.clone();
+    let valid = keys(&read(&suite));
+    // A further column moves no row where rows have ids.
+    let wider: String = (0..150).map(|i| format!("{},{}", i * 3, row(i, i))).collect();
+    folder.write("t/train.csv", &format!("more,id,age,size,label\n{wider}"));
+    suite.sources[0].ignore = vec!["more".into()];
+    assert_eq!(keys(&read(&suite)), valid);
+    let twice: String = (0..150).map(|i| row(i, i / 2)).collect();
+    folder.write("t/train.csv", &format!("id,age,size,label\n{twice}"));
+    suite.sources[0].ignore = vec![];
+    let dataset = read(&suite);
+    let splits = &dataset.sources[0].splits;
+    assert!(splits[&Split::Valid].keys.iter().all(|key| !splits[&Split::Train].keys.contains(key)));
+}
+
+#[test]
+fn columns_of_another_name_and_files_without_any_are_refused() {
+    let folder = Folder::new();
+    let told = |valid: &str, name: &str| {
+        folder.write("t/train.csv", "age,job,label\n1,a,yes\n2,b,no\n3,a,yes\n");
+        folder.write(name, valid);
+        let mut suite = folder.suite(&[("t", "table-class")], &[]);
+        suite.sources[0].files.insert(Split::Valid, name.into());
+        build(&suite, &NoTexts(suite.input())).unwrap_err().to_string()
+    };
+    let error = told("Age,job,label\n1,a,yes\n2,b,no\n", "t/valid.csv");
+    assert!(error.contains("no column `age`") && error.contains("rename the column `Age`"), "{error}");
+    let error = told("years,work,label\n1,a,yes\n2,b,no\n", "t/valid.csv");
+    assert!(error.contains("no column `age`") && error.contains("no column `job`"), "{error}");
+    let error =
+        told("{\"years\": 1, \"label\": \"yes\"}\n{\"years\": 2, \"label\": \"no\"}\n", "t/valid.jsonl");
+    assert!(error.contains("no column `age`"), "{error}");
+}
+
+#[test]
+fn a_suite_says_nothing_else_of_a_trained_networks_columns() {
+    let folder = Folder::new();
+    folder.write("t/train.csv", TRAIN);
+    folder.write("t/valid.csv", TEST);
+    let mut suite = suite(&folder);
+    let known = Symbols::Table(spec(&read(&suite)).clone());
+    let told = |change: &dyn Fn(&mut polytask_core::suite::SourceSpec)| {
+        let mut suite = suite.clone();
+        change(&mut suite.sources[0]);
+        build(&suite, &known).unwrap_err().to_string()
+    };
+    for (error, parts) in [
+        (told(&|source| source.ignore = vec!["age".into()]), ["column `age`", "leaves out"]),
+        (told(&|source| source.categories = vec!["age".into()]), ["numbers of column `age`", "categories"]),
+        (told(&|source| source.missing.push("clerk".into())), ["`clerk` means unknown", "missing"]),
+    ] {
+        parts.iter().for_each(|part| assert!(error.contains(part), "{part} is not in {error}"));
+    }
+    // Columns may be given by the names that files have for them.
+    folder.write("t/train.csv", &TRAIN.replace("age", "years"));
+    folder.write("t/valid.csv", &TEST.replace("age", "years"));
+    suite.sources[0].columns.insert("age".into(), "years".into());
+    let renamed = build(&suite, &known).unwrap();
+    assert_eq!(rows(&renamed, Split::Train)[0][0], bits(40.0));
+}
+
+#[test]
+fn a_column_that_one_source_leaves_empty_is_read_as_the_other_shows_it() {
+    let folder = Folder::new();
+    folder.write(
+        "a/train.jsonl",
+        "{\"x\": 1, \"late\": null, \"y\": 3}\n{\"x\": 2, \"late\": null, \"y\": 4}\n",
+    );
+    folder.write("a/valid.jsonl", "{\"x\": 1, \"late\": 7.5, \"y\": 3}\n{\"x\": 2, \"late\": 8, \"y\": 4}\n");
+    folder.write("b/train.csv", "x,late,y\n1,2,3\n2,3,4\n");
+    folder.write("b/valid.csv", "x,late,y\n1,2,3\n2,3,4\n");
+    let mut suite = folder.suite(&[("a", "table-regression"), ("b", "table-regression")], &[]);
+    suite.sources[0].files =
+        [(Split::Train, "a/train.jsonl".into()), (Split::Valid, "a/valid.jsonl".into())].into();
+    for task in &mut suite.tasks {
+        task.columns.insert("value".into(), "y".into());
+    }
+    let dataset = read(&suite);
+    let again = build(&suite, &Symbols::Table(spec(&dataset).clone())).unwrap();
+    assert!(rows(&dataset, Split::Valid)[0].contains(&bits(7.5)));
+    assert_eq!(rows(&dataset, Split::Valid), rows(&again, Split::Valid));
 }

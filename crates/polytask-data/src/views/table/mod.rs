@@ -9,9 +9,10 @@ mod reader;
 mod seen;
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 
 use polytask_core::hash::text64;
-use polytask_core::input::table::{MISSING, TableSpec, category_text};
+use polytask_core::input::table::{ColumnForm, MISSING, TableColumn, TableSpec, category_text};
 use polytask_core::input::{InputSpec, KnownInput};
 use polytask_core::suite::{SourceSpec, TaskSpec};
 use polytask_core::{Error, Place, Problem, Purpose, Result, Split, Suite, near, rng};
@@ -36,6 +37,7 @@ pub(super) fn open(_suite: &Suite, tokenizer: &dyn Tokenize) -> Box<dyn View> {
         reader,
         known,
         first: None,
+        id: None,
         notes: Vec::new(),
         met: HashMap::new(),
         unread: BTreeSet::new(),
@@ -47,26 +49,37 @@ struct Table {
     /// What a trained network reads.
     known: Option<TableSpec>,
     /// The source that said what the columns are.
-    first: Option<SourceSpec>,
+    first: Option<First>,
+    /// The column of ids of the source that is read.
+    id: Option<String>,
     notes: Vec<String>,
-    /// How often each row was met.
+    /// How often each row of the source that is read was met.
     met: HashMap<(Split, u64), u64>,
     /// Keys of rows of train that came too late to be read.
     unread: BTreeSet<String>,
 }
 
+/// The source that said what the columns are, and its file.
+struct First {
+    source: SourceSpec,
+    file: PathBuf,
+}
+
 impl View for Table {
     fn columns(&mut self, of: &SourceColumns<'_>) -> Option<std::result::Result<Vec<String>, Vec<Problem>>> {
-        let problems = if self.known.is_some() {
-            self.check_known(of)
+        // Rows are counted within their source: another task on the same file has the same rows in each split.
+        self.met.clear();
+        self.id = of.id.map(str::to_owned);
+        let problems = if let Some(spec) = self.known.clone() {
+            self.check_known(&spec, of)
         } else if let Some(first) = &self.first {
-            differing(first, of)
+            [differing(&first.source, of), self.lacking(&first.source, of)].concat()
         } else {
             self.choose(of)
         };
-        let names = self.reader.names();
-        let problems: Vec<Problem> = problems.into_iter().chain(target_read(&names, of)).collect();
-        Some(if problems.is_empty() { Ok(names) } else { Err(problems) })
+        let fields = self.fields(of);
+        let problems: Vec<Problem> = problems.into_iter().chain(target_read(&fields, of)).collect();
+        Some(if problems.is_empty() { Ok(fields) } else { Err(problems) })
     }
 
     fn read(&mut self, row: &InputCells<'_>, wrong: &mut dyn FnMut(usize, Fault)) -> Vec<Content> {
@@ -89,13 +102,15 @@ impl View for Table {
         is_whole.then_some(Content::Symbols(SymbolBytes { bytes, width: 4 })).into_iter().collect()
     }
 
-    /// All that stands in the row, whichever of it is read, and how many rows before are equal: in a table of few
-    /// categories equal rows are not one row twice.
+    /// The id of a row; without one, all that stands in it, whichever of it is read, and how many rows before are equal:
+    /// in a table of few categories equal rows are not one row twice.
     fn identity(&mut self, split: Split, record: &Record) -> Option<u64> {
-        let cell = |name: &String| {
-            let cell = record.get(name).filter(|cell| !cell.is_missing())?;
-            Some(format!("{name}\u{1f}{}", category_text(cell)?))
-        };
+        let known =
+            |name: &String| record.get(name).filter(|cell| !cell.is_missing()).and_then(category_text);
+        if let Some(id) = self.id.as_ref().and_then(known) {
+            return Some(text64(&id));
+        }
+        let cell = |name: &String| Some(format!("{name}\u{1f}{}", known(name)?));
         let mut cells: Vec<String> = record.columns().iter().filter_map(cell).collect();
         cells.sort_unstable();
         let key = text64(&cells.join("\u{1e}"));
@@ -104,9 +119,9 @@ impl View for Table {
         Some(if *n == 1 { key } else { rng::key(0, Purpose::Split, &[key, *n]) })
     }
 
-    fn absent(&mut self, split: Split, name: &str) -> bool {
-        self.notes.push(format!("column `{name}` is not in {}: unknown in all its rows", split.name()));
-        true
+    /// Rows of train show what there is, unless a trained network says so.
+    fn may_lack(&self, split: Split) -> bool {
+        split != Split::Train || self.known.is_some()
     }
 
     fn finish(&mut self, dataset: &Dataset) -> Result<Finished> {
@@ -115,7 +130,8 @@ impl View for Table {
             notes.extend(odd::unknown(spec, dataset));
             return Ok(Finished { input: InputSpec::Table(spec.clone()), notes });
         }
-        let mixed: Vec<Problem> = odd::mixed(&self.reader);
+        let file = self.first.as_ref().map(|first| first.file.as_path());
+        let mixed: Vec<Problem> = odd::mixed(&self.reader, file.unwrap_or(Path::new("")));
         if !mixed.is_empty() {
             return Err(Error::Invalid(mixed));
         }
@@ -133,6 +149,12 @@ impl View for Table {
 }
 
 impl Table {
+    /// The columns by the names that the files of a source have for them.
+    fn fields(&self, of: &SourceColumns<'_>) -> Vec<String> {
+        let field = |name: String| of.source.columns.get(&name).cloned().unwrap_or(name);
+        self.reader.names().into_iter().map(field).collect()
+    }
+
     /// Takes the columns that the first source says.
     fn choose(&mut self, of: &SourceColumns<'_>) -> Vec<Problem> {
         let SourceSpec { features, ignore, categories, missing, .. } = of.source;
@@ -152,23 +174,30 @@ impl Table {
             problems.push(Problem::at(Place::file(of.file), what).try_this(remedy));
         }
         self.reader = RowReader::open(&names, categories, missing);
-        self.first = Some(of.source.clone());
+        self.first = Some(First { source: of.source.clone(), file: of.file.to_path_buf() });
         problems
     }
 
-    /// What a trained network reads is there, and the suite says nothing else.
-    fn check_known(&mut self, of: &SourceColumns<'_>) -> Vec<Problem> {
-        let names = self.reader.names();
-        let SourceSpec { features, ignore, .. } = of.source;
-        let is_other =
-            |name: &&String| !features.is_empty() && !features.contains(name) || ignore.contains(name);
-        let other = names.iter().find(is_other).map(|name| {
-            let what = format!("the network reads column `{name}`, which the suite leaves out");
-            Problem::at(Place::file(&of.suite.file), what)
-                .try_this("remove `features` and `ignore`, or train from a fresh network")
-        });
+    /// Columns that a further source lacks.
+    fn lacking(&self, first: &SourceSpec, of: &SourceColumns<'_>) -> Vec<Problem> {
+        let names = self.fields(of);
         let absent = names.iter().filter(|name| of.is_complete && !of.names.contains(name));
-        let absent: Vec<&String> = absent.collect();
+        let problem = |name: &String| {
+            let what = format!(
+                "no column `{name}`, which source `{}` has: found {}; one network reads the same columns of all",
+                first.name,
+                listed(of.names)
+            );
+            Problem::at(Place::file(of.file), what)
+                .try_this(renamed(name, &names, of).unwrap_or_else(|| format!("ignore = [{name:?}] in both")))
+        };
+        absent.map(problem).collect()
+    }
+
+    /// What a trained network reads is there, and the suite says nothing else.
+    fn check_known(&mut self, spec: &TableSpec, of: &SourceColumns<'_>) -> Vec<Problem> {
+        let names = self.fields(of);
+        let absent: Vec<&String> = names.iter().filter(|name| !of.names.contains(name)).collect();
         if absent.len() == names.len() {
             let what = format!(
                 "none of the columns that the network reads: expected {}, found {}",
@@ -176,22 +205,68 @@ impl Table {
                 listed(of.names)
             );
             let remedy = crate::readers::other_separator(of.file, of.names, &[&names[0]]);
+            let remedy = remedy.or_else(|| renamed(&names[0], &names, of));
             let remedy = remedy.unwrap_or_else(|| "a file with the columns the model was trained on".into());
             return vec![Problem::at(Place::file(of.file), what).try_this(remedy)];
         }
-        let note = |name: &&String| {
-            format!("column `{name}` is not in {}: unknown in all its rows", of.file.display())
-        };
-        self.notes.extend(absent.iter().map(note));
-        other.into_iter().collect()
+        let (mut problems, mut unknown) = (otherwise(spec, of), Vec::new());
+        for name in absent.into_iter().filter(|_| of.is_complete) {
+            match renamed(name, &names, of) {
+                Some(remedy) => {
+                    let what =
+                        format!("no column `{name}`, which the network reads: found {}", listed(of.names));
+                    problems.push(Problem::at(Place::file(of.file), what).try_this(remedy));
+                }
+                None => unknown.push(format!(
+                    "column `{name}` is not in {}: unknown in all its rows",
+                    of.file.display()
+                )),
+            }
+        }
+        self.notes.extend(unknown);
+        problems
     }
 
     /// Notes the keys of a row that the first rows did not have.
     fn note_unread(&mut self, row: &InputCells<'_>) {
         let Some(first) = row.first_keys else { return };
-        let late = row.record.columns().iter().filter(|name| !first.contains(name));
+        let late = row.record.columns().iter().filter(|name| !first.contains(*name));
         self.unread.extend(late.cloned());
     }
+}
+
+/// The column of a file that `name` was meant to be: none that is read under its own name.
+fn renamed(name: &str, names: &[String], of: &SourceColumns<'_>) -> Option<String> {
+    let is_other = |found: &&String| !names.contains(found) && !of.targets.contains(found);
+    let others: Vec<&String> = of.names.iter().filter(is_other).collect();
+    near::nearest(name, &others).map(|found| format!("rename the column `{found}` to `{name}`"))
+}
+
+/// What a suite says of the columns of a trained network otherwise than it was trained.
+fn otherwise(spec: &TableSpec, of: &SourceColumns<'_>) -> Vec<Problem> {
+    let SourceSpec { features, ignore, categories, missing, .. } = of.source;
+    let is_left_out = |column: &&TableColumn| {
+        !features.is_empty() && !features.contains(&column.name) || ignore.contains(&column.name)
+    };
+    let is_number = |column: &&TableColumn| {
+        categories.contains(&column.name) && matches!(column.form, ColumnForm::Number { .. })
+    };
+    let problem = |what: String, keys: &str| {
+        Problem::at(Place::file(&of.suite.file), what)
+            .try_this(format!("remove {keys}, or train from a fresh network"))
+    };
+    let left_out = spec.columns.iter().find(is_left_out).map(|column| {
+        let what = format!("the network reads column `{}`, which the suite leaves out", column.name);
+        problem(what, "`features` and `ignore`")
+    });
+    let numbers = spec.columns.iter().find(is_number).map(|column| {
+        let what = format!("the network reads numbers of column `{}`, the suite categories", column.name);
+        problem(what, "`categories`")
+    });
+    let word = missing.iter().find(|word| !spec.missing.contains(word)).map(|word| {
+        problem(format!("`{word}` means unknown in the suite, and nothing to the network"), "`missing`")
+    });
+    left_out.into_iter().chain(numbers).chain(word).collect()
 }
 
 /// A target of a task is no column to read it from.
@@ -207,11 +282,16 @@ fn target_read(names: &[String], of: &SourceColumns<'_>) -> Option<Problem> {
     )
 }
 
-/// Columns that the suite names as targets of tasks of other sources.
+/// Columns that are targets of tasks of other sources: those that the suite names, else the usual ones.
 fn targets_elsewhere<'s>(of: &SourceColumns<'s>) -> BTreeSet<&'s str> {
     let others = of.suite.tasks.iter().filter(|task| task.from != of.source.name);
-    let named = |task: &'s TaskSpec| task.columns.get(task.kind.target).map(String::as_str);
-    others.filter_map(named).collect()
+    let there = |name: &&str| of.names.iter().any(|known| known == name);
+    let target = |task: &'s TaskSpec| {
+        let usual = task.kind.synonyms_of(task.kind.target).iter().copied();
+        let named = task.columns.get(task.kind.target).map(String::as_str);
+        named.or_else(|| std::iter::once(task.kind.target).chain(usual).find(there))
+    };
+    others.filter_map(target).collect()
 }
 
 /// Names in the keys of a source that its files do not have, or that contradict each other.

@@ -1,10 +1,11 @@
 //! What is odd about the columns of a table, in words.
 
 use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
 
 use polytask_core::cell::{Cell, shorten};
 use polytask_core::input::table::{ColumnForm, TableColumn, TableSpec, category_symbol};
-use polytask_core::{Problem, Split, near, plural};
+use polytask_core::{Place, Problem, Split, near, plural};
 
 use super::is_known;
 use super::reader::{Column, Form, RowReader, read_number};
@@ -24,13 +25,32 @@ const WHOLE: f64 = 16_777_216.0;
 /// Columns that a note names.
 const SHOWN: usize = 5;
 
-/// Columns of categories most of which are numbers: a word for what is unknown came first, or they are codes.
-pub(super) fn mixed(reader: &RowReader) -> Vec<Problem> {
-    reader.columns.iter().filter_map(mixed_column).collect()
+/// Columns of which cannot be told whether they hold numbers or categories.
+pub(super) fn mixed(reader: &RowReader, file: &Path) -> Vec<Problem> {
+    let problem = |column: &Column| Some(Problem { place: Some(Place::file(file)), ..doubt(column)? });
+    reader.columns.iter().filter_map(problem).collect()
 }
 
-fn mixed_column(column: &Column) -> Option<Problem> {
-    let Column { name, form: Some(Form::Category { is_declared: false }), texts } = column else {
+fn doubt(column: &Column) -> Option<Problem> {
+    column
+        .code
+        .as_ref()
+        .map(|code| code_among_numbers(&column.name, code))
+        .or_else(|| words_among_numbers(column))
+}
+
+/// A column of numbers with codes among them.
+fn code_among_numbers(name: &str, code: &str) -> Problem {
+    let what = format!(
+        "column `{name}`: `{}` begins with 0 as codes do, among numbers: expected numbers or categories",
+        shorten(code)
+    );
+    Problem::new(what).try_this(format!("categories = [{name:?}], or numbers without zeros before them"))
+}
+
+/// Categories most of which are numbers: a word for what is unknown came first, or they are codes.
+fn words_among_numbers(column: &Column) -> Option<Problem> {
+    let Column { name, form: Some(Form::Category { is_declared: false }), texts, .. } = column else {
         return None;
     };
     let is_number = |text: &&String| read_number(&Cell::Text((*text).clone())).is_ok();
@@ -127,16 +147,17 @@ fn categories(column: &Column, seen: &SeenColumn) -> Option<String> {
     })
 }
 
-/// Whether a text begins as 2026-11-30 does.
+/// Whether a text begins as 2026-11-30 or ends as 30.11.2026 does.
 fn is_date(text: &str) -> bool {
-    let is_part = |(part, length): (&str, usize)| {
-        part.len() >= length && part.as_bytes()[..length].iter().all(u8::is_ascii_digit)
-    };
-    let parts: Vec<&str> = text.splitn(3, ['-', '/', '.']).collect();
-    parts.len() == 3 && parts.iter().copied().zip([4, 1, 1]).all(is_part) && parts[0].len() == 4
+    let day = text.split([' ', 'T']).next().unwrap_or_default();
+    let parts: Vec<&str> = day.split(['-', '/', '.']).collect();
+    let are_digits =
+        parts.iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+    are_digits && matches!(lengths[..], [4, 1..=2, 1..=2] | [1..=2, 1..=2, 2 | 4])
 }
 
-/// Categories of valid and test that train does not have, where they are many.
+/// Categories of valid and test that a network does not know, where they are many.
 pub(super) fn unknown(spec: &TableSpec, dataset: &Dataset) -> Vec<String> {
     let symbols = |column: &TableColumn| match &column.form {
         ColumnForm::Category { names } => Some(names.iter().map(|name| category_symbol(name)).collect()),
@@ -163,7 +184,7 @@ fn unknown_in(
     let many = spec.columns.iter().zip(counts).filter(|(_, count)| *count as f64 > UNKNOWN * n as f64);
     many.map(|(column, count)| {
         format!(
-            "column `{}`: {count} of {} of {} are categories that train does not have: unknown",
+            "column `{}`: {count} of {} of {} have a category that the network does not know",
             column.name,
             plural(n, "row"),
             split.name()

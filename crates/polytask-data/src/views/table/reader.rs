@@ -30,11 +30,15 @@ pub(super) struct Column {
     pub(super) form: Option<Form>,
     /// The categories met, by symbol.
     pub(super) texts: HashMap<u32, String>,
+    /// Of a column of numbers: digits behind a zero, as codes have them.
+    pub(super) code: Option<String>,
 }
 
 /// What the cells of a column are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
+    /// Nothing: a trained network does not read it.
+    Silent,
     Number,
     Category {
         /// Whether the suite or a trained network says so.
@@ -49,10 +53,10 @@ impl RowReader {
             let (form, names) = match form {
                 ColumnForm::Category { names } => (Some(Form::Category { is_declared: true }), &names[..]),
                 ColumnForm::Number { .. } => (Some(Form::Number), &[][..]),
-                ColumnForm::Silent => (None, &[][..]),
+                ColumnForm::Silent => (Some(Form::Silent), &[][..]),
             };
             let texts = names.iter().map(|name| (category_symbol(name), name.clone())).collect();
-            Column { name: name.clone(), form, texts }
+            Column { name: name.clone(), form, texts, code: None }
         };
         Self { columns: spec.columns.iter().map(column).collect(), missing: spec.missing.clone() }
     }
@@ -61,7 +65,7 @@ impl RowReader {
     pub(super) fn open(names: &[String], categories: &[String], missing: &[String]) -> Self {
         let column = |name: &String| {
             let form = categories.contains(name).then_some(Form::Category { is_declared: true });
-            Column { name: name.clone(), form, texts: HashMap::new() }
+            Column { name: name.clone(), form, ..Column::default() }
         };
         Self { columns: names.iter().map(column).collect(), missing: missing.to_vec() }
     }
@@ -90,8 +94,11 @@ impl RowReader {
     /// Learns from a cell of train what column `c` holds, and which categories there are.
     pub(super) fn learn(&mut self, c: usize, cell: Option<&Cell>) {
         let Some(cell) = known(cell, &self.missing) else { return };
-        let Column { form, texts, .. } = &mut self.columns[c];
+        let Column { form, texts, code, .. } = &mut self.columns[c];
         let form = form.get_or_insert_with(|| form_of(cell));
+        if *form == Form::Number && code.is_none() && is_code(cell) {
+            *code = cell.to_text();
+        }
         if let (Form::Category { .. }, Some(text)) = (form, category_text(cell))
             && texts.len() < MOST_TEXTS
         {
@@ -105,12 +112,16 @@ impl RowReader {
     /// When the cell holds no number in a column of numbers, or a list.
     pub fn symbol(&self, c: usize, cell: Option<&Cell>) -> Result<u32, CellMistake> {
         let Column { name, form, .. } = &self.columns[c];
-        let (Some(cell), Some(form)) = (known(cell, &self.missing), form) else { return Ok(MISSING) };
+        let Some(cell) = known(cell, &self.missing).filter(|_| *form != Some(Form::Silent)) else {
+            return Ok(MISSING);
+        };
         if let Cell::List(_) = cell {
             let what = format!("value is {}, expected a number or a category", cell.describe());
             return Err(CellMistake::new(what, "a column for each of its items, or `ignore` with this one"));
         }
-        match form {
+        // A column that no row of train has shown yet is what the cell itself is.
+        match form.unwrap_or_else(|| form_of(cell)) {
+            Form::Silent => Ok(MISSING),
             Form::Number => read_number(cell)
                 .map(|value| (value as f32).to_bits())
                 .map_err(|mistake| as_category(name, mistake)),

@@ -126,7 +126,7 @@ fn sentence(about: &str) -> String {
 fn of_kind(kind: &KindInfo) -> Page {
     let mut text = format!("{MADE}# `{}`\n\n{}\n\n## Columns\n\n", kind.name, kind.about);
     text += "| role | also found under the names |\n| --- | --- |\n";
-    for role in kind.inputs.iter().chain([&kind.target]) {
+    for role in kind.input_roles().iter().chain([&kind.target]) {
         let names: Vec<String> = kind.synonyms_of(role).iter().map(|name| format!("`{name}`")).collect();
         let _ = writeln!(text, "| `{role}` | {} |", names.join(", "));
     }
