@@ -7,7 +7,7 @@ use anyhow::Result;
 use polytask_core::PackedBatch;
 use polytask_nn::encoder::Encoder;
 use polytask_nn::optim::{AdamW, Moments};
-use polytask_nn::trunk::{BertConfig, Packed, bert, sinks};
+use polytask_nn::trunk::{BertConfig, Packed, sinks};
 use polytask_nn::{Cotangent, Mode, Params, SavedForward, States, Trunk};
 
 /// A trunk with weights.
@@ -20,9 +20,9 @@ pub(super) struct Net {
 
 impl Net {
     /// Fresh weights of MiniLM's shape.
-    pub(super) fn fresh() -> Result<Self> {
-        let config = BertConfig::mini_lm();
-        Ok(Self { params: bert::init(&config, 1), trunk: Arc::new(Packed::new(config)?), recompute: false })
+    pub(super) fn fresh() -> Self {
+        let graph = BertConfig::mini_lm().graph();
+        Self { params: graph.init(1), trunk: Arc::new(Packed::new(graph)), recompute: false }
     }
 
     /// The weights of a model folder.

@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome> {
 
 impl Args {
     fn net(&self, folder: Option<&Path>) -> Result<Net> {
-        Ok(Net { recompute: self.recompute, ..folder.map_or_else(Net::fresh, Net::load)? })
+        Ok(Net { recompute: self.recompute, ..folder.map_or_else(|| Ok(Net::fresh()), Net::load)? })
     }
 
     /// A batch of ids and of a length that the net can read.

@@ -18,6 +18,11 @@ impl Default for PackedBatch {
 }
 
 impl PackedBatch {
+    /// Position of every row in its sequence.
+    pub fn positions(&self) -> Vec<u32> {
+        (0..self.n_sequences()).flat_map(|s| 0..self.length(s) as u32).collect()
+    }
+
     /// Packs sequences in their order.
     pub fn pack<S: AsRef<[u32]>>(sequences: impl IntoIterator<Item = S>) -> Self {
         let mut batch = Self::default();

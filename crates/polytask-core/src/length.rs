@@ -15,10 +15,9 @@ const LARGEST_MEANT: f64 = 1e9;
 /// Longest input of the encoder in `folder`, in tokens including special ones.
 ///
 /// The first that is stated: `max_seq_length` of `sentence_bert_config.json`, `model_max_length` of
-/// `tokenizer_config.json`, `max_position_embeddings` of `config.json`; never above the last, which is the
-/// number of rows the network has.
+/// `tokenizer_config.json`, the positions of `config.json`; never above the last, which is what the network has.
 pub fn length_limit(folder: &Path) -> Result<usize> {
-    let positions = number(folder, "config.json", "max_position_embeddings")?;
+    let positions = positions(folder)?;
     let stated = match number(folder, "sentence_bert_config.json", "max_seq_length")? {
         Some(length) => Some(length),
         None => number(folder, "tokenizer_config.json", "model_max_length")?,
@@ -29,12 +28,56 @@ pub fn length_limit(folder: &Path) -> Result<usize> {
     })
 }
 
+/// Model types whose first position is the row after the padding id's: so many rows are never read.
+const AFTER_PADDING: [&str; 4] = ["camembert", "mpnet", "roberta", "xlm-roberta"];
+
+/// Positions that the network of `config.json` has: of T5, which has none of its own, those it was trained on.
+fn positions(folder: &Path) -> Result<Option<usize>> {
+    let Some(config) = read_json(folder, "config.json")? else { return Ok(None) };
+    let model_type = config.get("model_type").and_then(serde_json::Value::as_str).unwrap_or_default();
+    for key in ["max_position_embeddings", "n_positions"] {
+        if let Some(n) = number(folder, "config.json", key)? {
+            let skipped = if AFTER_PADDING.contains(&model_type) {
+                config.get("pad_token_id").and_then(serde_json::Value::as_u64).unwrap_or(1) as usize + 1
+            } else {
+                0
+            };
+            return Ok(Some(n.saturating_sub(skipped).max(1)));
+        }
+    }
+    Ok((model_type == "t5").then_some(512))
+}
+
+/// The encoder that a folder of adapters stands beside; `None` where the folder is none.
+///
+/// # Errors
+/// When that encoder is not there.
+pub fn adapter_base(folder: &Path) -> Result<Option<PathBuf>> {
+    const CONFIG: &str = "adapter_config.json";
+    if folder.join("config.json").exists() || folder.join("modules.json").exists() {
+        return Ok(None);
+    }
+    let Some(config) = read_json(folder, CONFIG)? else { return Ok(None) };
+    let named = config.get("base_model_name_or_path").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let base = [folder.join(named), PathBuf::from(named)]
+        .into_iter()
+        .find(|base| !named.is_empty() && base.is_dir());
+    base.map(Some).ok_or_else(|| {
+        let what = format!("these are adapters of `{named}`, which is no folder here");
+        let remedy = "write the encoder's folder as `base_model_name_or_path` (`polytask pull` fetches one)";
+        Problem::at(Place::file(&folder.join(CONFIG)), what).try_this(remedy).into()
+    })
+}
+
 /// Where the network and its tokenizer lie in an encoder's folder: the path of the first module of
 /// `modules.json` (`0_Transformer` in the oldest folders), else the folder itself.
 ///
 /// # Errors
 /// When that path leads out of the folder.
 pub fn transformer_folder(folder: &Path) -> Result<PathBuf> {
+    if let Some(base) = adapter_base(folder)? {
+        return transformer_folder(&base);
+    }
     let modules = read_json(folder, "modules.json")?;
     let path = modules.as_ref().and_then(|m| m.get(0)?.get("path")?.as_str()).unwrap_or("");
     inner_path(folder, path)

@@ -14,7 +14,7 @@ pub(crate) fn suite(folder: &Path) -> Suite {
     let model = ModelSpec {
         encoder: "tiny".into(),
         freeze: vec![],
-        tune: "full".into(),
+        tune: Choice::named("full"),
         sharing: Choice::named("hard"),
         pooling: None,
         max_length: None,

@@ -20,7 +20,7 @@ pub fn symbols_of(folder: &Path, encoder: &Encoder, max_length: Option<usize>) -
             return Ok(Symbols::Images(ImageSpec { size, resize, channels }));
         }
         Network::Net(NetConfig::Table(config)) => return Ok(Symbols::Table(config.table.clone())),
-        Network::Bert(_) => {}
+        Network::Text { .. } => {}
     }
     let tokenizer = Tokenizer::load(folder, max_length)?;
     check_vocabulary(folder, &tokenizer, encoder)?;

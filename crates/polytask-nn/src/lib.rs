@@ -21,6 +21,7 @@ pub mod sharing;
 mod target;
 pub mod topk;
 pub mod trunk;
+pub mod tune;
 pub mod weights;
 
 pub use encoder::{Encoder, Network, freeze_blocks};

@@ -12,6 +12,7 @@ pub fn catalogue() -> Catalogue {
         regularizers: regularizer::table::infos(),
         metrics: polytask_eval::infos(),
         sharings: polytask_nn::sharing::infos(),
+        tunes: polytask_nn::tune::infos(),
         learners: learner::infos(),
     }
 }

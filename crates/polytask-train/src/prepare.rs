@@ -1,6 +1,7 @@
 //! From a checked suite to all a run works on: encoder, symbols, data.
 
 use polytask_core::input::text::TEXT;
+use polytask_core::suite::ModelSpec;
 use polytask_core::{Problem, Suite};
 use polytask_data::pull::{self, PullOptions};
 use polytask_data::{Dataset, NoTexts, Symbols, Tokenize, Tokenizer};
@@ -53,10 +54,24 @@ fn loaded(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Symbol
     check_reads(suite, &encoder)?;
     refuse_dense(suite, &encoder)?;
     refuse_shared(suite, &encoder)?;
+    let encoder = tuned(suite, encoder)?;
+    if let Some((trained, all)) = encoder.adapter_sizes() {
+        let share = 100.0 * trained as f64 / all as f64;
+        observer.event(Event::Note(&format!(
+            "{}: {trained} weights are trained beside {all} of the encoder ({share:.1} %)",
+            suite.model.tune.name
+        )));
+    }
     share::check(suite, &encoder)?;
     observer.event(Event::Note("reading and tokenising the data"));
     let dataset = polytask_data::build(suite, &symbols)?;
     Ok((encoder, symbols, dataset))
+}
+
+/// The encoder with what the suite trains of it.
+fn tuned(suite: &Suite, encoder: Encoder) -> Result<Encoder> {
+    let ModelSpec { tune, encoder: name, .. } = &suite.model;
+    Ok(polytask_nn::tune::apply(tune, encoder, (name, suite.seed))?)
 }
 
 /// The data first: they say how large images are or which columns there are, and so what the network is.
@@ -64,6 +79,7 @@ fn fresh(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Symbols
     observer.event(Event::Note(&format!("reading the {}", suite.input().plural)));
     let dataset = polytask_data::build(suite, &NoTexts(suite.input()))?;
     let encoder = Encoder::net(NetConfig::new(&suite.model, &dataset.input)?, suite.seed)?;
+    let encoder = tuned(suite, encoder)?;
     share::check(suite, &encoder)?;
     let symbols = symbols_of(&suite.folder, &encoder, None)?;
     Ok((encoder, symbols, dataset))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use polytask_core::Suite;
-use polytask_nn::encoder::{Encoder, freeze_blocks};
+use polytask_nn::encoder::Encoder;
 
 use crate::Result;
 use crate::cache::FrozenCache;
@@ -64,7 +64,7 @@ impl<'a> Parts<'a> {
         let d_hidden = encoder.trunk.d_hidden();
         let d_in = encoder.pooling.width(&*encoder.trunk);
         let heads = TaskHead::all(suite, dataset, &encoder.params, d_in, d_hidden)?;
-        let frozen = freeze_blocks(&encoder.params, &suite.model.freeze)?;
+        let frozen = encoder.frozen(&suite.model.freeze)?;
         let trainable = frozen.iter().map(|f| !f).collect();
         Ok(Self { prepared, encoder, heads, trainable })
     }

@@ -36,6 +36,8 @@ pub enum Family {
     Sharing,
     /// What a run is compared with.
     Learner,
+    /// What of the encoder is trained.
+    Tune,
 }
 
 /// A named part as it presents itself.

@@ -183,7 +183,7 @@ static KEYS: &[KeyInfo] = &[
         "A name that `polytask pull` knows, a folder, `tiny` (random, for tests), or a network that starts from random weights: on images (`lenet`, ...) or on tables (`table-mlp`).",
         "small, free to use, and good enough that a minute on a CPU gives a useful model"),
     key(MODEL, "freeze", ValueType::Blocks, "[]", "Blocks whose weights stay as they are.", "training everything scores best when data allow it"),
-    key(MODEL, "tune", words(&["full"]), r#""full""#, "What is trained.", "the strongest way, and affordable with a small encoder"),
+    key(MODEL, "tune", ValueType::Part, r#""full""#, "What of the encoder is trained: all of it, or adapters beside its matrices.", "the strongest way, and affordable with a small encoder"),
     key(MODEL, "sharing", ValueType::Part, r#""hard""#, "How tasks share the encoder: the whole of it, or its upper blocks through experts, stitches or masks.", "one encoder for all: the baseline of every other way"),
     key(MODEL, "pooling", ValueType::Joined(POOLINGS), "", "How one vector is made of a text's states.", "what the encoder's folder says"),
     key(MODEL, "max_length", ValueType::Scalar(Range::Integer { min: 3 }), "", "Longest text in tokens, special ones included.", "what the encoder's folder says"),

@@ -113,8 +113,8 @@ pub struct ModelSpec {
     pub encoder: String,
     /// Blocks whose weights stay as they are: `embeddings`, `layer.0-3`, `layer.5`.
     pub freeze: Vec<String>,
-    /// What is trained: `full` for now.
-    pub tune: String,
+    /// What of the encoder is trained.
+    pub tune: Choice,
     /// How tasks share the encoder.
     pub sharing: Choice,
     /// Pooling, when it is not what the encoder's folder says.
@@ -256,6 +256,8 @@ pub struct Catalogue {
     pub metrics: Vec<&'static MethodInfo>,
     /// Ways to share the encoder.
     pub sharings: Vec<&'static MethodInfo>,
+    /// What of the encoder can be trained.
+    pub tunes: Vec<&'static MethodInfo>,
     /// What a run can be compared with.
     pub learners: Vec<&'static MethodInfo>,
 }

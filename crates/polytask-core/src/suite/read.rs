@@ -163,10 +163,12 @@ impl Reader<'_, '_> {
         inputs::model_keys(section, &encoder, input, self.reporter);
         let shelf = Shelf { noun: "sharing", parts: &self.catalogue.sharings };
         let (sharing, _) = shelf.choice(section, "sharing", &section.part("sharing"), self.reporter);
+        let shelf = Shelf { noun: "tune", parts: &self.catalogue.tunes };
+        let (tune, _) = shelf.choice(section, "tune", &section.part("tune"), self.reporter);
         ModelSpec {
             encoder,
             freeze: section.texts("freeze"),
-            tune: section.text("tune"),
+            tune,
             sharing,
             pooling: section.maybe_text("pooling"),
             max_length: section.maybe_size("max_length"),

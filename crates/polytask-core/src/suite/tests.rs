@@ -39,6 +39,7 @@ const EXPERTS: ParamInfo =
 const AT: ParamInfo = ParamInfo { name: "at", about: "", default: "null", range: Range::Text };
 static SHARINGS: [MethodInfo; 2] =
     [part("hard", Family::Sharing, &[]), part("mmoe", Family::Sharing, &[AT, EXPERTS])];
+static TUNES: [MethodInfo; 1] = [part("full", Family::Tune, &[])];
 static LEARNERS: [MethodInfo; 2] =
     [part("single", Family::Learner, &[]), part("prior", Family::Learner, &[])];
 static METRICS: [MethodInfo; 2] =
@@ -51,6 +52,7 @@ fn catalogue() -> Catalogue {
         regularizers: REGULARIZERS.iter().collect(),
         metrics: METRICS.iter().collect(),
         sharings: SHARINGS.iter().collect(),
+        tunes: TUNES.iter().collect(),
         learners: LEARNERS.iter().collect(),
     }
 }

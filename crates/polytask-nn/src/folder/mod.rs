@@ -22,12 +22,14 @@ pub use self::dense::{Dense, DenseActivation};
 pub(crate) use self::write::write_folder;
 use crate::pooling::{PoolMode, Pooling};
 use crate::sharing::SharedBy;
-use crate::trunk::NetConfig;
-use crate::trunk::bert::BertConfig;
+use crate::trunk::families::{Composition, EncoderFamily};
+use crate::trunk::{BertConfig, NetConfig};
 use crate::{Error, Result};
 
 /// File that says how tasks share the encoder, in a model folder of ours.
 pub(crate) const SHARING: &str = "sharing.json";
+/// Folder of the adapters that were added to a model's weights.
+pub(crate) const ADAPTER: &str = "adapter";
 /// Weights of an encoder that tasks do not share plainly.
 pub(crate) const SHARED_WEIGHTS: &str = "shared.safetensors";
 
@@ -35,11 +37,12 @@ pub(crate) const SHARED_WEIGHTS: &str = "shared.safetensors";
 const MODULES: [&str; 4] = ["Transformer", "Pooling", "Dense", "Normalize"];
 
 /// What a folder says beside its weights.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct FolderParts {
     /// Where the network's own files lie.
     pub(crate) transformer: PathBuf,
-    pub(crate) config: BertConfig,
+    pub(crate) family: &'static EncoderFamily,
+    pub(crate) network: Composition,
     pub(crate) pooling: Pooling,
     pub(crate) dense: Vec<Dense>,
     pub(crate) normalize: bool,
@@ -94,7 +97,7 @@ pub(crate) fn read_sharing(folder: &Path) -> Result<Option<SharedBy>> {
 pub(crate) fn read_folder(folder: &Path) -> Result<FolderParts> {
     let modules = read_modules(folder)?;
     let transformer = transformer_folder(folder)?;
-    let (config, raw) = read_config(&transformer)?;
+    let (family, network, raw) = read_config(&transformer)?;
     let sentence_bert = read_json(&transformer, "sentence_bert_config.json")?.unwrap_or(Value::Null);
     let notes = Notes {
         config: raw,
@@ -103,7 +106,8 @@ pub(crate) fn read_folder(folder: &Path) -> Result<FolderParts> {
         include_prompt: true,
     };
     let pooling = Pooling::from(PoolMode::Mean);
-    let mut parts = FolderParts { transformer, config, pooling, dense: Vec::new(), normalize: false, notes };
+    let (dense, normalize) = (Vec::new(), false);
+    let mut parts = FolderParts { transformer, family, network, pooling, dense, normalize, notes };
     for (name, path) in modules {
         parts.add_module(folder, &name, &path)?;
     }
@@ -115,13 +119,14 @@ impl FolderParts {
     fn add_module(&mut self, folder: &Path, name: &str, path: &Path) -> Result<()> {
         match name {
             "Pooling" => {
-                (self.pooling, self.notes.include_prompt) = pooling::read(path, self.config.hidden_size)?;
+                (self.pooling, self.notes.include_prompt) =
+                    pooling::read(path, self.network.graph.d_hidden())?;
             }
             "Dense" if self.normalize => {
                 return Err(unsupported(folder, "a Dense module after Normalize", "Dense before Normalize"));
             }
             "Dense" => {
-                let width = self.pooling.columns(self.config.hidden_size, 1);
+                let width = self.pooling.columns(self.network.graph.d_hidden(), 1);
                 let d_in = self.dense.last().map_or(width, |dense| dense.d_out);
                 self.dense.push(Dense::load(path, d_in)?);
             }
@@ -167,7 +172,8 @@ fn read_modules(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(modules)
 }
 
-fn read_config(folder: &Path) -> Result<(BertConfig, Value)> {
+/// The network of `config.json`, and all its fields.
+fn read_config(folder: &Path) -> Result<(&'static EncoderFamily, Composition, Value)> {
     let path = folder.join("config.json");
     let Some(raw) = read_json(folder, "config.json")? else {
         return Err(problem(
@@ -176,28 +182,15 @@ fn read_config(folder: &Path) -> Result<(BertConfig, Value)> {
             "`polytask pull` the encoder",
         ));
     };
-    let text = |key: &str| raw.get(key).and_then(Value::as_str);
-    let model_type = text("model_type").unwrap_or("(none)");
-    if model_type != "bert" {
-        return Err(unsupported(
-            &path,
-            &format!("model_type `{model_type}`"),
-            "`bert` (MiniLM, BGE, E5, GTE-small …)",
-        ));
-    }
-    if text("position_embedding_type").is_some_and(|kind| kind != "absolute") {
-        return Err(unsupported(&path, "relative position embeddings", "`absolute`"));
-    }
-    if raw.get("is_decoder").and_then(Value::as_bool) == Some(true) {
-        return Err(unsupported(&path, "`is_decoder` true", "an encoder"));
-    }
-    // Published files write null for "not set".
-    let set = raw.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    let set: Value = set.map(|(key, value)| (key.clone(), value.clone())).collect();
-    let config: BertConfig = serde_json::from_value(set).map_err(|error| {
-        problem(&path, &format!("not a BERT configuration: {error}"), "fetch the folder again")
+    let model_type = raw.get("model_type").and_then(Value::as_str).unwrap_or("(none)");
+    let Some(family) = EncoderFamily::of(model_type) else {
+        return Err(unsupported(&path, &format!("model_type `{model_type}`"), &EncoderFamily::known()));
+    };
+    let network = family.network(&raw).map_err(|problems| {
+        let place = |problem: Problem| Problem { place: Some(Place::file(&path)), ..problem };
+        Error::Core(polytask_core::Error::Invalid(problems.into_iter().map(place).collect()))
     })?;
-    Ok((config.checked()?, raw))
+    Ok((family, network, raw))
 }
 
 /// Refuses a module that works on anything but the pooled vector.
@@ -292,11 +285,12 @@ mod tests {
         let folder = folder(&[], &[]);
         fs::remove_file(folder.path().join("modules.json")).unwrap();
         let parts = read_folder(folder.path()).unwrap();
-        assert_eq!((parts.pooling, parts.normalize), (Pooling::from(PoolMode::Mean), false));
-        assert_eq!(parts.config.hidden_size, 8);
+        assert_eq!((&parts.pooling, parts.normalize), (&Pooling::from(PoolMode::Mean), false));
+        assert_eq!(parts.network.graph.d_hidden(), 8);
         let unset = BERT.replace('{', r#"{"pad_token_id":null,"hidden_act":null,"#);
         fs::write(folder.path().join("config.json"), unset).unwrap();
-        assert_eq!(read_folder(folder.path()).unwrap().config, parts.config);
+        let sizes = |parts: &FolderParts| parts.network.graph.layout::<f32>();
+        assert_eq!(sizes(&read_folder(folder.path()).unwrap()), sizes(&parts));
     }
 
     #[test]
@@ -318,12 +312,12 @@ mod tests {
         };
         let message = error(&[OLD[0], OLD[1], ("x.models.LSTM", "2")], &[]);
         assert!(message.contains("x.models.LSTM") && message.contains("Dense, Normalize"), "{message}");
-        let message = error(&OLD, &[("config.json", r#"{"model_type":"mpnet"}"#)]);
-        assert!(message.contains("`mpnet`") && message.contains("`bert`"), "{message}");
+        let message = error(&OLD, &[("config.json", r#"{"model_type":"reformer"}"#)]);
+        assert!(message.contains("`reformer`") && message.contains("`mpnet`"), "{message}");
         let message = error(&OLD, &[("config.json", &BERT.replace("8,", "7,"))]);
         assert!(message.contains("divisor"), "{message}");
-        let message = error(&OLD, &[("config.json", &BERT.replace('{', r#"{"hidden_act":"swish","#))]);
-        assert!(message.contains("swish") && message.contains("gelu"), "{message}");
+        let message = error(&OLD, &[("config.json", &BERT.replace('{', r#"{"hidden_act":"mish","#))]);
+        assert!(message.contains("mish") && message.contains("gelu"), "{message}");
         assert!(error(&[OLD[1], OLD[0]], &[]).contains("Transformer, Pooling, then"));
         assert!(error(&[OLD[0], (OLD[1].0, "../1_Pooling")], &[]).contains("leads out"));
         let tokens = ("2_Normalize/config.json", r#"{"module_input_name":"token_embeddings"}"#);

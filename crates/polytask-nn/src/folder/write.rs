@@ -28,7 +28,7 @@ pub(crate) fn write_folder(
         return write_weights(encoder, params, folder);
     }
     let notes = &encoder.notes;
-    write_json(&folder.join("config.json"), &config(&notes.config))?;
+    write_json(&folder.join("config.json"), &config(&encoder.network, &notes.config))?;
     let limit = json!({"max_seq_length": encoder.max_length, "do_lower_case": notes.lower_case});
     write_json(&folder.join("sentence_bert_config.json"), &limit)?;
     write_json(&folder.join("config_sentence_transformers.json"), &notes.sentence)?;
@@ -46,9 +46,12 @@ fn write_sharing(encoder: &Encoder, folder: &Path) -> Result<()> {
 }
 
 /// The network's own configuration, telling that weights are stored in f32.
-fn config(original: &Value) -> Value {
+fn config(network: &Network, original: &Value) -> Value {
     let mut config = original.clone();
-    config["architectures"] = json!(["BertModel"]);
+    if let Network::Text { family, .. } = network {
+        let model_type = config.get("model_type").and_then(Value::as_str).unwrap_or_default();
+        config["architectures"] = json!([family.architecture(model_type)]);
+    }
     for key in ["torch_dtype", "dtype"] {
         if config.get(key).is_some() {
             config[key] = "float32".into();

@@ -7,7 +7,7 @@ use super::net::{CUT, Node, NodeId};
 use super::trunk::{Shared, SharedSaved, mixing};
 use crate::Result;
 use crate::params::{Block, Params, Real};
-use crate::trunk::{BlockGrad, Cotangent, GradSink, SavedForward, TaskGrad, Trunk, check};
+use crate::trunk::{BlockGrad, Cotangent, GradSink, SavedForward, TaskGrad, Trunk, shape_error};
 
 /// A sweep in progress.
 struct Sweep<'a, 'b, T: Real> {
@@ -36,9 +36,11 @@ impl<T: Real> Shared<T> {
     pub(super) fn saved<'a>(&self, saved: &'a SavedForward) -> Result<&'a SharedSaved<T>> {
         match saved.downcast_ref::<SharedSaved<T>>().filter(|saved| saved.states.len() == self.nodes.len()) {
             Some(saved) => Ok(saved),
-            None => {
-                check::shape("backward", "nothing saved by this trunk", "what a forward with `save` returned")
-            }
+            None => shape_error::shape(
+                "backward",
+                "nothing saved by this trunk",
+                "what a forward with `save` returned",
+            ),
         }
     }
 
@@ -119,17 +121,17 @@ impl<T: Real> Sweep<'_, '_, T> {
             let ascend = cotangent.sequences.windows(2).all(|w| w[0] < w[1]);
             if !ascend || cotangent.sequences.last().is_some_and(|&s| s as usize >= n * n_views) {
                 let expected = format!("ascending sequences below {} (views times sequences)", n * n_views);
-                return check::shape(&part, "sequences out of order or range", expected);
+                return shape_error::shape(&part, "sequences out of order or range", expected);
             }
             let rows = cotangent.sequences.iter().map(|&s| self.saved.layout.length(s as usize % n));
             let expected = rows.sum::<usize>() * self.trunk.d_hidden();
             if cotangent.values.len() != expected {
                 let found = format!("{} values", cotangent.values.len());
-                return check::shape(&part, found, format!("{expected}, one state per row"));
+                return shape_error::shape(&part, found, format!("{expected}, one state per row"));
             }
             let other = |c: &&Cotangent<T>| c.task == cotangent.task && c.lowest != cotangent.lowest;
             if cotangents.iter().any(|c| other(&c)) {
-                return check::shape(&part, "two lowest blocks", "one lowest block per task");
+                return shape_error::shape(&part, "two lowest blocks", "one lowest block per task");
             }
         }
         Ok(())

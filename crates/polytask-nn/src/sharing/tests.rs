@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use super::{Shared, SharingSetup, make};
 use crate::Result;
 use crate::params::{Params, Real};
-use crate::trunk::bert::{BertConfig, init};
 use crate::trunk::sinks::{RowsSink, Sum};
-use crate::trunk::{BlockGrad, Composed, Cotangent, GradSink, Mode, Packed, States, TaskGrad, Trunk};
+use crate::trunk::{
+    BertConfig, BlockGrad, Composed, Cotangent, GradSink, Mode, Packed, States, TaskGrad, Trunk,
+};
 
 fn config() -> BertConfig {
     BertConfig {
@@ -27,7 +28,7 @@ fn config() -> BertConfig {
 
 /// Weights large enough for everything to bend.
 fn weights() -> Params<f64> {
-    let mut params = init::<f64>(&config(), 5);
+    let mut params = config().graph().init::<f64>(5);
     let mut rng = Rng::new(6, Purpose::Bench, &[]);
     for block in &mut params.blocks {
         block.values.iter_mut().for_each(|v| *v += 0.25 * rng.normal());
@@ -68,11 +69,11 @@ fn shared<T: Real>(
 }
 
 fn composed(name: &str, params: &Value, n_tasks: usize) -> (Shared<f64>, Params<f64>) {
-    shared(name, params, n_tasks, Arc::new(Composed::<f64>::new(config()).unwrap())).unwrap()
+    shared(name, params, n_tasks, Arc::new(Composed::<f64>::new(config().graph()))).unwrap()
 }
 
 fn packed(name: &str, params: &Value, n_tasks: usize) -> (Shared<f32>, Params<f32>) {
-    shared(name, params, n_tasks, Arc::new(Packed::new(config()).unwrap())).unwrap()
+    shared(name, params, n_tasks, Arc::new(Packed::new(config().graph()))).unwrap()
 }
 
 /// Every architecture with settings that use all its parts.
@@ -214,7 +215,7 @@ fn the_packed_trunk_gives_the_states_and_gradients_of_the_composed_one() {
 #[test]
 fn one_expert_is_hard_sharing_bit_for_bit() {
     let (trunk, params) = packed("mmoe", &json!({"at": "layer.0", "experts": 1}), 2);
-    let (hard, plain) = (Packed::new(config()).unwrap(), weights().cast::<f32>());
+    let (hard, plain) = (Packed::new(config().graph()), weights().cast::<f32>());
     let cotangents = narrow(&[cotangent(&trunk, 0, &[0, 3], 0)]);
     let (states, rows) = jacobian(&trunk, &params, mode(0), &cotangents);
     let (expected, plain_rows) = jacobian(&hard, &plain, mode(0), &cotangents);
@@ -231,7 +232,7 @@ fn plain(params: &Params<f32>, label: &str) -> States<f32> {
     let named = |name: &str| params.blocks[params.find(name).unwrap()].clone();
     let mut blocks: Vec<_> = ["words", "embeddings", "layer.0"].map(named).to_vec();
     blocks.extend([1, 2].map(|layer| named(&format!("{label}layer.{layer}"))));
-    Packed::new(config()).unwrap().forward(&Params { blocks }, &batch(), Mode::EVAL).unwrap().0
+    Packed::new(config().graph()).forward(&Params { blocks }, &batch(), Mode::EVAL).unwrap().0
 }
 
 #[test]
@@ -421,7 +422,7 @@ fn the_regulariser_of_the_selectors_has_the_gradient_of_finite_differences() {
 #[test]
 fn bad_settings_are_refused_with_what_to_try() {
     let error = |name: &str, settings: &Value| {
-        let inner = Arc::new(Packed::new(config()).unwrap());
+        let inner = Arc::new(Packed::new(config().graph()));
         shared::<f32>(name, settings, 2, inner).map(drop).unwrap_err().to_string()
     };
     let unknown = error("mmo", &json!({}));
@@ -500,7 +501,7 @@ fn gated(params: &Params<f64>, name: &str, reads: &States<f64>, inputs: &[&State
 #[test]
 fn stacked_levels_are_wired_as_in_the_paper() {
     let (trunk, params) = composed("cgc", &json!({"at": "layer.0", "levels": 2, "noise": 0.3}), 2);
-    let inner = Composed::<f64>::new(config()).unwrap();
+    let inner = Composed::<f64>::new(config().graph());
     let run = |name: &str, below: &States<f64>| {
         let block = &params.blocks[params.find(name).unwrap()];
         let layer = 2 + name.rsplit('.').next().unwrap().parse::<usize>().unwrap();

@@ -9,7 +9,7 @@ use super::needed::{self, Needed};
 use super::net::{Net, Node, NodeId, Origin, needed_of};
 use crate::Result;
 use crate::params::{Block, Params, Real};
-use crate::trunk::{Cotangent, GradSink, Mode, SavedForward, States, Trunk, check};
+use crate::trunk::{Cotangent, GradSink, Mode, SavedForward, States, Trunk, shape_error};
 
 /// A trunk whose upper blocks are shared as an architecture says.
 pub struct Shared<T: Real = f32> {
@@ -68,7 +68,7 @@ impl<T: Real> Shared<T> {
             return Ok(());
         }
         let found = format!("{} parameter blocks of other sizes", found.len());
-        check::shape("shared trunk", found, format!("the {} blocks it was made with", self.sizes.len()))
+        shape_error::shape("shared trunk", found, format!("the {} blocks it was made with", self.sizes.len()))
     }
 
     /// How the part below the cut runs.

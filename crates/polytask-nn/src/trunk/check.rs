@@ -3,25 +3,21 @@
 
 use polytask_core::{Layout, PackedBatch};
 
-use super::bert::{BertConfig, layout};
-use super::{Cotangent, Mode, States};
+use super::graph::Graph;
+use super::shape_error::shape;
+use super::{Cotangent, Mode, States, Trunk};
+use crate::Result;
 use crate::params::{Block, Params, Real};
-use crate::{Error, Result};
-
-/// An error about shapes.
-pub(crate) fn shape<R>(part: &str, found: impl Into<String>, expected: impl Into<String>) -> Result<R> {
-    Err(Error::Shape { part: part.into(), found: found.into(), expected: expected.into() })
-}
 
 /// The sizes of all blocks of a configuration, computed once per trunk.
 #[derive(Debug, Clone)]
 pub(crate) struct Sizes(Vec<(String, usize)>);
 
 impl Sizes {
-    /// Sizes of the blocks of `config`.
-    pub(crate) fn new(config: &BertConfig) -> Self {
-        let blocks = layout::<f32>(config).blocks;
-        Self(blocks.into_iter().map(|block| (block.name, block.values.len())).collect())
+    /// Sizes of the blocks of a network.
+    pub(crate) fn new(graph: &Graph) -> Self {
+        let names = graph.layout_names();
+        Self(names.zip(graph.sizes()).collect())
     }
 
     /// Refuses blocks that cannot stand at `first` and above.
@@ -56,7 +52,7 @@ impl Sizes {
 }
 
 /// Refuses batches the network cannot read.
-pub(crate) fn batch(config: &BertConfig, batch: &PackedBatch) -> Result<()> {
+pub(crate) fn batch(graph: &Graph, batch: &PackedBatch) -> Result<()> {
     let starts = &batch.starts;
     let ends_fit = starts.first() == Some(&0) && starts.last().map(|&n| n as usize) == Some(batch.ids.len());
     if !ends_fit || starts.windows(2).any(|w| w[0] > w[1]) {
@@ -66,11 +62,12 @@ pub(crate) fn batch(config: &BertConfig, batch: &PackedBatch) -> Result<()> {
             "ascending starts from 0 to the number of rows",
         );
     }
-    if let Some(id) = batch.ids.iter().find(|&&id| id as usize >= config.vocab_size) {
-        let expected = format!("ids below {}; does the tokenizer belong to this encoder?", config.vocab_size);
+    if let Some(id) = batch.ids.iter().find(|&&id| id as usize >= graph.vocab_size()) {
+        let expected =
+            format!("ids below {}; does the tokenizer belong to this encoder?", graph.vocab_size());
         return shape("word embedding", format!("token id {id}"), expected);
     }
-    let max = config.max_position_embeddings;
+    let max = graph.max_positions;
     match (0..batch.n_sequences()).find(|&s| batch.length(s) > max) {
         Some(s) => {
             let found = format!("sequence {s} of {} tokens", batch.length(s));
@@ -81,29 +78,24 @@ pub(crate) fn batch(config: &BertConfig, batch: &PackedBatch) -> Result<()> {
 }
 
 /// Refuses modes outside the network.
-pub(crate) fn mode(config: &BertConfig, mode: Mode) -> Result<()> {
+pub(crate) fn mode(graph: &Graph, mode: Mode) -> Result<()> {
     if !(0.0..1.0).contains(&mode.dropout) {
         return shape("dropout", format!("rate {}", mode.dropout), "a rate in [0, 1)");
     }
-    lowest(config, mode.lowest)
+    lowest(graph, mode.lowest)
 }
 
 /// Refuses a lowest block above the number of blocks.
-pub(crate) fn lowest(config: &BertConfig, lowest: usize) -> Result<()> {
-    if lowest > config.n_blocks() {
-        return shape("trunk", format!("lowest block {lowest}"), format!("at most {}", config.n_blocks()));
+pub(crate) fn lowest(graph: &Graph, lowest: usize) -> Result<()> {
+    if lowest > graph.n_blocks() {
+        return shape("trunk", format!("lowest block {lowest}"), format!("at most {}", graph.n_blocks()));
     }
     Ok(())
 }
 
 /// Refuses cached states that do not belong to the batch.
-pub(crate) fn below<T>(
-    config: &BertConfig,
-    batch: &PackedBatch,
-    lowest: usize,
-    below: &States<T>,
-) -> Result<()> {
-    let (rows, d) = (batch.n_rows(), config.hidden_size);
+pub(crate) fn below<T>(graph: &Graph, batch: &PackedBatch, lowest: usize, below: &States<T>) -> Result<()> {
+    let (rows, d) = (batch.n_rows(), graph.width_below(lowest));
     if lowest > 0 && below.values.len() != rows * d {
         let found = format!("{} cached values", below.values.len());
         return shape("trunk", found, format!("states [rows {rows}, d_hidden {d}]"));
@@ -130,4 +122,12 @@ pub(crate) fn cotangents<T>(d_hidden: usize, layout: &Layout, cotangents: &[Cota
         }
     }
     Ok(())
+}
+
+/// Refuses to run some blocks of a trunk that only runs whole.
+pub(crate) fn can_be_cut<T: Real>(trunk: &dyn Trunk<T>) -> Result<()> {
+    if trunk.can_be_cut() {
+        return Ok(());
+    }
+    shape("sharing", "a trunk that cannot be cut", "`sharing = \"hard\"` for this encoder")
 }

@@ -21,6 +21,8 @@ pub(crate) enum Site {
     AttentionOut = 2,
     /// Feed-forward output, before the residual.
     FeedForwardOut = 3,
+    /// What an adapter reads.
+    Adapter = 4,
 }
 
 /// Dropout at one site of one layer.
@@ -48,9 +50,23 @@ impl Dropout {
             return None;
         }
         let key = rng::key(mode.seed, Purpose::Dropout, &[mode.step, block as u64, site as u64]);
-        let threshold = (mode.dropout * 2f64.powi(32)) as u32;
+        Some(Self::at_rate(key, mode.dropout))
+    }
+
+    /// Dropout of what the adapter of a layer reads, at a rate of its own; none outside training.
+    pub(crate) fn of_adapter(mode: &Mode, block: usize, node: u64, rate: f64) -> Option<Self> {
+        if rate <= 0.0 || !mode.train || block < mode.lowest {
+            return None;
+        }
+        let site = Site::Adapter as u64;
+        let key = rng::key(mode.seed, Purpose::Dropout, &[mode.step, block as u64, site, node]);
+        Some(Self::at_rate(key, rate))
+    }
+
+    fn at_rate(key: u64, rate: f64) -> Self {
+        let threshold = (rate * 2f64.powi(32)) as u32;
         let kept = 1.0 - f64::from(threshold) / 2f64.powi(32);
-        Some(Self { key, threshold, scale: (1.0 / kept) as f32 })
+        Self { key, threshold, scale: (1.0 / kept) as f32 }
     }
 
     /// Drops values of a row in place and scales the kept ones by 1/(1−p).

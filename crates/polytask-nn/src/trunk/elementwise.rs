@@ -5,7 +5,7 @@
 //! more than the matrix products. Sums run over [`LANES`] partial sums in one fixed order.
 #![allow(clippy::inline_always)] // code must land in the caller that was compiled for wide vectors
 
-use super::bert::Activation;
+use super::activation::Activation;
 
 const LANES: usize = 16;
 
@@ -107,17 +107,28 @@ fn gelu_tanh(x: f32) -> (f32, f32) {
     (0.5 * x * (1.0 + t), 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner)
 }
 
+/// x·σ(x) and its derivative.
+#[inline(always)]
+fn silu(x: f32) -> (f32, f32) {
+    let s = 1.0 / (1.0 + exp(-x));
+    (x * s, s * (1.0 + x * (1.0 - s)))
+}
+
 #[inline(always)]
 fn relu(x: f32) -> (f32, f32) {
     // The comparison is turned so that a NaN passes.
     if x <= 0.0 { (0.0, 0.0) } else { (x, 1.0) }
 }
 
-/// Adds the bias to a row in place and writes the activation of the sum.
+/// Adds the bias, if there is one, to a row in place and writes the activation of the sum.
 #[inline(always)]
 pub(crate) fn activate(act: Activation, row: &mut [f32], bias: &[f32], out: &mut [f32]) {
     #[inline(always)]
     fn each(f: impl Fn(f32) -> (f32, f32), row: &mut [f32], bias: &[f32], out: &mut [f32]) {
+        if bias.is_empty() {
+            row.iter().zip(out).for_each(|(x, y)| *y = f(*x).0);
+            return;
+        }
         for ((x, b), y) in row.iter_mut().zip(bias).zip(out) {
             *x += b;
             *y = f(*x).0;
@@ -127,6 +138,7 @@ pub(crate) fn activate(act: Activation, row: &mut [f32], bias: &[f32], out: &mut
         Activation::Gelu => each(gelu, row, bias, out),
         Activation::GeluTanh => each(gelu_tanh, row, bias, out),
         Activation::Relu => each(relu, row, bias, out),
+        Activation::Silu => each(silu, row, bias, out),
     }
 }
 
@@ -141,6 +153,7 @@ pub(crate) fn activate_in_place(act: Activation, row: &mut [f32], bias: &[f32]) 
         Activation::Gelu => each(gelu, row, bias),
         Activation::GeluTanh => each(gelu_tanh, row, bias),
         Activation::Relu => each(relu, row, bias),
+        Activation::Silu => each(silu, row, bias),
     }
 }
 
@@ -159,6 +172,7 @@ pub(crate) fn activate_backward(act: Activation, x: &[f32], g: &mut [f32], out: 
         Activation::Gelu => each(gelu, x, g, out),
         Activation::GeluTanh => each(gelu_tanh, x, g, out),
         Activation::Relu => each(relu, x, g, out),
+        Activation::Silu => each(silu, x, g, out),
     }
 }
 
@@ -173,6 +187,44 @@ pub(crate) fn activate_again(act: Activation, x: &[f32], out: &mut [f32]) {
         Activation::Gelu => each(gelu, x, out),
         Activation::GeluTanh => each(gelu_tanh, x, out),
         Activation::Relu => each(relu, x, out),
+        Activation::Silu => each(silu, x, out),
+    }
+}
+
+/// Writes act(x₁)·x₂ of the two halves of x into `out`.
+#[inline(always)]
+pub(crate) fn gate(act: Activation, x: &[f32], out: &mut [f32]) {
+    #[inline(always)]
+    fn each(f: impl Fn(f32) -> (f32, f32), x: &[f32], out: &mut [f32]) {
+        let (low, high) = x.split_at(out.len());
+        low.iter().zip(high).zip(out).for_each(|((a, b), y)| *y = f(*a).0 * b);
+    }
+    match act {
+        Activation::Gelu => each(gelu, x, out),
+        Activation::GeluTanh => each(gelu_tanh, x, out),
+        Activation::Relu => each(relu, x, out),
+        Activation::Silu => each(silu, x, out),
+    }
+}
+
+/// From the gradient `g` at act(x₁)·x₂ to that at both halves, `grad`; also writes act(x₁)·x₂ into `out`.
+#[inline(always)]
+pub(crate) fn gate_backward(act: Activation, x: &[f32], g: &[f32], grad: &mut [f32], out: &mut [f32]) {
+    #[inline(always)]
+    fn each(f: impl Fn(f32) -> (f32, f32), x: &[f32], g: &[f32], grad: &mut [f32], out: &mut [f32]) {
+        let (low, high) = x.split_at(out.len());
+        let (d_low, d_high) = grad.split_at_mut(out.len());
+        let grads = d_low.iter_mut().zip(d_high);
+        for ((((a, b), g), (da, db)), y) in low.iter().zip(high).zip(g).zip(grads).zip(out) {
+            let (value, slope) = f(*a);
+            (*da, *db, *y) = (g * b * slope, g * value, value * b);
+        }
+    }
+    match act {
+        Activation::Gelu => each(gelu, x, g, grad, out),
+        Activation::GeluTanh => each(gelu_tanh, x, g, grad, out),
+        Activation::Relu => each(relu, x, g, grad, out),
+        Activation::Silu => each(silu, x, g, grad, out),
     }
 }
 
@@ -199,13 +251,20 @@ pub(crate) fn softmax_again(row: &mut [f32], log_sum: f32) {
     }
 }
 
-/// Layer norm of a row: the row becomes x̂, `out` = x̂·weight + bias; returns 1/σ.
+/// Layer norm of a row: the row becomes x̂, `out` = x̂·weight + bias (or without bias); returns 1/σ.
 #[inline(always)]
 pub(crate) fn norm(row: &mut [f32], weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) -> f32 {
     let n = row.len() as f32;
     let mean = sum(row.len(), |i| row[i]) / n;
     let variance = sum(row.len(), |i| (row[i] - mean) * (row[i] - mean)) / n;
     let inverse = 1.0 / (variance + eps).sqrt();
+    if bias.is_empty() {
+        for ((x, w), y) in row.iter_mut().zip(weight).zip(out) {
+            *x = (*x - mean) * inverse;
+            *y = *x * w;
+        }
+        return inverse;
+    }
     for (((x, w), b), y) in row.iter_mut().zip(weight).zip(bias).zip(out) {
         *x = (*x - mean) * inverse;
         *y = *x * w + b;
@@ -222,6 +281,27 @@ pub(crate) fn norm_backward(g: &mut [f32], weight: &[f32], hat: &[f32], inverse:
     let mean = sum(n, |i| g[i]) / n as f32;
     let along = dot(g, hat) / n as f32;
     g.iter_mut().zip(hat).for_each(|(g, h)| *g = inverse * (*g - mean - h * along));
+}
+
+/// RMS norm of a row: the row becomes x/σ, `out` that times the weight; returns 1/σ, where σ² is the mean square.
+#[inline(always)]
+pub(crate) fn rms_norm(row: &mut [f32], weight: &[f32], eps: f32, out: &mut [f32]) -> f32 {
+    let inverse = 1.0 / (dot(row, row) / row.len() as f32 + eps).sqrt();
+    for ((x, w), y) in row.iter_mut().zip(weight).zip(out) {
+        *x *= inverse;
+        *y = *x * w;
+    }
+    inverse
+}
+
+/// Turns the gradient `g` at an RMS norm's output into the one at its input, in place.
+#[inline(always)]
+pub(crate) fn rms_norm_backward(g: &mut [f32], weight: &[f32], hat: &[f32], inverse: f32) {
+    let n = g.len();
+    let (weight, hat) = (&weight[..n], &hat[..n]);
+    g.iter_mut().zip(weight).for_each(|(g, w)| *g *= w);
+    let along = dot(g, hat) / n as f32;
+    g.iter_mut().zip(hat).for_each(|(g, h)| *g = inverse * (*g - h * along));
 }
 
 /// `total += values`.
@@ -276,7 +356,7 @@ mod tests {
     #[test]
     fn derivatives_of_activations_equal_central_differences() {
         let wide_step = 1e-2_f32;
-        for (name, f) in [("gelu", gelu as fn(f32) -> (f32, f32)), ("tanh", gelu_tanh)] {
+        for (name, f) in [("gelu", gelu as fn(f32) -> (f32, f32)), ("tanh", gelu_tanh), ("silu", silu)] {
             for x in range(-6.0, 6.0) {
                 let difference = (f(x + wide_step).0 - f(x - wide_step).0) / (2.0 * wide_step);
                 assert!((difference - f(x).1).abs() < 2e-4, "{name} at {x}");

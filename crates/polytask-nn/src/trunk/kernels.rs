@@ -139,6 +139,11 @@ impl<'a> MatMut<'a> {
         (Self { cols: at, ..rest_of(&self) }, rest)
     }
 
+    /// The same view for a shorter time.
+    pub(crate) fn again(&mut self) -> MatMut<'_> {
+        MatMut { life: PhantomData, ..*self }
+    }
+
     /// One of its rows.
     pub(crate) fn row(&mut self, row: usize) -> &mut [f32] {
         assert!(row < self.rows, "the row lies in the matrix: this is a bug");

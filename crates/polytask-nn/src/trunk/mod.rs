@@ -14,22 +14,31 @@
 //! (`packed`: CPU, hand-written backward) and composed tensor operations (`composed`: the reference, in f64 for
 //! finite differences). Tests hold one against the other.
 
-pub mod bert;
+pub(crate) mod activation;
+mod adapt;
 pub(crate) mod check;
 mod composed;
 mod dropout;
 mod elementwise;
+pub mod families;
+pub mod graph;
 pub(crate) mod kernels;
+mod layers;
 pub mod net;
 mod packed;
 mod panels;
 mod pool;
 pub mod products;
+pub(crate) mod shape_error;
 pub mod simd;
 pub mod sinks;
+pub(crate) mod stack;
 
-pub use bert::BertConfig;
+pub use activation::Activation;
+pub use adapt::LoraSpec;
 pub use composed::Composed;
+pub use families::bert::BertConfig;
+pub use graph::Graph;
 pub use net::{ImageConfig, NetConfig, NetTrunk, TableConfig};
 pub use packed::Packed;
 
@@ -302,7 +311,7 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
         _below: &States<T>,
         _mode: Mode,
     ) -> Result<(States<T>, SavedForward)> {
-        check::shape("sharing", "a trunk that cannot be cut", "`sharing = \"hard\"` for this encoder")
+        shape_error::shape("sharing", "a trunk that cannot be cut", "`sharing = \"hard\"` for this encoder")
     }
 
     /// The backward of [`Trunk::through`]; with `below`, also the cotangents at the states under the blocks, of
@@ -315,7 +324,7 @@ pub trait Trunk<T: Real = f32>: Send + Sync {
         _sink: &mut dyn GradSink<T>,
         _below: bool,
     ) -> Result<Vec<Cotangent<T>>> {
-        check::shape("sharing", "a trunk that cannot be cut", "`sharing = \"hard\"` for this encoder")
+        shape_error::shape("sharing", "a trunk that cannot be cut", "`sharing = \"hard\"` for this encoder")
     }
 
     /// The only view whose states depend on a block, when there are several views; such a block is its task's own.

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use pulp::Arch;
 
-use super::check::shape;
+use super::shape_error::shape;
 use crate::Result;
 
 static ACTIVE: OnceLock<Arch> = OnceLock::new();
@@ -83,7 +83,7 @@ fn name(arch: Arch) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::bert::Activation;
+    use super::super::activation::Activation;
     use super::super::elementwise::{activate, norm, norm_backward, softmax};
     use super::*;
 

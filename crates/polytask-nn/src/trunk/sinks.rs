@@ -5,8 +5,8 @@
 
 use rayon::prelude::*;
 
-use super::check::shape;
 use super::products::{dot, pairs};
+use super::shape_error::shape;
 use super::{BlockGrad, GradSink, TaskGrad};
 use crate::Result;
 use crate::params::{Params, Real};

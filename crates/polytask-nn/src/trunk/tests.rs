@@ -3,9 +3,10 @@
 use polytask_core::PackedBatch;
 use polytask_core::rng::{Purpose, Rng};
 
-use super::bert::{Activation, BertConfig, init};
 use super::sinks::{GramianSink, RowsSink};
-use super::{BlockGrad, Composed, Cotangent, GradSink, Mode, Packed, States, TaskGrad, Trunk};
+use super::{
+    Activation, BertConfig, BlockGrad, Composed, Cotangent, GradSink, Mode, Packed, States, TaskGrad, Trunk,
+};
 use crate::Result;
 use crate::params::{Params, Real};
 
@@ -23,7 +24,7 @@ fn small() -> BertConfig {
 
 /// Weights large enough for attention and activations to bend.
 fn weights(config: &BertConfig) -> Params<f64> {
-    let mut params = init::<f64>(config, 5);
+    let mut params = config.graph().init::<f64>(5);
     let mut rng = Rng::new(6, Purpose::Bench, &[]);
     for block in &mut params.blocks {
         block.values.iter_mut().for_each(|v| *v += 0.25 * rng.normal());
@@ -103,7 +104,7 @@ fn every_parameter_has_the_gradient_of_finite_differences() {
     };
     for act in [Activation::Gelu, Activation::GeluTanh] {
         let config = BertConfig { hidden_act: act, ..config.clone() };
-        let (trunk, mut params) = (Composed::<f64>::new(config.clone()).unwrap(), weights(&config));
+        let (trunk, mut params) = (Composed::<f64>::new(config.graph()), weights(&config));
         let batch = batch(&config, &[3, 1, 0, 5]);
         let ct = cotangent(&batch, 6, 0, &[0, 1, 2, 3], 0);
         let mode = mode(0.2, 0);
@@ -160,8 +161,8 @@ fn packed_states_and_gradients_equal_the_reference() {
     ];
     for act in [Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
         let config = BertConfig { hidden_act: act, ..config.clone() };
-        let packed = Packed::new(config.clone()).unwrap();
-        let composed = Composed::<f64>::new(config).unwrap();
+        let packed = Packed::new(config.graph());
+        let composed = Composed::<f64>::new(config.graph());
         for (dropout, lowest) in [(0.0, 0), (0.2, 0), (0.2, 1), (0.1, 2), (0.3, 3)] {
             for (s, set) in sets.iter().enumerate() {
                 let mode = mode(dropout, lowest);
@@ -183,7 +184,7 @@ fn packed_states_and_gradients_equal_the_reference() {
 #[test]
 fn states_from_cached_ones_below_are_the_same_in_forward_and_backward() {
     let config = small();
-    let (packed, params) = (Packed::new(config.clone()).unwrap(), weights(&config).cast::<f32>());
+    let (packed, params) = (Packed::new(config.graph()), weights(&config).cast::<f32>());
     let batch = batch(&config, &[5, 1, 9]);
     let ct = narrow(&[cotangent(&batch, config.hidden_size, 1, &[0, 2], 0)]);
     for lowest in 0..=packed.n_blocks() {
@@ -197,7 +198,7 @@ fn states_from_cached_ones_below_are_the_same_in_forward_and_backward() {
         assert_eq!(rows, expected_rows);
     }
     let wide = weights(&config);
-    let composed = Composed::<f64>::new(config).unwrap();
+    let composed = Composed::<f64>::new(config.graph());
     for lowest in 0..=composed.n_blocks() {
         let below = composed.forward_below(&wide, &batch, lowest).unwrap();
         let (states, _) = composed.forward_from(&wide, &batch, &below, mode(0.1, lowest)).unwrap();
@@ -242,12 +243,12 @@ fn each_block_comes_once_from_the_top_down_with_the_tasks_that_reach_it() {
     ];
     let expected = [(3, vec![0, 1, 4]), (2, vec![0, 1, 4]), (1, vec![1]), (0, vec![1])];
     let mut calls = Calls::default();
-    let packed = Packed::new(config.clone()).unwrap();
+    let packed = Packed::new(config.graph());
     let (_, saved) = packed.forward(&wide.cast(), &batch, mode(0.1, 0)).unwrap();
     packed.vjp(&wide.cast(), &saved, &narrow(&set), &mut calls).unwrap();
     assert_eq!(calls.0, expected);
     let mut calls = Calls::default();
-    let composed = Composed::<f64>::new(config).unwrap();
+    let composed = Composed::<f64>::new(config.graph());
     let (_, saved) = composed.forward(&wide, &batch, mode(0.1, 0)).unwrap();
     composed.vjp(&wide, &saved, &set, &mut calls).unwrap();
     assert_eq!(calls.0, expected);
@@ -256,7 +257,7 @@ fn each_block_comes_once_from_the_top_down_with_the_tasks_that_reach_it() {
 #[test]
 fn the_gramian_of_a_sweep_is_that_of_its_jacobian() {
     let config = small();
-    let (packed, params) = (Packed::new(config.clone()).unwrap(), weights(&config).cast::<f32>());
+    let (packed, params) = (Packed::new(config.graph()), weights(&config).cast::<f32>());
     let batch = batch(&config, &[5, 1, 9, 4]);
     let d = config.hidden_size;
     let set = narrow(&[
@@ -282,7 +283,7 @@ fn the_gramian_of_a_sweep_is_that_of_its_jacobian() {
 #[test]
 fn a_sequence_alone_or_elsewhere_in_the_batch_has_the_same_states() {
     let config = small();
-    let (packed, params) = (Packed::new(config.clone()).unwrap(), weights(&config).cast::<f32>());
+    let (packed, params) = (Packed::new(config.graph()), weights(&config).cast::<f32>());
     let batch = batch(&config, &[5, 1, 40, 0, 12, 3]);
     let (together, _) = packed.forward(&params, &batch, Mode::EVAL).unwrap();
     let sequences: Vec<&[u32]> = (0..batch.n_sequences()).map(|s| &batch.ids[batch.rows(s)]).collect();
@@ -302,7 +303,7 @@ fn a_sequence_alone_or_elsewhere_in_the_batch_has_the_same_states() {
 #[test]
 fn repeated_passes_drop_the_same_values_and_other_steps_others() {
     let config = small();
-    let (packed, params) = (Packed::new(config.clone()).unwrap(), weights(&config).cast::<f32>());
+    let (packed, params) = (Packed::new(config.graph()), weights(&config).cast::<f32>());
     let batch = batch(&config, &[5, 7]);
     let states = |mode| packed.forward(&params, &batch, mode).unwrap().0;
     assert_eq!(states(mode(0.1, 0)), states(mode(0.1, 0)));
@@ -313,7 +314,7 @@ fn repeated_passes_drop_the_same_values_and_other_steps_others() {
 #[test]
 fn activations_computed_again_give_the_same_bits() {
     let config = small();
-    let (packed, params) = (Packed::new(config.clone()).unwrap(), weights(&config).cast::<f32>());
+    let (packed, params) = (Packed::new(config.graph()), weights(&config).cast::<f32>());
     let batch = batch(&config, &[5, 7, 40]);
     let set = narrow(&[cotangent(&batch, 21, 0, &[0, 2], 0), cotangent(&batch, 21, 1, &[1], 0)]);
     for lowest in [0, 2, 3] {
@@ -326,7 +327,7 @@ fn activations_computed_again_give_the_same_bits() {
 #[test]
 fn laid_out_weights_give_the_states_of_a_forward() {
     let config = small();
-    let (packed, params) = (Packed::new(config.clone()).unwrap(), weights(&config).cast::<f32>());
+    let (packed, params) = (Packed::new(config.graph()), weights(&config).cast::<f32>());
     let laid_out = packed.lay_out(&params).unwrap();
     for lengths in [&[1][..], &[9, 0, 4], &[40; 12]] {
         let batch = batch(&config, lengths);
@@ -341,7 +342,7 @@ fn laid_out_weights_give_the_states_of_a_forward() {
 #[test]
 fn the_number_of_threads_does_not_change_a_bit() {
     let config = BertConfig { hidden_size: 96, num_attention_heads: 4, intermediate_size: 384, ..small() };
-    let (packed, params) = (Packed::new(config.clone()).unwrap(), weights(&config).cast::<f32>());
+    let (packed, params) = (Packed::new(config.graph()), weights(&config).cast::<f32>());
     let lengths: Vec<usize> = (0..24).map(|i| 10 + i).collect();
     let batch = batch(&config, &lengths);
     let all: Vec<u32> = (0..24).collect();
@@ -363,8 +364,7 @@ fn the_number_of_threads_does_not_change_a_bit() {
 #[test]
 fn empty_batches_and_empty_sequences_pass_through() {
     let config = small();
-    let (packed, composed) =
-        (Packed::new(config.clone()).unwrap(), Composed::<f64>::new(config.clone()).unwrap());
+    let (packed, composed) = (Packed::new(config.graph()), Composed::<f64>::new(config.graph()));
     let wide = weights(&config);
     for batch in [PackedBatch::default(), PackedBatch::pack([&[][..], &[]])] {
         let sequences: Vec<u32> = (0..batch.n_sequences() as u32).collect();
@@ -381,7 +381,7 @@ fn empty_batches_and_empty_sequences_pass_through() {
 #[test]
 fn a_backward_without_cotangents_feeds_nothing() {
     let config = small();
-    let (packed, params) = (Packed::new(config.clone()).unwrap(), weights(&config).cast::<f32>());
+    let (packed, params) = (Packed::new(config.graph()), weights(&config).cast::<f32>());
     let (_, saved) = packed.forward(&params, &batch(&config, &[3]), mode(0.0, 0)).unwrap();
     let mut calls = Calls::default();
     packed.vjp(&params, &saved, &[], &mut calls).unwrap();
@@ -391,7 +391,7 @@ fn a_backward_without_cotangents_feeds_nothing() {
 #[test]
 fn what_does_not_fit_is_refused_with_found_and_expected() {
     let config = small();
-    let (packed, params) = (Packed::new(config.clone()).unwrap(), weights(&config).cast::<f32>());
+    let (packed, params) = (Packed::new(config.graph()), weights(&config).cast::<f32>());
     let says = |result: Result<()>, part: &str| {
         let message = result.unwrap_err().to_string();
         assert!(message.contains(part), "{message}");

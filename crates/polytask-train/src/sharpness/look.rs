@@ -7,7 +7,6 @@ use polytask_core::sharpness::{SHARPNESS_VERSION, SharpnessReport, TaskSharpness
 use polytask_core::{Problem, Purpose, Rng, Split, Suite};
 use polytask_eval::interval::of_mean;
 use polytask_nn::Mode;
-use polytask_nn::encoder::freeze_blocks;
 
 use super::{Reach, Row, Spot};
 use crate::Result;
@@ -45,7 +44,7 @@ pub fn of_model(
     observer: &mut dyn Observer,
 ) -> Result<SharpnessReport> {
     let subject = Subject::of_model(suite, model, observer)?;
-    let frozen = freeze_blocks(&subject.encoder.params, &subject.suite.model.freeze)?;
+    let frozen = subject.encoder.frozen(&subject.suite.model.freeze)?;
     let trainable: Vec<bool> = frozen.iter().map(|frozen| !frozen).collect();
     let engine = subject.engine(&trainable);
     let parameters = n_parameters(&subject, &engine)?;

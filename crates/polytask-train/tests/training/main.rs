@@ -7,6 +7,7 @@ mod architectures;
 mod baselines;
 mod diagnosis;
 mod displaced;
+mod families;
 mod gramian;
 mod isolation;
 mod kinds;

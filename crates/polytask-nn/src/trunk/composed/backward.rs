@@ -4,8 +4,9 @@ use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-use super::super::bert::{EMBEDDINGS, WORDS};
-use super::super::check::{self, shape};
+use super::super::check;
+use super::super::graph::WORDS;
+use super::super::shape_error::shape;
 use super::super::{BlockGrad, Cotangent, GradSink, SavedForward, TaskGrad, Trunk};
 use super::{Composed, ComposedSaved};
 use crate::Result;
@@ -25,11 +26,11 @@ impl<T: Real> Composed<T> {
         let Some(saved) = saved.downcast_ref::<ComposedSaved>().filter(|saved| saved.mode.save) else {
             return shape("backward", "nothing saved by this trunk", "what a forward with `save` returned");
         };
-        check::cotangents(self.config.hidden_size, &saved.batch.layout(), cotangents)?;
+        check::cotangents(saved.states.dim(1)?, &saved.batch.layout(), cotangents)?;
         let mut order: Vec<&Cotangent<T>> = cotangents.iter().collect();
         order.sort_by_key(|cotangent| cotangent.task);
         let grads: Vec<Vec<Option<Vec<T>>>> =
-            order.par_iter().map(|cotangent| self.gradients(saved, cotangent)).collect::<Result<_>>()?;
+            order.par_iter().map(|cotangent| Self::gradients(saved, cotangent)).collect::<Result<_>>()?;
         let mut tasks: Vec<TaskBlocks<T>> = Vec::new();
         for (cotangent, blocks) in order.iter().zip(grads) {
             match tasks.last_mut().filter(|(task, _)| *task == cotangent.task) {
@@ -37,7 +38,7 @@ impl<T: Real> Composed<T> {
                 None => tasks.push((cotangent.task, blocks)),
             }
         }
-        for block in (EMBEDDINGS..self.n_blocks()).rev() {
+        for block in (WORDS + 1..self.n_blocks()).rev() {
             let grads: Vec<TaskGrad<'_, T>> = tasks.iter().filter_map(|task| dense(task, block)).collect();
             if !grads.is_empty() {
                 sink.block(block, &grads)?;
@@ -48,15 +49,11 @@ impl<T: Real> Composed<T> {
     }
 
     /// Cotangents at the states below the first block.
-    pub(super) fn inputs(
-        &self,
-        saved: &ComposedSaved,
-        cotangents: &[Cotangent<T>],
-    ) -> Result<Vec<Cotangent<T>>> {
-        let d = self.config.hidden_size;
+    pub(super) fn inputs(saved: &ComposedSaved, cotangents: &[Cotangent<T>]) -> Result<Vec<Cotangent<T>>> {
+        let d = saved.below.dim(1)?;
         let reach = cotangents.iter().filter(|cotangent| cotangent.lowest <= saved.mode.lowest);
         let of = |cotangent: &Cotangent<T>| -> Result<Cotangent<T>> {
-            let grads = self.grads(saved, cotangent)?;
+            let grads = Self::grads(saved, cotangent)?;
             let all: Vec<T> = match grads.get(&saved.below) {
                 Some(grad) => grad.flatten_all()?.to_vec1()?,
                 None => vec![T::ZERO; saved.batch.n_rows() * d],
@@ -71,8 +68,8 @@ impl<T: Real> Composed<T> {
     }
 
     /// The backward of one cotangent over the whole graph.
-    fn grads(&self, saved: &ComposedSaved, cotangent: &Cotangent<T>) -> Result<GradStore> {
-        let d = self.config.hidden_size;
+    fn grads(saved: &ComposedSaved, cotangent: &Cotangent<T>) -> Result<GradStore> {
+        let d = saved.states.dim(1)?;
         let mut dz = vec![T::ZERO; saved.batch.n_rows() * d];
         let mut values = cotangent.values.as_slice();
         for &sequence in &cotangent.sequences {
@@ -86,8 +83,8 @@ impl<T: Real> Composed<T> {
     }
 
     /// All gradients of one cotangent, blocks of its own depth only.
-    fn gradients(&self, saved: &ComposedSaved, cotangent: &Cotangent<T>) -> Result<Vec<Option<Vec<T>>>> {
-        let grads = self.grads(saved, cotangent)?;
+    fn gradients(saved: &ComposedSaved, cotangent: &Cotangent<T>) -> Result<Vec<Option<Vec<T>>>> {
+        let grads = Self::grads(saved, cotangent)?;
         let lowest = cotangent.lowest.max(saved.mode.lowest);
         let of = |(block, leaves): (usize, &Vec<Tensor>)| -> Result<Option<Vec<T>>> {
             if block < lowest || leaves.is_empty() {
@@ -122,7 +119,7 @@ impl<T: Real> Composed<T> {
         tasks: &[TaskBlocks<T>],
         sink: &mut dyn GradSink<T>,
     ) -> Result<()> {
-        let d = self.config.hidden_size;
+        let d = self.graph.width_below(WORDS + 1);
         let sparse = |(task, blocks): &TaskBlocks<T>| {
             let table = blocks[WORDS].as_ref()?;
             let rows = Self::touched(saved, cotangents, *task);

@@ -1,28 +1,28 @@
 //! The composed trunk: the same network in the tensor engine's differentiable operations, f32 and f64.
 //!
 //! The reference that the packed kernels and every gradient are held against: written from the formulas, one
-//! sequence at a time, with no fused operation (those of the engine's network crate have no backward). Dropout
-//! uses the same masks as the packed trunk. Each cotangent is one run of the engine's backward over the graph.
+//! sequence at a time, with no fused operation (those of the engine's network crate have no backward). Each layer
+//! brings its own ([`Layer::plain`](super::layers)). Dropout uses the same masks as the packed trunk. Each cotangent is one run of the engine's backward over the graph.
 
 mod backward;
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
-use candle_core::{D, Device, Tensor, Var};
+use candle_core::{Device, Tensor, Var};
 use polytask_core::PackedBatch;
 
-use super::bert::{Activation, BertConfig, EMBEDDINGS, WORDS};
 use super::check::{self, Sizes};
-use super::dropout::{Dropout, Site};
-use super::packed::mask_row;
+use super::graph::{Graph, INPUT, WORDS};
+use super::layers::Plain;
 use super::{Cotangent, GradSink, Mode, SavedForward, States, Trunk};
 use crate::Result;
 use crate::params::{Block, Params, Real};
 
-/// The BERT family in differentiable tensor operations.
+/// A network of layers in differentiable tensor operations.
 #[derive(Debug)]
 pub struct Composed<T> {
-    config: BertConfig,
+    graph: Arc<Graph>,
     sizes: Sizes,
     precision: PhantomData<fn() -> T>,
 }
@@ -38,59 +38,57 @@ struct ComposedSaved {
     states: Tensor,
 }
 
-/// One forward pass.
-struct Pass<'a> {
-    config: &'a BertConfig,
-    batch: &'a PackedBatch,
-    mode: &'a Mode,
-}
-
 impl<T: Real> Composed<T> {
-    /// The network of a configuration.
-    ///
-    /// # Errors
-    /// [`crate::Error::Core`] when the configuration cannot be built.
-    pub fn new(config: BertConfig) -> Result<Self> {
-        let config = config.checked()?;
-        Ok(Self { sizes: Sizes::new(&config), config, precision: PhantomData })
-    }
-
-    /// Its configuration.
-    pub fn config(&self) -> &BertConfig {
-        &self.config
+    /// A network.
+    pub fn new(graph: impl Into<Arc<Graph>>) -> Self {
+        let graph = graph.into();
+        Self { sizes: Sizes::new(&graph), graph, precision: PhantomData }
     }
 
     fn check(&self, params: &Params<T>, batch: &PackedBatch, mode: Mode) -> Result<()> {
         self.sizes.params(params)?;
-        check::batch(&self.config, batch)?;
-        check::mode(&self.config, mode)
+        check::batch(&self.graph, batch)?;
+        check::mode(&self.graph, mode)
     }
 
-    /// Runs `blocks` in the place of those from `from` on; `states` are those below.
+    /// Runs `blocks` in the place of those from `from` on; `states` are those below, `table` is that of relative
+    /// positions when its block is not among these.
     fn run(
         &self,
         (from, blocks): (usize, &[&Block<T>]),
+        (table, adapters): (Option<Tensor>, &[Block<T>]),
         batch: &PackedBatch,
         states: &[T],
         mode: Mode,
     ) -> Result<ComposedSaved> {
-        let d = self.config.hidden_size;
+        let (n_base, lowest) = (self.graph.n_base(), self.graph.floor(mode.lowest));
+        let d = self.graph.width_below(from);
         let shape = (if from > WORDS { batch.n_rows() } else { 0 }, d);
         let below = Tensor::from_slice(if from > WORDS { states } else { &[] }, shape, &Device::Cpu)?;
         let below = Var::from_tensor(&below)?.into_inner();
-        let mut x = below.clone();
-        let pass = Pass { config: &self.config, batch, mode: &mode };
-        let mut leaves = vec![Vec::new(); self.n_blocks()];
+        let (mut x, mut table) = (below.clone(), table);
+        let (own_mode, mut leaves) = (Mode { lowest, ..mode }, vec![Vec::new(); self.n_blocks()]);
+        let is_trained = |i: usize| mode.save && n_base + i >= mode.lowest;
+        let adapter = |(i, block): (usize, &Block<T>)| block_tensors(block, is_trained(i));
+        let adapters: Vec<Vec<Tensor>> = adapters.iter().enumerate().map(adapter).collect::<Result<_>>()?;
+        for (i, tensors) in adapters.iter().enumerate().filter(|(i, _)| is_trained(*i)) {
+            leaves[n_base + i].clone_from(tensors);
+        }
         let places = leaves.iter_mut().enumerate().skip(from).zip(blocks);
         for ((block, own), weights) in places {
             let trained = mode.save && block >= mode.lowest;
             let tensors = block_tensors(weights, trained)?;
+            table = self.table(block, &tensors).or(table);
             if batch.n_rows() > 0 {
+                let at = Plain { batch, mode: &own_mode, block, relative: table.as_ref(), lora: None };
+                let adapter =
+                    self.graph.adapter_of(block).map_or(&[][..], |number| &adapters[number - n_base]);
                 x = match block {
                     WORDS => tensors[0].index_select(&Tensor::new(&*batch.ids, &Device::Cpu)?, 0)?,
-                    EMBEDDINGS => pass.embeddings::<T>(&tensors, &x)?,
-                    _ => pass.layer::<T>(block, &tensors, &x)?,
+                    _ => self.block(&at, (&tensors, adapter), &x)?,
                 };
+            } else {
+                x = Tensor::zeros((0, self.graph.width_below(block + 1)), x.dtype(), &Device::Cpu)?;
             }
             if trained {
                 *own = tensors;
@@ -99,8 +97,61 @@ impl<T: Real> Composed<T> {
         Ok(ComposedSaved { batch: batch.clone(), mode, leaves, below, states: x })
     }
 
-    fn states(&self, saved: &ComposedSaved) -> Result<States<T>> {
-        Ok(States { values: saved.states.flatten_all()?.to_vec1()?, width: self.config.hidden_size })
+    /// The layers of a block, in order.
+    fn block(
+        &self,
+        at: &Plain<'_>,
+        (tensors, adapter): (&[Tensor], &[Tensor]),
+        x: &Tensor,
+    ) -> Result<Tensor> {
+        let (mut rows, mut first, mut end) = (vec![x.clone()], 0, 0);
+        for node in &self.graph.block(at.block).nodes {
+            let n = node.layer.tensors().len();
+            let (input, residual) = (&rows[node.input], node.residual.map(|number| &rows[number]));
+            let lora = node.adapter.as_ref().zip(node.layer.matrix()).map(|(of_node, (matrix, _))| {
+                let n = of_node.lora.tensors(matrix).len();
+                end += n;
+                (&of_node.lora, &adapter[end - n..end])
+            });
+            let out =
+                node.layer.plain(&Plain { lora, ..*at }, &tensors[first..first + n], input, residual)?;
+            first += n;
+            rows.push(out);
+        }
+        Ok(rows.pop().unwrap_or_else(|| rows[INPUT].clone()))
+    }
+
+    /// The table of relative positions, where a block holds it.
+    fn table(&self, block: usize, tensors: &[Tensor]) -> Option<Tensor> {
+        let (holder, range) = self.graph.relative_table()?;
+        if block != holder {
+            return None;
+        }
+        let nodes = &self.graph.block(block).nodes;
+        let before = nodes.iter().take_while(|node| node.range != range || !node.layer.is_relative_table());
+        tensors.get(before.map(|node| node.layer.tensors().len()).sum::<usize>()).cloned()
+    }
+
+    /// The table of relative positions of some parameters, as it is below blocks that read it.
+    fn table_of(&self, params: &Params<T>) -> Result<Option<Tensor>> {
+        match self.graph.relative_table() {
+            Some((block, _)) => Ok(self.table(block, &block_tensors(&params.blocks[block], false)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The blocks of the network without those of adapters.
+    fn base<'a>(&self, params: &'a Params<T>) -> Vec<&'a Block<T>> {
+        params.blocks[..self.graph.n_base()].iter().collect()
+    }
+
+    /// Those of adapters.
+    fn adapters<'a>(&self, params: &'a Params<T>) -> &'a [Block<T>] {
+        &params.blocks[self.graph.n_base()..]
+    }
+
+    fn states(saved: &ComposedSaved) -> Result<States<T>> {
+        Ok(States { values: saved.states.flatten_all()?.to_vec1()?, width: saved.states.dim(1)? })
     }
 }
 
@@ -113,109 +164,21 @@ fn block_tensors<T: Real>(block: &Block<T>, trained: bool) -> Result<Vec<Tensor>
     (0..block.tensors.len()).map(make).collect()
 }
 
-impl Pass<'_> {
-    fn embeddings<T: Real>(&self, tensors: &[Tensor], words: &Tensor) -> Result<Tensor> {
-        let positions: Vec<u32> =
-            (0..self.batch.n_sequences()).flat_map(|s| 0..self.batch.length(s) as u32).collect();
-        let positions = tensors[0].index_select(&Tensor::new(positions, &Device::Cpu)?, 0)?;
-        let types = tensors[1].narrow(0, 0, 1)?;
-        let x = (words + positions)?.broadcast_add(&types)?;
-        self.drop::<T>(EMBEDDINGS, Site::Embedding, &self.norm(&x, &tensors[2], &tensors[3])?)
-    }
-
-    /// One layer; `t` in the order of the block's tensors.
-    fn layer<T: Real>(&self, block: usize, t: &[Tensor], x: &Tensor) -> Result<Tensor> {
-        let attention = self.attention::<T>(block, t, x)?;
-        let attention = self.drop::<T>(block, Site::AttentionOut, &linear(&attention, &t[6], &t[7])?)?;
-        let x = self.norm(&(attention + x)?, &t[8], &t[9])?;
-        let wide = self.activation(&linear(&x, &t[10], &t[11])?)?;
-        let out = self.drop::<T>(block, Site::FeedForwardOut, &linear(&wide, &t[12], &t[13])?)?;
-        self.norm(&(out + &x)?, &t[14], &t[15])
-    }
-
-    fn attention<T: Real>(&self, block: usize, t: &[Tensor], x: &Tensor) -> Result<Tensor> {
-        let [q, k, v] = [0, 1, 2].map(|i| linear(x, &t[i], &t[3 + i]));
-        let (q, k, v) = (q?, k?, v?);
-        let drop = Dropout::new(self.mode, block, Site::Attention);
-        let (heads, d) = (self.config.num_attention_heads, self.config.d_head());
-        let mut contexts = Vec::new();
-        for sequence in (0..self.batch.n_sequences()).filter(|&s| self.batch.length(s) > 0) {
-            let (rows, len) = (self.batch.rows(sequence), self.batch.length(sequence));
-            // [len, heads·d_head] → [heads, len, d_head]
-            let split = |m: &Tensor| {
-                m.narrow(0, rows.start, len)?.reshape((len, heads, d))?.transpose(0, 1)?.contiguous()
-            };
-            let (q, k, v) = (split(&q)?, split(&k)?, split(&v)?);
-            let scores = (q.matmul(&k.t()?.contiguous()?)? / (d as f64).sqrt())?;
-            let shifted = scores.broadcast_sub(&scores.detach().max_keepdim(D::Minus1)?)?.exp()?;
-            let mut p = shifted.broadcast_div(&shifted.sum_keepdim(D::Minus1)?)?;
-            if let Some(drop) = &drop {
-                let pairs = (0..heads).flat_map(|head| (0..len).map(move |i| (head, i)));
-                let rows = pairs.map(|(head, i)| mask_row(self.batch, sequence, heads, head, i));
-                p = (p * mask::<T>(drop, rows, len)?.reshape((heads, len, len))?)?;
-            }
-            contexts.push(p.matmul(&v)?.transpose(0, 1)?.contiguous()?.reshape((len, heads * d))?);
-        }
-        Ok(Tensor::cat(&contexts, 0)?)
-    }
-
-    fn norm(&self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-        let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + self.config.layer_norm_eps)?.sqrt()?;
-        Ok(centred.broadcast_div(&deviation)?.broadcast_mul(weight)?.broadcast_add(bias)?)
-    }
-
-    /// Built from the error function and tanh: the engine's fused activations differentiate with six digits only.
-    fn activation(&self, x: &Tensor) -> Result<Tensor> {
-        let gate = match self.config.hidden_act {
-            Activation::Gelu => (x / std::f64::consts::SQRT_2)?.erf()?,
-            Activation::GeluTanh => {
-                let cubic = ((x.sqr()? * x)? * 0.044_715)?;
-                ((x + cubic)? * (2.0 / std::f64::consts::PI).sqrt())?.tanh()?
-            }
-            Activation::Relu => return Ok(x.relu()?),
-        };
-        Ok(((gate + 1.0)? * (x * 0.5)?)?)
-    }
-
-    fn drop<T: Real>(&self, block: usize, site: Site, x: &Tensor) -> Result<Tensor> {
-        match Dropout::new(self.mode, block, site) {
-            Some(drop) => {
-                let (rows, width) = x.dims2()?;
-                Ok((x * mask::<T>(&drop, 0..rows as u64, width)?)?)
-            }
-            None => Ok(x.clone()),
-        }
-    }
-}
-
-/// `x · weightᵀ + bias`.
-fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    Ok(x.matmul(&weight.t()?)?.broadcast_add(bias)?)
-}
-
-/// The factors of some rows, `[rows, width]`.
-fn mask<T: Real>(drop: &Dropout, rows: impl Iterator<Item = u64>, width: usize) -> Result<Tensor> {
-    let values: Vec<T> = rows.flat_map(|row| drop.factors(row, width)).map(|f| T::of(f64::from(f))).collect();
-    let n = values.len() / width;
-    Ok(Tensor::from_vec(values, (n, width), &Device::Cpu)?)
-}
-
 impl<T: Real> Trunk<T> for Composed<T> {
     fn d_hidden(&self) -> usize {
-        self.config.hidden_size
+        self.graph.d_hidden()
     }
 
     fn max_positions(&self) -> usize {
-        self.config.max_position_embeddings
+        self.graph.max_positions
     }
 
     fn vocab_size(&self) -> usize {
-        self.config.vocab_size
+        self.graph.vocab_size()
     }
 
     fn n_blocks(&self) -> usize {
-        self.config.n_blocks()
+        self.graph.n_blocks()
     }
 
     fn forward(
@@ -225,17 +188,24 @@ impl<T: Real> Trunk<T> for Composed<T> {
         mode: Mode,
     ) -> Result<(States<T>, SavedForward)> {
         self.check(params, batch, mode)?;
-        let saved = self.run((0, &all(params)), batch, &[], mode)?;
-        Ok((self.states(&saved)?, Box::new(saved)))
+        let saved = self.run((0, &self.base(params)), (None, self.adapters(params)), batch, &[], mode)?;
+        Ok((Self::states(&saved)?, Box::new(saved)))
     }
 
     fn forward_below(&self, params: &Params<T>, batch: &PackedBatch, lowest: usize) -> Result<States<T>> {
         let mode = Mode { lowest, ..Mode::EVAL };
         self.check(params, batch, mode)?;
-        if lowest == 0 {
-            return Ok(States { values: Vec::new(), width: self.d_hidden() });
+        let floor = self.graph.floor(lowest);
+        if floor == 0 {
+            return Ok(States { values: Vec::new(), width: self.graph.width_below(0) });
         }
-        self.states(&self.run((0, &all(params)[..lowest]), batch, &[], mode)?)
+        Self::states(&self.run(
+            (0, &self.base(params)[..floor]),
+            (None, self.adapters(params)),
+            batch,
+            &[],
+            mode,
+        )?)
     }
 
     fn forward_from(
@@ -246,10 +216,11 @@ impl<T: Real> Trunk<T> for Composed<T> {
         mode: Mode,
     ) -> Result<(States<T>, SavedForward)> {
         self.check(params, batch, mode)?;
-        check::below(&self.config, batch, mode.lowest, below)?;
-        let blocks = &all(params)[mode.lowest..];
-        let saved = self.run((mode.lowest, blocks), batch, &below.values, mode)?;
-        Ok((self.states(&saved)?, Box::new(saved)))
+        let floor = self.graph.floor(mode.lowest);
+        check::below(&self.graph, batch, floor, below)?;
+        let others = (self.table_of(params)?, self.adapters(params));
+        let saved = self.run((floor, &self.base(params)[floor..]), others, batch, &below.values, mode)?;
+        Ok((Self::states(&saved)?, Box::new(saved)))
     }
 
     fn vjp(
@@ -262,8 +233,12 @@ impl<T: Real> Trunk<T> for Composed<T> {
         self.backward(saved, cotangents, sink).map(drop)
     }
 
+    fn layout_below(&self, batch: &PackedBatch, lowest: usize) -> (polytask_core::Layout, usize) {
+        (batch.layout(), self.graph.width_below(self.graph.floor(lowest)))
+    }
+
     fn can_be_cut(&self) -> bool {
-        true
+        self.graph.relative_table().is_none() && self.graph.adapted.is_empty()
     }
 
     fn through(
@@ -273,13 +248,14 @@ impl<T: Real> Trunk<T> for Composed<T> {
         below: &States<T>,
         mode: Mode,
     ) -> Result<(States<T>, SavedForward)> {
+        check::can_be_cut(self)?;
         self.sizes.blocks(first, blocks)?;
-        check::batch(&self.config, batch)?;
-        check::mode(&self.config, mode)?;
-        check::below(&self.config, batch, first, below)?;
+        check::batch(&self.graph, batch)?;
+        check::mode(&self.graph, mode)?;
+        check::below(&self.graph, batch, first, below)?;
         let mode = Mode { lowest: mode.lowest.max(first), ..mode };
-        let saved = self.run((first, blocks), batch, &below.values, mode)?;
-        Ok((self.states(&saved)?, Box::new(saved)))
+        let saved = self.run((first, blocks), (None, &[]), batch, &below.values, mode)?;
+        Ok((Self::states(&saved)?, Box::new(saved)))
     }
 
     fn vjp_through(
@@ -291,11 +267,6 @@ impl<T: Real> Trunk<T> for Composed<T> {
         below: bool,
     ) -> Result<Vec<Cotangent<T>>> {
         let saved = self.backward(saved, cotangents, sink)?;
-        if below { self.inputs(saved, cotangents) } else { Ok(Vec::new()) }
+        if below { Self::inputs(saved, cotangents) } else { Ok(Vec::new()) }
     }
-}
-
-/// All blocks.
-fn all<T>(params: &Params<T>) -> Vec<&Block<T>> {
-    params.blocks.iter().collect()
 }

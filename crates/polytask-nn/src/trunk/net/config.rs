@@ -11,7 +11,7 @@ use super::graph::Graph;
 use super::image::ImageConfig;
 use super::mistake::wrong;
 use super::table::TableConfig;
-use crate::trunk::check::shape;
+use crate::trunk::shape_error::shape;
 use crate::{Error, Result};
 
 /// Most values of one input between two layers.

@@ -1,16 +1,15 @@
 //! The backward through all blocks: cotangents down block by block, a share of the tasks at a time.
 //!
-//! What a layer needs on the way (gradients of its wide activations) exists for one share only, and a layer's weight
-//! gradients go to the sink in three parts. So the memory that grows with the number of tasks is a gradient of the
-//! states and the largest of these parts per task.
+//! A layer's weight gradients go to the sink before the next layer's are made. So the memory that grows with the number
+//! of tasks is a gradient of a layer's rows, and the largest layer's weight gradient per task.
 
-use super::embedding;
-use super::layer::{Kept, LayerContext, LayerSaved};
-use super::stack::Stack;
+use polytask_core::PackedBatch;
+
 use super::{Packed, PackedSaved, Span};
 use crate::Result;
-use crate::trunk::bert::{LayerView, WORDS};
+use crate::trunk::graph::WORDS;
 use crate::trunk::pool::{Buf, Pool};
+use crate::trunk::stack::Stack;
 use crate::trunk::{BlockGrad, Cotangent, GradSink, TaskGrad};
 
 /// Stacked rows from which tasks are taken in several shares: products are long enough, and the wide gradients of so
@@ -18,25 +17,29 @@ use crate::trunk::{BlockGrad, Cotangent, GradSink, TaskGrad};
 pub(super) const ROWS: usize = 2048;
 
 /// Tasks that go through a block together.
-struct Share<'a> {
+pub(super) struct Share<'a> {
     /// Their cotangents, ascending by task.
     active: Vec<&'a Cotangent>,
-    stack: Stack,
+    pub(super) stack: Stack,
     /// dL/d states on the stacked rows.
-    g: Buf,
+    pub(super) g: Buf,
+    /// Per group: gradients of the table of relative positions so far; none in networks without one.
+    pub(super) relative: Vec<Buf>,
 }
 
 impl<'a> Share<'a> {
-    fn new(pool: &Pool, saved: &PackedSaved, active: Vec<&'a Cotangent>) -> Self {
-        let (stack, g) = (Stack::new(&saved.batch, &active), embedding::stack_values(pool, &active));
-        Self { active, stack, g }
+    fn new(trunk: &Packed, saved: &PackedSaved, active: Vec<&'a Cotangent>) -> Self {
+        let (stack, g) = (Stack::new(&saved.batch, &active), trunk.stacked(&active));
+        Self { relative: trunk.relative_grads(&stack), active, stack, g }
     }
 
     /// Cotangents with what has arrived.
-    fn arrived(&self) -> impl Iterator<Item = Cotangent> + '_ {
+    fn arrived<'s>(&'s self, batch: &'s PackedBatch) -> impl Iterator<Item = Cotangent> + 's {
         let mut g = &self.g[..];
+        let width = g.len().checked_div(self.stack.n_rows()).unwrap_or(0);
         self.active.iter().map(move |cotangent| {
-            let (own, rest) = g.split_at(cotangent.values.len());
+            let rows: usize = cotangent.sequences.iter().map(|&s| batch.length(s as usize)).sum();
+            let (own, rest) = g.split_at(rows * width);
             g = rest;
             Cotangent { values: own.to_vec().into(), sequences: cotangent.sequences.clone(), ..**cotangent }
         })
@@ -48,11 +51,16 @@ impl<'a> Share<'a> {
         if self.active.iter().all(|cotangent| kept(cotangent)) {
             return;
         }
-        let n = self.active.iter().filter(|c| kept(c)).map(|c| c.values.len()).sum();
+        // Blocks may differ in width: what has arrived is as wide as the states below the block above.
+        let width = self.g.len().checked_div(self.stack.n_rows()).unwrap_or(0);
+        let rows = |cotangent: &Cotangent| -> usize {
+            cotangent.sequences.iter().map(|&s| saved.batch.length(s as usize)).sum()
+        };
+        let n: usize = self.active.iter().filter(|c| kept(c)).map(|c| rows(c) * width).sum();
         let mut next = pool.take(n);
         let (mut from, mut to) = (0, 0);
         for cotangent in &self.active {
-            let len = cotangent.values.len();
+            let len = rows(cotangent) * width;
             if kept(cotangent) {
                 next[to..to + len].copy_from_slice(&self.g[from..from + len]);
                 to += len;
@@ -60,17 +68,22 @@ impl<'a> Share<'a> {
             from += len;
         }
         self.active.retain(|cotangent| kept(cotangent));
+        let tasks: Vec<usize> = self.stack.groups.iter().map(|group| group.task).collect();
         (self.stack, self.g) = (Stack::new(&saved.batch, &self.active), next);
+        let left = |task: &usize| self.stack.groups.iter().any(|group| group.task == *task);
+        let relative = std::mem::take(&mut self.relative).into_iter().zip(tasks);
+        self.relative = relative.filter(|(_, task)| left(task)).map(|(grad, _)| grad).collect();
     }
 }
 
 /// Cotangents in shares of at most `most` rows, or of one task.
 fn shares<'a>(
-    pool: &Pool,
+    trunk: &Packed,
     saved: &PackedSaved,
     cotangents: &'a [Cotangent],
-    (width, most): (usize, usize),
+    width: usize,
 ) -> Vec<Share<'a>> {
+    let most = trunk.rows_per_share;
     let mut active: Vec<&Cotangent> = cotangents.iter().collect();
     active.sort_by_key(|cotangent| cotangent.task);
     let mut groups: Vec<Vec<&Cotangent>> = Vec::new();
@@ -86,7 +99,7 @@ fn shares<'a>(
         }
         rows += more;
     }
-    groups.into_iter().map(|group| Share::new(pool, saved, group)).collect()
+    groups.into_iter().map(|group| Share::new(trunk, saved, group)).collect()
 }
 
 impl Packed {
@@ -99,8 +112,7 @@ impl Packed {
         sink: &mut dyn GradSink<f32>,
         below: bool,
     ) -> Result<Vec<Cotangent>> {
-        let mut shares =
-            shares(&self.pool, saved, cotangents, (self.config.hidden_size, self.rows_per_share));
+        let mut shares = shares(self, saved, cotangents, self.graph.width_below(span.end()));
         for block in (saved.mode.lowest..span.end()).rev() {
             shares.iter_mut().for_each(|share| share.restrict(&self.pool, saved, block));
             shares.retain(|share| !share.active.is_empty());
@@ -110,9 +122,11 @@ impl Packed {
             if shares.is_empty() {
                 break;
             }
-            shares = self.backward((span, saved), (block, deeper || is_last), shares, sink)?;
+            let (place, kept) = (self.place(span, &saved.batch, &saved.mode, block), &saved.blocks);
+            let kept = &kept[block - saved.mode.lowest];
+            shares = self.block_backward(span, &place, kept, (shares, deeper || is_last), sink)?;
             if is_last && block != WORDS {
-                return Ok(shares.iter().flat_map(Share::arrived).collect());
+                return Ok(shares.iter().flat_map(|share| share.arrived(&saved.batch)).collect());
             }
             if !deeper {
                 break;
@@ -120,104 +134,20 @@ impl Packed {
         }
         Ok(Vec::new())
     }
-
-    /// The backward through one block: feeds the sink; the shares then have dL/d(states below) when `below`.
-    fn backward<'a>(
-        &self,
-        (span, saved): (Span, &PackedSaved),
-        (block, below): (usize, bool),
-        shares: Vec<Share<'a>>,
-        sink: &mut dyn GradSink<f32>,
-    ) -> Result<Vec<Share<'a>>> {
-        let (values, batch, mode) = (span.values(block), &saved.batch, &saved.mode);
-        let place = self.context(batch, mode, block);
-        match &saved.blocks[block - mode.lowest] {
-            Kept::Words => {
-                let stacks = shares.iter().map(|share| (&share.stack, &share.g[..]));
-                embedding::words_backward(&self.config, batch, &self.pool, stacks, sink)?;
-                Ok(shares)
-            }
-            Kept::Embeddings(norm) => {
-                let (shares, grads) = each(shares, |stack, mut g| {
-                    let kept = (norm, stack);
-                    let grads =
-                        embedding::backward(&self.config, values, batch, mode, &self.pool, kept, &mut g);
-                    (g, grads)
-                });
-                send((block, None), shares, &grads, sink)
-            }
-            Kept::Layer(layer) => self.layer_backward((&place, values, layer), below, shares, sink),
-            Kept::Input(input) => {
-                let (layer, _) = place.forward(values, self.below(batch, input, 0), true);
-                self.layer_backward((&place, values, &layer), below, shares, sink)
-            }
-        }
-    }
-
-    /// A layer's three parts, the upper ones first. A share that is the only one keeps the gradient of its wide states
-    /// from one part to the next; several compute theirs again.
-    fn layer_backward<'a>(
-        &self,
-        (place, values, layer): (&LayerContext<'_>, &[f32], &LayerSaved),
-        below: bool,
-        shares: Vec<Share<'a>>,
-        sink: &mut dyn GradSink<f32>,
-    ) -> Result<Vec<Share<'a>>> {
-        let view = LayerView::new(&self.config, values);
-        let [attention, up, down] = LayerView::<&[f32]>::starts(&self.config);
-        let buffers = |stack: &Stack, len: usize| -> Vec<Buf> {
-            stack.groups.iter().map(|_| self.pool.take(len)).collect()
-        };
-        let (keep, mut kept) = (shares.len() == 1, None);
-        let (shares, grads) = each(shares, |stack, mut g| {
-            let mut grads = buffers(stack, values.len() - down);
-            kept = place.narrowing_backward(&view, layer, stack, (&mut g, keep), &mut grads);
-            (g, grads)
-        });
-        let shares = send((place.block, Some(down)), shares, &grads, sink)?;
-        drop(grads);
-        let (shares, grads) = each(shares, |stack, g| {
-            let mut grads = buffers(stack, down - up);
-            (place.widening_backward(&view, layer, stack, (g, kept.take()), &mut grads), grads)
-        });
-        let shares = send((place.block, Some(up)), shares, &grads, sink)?;
-        drop(grads);
-        let (shares, grads) = each(shares, |stack, g| {
-            let mut grads = buffers(stack, up - attention);
-            (place.attention_backward(&view, layer, stack, g, below, &mut grads), grads)
-        });
-        send((place.block, Some(attention)), shares, &grads, sink)
-    }
 }
 
-/// Takes every share's gradient a step down; also gives the gradients of parameters, `[shares][tasks]`.
-fn each<'a>(
-    shares: Vec<Share<'a>>,
-    mut down: impl FnMut(&Stack, Buf) -> (Buf, Vec<Buf>),
-) -> (Vec<Share<'a>>, Vec<Vec<Buf>>) {
-    let through = |Share { active, stack, g }: Share<'a>| {
-        let (g, grads) = down(&stack, g);
-        (Share { active, stack, g }, grads)
-    };
-    shares.into_iter().map(through).unzip()
-}
-
-/// Gives the sink the gradients of all shares' tasks: of the whole block, or of the part that begins at `first`.
-fn send<'a>(
-    (block, first): (usize, Option<usize>),
-    shares: Vec<Share<'a>>,
+/// Gives the sink the gradients of all shares' tasks for the part of a block that begins at `first`,
+/// `[shares][groups]`.
+pub(super) fn send(
+    (block, first): (usize, usize),
+    shares: &[Share<'_>],
     grads: &[Vec<Buf>],
     sink: &mut dyn GradSink<f32>,
-) -> Result<Vec<Share<'a>>> {
+) -> Result<()> {
     let groups = shares.iter().flat_map(|share| &share.stack.groups);
-    let of = |values| match first {
-        None => BlockGrad::Dense(values),
-        Some(first) => BlockGrad::Part { first, values },
-    };
     let tasks: Vec<TaskGrad<'_>> = groups
         .zip(grads.iter().flatten())
-        .map(|(group, grad)| TaskGrad { task: group.task, grad: of(&**grad) })
+        .map(|(group, grad)| TaskGrad { task: group.task, grad: BlockGrad::Part { first, values: grad } })
         .collect();
-    sink.block(block, &tasks)?;
-    Ok(shares)
+    sink.block(block, &tasks)
 }

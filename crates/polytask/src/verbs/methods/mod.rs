@@ -42,8 +42,8 @@ pub(crate) struct Args {
 }
 
 /// The kinds of named parts.
-const KINDS: [&str; 9] =
-    ["weighting", "regularizer", "loss", "metric", "head", "sampling", "sharing", LEARNER, PAPER];
+const KINDS: [&str; 10] =
+    ["weighting", "regularizer", "loss", "metric", "head", "sampling", "sharing", "tune", LEARNER, PAPER];
 /// What a run is compared with.
 const LEARNER: &str = "learner";
 
@@ -101,7 +101,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 }
 
 /// The tables of named parts.
-fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 8] {
+fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 9] {
     let known = polytask_train::catalogue();
     [
         ("weighting", known.weightings),
@@ -111,6 +111,7 @@ fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 8] {
         ("head", HEADS.to_vec()),
         ("sampling", SAMPLINGS.to_vec()),
         ("sharing", known.sharings),
+        ("tune", known.tunes),
         (LEARNER, known.learners),
     ]
 }
@@ -181,7 +182,7 @@ impl Parameter {
 fn example(kind: &str, info: &MethodInfo) -> String {
     let table = match kind {
         "loss" | "metric" | "head" => "[[task]]",
-        "sharing" => "[model]",
+        "sharing" | "tune" => "[model]",
         _ => "[train]",
     };
     match kind {
@@ -345,6 +346,7 @@ mod tests {
             let chosen = match method.kind {
                 "weighting" => &suite.train.weighting.name,
                 "sharing" => &suite.model.sharing.name,
+                "tune" => &suite.model.tune.name,
                 "regularizer" => &suite.train.regularizer.name,
                 "loss" => &suite.tasks[0].loss.name,
                 "head" => &suite.tasks[0].head.name,

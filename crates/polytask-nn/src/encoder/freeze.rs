@@ -1,0 +1,61 @@
+//! Which blocks names in a suite stand for.
+
+use polytask_core::Problem;
+
+use crate::Result;
+use crate::params::Params;
+
+/// Which blocks these freeze names cover, one flag per block.
+///
+/// # Errors
+/// All names that fit no block, with those that do.
+pub fn freeze_blocks(params: &Params, names: &[String]) -> Result<Vec<bool>> {
+    let mut frozen = vec![false; params.blocks.len()];
+    let mut problems = Vec::new();
+    for name in names {
+        match covered(params, name) {
+            Some(blocks) => blocks.into_iter().for_each(|block| frozen[block] = true),
+            None => problems.push(unknown_block(params, name)),
+        }
+    }
+    if problems.is_empty() { Ok(frozen) } else { Err(polytask_core::Error::Invalid(problems).into()) }
+}
+
+/// Blocks one freeze name covers: a block's own name, `layer.0-3`, or `embeddings` with the words in it; each with
+/// all its copies.
+fn covered(params: &Params, name: &str) -> Option<Vec<usize>> {
+    let all = |names: Vec<String>| {
+        let found = names.iter().map(|name| copies(params, name)).collect::<Option<Vec<_>>>()?;
+        Some(found.concat())
+    };
+    if name == "embeddings" {
+        return all(vec!["words".into(), "embeddings".into()]);
+    }
+    let Some((first, last)) = name.strip_prefix("layer.").and_then(|range| range.split_once('-')) else {
+        return copies(params, name);
+    };
+    let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+    if first > last || last >= params.blocks.len() {
+        return None;
+    }
+    all((first..=last).map(|i| format!("layer.{i}")).collect())
+}
+
+/// The blocks of this name: the block itself, or every copy of it.
+fn copies(params: &Params, name: &str) -> Option<Vec<usize>> {
+    let is_copy = |block: &str| block.strip_suffix(name).is_some_and(|label| label.ends_with('.'));
+    let named = |block: &str| block == name || is_copy(block);
+    let blocks = params.blocks.iter().enumerate().filter(|(_, block)| named(&block.name));
+    let found: Vec<usize> = blocks.map(|(i, _)| i).collect();
+    (!found.is_empty()).then_some(found)
+}
+
+fn unknown_block(params: &Params, name: &str) -> Problem {
+    let n_layers =
+        (0..params.blocks.len()).take_while(|i| copies(params, &format!("layer.{i}")).is_some()).count();
+    let last = n_layers.saturating_sub(1);
+    let what = format!(
+        "freeze names `{name}`, expected `embeddings`, `words`, `layer.0` to `layer.{last}` or a range as `layer.0-{last}`"
+    );
+    Problem::new(what).try_this("count layers from 0, the lowest")
+}

@@ -1,0 +1,106 @@
+//! An encoder as a folder: read in the layouts people have, written in one that all versions read.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Encoder, Network};
+use crate::folder::{self, FolderParts};
+use crate::params::Params;
+use crate::trunk::families::EncoderFamily;
+use crate::trunk::{Graph, NetConfig, Packed};
+use crate::weights::{RawTensor, WeightFiles};
+use crate::{Error, Result, tune};
+
+impl Encoder {
+    /// Reads a sentence-transformers folder, a plain BERT folder, or a network of ours.
+    ///
+    /// # Errors
+    /// When a part is unsupported, or any weight is missing, misshapen or not finite (all named at once).
+    pub fn load(folder: &Path) -> Result<Self> {
+        if let Some(base) = polytask_core::length::adapter_base(folder)? {
+            return tune::merge_folder(&Self::load(&base)?, folder);
+        }
+        if let Some(config) = folder::net_config(folder)? {
+            return Self::load_net(folder, config);
+        }
+        let parts = folder::read_folder(folder)?;
+        let sharing = folder::read_sharing(folder)?;
+        let weights = match &sharing {
+            Some(_) => WeightFiles::open(&parts.transformer.join(folder::SHARED_WEIGHTS))?,
+            None => WeightFiles::open_folder(&parts.transformer)?,
+        };
+        check_size(&parts.network.graph, &weights)?;
+        let max_length = polytask_core::length::length_limit(&parts.transformer)?;
+        let FolderParts { family, network, pooling, dense, normalize, notes, .. } = parts;
+        let params = network.graph.layout();
+        let trunk = Arc::new(Packed::new(network.graph));
+        let plain = Self {
+            network: Network::Text { family, dropout: network.dropout, config: notes.config.clone() },
+            trunk,
+            params,
+            pooling,
+            dense,
+            normalize,
+            max_length,
+            kept: Vec::new(),
+            sharing: None,
+            adapted: None,
+            notes,
+        };
+        let mut encoder = match sharing {
+            Some(by) => plain.shared_by(by)?,
+            None => plain,
+        };
+        let mut report = weights.load_into(&mut encoder.params, |name| family.canonical(name))?;
+        encoder.kept = take_kept(family, &weights, &mut report.unused)?;
+        report.require_all(weights.path())?;
+        Ok(encoder)
+    }
+
+    fn load_net(folder: &Path, config: NetConfig) -> Result<Self> {
+        let plain = Self::net(config, 0)?;
+        let (mut encoder, weights) = match folder::read_sharing(folder)? {
+            Some(by) => (plain.shared_by(by)?, WeightFiles::open(&folder.join(folder::SHARED_WEIGHTS))?),
+            None => (plain, WeightFiles::open_folder(folder)?),
+        };
+        let report = weights.load_into(&mut encoder.params, ToString::to_string)?;
+        report.require_all(weights.path())?;
+        Ok(encoder)
+    }
+
+    /// Writes `params` and everything else as a folder that sentence-transformers loads unchanged; `tokenizer`
+    /// is the tokenizer's files as (name, content). The same encoder gives the same bytes.
+    pub fn save(&self, params: &Params, folder: &Path, tokenizer: &[(String, Vec<u8>)]) -> Result<()> {
+        let Some(adapted) = &self.adapted else {
+            return folder::write_folder(self, params, folder, tokenizer);
+        };
+        folder::write_folder(self, &adapted.graph.merged(params), folder, tokenizer)?;
+        tune::write_folder(adapted, params, &self.hash_below(self.n_base()), &folder.join(folder::ADAPTER))
+    }
+}
+
+/// A configuration that promises more than its file holds is refused before memory is taken for it.
+fn check_size(graph: &Graph, weights: &WeightFiles) -> Result<()> {
+    let needed = graph.n_parameters();
+    let found: u128 = weights.entries().map(|entry| entry.len() as u128).sum();
+    if needed <= found {
+        return Ok(());
+    }
+    let what = format!(
+        "{found} values, but config.json describes a network of {needed}; \
+         try: the config.json and model.safetensors of one and the same model"
+    );
+    Err(Error::Weights { path: weights.path().to_path_buf(), what })
+}
+
+/// Moves tensors that belong to the model without shaping its vectors from `unused` to the result.
+fn take_kept(
+    family: &EncoderFamily,
+    weights: &WeightFiles,
+    unused: &mut Vec<String>,
+) -> Result<Vec<RawTensor>> {
+    let is_kept = |name: &String| family.kept.contains(&family.canonical(name).as_str());
+    let (known, rest): (Vec<String>, Vec<String>) = std::mem::take(unused).into_iter().partition(is_kept);
+    *unused = rest;
+    known.iter().map(|name| Ok(RawTensor { name: family.canonical(name), ..weights.raw(name)? })).collect()
+}

@@ -1,0 +1,323 @@
+//! The encoder: trunk, pooling and what follows it, as one folder on disk and one function on symbols (token ids, or
+//! the bytes of images).
+
+mod freeze;
+mod load;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use polytask_core::input::text::TEXT;
+use polytask_core::method::Choice;
+use polytask_core::{InputInfo, PackedBatch, Problem, hash};
+
+use crate::folder::{self, Dense, Notes};
+use crate::params::{Block, Params};
+use crate::pooling::{PoolMode, Pooling};
+use crate::sharing::{self, SharedBy, SharingSetup};
+use crate::trunk::Packed;
+use crate::trunk::families::EncoderFamily;
+use crate::trunk::{BertConfig, Graph, LoraSpec, Mode, NetConfig, NetTrunk, States, Trunk};
+use crate::weights::RawTensor;
+use crate::{Error, Result};
+
+pub use freeze::freeze_blocks;
+
+/// Norms shorter than this divide as if they were this long, as in PyTorch's `normalize`.
+const SHORTEST: f64 = 1e-12;
+
+/// Which network a trunk is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Network {
+    /// A transformer on tokens.
+    Text {
+        /// Its family.
+        family: &'static EncoderFamily,
+        /// Published dropout of states.
+        dropout: f64,
+        /// The fields of its `config.json`.
+        config: serde_json::Value,
+    },
+    /// One that started from random weights, on images or tables.
+    Net(NetConfig),
+}
+
+impl Network {
+    /// Share of values dropped in training, where the suite says nothing.
+    pub fn dropout(&self) -> f64 {
+        match self {
+            Self::Text { dropout, .. } => *dropout,
+            Self::Net(_) => 0.0,
+        }
+    }
+
+    /// What it reads.
+    pub fn input(&self) -> &'static InputInfo {
+        match self {
+            Self::Text { .. } => &TEXT,
+            Self::Net(config) => config.input(),
+        }
+    }
+}
+
+/// A network with adapters, and what these are.
+#[derive(Debug)]
+pub(crate) struct Adapted {
+    pub(crate) graph: Arc<Graph>,
+    pub(crate) spec: LoraSpec,
+    /// Name of the encoder they stand beside.
+    pub(crate) base: String,
+}
+
+/// An encoder: the symbols of a text or an image to one vector.
+#[derive(Clone)]
+pub struct Encoder {
+    /// Settings of the trunk.
+    pub network: Network,
+    /// The network.
+    pub trunk: Arc<dyn Trunk>,
+    /// Its weights.
+    pub params: Params,
+    /// How a text's states become one vector.
+    pub pooling: Pooling,
+    /// Affine maps after pooling.
+    pub dense: Vec<Dense>,
+    /// Whether vectors get length 1.
+    pub normalize: bool,
+    /// Longest input, in tokens including special ones.
+    pub max_length: usize,
+    /// Tensors of the source that are not parameters, kept as they came.
+    pub kept: Vec<RawTensor>,
+    /// How tasks share it, when not plainly: then its vectors are those of a task.
+    pub sharing: Option<SharedBy>,
+    /// Its network with adapters, where these alone are trained.
+    pub(crate) adapted: Option<Arc<Adapted>>,
+    pub(crate) notes: Notes,
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encoder")
+            .field("network", &self.network)
+            .field("pooling", &self.pooling)
+            .field("dense", &self.dense.len())
+            .field("normalize", &self.normalize)
+            .field("max_length", &self.max_length)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Encoder {
+    /// A network with fresh weights.
+    ///
+    /// # Errors
+    /// When the network cannot be built or its pooling is none.
+    pub fn net(config: NetConfig, seed: u64) -> Result<Self> {
+        let trunk = Arc::new(NetTrunk::new(config.clone())?);
+        Ok(Self {
+            params: trunk.init(seed),
+            pooling: config.pooling().parse()?,
+            dense: Vec::new(),
+            normalize: false,
+            max_length: config.n_symbols(),
+            kept: Vec::new(),
+            notes: folder::no_notes(),
+            sharing: None,
+            adapted: None,
+            network: Network::Net(config),
+            trunk,
+        })
+    }
+
+    /// The same encoder with its upper blocks shared by an architecture.
+    ///
+    /// # Errors
+    /// [`crate::Error::Core`] when the architecture does not fit the encoder.
+    pub fn share(&self, choice: &Choice, setup: &SharingSetup) -> Result<Self> {
+        let (trunk, params) = sharing::make(choice, self.trunk.clone(), &self.params, setup)?;
+        let by = SharedBy { choice: choice.clone(), tasks: setup.tasks.to_vec() };
+        Ok(Self { trunk: Arc::new(trunk), params, sharing: Some(by), ..self.clone() })
+    }
+
+    /// The same encoder, of this name, with adapters beside its matrices; they alone are trained.
+    ///
+    /// # Errors
+    /// An encoder that has none, targets and ranks that do not fit it.
+    pub fn adapt(self, spec: LoraSpec, (name, seed): (&str, u64)) -> Result<Self> {
+        let Network::Text { family, .. } = &self.network else {
+            let what = "adapters stand beside the matrices of an encoder of texts, found a fresh network";
+            return Err(polytask_core::Error::from(Problem::new(what).try_this("`tune = \"full\"`")).into());
+        };
+        if self.adapted.is_some() {
+            let what = "the encoder has adapters already, expected a plain one";
+            return Err(
+                polytask_core::Error::from(Problem::new(what).try_this("its merged model folder")).into()
+            );
+        }
+        let invalid = |problems| Error::Core(polytask_core::Error::Invalid(problems));
+        let plain = family.network(&self.notes.config).map_err(invalid)?.graph;
+        let graph = Arc::new(plain.adapt(&spec).map_err(invalid)?);
+        let mut params = graph.adapters(seed);
+        params.blocks.splice(..0, self.params.blocks.iter().cloned());
+        let adapted = Adapted { graph: graph.clone(), spec, base: name.to_owned() };
+        Ok(Self { trunk: Arc::new(Packed::new(graph)), params, adapted: Some(Arc::new(adapted)), ..self })
+    }
+
+    /// The plain encoder whose weights have the adapters added.
+    ///
+    /// # Errors
+    /// When its configuration cannot be built.
+    pub fn merged(self) -> Result<Self> {
+        let (Some(adapted), Network::Text { family, .. }) = (self.adapted.clone(), &self.network) else {
+            return Ok(self);
+        };
+        let invalid = |problems| Error::Core(polytask_core::Error::Invalid(problems));
+        let graph = family.network(&self.notes.config).map_err(invalid)?.graph;
+        let params = adapted.graph.merged(&self.params);
+        Ok(Self { trunk: Arc::new(Packed::new(graph)), params, adapted: None, ..self })
+    }
+
+    /// Number of blocks without those of adapters.
+    pub(crate) fn n_base(&self) -> usize {
+        self.adapted.as_ref().map_or(self.params.blocks.len(), |adapted| adapted.graph.n_base())
+    }
+
+    /// A tensor's name as this encoder's family has it.
+    pub(crate) fn canonical(&self, name: &str) -> String {
+        match &self.network {
+            Network::Text { family, .. } => family.canonical(name),
+            Network::Net(_) => name.to_owned(),
+        }
+    }
+
+    /// Weights of its adapters, where these alone are trained, and of the encoder without them.
+    pub fn adapter_sizes(&self) -> Option<(usize, usize)> {
+        self.adapted.as_ref()?;
+        let n = |blocks: &[Block]| blocks.iter().map(|block| block.values.len()).sum();
+        let (base, adapters) = self.params.blocks.split_at(self.n_base());
+        Some((n(adapters), n(base)))
+    }
+
+    /// Which blocks are not trained: those that `freeze` names, and beside adapters all others.
+    ///
+    /// # Errors
+    /// As [`freeze_blocks`].
+    pub fn frozen(&self, freeze: &[String]) -> Result<Vec<bool>> {
+        let mut frozen = freeze_blocks(&self.params, freeze)?;
+        if self.adapted.is_some() {
+            frozen[..self.n_base()].fill(true);
+        }
+        Ok(frozen)
+    }
+
+    /// As [`Encoder::share`], for weights that are read afterwards.
+    fn shared_by(&self, by: SharedBy) -> Result<Self> {
+        let SharedBy { choice, tasks } = by;
+        self.share(&choice, &SharingSetup { tasks: &tasks, seed: 0, steps: 1, epochs: 1.0 })
+    }
+
+    /// The view of a task's states; every task has view 0 of a plain encoder.
+    pub fn view_of(&self, task: &str) -> Option<usize> {
+        match &self.sharing {
+            Some(by) => by.tasks.iter().position(|name| name == task),
+            None => Some(0),
+        }
+    }
+
+    /// A small encoder with fresh weights, for tests and `encoder = "tiny"`.
+    pub fn tiny(vocab_size: usize, seed: u64) -> Result<Self> {
+        let config = BertConfig { vocab_size, ..BertConfig::tiny() };
+        let graph = config.graph();
+        let params = graph.init(seed);
+        Ok(Self {
+            params,
+            pooling: Pooling::from(PoolMode::Mean),
+            dense: Vec::new(),
+            normalize: true,
+            max_length: config.max_position_embeddings,
+            kept: Vec::new(),
+            sharing: None,
+            adapted: None,
+            notes: folder::fresh_notes(&config),
+            trunk: Arc::new(Packed::new(graph)),
+            network: Network::Text {
+                family: &crate::trunk::families::bert::BERT,
+                dropout: config.hidden_dropout_prob,
+                config: folder::fresh_notes(&config).config,
+            },
+        })
+    }
+
+    /// Values per vector.
+    pub fn d_embedding(&self) -> usize {
+        let pooled = self.pooling.width(&*self.trunk);
+        self.dense.last().map_or(pooled, |dense| dense.d_out)
+    }
+
+    /// Whether the tokens of a prompt are pooled with those of the text.
+    pub fn includes_prompt(&self) -> bool {
+        self.notes.include_prompt
+    }
+
+    /// One vector per sequence: trunk, pooling, affine maps, normalisation.
+    ///
+    /// # Shapes
+    /// `batch`: `[rows]` ids → `[sequences, d_embedding]`.
+    pub fn embed(&self, batch: &PackedBatch) -> Result<States> {
+        self.embed_with(&self.params, batch)
+    }
+
+    /// As [`Encoder::embed`] with other weights of the same layout.
+    pub fn embed_with(&self, params: &Params, batch: &PackedBatch) -> Result<States> {
+        let (states, _) = self.trunk.forward(params, batch, Mode::EVAL)?;
+        let pooled = self.pooling.forward(&states, &self.trunk.layout(batch));
+        Ok(self.finish(pooled))
+    }
+
+    /// Pooled vectors to final ones: affine maps, normalisation.
+    ///
+    /// # Shapes
+    /// `[vectors, pooling width]` → `[vectors, d_embedding]`.
+    pub fn finish(&self, pooled: States) -> States {
+        let mut vectors = self.dense.iter().fold(pooled, |x, dense| dense.forward(&x));
+        if self.normalize {
+            vectors.values.chunks_exact_mut(vectors.width.max(1)).for_each(normalize);
+        }
+        vectors
+    }
+
+    /// SHA-256 over names and values of all weights a vector depends on.
+    pub fn weights_hash(&self) -> String {
+        let mut lines = block_lines(&self.params.blocks);
+        for dense in &self.dense {
+            let values = [dense.weight.as_slice(), dense.bias.as_deref().unwrap_or(&[])].concat();
+            lines.push(format!("dense {} {}", dense.d_out, hash::sha256(&bytes(&values))));
+        }
+        hash::sha256(lines.join("\n").as_bytes())
+    }
+
+    /// The same of the blocks below `lowest`.
+    pub fn hash_below(&self, lowest: usize) -> String {
+        hash::sha256(block_lines(&self.params.blocks[..lowest]).join("\n").as_bytes())
+    }
+}
+
+/// Names and hash of the values of each block.
+fn block_lines(blocks: &[Block]) -> Vec<String> {
+    let line = |block: &Block| {
+        let names: Vec<&str> = block.tensors.iter().map(|spec| spec.name.as_str()).collect();
+        format!("{} {}", names.join(" "), hash::sha256(&bytes(&block.values)))
+    };
+    blocks.iter().map(line).collect()
+}
+
+fn bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+fn normalize(vector: &mut [f32]) {
+    let square: f64 = vector.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
+    let scale = 1.0 / square.sqrt().max(SHORTEST);
+    vector.iter_mut().for_each(|v| *v = (f64::from(*v) * scale) as f32);
+}

@@ -1,0 +1,132 @@
+//! Adapters: small parameters beside the matrices of a network that stays as it is.
+
+use polytask_core::{Problem, near};
+
+use super::graph::{BlockGraph, Graph, NodeAdapter};
+use super::layers::{Lora, Matrix, TensorShape};
+use crate::params::Params;
+
+/// What adapters of all targeted matrices are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoraSpec {
+    /// Rank of the added product.
+    pub rank: usize,
+    /// The product is multiplied by alpha / rank.
+    pub alpha: f64,
+    /// Share of the input's values that the product does not see in training.
+    pub dropout: f64,
+    /// Names of matrices, or what names end with: `query`, `attention.output.dense`; all of the layers when empty.
+    pub targets: Vec<String>,
+}
+
+impl LoraSpec {
+    /// Whether a matrix is meant.
+    fn targets(&self, name: &str) -> bool {
+        let is_end = |pattern: &String| {
+            name.strip_suffix(pattern.as_str()).is_some_and(|front| front.is_empty() || front.ends_with('.'))
+        };
+        self.targets.is_empty() || self.targets.iter().any(is_end)
+    }
+
+    /// The adapter of a layer's matrix, where one of its parts is meant.
+    fn of(&self, matrix: &Matrix, node: usize) -> Option<Lora> {
+        let targets: Vec<bool> = matrix.parts.iter().map(|(name, _)| self.targets(name)).collect();
+        let scale = (self.alpha / self.rank as f64) as f32;
+        let lora = Lora { rank: self.rank, scale, dropout: self.dropout, targets, node: node as u64 };
+        lora.targets.contains(&true).then_some(lora)
+    }
+}
+
+impl Graph {
+    /// The same network with adapters beside its matrices; they are blocks above all others, ascending.
+    ///
+    /// # Errors
+    /// A target that names no matrix, a rank above the size of one.
+    pub fn adapt(mut self, spec: &LoraSpec) -> Result<Self, Vec<Problem>> {
+        let problems = self.problems(spec);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        for (i, block) in
+            self.blocks.iter_mut().enumerate().filter(|(_, block)| block.name.starts_with("layer."))
+        {
+            if adapt_block(block, spec) {
+                self.adapted.push(i + 1);
+            }
+        }
+        Ok(self)
+    }
+
+    fn problems(&self, spec: &LoraSpec) -> Vec<Problem> {
+        let names = self.matrix_names();
+        let ends: Vec<&str> = names.iter().filter_map(|(name, _)| name.rsplit('.').next()).collect();
+        let unknown = spec.targets.iter().filter(|target| {
+            let one = LoraSpec { targets: vec![(*target).clone()], ..spec.clone() };
+            !names.iter().any(|(name, _)| one.targets(name))
+        });
+        let mut problems: Vec<Problem> = unknown
+            .map(|target| {
+                let what = format!(
+                    "`targets` of lora names `{target}`, which ends the name of no matrix of the encoder"
+                );
+                Problem::new(what).try_this(near::advice(target, &ends))
+            })
+            .collect();
+        let smallest = names.iter().filter(|(name, _)| spec.targets(name)).min_by_key(|(_, most)| *most);
+        if let Some((name, most)) = smallest.filter(|(_, most)| spec.rank > *most) {
+            let what = format!(
+                "`rank` of lora is {}, but `{name}` has no more than {most} rows or columns",
+                spec.rank
+            );
+            problems.push(Problem::new(what).try_this("8 or 16"));
+        }
+        problems
+    }
+
+    /// Names of the matrices of layers, and the largest rank that each can have.
+    fn matrix_names(&self) -> Vec<(String, usize)> {
+        let layers = self.blocks.iter().filter(|block| block.name.starts_with("layer."));
+        let matrices = layers.flat_map(|block| block.nodes.iter().filter_map(|node| node.layer.matrix()));
+        let of = |(matrix, _): (&Matrix, usize)| {
+            matrix
+                .parts
+                .iter()
+                .map(|(name, width)| (name.clone(), matrix.d_in.min(*width)))
+                .collect::<Vec<_>>()
+        };
+        matrices.flat_map(of).collect()
+    }
+
+    /// The parameters without adapters, these added to their matrices.
+    pub fn merged(&self, params: &Params) -> Params {
+        let mut blocks = params.blocks[..self.n_base()].to_vec();
+        for (number, &block) in self.adapted.iter().enumerate() {
+            let values = &params.blocks[self.n_base() + number].values;
+            for node in &self.block(block).nodes {
+                let (Some(adapter), Some((matrix, start))) = (&node.adapter, node.layer.matrix()) else {
+                    continue;
+                };
+                let first = node.range.start + start;
+                let weight = &mut blocks[block].values[first..first + matrix.len()];
+                adapter.lora.merge(matrix, &values[adapter.range.clone()], weight);
+            }
+        }
+        Params { blocks }
+    }
+}
+
+/// Gives a block's matrices their adapters; whether there is one.
+fn adapt_block(block: &mut BlockGraph, spec: &LoraSpec) -> bool {
+    let mut start = 0;
+    for (i, node) in block.nodes.iter_mut().enumerate() {
+        let Some((lora, matrix)) =
+            node.layer.matrix().and_then(|(matrix, _)| Some((spec.of(matrix, i)?, matrix)))
+        else {
+            continue;
+        };
+        let len: usize = lora.tensors(matrix).iter().map(TensorShape::len).sum();
+        node.adapter = Some(NodeAdapter { lora, range: start..start + len });
+        start += len;
+    }
+    start > 0
+}

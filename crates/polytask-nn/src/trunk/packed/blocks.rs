@@ -1,0 +1,223 @@
+//! One block: its layers forward, in order, and backward, top first.
+
+use super::sweep::{Share, send};
+use super::words::{self, stack_values};
+use super::{Packed, Span};
+use crate::Result;
+use crate::trunk::GradSink;
+use crate::trunk::graph::{BlockGraph, INPUT, Node, WORDS};
+use crate::trunk::kernels::Mat;
+use crate::trunk::layers::{Back, Kept, Place, Rows, Weights, sum};
+use crate::trunk::panels::Panels;
+use crate::trunk::pool::{Buf, Pool};
+use crate::trunk::stack::Stack;
+
+/// A block's matrices as right sides of products, by node.
+#[derive(Debug, Default)]
+pub(super) struct BlockPanels(Vec<Option<Panels>>);
+
+impl BlockPanels {
+    /// Lays out a block's weights.
+    pub(super) fn new(block: &BlockGraph, pool: &Pool, values: &[f32]) -> Self {
+        let lay = |node: &Node| {
+            let (matrix, start) = node.layer.matrix()?;
+            let first = node.range.start + start;
+            let weight = &values[first..first + matrix.len()];
+            Some(Panels::new(pool, Mat::new(weight, matrix.d_out(), matrix.d_in).t()))
+        };
+        Self(block.nodes.iter().map(lay).collect())
+    }
+}
+
+/// What a block keeps for its backward.
+#[derive(Debug, Default)]
+pub(super) struct KeptBlock {
+    /// Rows by number of node, of those that are read again.
+    rows: Vec<Option<Buf>>,
+    /// What each layer keeps.
+    layers: Vec<Kept>,
+    /// The block's input, from which the rest is computed again.
+    input: Option<Buf>,
+}
+
+impl KeptBlock {
+    /// Nothing but the input.
+    pub(super) fn input(input: Buf) -> Self {
+        Self { input: Some(input), ..Self::default() }
+    }
+}
+
+/// A node and what its backward reads.
+struct NodeSaved<'a> {
+    node: &'a Node,
+    number: usize,
+    weights: Weights<'a>,
+    kept: &'a [Buf],
+    input: &'a [f32],
+    /// Whether the gradient at its input is wanted.
+    wanted: bool,
+    /// Whether its own parameters are trained.
+    is_trained: bool,
+}
+
+/// Gradients of a node's parameters, per group of a share.
+struct NodeParameters {
+    layer: Vec<Buf>,
+    adapter: Vec<Buf>,
+}
+
+/// Gradients at the rows of a block's nodes, of one share: by number of node.
+type NodeGrads = Vec<Option<Buf>>;
+
+impl Packed {
+    /// States above the block, and what its backward needs when that is to be kept.
+    pub(super) fn through_block(
+        &self,
+        span: Span,
+        at: &Place<'_>,
+        panels: Option<&BlockPanels>,
+        mut x: Buf,
+        keep: bool,
+    ) -> (KeptBlock, Buf) {
+        if at.block == WORDS {
+            words::look_up(span.values(WORDS), at.batch, &mut x, at.threads);
+            return (KeptBlock::default(), x);
+        }
+        let block = self.graph.block(at.block);
+        let mut kept = KeptBlock::default();
+        let mut rows: Vec<Option<Buf>> = vec![Some(x)];
+        for (i, node) in block.nodes.iter().enumerate() {
+            let is_last = block.last_reader(node.input) == i && !(keep && block.is_read_again(node.input));
+            let own = is_last.then(|| rows[node.input].take()).flatten();
+            let lent = |number: usize| rows[number].as_deref().unwrap_or_default();
+            let input = own.map_or_else(|| Rows::Lent(lent(node.input)), Rows::Own);
+            let panels = panels.and_then(|panels| panels.0[i].as_ref());
+            let weights = Weights { panels, ..self.weights(span, at.block, node) };
+            let (layer, out) = node.layer.forward(at, weights, input, node.residual.map(lent), keep);
+            for number in [Some(node.input), node.residual].into_iter().flatten() {
+                if block.last_reader(number) == i && !(keep && block.is_read_again(number)) {
+                    rows[number] = None;
+                }
+            }
+            rows.push(Some(out));
+            if keep {
+                kept.layers.push(layer);
+            }
+        }
+        let out = rows.pop().flatten().unwrap_or_else(|| self.pool.take(0));
+        kept.rows = if keep { rows } else { Vec::new() };
+        (kept, out)
+    }
+
+    /// The parameters of a node, and those of its adapter.
+    fn weights<'a>(&'a self, span: Span<'a>, block: usize, node: &'a Node) -> Weights<'a> {
+        let lora = node.adapter.as_ref().and_then(|adapter| {
+            let own = &span.adapters.get(self.graph.adapter_of(block)? - self.graph.n_base())?.values;
+            Some((&adapter.lora, &own[adapter.range.clone()]))
+        });
+        Weights { values: &span.values(block)[node.range.clone()], panels: None, lora }
+    }
+
+    /// The backward through one block: feeds the sink; the shares then have dL/d(states below) when `below`.
+    pub(super) fn block_backward<'a>(
+        &self,
+        span: Span,
+        at: &Place<'_>,
+        kept: &KeptBlock,
+        (mut shares, below): (Vec<Share<'a>>, bool),
+        sink: &mut dyn GradSink<f32>,
+    ) -> Result<Vec<Share<'a>>> {
+        if at.block == WORDS {
+            let stacks = shares.iter().map(|share| (&share.stack, &share.g[..]));
+            words::backward(self.graph.width_below(1), at.batch, &self.pool, stacks, sink)?;
+            return Ok(shares);
+        }
+        if let Some(input) = &kept.input {
+            let (kept, _) = self.through_block(span, at, None, self.copy(input), true);
+            return self.block_backward(span, at, &kept, (shares, below), sink);
+        }
+        let block = self.graph.block(at.block);
+        let mut grads: Vec<NodeGrads> = shares
+            .iter_mut()
+            .map(|share| {
+                let mut grads: NodeGrads = (0..block.nodes.len()).map(|_| None).collect();
+                grads.push(Some(std::mem::replace(&mut share.g, self.pool.take(0))));
+                grads
+            })
+            .collect();
+        for (i, node) in block.nodes.iter().enumerate().rev() {
+            let saved = NodeSaved {
+                node,
+                number: i + 1,
+                weights: self.weights(span, at.block, node),
+                kept: &kept.layers[i],
+                input: kept.rows[node.input].as_deref().unwrap_or_default(),
+                wanted: below || node.input != INPUT,
+                is_trained: span.trains_base && !node.range.is_empty(),
+            };
+            let (mut own, mut adapters) =
+                (Vec::with_capacity(shares.len()), Vec::with_capacity(shares.len()));
+            for (share, grads) in shares.iter_mut().zip(&mut grads) {
+                let NodeParameters { layer, adapter } = self.node_backward(at, &saved, share, grads);
+                own.push(layer);
+                adapters.push(adapter);
+            }
+            if saved.is_trained {
+                send((at.block, node.range.start), &shares, &own, sink)?;
+            }
+            if let (Some(adapter), Some(number)) = (&node.adapter, self.graph.adapter_of(at.block)) {
+                send((number, adapter.range.start), &shares, &adapters, sink)?;
+            }
+        }
+        for (share, grads) in shares.iter_mut().zip(&mut grads) {
+            share.g = grads[INPUT].take().unwrap_or_else(|| self.pool.zeros(0));
+        }
+        Ok(shares)
+    }
+
+    /// The backward of one layer for one share.
+    fn node_backward(
+        &self,
+        at: &Place<'_>,
+        saved: &NodeSaved<'_>,
+        share: &mut Share<'_>,
+        grads: &mut NodeGrads,
+    ) -> NodeParameters {
+        let NodeSaved { node, kept, input, wanted, .. } = *saved;
+        let take = |n: usize| share.stack.groups.iter().map(|_| self.pool.take(n)).collect::<Vec<Buf>>();
+        let mut layer = if saved.is_trained { take(node.range.len()) } else { Vec::new() };
+        let mut adapter = node.adapter.as_ref().map(|adapter| take(adapter.range.len())).unwrap_or_default();
+        let Some(g) = grads[saved.number].take() else { return NodeParameters { layer, adapter } };
+        let back = Back {
+            kept,
+            input,
+            stack: &share.stack,
+            g,
+            onto: grads[node.input].take(),
+            wanted,
+            grads: &mut layer,
+            lora: &mut adapter,
+            relative: &mut share.relative,
+        };
+        let below = node.layer.vjp(at, saved.weights, back);
+        grads[node.input] = below.input;
+        if let (Some(number), Some(g)) = (node.residual, below.residual) {
+            grads[number] = Some(sum(g, grads[number].take()));
+        }
+        NodeParameters { layer, adapter }
+    }
+
+    /// Rows of zeros for the table of relative positions, one per group.
+    pub(super) fn relative_grads(&self, stack: &Stack) -> Vec<Buf> {
+        let n = self.graph.relative_table().map_or(0, |(_, range)| range.len());
+        if n == 0 {
+            return Vec::new();
+        }
+        stack.groups.iter().map(|_| self.pool.zeros(n)).collect()
+    }
+
+    /// Stacked cotangents of some tasks.
+    pub(super) fn stacked(&self, cotangents: &[&crate::trunk::Cotangent]) -> Buf {
+        stack_values(&self.pool, cotangents)
+    }
+}

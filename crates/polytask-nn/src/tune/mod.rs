@@ -1,0 +1,59 @@
+//! What of an encoder is trained: all of it, or small parts beside weights that stay as they are.
+//!
+//! Adding one = one file here and one line in [`TUNES`].
+
+mod full;
+mod lora;
+mod peft;
+#[cfg(test)]
+mod tests;
+
+use polytask_core::method::Choice;
+use polytask_core::{MethodInfo, Problem};
+
+use crate::encoder::Encoder;
+use crate::{Error, Result};
+
+pub(crate) use peft::{merge_folder, write_folder};
+
+/// All of the encoder.
+pub const FULL: &str = "full";
+
+/// All ways, sorted by id.
+pub static TUNES: &[&dyn Tune] = &[&full::Full, &lora::LowRank];
+
+/// A way to tune in the table.
+pub trait Tune: Sync {
+    /// What it tells about itself.
+    fn info(&self) -> &'static MethodInfo;
+
+    /// The encoder with what is trained of it; given its name and the seed of new weights.
+    ///
+    /// # Errors
+    /// Parameters that do not fit the encoder.
+    fn apply(&self, choice: &Choice, encoder: Encoder, named: (&str, u64)) -> Result<Encoder>;
+}
+
+/// What all tell about themselves, sorted by id.
+pub fn infos() -> Vec<&'static MethodInfo> {
+    TUNES.iter().map(|tune| tune.info()).collect()
+}
+
+/// The encoder, of this name, with what is trained of it; new weights are a function of the seed.
+///
+/// # Errors
+/// Unknown names and parameters, parameters that do not fit the encoder.
+pub fn apply(choice: &Choice, encoder: Encoder, (name, seed): (&str, u64)) -> Result<Encoder> {
+    let Some(tune) = TUNES.iter().find(|tune| tune.info().id == choice.name) else {
+        return Err(invalid(vec![Problem::new(format!("unknown tune `{}`", choice.name))]));
+    };
+    let problems = tune.info().wrong_params("tune", choice);
+    if !problems.is_empty() {
+        return Err(invalid(problems));
+    }
+    tune.apply(choice, encoder, (name, seed))
+}
+
+fn invalid(problems: Vec<Problem>) -> Error {
+    Error::Core(polytask_core::Error::Invalid(problems))
+}
