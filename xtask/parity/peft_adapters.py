@@ -1,6 +1,6 @@
 """Adapters of the PEFT library: golden values for reading them, and a check of those that polytask wrote.
 
-Made with peft 0.18, transformers 5.24, torch 2.15 on the CPU:
+Made with peft 0.21, transformers 5.24, torch 2.15 on the CPU:
 
     python peft_adapters.py crates/polytask-nn/tests/data        # writes adapters/<name>/ beside families/<name>/
     python peft_adapters.py --check MODEL ENCODER                # a run's `model` folder and the encoder it started from

@@ -5,10 +5,11 @@ targets, so that both sides compute the same numbers.
 """
 
 import json
+import re
 
 import numpy
 import torch
-from transformers import BertModel
+from transformers import AutoConfig, AutoModel
 
 
 def set_threads(n):
@@ -26,16 +27,32 @@ def start(job):
     return model, width, *read(job, width)
 
 
+# What the configurations of families call their dropout.
+DROPOUTS = (
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "attention_dropout",
+    "embedding_dropout",
+    "mlp_dropout",
+    "dropout_rate",
+    "dropout",
+)
+
+
 def encoder(job):
     """The encoder without pooler (polytask's trunk has none), in training mode, without dropout when proving."""
     dropout = 0.0 if "prove" in job else 0.1
-    model = BertModel.from_pretrained(
-        job["model"],
-        add_pooling_layer=False,
-        attn_implementation=job["attention"],
-        hidden_dropout_prob=dropout,
-        attention_probs_dropout_prob=dropout,
-    )
+    config = AutoConfig.from_pretrained(job["model"])
+    for name in DROPOUTS:
+        if hasattr(config, name):
+            setattr(config, name, dropout)
+    model = AutoModel.from_pretrained(job["model"], config=config, attn_implementation=job["attention"])
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None
+    if "adapter" in job:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, job["adapter"], is_trainable=True)
     return model.train()
 
 
@@ -130,8 +147,12 @@ def keep_states(path, sequences, groups, model):
     torch.cat([found[s] for s in range(len(sequences))]).numpy().astype("<f4").tofile(path)
 
 
-def block_of(name):
-    """The name polytask gives the group of parameters this one lies in."""
-    if name.startswith("embeddings.word_embeddings"):
+def block_of(name, n_layers):
+    """The name polytask gives the group of parameters this one lies in; the network's last norm is the top layer's."""
+    if "lora_" in name:
+        return f"adapter.{block_of(name.replace('lora_', '').removeprefix('base_model.model.'), n_layers)}"
+    if re.search(r"word_embeddings|tok_embeddings|embed_tokens|^shared", name):
         return "words"
-    return ".".join(name.split(".")[1:3]) if name.startswith("encoder") else "embeddings"
+    if layer := re.search(r"(?:^|\.)(?:layer|layers|block)\.(\d+)\.", name):
+        return f"layer.{layer[1]}"
+    return f"layer.{n_layers - 1}" if re.search(r"final|^norm", name) else "embeddings"

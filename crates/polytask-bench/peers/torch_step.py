@@ -1,4 +1,4 @@
-"""One training step of an encoder in PyTorch: forward, backward, fused AdamW, all weights, dropout 0.1.
+"""One training step of an encoder in PyTorch: forward, backward, fused AdamW, all weights or LoRA's, dropout 0.1.
 
 The peer of `polytask bench train-step` (equal lengths) and `polytask bench mixed-step` (real lengths, padded: `layout`
 says whether all tasks share one padded batch, each has its own, or each has one of short and one of long sequences).
@@ -14,7 +14,8 @@ from common import measure, read_job, report, summary
 
 def step_of(model, groups):
     """A function that makes one whole step."""
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.01, fused=True)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=1e-5, weight_decay=0.01, fused=True)
 
     def step():
         optimiser.zero_grad(set_to_none=True)
@@ -31,9 +32,11 @@ def backward(model, groups):
 
 
 def block_norms(model):
-    squares = collections.Counter()
+    squares, layers = collections.Counter(), model.config.num_hidden_layers
     for name, parameter in model.named_parameters():
-        squares[torch_batch.block_of(name)] += parameter.grad.double().square().sum().item()
+        if not parameter.requires_grad:
+            continue
+        squares[torch_batch.block_of(name, layers)] += parameter.grad.double().square().sum().item()
     return {block: square**0.5 for block, square in squares.items()}
 
 

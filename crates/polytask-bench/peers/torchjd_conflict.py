@@ -89,7 +89,7 @@ class Encoder(nn.Module):
         return (states * mask).sum(1) / mask.sum(1)
 
     def block_of(self, name):
-        return block_of(name.removeprefix("bert."))
+        return block_of(name.removeprefix("bert."), self.bert.config.num_hidden_layers)
 
 
 def heads_of(job, width):

@@ -92,7 +92,8 @@ impl Work {
             values: self.target.into_iter().map(|v| v / n).collect::<Vec<_>>().into(),
             lowest: 0,
         };
-        let net = Net { trunk: std::sync::Arc::new(self.trunk), params: self.params, recompute: false };
+        let net =
+            Net { trunk: std::sync::Arc::new(self.trunk), params: self.params, recompute: false, lowest: 0 };
         Step::on(net, self.images, cotangent)
     }
 }

@@ -19,9 +19,11 @@ use polytask_terminal::suites;
 Examples:
   polytask bench train-step --batch 32 --length 64 --json
   polytask bench train-step --length 128 --against torch
+  polytask bench train-step --model encoders/mpnet-base --batch 8 --against torch
+  polytask bench train-step --model encoders/mpnet-base --batch 8 --lora 8 --against torch
 
-The loss is the mean of the states times a fixed target. With --against both sides train all-MiniLM-L6-v2; alone,
-fresh weights of its shape are used. PyTorch gets its fused AdamW, and torch.compile is tried where there is a C++
+The loss is the mean of the states times a fixed target. With --against both sides train all-MiniLM-L6-v2 or the
+encoder that --model names; alone, fresh weights of MiniLM's shape are used. PyTorch gets its fused AdamW, and torch.compile is tried where there is a C++
 compiler. Times are whole steps in milliseconds.")]
 pub(super) struct Args {
     /// Sequences per step
@@ -36,6 +38,9 @@ pub(super) struct Args {
     /// Folder of a model whose weights are trained; fresh ones of MiniLM's shape otherwise
     #[arg(long)]
     model: Option<PathBuf>,
+    /// Train LoRA of this rank beside every matrix, and nothing else; the peer is PEFT on PyTorch
+    #[arg(long)]
+    lora: Option<usize>,
     /// Compute activations again in the backward instead of keeping them
     #[arg(long)]
     recompute: bool,
@@ -71,8 +76,17 @@ pub(super) fn run(args: &Args) -> Result<Outcome> {
 }
 
 impl Args {
-    fn net(&self, folder: Option<&Path>) -> Result<Net> {
-        Ok(Net { recompute: self.recompute, ..folder.map_or_else(|| Ok(Net::fresh()), Net::load)? })
+    /// The net; where it has adapters, they are also written to `written`.
+    fn net(&self, folder: Option<&Path>, written: Option<&Path>) -> Result<Net> {
+        let net = match (folder, self.lora) {
+            (Some(folder), Some(rank)) => Net::adapted(folder, rank, written)?,
+            (Some(folder), None) => Net::load(folder)?,
+            (None, None) => Net::fresh(),
+            (None, Some(_)) => {
+                return output::refuse("--lora without --model", "`--model` with an encoder's folder");
+            }
+        };
+        Ok(Net { recompute: self.recompute, ..net })
     }
 
     /// A batch of ids and of a length that the net can read.
@@ -89,12 +103,13 @@ impl Args {
     fn size(&self) -> String {
         let Self { batch, length, .. } = self;
         let recompute = if self.recompute { ", activations computed again" } else { "" };
-        format!("train step, {batch} x {length} tokens{recompute}")
+        let lora = self.lora.map(|rank| format!(", LoRA of rank {rank}")).unwrap_or_default();
+        format!("train step, {batch} x {length} tokens{lora}{recompute}")
     }
 }
 
 fn alone(args: &Args) -> Result<Outcome> {
-    let net = args.net(args.model.as_deref())?;
+    let net = args.net(args.model.as_deref(), None)?;
     let batch = args.batch(&net)?;
     let parameters = net.params.len();
     let mut step = Step::new(net, &batch);
@@ -118,9 +133,10 @@ fn alone(args: &Args) -> Result<Outcome> {
 fn compare(args: &Args) -> Result<Outcome> {
     let common = super::Common { model: args.model.clone(), threads: args.threads, json: args.json };
     let folder = common.folder()?;
-    let net = args.net(Some(&folder))?;
-    let (batch, width) = (args.batch(&net)?, net.trunk.d_hidden());
     let place = Place::new(&args.options)?;
+    let written = place.work().join("adapted");
+    let net = args.net(Some(&folder), Some(&written))?;
+    let (batch, width) = (args.batch(&net)?, net.trunk.d_hidden());
     let work = Work { folder: &folder, batch: &batch, width, threads: args.threads };
     let mut comparison = compare_steps("train-step", &place, &work, prove_step(net, &batch)?)?;
     comparison.what = format!("{}, dropout 0.1", args.size());
@@ -130,8 +146,12 @@ fn compare(args: &Args) -> Result<Outcome> {
         .flat_map(|(name, value)| [name.to_owned(), value.to_string()])
         .chain(["--model".to_owned(), super::argument(&folder)])
         .chain(args.recompute.then(|| "--recompute".to_owned()))
+        .chain(args.lora.iter().flat_map(|rank| ["--lora".to_owned(), rank.to_string()]))
         .collect();
     comparison.job.insert("runs".into(), json!(args.runs));
+    if args.lora.is_some() {
+        comparison.job.insert("adapter".into(), json!(super::argument(&written.join("adapter"))));
+    }
     // One task: padding it apart is padding it together.
     comparison.axes.retain(|axis| axis.field != "layout");
     comparison.job.insert("layout".into(), json!("joint"));

@@ -18,7 +18,8 @@ const LARGEST_MEANT: f64 = 1e9;
 /// `tokenizer_config.json`, the positions of `config.json`; never above the last, which is what the network has.
 pub fn length_limit(folder: &Path) -> Result<usize> {
     let positions = positions(folder)?;
-    let stated = match number(folder, "sentence_bert_config.json", "max_seq_length")? {
+    let sentence = sentence_config(folder)?.map_or(SENTENCE[0], |(name, _)| name);
+    let stated = match number(folder, sentence, "max_seq_length")? {
         Some(length) => Some(length),
         None => number(folder, "tokenizer_config.json", "model_max_length")?,
     };
@@ -28,24 +29,63 @@ pub fn length_limit(folder: &Path) -> Result<usize> {
     })
 }
 
+/// Tokens of the texts that T5 was trained on; it has no table of positions that would end.
+const T5_LENGTH: usize = 512;
+
 /// Model types whose first position is the row after the padding id's: so many rows are never read.
-const AFTER_PADDING: [&str; 4] = ["camembert", "mpnet", "roberta", "xlm-roberta"];
+const AFTER_PADDING: [&str; 3] = ["camembert", "roberta", "xlm-roberta"];
 
 /// Positions that the network of `config.json` has: of T5, which has none of its own, those it was trained on.
-fn positions(folder: &Path) -> Result<Option<usize>> {
+pub fn positions(folder: &Path) -> Result<Option<usize>> {
     let Some(config) = read_json(folder, "config.json")? else { return Ok(None) };
     let model_type = config.get("model_type").and_then(serde_json::Value::as_str).unwrap_or_default();
     for key in ["max_position_embeddings", "n_positions"] {
         if let Some(n) = number(folder, "config.json", key)? {
-            let skipped = if AFTER_PADDING.contains(&model_type) {
-                config.get("pad_token_id").and_then(serde_json::Value::as_u64).unwrap_or(1) as usize + 1
-            } else {
-                0
+            let padding = config.get("pad_token_id").and_then(serde_json::Value::as_u64);
+            let skipped = match model_type {
+                // The published code has its padding id fixed.
+                "mpnet" => 2,
+                _ if AFTER_PADDING.contains(&model_type) => (padding.unwrap_or(1) as usize).saturating_add(1),
+                _ => 0,
             };
             return Ok(Some(n.saturating_sub(skipped).max(1)));
         }
     }
-    Ok((model_type == "t5").then_some(512))
+    Ok((model_type == "t5").then_some(T5_LENGTH))
+}
+
+/// What sentence-transformers called its settings of a transformer, in the order it looks for them.
+const SENTENCE: [&str; 7] = [
+    "sentence_bert_config.json",
+    "sentence_roberta_config.json",
+    "sentence_distilbert_config.json",
+    "sentence_camembert_config.json",
+    "sentence_albert_config.json",
+    "sentence_xlm-roberta_config.json",
+    "sentence_xlnet_config.json",
+];
+
+/// sentence-transformers' settings of the transformer in `folder`, with the file's name.
+pub fn sentence_config(folder: &Path) -> Result<Option<(&'static str, serde_json::Value)>> {
+    for name in SENTENCE {
+        if let Some(config) = read_json(folder, name)? {
+            return Ok(Some((name, config)));
+        }
+    }
+    Ok(None)
+}
+
+/// The file that makes a folder one of adapters.
+const ADAPTER: &str = "adapter_config.json";
+
+/// Whether a folder holds an encoder itself.
+fn has_encoder(folder: &Path) -> bool {
+    ["config.json", "modules.json"].iter().any(|name| folder.join(name).exists())
+}
+
+/// Whether a folder can be read as a model: an encoder, or adapters beside one.
+pub fn is_encoder_folder(folder: &Path) -> bool {
+    has_encoder(folder) || folder.join(ADAPTER).exists()
 }
 
 /// The encoder that a folder of adapters stands beside; `None` where the folder is none.
@@ -53,19 +93,18 @@ fn positions(folder: &Path) -> Result<Option<usize>> {
 /// # Errors
 /// When that encoder is not there.
 pub fn adapter_base(folder: &Path) -> Result<Option<PathBuf>> {
-    const CONFIG: &str = "adapter_config.json";
-    if folder.join("config.json").exists() || folder.join("modules.json").exists() {
+    if has_encoder(folder) {
         return Ok(None);
     }
-    let Some(config) = read_json(folder, CONFIG)? else { return Ok(None) };
+    let Some(config) = read_json(folder, ADAPTER)? else { return Ok(None) };
     let named = config.get("base_model_name_or_path").and_then(serde_json::Value::as_str).unwrap_or_default();
     let base = [folder.join(named), PathBuf::from(named)]
         .into_iter()
-        .find(|base| !named.is_empty() && base.is_dir());
+        .find(|base| !named.is_empty() && has_encoder(base));
     base.map(Some).ok_or_else(|| {
-        let what = format!("these are adapters of `{named}`, which is no folder here");
+        let what = format!("these are adapters of `{named}`, which is no encoder's folder here");
         let remedy = "write the encoder's folder as `base_model_name_or_path` (`polytask pull` fetches one)";
-        Problem::at(Place::file(&folder.join(CONFIG)), what).try_this(remedy).into()
+        Problem::at(Place::file(&folder.join(ADAPTER)), what).try_this(remedy).into()
     })
 }
 
@@ -185,5 +224,39 @@ mod tests {
         }
         let error = length_limit(folder(&[("config.json", "{")]).path()).unwrap_err().to_string();
         assert!(error.contains("config.json:1") && error.contains("not valid JSON"), "{error}");
+    }
+
+    #[test]
+    fn adapters_beside_themselves_or_nothing_are_refused() {
+        for base in [".", "", "no-such-folder"] {
+            let text = format!(r#"{{"base_model_name_or_path": "{base}"}}"#);
+            let folder = folder(&[("adapter_config.json", &text)]);
+            let error = transformer_folder(folder.path()).unwrap_err().to_string();
+            assert!(error.contains("adapters of") && error.contains("base_model_name_or_path"), "{error}");
+        }
+    }
+
+    #[test]
+    fn positions_before_the_first_one_are_not_counted() {
+        let limit = |config: &str| length_limit(folder(&[("config.json", config)]).path()).unwrap();
+        assert_eq!(
+            limit(r#"{"model_type": "xlm-roberta", "max_position_embeddings": 514, "pad_token_id": 1}"#),
+            512
+        );
+        assert_eq!(
+            limit(r#"{"model_type": "mpnet", "max_position_embeddings": 514, "pad_token_id": 7}"#),
+            512
+        );
+        assert_eq!(
+            limit(r#"{"model_type": "bert", "max_position_embeddings": 514, "pad_token_id": 1}"#),
+            514
+        );
+        assert_eq!(limit(r#"{"model_type": "nomic_bert", "n_positions": 8192}"#), 8192);
+        assert_eq!(limit(r#"{"model_type": "t5"}"#), 512);
+        let files = [
+            ("config.json", r#"{"model_type": "roberta", "max_position_embeddings": 514}"#),
+            ("sentence_roberta_config.json", r#"{"max_seq_length": 128}"#),
+        ];
+        assert_eq!(length_limit(folder(&files).path()).unwrap(), 128);
     }
 }

@@ -2,9 +2,10 @@
 
 use polytask_core::input::text::TEXT;
 use polytask_core::suite::ModelSpec;
-use polytask_core::{Problem, Suite};
+use polytask_core::{Problem, Suite, length};
 use polytask_data::pull::{self, PullOptions};
 use polytask_data::{Dataset, NoTexts, Symbols, Tokenize, Tokenizer};
+use polytask_nn::Block;
 use polytask_nn::encoder::Encoder;
 use polytask_nn::trunk::NetConfig;
 
@@ -55,13 +56,7 @@ fn loaded(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Symbol
     refuse_dense(suite, &encoder)?;
     refuse_shared(suite, &encoder)?;
     let encoder = tuned(suite, encoder)?;
-    if let Some((trained, all)) = encoder.adapter_sizes() {
-        let share = 100.0 * trained as f64 / all as f64;
-        observer.event(Event::Note(&format!(
-            "{}: {trained} weights are trained beside {all} of the encoder ({share:.1} %)",
-            suite.model.tune.name
-        )));
-    }
+    tell_adapters(suite, &encoder, observer)?;
     share::check(suite, &encoder)?;
     observer.event(Event::Note("reading and tokenising the data"));
     let dataset = polytask_data::build(suite, &symbols)?;
@@ -72,6 +67,23 @@ fn loaded(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Symbol
 fn tuned(suite: &Suite, encoder: Encoder) -> Result<Encoder> {
     let ModelSpec { tune, encoder: name, .. } = &suite.model;
     Ok(polytask_nn::tune::apply(tune, encoder, (name, suite.seed))?)
+}
+
+/// Says how much of an encoder with adapters is trained.
+fn tell_adapters(suite: &Suite, encoder: &Encoder, observer: &mut dyn Observer) -> Result<()> {
+    if !encoder.is_adapted() {
+        return Ok(());
+    }
+    let blocks = encoder.params.blocks.iter().zip(encoder.frozen(&suite.model.freeze)?);
+    let of = |(block, is_frozen): (&Block, bool)| (block.values.len(), is_frozen);
+    let sizes: Vec<(usize, bool)> = blocks.map(of).collect();
+    let all: usize = sizes.iter().map(|(n, _)| n).sum();
+    let trained: usize = sizes.iter().filter(|(_, is_frozen)| !is_frozen).map(|(n, _)| n).sum();
+    let (name, share) = (&suite.model.tune.name, 100.0 * trained as f64 / all as f64);
+    observer.event(Event::Note(&format!(
+        "{name}: {trained} of the encoder's {all} weights are trained ({share:.1} %)"
+    )));
+    Ok(())
 }
 
 /// The data first: they say how large images are or which columns there are, and so what the network is.
@@ -144,7 +156,7 @@ fn tiny_tokenizer(suite: &Suite) -> Result<Tokenizer> {
 /// The encoder's folder: beside the suite, or wherever `pull` finds it.
 fn locate(suite: &Suite, observer: &mut dyn Observer) -> Result<std::path::PathBuf> {
     let beside = suite.folder.join(&suite.model.encoder);
-    if beside.join("config.json").exists() || beside.join("modules.json").exists() {
+    if length::is_encoder_folder(&beside) {
         return Ok(beside);
     }
     let pulled = pull::pull(&suite.model.encoder, &PullOptions::from_environment())?;

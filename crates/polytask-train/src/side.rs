@@ -73,6 +73,10 @@ impl<'a> Parts<'a> {
     fn cache(&self, observer: &mut dyn Observer) -> Result<Option<Arc<FrozenCache>>> {
         let (Prepared { suite, dataset, .. }, encoder) = (self.prepared, self.encoder);
         let lowest = self.trainable.iter().position(|t| *t).unwrap_or(self.trainable.len());
+        // Below the adapters of the lowest layer lies hardly more than a look-up.
+        if encoder.is_adapted() && suite.model.freeze.is_empty() {
+            return Ok(None);
+        }
         if !FrozenCache::pays(dataset, &*encoder.trunk, lowest, suite.train.cache_mb) {
             return Ok(None);
         }

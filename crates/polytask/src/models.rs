@@ -10,8 +10,7 @@ use polytask_terminal::suites::is_model;
 
 /// The folder of a trained model, of a run's folder or its `model` folder; any folder of sentence-transformers as it is.
 pub(crate) fn folder(source: &Path) -> Result<PathBuf> {
-    let (inside, is_encoder) =
-        (source.join("model"), ["config.json", "modules.json"].iter().any(|name| source.join(name).exists()));
+    let (inside, is_encoder) = (source.join("model"), polytask_core::length::is_encoder_folder(source));
     if is_model(source) || is_encoder || !source.is_dir() {
         return Ok(source.to_path_buf());
     }

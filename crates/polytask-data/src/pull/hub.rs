@@ -16,8 +16,12 @@ use super::options::PullOptions;
 /// Files an encoder cannot do without.
 const REQUIRED: [&str; 2] = ["config.json", "tokenizer.json"];
 /// Files fetched when they are there.
-const OPTIONAL: [&str; 5] = [
+const OPTIONAL: [&str; 9] = [
     "sentence_bert_config.json",
+    "sentence_roberta_config.json",
+    "sentence_distilbert_config.json",
+    "sentence_camembert_config.json",
+    "sentence_xlm-roberta_config.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "vocab.txt",

@@ -64,6 +64,8 @@ pub struct SpecialIds {
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     max_length: usize,
+    /// Whether the blank before a word is part of its first token.
+    spaces_words: bool,
     /// How long texts are cut before they are tokenised.
     cut: cut::Cut,
     vocab_size: usize,
@@ -84,6 +86,8 @@ impl Tokenizer {
     /// When `tokenizer.json` is absent or broken, `max_length` lies above the folder's number of positions
     /// or leaves no room beside the special tokens, or the default prompt is none of the folder's.
     pub fn load(folder: &Path, max_length: Option<usize>) -> Result<Self> {
+        let base = length::adapter_base(folder)?;
+        let folder = base.as_deref().unwrap_or(folder);
         let (prompts, default) = prompts::read(folder)?;
         let folder = &length::transformer_folder(folder)?;
         let files = read_files(folder)?;
@@ -92,7 +96,7 @@ impl Tokenizer {
             None => length::length_limit(folder)?,
         };
         let config = read_json(folder, "tokenizer_config.json")?.unwrap_or(Value::Null);
-        let sentence = read_json(folder, "sentence_bert_config.json")?.unwrap_or(Value::Null);
+        let sentence = length::sentence_config(folder)?.map_or(Value::Null, |(_, config)| config);
         let lowercase = sentence.get("do_lower_case").and_then(Value::as_bool).unwrap_or(false);
         let path = folder.join(FILES[0]);
         let built = Self::build(files, limit, &config, lowercase)
@@ -143,8 +147,19 @@ impl Tokenizer {
         let vocab_size = inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
         probe(&inner)?;
         let (prompts, prompt) = (BTreeMap::new(), String::new());
-        let cut = cut::Cut::new(&inner, max_length);
-        Ok(Self { inner, max_length, cut, vocab_size, special, files, lowercase, prompts, prompt })
+        let (cut, spaces_words) = (cut::Cut::new(&inner, max_length), normalise::keeps_spaces(&inner));
+        Ok(Self {
+            inner,
+            max_length,
+            spaces_words,
+            cut,
+            vocab_size,
+            special,
+            files,
+            lowercase,
+            prompts,
+            prompt,
+        })
     }
 
     /// The folder's prompt of this name.
@@ -242,7 +257,15 @@ impl Tokenizer {
     fn first_words<S: AsRef<str>>(&self, words: &[S]) -> Result<Encoding> {
         let mut n = if self.cut.is_from_left() { words.len() } else { self.max_length.min(words.len()) };
         loop {
-            let texts = words[..n].iter().map(|word| self.cut(word.as_ref()));
+            let texts = words[..n].iter().enumerate().map(|(i, word)| {
+                let text = self.cut(word.as_ref())?;
+                // As the word stands in a text.
+                Ok(if i > 0 && self.spaces_words && !text.is_empty() {
+                    format!(" {text}").into()
+                } else {
+                    text
+                })
+            });
             let texts: Vec<Cow<'_, str>> = texts.collect::<Result<_>>()?;
             // The fast variant keeps no word numbers.
             let encoding = self.inner.encode(texts, true).map_err(|error| refused(error.as_ref()))?;
@@ -322,10 +345,9 @@ fn no_tokenizer(folder: &Path) -> Error {
 
 /// A length the user asked for, refused above the folder's number of positions.
 fn checked_length(folder: &Path, wanted: usize) -> Result<usize> {
-    let config = read_json(folder, "config.json")?.unwrap_or(Value::Null);
-    match config.get("max_position_embeddings").and_then(Value::as_u64) {
-        Some(positions) => within(wanted, positions),
-        _ => Ok(wanted),
+    match length::positions(folder)? {
+        Some(positions) => within(wanted, positions as u64),
+        None => Ok(wanted),
     }
 }
 
@@ -531,6 +553,27 @@ mod tests {
         assert_eq!(ids.len(), TINY_LENGTH);
         assert_eq!((first[31], first[32]), (125, NO_TOKEN));
         assert_eq!(tiny.encode_words::<&str>(&[]).unwrap(), (vec![2, 3], vec![]));
+    }
+
+    #[test]
+    fn words_of_a_byte_level_tokenizer_have_the_tokens_they_have_in_a_text() {
+        let folder = saved_tiny(|json| {
+            let tokens = ["<s>", "a", "b", "\u{120}a", "\u{120}b", "\u{120}", "c"];
+            let vocab: serde_json::Map<String, Value> =
+                tokens.iter().zip(0..).map(|(t, id)| ((*t).into(), json!(id))).collect();
+            *json = json!({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+                "normalizer": null, "post_processor": null, "decoder": null,
+                "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+                "model": {"type": "BPE", "dropout": null, "unk_token": "<s>", "continuing_subword_prefix": null,
+                    "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": true,
+                    "vocab": vocab, "merges": [["\u{120}", "a"], ["\u{120}", "b"]]}});
+        });
+        let tokenizer = Tokenizer::load(folder.path(), Some(16)).unwrap();
+        assert_eq!(tokenizer.encode("a b a").unwrap(), [1, 4, 3]);
+        assert_eq!(
+            tokenizer.encode_words(&["a", "b", "", "a"]).unwrap(),
+            (vec![1, 4, 3], vec![0, 1, NO_TOKEN, 2])
+        );
     }
 
     #[test]

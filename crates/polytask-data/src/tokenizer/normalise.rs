@@ -32,3 +32,19 @@ pub(super) fn lowercase_first(inner: &mut tokenizers::Tokenizer) -> Result<(), S
     inner.with_normalizer(Some(Sequence::new(steps))).map_err(|error| error.to_string())?;
     Ok(())
 }
+
+/// Whether the blank before a word is part of its first token, as byte-level tokenizers have it.
+pub(super) fn keeps_spaces(inner: &tokenizers::Tokenizer) -> bool {
+    let steps = inner.get_pre_tokenizer().and_then(|steps| serde_json::to_value(steps).ok());
+    steps.is_some_and(|steps| is_byte_level(&steps))
+}
+
+fn is_byte_level(step: &Value) -> bool {
+    let is_one = step.get("type").and_then(Value::as_str) == Some("ByteLevel")
+        && step.get("add_prefix_space").and_then(Value::as_bool) == Some(false);
+    is_one
+        || step
+            .get("pretokenizers")
+            .and_then(Value::as_array)
+            .is_some_and(|steps| steps.iter().any(is_byte_level))
+}

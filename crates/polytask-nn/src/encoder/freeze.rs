@@ -29,7 +29,9 @@ fn covered(params: &Params, name: &str) -> Option<Vec<usize>> {
         Some(found.concat())
     };
     if name == "embeddings" {
-        return all(vec!["words".into(), "embeddings".into()]);
+        // Some encoders have nothing between words and layers.
+        let found = ["words", "embeddings"].iter().filter_map(|name| copies(params, name));
+        return Some(found.flatten().collect());
     }
     let Some((first, last)) = name.strip_prefix("layer.").and_then(|range| range.split_once('-')) else {
         return copies(params, name);

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use polytask_core::length;
+
 use super::{Encoder, Network};
 use crate::folder::{self, FolderParts};
 use crate::params::Params;
@@ -12,12 +14,12 @@ use crate::weights::{RawTensor, WeightFiles};
 use crate::{Error, Result, tune};
 
 impl Encoder {
-    /// Reads a sentence-transformers folder, a plain BERT folder, or a network of ours.
+    /// Reads a sentence-transformers folder, the folder of an encoder or of adapters beside one, or a network of ours.
     ///
     /// # Errors
     /// When a part is unsupported, or any weight is missing, misshapen or not finite (all named at once).
     pub fn load(folder: &Path) -> Result<Self> {
-        if let Some(base) = polytask_core::length::adapter_base(folder)? {
+        if let Some(base) = length::adapter_base(folder)? {
             return tune::merge_folder(&Self::load(&base)?, folder);
         }
         if let Some(config) = folder::net_config(folder)? {
@@ -30,7 +32,7 @@ impl Encoder {
             None => WeightFiles::open_folder(&parts.transformer)?,
         };
         check_size(&parts.network.graph, &weights)?;
-        let max_length = polytask_core::length::length_limit(&parts.transformer)?;
+        let max_length = length::length_limit(&parts.transformer)?.min(parts.network.graph.max_positions());
         let FolderParts { family, network, pooling, dense, normalize, notes, .. } = parts;
         let params = network.graph.layout();
         let trunk = Arc::new(Packed::new(network.graph));
@@ -51,9 +53,14 @@ impl Encoder {
             Some(by) => plain.shared_by(by)?,
             None => plain,
         };
-        let mut report = weights.load_into(&mut encoder.params, |name| family.canonical(name))?;
+        let tied = tied_words(family, &weights, &encoder.params)?;
+        let words = encoder.params.blocks[0].tensors[0].name.clone();
+        let name =
+            |name: &str| if tied.as_deref() == Some(name) { words.clone() } else { family.canonical(name) };
+        let mut report = weights.load_into(&mut encoder.params, name)?;
         encoder.kept = take_kept(family, &weights, &mut report.unused)?;
         report.require_all(weights.path())?;
+        refuse_more(family, &weights, &report.unused)?;
         Ok(encoder)
     }
 
@@ -89,6 +96,42 @@ fn check_size(graph: &Graph, weights: &WeightFiles) -> Result<()> {
     let what = format!(
         "{found} values, but config.json describes a network of {needed}; \
          try: the config.json and model.safetensors of one and the same model"
+    );
+    Err(Error::Weights { path: weights.path().to_path_buf(), what })
+}
+
+/// The tensor that stands for the word table where the file has it under a tied name alone.
+///
+/// # Errors
+/// When both are there and disagree.
+fn tied_words(family: &EncoderFamily, weights: &WeightFiles, params: &Params) -> Result<Option<String>> {
+    let words = &params.blocks[0].tensors[0].name;
+    let is = |name: &str, wanted: &str| family.canonical(name) == wanted;
+    let of = |wanted: &str| weights.entries().map(|entry| &entry.name).find(|name| is(name, wanted)).cloned();
+    let Some(tied) = family.ties.iter().find_map(|tie| of(tie)) else { return Ok(None) };
+    let Some(own) = of(words) else { return Ok(Some(tied)) };
+    if weights.raw(&own)?.bytes == weights.raw(&tied)?.bytes {
+        return Ok(None);
+    }
+    let what = format!(
+        "`{own}` and `{tied}` are one table, but hold different values; try: the files as they were published"
+    );
+    Err(Error::Weights { path: weights.path().to_path_buf(), what })
+}
+
+/// Refuses a file that has more of the network than its configuration says.
+fn refuse_more(family: &EncoderFamily, weights: &WeightFiles, unused: &[String]) -> Result<()> {
+    let more: Vec<&String> =
+        unused.iter().filter(|name| EncoderFamily::is_of_layers(&family.canonical(name))).collect();
+    let Some(first) = more.first() else { return Ok(()) };
+    let what = format!(
+        "`{first}`{} of the layers, which config.json does not describe; \
+         try: the config.json and model.safetensors of one and the same model",
+        if more.len() > 1 {
+            format!(" and {} more tensors are", more.len() - 1)
+        } else {
+            " is a tensor".into()
+        }
     );
     Err(Error::Weights { path: weights.path().to_path_buf(), what })
 }

@@ -36,7 +36,7 @@ pub enum Network {
         family: &'static EncoderFamily,
         /// Published dropout of states.
         dropout: f64,
-        /// The fields of its `config.json`.
+        /// The fields of its `config.json`: what tells it from another of the same sizes.
         config: serde_json::Value,
     },
     /// One that started from random weights, on images or tables.
@@ -158,8 +158,8 @@ impl Encoder {
         let invalid = |problems| Error::Core(polytask_core::Error::Invalid(problems));
         let plain = family.network(&self.notes.config).map_err(invalid)?.graph;
         let graph = Arc::new(plain.adapt(&spec).map_err(invalid)?);
-        let mut params = graph.adapters(seed);
-        params.blocks.splice(..0, self.params.blocks.iter().cloned());
+        let mut params = self.params;
+        params.blocks.extend(graph.adapters(seed).blocks);
         let adapted = Adapted { graph: graph.clone(), spec, base: name.to_owned() };
         Ok(Self { trunk: Arc::new(Packed::new(graph)), params, adapted: Some(Arc::new(adapted)), ..self })
     }
@@ -191,12 +191,9 @@ impl Encoder {
         }
     }
 
-    /// Weights of its adapters, where these alone are trained, and of the encoder without them.
-    pub fn adapter_sizes(&self) -> Option<(usize, usize)> {
-        self.adapted.as_ref()?;
-        let n = |blocks: &[Block]| blocks.iter().map(|block| block.values.len()).sum();
-        let (base, adapters) = self.params.blocks.split_at(self.n_base());
-        Some((n(adapters), n(base)))
+    /// Whether adapters stand beside its weights, which alone are trained.
+    pub fn is_adapted(&self) -> bool {
+        self.adapted.is_some()
     }
 
     /// Which blocks are not trained: those that `freeze` names, and beside adapters all others.

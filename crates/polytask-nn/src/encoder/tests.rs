@@ -135,3 +135,66 @@ fn freeze_names_cover_blocks_and_unknown_ones_are_all_named() {
         assert!(message.contains(name), "{message}");
     }
 }
+
+/// A copy of a model of the tests, with some of its tensors and more.
+fn copied(name: &str, change: impl Fn(&mut Vec<(String, Vec<usize>, Vec<f32>)>)) -> tempfile::TempDir {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/families").join(name);
+    let file = weights::WeightFiles::open_folder(&source).unwrap();
+    let mut tensors: Vec<_> =
+        file.entries().map(|e| (e.name.clone(), e.shape.clone(), file.f32(&e.name).unwrap())).collect();
+    change(&mut tensors);
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(source.join("config.json"), folder.path().join("config.json")).unwrap();
+    let out: Vec<TensorOut> = tensors
+        .iter()
+        .map(|(name, shape, values)| TensorOut { name, shape, values: Values::F32(values) })
+        .collect();
+    weights::write(&folder.path().join(weights::FILE), &out, &[]).unwrap();
+    folder
+}
+
+#[test]
+fn a_tied_table_is_read_under_either_name_and_must_agree_with_itself() {
+    let tie = "encoder.embed_tokens.weight";
+    let find = |tensors: &[(String, Vec<usize>, Vec<f32>)]| {
+        tensors.iter().position(|t| t.0 == "shared.weight").unwrap()
+    };
+    let plain = Encoder::load(copied("t5", |_| {}).path()).unwrap();
+    let renamed = copied("t5", |tensors| {
+        let at = find(tensors);
+        tensors[at].0 = tie.into();
+    });
+    assert_eq!(Encoder::load(renamed.path()).unwrap().params, plain.params);
+    let twice = |by: f32| {
+        copied("t5", move |tensors| {
+            let mut other = tensors[find(tensors)].clone();
+            other.0 = tie.into();
+            other.2[0] += by;
+            tensors.push(other);
+        })
+    };
+    let both = Encoder::load(twice(0.0).path()).unwrap();
+    assert_eq!((&both.params, both.kept.len()), (&plain.params, 0));
+    let message = Encoder::load(twice(1.0).path()).unwrap_err().to_string();
+    assert!(message.contains("different values") && message.contains(tie), "{message}");
+}
+
+#[test]
+fn more_layers_than_the_configuration_says_are_refused() {
+    let more = copied("llama", |tensors| {
+        let mut other = tensors.iter().find(|t| t.0 == "layers.1.mlp.up_proj.weight").unwrap().clone();
+        other.0 = "model.layers.2.mlp.up_proj.weight".into();
+        tensors.push(other);
+    });
+    let message = Encoder::load(more.path()).unwrap_err().to_string();
+    assert!(message.contains("layers.2.mlp.up_proj") && message.contains("does not describe"), "{message}");
+    let bias = copied("llama", |tensors| {
+        tensors.push(("layers.0.self_attn.q_proj.bias".into(), vec![1], vec![0.0]));
+    });
+    assert!(Encoder::load(bias.path()).unwrap_err().to_string().contains("q_proj.bias"));
+    let computed = copied("llama", |tensors| {
+        tensors.push(("layers.0.self_attn.rotary_emb.inv_freq".into(), vec![1], vec![0.0]));
+        tensors.push(("lm_head.weight".into(), vec![1], vec![0.0]));
+    });
+    Encoder::load(computed.path()).unwrap();
+}

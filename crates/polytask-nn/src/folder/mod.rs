@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use polytask_core::Problem;
 use polytask_core::error::Place;
-use polytask_core::length::{inner_path, read_json, transformer_folder};
+use polytask_core::length::{self, inner_path, read_json, transformer_folder};
 use serde_json::Value;
 
 pub use self::dense::{Dense, DenseActivation};
@@ -98,7 +98,7 @@ pub(crate) fn read_folder(folder: &Path) -> Result<FolderParts> {
     let modules = read_modules(folder)?;
     let transformer = transformer_folder(folder)?;
     let (family, network, raw) = read_config(&transformer)?;
-    let sentence_bert = read_json(&transformer, "sentence_bert_config.json")?.unwrap_or(Value::Null);
+    let sentence_bert = length::sentence_config(&transformer)?.map_or(Value::Null, |(_, config)| config);
     let notes = Notes {
         config: raw,
         sentence: read_json(folder, "config_sentence_transformers.json")?.unwrap_or_else(default_sentence),

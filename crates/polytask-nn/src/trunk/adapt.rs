@@ -78,7 +78,7 @@ impl Graph {
                 "`rank` of lora is {}, but `{name}` has no more than {most} rows or columns",
                 spec.rank
             );
-            problems.push(Problem::new(what).try_this("8 or 16"));
+            problems.push(Problem::new(what).try_this(format!("`rank = {most}` or less")));
         }
         problems
     }

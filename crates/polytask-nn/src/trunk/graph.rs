@@ -151,6 +151,11 @@ impl Graph {
         self.words.shape[0]
     }
 
+    /// Longest sequence, in tokens.
+    pub fn max_positions(&self) -> usize {
+        self.max_positions
+    }
+
     /// Values per state.
     pub fn d_hidden(&self) -> usize {
         self.width_below(self.n_base())
@@ -217,35 +222,19 @@ impl Graph {
 
     /// The parameter blocks, all zero: names, shapes and offsets.
     pub fn layout<T: Real>(&self) -> Params<T> {
-        let block = |(name, tensors): (String, Vec<TensorShape>)| {
-            let tensors: Vec<(&str, &[usize], bool)> =
-                tensors.iter().map(|t| (t.name.as_str(), &*t.shape, t.shape.len() > 1)).collect();
-            Block::zeros(&name, &tensors)
-        };
-        Params { blocks: self.tensors().map(block).collect() }
+        Params { blocks: self.tensors().map(|(name, tensors)| zeros(&name, &tensors)).collect() }
     }
 
     /// Fresh weights of the blocks of adapters; a function of the seed alone.
     pub fn adapters(&self, seed: u64) -> Params {
-        let mut params = self.init(seed);
-        Params { blocks: params.blocks.split_off(self.n_base()) }
+        let blocks = self.tensors().enumerate().skip(self.n_base());
+        Params { blocks: blocks.map(|(b, (name, tensors))| fresh_block(seed, b, &name, &tensors)).collect() }
     }
 
     /// Fresh weights; a function of the seed alone.
     pub fn init<T: Real>(&self, seed: u64) -> Params<T> {
-        let mut params = self.layout();
-        for (b, (block, (_, tensors))) in params.blocks.iter_mut().zip(self.tensors()).enumerate() {
-            for (i, tensor) in tensors.iter().enumerate() {
-                let mut rng = Rng::new(seed, Purpose::Init, &[b as u64, i as u64]);
-                block.tensor_mut(i).fill_with(|| match tensor.start {
-                    Start::Normal => T::of(0.02 * rng.normal()),
-                    Start::Kaiming => T::of((2.0 * rng.uniform() - 1.0) / (tensor.shape[1] as f64).sqrt()),
-                    Start::One => T::ONE,
-                    Start::Zero => T::ZERO,
-                });
-            }
-        }
-        params
+        let blocks = self.tensors().enumerate();
+        Params { blocks: blocks.map(|(b, (name, tensors))| fresh_block(seed, b, &name, &tensors)).collect() }
     }
 
     /// Names of all parameter blocks.
@@ -263,4 +252,26 @@ impl Graph {
         };
         std::iter::once(words).chain(blocks).chain(self.adapted.iter().map(adapter))
     }
+}
+
+/// A block of zeros.
+fn zeros<T: Real>(name: &str, tensors: &[TensorShape]) -> Block<T> {
+    let tensors: Vec<(&str, &[usize], bool)> =
+        tensors.iter().map(|t| (t.name.as_str(), &*t.shape, t.shape.len() > 1)).collect();
+    Block::zeros(name, &tensors)
+}
+
+/// A block of fresh weights; its number keys them.
+fn fresh_block<T: Real>(seed: u64, number: usize, name: &str, tensors: &[TensorShape]) -> Block<T> {
+    let mut block = zeros(name, tensors);
+    for (i, tensor) in tensors.iter().enumerate() {
+        let mut rng = Rng::new(seed, Purpose::Init, &[number as u64, i as u64]);
+        block.tensor_mut(i).fill_with(|| match tensor.start {
+            Start::Normal => T::of(0.02 * rng.normal()),
+            Start::Kaiming => T::of((2.0 * rng.uniform() - 1.0) / (tensor.shape[1] as f64).sqrt()),
+            Start::One => T::ONE,
+            Start::Zero => T::ZERO,
+        });
+    }
+    block
 }

@@ -155,7 +155,20 @@ fn read_spec(folder: &Path, encoder: &Encoder, file: &WeightFiles) -> Result<Lor
         let name = entry.name.replace(".lora_A.default.", ".lora_A.");
         module(&name).map(|module| encoder.canonical(module))
     });
-    Ok(LoraSpec { rank: rank as usize, alpha: scaled, dropout: 0.0, targets: modules.collect() })
+    let targets: Vec<String> = modules.collect();
+    if targets.is_empty() {
+        return Err(wrong(
+            folder,
+            "there is no adapter in `adapter_model.safetensors`",
+            "fetch the folder again",
+        ));
+    }
+    let start = config.get("init_lora_weights").unwrap_or(&Value::Null);
+    if !matches!(start, Value::Null | Value::Bool(_)) && start != "gaussian" {
+        let what = format!("`init_lora_weights` is {start}, which also changes the encoder's own weights");
+        return Err(wrong(folder, &what, "an adapter that starts from zero"));
+    }
+    Ok(LoraSpec { rank: rank as usize, alpha: scaled, dropout: 0.0, targets })
 }
 
 fn wrong(folder: &Path, what: &str, remedy: &str) -> crate::Error {

@@ -82,7 +82,12 @@ proptest! {
             let batch = tokenizer.encode_batch(&["a", &text, "b"]).unwrap();
             prop_assert_eq!(&batch[1], &uncut(&tokenizer, &text));
             let words: Vec<&str> = text.split(' ').collect();
-            let expected = tokenizer.inner.encode(words.clone(), true).unwrap();
+            let spaced = |(i, word): (usize, &&str)| {
+                let has_blank = tokenizer.spaces_words && i > 0 && !word.is_empty();
+                if has_blank { format!(" {word}") } else { (*word).to_owned() }
+            };
+            let spaced: Vec<String> = words.iter().enumerate().map(spaced).collect();
+            let expected = tokenizer.inner.encode(spaced, true).unwrap();
             let (ids, first) = tokenizer.encode_words(&words).unwrap();
             prop_assert_eq!(&ids, expected.get_ids());
             prop_assert_eq!(first.len(), words.len());

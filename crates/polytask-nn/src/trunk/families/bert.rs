@@ -23,6 +23,7 @@ pub static BERT: EncoderFamily = EncoderFamily {
     model_types: &[("bert", "BertModel")],
     examples: "MiniLM, BGE, E5, GTE-small",
     prefixes: &["bert."],
+    ties: &[],
     kept: &["pooler.dense.weight", "pooler.dense.bias", "embeddings.position_ids"],
     compose: |fields| compose(fields, 0),
 };
@@ -32,6 +33,7 @@ pub(super) static ELECTRA: EncoderFamily = EncoderFamily {
     model_types: &[("electra", "ElectraModel")],
     examples: "ELECTRA",
     prefixes: &["electra."],
+    ties: &[],
     kept: &["embeddings.position_ids"],
     compose: |fields| compose(fields, 0),
 };
@@ -45,6 +47,7 @@ pub(super) static ROBERTA: EncoderFamily = EncoderFamily {
     ],
     examples: "RoBERTa, XLM-R, multilingual E5, BGE-M3",
     prefixes: &["roberta."],
+    ties: &[],
     kept: &["pooler.dense.weight", "pooler.dense.bias", "embeddings.position_ids"],
     compose: |fields| {
         let pad = fields.size_or("pad_token_id", 1);
@@ -165,6 +168,7 @@ impl BertConfig {
             ("intermediate_size", self.intermediate_size),
             ("max_position_embeddings", self.max_position_embeddings),
             ("type_vocab_size", self.type_vocab_size),
+            ("embedding_size", self.embedding_size.unwrap_or(1)),
         ];
         let wrong = sizes.iter().filter(|(_, n)| *n == 0 || *n > MAX_SIZE);
         let mut problems: Vec<Problem> = wrong
@@ -180,6 +184,16 @@ impl BertConfig {
             let what =
                 format!("`num_attention_heads` is {heads}, expected a divisor of `hidden_size` {hidden}");
             problems.push(Problem::new(what));
+        }
+        for (name, share) in [
+            ("hidden_dropout_prob", self.hidden_dropout_prob),
+            ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
+        ] {
+            if !(0.0..1.0).contains(&share) {
+                problems.push(Problem::new(format!(
+                    "`{name}` is {share}, expected a share of at least 0 and below 1"
+                )));
+            }
         }
         if !(self.layer_norm_eps > 0.0 && self.layer_norm_eps < 1.0) {
             let found = self.layer_norm_eps;

@@ -17,6 +17,7 @@ pub(super) static DISTILBERT: EncoderFamily = EncoderFamily {
     model_types: &[("distilbert", "DistilBertModel")],
     examples: "DistilBERT, msmarco-distilbert",
     prefixes: &["distilbert."],
+    ties: &[],
     kept: &["embeddings.position_ids"],
     compose,
 };

@@ -22,19 +22,29 @@ pub struct Composition {
 pub struct Fields {
     /// Without those that are null: published files write it for "not set".
     raw: Value,
+    /// Those that are null.
+    nulls: Vec<String>,
     pub(super) problems: Vec<Problem>,
 }
 
 impl Fields {
     /// The fields of a file's content.
     pub fn new(raw: &Value) -> Self {
-        let set = raw.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-        Self { raw: set.map(|(key, value)| (key.clone(), value.clone())).collect(), problems: Vec::new() }
+        let all = || raw.as_object().into_iter().flatten();
+        let set = all().filter(|(_, value)| !value.is_null());
+        let nulls = all().filter(|(_, value)| value.is_null()).map(|(key, _)| key.clone()).collect();
+        let raw = set.map(|(key, value)| (key.clone(), value.clone())).collect();
+        Self { raw, nulls, problems: Vec::new() }
     }
 
     /// What is wrong.
     pub fn into_problems(self) -> Vec<Problem> {
         self.problems
+    }
+
+    /// Whether a field is there and null.
+    pub(super) fn is_null(&self, key: &str) -> bool {
+        self.nulls.iter().any(|null| null == key)
     }
 
     /// The value of a field; with dots, of a field within fields.
@@ -79,7 +89,8 @@ impl Fields {
         let n = self.get(key).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
         let n = n.filter(|n| *n <= MAX_SIZE && (*n > 0 || key == "pad_token_id"));
         if n.is_none() {
-            self.wrong(key, &format!("a whole number from 1 to {MAX_SIZE}"));
+            let least = usize::from(key != "pad_token_id");
+            self.wrong(key, &format!("a whole number from {least} to {MAX_SIZE}"));
         }
         n
     }
@@ -101,8 +112,15 @@ impl Fields {
     }
 
     /// A switch, or what it is where the file says nothing.
-    pub(super) fn flag(&self, key: &str, usual: bool) -> bool {
-        self.get(key).and_then(Value::as_bool).unwrap_or(usual)
+    pub(super) fn flag(&mut self, key: &str, usual: bool) -> bool {
+        match self.get(key).map(Value::as_bool) {
+            None => usual,
+            Some(Some(on)) => on,
+            Some(None) => {
+                self.wrong(key, "true or false");
+                usual
+            }
+        }
     }
 
     /// An activation.
@@ -134,6 +152,16 @@ impl Fields {
     pub(super) fn divides(&mut self, part: (&str, usize), whole: (&str, usize)) {
         if !whole.1.is_multiple_of(part.1) {
             let what = format!("`{}` is {}, expected a divisor of `{}` {}", part.0, part.1, whole.0, whole.1);
+            self.problems.push(Problem::new(what));
+        }
+    }
+
+    /// Notes heads that cannot be turned by rotary positions, or are too many for their width.
+    pub(super) fn turned(&mut self, key: &str, d_head: usize, heads: usize) {
+        if d_head % 2 == 1 || heads.saturating_mul(d_head) > MAX_SIZE {
+            let what = format!(
+                "`{key}` is {d_head} with {heads} heads, expected an even number and at most {MAX_SIZE} in all"
+            );
             self.problems.push(Problem::new(what));
         }
     }

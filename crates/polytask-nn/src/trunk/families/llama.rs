@@ -1,7 +1,7 @@
 //! Llama (Touvron et al. 2023, <https://arxiv.org/abs/2302.13971>) and its kin, read as encoders: pre-norm layers with
 //! RMS norms, rotary positions, heads that share keys and values, gated feed-forwards.
 //!
-//! Mistral sees a window; Qwen2 has biases of queries, keys and values; Qwen3 norms queries and keys; EuroBERT sees
+//! A file that says `is_causal = false` sees both directions. Mistral sees a window; Qwen2 has biases of queries, keys and values; Qwen3 norms queries and keys; EuroBERT sees
 //! both directions.
 
 use std::sync::Arc;
@@ -55,7 +55,7 @@ const fn family(
     examples: &'static str,
     compose: fn(&mut Fields) -> Option<Composition>,
 ) -> EncoderFamily {
-    EncoderFamily { model_types, examples, prefixes: &["model."], kept: &[], compose }
+    EncoderFamily { model_types, examples, prefixes: &["model."], ties: &[], kept: &[], compose }
 }
 
 /// In what the kin differ.
@@ -86,6 +86,11 @@ struct Shape<'a> {
 }
 
 fn compose(fields: &mut Fields, kin: &Kin) -> Option<Composition> {
+    let kin = &Kin { is_causal: fields.flag("is_causal", kin.is_causal), ..*kin };
+    if !kin.is_causal && kin.window.is_some() {
+        fields.wrong("sliding_window", "none where `is_causal` is false");
+    }
+    fields.expect_not("use_bidirectional_attention", "attention as `is_causal` says");
     let (vocab, d) = (fields.size(&["vocab_size"]), fields.size(&["hidden_size"]));
     let (n_layers, heads) = (fields.layers(&["num_hidden_layers"]), fields.size(&["num_attention_heads"]));
     let kv_heads = fields.size_or("num_key_value_heads", heads);
@@ -94,6 +99,7 @@ fn compose(fields: &mut Fields, kin: &Kin) -> Option<Composition> {
         fields.divides(("num_attention_heads", heads), ("hidden_size", d));
     }
     let d_head = fields.size_or("head_dim", d / heads);
+    fields.turned("head_dim", d_head, heads);
     fields.divides(("num_key_value_heads", kv_heads), ("num_attention_heads", heads));
     let shape = Shape {
         kin,

@@ -47,6 +47,8 @@ pub struct EncoderFamily {
     pub examples: &'static str,
     /// What stands before tensor names in checkpoints of heads.
     pub prefixes: &'static [&'static str],
+    /// Other names under which files hold the word table, tied to it.
+    pub ties: &'static [&'static str],
     /// Tensors of published files that no state depends on; they go back into the saved file as they came.
     pub kept: &'static [&'static str],
     /// The network of a configuration; what is wrong stays in the fields.
@@ -103,6 +105,14 @@ impl EncoderFamily {
         }
     }
 
+    /// Whether a tensor, by its canonical name, belongs to the layers of a network.
+    pub(crate) fn is_of_layers(name: &str) -> bool {
+        const LAYERS: [&str; 5] =
+            ["encoder.layer.", "encoder.layers.", "encoder.block.", "layers.", "transformer.layer."];
+        // Old files keep tables that are computed.
+        LAYERS.iter().any(|front| name.starts_with(front)) && !name.ends_with("inv_freq")
+    }
+
     /// A tensor's name without what checkpoints of heads put before it, and with today's names for norms.
     pub fn canonical(&self, name: &str) -> String {
         let name = self.prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
@@ -123,12 +133,22 @@ mod tests {
 
     #[test]
     fn families_are_sorted_and_a_model_type_belongs_to_one() {
-        let names: Vec<&str> = FAMILIES.iter().flat_map(|family| family.types()).collect();
+        let mut names: Vec<&str> = FAMILIES.iter().flat_map(|family| family.types()).collect();
         let firsts: Vec<&str> = FAMILIES.iter().map(|family| family.model_types[0].0).collect();
         assert!(firsts.is_sorted(), "{firsts:?}");
-        for name in names {
-            assert!(EncoderFamily::of(name).unwrap().types().any(|own| own == name));
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{names:?}");
+    }
+
+    #[test]
+    fn the_page_of_encoders_names_every_model_type() {
+        let page = include_str!("../../../../../docs/encoders.md");
+        let rows: Vec<&str> =
+            page.lines().filter(|line| line.starts_with("| `") && !line.contains("`model_type`")).collect();
+        for name in FAMILIES.iter().flat_map(|family| family.types()) {
+            assert!(rows.iter().any(|row| row.contains(&format!("`{name}`"))), "{name}");
         }
+        assert_eq!(rows.len(), FAMILIES.len());
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub(super) static MODERNBERT: EncoderFamily = EncoderFamily {
     model_types: &[("modernbert", "ModernBertModel")],
     examples: "ModernBERT, gte-modernbert, modernbert-embed",
     prefixes: &["model."],
+    ties: &[],
     kept: &[],
     compose,
 };
@@ -53,6 +54,11 @@ fn compose(fields: &mut Fields) -> Option<Composition> {
     ];
     let theta = theta
         .map(|(new, old, usual)| fields.number(&[&format!("rope_parameters.{new}.rope_theta"), old], usual));
+    let every = fields.size_or("global_attn_every_n_layers", 3);
+    check_layer_types(fields, n_layers, every);
+    // Null means that local layers turn as global ones do.
+    let theta = if fields.is_null("local_rope_theta") { [theta[0]; 2] } else { theta };
+    fields.turned("hidden_size / num_attention_heads", d / heads, heads);
     let shape = Shape {
         d,
         heads,
@@ -60,7 +66,7 @@ fn compose(fields: &mut Fields) -> Option<Composition> {
         act: fields.activation(&["hidden_activation"], Activation::Gelu),
         eps: fields.number(&["norm_eps"], 1e-5),
         window: fields.size_or("local_attention", 128) / 2,
-        global_every: fields.size_or("global_attn_every_n_layers", 3),
+        global_every: every,
         norm_bias: fields.flag("norm_bias", false),
         attention_bias: fields.flag("attention_bias", false),
         mlp_bias: fields.flag("mlp_bias", false),
@@ -75,6 +81,19 @@ fn compose(fields: &mut Fields) -> Option<Composition> {
         let blocks = std::iter::once(embeddings).chain(layers);
         Composition { graph: Graph::new(words, positions, blocks), dropout }
     })
+}
+
+/// Notes a list of layer types that says something else than every n-th layer.
+fn check_layer_types(fields: &mut Fields, n_layers: usize, every: usize) {
+    let Some(types) = fields.get("layer_types").and_then(|types| types.as_array()).cloned() else { return };
+    let expected =
+        (0..n_layers).map(|i| if i.is_multiple_of(every) { "full_attention" } else { "sliding_attention" });
+    if !types.iter().map(|name| name.as_str().unwrap_or_default()).eq(expected) {
+        fields.wrong(
+            "layer_types",
+            &format!("full attention in every layer that {every} divides (`global_attn_every_n_layers`)"),
+        );
+    }
 }
 
 impl Shape {

@@ -20,6 +20,7 @@ pub(super) static MPNET: EncoderFamily = EncoderFamily {
     model_types: &[("mpnet", "MPNetModel")],
     examples: "all-mpnet-base-v2, multi-qa-mpnet",
     prefixes: &["mpnet."],
+    ties: &[],
     kept: &["pooler.dense.weight", "pooler.dense.bias", "embeddings.position_ids"],
     compose,
 };

@@ -17,9 +17,23 @@ pub(super) static NOMIC: EncoderFamily = EncoderFamily {
     model_types: &[("nomic_bert", "NomicBertModel")],
     examples: "nomic-embed-text",
     prefixes: &["bert.", "model."],
+    ties: &[],
     kept: &["pooler.dense.weight", "pooler.dense.bias"],
     compose,
 };
+
+/// Switches that would change the layers.
+const SWITCHES: [&str; 9] = [
+    "prenorm",
+    "qkv_proj_bias",
+    "mlp_fc1_bias",
+    "mlp_fc2_bias",
+    "rotary_emb_interleaved",
+    "causal",
+    "parallel_block",
+    "use_rms_norm",
+    "scale_attn_by_inverse_layer_idx",
+];
 
 fn compose(fields: &mut Fields) -> Option<Composition> {
     let (vocab, d) = (fields.size(&["vocab_size"]), fields.size(&["hidden_size", "n_embd"]));
@@ -33,9 +47,21 @@ fn compose(fields: &mut Fields) -> Option<Composition> {
     fields.expect("rope_parameters.rope_type", &["default"]);
     fields.expect("activation_function", &["swiglu"]);
     fields.expect("hidden_act", &["silu"]);
-    for switch in ["prenorm", "qkv_proj_bias", "mlp_fc1_bias", "mlp_fc2_bias", "rotary_emb_interleaved"] {
+    for switch in SWITCHES {
         fields.expect_not(switch, "the layers of nomic-embed-text");
     }
+    for key in ["rotary_scaling_factor", "rotary_emb_scale_base", "moe_every_n_layers"] {
+        if fields.get(key).is_some_and(|value| value.as_f64() != Some(0.0)) {
+            fields.wrong(key, "none, as in nomic-embed-text");
+        }
+    }
+    if fields.number(&["rotary_emb_fraction"], 1.0) != 1.0 {
+        fields.wrong("rotary_emb_fraction", "1.0: all values of a head are turned");
+    }
+    if fields.size_or("head_dim", d / heads) != d / heads {
+        fields.wrong("head_dim", "the width by the number of heads");
+    }
+    fields.turned("hidden_size / num_attention_heads", d / heads, heads);
     fields.divides(("num_attention_heads", heads), ("hidden_size", d));
     let dropout = fields.share(&["hidden_dropout_prob", "resid_pdrop"]);
     let d_head = d / heads;

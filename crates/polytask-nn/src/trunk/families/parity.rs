@@ -19,7 +19,7 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/families").join(name)
 }
 
-/// All that are understood; the others wait for what they need (shared layers, a fused layout by head).
+/// Those whose states are compared as they are.
 const MODELS: [&str; 19] = [
     "bert",
     "bert-relu",
@@ -55,7 +55,13 @@ fn json(path: &Path) -> Value {
 
 /// A model's network and weights.
 fn model(name: &str) -> (Graph, Params) {
-    let config = json(&folder(name).join("config.json"));
+    respelt(name, |_| {})
+}
+
+/// The same of a configuration that says it in other words.
+fn respelt(name: &str, change: impl FnOnce(&mut serde_json::Map<String, Value>)) -> (Graph, Params) {
+    let mut config = json(&folder(name).join("config.json"));
+    change(config.as_object_mut().unwrap());
     let family = super::EncoderFamily::of(config["model_type"].as_str().unwrap()).unwrap();
     let graph = family.network(&config).unwrap().graph;
     let mut params = graph.layout();
@@ -76,6 +82,88 @@ fn sequences(expected: &Value) -> Vec<Vec<u32>> {
 
 fn largest(values: &[f64]) -> f64 {
     values.iter().fold(0.0, |most, v| most.max(v.abs()))
+}
+
+/// A change of a configuration.
+type Change<'a> = &'a dyn Fn(&mut serde_json::Map<String, Value>);
+
+/// Writes a field under the name that files of before have it under.
+fn rename(config: &mut serde_json::Map<String, Value>, from: &str, to: &str) {
+    let first = from.split('.').next().unwrap().to_owned();
+    let value = from.split('.').skip(1).fold(&config[&first], |value, part| &value[part]).clone();
+    config.insert(to.into(), value);
+    if first == from {
+        config.remove(&first);
+    }
+}
+
+#[test]
+fn files_of_before_say_the_same_in_other_words() {
+    let llama = |config: &mut serde_json::Map<String, Value>| {
+        rename(config, "rope_parameters.rope_theta", "rope_theta");
+        let mut scaling = config.remove("rope_parameters").unwrap();
+        scaling.as_object_mut().unwrap().remove("rope_theta");
+        config.insert("rope_scaling".into(), scaling);
+    };
+    let modern = |config: &mut serde_json::Map<String, Value>| {
+        rename(config, "rope_parameters.full_attention.rope_theta", "global_rope_theta");
+        rename(config, "rope_parameters.sliding_attention.rope_theta", "local_rope_theta");
+        config.remove("rope_parameters");
+        config.remove("layer_types");
+    };
+    let nomic = |config: &mut serde_json::Map<String, Value>| {
+        rename(config, "rope_parameters.rope_theta", "rotary_emb_base");
+        config.remove("rope_parameters");
+        for (new, old) in [
+            ("hidden_size", "n_embd"),
+            ("num_hidden_layers", "n_layer"),
+            ("num_attention_heads", "n_head"),
+            ("intermediate_size", "n_inner"),
+            ("max_position_embeddings", "n_positions"),
+            ("layer_norm_eps", "layer_norm_epsilon"),
+        ] {
+            rename(config, new, old);
+        }
+        config.remove("hidden_act");
+        config.insert("activation_function".into(), "swiglu".into());
+        config.insert("rotary_scaling_factor".into(), Value::Null);
+    };
+    let cases: [(&str, Change<'_>); 5] = [
+        ("llama3-rope", &llama),
+        ("qwen3", &llama),
+        ("mistral", &llama),
+        ("modernbert", &modern),
+        ("nomic_bert", &nomic),
+    ];
+    for (name, change) in cases {
+        let states = |(graph, params): (Graph, Params)| {
+            Packed::new(graph).forward(&params, &batch(), Mode::EVAL).unwrap().0
+        };
+        assert_eq!(states(respelt(name, change)), states(model(name)), "{name}");
+    }
+}
+
+#[test]
+fn a_causal_family_sees_both_directions_where_its_file_says_so() {
+    let states = |causal: Option<bool>| {
+        let (graph, params) = respelt("qwen3", |config| {
+            causal.map(|on| config.insert("is_causal".into(), on.into()));
+        });
+        Packed::new(graph).forward(&params, &batch(), Mode::EVAL).unwrap().0
+    };
+    assert_eq!(states(None), states(Some(true)));
+    assert_ne!(states(None), states(Some(false)));
+}
+
+#[test]
+fn a_pass_that_keeps_nothing_drops_what_adapters_drop_all_the_same() {
+    for (name, graph, params) in all_adapted() {
+        let trunk = Packed::new(graph);
+        let mode = Mode { seed: 3, step: 2, train: true, ..Mode::EVAL };
+        let states = |mode| trunk.forward(&params, &batch(), mode).unwrap().0;
+        assert_eq!(states(mode), states(Mode { save: true, ..mode }), "{name}");
+        assert_ne!(states(mode), states(Mode::EVAL), "{name}");
+    }
 }
 
 #[test]

@@ -13,7 +13,11 @@ pub(super) fn table(fields: &mut Fields, d_head: usize, positions: usize) -> Rot
     let kind = ["rope_type", "type"].map(|key| format!("{scaling}.{key}"));
     let kind = kind.iter().find(|key| fields.get(key).is_some()).cloned().unwrap_or_default();
     fields.expect(&kind, &["default", "linear", "llama3"]);
-    let factor = fields.number(&[&format!("{scaling}.factor")], 1.0);
+    let (key, said) = (format!("{scaling}.factor"), fields.get(&kind).and_then(|value| value.as_str()));
+    if matches!(said, Some("linear" | "llama3")) && fields.get(&key).is_none() {
+        fields.wrong(&key, "a number, as this scaling needs");
+    }
+    let factor = fields.number(&[&key], 1.0);
     let plain = RotaryTable::new(theta, d_head);
     match fields.get(&kind).and_then(|value| value.as_str()) {
         Some("linear") => RotaryTable::of(plain.frequencies().iter().map(|f| f / factor).collect()),

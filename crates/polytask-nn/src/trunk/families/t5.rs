@@ -18,7 +18,8 @@ pub(super) static T5: EncoderFamily = EncoderFamily {
     model_types: &[("t5", "T5EncoderModel")],
     examples: "T5, sentence-t5, gtr-t5",
     prefixes: &[],
-    kept: &["encoder.embed_tokens.weight"],
+    ties: &["encoder.embed_tokens.weight"],
+    kept: &[],
     compose,
 };
 

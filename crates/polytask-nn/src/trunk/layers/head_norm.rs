@@ -1,4 +1,4 @@
-//! RMS norms of each head's queries and keys, before their positions (Qwen3, Gemma 3).
+//! RMS norms of each head's queries and keys, before their positions (Qwen3).
 
 use candle_core::{D, Tensor};
 use rayon::prelude::*;

@@ -97,7 +97,8 @@ impl Packed {
     fn pass(&self, span: Span, batch: &PackedBatch, states: &[f32], mode: Mode) -> (States, SavedForward) {
         rayon::scope(|_| {
             // Masks are keyed by rows of the whole batch: a pass with dropout is not cut.
-            if !mode.save && mode.dropout <= 0.0 {
+            let drops = mode.dropout > 0.0 || mode.train && !self.graph.adapted.is_empty();
+            if !mode.save && !drops {
                 let states = self.through_groups(span, batch, states, &self.lay_out_blocks(span));
                 return (states, Box::new(()) as SavedForward);
             }
