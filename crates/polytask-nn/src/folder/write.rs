@@ -52,6 +52,11 @@ fn config(network: &Network, original: &Value) -> Value {
         let model_type = config.get("model_type").and_then(Value::as_str).unwrap_or_default();
         config["architectures"] = json!([family.architecture(model_type)]);
     }
+    // Python files of the source's folder are not copied; those of another repository are named with it.
+    let is_beside = |value: &Value| value.as_str().is_some_and(|name| !name.contains("--"));
+    if config.get("auto_map").and_then(Value::as_object).is_some_and(|map| map.values().any(is_beside)) {
+        config.as_object_mut().map(|fields| fields.remove("auto_map"));
+    }
     for key in ["torch_dtype", "dtype"] {
         if config.get(key).is_some() {
             config[key] = "float32".into();

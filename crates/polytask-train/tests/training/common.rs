@@ -8,7 +8,6 @@ use polytask_core::suite::{self, Suite};
 use polytask_core::{Purpose, Rng, Split};
 use polytask_data::Plan;
 use polytask_nn::Block;
-use polytask_nn::encoder::freeze_blocks;
 use polytask_train::assemble::{Draw, StepBatch, assemble};
 use polytask_train::cache::FrozenCache;
 use polytask_train::checkpoint::{Checkpoints, fresh};
@@ -247,7 +246,7 @@ impl Rig {
         let d_hidden = encoder.trunk.d_hidden();
         let d_in = encoder.pooling.width(&*encoder.trunk);
         let heads = TaskHead::all(suite, dataset, &encoder.params, d_in, d_hidden).unwrap();
-        let frozen = freeze_blocks(&encoder.params, &suite.model.freeze).unwrap();
+        let frozen = encoder.frozen(&suite.model.freeze).unwrap();
         let trainable: Vec<bool> = frozen.iter().map(|frozen| !frozen).collect();
         let lowest = frozen.iter().position(|frozen| !frozen).unwrap_or(frozen.len());
         let cache = FrozenCache::pays(dataset, &*encoder.trunk, lowest, suite.train.cache_mb).then(|| {

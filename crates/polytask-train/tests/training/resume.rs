@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use polytask_nn::weights::WeightFiles;
 use polytask_train::observe::{Event, Observer, Silent};
 use polytask_train::run::{RunOptions, run};
 
@@ -111,6 +112,21 @@ fn methods_that_keep_gradients_and_weights_resume_to_the_same_bytes() {
         let weighting = format!("train.weighting=\"{method}\"");
         assert_eq!(resumed_equals_whole(TWO, &[&weighting, "train.checkpoint_every=1", "train.epochs=1"]), 3);
     }
+}
+
+#[test]
+fn adapters_resume_to_the_same_bytes_beside_weights_that_no_checkpoint_holds() {
+    let tune = "model.tune={ name = \"lora\", rank = 2, dropout = 0.2 }";
+    let set = [tune, "train.checkpoint_every=1", "train.eval_every=2", "train.keep=\"best\""];
+    assert_eq!(resumed_equals_whole(TWO, &set), 6);
+    let data = Data::new();
+    let rig = data.rig(TWO, &set);
+    let whole = data.out("whole");
+    rig.saving(&whole, "x").train("test", &mut Silent).unwrap();
+    let file = WeightFiles::open(&whole.join("state.safetensors")).unwrap();
+    let trunk: Vec<&str> =
+        file.entries().map(|entry| entry.name.as_str()).filter(|n| n.starts_with("trunk.")).collect();
+    assert!(!trunk.is_empty() && trunk.iter().all(|name| name.starts_with("trunk.adapter.")), "{trunk:?}");
 }
 
 #[test]
