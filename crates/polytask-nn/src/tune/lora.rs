@@ -43,7 +43,7 @@ static INFO: MethodInfo = MethodInfo {
     about: "The encoder's weights stay as they are; beside each matrix a product of two narrow ones is trained. The \
             model folder holds the weights with the products added, and the products themselves as a PEFT folder \
             (`adapter`).",
-    cost: "gradients and moments of a few percent of the weights; a step costs about two thirds of a full one",
+    cost: "gradients and moments of a few percent of the weights; a step costs about four fifths of a full one",
     kinds: &[],
     params: &[RANK, ALPHA, DROPOUT, TARGETS],
 };

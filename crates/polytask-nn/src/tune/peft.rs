@@ -91,84 +91,70 @@ pub(crate) fn merge_folder(encoder: &Encoder, folder: &Path) -> Result<Encoder> 
     adapted.merged()
 }
 
+/// Keys that make an adapter something else than a plain LoRA.
+const REFUSED: [&str; 6] =
+    ["use_dora", "fan_in_fan_out", "rank_pattern", "alpha_pattern", "modules_to_save", "layer_replication"];
+
+/// A larger `lora_alpha` comes from a broken file.
+const MOST_ALPHA: f64 = 1e6;
+
 /// What the folder's adapters are: which matrices have one is read from the tensors.
 fn read_spec(folder: &Path, encoder: &Encoder, file: &WeightFiles) -> Result<LoraSpec> {
     let config = read_json(folder, CONFIG)?.unwrap_or(Value::Null);
-    let text = |key: &str| config.get(key).and_then(Value::as_str).unwrap_or_default();
-    let on = |key: &str| {
-        config.get(key).is_some_and(|value| match value {
-            Value::Null | Value::Bool(false) => false,
-            Value::Object(map) => !map.is_empty(),
-            Value::Array(list) => !list.is_empty(),
-            _ => true,
-        })
+    if let Some(what) = not_plain(&config) {
+        return Err(wrong(folder, &what, "another adapter"));
+    }
+    let hash = config.get(BASE_HASH).and_then(Value::as_str);
+    if hash.is_some_and(|hash| hash != encoder.hash_below(encoder.params.blocks.len())) {
+        let what = "these adapters were trained beside other weights than those of the encoder they name";
+        return Err(wrong(folder, what, "the encoder of that run"));
+    }
+    let rank = config.get("r").and_then(Value::as_u64).filter(|rank| *rank > 0);
+    let alpha = config.get("lora_alpha").and_then(Value::as_f64);
+    let (Some(rank), Some(alpha)) = (rank, alpha.filter(|alpha| *alpha > 0.0 && *alpha <= MOST_ALPHA)) else {
+        let what =
+            format!("`r` and `lora_alpha` are not two numbers above 0, the latter at most {MOST_ALPHA}");
+        return Err(wrong(folder, &what, "fetch the folder again"));
     };
-    let hash = encoder.hash_below(encoder.params.blocks.len());
-    if !text(BASE_HASH).is_empty() && text(BASE_HASH) != hash {
-        return Err(wrong(
-            folder,
-            "these adapters were trained beside other weights than those of the encoder they name",
-            "the encoder of that run",
-        ));
-    }
-    if text("peft_type") != "LORA" {
-        return Err(wrong(
-            folder,
-            &format!("`peft_type` is `{}`, expected `LORA`", text("peft_type")),
-            "another adapter",
-        ));
-    }
-    for key in [
-        "use_dora",
-        "fan_in_fan_out",
-        "rank_pattern",
-        "alpha_pattern",
-        "modules_to_save",
-        "layer_replication",
-    ] {
-        if on(key) {
-            return Err(wrong(
-                folder,
-                &format!("`{key}` is set, expected a plain LoRA adapter"),
-                "another adapter",
-            ));
-        }
-    }
-    if !matches!(text("bias"), "" | "none") {
-        return Err(wrong(
-            folder,
-            &format!("`bias` is `{}`, expected `none`", text("bias")),
-            "another adapter",
-        ));
-    }
-    let (rank, alpha) =
-        (config.get("r").and_then(Value::as_u64), config.get("lora_alpha").and_then(Value::as_f64));
-    let (Some(rank), Some(alpha)) = (rank.filter(|rank| *rank > 0), alpha) else {
-        return Err(wrong(
-            folder,
-            "`r` and `lora_alpha` are not two numbers above 0",
-            "fetch the folder again",
-        ));
-    };
-    let scaled = if on("use_rslora") { alpha * (rank as f64).sqrt() } else { alpha };
     let modules = file.entries().filter_map(|entry| {
         let name = entry.name.replace(".lora_A.default.", ".lora_A.");
         module(&name).map(|module| encoder.canonical(module))
     });
     let targets: Vec<String> = modules.collect();
     if targets.is_empty() {
-        return Err(wrong(
-            folder,
-            "there is no adapter in `adapter_model.safetensors`",
-            "fetch the folder again",
-        ));
+        let what = format!("there is no adapter in `{WEIGHTS}`");
+        return Err(wrong(folder, &what, "fetch the folder again"));
+    }
+    let alpha = if is_set(&config, "use_rslora") { alpha * (rank as f64).sqrt() } else { alpha };
+    Ok(LoraSpec { rank: rank as usize, alpha, dropout: 0.0, targets })
+}
+
+/// Whether a key says something: not null, false or empty.
+fn is_set(config: &Value, key: &str) -> bool {
+    match config.get(key) {
+        None | Some(Value::Null | Value::Bool(false)) => false,
+        Some(Value::Object(map)) => !map.is_empty(),
+        Some(Value::Array(list)) => !list.is_empty(),
+        Some(_) => true,
+    }
+}
+
+/// Why an adapter is something else than products added to weights that stay as they are.
+fn not_plain(config: &Value) -> Option<String> {
+    let text = |key: &str| config.get(key).and_then(Value::as_str).unwrap_or_default();
+    if text("peft_type") != "LORA" {
+        return Some(format!("`peft_type` is `{}`, expected `LORA`", text("peft_type")));
+    }
+    if let Some(key) = REFUSED.iter().find(|key| is_set(config, key)) {
+        return Some(format!("`{key}` is set, expected a plain LoRA adapter"));
+    }
+    if !matches!(text("bias"), "" | "none") {
+        return Some(format!("`bias` is `{}`, expected `none`", text("bias")));
     }
     let start = config.get("init_lora_weights").unwrap_or(&Value::Null);
-    if !matches!(start, Value::Null | Value::Bool(_)) && start != "gaussian" {
-        let what = format!("`init_lora_weights` is {start}, which also changes the encoder's own weights");
-        return Err(wrong(folder, &what, "an adapter that starts from zero"));
-    }
-    Ok(LoraSpec { rank: rank as usize, alpha: scaled, dropout: 0.0, targets })
+    let keeps_weights = matches!(start, Value::Null | Value::Bool(_)) || start == "gaussian";
+    (!keeps_weights)
+        .then(|| format!("`init_lora_weights` is {start}, which also changes the encoder's own weights"))
 }
 
 fn wrong(folder: &Path, what: &str, remedy: &str) -> crate::Error {

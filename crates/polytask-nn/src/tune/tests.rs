@@ -77,10 +77,22 @@ fn a_saved_model_has_the_adapters_added_and_beside_it_as_a_folder() {
     );
     let read = with(&|json| json["base_model_name_or_path"] = json!(base)).unwrap();
     assert!(close(&read, &encoder));
-    assert!(with(&|json| json["use_dora"] = json!(true)).unwrap_err().contains("`use_dora`"));
+    for (key, value) in [
+        ("use_dora", json!(true)),
+        ("init_lora_weights", json!("pissa")),
+        ("bias", json!("all")),
+        ("peft_type", json!("IA3")),
+        ("lora_alpha", json!(0.0)),
+        ("lora_alpha", json!(1e300)),
+        ("r", json!(0)),
+    ] {
+        let before = std::fs::read(&config).unwrap();
+        let refused = with(&|json| json[key] = value.clone()).unwrap_err();
+        assert!(refused.contains(&format!("`{key}`")), "{key}: {refused}");
+        std::fs::write(&config, before).unwrap();
+    }
     let other = data("families/bert-relu");
     let refused = with(&|json| {
-        json["use_dora"] = json!(false);
         json["base_model_name_or_path"] = json!(other);
     });
     assert!(refused.unwrap_err().contains("other weights"));

@@ -179,7 +179,7 @@ impl Layer for RelativeTable {
     }
 }
 
-/// Per group of a stack: which of its segments, in order.
+/// The group of each segment of a stack, in the order of the segments.
 pub(in crate::trunk) fn segments_of_groups(stack: &Stack) -> Vec<usize> {
     let mut row = 0;
     let of = |len: usize, row: usize| {
@@ -202,8 +202,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buckets_are_those_of_the_published_code() {
-        // T5's relative_position_bucket(bidirectional, 32 buckets, 128), transformers 4.57.
+    fn buckets_widen_by_a_constant_factor_up_to_the_last_one() {
+        // By the formula; that whole networks have the published states is tested with the families.
         let buckets = Buckets { count: 32, most: 128 };
         let of = |distance| buckets.of(distance);
         assert_eq!([-200, -127, -64, -20, -9, -8, -7, -1, 0].map(of), [15, 15, 14, 10, 8, 8, 7, 1, 0]);
