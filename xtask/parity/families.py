@@ -149,4 +149,5 @@ def main():
         write(pathlib.Path(sys.argv[1]), seed, *family)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,7 @@
 //! | `gramian` | four task gradients kept apart, their inner products | torch |
 //! | `conflict` | steps of conflict methods on eight tasks | torchjd |
 //! | `conv_step` | forward, backward, AdamW of an image network | torch |
+//! | `layers` | every layer of a training step, and its bare product | |
 //! | `embed` | texts to vectors, three mixes of lengths | sentence-transformers, onnxruntime |
 //! | `latency` | one short text, warm | onnxruntime |
 //! | `start` | process start to first vector | |
@@ -22,6 +23,7 @@ mod conv_step;
 mod embed;
 mod gramian;
 mod latency;
+mod layers;
 mod leftovers;
 mod measure;
 mod mixed_step;
@@ -47,6 +49,7 @@ Examples:
   polytask bench gramian --against torch
   polytask bench conflict --against torchjd
   polytask bench conv-step --net resnet18 --against torch
+  polytask bench layers --model encoders/mpnet-base
   polytask bench embed --against sentence-transformers
   polytask bench embed --against onnxruntime --python venv/bin/python
   polytask bench latency --against onnxruntime
@@ -78,6 +81,8 @@ enum What {
     Conflict(conflict::Args),
     /// A training step of an image network
     ConvStep(conv_step::Args),
+    /// Where the time of a training step goes, layer by layer
+    Layers(layers::Args),
     /// Texts to vectors, tokenisation included, on three mixes of lengths
     Embed(embed::Args),
     /// One short text to its vector, warm, tokenisation included
@@ -97,6 +102,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         What::Gramian(args) => gramian::run(args),
         What::Conflict(args) => conflict::run(args),
         What::ConvStep(args) => conv_step::run(args),
+        What::Layers(args) => layers::run(args),
         What::Embed(args) => embed::run(args),
         What::Latency(args) => latency::run(args),
         What::Start(args) => start::run(args),

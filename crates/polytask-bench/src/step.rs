@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
+use polytask_core::method::Choice;
 use polytask_core::{PackedBatch, Purpose, Rng};
 use polytask_nn::encoder::Encoder;
 use polytask_nn::optim::{AdamW, Moments};
@@ -39,7 +40,8 @@ impl Net {
         let spec = LoraSpec { rank, alpha: 2.0 * rank as f64, dropout: 0.0, targets: Vec::new() };
         let plain = Encoder::load(folder)?;
         let lowest = plain.params.blocks.len();
-        let mut encoder = plain.adapt(spec, (&folder.to_string_lossy(), 1))?;
+        let mut encoder =
+            plain.adapt(Arc::new(spec), &Choice::named("lora"), (&folder.to_string_lossy(), 1))?;
         // Second factors start at zero, and so would the gradients of the first ones.
         let mut rng = Rng::new(1, Purpose::Bench, &[]);
         for block in &mut encoder.params.blocks[lowest..] {

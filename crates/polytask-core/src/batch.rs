@@ -32,6 +32,19 @@ impl PackedBatch {
         batch
     }
 
+    /// Sequences that all have the same number of rows, of no symbol in particular.
+    pub fn even(n_sequences: usize, rows: usize) -> Self {
+        let starts = (0..=n_sequences).map(|s| (s * rows) as u32).collect();
+        Self { ids: vec![0; n_sequences * rows], starts }
+    }
+
+    /// The sequences with so many rows more, before their own, of no symbol in particular.
+    #[must_use]
+    pub fn lengthened(&self, rows: usize) -> Self {
+        let starts = self.starts.iter().enumerate().map(|(s, start)| start + (s * rows) as u32).collect();
+        Self { ids: vec![0; self.ids.len() + rows * self.n_sequences()], starts }
+    }
+
     /// The layout of one state per token.
     pub fn layout(&self) -> Layout {
         Layout { starts: self.starts.clone() }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use polytask_core::Problem;
+use polytask_core::image::Resize;
 use polytask_data::{ImageSpec, Symbols, Tokenizer};
 use polytask_nn::Encoder;
 use polytask_nn::encoder::Network;
@@ -12,15 +13,18 @@ use crate::Result;
 
 /// What turns the inputs of an encoder's folder into symbols, texts cut at `max_length` or the folder's own limit.
 pub fn symbols_of(folder: &Path, encoder: &Encoder, max_length: Option<usize>) -> Result<Symbols> {
+    if let Some(spec) = encoder.images()? {
+        return Ok(Symbols::Images(spec));
+    }
     match &encoder.network {
         Network::Net(NetConfig::Image(config)) => {
             let size = Some(config.size());
-            let resize = config.resize.then_some((config.height, config.width));
+            let resize = config.resize.then_some(Resize::to(config.height, config.width));
             let channels = config.recolour.then_some(config.channels);
             return Ok(Symbols::Images(ImageSpec { size, resize, channels }));
         }
         Network::Net(NetConfig::Table(config)) => return Ok(Symbols::Table(config.table.clone())),
-        Network::Text { .. } => {}
+        Network::Published { .. } => {}
     }
     let tokenizer = Tokenizer::load(folder, max_length)?;
     check_vocabulary(folder, &tokenizer, encoder)?;

@@ -11,7 +11,7 @@ use polytask_core::{Split, Suite, plural};
 use polytask_data::dataset::SourceData;
 use polytask_data::{Dataset, Plan, TaskData, TextId, Tokenizer};
 use polytask_nn::encoder::Encoder;
-use polytask_nn::tune::FULL;
+use polytask_nn::tune;
 use serde_json::json;
 
 use crate::Result;
@@ -24,8 +24,6 @@ const BATCH_ROWS: usize = 32;
 const LR: f64 = 1e-4;
 /// The same where tasks tag words: their heads start small, and more than a direction of a sentence has to change.
 const LR_OF_WORDS: f64 = 2e-4;
-/// The same for adapters, which start from nothing.
-const LR_OF_ADAPTERS: f64 = 3e-4;
 /// Rows of the largest source that training wants to see in all, and how often it sees each at least and at most.
 const VISITS: f64 = 24_000.0;
 const FEWEST_EPOCHS: f64 = 1.0;
@@ -157,9 +155,9 @@ fn batch_rows(suite: &mut Suite) -> Reasoned {
 }
 
 fn lr(suite: &mut Suite) -> Reasoned {
-    if suite.model.tune.name != FULL {
-        suite.train.lr = LR_OF_ADAPTERS;
-        return reasoned(&LR_OF_ADAPTERS, "adapters start from nothing and have further to go than weights");
+    if let Some(lr) = tune::lr(&suite.model.tune) {
+        suite.train.lr = lr;
+        return reasoned(&lr, "adapters start from nothing and have further to go than weights");
     }
     let tag_words = suite.tasks.iter().any(|task| task.kind.tags_words());
     if tag_words && suite.train.start == Start::Probe {

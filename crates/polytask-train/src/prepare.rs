@@ -55,7 +55,9 @@ fn loaded(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Symbol
     check_reads(suite, &encoder)?;
     refuse_dense(suite, &encoder)?;
     refuse_shared(suite, &encoder)?;
+    refuse_adapted(suite, &encoder)?;
     let encoder = tuned(suite, encoder)?;
+    check_length(suite, &encoder, &symbols)?;
     tell_adapters(suite, &encoder, observer)?;
     share::check(suite, &encoder)?;
     observer.event(Event::Note("reading and tokenising the data"));
@@ -126,6 +128,28 @@ fn refuse_shared(suite: &Suite, encoder: &Encoder) -> Result<()> {
     Err(Problem::new(what)
         .try_this("the encoder that model was trained from, or a model with `sharing = \"hard\"`")
         .into())
+}
+
+/// Refuses to train an encoder whose adapters cannot be added to its weights: which weights would be trained is not said.
+fn refuse_adapted(suite: &Suite, encoder: &Encoder) -> Result<()> {
+    if !encoder.is_adapted() {
+        return Ok(());
+    }
+    let what =
+        format!("encoder `{}` has adapters within its layers, expected a plain encoder", suite.model.encoder);
+    Err(Problem::new(what).try_this("the encoder that model was trained from").into())
+}
+
+/// Refuses texts so long that no room is left for the rows of a prompt.
+fn check_length(suite: &Suite, encoder: &Encoder, symbols: &Symbols) -> Result<()> {
+    let (most, stated) = (encoder.max_length, symbols.max_length());
+    if *symbols.input() != TEXT || stated <= most {
+        return Ok(());
+    }
+    let tune = &suite.model.tune.name;
+    let what =
+        format!("texts have up to {stated} tokens, but beside `tune = \"{tune}\"` there is room for {most}");
+    Err(Problem::new(what).try_this(format!("`max_length = {most}` in [model]")).into())
 }
 
 /// The suite's encoder with the suite's own pooling and length limit.

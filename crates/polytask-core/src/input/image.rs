@@ -53,13 +53,42 @@ impl ImageSize {
     }
 }
 
+/// How images are brought to a size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resize {
+    /// Rows of pixels of the result.
+    pub height: usize,
+    /// Pixels per row of the result.
+    pub width: usize,
+    /// Where it is set, images keep their proportions: their shorter side gets this length, and the middle is cut out.
+    pub shorter_side: Option<usize>,
+    /// How values between pixels are found.
+    pub filter: Filter,
+}
+
+impl Resize {
+    /// To a size, whatever the proportions.
+    pub const fn to(height: usize, width: usize) -> Self {
+        Self { height, width, shorter_side: None, filter: Filter::Bilinear }
+    }
+}
+
+/// How values between pixels are found; a smaller image is made of all the pixels it covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filter {
+    /// Along straight lines.
+    Bilinear,
+    /// Along cubics (Keys 1981, a = −1/2).
+    Bicubic,
+}
+
 /// What images must be, and whether they are made so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ImageSpec {
     /// The size every image must have; that of the first one when it is not known.
     pub size: Option<ImageSize>,
-    /// Height and width that images are resized to.
-    pub resize: Option<(usize, usize)>,
+    /// How images are resized.
+    pub resize: Option<Resize>,
     /// Channels that images are converted to.
     pub channels: Option<usize>,
 }
@@ -67,7 +96,8 @@ pub struct ImageSpec {
 impl ImageSpec {
     /// What a suite says.
     pub fn of(suite: &Suite) -> Self {
-        let resize = suite.model.image_size.as_ref().and_then(|size| Some((*size.first()?, *size.get(1)?)));
+        let resize =
+            suite.model.image_size.as_ref().and_then(|size| Some(Resize::to(*size.first()?, *size.get(1)?)));
         Self { size: None, resize, channels: suite.model.channels }
     }
 }

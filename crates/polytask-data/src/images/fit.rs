@@ -1,8 +1,6 @@
 //! Images brought to a size and a number of channels.
 
-use polytask_core::image::ImageSize;
-
-use polytask_core::image::ImageSpec;
+use polytask_core::image::{Filter, ImageSize, ImageSpec, Resize};
 
 use super::Image;
 
@@ -12,12 +10,42 @@ pub(super) fn fit(image: Image, spec: &ImageSpec) -> Image {
         Some(channels) if channels != image.size.channels => recolour(&image, channels),
         _ => image,
     };
-    match spec.resize {
-        Some((height, width)) if (height, width) != (image.size.height, image.size.width) => {
-            resize(&image, height, width)
+    spec.resize.map_or_else(|| image.clone(), |to| bring_to(&image, to))
+}
+
+/// The image at a size.
+fn bring_to(image: &Image, to: Resize) -> Image {
+    let ImageSize { height, width, .. } = image.size;
+    let (rows, columns) = match to.shorter_side {
+        None => (to.height, to.width),
+        // The longer side is cut to a whole number of pixels, as torchvision does it.
+        Some(side) if height <= width => (side, width * side / height.max(1)),
+        Some(side) => (height * side / width.max(1), side),
+    };
+    let image = if (rows, columns) == (height, width) {
+        image.clone()
+    } else {
+        resize(image, (rows, columns), to.filter)
+    };
+    if (rows, columns) == (to.height, to.width) { image } else { middle(&image, to.height, to.width) }
+}
+
+/// The middle of an image, black beyond its borders.
+fn middle(image: &Image, height: usize, width: usize) -> Image {
+    let ImageSize { channels, height: rows, width: columns } = image.size;
+    let start = |from: usize, to: usize| (from as i64 - to as i64).div_euclid(2);
+    let (top, left) = (start(rows, height), start(columns, width));
+    let pixel = |plane: &[u8], y: i64, x: i64| {
+        let is_inside = (0..rows as i64).contains(&y) && (0..columns as i64).contains(&x);
+        if is_inside { plane[y as usize * columns + x as usize] } else { 0 }
+    };
+    let mut bytes = Vec::with_capacity(channels * height * width);
+    for plane in image.bytes.chunks_exact((rows * columns).max(1)) {
+        for y in 0..height as i64 {
+            bytes.extend((0..width as i64).map(|x| pixel(plane, top + y, left + x)));
         }
-        _ => image,
     }
+    Image { size: ImageSize { channels, height, width }, bytes }
 }
 
 /// Grey to three equal channels, or colours to their luma (ITU-R BT.601).
@@ -33,11 +61,11 @@ fn recolour(image: &Image, channels: usize) -> Image {
     Image { size, bytes }
 }
 
-/// Bilinear interpolation with pixel centres at halves; a smaller image is the mean over what each pixel covers, so
-/// that nothing is skipped.
-fn resize(image: &Image, height: usize, width: usize) -> Image {
+/// Interpolation with pixel centres at halves; a smaller image is the mean over what each pixel covers, so that nothing
+/// is skipped.
+fn resize(image: &Image, (height, width): (usize, usize), filter: Filter) -> Image {
     let ImageSize { channels, height: rows, width: columns } = image.size;
-    let (down, across) = (weights(rows, height), weights(columns, width));
+    let (down, across) = (weights(rows, height, filter), weights(columns, width, filter));
     let mut bytes = Vec::with_capacity(channels * height * width);
     for plane in image.bytes.chunks_exact(rows * columns) {
         for ys in &down {
@@ -54,17 +82,32 @@ fn resize(image: &Image, height: usize, width: usize) -> Image {
     Image { size: ImageSize { channels, height, width }, bytes }
 }
 
-/// For each of `to` places, the places among `from` it is made of and their shares: a triangle as wide as one step of
+/// The value of a filter at a distance, in steps of the coarser grid.
+fn kernel(filter: Filter, x: f64) -> f64 {
+    let x = x.abs();
+    match filter {
+        Filter::Bilinear => (1.0 - x).max(0.0),
+        Filter::Bicubic if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
+        Filter::Bicubic if x < 2.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
+        Filter::Bicubic => 0.0,
+    }
+}
+
+/// For each of `to` places, the places among `from` it is made of and their shares: the filter as wide as one step of
 /// the coarser of the two grids.
-fn weights(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
+fn weights(from: usize, to: usize, filter: Filter) -> Vec<Vec<(usize, f64)>> {
     let step = from as f64 / to as f64;
-    let reach = step.max(1.0);
+    let scale = step.max(1.0);
+    let reach = match filter {
+        Filter::Bilinear => scale,
+        Filter::Bicubic => 2.0 * scale,
+    };
     let of = |i: usize| {
         let centre = (i as f64 + 0.5) * step - 0.5;
         let first = (centre - reach).ceil().max(0.0) as usize;
         let last = ((centre + reach).floor() as usize).min(from - 1);
         let raw: Vec<(usize, f64)> =
-            (first..=last).map(|j| (j, (1.0 - (j as f64 - centre).abs() / reach).max(0.0))).collect();
+            (first..=last).map(|j| (j, kernel(filter, (j as f64 - centre) / scale))).collect();
         let sum: f64 = raw.iter().map(|(_, w)| w).sum();
         raw.into_iter().map(|(j, w)| (j, w / sum)).collect()
     };
@@ -81,8 +124,10 @@ mod tests {
 
     #[test]
     fn a_flat_image_stays_flat_at_every_size() {
-        for (height, width) in [(1, 1), (2, 9), (7, 3), (40, 41)] {
-            let resized = resize(&grey(5, 6, &[93; 30]), height, width);
+        let sizes = [(1, 1), (2, 9), (7, 3), (40, 41)];
+        for ((height, width), filter) in sizes.into_iter().zip([Filter::Bilinear, Filter::Bicubic].repeat(2))
+        {
+            let resized = resize(&grey(5, 6, &[93; 30]), (height, width), filter);
             assert_eq!(resized.bytes, vec![93; height * width]);
         }
     }
@@ -90,7 +135,7 @@ mod tests {
     #[test]
     fn enlarging_interpolates_between_pixel_centres() {
         // Centres of four pixels over two: -1/4, 1/4, 3/4, 5/4.
-        assert_eq!(resize(&grey(1, 2, &[0, 100]), 1, 4).bytes, [0, 25, 75, 100]);
+        assert_eq!(resize(&grey(1, 2, &[0, 100]), (1, 4), Filter::Bilinear).bytes, [0, 25, 75, 100]);
     }
 
     #[test]

@@ -93,6 +93,7 @@ impl Library {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use polytask_core::image::Resize;
 
     fn put(folder: &Path, name: &str, bytes: &[u8]) {
         std::fs::write(folder.join(name), bytes).unwrap();
@@ -130,7 +131,7 @@ mod tests {
         for part in ["b.png", "3 x 1 pixels", "1 x 2 pixels", "a.png", "image_size"] {
             assert!(error.contains(part), "{error}");
         }
-        let spec = ImageSpec { resize: Some((2, 2)), channels: Some(3), ..ImageSpec::default() };
+        let spec = ImageSpec { resize: Some(Resize::to(2, 2)), channels: Some(3), ..ImageSpec::default() };
         let mut library = Library::new(spec);
         for name in ["a.png", "b.png"] {
             assert_eq!(library.read(folder.path(), name).unwrap().bytes.len(), 12);

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use polytask_core::image::IMAGE;
 use polytask_core::length;
 
 use super::{Encoder, Network};
@@ -20,24 +21,30 @@ impl Encoder {
     /// When a part is unsupported, or any weight is missing, misshapen or not finite (all named at once).
     pub fn load(folder: &Path) -> Result<Self> {
         if let Some(base) = length::adapter_base(folder)? {
-            return tune::merge_folder(&Self::load(&base)?, folder);
+            return tune::read_folder(&Self::load(&base)?, folder);
         }
         if let Some(config) = folder::net_config(folder)? {
             return Self::load_net(folder, config);
         }
         let parts = folder::read_folder(folder)?;
         let sharing = folder::read_sharing(folder)?;
-        let weights = match &sharing {
-            Some(_) => WeightFiles::open(&parts.transformer.join(folder::SHARED_WEIGHTS))?,
-            None => WeightFiles::open_folder(&parts.transformer)?,
+        let adapters = folder::read_adapters(folder)?;
+        let weights = match (&sharing, &adapters) {
+            (Some(_), _) => WeightFiles::open(&parts.transformer.join(folder::SHARED_WEIGHTS))?,
+            (None, Some(_)) => WeightFiles::open(&parts.transformer.join(folder::ADAPTED_WEIGHTS))?,
+            (None, None) => WeightFiles::open_folder(&parts.transformer)?,
         };
         check_size(&parts.network.graph, &weights)?;
-        let max_length = length::length_limit(&parts.transformer)?.min(parts.network.graph.max_positions());
+        let most = parts.network.graph.max_positions();
+        let max_length = match parts.family.input {
+            input if *input == IMAGE => most,
+            _ => length::length_limit(&parts.transformer)?.min(most),
+        };
         let FolderParts { family, network, pooling, dense, normalize, notes, .. } = parts;
         let params = network.graph.layout();
         let trunk = Arc::new(Packed::new(network.graph));
         let plain = Self {
-            network: Network::Text { family, dropout: network.dropout, config: notes.config.clone() },
+            network: Network::Published { family, dropout: network.dropout, config: notes.config.clone() },
             trunk,
             params,
             pooling,
@@ -49,9 +56,10 @@ impl Encoder {
             adapted: None,
             notes,
         };
-        let mut encoder = match sharing {
-            Some(by) => plain.shared_by(by)?,
-            None => plain,
+        let mut encoder = match (sharing, adapters) {
+            (Some(by), _) => plain.shared_by(by)?,
+            (None, Some(by)) => tune::apply(&by.choice, plain, (&by.base, 0))?,
+            (None, None) => plain,
         };
         let tied = tied_words(family, &weights, &encoder.params)?;
         let words = encoder.params.blocks[0].tensors[0].name.clone();
@@ -81,7 +89,11 @@ impl Encoder {
         let Some(adapted) = &self.adapted else {
             return folder::write_folder(self, params, folder, tokenizer);
         };
-        folder::write_folder(self, &adapted.graph.merged(params), folder, tokenizer)?;
+        if adapted.spec.merges() {
+            folder::write_folder(self, &adapted.graph.merged(params), folder, tokenizer)?;
+        } else {
+            folder::write_folder(self, params, folder, tokenizer)?;
+        }
         tune::write_folder(adapted, params, &self.hash_below(self.n_base()), &folder.join(folder::ADAPTER))
     }
 }

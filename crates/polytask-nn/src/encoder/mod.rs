@@ -8,17 +8,18 @@ mod tests;
 
 use std::sync::Arc;
 
-use polytask_core::input::text::TEXT;
+use polytask_core::image::{ImageSize, ImageSpec};
 use polytask_core::method::Choice;
 use polytask_core::{InputInfo, PackedBatch, Problem, hash};
 
-use crate::folder::{self, Dense, Notes};
+use crate::folder::{self, Dense, Images, Notes};
 use crate::params::{Block, Params};
 use crate::pooling::{PoolMode, Pooling};
 use crate::sharing::{self, SharedBy, SharingSetup};
 use crate::trunk::Packed;
+use crate::trunk::adapters::Adapter;
 use crate::trunk::families::EncoderFamily;
-use crate::trunk::{BertConfig, Graph, LoraSpec, Mode, NetConfig, NetTrunk, States, Trunk};
+use crate::trunk::{BertConfig, Graph, Mode, NetConfig, NetTrunk, States, Trunk};
 use crate::weights::RawTensor;
 use crate::{Error, Result};
 
@@ -30,8 +31,8 @@ const SHORTEST: f64 = 1e-12;
 /// Which network a trunk is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Network {
-    /// A transformer on tokens.
-    Text {
+    /// A published transformer.
+    Published {
         /// Its family.
         family: &'static EncoderFamily,
         /// Published dropout of states.
@@ -47,7 +48,7 @@ impl Network {
     /// Share of values dropped in training, where the suite says nothing.
     pub fn dropout(&self) -> f64 {
         match self {
-            Self::Text { dropout, .. } => *dropout,
+            Self::Published { dropout, .. } => *dropout,
             Self::Net(_) => 0.0,
         }
     }
@@ -55,7 +56,7 @@ impl Network {
     /// What it reads.
     pub fn input(&self) -> &'static InputInfo {
         match self {
-            Self::Text { .. } => &TEXT,
+            Self::Published { family, .. } => family.input,
             Self::Net(config) => config.input(),
         }
     }
@@ -65,7 +66,9 @@ impl Network {
 #[derive(Debug)]
 pub(crate) struct Adapted {
     pub(crate) graph: Arc<Graph>,
-    pub(crate) spec: LoraSpec,
+    pub(crate) spec: Arc<dyn Adapter>,
+    /// What the suite says of them.
+    pub(crate) choice: Choice,
     /// Name of the encoder they stand beside.
     pub(crate) base: String,
 }
@@ -144,9 +147,9 @@ impl Encoder {
     ///
     /// # Errors
     /// An encoder that has none, targets and ranks that do not fit it.
-    pub fn adapt(self, spec: LoraSpec, (name, seed): (&str, u64)) -> Result<Self> {
-        let Network::Text { family, .. } = &self.network else {
-            let what = "adapters stand beside the matrices of an encoder of texts, found a fresh network";
+    pub fn adapt(self, spec: Arc<dyn Adapter>, choice: &Choice, (name, seed): (&str, u64)) -> Result<Self> {
+        let Network::Published { family, .. } = &self.network else {
+            let what = "adapters stand beside the matrices of a published encoder, found a fresh network";
             return Err(polytask_core::Error::from(Problem::new(what).try_this("`tune = \"full\"`")).into());
         };
         if self.adapted.is_some() {
@@ -156,26 +159,52 @@ impl Encoder {
             );
         }
         let invalid = |problems| Error::Core(polytask_core::Error::Invalid(problems));
-        let plain = family.network(&self.notes.config).map_err(invalid)?.graph;
-        let graph = Arc::new(plain.adapt(&spec).map_err(invalid)?);
+        let plain = family.network(&self.notes.config, &self.notes.preprocessor).map_err(invalid)?.graph;
+        let graph = Arc::new(plain.adapt(&*spec).map_err(invalid)?);
         let mut params = self.params;
         params.blocks.extend(graph.adapters(seed).blocks);
-        let adapted = Adapted { graph: graph.clone(), spec, base: name.to_owned() };
-        Ok(Self { trunk: Arc::new(Packed::new(graph)), params, adapted: Some(Arc::new(adapted)), ..self })
+        spec.start(&mut params, seed);
+        let max_length = self.max_length.min(graph.max_positions());
+        let (choice, base) = (choice.clone(), name.to_owned());
+        let adapted = Some(Arc::new(Adapted { graph: graph.clone(), spec, choice, base }));
+        Ok(Self { trunk: Arc::new(Packed::new(graph)), params, max_length, adapted, ..self })
     }
 
-    /// The plain encoder whose weights have the adapters added.
+    /// The plain encoder whose weights have the adapters added; the same encoder where these cannot be added.
     ///
     /// # Errors
     /// When its configuration cannot be built.
     pub fn merged(self) -> Result<Self> {
-        let (Some(adapted), Network::Text { family, .. }) = (self.adapted.clone(), &self.network) else {
+        let (Some(adapted), Network::Published { family, .. }) = (self.adapted.clone(), &self.network) else {
             return Ok(self);
         };
+        if !adapted.spec.merges() {
+            return Ok(self);
+        }
         let invalid = |problems| Error::Core(polytask_core::Error::Invalid(problems));
-        let graph = family.network(&self.notes.config).map_err(invalid)?.graph;
+        let graph = family.network(&self.notes.config, &self.notes.preprocessor).map_err(invalid)?.graph;
         let params = adapted.graph.merged(&self.params);
         Ok(Self { trunk: Arc::new(Packed::new(graph)), params, adapted: None, ..self })
+    }
+
+    /// The network, timing its layers.
+    ///
+    /// # Errors
+    /// When the encoder is no published one, or its configuration cannot be built.
+    pub fn timed(&self) -> Result<Arc<Packed>> {
+        let Network::Published { family, .. } = &self.network else {
+            let what = "layers are timed of published encoders, found a fresh network";
+            return Err(
+                polytask_core::Error::from(Problem::new(what).try_this("the folder of an encoder")).into()
+            );
+        };
+        let invalid = |problems| Error::Core(polytask_core::Error::Invalid(problems));
+        let plain = || family.network(&self.notes.config, &self.notes.preprocessor).map_err(invalid);
+        let graph = match &self.adapted {
+            Some(adapted) => adapted.graph.clone(),
+            None => Arc::new(plain()?.graph),
+        };
+        Ok(Arc::new(Packed::new(graph).timed()))
     }
 
     /// Number of blocks without those of adapters.
@@ -183,12 +212,31 @@ impl Encoder {
         self.adapted.as_ref().map_or(self.params.blocks.len(), |adapted| adapted.graph.n_base())
     }
 
+    /// What images must be that a published encoder reads; `None` for all others.
+    ///
+    /// # Errors
+    /// As [`Encoder::load`].
+    pub fn images(&self) -> Result<Option<ImageSpec>> {
+        if self.notes.preprocessor.is_null() {
+            return Ok(None);
+        }
+        let Images { resize, .. } = Images::parse(&self.notes.preprocessor).map_err(Error::Core)?;
+        let pixels = self.max_length / (resize.height * resize.width).max(1);
+        let size = ImageSize { channels: pixels, height: resize.height, width: resize.width };
+        Ok(Some(ImageSpec { size: Some(size), resize: Some(resize), channels: Some(size.channels) }))
+    }
+
     /// A tensor's name as this encoder's family has it.
     pub(crate) fn canonical(&self, name: &str) -> String {
         match &self.network {
-            Network::Text { family, .. } => family.canonical(name),
+            Network::Published { family, .. } => family.canonical(name),
             Network::Net(_) => name.to_owned(),
         }
+    }
+
+    /// Its adapters, where they cannot be added to its weights.
+    pub(crate) fn unmerged(&self) -> Option<&Adapted> {
+        self.adapted.as_deref().filter(|adapted| !adapted.spec.merges())
     }
 
     /// Whether adapters stand beside its weights, which alone are trained.
@@ -238,7 +286,7 @@ impl Encoder {
             adapted: None,
             notes: folder::fresh_notes(&config),
             trunk: Arc::new(Packed::new(graph)),
-            network: Network::Text {
+            network: Network::Published {
                 family: &crate::trunk::families::bert::BERT,
                 dropout: config.hidden_dropout_prob,
                 config: folder::fresh_notes(&config).config,

@@ -8,6 +8,7 @@
 //! its own, while versions before 6 know neither its paths nor its keys.
 
 mod dense;
+mod images;
 mod pooling;
 mod write;
 
@@ -15,10 +16,14 @@ use std::path::{Path, PathBuf};
 
 use polytask_core::Problem;
 use polytask_core::error::Place;
+use polytask_core::image::IMAGE;
 use polytask_core::length::{self, inner_path, read_json, transformer_folder};
+use polytask_core::method::Choice;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::dense::{Dense, DenseActivation};
+pub(crate) use self::images::Images;
 pub(crate) use self::write::write_folder;
 use crate::pooling::{PoolMode, Pooling};
 use crate::sharing::SharedBy;
@@ -30,6 +35,10 @@ use crate::{Error, Result};
 pub(crate) const SHARING: &str = "sharing.json";
 /// Folder of the adapters that were added to a model's weights.
 pub(crate) const ADAPTER: &str = "adapter";
+/// File that says which adapters stand in an encoder that they cannot be added to.
+pub(crate) const ADAPTERS: &str = "adapters.json";
+/// Weights of such an encoder, with those of the adapters.
+pub(crate) const ADAPTED_WEIGHTS: &str = "adapted.safetensors";
 /// Weights of an encoder that tasks do not share plainly.
 pub(crate) const SHARED_WEIGHTS: &str = "shared.safetensors";
 
@@ -54,6 +63,8 @@ pub(crate) struct FolderParts {
 pub(crate) struct Notes {
     /// `config.json` with all its fields.
     pub(crate) config: Value,
+    /// `preprocessor_config.json` of encoders that read images.
+    pub(crate) preprocessor: Value,
     /// `config_sentence_transformers.json`: prompts and similarity.
     pub(crate) sentence: Value,
     /// `do_lower_case` of `sentence_bert_config.json`.
@@ -93,19 +104,47 @@ pub(crate) fn read_sharing(folder: &Path) -> Result<Option<SharedBy>> {
     serde_json::from_value(json).map(Some).map_err(wrong)
 }
 
+/// The adapters within an encoder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AdaptedBy {
+    pub(crate) choice: Choice,
+    /// Name of the encoder they stand in.
+    pub(crate) base: String,
+}
+
+/// The adapters within a folder's encoder; none in most.
+pub(crate) fn read_adapters(folder: &Path) -> Result<Option<AdaptedBy>> {
+    let Some(json) = read_json(folder, ADAPTERS)? else { return Ok(None) };
+    let wrong = |error| {
+        let what = format!("not what a run writes: {error}");
+        problem(&folder.join(ADAPTERS), &what, "restore the file the run wrote")
+    };
+    serde_json::from_value(json).map(Some).map_err(wrong)
+}
+
 /// Reads everything but the weights of the trunk.
 pub(crate) fn read_folder(folder: &Path) -> Result<FolderParts> {
     let modules = read_modules(folder)?;
     let transformer = transformer_folder(folder)?;
-    let (family, network, raw) = read_config(&transformer)?;
+    let (family, raw) = read_config(&transformer)?;
+    let preprocessor = images::read(&transformer, family)?;
+    let network = family.network(&raw, &preprocessor).map_err(|problems| {
+        let place = |problem: Problem| Problem {
+            place: Some(Place::file(&transformer.join("config.json"))),
+            ..problem
+        };
+        Error::Core(polytask_core::Error::Invalid(problems.into_iter().map(place).collect()))
+    })?;
     let sentence_bert = length::sentence_config(&transformer)?.map_or(Value::Null, |(_, config)| config);
     let notes = Notes {
         config: raw,
+        preprocessor,
         sentence: read_json(folder, "config_sentence_transformers.json")?.unwrap_or_else(default_sentence),
         lower_case: sentence_bert.get("do_lower_case").and_then(Value::as_bool).unwrap_or(false),
         include_prompt: true,
     };
-    let pooling = Pooling::from(PoolMode::Mean);
+    // Vision transformers are published without modules, and their first row stands for the image.
+    let pooling = Pooling::from(if *family.input == IMAGE { PoolMode::Cls } else { PoolMode::Mean });
     let (dense, normalize) = (Vec::new(), false);
     let mut parts = FolderParts { transformer, family, network, pooling, dense, normalize, notes };
     for (name, path) in modules {
@@ -172,8 +211,8 @@ fn read_modules(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(modules)
 }
 
-/// The network of `config.json`, and all its fields.
-fn read_config(folder: &Path) -> Result<(&'static EncoderFamily, Composition, Value)> {
+/// The family of `config.json`, and all its fields.
+fn read_config(folder: &Path) -> Result<(&'static EncoderFamily, Value)> {
     let path = folder.join("config.json");
     let Some(raw) = read_json(folder, "config.json")? else {
         return Err(problem(
@@ -186,11 +225,7 @@ fn read_config(folder: &Path) -> Result<(&'static EncoderFamily, Composition, Va
     let Some(family) = EncoderFamily::of(model_type) else {
         return Err(unsupported(&path, &format!("model_type `{model_type}`"), &EncoderFamily::known()));
     };
-    let network = family.network(&raw).map_err(|problems| {
-        let place = |problem: Problem| Problem { place: Some(Place::file(&path)), ..problem };
-        Error::Core(polytask_core::Error::Invalid(problems.into_iter().map(place).collect()))
-    })?;
-    Ok((family, network, raw))
+    Ok((family, raw))
 }
 
 /// Refuses a module that works on anything but the pooled vector.
@@ -211,7 +246,13 @@ fn default_sentence() -> Value {
 
 /// The notes of an encoder of images.
 pub(crate) fn no_notes() -> Notes {
-    Notes { config: Value::Null, sentence: Value::Null, lower_case: false, include_prompt: true }
+    Notes {
+        config: Value::Null,
+        preprocessor: Value::Null,
+        sentence: Value::Null,
+        lower_case: false,
+        include_prompt: true,
+    }
 }
 
 /// The notes of an encoder that was made here.
@@ -219,7 +260,8 @@ pub(crate) fn fresh_notes(config: &BertConfig) -> Notes {
     let mut raw = serde_json::to_value(config).unwrap_or(Value::Null);
     raw["model_type"] = "bert".into();
     raw["position_embedding_type"] = "absolute".into();
-    Notes { config: raw, sentence: default_sentence(), lower_case: false, include_prompt: true }
+    let preprocessor = Value::Null;
+    Notes { config: raw, preprocessor, sentence: default_sentence(), lower_case: false, include_prompt: true }
 }
 
 /// An error at a file of the folder.

@@ -5,7 +5,7 @@ use std::path::Path;
 use polytask_core::atomic::{self, create_dir, write_json};
 use serde_json::{Value, json};
 
-use super::pooling;
+use super::{AdaptedBy, pooling};
 use crate::Result;
 use crate::encoder::{Encoder, Network};
 use crate::params::Params;
@@ -29,6 +29,12 @@ pub(crate) fn write_folder(
     }
     let notes = &encoder.notes;
     write_json(&folder.join("config.json"), &config(&encoder.network, &notes.config))?;
+    if !notes.preprocessor.is_null() {
+        write_json(&folder.join("preprocessor_config.json"), &notes.preprocessor)?;
+        write_pooling(encoder, folder)?;
+        write_sharing(encoder, folder)?;
+        return write_weights(encoder, params, folder);
+    }
     let limit = json!({"max_seq_length": encoder.max_length, "do_lower_case": notes.lower_case});
     write_json(&folder.join("sentence_bert_config.json"), &limit)?;
     write_json(&folder.join("config_sentence_transformers.json"), &notes.sentence)?;
@@ -37,8 +43,12 @@ pub(crate) fn write_folder(
     write_weights(encoder, params, folder)
 }
 
-/// How tasks share the encoder, when not plainly.
+/// How tasks share the encoder, when not plainly, and which adapters it has.
 fn write_sharing(encoder: &Encoder, folder: &Path) -> Result<()> {
+    if let Some(adapted) = encoder.unmerged() {
+        let by = AdaptedBy { choice: adapted.choice.clone(), base: adapted.base.clone() };
+        write_json(&folder.join(super::ADAPTERS), &by)?;
+    }
     match &encoder.sharing {
         Some(by) => Ok(write_json(&folder.join(super::SHARING), by)?),
         None => Ok(()),
@@ -48,7 +58,7 @@ fn write_sharing(encoder: &Encoder, folder: &Path) -> Result<()> {
 /// The network's own configuration, telling that weights are stored in f32.
 fn config(network: &Network, original: &Value) -> Value {
     let mut config = original.clone();
-    if let Network::Text { family, .. } = network {
+    if let Network::Published { family, .. } = network {
         let model_type = config.get("model_type").and_then(Value::as_str).unwrap_or_default();
         config["architectures"] = json!([family.architecture(model_type)]);
     }
@@ -65,11 +75,16 @@ fn config(network: &Network, original: &Value) -> Value {
     config
 }
 
-fn write_modules(encoder: &Encoder, folder: &Path) -> Result<()> {
-    let mut modules = vec![module(0, "", "Transformer"), module(1, "1_Pooling", "Pooling")];
+/// How the states of an input become one vector.
+fn write_pooling(encoder: &Encoder, folder: &Path) -> Result<()> {
     create_dir(&folder.join("1_Pooling"))?;
     let (d, include) = (encoder.trunk.d_hidden(), encoder.notes.include_prompt);
-    write_json(&folder.join("1_Pooling/config.json"), &pooling::to_json(&encoder.pooling, d, include))?;
+    Ok(write_json(&folder.join("1_Pooling/config.json"), &pooling::to_json(&encoder.pooling, d, include))?)
+}
+
+fn write_modules(encoder: &Encoder, folder: &Path) -> Result<()> {
+    let mut modules = vec![module(0, "", "Transformer"), module(1, "1_Pooling", "Pooling")];
+    write_pooling(encoder, folder)?;
     for dense in &encoder.dense {
         let path = format!("{}_Dense", modules.len());
         dense.save(&folder.join(&path))?;
@@ -95,7 +110,12 @@ fn write_weights(encoder: &Encoder, params: &Params, folder: &Path) -> Result<()
         shape: &raw.shape,
         values: Values::Raw(raw.dtype, &raw.bytes),
     }));
-    // Under another name: a reader that knows nothing of copies and gates must not take some of them for the whole.
-    let name = if encoder.sharing.is_some() { super::SHARED_WEIGHTS } else { weights::FILE };
+    // Under another name: a reader that knows nothing of copies, gates and adapters must not take some of them for the
+    // whole.
+    let name = match () {
+        () if encoder.sharing.is_some() => super::SHARED_WEIGHTS,
+        () if encoder.unmerged().is_some() => super::ADAPTED_WEIGHTS,
+        () => weights::FILE,
+    };
     weights::write(&folder.join(name), &tensors, &[])
 }

@@ -67,6 +67,15 @@ pub(crate) fn batch(graph: &Graph, batch: &PackedBatch) -> Result<()> {
             format!("ids below {}; does the tokenizer belong to this encoder?", graph.vocab_size());
         return shape("word embedding", format!("token id {id}"), expected);
     }
+    if let Some(even) = graph.front.even() {
+        return match (0..batch.n_sequences()).find(|&s| batch.length(s) != even.symbols) {
+            Some(s) => {
+                let found = format!("input {s} of {} symbols", batch.length(s));
+                shape(graph.front.name(), found, format!("{} of each", even.symbols))
+            }
+            None => Ok(()),
+        };
+    }
     let max = graph.max_positions;
     match (0..batch.n_sequences()).find(|&s| batch.length(s) > max) {
         Some(s) => {
@@ -95,7 +104,7 @@ pub(crate) fn lowest(graph: &Graph, lowest: usize) -> Result<()> {
 
 /// Refuses cached states that do not belong to the batch.
 pub(crate) fn below<T>(graph: &Graph, batch: &PackedBatch, lowest: usize, below: &States<T>) -> Result<()> {
-    let (rows, d) = (batch.n_rows(), graph.width_below(lowest));
+    let (rows, d) = (graph.rows(batch).n_rows(), graph.width_below(lowest));
     if lowest > 0 && below.values.len() != rows * d {
         let found = format!("{} cached values", below.values.len());
         return shape("trunk", found, format!("states [rows {rows}, d_hidden {d}]"));

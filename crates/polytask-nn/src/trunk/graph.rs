@@ -1,19 +1,25 @@
-//! A network on packed rows as data: a table of word vectors, and blocks of layers above it.
+//! A network on packed rows as data: a front that makes rows of symbols, and blocks of layers above it.
 //!
 //! A block is the unit of freezing, of optimiser state and of files. Its layers are nodes in the order they run; each
 //! reads the block's input or an earlier node, and perhaps adds the rows of another. What two parts of a network
 //! would do apart and can do in one pass over memory (bias, dropout, residual and norm; activation and product) is
 //! one layer: fusion is chosen where a network is composed.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
+use polytask_core::PackedBatch;
 use polytask_core::rng::{Purpose, Rng};
 
+use super::fronts::{Front, Words};
 use super::layers::{Layer, Lora, Start, TensorShape};
 use crate::params::{Block, Params, Real};
 
-/// Index of the block of word vectors.
-pub const WORDS: usize = 0;
+/// Index of the front's block.
+pub const FRONT: usize = 0;
+
+/// Rows of a pass that keeps nothing.
+const ROWS_PER_PASS: usize = 8192;
 
 /// The node number of a block's input.
 pub(in crate::trunk) const INPUT: usize = 0;
@@ -21,14 +27,23 @@ pub(in crate::trunk) const INPUT: usize = 0;
 /// A network: composed once, run by the packed trunk and by the reference.
 #[derive(Debug)]
 pub struct Graph {
-    /// The table of word vectors.
-    pub(in crate::trunk) words: TensorShape,
+    /// What makes rows of symbols.
+    pub(in crate::trunk) front: Box<dyn Front>,
     /// The blocks above it, lowest first.
     pub(in crate::trunk) blocks: Vec<BlockGraph>,
-    /// Longest sequence, in tokens.
+    /// Longest input, in symbols.
     pub(in crate::trunk) max_positions: usize,
+    /// Learned rows before those of every input: the adapter of the front.
+    pub(in crate::trunk) prompt: Option<Prompt>,
     /// The blocks that have an adapter, ascending: each adapter is a parameter block above all others.
     pub(in crate::trunk) adapted: Vec<usize>,
+}
+
+/// Learned rows before those of every input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::trunk) struct Prompt {
+    pub(in crate::trunk) rows: usize,
+    pub(in crate::trunk) width: usize,
 }
 
 /// The layers of a block.
@@ -48,10 +63,21 @@ pub(in crate::trunk) struct Node {
     pub(in crate::trunk) input: usize,
     /// The node whose rows are added.
     pub(in crate::trunk) residual: Option<usize>,
-    /// Its parameters in the block.
+    /// Where its parameters lie.
+    pub(in crate::trunk) home: Home,
+    /// Its parameters in the block, or in the block's adapter.
     pub(in crate::trunk) range: Range<usize>,
     /// The adapter of its matrix.
     pub(in crate::trunk) adapter: Option<NodeAdapter>,
+}
+
+/// Where the parameters of a node lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::trunk) enum Home {
+    /// In the block itself.
+    Base,
+    /// In the block's adapter.
+    Adapter,
 }
 
 /// The adapter of a node's matrix.
@@ -70,7 +96,7 @@ impl BlockGraph {
 
     /// Adds a layer; its node number.
     pub(in crate::trunk) fn add(&mut self, layer: impl Layer + 'static, input: usize) -> usize {
-        self.node(Box::new(layer), input, None)
+        self.node(Box::new(layer), (input, None), Home::Base)
     }
 
     /// Adds a layer that adds the rows of another node.
@@ -80,19 +106,35 @@ impl BlockGraph {
         input: usize,
         residual: usize,
     ) -> usize {
-        self.node(Box::new(layer), input, Some(residual))
+        self.node(Box::new(layer), (input, Some(residual)), Home::Base)
     }
 
-    fn node(&mut self, layer: Box<dyn Layer>, input: usize, residual: Option<usize>) -> usize {
-        let start = self.len();
+    /// The same block without its layers.
+    pub(in crate::trunk) fn emptied(&self) -> Self {
+        Self::new(self.name.clone(), self.width)
+    }
+
+    /// Adds a layer that reads a node and perhaps adds the rows of another; its node number.
+    pub(in crate::trunk) fn node(
+        &mut self,
+        layer: Box<dyn Layer>,
+        (input, residual): (usize, Option<usize>),
+        home: Home,
+    ) -> usize {
+        let start = self.end(home);
         let range = start..start + layer.tensors().iter().map(TensorShape::len).sum::<usize>();
-        self.nodes.push(Node { layer, input, residual, range, adapter: None });
+        self.nodes.push(Node { layer, input, residual, home, range, adapter: None });
         self.nodes.len()
     }
 
     /// Number of parameters.
     pub(in crate::trunk) fn len(&self) -> usize {
-        self.nodes.last().map_or(0, |node| node.range.end)
+        self.end(Home::Base)
+    }
+
+    /// Number of parameters of its layers that lie in one place.
+    fn end(&self, home: Home) -> usize {
+        self.nodes.iter().rfind(|node| node.home == home).map_or(0, |node| node.range.end)
     }
 
     /// Values per row of its output.
@@ -113,16 +155,15 @@ impl BlockGraph {
 
     /// Number of parameters of its adapter.
     fn adapter_len(&self) -> usize {
-        self.nodes
-            .iter()
-            .filter_map(|node| node.adapter.as_ref())
-            .map(|adapter| adapter.range.end)
-            .max()
-            .unwrap_or(0)
+        let beside = self.nodes.iter().filter_map(|node| Some(node.adapter.as_ref()?.range.end)).max();
+        beside.unwrap_or(0).max(self.end(Home::Adapter))
     }
 
     fn adapter_tensors(&self) -> Vec<TensorShape> {
         let of = |node: &Node| {
+            if node.home == Home::Adapter {
+                return Some(node.layer.tensors());
+            }
             let (adapter, (matrix, _)) = (node.adapter.as_ref()?, node.layer.matrix()?);
             Some(adapter.lora.tensors(matrix))
         };
@@ -130,7 +171,8 @@ impl BlockGraph {
     }
 
     fn tensors(&self) -> Vec<TensorShape> {
-        self.nodes.iter().flat_map(|node| node.layer.tensors()).collect()
+        let own = self.nodes.iter().filter(|node| node.home == Home::Base);
+        own.flat_map(|node| node.layer.tensors()).collect()
     }
 }
 
@@ -141,19 +183,54 @@ impl Graph {
         max_positions: usize,
         blocks: impl IntoIterator<Item = BlockGraph>,
     ) -> Self {
+        Self::above(Words::new(table, rows, width), max_positions, blocks)
+    }
+
+    /// A network of blocks above a front that reads at most `max_positions` symbols of an input.
+    pub(in crate::trunk) fn above(
+        front: impl Front + 'static,
+        max_positions: usize,
+        blocks: impl IntoIterator<Item = BlockGraph>,
+    ) -> Self {
         let blocks = blocks.into_iter().filter(|block| !block.nodes.is_empty()).collect();
-        let words = TensorShape::matrix(table, rows, width);
-        Self { words, blocks, max_positions, adapted: Vec::new() }
+        Self { front: Box::new(front), blocks, max_positions, prompt: None, adapted: Vec::new() }
     }
 
-    /// Size of the vocabulary.
+    /// The rows of inputs: one per symbol, or as many of each as the front makes.
+    pub(in crate::trunk) fn rows<'a>(&self, symbols: &'a PackedBatch) -> Cow<'a, PackedBatch> {
+        match (self.front.even(), self.prompt) {
+            (None, None) => Cow::Borrowed(symbols),
+            (Some(even), _) => Cow::Owned(PackedBatch::even(symbols.n_sequences(), even.rows)),
+            (None, Some(prompt)) => Cow::Owned(symbols.lengthened(prompt.rows)),
+        }
+    }
+
+    /// The rows that the states of inputs have: those of a prompt are left out.
+    pub(in crate::trunk) fn state_rows<'a>(&self, symbols: &'a PackedBatch) -> Cow<'a, PackedBatch> {
+        match self.prompt {
+            None => self.rows(symbols),
+            Some(_) => Cow::Borrowed(symbols),
+        }
+    }
+
+    /// Size of the vocabulary, or the number of different bytes.
     pub fn vocab_size(&self) -> usize {
-        self.words.shape[0]
+        self.front.vocab_size()
     }
 
-    /// Longest sequence, in tokens.
+    /// Longest input, in symbols.
     pub fn max_positions(&self) -> usize {
         self.max_positions
+    }
+
+    /// Values per row of the front.
+    pub(crate) fn d_words(&self) -> usize {
+        self.front.width()
+    }
+
+    /// Number of layers.
+    pub(crate) fn n_layers(&self) -> usize {
+        self.blocks.iter().filter(|block| block.name.starts_with("layer.")).count()
     }
 
     /// Values per state.
@@ -161,7 +238,17 @@ impl Graph {
         self.width_below(self.n_base())
     }
 
-    /// Number of parameter blocks, the words' and adapters' included.
+    /// Symbols per pass that keeps nothing: enough to keep all threads busy, little enough for the memory.
+    pub(in crate::trunk) fn symbols_per_pass(&self) -> usize {
+        self.front.even().map_or(ROWS_PER_PASS, |even| (ROWS_PER_PASS / even.rows).max(1) * even.symbols)
+    }
+
+    /// Whether some of its blocks can run by themselves.
+    pub(in crate::trunk) fn can_be_cut(&self) -> bool {
+        self.relative_table().is_none() && self.adapted.is_empty() && self.front.even().is_none()
+    }
+
+    /// Number of parameter blocks, the front's and adapters' included.
     pub fn n_blocks(&self) -> usize {
         self.n_base() + self.adapted.len()
     }
@@ -187,12 +274,12 @@ impl Graph {
     /// Values per row of the states below a block.
     pub(in crate::trunk) fn width_below(&self, block: usize) -> usize {
         match block.checked_sub(2) {
-            None => self.words.shape[1],
+            None => self.front.width(),
             Some(under) => self.blocks[under].width(),
         }
     }
 
-    /// The layers of a block above the words.
+    /// The layers of a block above the front.
     pub(in crate::trunk) fn block(&self, block: usize) -> &BlockGraph {
         &self.blocks[block - 1]
     }
@@ -208,8 +295,11 @@ impl Graph {
 
     /// Number of parameters of each block.
     pub(in crate::trunk) fn sizes(&self) -> Vec<usize> {
-        let adapters = self.adapted.iter().map(|block| self.block(*block).adapter_len());
-        std::iter::once(self.words.len())
+        let adapters = self.adapted.iter().map(|block| match block.checked_sub(1) {
+            None => self.prompt.map_or(0, |prompt| prompt.rows * prompt.width),
+            Some(block) => self.blocks[block].adapter_len(),
+        });
+        std::iter::once(self.front.tensors().iter().map(TensorShape::len).sum())
             .chain(self.blocks.iter().map(BlockGraph::len))
             .chain(adapters)
             .collect()
@@ -244,13 +334,19 @@ impl Graph {
 
     /// Name and tensors of every block.
     fn tensors(&self) -> impl Iterator<Item = (String, Vec<TensorShape>)> {
-        let words = ("words".to_owned(), vec![self.words.clone()]);
+        let front = (self.front.name().to_owned(), self.front.tensors());
         let blocks = self.blocks.iter().map(|block| (block.name.clone(), block.tensors()));
-        let adapter = |block: &usize| {
-            let block = self.block(*block);
-            (format!("adapter.{}", block.name), block.adapter_tensors())
+        let adapter = |block: &usize| match (block.checked_sub(1), self.prompt) {
+            (Some(block), _) => {
+                let block = &self.blocks[block];
+                (format!("adapter.{}", block.name), block.adapter_tensors())
+            }
+            (None, prompt) => {
+                let of = |prompt: Prompt| TensorShape::matrix("prompt_embeddings", prompt.rows, prompt.width);
+                ("adapter.prompt".to_owned(), prompt.map(of).into_iter().collect())
+            }
         };
-        std::iter::once(words).chain(blocks).chain(self.adapted.iter().map(adapter))
+        std::iter::once(front).chain(blocks).chain(self.adapted.iter().map(adapter))
     }
 }
 

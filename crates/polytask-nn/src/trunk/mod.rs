@@ -15,12 +15,13 @@
 //! finite differences). Tests hold one against the other.
 
 pub(crate) mod activation;
-mod adapt;
+pub mod adapters;
 pub(crate) mod check;
 mod composed;
 mod dropout;
 mod elementwise;
 pub mod families;
+pub(crate) mod fronts;
 pub mod graph;
 pub(crate) mod kernels;
 mod layers;
@@ -35,12 +36,12 @@ pub mod sinks;
 pub(crate) mod stack;
 
 pub use activation::Activation;
-pub use adapt::LoraSpec;
+pub use adapters::LoraSpec;
 pub use composed::Composed;
 pub use families::bert::BertConfig;
 pub use graph::Graph;
 pub use net::{ImageConfig, NetConfig, NetTrunk, TableConfig};
-pub use packed::Packed;
+pub use packed::{LayerTime, Packed, bare_product};
 
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! `lora`: products of two narrow matrices beside the encoder's own (Hu et al. 2021).
 
+use std::sync::Arc;
+
 use polytask_core::method::{Choice, Family, MethodInfo, ParamInfo, Range};
 
 use super::Tune;
@@ -56,6 +58,10 @@ impl Tune for LowRank {
         &INFO
     }
 
+    fn lr(&self) -> Option<f64> {
+        Some(3e-4)
+    }
+
     fn apply(&self, choice: &Choice, encoder: Encoder, named: (&str, u64)) -> Result<Encoder> {
         let number = |param: &ParamInfo| choice.param(&INFO, param.name).as_f64().unwrap_or_default();
         let targets = choice.param(&INFO, TARGETS.name);
@@ -65,6 +71,6 @@ impl Tune for LowRank {
             dropout: number(&DROPOUT),
             targets: targets.as_str().unwrap_or_default().split_whitespace().map(ToOwned::to_owned).collect(),
         };
-        encoder.adapt(spec, named)
+        encoder.adapt(Arc::new(spec), choice, named)
     }
 }

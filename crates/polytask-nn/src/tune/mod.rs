@@ -2,9 +2,11 @@
 //!
 //! Adding one = one file here and one line in [`TUNES`].
 
+mod bottleneck;
 mod full;
 mod lora;
 mod peft;
+mod prompt;
 #[cfg(test)]
 mod tests;
 
@@ -14,18 +16,23 @@ use polytask_core::{MethodInfo, Problem};
 use crate::encoder::Encoder;
 use crate::{Error, Result};
 
-pub(crate) use peft::{merge_folder, write_folder};
+pub(crate) use peft::{read_folder, write_folder};
 
 /// All of the encoder.
 pub const FULL: &str = "full";
 
 /// All ways, sorted by id.
-pub static TUNES: &[&dyn Tune] = &[&full::Full, &lora::LowRank];
+pub static TUNES: &[&dyn Tune] = &[&bottleneck::Bottleneck, &full::Full, &lora::LowRank, &prompt::SoftPrompt];
 
 /// A way to tune in the table.
 pub trait Tune: Sync {
     /// What it tells about itself.
     fn info(&self) -> &'static MethodInfo;
+
+    /// The learning rate of a suite that says nothing; `None` where it is that of an encoder's weights.
+    fn lr(&self) -> Option<f64> {
+        None
+    }
 
     /// The encoder with what is trained of it; given its name and the seed of new weights.
     ///
@@ -37,6 +44,11 @@ pub trait Tune: Sync {
 /// What all tell about themselves, sorted by id.
 pub fn infos() -> Vec<&'static MethodInfo> {
     TUNES.iter().map(|tune| tune.info()).collect()
+}
+
+/// The learning rate of a way to tune where a suite says nothing; `None` where it is that of an encoder's weights.
+pub fn lr(choice: &Choice) -> Option<f64> {
+    TUNES.iter().find(|tune| tune.info().id == choice.name)?.lr()
 }
 
 /// The encoder, of this name, with what is trained of it; new weights are a function of the seed.

@@ -21,7 +21,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 
 #[test]
 fn adapters_of_the_peft_library_give_the_states_it_computes() {
-    for name in ["bert", "modernbert", "qwen3"] {
+    for name in ["bert", "bottleneck-bert", "modernbert", "prompt-bert", "prompt-qwen3", "qwen3"] {
         let folder = data("adapters").join(name);
         let encoder = Encoder::load(&folder).unwrap();
         let expected: Value =
@@ -96,6 +96,42 @@ fn a_saved_model_has_the_adapters_added_and_beside_it_as_a_folder() {
         json["base_model_name_or_path"] = json!(other);
     });
     assert!(refused.unwrap_err().contains("other weights"));
+}
+
+#[test]
+fn adapters_that_cannot_be_added_are_written_beside_the_weights_and_read_again() {
+    let batch = PackedBatch::pack([&[5, 9, 12, 7][..], &[8]]);
+    for (name, of) in [("bottleneck", ""), ("prompt", "adapter")] {
+        let plain = Encoder::load(&data("families/bert")).unwrap();
+        let choice = Choice { name: name.into(), params: [].into_iter().collect() };
+        let base = data("families/bert");
+        let encoder = apply(&choice, plain.clone(), (base.to_str().unwrap(), 3)).unwrap();
+        assert!(encoder.frozen(&[]).unwrap()[..4].iter().all(|frozen| *frozen), "{name}");
+        let saved = tempfile::tempdir().unwrap();
+        encoder.save(&encoder.params, saved.path(), &[]).unwrap();
+        let vectors = |encoder: &Encoder| encoder.embed(&batch).unwrap();
+        let again = Encoder::load(saved.path()).unwrap();
+        assert_eq!((&again.params, vectors(&again)), (&encoder.params, vectors(&encoder)), "{name}");
+        assert!(again.is_adapted() && !saved.path().join("model.safetensors").exists(), "{name}");
+        if !of.is_empty() {
+            assert_eq!(vectors(&Encoder::load(&saved.path().join(of)).unwrap()), vectors(&encoder), "{name}");
+        }
+        std::fs::write(saved.path().join("adapters.json"), "{}").unwrap();
+        let error = Encoder::load(saved.path()).unwrap_err().to_string();
+        assert!(error.contains("adapters.json") && error.contains("not what a run writes"), "{error}");
+    }
+}
+
+#[test]
+fn settings_of_adapters_that_do_not_fit_are_refused() {
+    let told = |name: &str, param: &str, value: Value, model: &str| {
+        let choice = Choice { name: name.into(), params: [(param.to_owned(), value)].into_iter().collect() };
+        apply(&choice, Encoder::load(&data(model)).unwrap(), ("", 1)).unwrap_err().to_string()
+    };
+    assert!(told("bottleneck", "width", json!(99), "families/bert").contains("`width` of bottleneck is 99"));
+    assert!(told("bottleneck", "place", json!("all"), "families/bert").contains("feed-forward"));
+    assert!(told("prompt", "rows", json!(40), "families/bert").contains("at most 40 rows"));
+    assert!(told("prompt", "rows", json!(2), "families/vit").contains("reads images"));
 }
 
 #[test]

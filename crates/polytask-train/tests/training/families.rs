@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use polytask_core::InputInfo;
+use polytask_core::image::IMAGE;
+use polytask_core::input::text::TEXT;
 use polytask_data::Tokenizer;
 use polytask_model::{Model, Question};
 use polytask_nn::trunk::families::FAMILIES;
@@ -12,6 +15,7 @@ use polytask_train::run::{RunOptions, run};
 use serde_json::Value;
 
 use crate::common::{Data, TWO};
+use crate::statistics;
 
 /// Ids that the models of the tests know.
 const VOCAB: u64 = 50;
@@ -35,30 +39,47 @@ fn encoder(data: &Data, name: &str) -> PathBuf {
     let vocab = tokenizer["model"]["vocab"].as_object_mut().unwrap();
     vocab.retain(|_, id| id.as_u64().unwrap() < VOCAB);
     fs::write(&file, tokenizer.to_string()).unwrap();
-    for file in ["config.json", "model.safetensors"] {
-        fs::copy(models().join(name).join(file), folder.join(file)).unwrap();
-    }
+    copy(name, &["config.json", "model.safetensors"], &folder);
     folder
 }
 
-/// One model of each family.
-fn one_of_each() -> impl Iterator<Item = &'static str> {
-    FAMILIES.iter().map(|family| match family.types().next().unwrap() {
-        "roberta" => "xlm-roberta",
-        name => name,
+/// A copy of the folder of an encoder of images.
+fn image_encoder(data: &Data, name: &str) -> PathBuf {
+    let folder = data.out(&format!("encoder-{name}"));
+    fs::create_dir_all(&folder).unwrap();
+    copy(name, &["config.json", "model.safetensors", "preprocessor_config.json"], &folder);
+    folder
+}
+
+fn copy(name: &str, files: &[&str], folder: &Path) {
+    for file in files {
+        fs::copy(models().join(name).join(file), folder.join(file)).unwrap();
+    }
+}
+
+/// One model of each family that reads texts, or of each that reads images.
+fn one_of_each(input: &'static InputInfo) -> impl Iterator<Item = &'static str> {
+    FAMILIES.iter().filter(move |family| family.input == input).map(|family| {
+        match family.types().next().unwrap() {
+            "roberta" => "xlm-roberta",
+            name => name,
+        }
     })
 }
 
 #[test]
 fn a_suite_trains_on_every_family_and_its_model_folder_is_read_again() {
     let data = Data::new();
-    for name in one_of_each() {
+    for name in one_of_each(&TEXT) {
         let folder = encoder(&data, name);
         let encoder = format!("model.encoder={:?}", folder.to_str().unwrap());
-        for tune in ["full", "lora"] {
-            let tune_key = format!("model.tune={tune:?}");
-            let set = [encoder.as_str(), &tune_key, "train.steps=3", "train.lr=1e-3", "train.keep=last"];
-            let prepared = data.prepare(TWO, &set);
+        for tune in ["full", "lora", "bottleneck", "prompt"] {
+            let tune_key = match tune {
+                "prompt" => "model.tune={ name = \"prompt\", rows = 4 }".to_owned(),
+                _ => format!("model.tune={tune:?}"),
+            };
+            let train = ["train.steps=3", "train.lr=1e-3", "train.keep=last", "model.max_length=30"];
+            let prepared = data.prepare(TWO, &[&[encoder.as_str(), &tune_key], &train[..]].concat());
             let out = data.out(&format!("{name}-{tune}"));
             run(&prepared, &RunOptions { out: out.clone(), resume: false, baselines: None }, &mut Silent)
                 .unwrap();
@@ -76,6 +97,44 @@ fn a_suite_trains_on_every_family_and_its_model_folder_is_read_again() {
             assert_eq!(types(&out.join("model")), types(&folder), "{name} {tune}");
         }
     }
+}
+
+#[test]
+fn images_train_on_every_family_that_reads_them() {
+    let data = statistics::images();
+    for name in one_of_each(&IMAGE) {
+        let folder = image_encoder(&data, name);
+        let encoder = format!("model.encoder={:?}", folder.to_str().unwrap());
+        for tune in ["full", "lora"] {
+            let tune_key = format!("model.tune={tune:?}");
+            let set = [encoder.as_str(), &tune_key, "train.steps=3", "train.lr=1e-3", "train.keep=last"];
+            let prepared = data.prepare(statistics::IMAGES, &set);
+            let out = data.out(&format!("{name}-{tune}"));
+            run(&prepared, &RunOptions { out: out.clone(), resume: false, baselines: None }, &mut Silent)
+                .unwrap();
+            let model = Model::load(&out.join("model")).unwrap();
+            let moved =
+                |block: usize| model.encoder.params.blocks[block] != prepared.encoder.params.blocks[block];
+            assert_eq!(moved(0), tune == "full", "{name} {tune}: patches");
+            assert!(moved(2), "{name} {tune}: nothing was trained");
+            let files = ["config.json", "preprocessor_config.json"];
+            let kept = files.map(|file| json(&out.join("model").join(file)) == json(&folder.join(file)));
+            assert_eq!(kept, [true; 2], "{name} {tune}");
+        }
+    }
+    fs::remove_file(data.out("encoder-vit").join("preprocessor_config.json")).unwrap();
+    let suite = data.suite(statistics::IMAGES, &[&format!("model.encoder={:?}", data.out("encoder-vit"))]);
+    let error = prepare(suite, &mut Silent).err().unwrap().to_string();
+    assert!(error.contains("preprocessor_config.json") && error.contains("how images become"), "{error}");
+}
+
+#[test]
+fn a_prompt_without_room_beside_the_texts_is_refused() {
+    let data = Data::new();
+    let folder = encoder(&data, "bert");
+    let suite = data.suite(TWO, &[&format!("model.encoder={folder:?}"), "model.tune=prompt"]);
+    let error = prepare(suite, &mut Silent).err().unwrap().to_string();
+    assert!(error.contains("up to 40 tokens") && error.contains("`max_length = 20`"), "{error}");
 }
 
 #[test]

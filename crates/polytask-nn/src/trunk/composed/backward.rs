@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::super::check;
-use super::super::graph::WORDS;
+use super::super::graph::FRONT;
 use super::super::shape_error::shape;
 use super::super::{BlockGrad, Cotangent, GradSink, SavedForward, TaskGrad, Trunk};
 use super::{Composed, ComposedSaved};
@@ -38,13 +38,16 @@ impl<T: Real> Composed<T> {
                 None => tasks.push((cotangent.task, blocks)),
             }
         }
-        for block in (WORDS + 1..self.n_blocks()).rev() {
+        let is_table = self.graph.front.is_table();
+        for block in (usize::from(is_table)..self.n_blocks()).rev() {
             let grads: Vec<TaskGrad<'_, T>> = tasks.iter().filter_map(|task| dense(task, block)).collect();
             if !grads.is_empty() {
                 sink.block(block, &grads)?;
             }
         }
-        self.sink_words(saved, cotangents, &tasks, sink)?;
+        if is_table {
+            self.sink_words(saved, cotangents, &tasks, sink)?;
+        }
         Ok(saved)
     }
 
@@ -104,9 +107,9 @@ impl<T: Real> Composed<T> {
 
     /// Token ids of the sequences of a task's cotangents that reach the words, ascending, each once.
     fn touched(saved: &ComposedSaved, cotangents: &[Cotangent<T>], task: usize) -> Vec<u32> {
-        let own = cotangents.iter().filter(|c| c.task == task && c.lowest == WORDS);
+        let own = cotangents.iter().filter(|c| c.task == task && c.lowest == FRONT);
         let rows = own.flat_map(|c| c.sequences.iter().flat_map(|&s| saved.batch.rows(s as usize)));
-        let mut ids: Vec<u32> = rows.map(|row| saved.batch.ids[row]).collect();
+        let mut ids: Vec<u32> = rows.map(|row| saved.symbols.ids[row]).collect();
         ids.sort_unstable();
         ids.dedup();
         ids
@@ -119,9 +122,9 @@ impl<T: Real> Composed<T> {
         tasks: &[TaskBlocks<T>],
         sink: &mut dyn GradSink<T>,
     ) -> Result<()> {
-        let d = self.graph.width_below(WORDS + 1);
+        let d = self.graph.width_below(FRONT + 1);
         let sparse = |(task, blocks): &TaskBlocks<T>| {
-            let table = blocks[WORDS].as_ref()?;
+            let table = blocks[FRONT].as_ref()?;
             let rows = Self::touched(saved, cotangents, *task);
             let values: Vec<T> = rows.iter().flat_map(|&r| &table[r as usize * d..][..d]).copied().collect();
             Some((*task, rows, values))
@@ -134,7 +137,7 @@ impl<T: Real> Composed<T> {
                 grad: BlockGrad::Sparse { rows, width: d, values },
             })
             .collect();
-        if grads.is_empty() { Ok(()) } else { sink.block(WORDS, &grads) }
+        if grads.is_empty() { Ok(()) } else { sink.block(FRONT, &grads) }
     }
 }
 

@@ -10,10 +10,10 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor, Var};
-use polytask_core::PackedBatch;
+use polytask_core::{Layout, PackedBatch};
 
 use super::check::{self, Sizes};
-use super::graph::{Graph, INPUT, WORDS};
+use super::graph::{FRONT, Graph, Home, INPUT};
 use super::layers::Plain;
 use super::{Cotangent, GradSink, Mode, SavedForward, States, Trunk};
 use crate::Result;
@@ -29,6 +29,8 @@ pub struct Composed<T> {
 
 /// What [`Composed`] keeps between forward and backward: the graph and its leaves.
 struct ComposedSaved {
+    symbols: PackedBatch,
+    /// The rows that the front makes of them.
     batch: PackedBatch,
     mode: Mode,
     /// Leaves per block, empty for frozen ones; their tensors are those of the block, in order.
@@ -57,14 +59,15 @@ impl<T: Real> Composed<T> {
         &self,
         (from, blocks): (usize, &[&Block<T>]),
         (table, adapters): (Option<Tensor>, &[Block<T>]),
-        batch: &PackedBatch,
+        symbols: &PackedBatch,
         states: &[T],
         mode: Mode,
     ) -> Result<ComposedSaved> {
+        let batch = &*self.graph.rows(symbols);
         let (n_base, lowest) = (self.graph.n_base(), self.graph.floor(mode.lowest));
         let d = self.graph.width_below(from);
-        let shape = (if from > WORDS { batch.n_rows() } else { 0 }, d);
-        let below = Tensor::from_slice(if from > WORDS { states } else { &[] }, shape, &Device::Cpu)?;
+        let shape = (if from > FRONT { batch.n_rows() } else { 0 }, d);
+        let below = Tensor::from_slice(if from > FRONT { states } else { &[] }, shape, &Device::Cpu)?;
         let below = Var::from_tensor(&below)?.into_inner();
         let (mut x, mut table) = (below.clone(), table);
         let (own_mode, mut leaves) = (Mode { lowest, ..mode }, vec![Vec::new(); self.n_blocks()]);
@@ -84,7 +87,7 @@ impl<T: Real> Composed<T> {
                 let adapter =
                     self.graph.adapter_of(block).map_or(&[][..], |number| &adapters[number - n_base]);
                 x = match block {
-                    WORDS => tensors[0].index_select(&Tensor::new(&*batch.ids, &Device::Cpu)?, 0)?,
+                    FRONT => self.first_rows(self.graph.front.plain(&tensors, symbols)?, symbols, adapter)?,
                     _ => self.block(&at, (&tensors, adapter), &x)?,
                 };
             } else {
@@ -94,7 +97,36 @@ impl<T: Real> Composed<T> {
                 *own = tensors;
             }
         }
-        Ok(ComposedSaved { batch: batch.clone(), mode, leaves, below, states: x })
+        Ok(ComposedSaved { symbols: symbols.clone(), batch: batch.clone(), mode, leaves, below, states: x })
+    }
+
+    /// What a pass to the top keeps, without the rows of the prompt.
+    fn without_prompt(&self, saved: ComposedSaved) -> Result<ComposedSaved> {
+        if self.graph.prompt.is_none() {
+            return Ok(saved);
+        }
+        let states = saved.states.index_select(&self.own_rows(&saved.symbols)?, 0)?;
+        Ok(ComposedSaved { states, batch: saved.symbols.clone(), ..saved })
+    }
+
+    /// The rows of all inputs, with those of a prompt before each.
+    fn first_rows(&self, own: Tensor, symbols: &PackedBatch, adapter: &[Tensor]) -> Result<Tensor> {
+        if self.graph.prompt.is_none() {
+            return Ok(own);
+        }
+        let mut rows = Vec::new();
+        for s in 0..symbols.n_sequences() {
+            rows.push(adapter[0].clone());
+            rows.push(own.narrow(0, symbols.rows(s).start, symbols.length(s))?);
+        }
+        Ok(Tensor::cat(&rows, 0)?)
+    }
+
+    /// The numbers of the inputs' own rows among those with a prompt.
+    fn own_rows(&self, symbols: &PackedBatch) -> Result<Tensor> {
+        let (rows, n) = (self.graph.rows(symbols), self.graph.prompt.map_or(0, |prompt| prompt.rows));
+        let own = (0..rows.n_sequences()).flat_map(|s| rows.rows(s).skip(n)).map(|row| row as u32);
+        Ok(Tensor::new(own.collect::<Vec<u32>>(), &Device::Cpu)?)
     }
 
     /// The layers of a block, in order.
@@ -113,9 +145,17 @@ impl<T: Real> Composed<T> {
                 end += n;
                 (&of_node.lora, &adapter[end - n..end])
             });
-            let out =
-                node.layer.plain(&Plain { lora, ..*at }, &tensors[first..first + n], input, residual)?;
-            first += n;
+            let own = match node.home {
+                Home::Base => {
+                    first += n;
+                    &tensors[first - n..first]
+                }
+                Home::Adapter => {
+                    end += n;
+                    &adapter[end - n..end]
+                }
+            };
+            let out = node.layer.plain(&Plain { lora, ..*at }, own, input, residual)?;
             rows.push(out);
         }
         Ok(rows.pop().unwrap_or_else(|| rows[INPUT].clone()))
@@ -189,6 +229,7 @@ impl<T: Real> Trunk<T> for Composed<T> {
     ) -> Result<(States<T>, SavedForward)> {
         self.check(params, batch, mode)?;
         let saved = self.run((0, &self.base(params)), (None, self.adapters(params)), batch, &[], mode)?;
+        let saved = self.without_prompt(saved)?;
         Ok((Self::states(&saved)?, Box::new(saved)))
     }
 
@@ -220,6 +261,7 @@ impl<T: Real> Trunk<T> for Composed<T> {
         check::below(&self.graph, batch, floor, below)?;
         let others = (self.table_of(params)?, self.adapters(params));
         let saved = self.run((floor, &self.base(params)[floor..]), others, batch, &below.values, mode)?;
+        let saved = self.without_prompt(saved)?;
         Ok((Self::states(&saved)?, Box::new(saved)))
     }
 
@@ -233,12 +275,20 @@ impl<T: Real> Trunk<T> for Composed<T> {
         self.backward(saved, cotangents, sink).map(drop)
     }
 
-    fn layout_below(&self, batch: &PackedBatch, lowest: usize) -> (polytask_core::Layout, usize) {
-        (batch.layout(), self.graph.width_below(self.graph.floor(lowest)))
+    fn rows_per_sequence(&self) -> Option<usize> {
+        Some(self.graph.front.even()?.rows)
+    }
+
+    fn layout(&self, batch: &PackedBatch) -> Layout {
+        self.graph.state_rows(batch).layout()
+    }
+
+    fn layout_below(&self, batch: &PackedBatch, lowest: usize) -> (Layout, usize) {
+        (self.graph.rows(batch).layout(), self.graph.width_below(self.graph.floor(lowest)))
     }
 
     fn can_be_cut(&self) -> bool {
-        self.graph.relative_table().is_none() && self.graph.adapted.is_empty()
+        self.graph.can_be_cut()
     }
 
     fn through(

@@ -8,6 +8,7 @@
 //! | `layer.i` | query, key, value (weights side by side, then biases, so one product does all three), attention output, norm, feed-forward up and down, norm |
 
 use polytask_core::error::Problem;
+use polytask_core::input::text::TEXT;
 use serde::{Deserialize, Serialize};
 
 use super::fields::{Composition, Fields};
@@ -22,6 +23,7 @@ use crate::trunk::layers::{Attention, Linear, Norm, NormSpec, Positions};
 pub static BERT: EncoderFamily = EncoderFamily {
     model_types: &[("bert", "BertModel")],
     examples: "MiniLM, BGE, E5, GTE-small",
+    input: &TEXT,
     prefixes: &["bert."],
     ties: &[],
     kept: &["pooler.dense.weight", "pooler.dense.bias", "embeddings.position_ids"],
@@ -32,6 +34,7 @@ pub static BERT: EncoderFamily = EncoderFamily {
 pub(super) static ELECTRA: EncoderFamily = EncoderFamily {
     model_types: &[("electra", "ElectraModel")],
     examples: "ELECTRA",
+    input: &TEXT,
     prefixes: &["electra."],
     ties: &[],
     kept: &["embeddings.position_ids"],
@@ -46,6 +49,7 @@ pub(super) static ROBERTA: EncoderFamily = EncoderFamily {
         ("camembert", "CamembertModel"),
     ],
     examples: "RoBERTa, XLM-R, multilingual E5, BGE-M3",
+    input: &TEXT,
     prefixes: &["roberta."],
     ties: &[],
     kept: &["pooler.dense.weight", "pooler.dense.bias", "embeddings.position_ids"],

@@ -1,6 +1,8 @@
 //! DistilBERT (Sanh et al. 2019, <https://arxiv.org/abs/1910.01108>): BERT's layers under other names, without token
 //! types.
 
+use polytask_core::input::text::TEXT;
+
 use super::EncoderFamily;
 use super::fields::{Composition, Fields};
 use super::post_norm::PostNormLayer;
@@ -16,6 +18,7 @@ const EPS: f64 = 1e-12;
 pub(super) static DISTILBERT: EncoderFamily = EncoderFamily {
     model_types: &[("distilbert", "DistilBertModel")],
     examples: "DistilBERT, msmarco-distilbert",
+    input: &TEXT,
     prefixes: &["distilbert."],
     ties: &[],
     kept: &["embeddings.position_ids"],

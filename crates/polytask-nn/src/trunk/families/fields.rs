@@ -5,7 +5,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{MAX_LAYERS, MAX_SIZE};
+use crate::folder::Images;
 use crate::trunk::activation::Activation;
+use crate::trunk::fronts::Pixels;
 use crate::trunk::graph::Graph;
 
 /// A configuration as a network.
@@ -24,6 +26,8 @@ pub struct Fields {
     raw: Value,
     /// Those that are null.
     nulls: Vec<String>,
+    /// The images of a preprocessor's file.
+    pixels: Option<Pixels>,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -34,7 +38,26 @@ impl Fields {
         let set = all().filter(|(_, value)| !value.is_null());
         let nulls = all().filter(|(_, value)| value.is_null()).map(|(key, _)| key.clone()).collect();
         let raw = set.map(|(key, value)| (key.clone(), value.clone())).collect();
-        Self { raw, nulls, problems: Vec::new() }
+        Self { raw, nulls, pixels: None, problems: Vec::new() }
+    }
+
+    /// The same beside what a preprocessor's file says of images.
+    #[must_use]
+    pub(super) fn with_images(mut self, preprocessor: &Value) -> Self {
+        if preprocessor.is_null() {
+            return self;
+        }
+        match Images::parse(preprocessor) {
+            Ok(images) => self.pixels = Some(images.pixels()),
+            Err(polytask_core::Error::Invalid(problems)) => self.problems.extend(problems),
+            Err(error) => self.problems.push(Problem::new(error.to_string())),
+        }
+        self
+    }
+
+    /// What a preprocessor's file says of images.
+    pub(super) fn pixels(&mut self) -> Option<Pixels> {
+        self.pixels.clone()
     }
 
     /// What is wrong.

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use polytask_core::input::text::TEXT;
+
 use super::EncoderFamily;
 use super::fields::{Composition, Fields};
 use super::rope;
@@ -55,7 +57,15 @@ const fn family(
     examples: &'static str,
     compose: fn(&mut Fields) -> Option<Composition>,
 ) -> EncoderFamily {
-    EncoderFamily { model_types, examples, prefixes: &["model."], ties: &[], kept: &[], compose }
+    EncoderFamily {
+        model_types,
+        examples,
+        input: &TEXT,
+        prefixes: &["model."],
+        ties: &[],
+        kept: &[],
+        compose,
+    }
 }
 
 /// In what the kin differ.

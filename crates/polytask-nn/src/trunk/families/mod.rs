@@ -1,4 +1,4 @@
-//! Families of published text encoders. One file each: from the fields of `config.json` to a graph of layers, under
+//! Families of published encoders. One file each: from the fields of `config.json` to a graph of layers, under
 //! the tensor names of the published weights.
 
 pub mod bert;
@@ -11,8 +11,9 @@ mod nomic;
 mod post_norm;
 mod rope;
 mod t5;
+mod vit;
 
-use polytask_core::Problem;
+use polytask_core::{InputInfo, Problem};
 use serde_json::Value;
 
 pub use fields::{Composition, Fields};
@@ -25,6 +26,7 @@ pub(crate) const MAX_LAYERS: usize = 1 << 10;
 /// All families.
 pub static FAMILIES: &[&EncoderFamily] = &[
     &bert::BERT,
+    &vit::DINOV2,
     &distilbert::DISTILBERT,
     &bert::ELECTRA,
     &llama::EUROBERT,
@@ -37,14 +39,17 @@ pub static FAMILIES: &[&EncoderFamily] = &[
     &llama::QWEN3,
     &bert::ROBERTA,
     &t5::T5,
+    &vit::VIT,
 ];
 
-/// A family of encoders.
+/// A family of published encoders.
 pub struct EncoderFamily {
     /// What its files say as `model_type`, and as `architectures`.
     pub model_types: &'static [(&'static str, &'static str)],
     /// Models people know.
     pub examples: &'static str,
+    /// What it reads.
+    pub input: &'static InputInfo,
     /// What stands before tensor names in checkpoints of heads.
     pub prefixes: &'static [&'static str],
     /// Other names under which files hold the word table, tied to it.
@@ -97,8 +102,8 @@ impl EncoderFamily {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn network(&self, config: &Value) -> Result<Composition, Vec<Problem>> {
-        let mut fields = Fields::new(config);
+    pub fn network(&self, config: &Value, preprocessor: &Value) -> Result<Composition, Vec<Problem>> {
+        let mut fields = Fields::new(config).with_images(preprocessor);
         match (self.compose)(&mut fields) {
             Some(composition) => Ok(composition),
             None => Err(fields.into_problems()),
@@ -156,8 +161,10 @@ mod tests {
         let json = r#"{"hidden_size": 10, "vocab_size": 0, "num_hidden_layers": 2, "num_attention_heads": 4,
             "intermediate_size": 8, "max_position_embeddings": 16, "hidden_act": "mish",
             "rope_scaling": {"rope_type": "yarn", "factor": 2.0}}"#;
-        let problems =
-            EncoderFamily::of("llama").unwrap().network(&serde_json::from_str(json).unwrap()).unwrap_err();
+        let problems = EncoderFamily::of("llama")
+            .unwrap()
+            .network(&serde_json::from_str(json).unwrap(), &Value::Null)
+            .unwrap_err();
         let told = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         for part in ["`vocab_size` is 0", "divisor of `hidden_size` 10", "mish", "yarn"] {
             assert!(told.contains(part), "{told}");

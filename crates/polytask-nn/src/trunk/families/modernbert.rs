@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use polytask_core::input::text::TEXT;
+
 use super::EncoderFamily;
 use super::fields::{Composition, Fields};
 use crate::trunk::activation::Activation;
@@ -16,6 +18,7 @@ use crate::trunk::layers::{
 pub(super) static MODERNBERT: EncoderFamily = EncoderFamily {
     model_types: &[("modernbert", "ModernBertModel")],
     examples: "ModernBERT, gte-modernbert, modernbert-embed",
+    input: &TEXT,
     prefixes: &["model."],
     ties: &[],
     kept: &[],

@@ -1,6 +1,8 @@
 //! MPNet (Song et al. 2020, <https://arxiv.org/abs/2004.09297>): BERT's layers, with scores that also depend on the
 //! distance of tokens by a table shared by all layers.
 
+use polytask_core::input::text::TEXT;
+
 use super::EncoderFamily;
 use super::fields::{Composition, Fields};
 use super::post_norm::PostNormLayer;
@@ -19,6 +21,7 @@ const BUCKETS: Buckets = Buckets { count: 32, most: 128 };
 pub(super) static MPNET: EncoderFamily = EncoderFamily {
     model_types: &[("mpnet", "MPNetModel")],
     examples: "all-mpnet-base-v2, multi-qa-mpnet",
+    input: &TEXT,
     prefixes: &["mpnet."],
     ties: &[],
     kept: &["pooler.dense.weight", "pooler.dense.bias", "embeddings.position_ids"],

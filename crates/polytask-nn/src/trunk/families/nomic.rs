@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use polytask_core::input::text::TEXT;
+
 use super::EncoderFamily;
 use super::fields::{Composition, Fields};
 use crate::trunk::activation::Activation;
@@ -16,6 +18,7 @@ use crate::trunk::layers::{
 pub(super) static NOMIC: EncoderFamily = EncoderFamily {
     model_types: &[("nomic_bert", "NomicBertModel")],
     examples: "nomic-embed-text",
+    input: &TEXT,
     prefixes: &["bert.", "model."],
     ties: &[],
     kept: &["pooler.dense.weight", "pooler.dense.bias"],

@@ -1,4 +1,4 @@
-//! Every family against values of an independent implementation (`xtask/parity/families.py`), the packed form against
+//! Every family against values of an independent implementation (`xtask/parity/families.py`, `image_families.py`), the packed form against
 //! the plain one, and the plain one against finite differences.
 
 use std::path::{Path, PathBuf};
@@ -10,8 +10,9 @@ use serde_json::Value;
 use super::FAMILIES;
 use crate::encoder::Encoder;
 use crate::params::Params;
+use crate::trunk::adapters::{Adapter, BottleneckPlace, BottleneckSpec, PromptSpec};
 use crate::trunk::sinks::RowsSink;
-use crate::trunk::{Composed, Cotangent, Graph, LoraSpec, Mode, Packed, Trunk};
+use crate::trunk::{Activation, Composed, Cotangent, Graph, LoraSpec, Mode, Packed, Trunk};
 use crate::weights::WeightFiles;
 
 /// Folders of tiny models with random weights, and what was computed of them.
@@ -20,10 +21,13 @@ fn folder(name: &str) -> PathBuf {
 }
 
 /// Those whose states are compared as they are.
-const MODELS: [&str; 19] = [
+const MODELS: [&str; 24] = [
     "bert",
     "bert-relu",
     "camembert",
+    "dinov2",
+    "dinov2-gated",
+    "dinov2-registers",
     "distilbert",
     "electra",
     "electra-small",
@@ -39,6 +43,8 @@ const MODELS: [&str; 19] = [
     "qwen2",
     "qwen3",
     "roberta",
+    "vit",
+    "vit-plain",
     "xlm-roberta",
 ];
 
@@ -63,7 +69,9 @@ fn respelt(name: &str, change: impl FnOnce(&mut serde_json::Map<String, Value>))
     let mut config = json(&folder(name).join("config.json"));
     change(config.as_object_mut().unwrap());
     let family = super::EncoderFamily::of(config["model_type"].as_str().unwrap()).unwrap();
-    let graph = family.network(&config).unwrap().graph;
+    let preprocessor = folder(name).join("preprocessor_config.json");
+    let preprocessor = if preprocessor.exists() { json(&preprocessor) } else { Value::Null };
+    let graph = family.network(&config, &preprocessor).unwrap().graph;
     let mut params = graph.layout();
     let weights = WeightFiles::open_folder(&folder(name)).unwrap();
     let report = weights.load_into(&mut params, |tensor| family.canonical(tensor)).unwrap();
@@ -157,10 +165,11 @@ fn a_causal_family_sees_both_directions_where_its_file_says_so() {
 
 #[test]
 fn a_pass_that_keeps_nothing_drops_what_adapters_drop_all_the_same() {
-    for (name, graph, params) in all_adapted() {
+    for (name, graph, params) in all_merging() {
         let trunk = Packed::new(graph);
         let mode = Mode { seed: 3, step: 2, train: true, ..Mode::EVAL };
-        let states = |mode| trunk.forward(&params, &batch(), mode).unwrap().0;
+        let batch = inputs(&name, &trunk.graph);
+        let states = |mode| trunk.forward(&params, &batch, mode).unwrap().0;
         assert_eq!(states(mode), states(Mode { save: true, ..mode }), "{name}");
         assert_ne!(states(mode), states(Mode::EVAL), "{name}");
     }
@@ -187,11 +196,11 @@ fn states_of_every_family_are_those_of_the_published_code() {
     }
 }
 
-/// Cotangents of three tasks on the sequences of a batch.
-fn cotangents(batch: &PackedBatch, width: usize) -> Vec<Cotangent<f64>> {
+/// Cotangents of three tasks on the sequences of a batch with these rows.
+fn cotangents(rows: &PackedBatch, width: usize) -> Vec<Cotangent<f64>> {
     let sets: [(usize, &[u32]); 3] = [(0, &[0, 1, 2]), (1, &[1, 3]), (2, &[2, 3])];
     let make = |&(task, sequences): &(usize, &[u32])| {
-        let rows: usize = sequences.iter().map(|&s| batch.length(s as usize)).sum();
+        let rows: usize = sequences.iter().map(|&s| rows.length(s as usize)).sum();
         let mut rng = Rng::new(8, Purpose::Bench, &[task as u64]);
         let values: Vec<f64> = (0..rows * width).map(|_| f64::from(rng.normal() as f32)).collect();
         Cotangent { task, sequences: sequences.to_vec(), values: values.into(), lowest: 0 }
@@ -214,11 +223,20 @@ fn batch() -> PackedBatch {
     PackedBatch::pack([ids(5), ids(1), ids(14), ids(9)])
 }
 
-/// A model with adapters beside some of its matrices, both narrow products random.
-fn adapted(name: &str, targets: &[&str]) -> (Graph, Params) {
+/// Four inputs of a model: texts, or the images its states were computed of.
+fn inputs(name: &str, graph: &Graph) -> PackedBatch {
+    if graph.front.even().is_none() {
+        batch()
+    } else {
+        let model = name.split(' ').next().unwrap();
+        PackedBatch::pack(sequences(&json(&folder(model).join("expected.json"))))
+    }
+}
+
+/// A model with adapters whose weights are random.
+fn adapted(name: &str, spec: &dyn Adapter) -> (Graph, Params) {
     let (graph, base) = model(name);
-    let targets = targets.iter().map(|&target| target.to_owned()).collect();
-    let graph = graph.adapt(&LoraSpec { rank: 3, alpha: 6.0, dropout: 0.2, targets }).unwrap();
+    let graph = graph.adapt(spec).unwrap();
     let (mut params, mut rng) = (graph.init(4), Rng::new(5, Purpose::Bench, &[]));
     for (block, own) in params.blocks.iter_mut().zip(base.blocks) {
         *block = own;
@@ -228,20 +246,42 @@ fn adapted(name: &str, targets: &[&str]) -> (Graph, Params) {
     (graph, params)
 }
 
-/// Models with adapters: of all matrices, of some parts of joined ones, of one alone.
-fn all_adapted() -> impl Iterator<Item = (String, Graph, Params)> {
-    let cases: [(&str, &[&str]); 6] = [
+/// Models with adapters beside all matrices, some parts of joined ones, one alone.
+fn all_merging() -> impl Iterator<Item = (String, Graph, Params)> {
+    let cases: [(&str, &[&str]); 7] = [
         ("bert", &[]),
         ("bert", &["query", "value"]),
         ("llama", &["gate_proj", "down_proj", "v_proj"]),
+        ("dinov2", &["query", "fc2"]),
         ("modernbert", &["Wqkv"]),
         ("mpnet", &[]),
         ("t5-gated", &["wi_1", "wo"]),
     ];
     cases.into_iter().map(|(name, targets)| {
-        let (graph, params) = adapted(name, targets);
+        let own = targets.iter().map(|&target| target.to_owned()).collect();
+        let (graph, params) = adapted(name, &LoraSpec { rank: 3, alpha: 6.0, dropout: 0.2, targets: own });
         (format!("{name} with adapters of {targets:?}"), graph, params)
     })
+}
+
+/// The same, and models with adapters that are layers or rows of their own.
+fn all_adapted() -> impl Iterator<Item = (String, Graph, Params)> {
+    let bottleneck = |place| BottleneckSpec { width: 3, act: Activation::Gelu, place };
+    let (both, half) = (bottleneck(BottleneckPlace::Both), bottleneck(BottleneckPlace::FeedForward));
+    let cases: [(&str, Box<dyn Adapter>); 7] = [
+        ("bert", Box::new(both.clone())),
+        ("modernbert", Box::new(both.clone())),
+        ("t5", Box::new(half.clone())),
+        ("vit", Box::new(half)),
+        ("dinov2", Box::new(both)),
+        ("bert", Box::new(PromptSpec { rows: 3 })),
+        ("llama", Box::new(PromptSpec { rows: 1 })),
+    ];
+    let own = cases.into_iter().map(|(name, spec)| {
+        let (graph, params) = adapted(name, &*spec);
+        (format!("{name} with {spec:?}"), graph, params)
+    });
+    all_merging().chain(own)
 }
 
 #[test]
@@ -254,11 +294,12 @@ fn adapters_get_the_gradients_of_the_reference_and_nothing_else_does() {
 
 #[test]
 fn weights_that_adapters_are_merged_into_give_the_same_states() {
-    for (name, graph, params) in all_adapted() {
+    for (name, graph, params) in all_merging() {
         let merged = graph.merged(&params);
         let (plain, _) = model(name.split(' ').next().unwrap());
         let (with, without) = (Packed::new(graph), Packed::new(plain));
-        let states = |trunk: &Packed, params| trunk.forward(params, &batch(), Mode::EVAL).unwrap().0.values;
+        let batch = inputs(&name, &with.graph);
+        let states = |trunk: &Packed, params| trunk.forward(params, &batch, Mode::EVAL).unwrap().0.values;
         let (with, without) = (states(&with, &params), states(&without, &merged));
         let most = with.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
         assert!(with.iter().zip(&without).all(|(a, b)| (a - b).abs() < 1e-5 * most.max(1.0)), "{name}");
@@ -293,8 +334,9 @@ fn gradients_of_every_family_equal_those_of_the_reference() {
 
 /// Compares the packed form's gradients with the reference's, of the blocks from `lowest` on.
 fn gradients_equal(name: &str, graph: Graph, params: &Params, lowest: usize) {
-    let (graph, batch, wide) = (std::sync::Arc::new(graph), batch(), params.cast::<f64>());
-    let set = cotangents(&batch, graph.d_hidden());
+    let (batch, wide) = (inputs(name, &graph), params.cast::<f64>());
+    let set = cotangents(&graph.state_rows(&batch), graph.d_hidden());
+    let graph = std::sync::Arc::new(graph);
     let (packed, composed) = (Packed::new(graph.clone()), Composed::<f64>::new(graph));
     for recompute in [false, true] {
         let mode = Mode { dropout: 0.1, seed: 3, step: 2, save: true, train: true, ..Mode::EVAL };
@@ -332,16 +374,17 @@ fn gradients_of_the_reference_are_those_of_finite_differences() {
         (name.to_owned(), graph, params)
     });
     for (name, graph, params) in plain.chain(all_adapted()) {
-        let (batch, mut params, d) = (batch(), params.cast::<f64>(), graph.d_hidden());
+        let (batch, mut params, d) = (inputs(&name, &graph), params.cast::<f64>(), graph.d_hidden());
+        let layout = graph.state_rows(&batch).into_owned();
         let trunk = Composed::<f64>::new(graph);
-        let ct = &cotangents(&batch, d)[2];
+        let ct = &cotangents(&layout, d)[2];
         let mode = Mode { dropout: 0.1, seed: 3, step: 2, save: true, train: true, ..Mode::EVAL };
         let (_, saved) = trunk.forward(&params, &batch, mode).unwrap();
         let mut rows = RowsSink::new(&params, 3, 0);
         trunk.vjp(&params, &saved, std::slice::from_ref(ct), &mut rows).unwrap();
         let loss = |params: &Params<f64>| -> f64 {
             let (states, _) = trunk.forward(params, &batch, Mode { save: false, ..mode }).unwrap();
-            let rows = ct.sequences.iter().flat_map(|&s| batch.rows(s as usize));
+            let rows = ct.sequences.iter().flat_map(|&s| layout.rows(s as usize));
             rows.flat_map(|row| states.row(row).to_vec()).zip(ct.values.iter()).map(|(a, b)| a * b).sum()
         };
         for b in 0..params.blocks.len() {
@@ -368,9 +411,13 @@ fn gradients_of_the_reference_are_those_of_finite_differences() {
 
 #[test]
 fn cached_states_and_laid_out_weights_give_the_states_of_a_forward() {
-    for name in all() {
+    let plain = all().map(|name| {
         let (graph, params) = model(name);
-        let (trunk, batch) = (Packed::new(graph), batch());
+        (name.to_owned(), graph, params)
+    });
+    for (name, graph, params) in plain.chain(all_adapted()) {
+        let batch = inputs(&name, &graph);
+        let trunk = Packed::new(graph);
         let (states, _) = trunk.forward(&params, &batch, Mode::EVAL).unwrap();
         let laid_out = trunk.lay_out(&params).unwrap();
         assert_eq!(trunk.infer(&params, &laid_out, &batch).unwrap(), states, "{name}");

@@ -1,6 +1,8 @@
 //! T5's encoder (Raffel et al. 2020, <https://arxiv.org/abs/1910.10683>): pre-norm layers with RMS norms and no biases;
 //! scores are not scaled and depend on distances by a table shared by all layers.
 
+use polytask_core::input::text::TEXT;
+
 use super::EncoderFamily;
 use super::fields::{Composition, Fields};
 use crate::trunk::activation::Activation;
@@ -17,6 +19,7 @@ const POSITIONS: usize = 4096;
 pub(super) static T5: EncoderFamily = EncoderFamily {
     model_types: &[("t5", "T5EncoderModel")],
     examples: "T5, sentence-t5, gtr-t5",
+    input: &TEXT,
     prefixes: &[],
     ties: &["encoder.embed_tokens.weight"],
     kept: &[],

@@ -273,6 +273,10 @@ fn mask_row(batch: &PackedBatch, sequence: usize, heads: usize, head: usize, i: 
 }
 
 impl Layer for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
     fn tensors(&self) -> Vec<TensorShape> {
         Vec::new()
     }

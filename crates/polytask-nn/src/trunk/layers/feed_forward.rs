@@ -147,6 +147,10 @@ impl FeedForward {
 }
 
 impl Layer for FeedForward {
+    fn name(&self) -> &'static str {
+        "activation and product"
+    }
+
     fn tensors(&self) -> Vec<TensorShape> {
         let bias = self.bias.iter().map(|name| TensorShape::vector(name, self.d_in(), Start::Zero));
         bias.chain(self.matrix.tensors()).collect()

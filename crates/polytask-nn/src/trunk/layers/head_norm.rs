@@ -44,6 +44,10 @@ impl HeadNorm {
 }
 
 impl Layer for HeadNorm {
+    fn name(&self) -> &'static str {
+        "norm of heads"
+    }
+
     fn tensors(&self) -> Vec<TensorShape> {
         self.names.iter().map(|name| TensorShape::vector(name, self.d_head, Start::One)).collect()
     }

@@ -35,6 +35,10 @@ impl Linear {
 }
 
 impl Layer for Linear {
+    fn name(&self) -> &'static str {
+        "product"
+    }
+
     fn tensors(&self) -> Vec<TensorShape> {
         let bias = |(name, width): &(String, usize)| {
             TensorShape::vector(&format!("{name}.bias"), *width, Start::Zero)

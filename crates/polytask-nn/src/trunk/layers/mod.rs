@@ -5,7 +5,9 @@
 //! tensor engine's differentiable operations. Tests hold one form against the other for every layer.
 
 mod attention;
+mod bias;
 mod feed_forward;
+mod grid;
 mod head_norm;
 mod linear;
 mod lora;
@@ -17,6 +19,7 @@ mod relative;
 mod residual;
 mod rotary;
 mod rows;
+mod scale;
 
 use std::fmt::Debug;
 use std::ops::Deref;
@@ -25,7 +28,9 @@ use candle_core::Tensor;
 use polytask_core::PackedBatch;
 
 pub(in crate::trunk) use attention::Attention;
+pub(in crate::trunk) use bias::Bias;
 pub(in crate::trunk) use feed_forward::FeedForward;
+pub(in crate::trunk) use grid::{GridPositions, Interpolation};
 pub(in crate::trunk) use head_norm::HeadNorm;
 pub(in crate::trunk) use linear::Linear;
 pub(in crate::trunk) use lora::Lora;
@@ -36,6 +41,7 @@ pub(in crate::trunk) use product::Weights;
 pub(in crate::trunk) use relative::{Buckets, Relative, RelativeTable};
 pub(in crate::trunk) use residual::Residual;
 pub(in crate::trunk) use rotary::{Rotary, RotaryTable};
+pub(in crate::trunk) use scale::Scale;
 
 use super::Mode;
 use super::dropout::{Dropout, Site};
@@ -88,6 +94,9 @@ impl TensorShape {
 /// What surrounds a layer in a packed pass.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::trunk) struct Place<'a> {
+    /// The inputs, which the front reads.
+    pub(in crate::trunk) symbols: &'a PackedBatch,
+    /// The rows that the front makes of them.
     pub(in crate::trunk) batch: &'a PackedBatch,
     pub(in crate::trunk) mode: &'a Mode,
     pub(in crate::trunk) pool: &'a Pool,
@@ -221,6 +230,17 @@ pub(in crate::trunk) fn mask(
 
 /// A layer of a network on packed rows.
 pub(in crate::trunk) trait Layer: Debug + Send + Sync {
+    /// What it is.
+    fn name(&self) -> &'static str;
+
+    /// What it is, with the last names of its matrices: the same for the same layer of every block.
+    fn label(&self) -> String {
+        let Some((matrix, _)) = self.matrix() else { return self.name().to_owned() };
+        let last = |(name, _): &(String, usize)| name.rsplit('.').next().unwrap_or_default().to_owned();
+        let names: Vec<String> = matrix.parts.iter().map(last).collect();
+        format!("{} {}", self.name(), names.join("+"))
+    }
+
     /// Its tensors, in the order they lie in its block.
     fn tensors(&self) -> Vec<TensorShape>;
 
@@ -234,6 +254,11 @@ pub(in crate::trunk) trait Layer: Debug + Send + Sync {
 
     /// Its matrix, and where that begins among its parameters.
     fn matrix(&self) -> Option<(&Matrix, usize)> {
+        None
+    }
+
+    /// The layer itself, where it is the end of a half layer.
+    fn as_residual(&self) -> Option<&Residual> {
         None
     }
 

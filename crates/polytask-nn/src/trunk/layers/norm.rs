@@ -153,6 +153,10 @@ impl Norm {
 }
 
 impl Layer for Norm {
+    fn name(&self) -> &'static str {
+        "norm"
+    }
+
     fn tensors(&self) -> Vec<TensorShape> {
         self.spec.tensors()
     }

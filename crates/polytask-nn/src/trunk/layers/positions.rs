@@ -51,6 +51,10 @@ impl Positions {
 }
 
 impl Layer for Positions {
+    fn name(&self) -> &'static str {
+        "positions"
+    }
+
     fn tensors(&self) -> Vec<TensorShape> {
         let tables = self.table.iter().chain(&self.types);
         tables.map(|(name, rows)| TensorShape::matrix(name, *rows, self.width)).collect()

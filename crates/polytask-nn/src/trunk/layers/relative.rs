@@ -144,6 +144,10 @@ impl RelativeTable {
 }
 
 impl Layer for RelativeTable {
+    fn name(&self) -> &'static str {
+        "relative positions"
+    }
+
     fn tensors(&self) -> Vec<TensorShape> {
         vec![TensorShape::matrix(&self.name, self.buckets, self.heads)]
     }

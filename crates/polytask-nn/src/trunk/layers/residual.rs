@@ -12,19 +12,35 @@ use crate::trunk::simd::wide;
 use crate::trunk::stack::{CHUNK, Stack};
 
 /// Norm of (dropout of (x + bias) + residual), with or without the norm and the bias.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::trunk) struct Residual {
     width: usize,
     /// Name of the bias, whole.
     bias: Option<String>,
-    site: Site,
+    /// Where values are dropped, if they are.
+    site: Option<Site>,
     norm: Option<NormSpec>,
 }
 
 impl Residual {
     /// Dropout of x, plus the residual.
     pub(in crate::trunk) fn new(width: usize, site: Site) -> Self {
-        Self { width, bias: None, site, norm: None }
+        Self { width, bias: None, site: Some(site), norm: None }
+    }
+
+    /// x plus the residual.
+    pub(in crate::trunk) fn plain(width: usize) -> Self {
+        Self { width, bias: None, site: None, norm: None }
+    }
+
+    /// Name of its bias.
+    pub(in crate::trunk) fn bias(&self) -> Option<&str> {
+        self.bias.as_deref()
+    }
+
+    /// The same without the bias.
+    pub(in crate::trunk) fn without_bias(&self) -> Self {
+        Self { bias: None, ..self.clone() }
     }
 
     /// The same with a bias first.
@@ -46,7 +62,7 @@ impl Residual {
 
     /// dL/d sum to the branch's gradient, and per-chunk sums `[chunks, 3, width]`, of which the last is the bias's.
     fn without_norm(&self, at: &Place<'_>, stack: &Stack, g: &[f32], branch: &mut [f32]) -> Buf {
-        let (d, drop) = (self.width, at.drop(Some(self.site)));
+        let (d, drop) = (self.width, at.drop(self.site));
         let mut sums = at.pool.zeros(stack.chunks.len() * 3 * d);
         let chunks = stack.cut(branch, d).into_par_iter().zip(&stack.chunks).zip(sums.par_chunks_mut(3 * d));
         chunks.for_each(|((branch, chunk), sums)| {
@@ -68,6 +84,10 @@ impl Residual {
 }
 
 impl Layer for Residual {
+    fn name(&self) -> &'static str {
+        "residual"
+    }
+
     fn tensors(&self) -> Vec<TensorShape> {
         let bias = self.bias.iter().map(|name| TensorShape::vector(name, self.width, Start::Zero));
         bias.chain(self.norm.iter().flat_map(NormSpec::tensors)).collect()
@@ -75,6 +95,10 @@ impl Layer for Residual {
 
     fn width(&self) -> usize {
         self.width
+    }
+
+    fn as_residual(&self) -> Option<&Residual> {
+        Some(self)
     }
 
     fn forward(
@@ -86,7 +110,7 @@ impl Layer for Residual {
         _: bool,
     ) -> (Kept, Buf) {
         let (d, mut x, residual) = (self.width, input.into_buf(at.pool), residual.unwrap_or_default());
-        let (drop, (bias, norm_weights)) = (at.drop(Some(self.site)), self.parts(weights.values));
+        let (drop, (bias, norm_weights)) = (at.drop(self.site), self.parts(weights.values));
         let normed = if self.norm.is_some() { x.len() } else { 0 };
         let (mut out, mut inverse) = (at.pool.take(normed), at.pool.take(normed / d));
         let no_rows =
@@ -129,7 +153,7 @@ impl Layer for Residual {
         let sums = match &self.norm {
             Some(norm) => {
                 let saved = (&given.kept[0][..], &given.kept[1][..], self.parts(weights.values).1);
-                norm.backward(at.pool, stack, saved, at.drop(Some(self.site)), &mut g, Some(&mut branch))
+                norm.backward(at.pool, stack, saved, at.drop(self.site), &mut g, Some(&mut branch))
             }
             None => self.without_norm(at, stack, &g, &mut branch),
         };
@@ -155,7 +179,7 @@ impl Layer for Residual {
             Some(bias) => input.broadcast_add(bias)?,
             None => input.clone(),
         };
-        let x = at.dropped(Some(self.site), &x)?;
+        let x = at.dropped(self.site, &x)?;
         let x = match residual {
             Some(residual) => (x + residual)?,
             None => x,

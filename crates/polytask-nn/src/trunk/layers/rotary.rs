@@ -98,6 +98,10 @@ impl Rotary {
 }
 
 impl Layer for Rotary {
+    fn name(&self) -> &'static str {
+        "rotary positions"
+    }
+
     fn tensors(&self) -> Vec<TensorShape> {
         Vec::new()
     }

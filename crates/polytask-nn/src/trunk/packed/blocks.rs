@@ -1,11 +1,12 @@
 //! One block: its layers forward, in order, and backward, top first.
 
+use super::clock::{Clock, Half};
 use super::sweep::{Share, send};
-use super::words::{self, stack_values};
 use super::{Packed, Span};
 use crate::Result;
 use crate::trunk::GradSink;
-use crate::trunk::graph::{BlockGraph, INPUT, Node, WORDS};
+use crate::trunk::fronts::{FrontPass, FrontShare, stack_values};
+use crate::trunk::graph::{BlockGraph, FRONT, Home, INPUT, Node};
 use crate::trunk::kernels::Mat;
 use crate::trunk::layers::{Back, Kept, Place, Rows, Weights, sum};
 use crate::trunk::panels::Panels;
@@ -17,11 +18,12 @@ use crate::trunk::stack::Stack;
 pub(super) struct BlockPanels(Vec<Option<Panels>>);
 
 impl BlockPanels {
-    /// Lays out a block's weights.
-    pub(super) fn new(block: &BlockGraph, pool: &Pool, values: &[f32]) -> Self {
+    /// Lays out a block's weights, and those of its adapter.
+    pub(super) fn new(block: &BlockGraph, pool: &Pool, (own, adapter): (&[f32], &[f32])) -> Self {
         let lay = |node: &Node| {
             let (matrix, start) = node.layer.matrix()?;
             let first = node.range.start + start;
+            let values = if node.home == Home::Base { own } else { adapter };
             let weight = &values[first..first + matrix.len()];
             Some(Panels::new(pool, Mat::new(weight, matrix.d_out(), matrix.d_in).t()))
         };
@@ -79,8 +81,8 @@ impl Packed {
         mut x: Buf,
         keep: bool,
     ) -> (KeptBlock, Buf) {
-        if at.block == WORDS {
-            words::look_up(span.values(WORDS), at.batch, &mut x, at.threads);
+        if at.block == FRONT {
+            self.first_rows(span, at, &mut x);
             return (KeptBlock::default(), x);
         }
         let block = self.graph.block(at.block);
@@ -93,7 +95,8 @@ impl Packed {
             let input = own.map_or_else(|| Rows::Lent(lent(node.input)), Rows::Own);
             let panels = panels.and_then(|panels| panels.0[i].as_ref());
             let weights = Weights { panels, ..self.weights(span, at.block, node) };
-            let (layer, out) = node.layer.forward(at, weights, input, node.residual.map(lent), keep);
+            let forward = || node.layer.forward(at, weights, input, node.residual.map(lent), keep);
+            let (layer, out) = Clock::time(self.clock.as_ref(), Half::Forward, (at.block, i), forward);
             for number in [Some(node.input), node.residual].into_iter().flatten() {
                 if block.last_reader(number) == i && !(keep && block.is_read_again(number)) {
                     rows[number] = None;
@@ -109,13 +112,46 @@ impl Packed {
         (kept, out)
     }
 
+    /// The gradients of the front and of its prompt to the sink.
+    fn front_backward(
+        &self,
+        span: Span,
+        at: &Place<'_>,
+        shares: &[Share<'_>],
+        sink: &mut dyn GradSink<f32>,
+    ) -> Result<()> {
+        if let Some((prompt, number)) = self.graph.prompt.zip(self.graph.adapter_of(FRONT)) {
+            let of = |share: &Share<'_>| share.prompt_grads(&self.pool, prompt);
+            send((number, 0), shares, &shares.iter().map(of).collect::<Vec<_>>(), sink)?;
+        }
+        if !span.trains_base {
+            return Ok(());
+        }
+        let own: Vec<FrontShare<'_>> =
+            shares.iter().map(|share| FrontShare { stack: &share.stack, g: &share.g }).collect();
+        let pass = self.front_pass(span, at);
+        let back = || self.graph.front.backward(pass, &own, FRONT, sink);
+        Clock::time(self.clock.as_ref(), Half::Backward, (FRONT, 0), back)
+    }
+
+    /// The values of a block's adapter; none where it has none.
+    pub(super) fn adapter_values<'a>(&self, span: Span<'a>, block: usize) -> &'a [f32] {
+        let number = self.graph.adapter_of(block).map(|number| number - self.graph.n_base());
+        number.and_then(|number| span.adapters.get(number)).map(|block| &*block.values).unwrap_or_default()
+    }
+
+    /// What the front reads.
+    pub(super) fn front_pass<'a>(&'a self, span: Span<'a>, at: &Place<'a>) -> FrontPass<'a> {
+        FrontPass { values: span.values(FRONT), symbols: at.symbols, pool: &self.pool, threads: at.threads }
+    }
+
     /// The parameters of a node, and those of its adapter.
     fn weights<'a>(&'a self, span: Span<'a>, block: usize, node: &'a Node) -> Weights<'a> {
-        let lora = node.adapter.as_ref().and_then(|adapter| {
-            let own = &span.adapters.get(self.graph.adapter_of(block)? - self.graph.n_base())?.values;
-            Some((&adapter.lora, &own[adapter.range.clone()]))
-        });
-        Weights { values: &span.values(block)[node.range.clone()], panels: None, lora }
+        let adapter = self.adapter_values(span, block);
+        let lora = node.adapter.as_ref().filter(|_| !adapter.is_empty());
+        let lora = lora.map(|own| (&own.lora, &adapter[own.range.clone()]));
+        let values = if node.home == Home::Base { span.values(block) } else { adapter };
+        Weights { values: &values[node.range.clone()], panels: None, lora }
     }
 
     /// The backward through one block: feeds the sink; the shares then have dL/d(states below) when `below`.
@@ -127,9 +163,8 @@ impl Packed {
         (mut shares, below): (Vec<Share<'a>>, bool),
         sink: &mut dyn GradSink<f32>,
     ) -> Result<Vec<Share<'a>>> {
-        if at.block == WORDS {
-            let stacks = shares.iter().map(|share| (&share.stack, &share.g[..]));
-            words::backward(self.graph.width_below(1), at.batch, &self.pool, stacks, sink)?;
+        if at.block == FRONT {
+            self.front_backward(span, at, &shares, sink)?;
             return Ok(shares);
         }
         if let Some(input) = &kept.input {
@@ -153,7 +188,7 @@ impl Packed {
                 kept: &kept.layers[i],
                 input: kept.rows[node.input].as_deref().unwrap_or_default(),
                 wanted: below || node.input != INPUT,
-                is_trained: span.trains_base && !node.range.is_empty(),
+                is_trained: (span.trains_base || node.home == Home::Adapter) && !node.range.is_empty(),
             };
             let (mut own, mut adapters) =
                 (Vec::with_capacity(shares.len()), Vec::with_capacity(shares.len()));
@@ -162,10 +197,12 @@ impl Packed {
                 own.push(layer);
                 adapters.push(adapter);
             }
-            if saved.is_trained {
-                send((at.block, node.range.start), &shares, &own, sink)?;
+            let above = self.graph.adapter_of(at.block);
+            let home = if node.home == Home::Base { Some(at.block) } else { above };
+            if let Some(number) = home.filter(|_| saved.is_trained) {
+                send((number, node.range.start), &shares, &own, sink)?;
             }
-            if let (Some(adapter), Some(number)) = (&node.adapter, self.graph.adapter_of(at.block)) {
+            if let (Some(adapter), Some(number)) = (&node.adapter, above) {
                 send((number, adapter.range.start), &shares, &adapters, sink)?;
             }
         }
@@ -199,7 +236,9 @@ impl Packed {
             lora: &mut adapter,
             relative: &mut share.relative,
         };
-        let below = node.layer.vjp(at, saved.weights, back);
+        let place = (at.block, saved.number - 1);
+        let vjp = || node.layer.vjp(at, saved.weights, back);
+        let below = Clock::time(self.clock.as_ref(), Half::Backward, place, vjp);
         grads[node.input] = below.input;
         if let (Some(number), Some(g)) = (node.residual, below.residual) {
             grads[number] = Some(sum(g, grads[number].take()));

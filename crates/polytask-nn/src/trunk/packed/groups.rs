@@ -11,29 +11,25 @@ const ROWS: usize = 192;
 
 /// Some sequences of a batch.
 pub(super) struct Group {
-    pub(super) batch: PackedBatch,
+    pub(super) symbols: PackedBatch,
     /// Its first row in the whole batch.
     pub(super) first_row: usize,
 }
 
-/// Cuts a batch into groups.
-pub(super) fn cut(batch: &PackedBatch) -> Vec<Group> {
-    let mut groups = Vec::with_capacity(batch.n_rows() / ROWS + 1);
+/// Cuts a batch into groups, by the rows that its sequences have.
+pub(super) fn cut(symbols: &PackedBatch, rows: &PackedBatch) -> Vec<Group> {
+    let mut groups = Vec::with_capacity(rows.n_rows() / ROWS + 1);
     let mut from = 0;
-    while from < batch.n_sequences() {
-        let first_row = batch.starts[from] as usize;
+    while from < rows.n_sequences() {
+        let first_row = rows.starts[from] as usize;
         let mut group = PackedBatch::default();
-        while from < batch.n_sequences() && fits(&group, batch.length(from)) {
-            group.push(&batch.ids[batch.rows(from)]);
-            from += 1;
-        }
-        groups.push(Group { batch: group, first_row });
+        let fits = |to: usize| to == from || rows.starts[to + 1] as usize - first_row <= ROWS;
+        let to = (from..rows.n_sequences()).take_while(|&s| fits(s)).count() + from;
+        (from..to).for_each(|s| group.push(&symbols.ids[symbols.rows(s)]));
+        groups.push(Group { symbols: group, first_row });
+        from = to;
     }
     groups
-}
-
-fn fits(group: &PackedBatch, length: usize) -> bool {
-    group.n_sequences() == 0 || group.n_rows() + length <= ROWS
 }
 
 #[cfg(test)]
@@ -44,9 +40,9 @@ mod tests {
     fn groups_hold_whole_sequences_and_cover_the_batch() {
         let lengths = [ROWS - 2, 1, 1, 1, 2 * ROWS, 0, 5];
         let batch = PackedBatch::pack(lengths.map(|n| vec![7; n]));
-        let groups = cut(&batch);
+        let groups = cut(&batch, &batch);
         let sizes: Vec<_> =
-            groups.iter().map(|g| (g.first_row, g.batch.n_sequences(), g.batch.n_rows())).collect();
+            groups.iter().map(|g| (g.first_row, g.symbols.n_sequences(), g.symbols.n_rows())).collect();
         assert_eq!(sizes, [(0, 3, ROWS), (ROWS, 1, 1), (ROWS + 1, 1, 2 * ROWS), (3 * ROWS + 1, 2, 5)]);
     }
 }

@@ -4,19 +4,25 @@
 //! threads: row-wise work goes over fixed chunks of rows. [`Stack`](super::stack::Stack) is how many tasks share one backward.
 
 mod blocks;
+mod clock;
 mod groups;
+mod prompt;
+mod span;
 mod sweep;
-mod words;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use polytask_core::PackedBatch;
+use polytask_core::{Layout, PackedBatch};
 use rayon::prelude::*;
 
 use self::blocks::{BlockPanels, KeptBlock};
+use self::clock::Clock;
+pub use self::clock::{LayerTime, bare_product};
 use self::groups::Group;
+use self::span::Span;
 use super::check::{self, Sizes};
-use super::graph::{Graph, WORDS};
+use super::graph::{FRONT, Graph};
 use super::kernels::Threads;
 use super::layers::Place;
 use super::pool::{Buf, Pool};
@@ -28,16 +34,21 @@ use crate::params::{Block, Params};
 /// A network of layers in packed f32 kernels.
 #[derive(Debug)]
 pub struct Packed {
-    graph: Arc<Graph>,
+    pub(in crate::trunk) graph: Arc<Graph>,
     sizes: Sizes,
     pool: Pool,
     /// Stacked rows that go down a layer together.
     rows_per_share: usize,
+    /// Times the layers, where that is asked for.
+    clock: Option<Clock>,
 }
 
 /// What [`Packed`] keeps between forward and backward.
 struct PackedSaved {
-    batch: PackedBatch,
+    /// The inputs; none where the front is not trained and makes rows of its own.
+    symbols: PackedBatch,
+    /// The rows of the inputs, where they are others than the symbols.
+    rows: Option<PackedBatch>,
     /// Its lowest block is that the pass goes down to: the lowest trained one, or one whose adapter is trained.
     mode: Mode,
     /// Of the blocks from `mode.lowest` up.
@@ -46,35 +57,10 @@ struct PackedSaved {
     trains_base: bool,
 }
 
-/// The weights of consecutive blocks.
-#[derive(Clone, Copy)]
-struct Span<'a> {
-    /// Index of the first.
-    first: usize,
-    blocks: &'a [&'a Block],
-    /// The table of relative positions; empty in networks without one.
-    relative: &'a [f32],
-    /// The blocks of adapters.
-    adapters: &'a [Block],
-    /// Whether the blocks themselves are trained, not adapters alone.
-    trains_base: bool,
-}
-
-impl Default for Span<'_> {
-    fn default() -> Self {
-        Self { first: 0, blocks: &[], relative: &[], adapters: &[], trains_base: true }
-    }
-}
-
-impl<'a> Span<'a> {
-    /// Index behind the last.
-    fn end(self) -> usize {
-        self.first + self.blocks.len()
-    }
-
-    /// The values of a block.
-    fn values(self, block: usize) -> &'a [f32] {
-        &self.blocks[block - self.first].values
+impl PackedSaved {
+    /// The rows of the inputs.
+    fn rows(&self) -> &PackedBatch {
+        self.rows.as_ref().unwrap_or(&self.symbols)
     }
 }
 
@@ -82,7 +68,13 @@ impl Packed {
     /// A network.
     pub fn new(graph: impl Into<Arc<Graph>>) -> Self {
         let graph = graph.into();
-        Self { sizes: Sizes::new(&graph), graph, pool: Pool::default(), rows_per_share: sweep::ROWS }
+        Self {
+            sizes: Sizes::new(&graph),
+            graph,
+            pool: Pool::default(),
+            rows_per_share: sweep::ROWS,
+            clock: None,
+        }
     }
 
     /// All blocks of some parameters.
@@ -94,15 +86,15 @@ impl Packed {
     }
 
     /// One pass through some blocks, on the thread pool.
-    fn pass(&self, span: Span, batch: &PackedBatch, states: &[f32], mode: Mode) -> (States, SavedForward) {
+    fn pass(&self, span: Span, symbols: &PackedBatch, states: &[f32], mode: Mode) -> (States, SavedForward) {
         rayon::scope(|_| {
             // Masks are keyed by rows of the whole batch: a pass with dropout is not cut.
             let drops = mode.dropout > 0.0 || mode.train && !self.graph.adapted.is_empty();
             if !mode.save && !drops {
-                let states = self.through_groups(span, batch, states, &self.lay_out_blocks(span));
+                let states = self.through_groups(span, symbols, states, &self.lay_out_blocks(span));
                 return (states, Box::new(()) as SavedForward);
             }
-            let (x, saved) = self.run(span, batch, states, mode);
+            let (x, saved) = self.run(span, symbols, states, mode);
             (self.states(&[x], span), Box::new(saved) as SavedForward)
         })
     }
@@ -112,20 +104,19 @@ impl Packed {
     fn through_groups(
         &self,
         span: Span,
-        batch: &PackedBatch,
+        symbols: &PackedBatch,
         states: &[f32],
         panels: &[BlockPanels],
     ) -> States {
-        let groups = groups::cut(batch);
+        let groups = groups::cut(symbols, &self.graph.rows(symbols));
         let threads = if groups.len() == 1 { Threads::All } else { Threads::One };
         let through = |group: &Group| {
-            (span.first..span.end()).fold(
-                self.below(span, &group.batch, states, group.first_row),
-                |x, block| {
-                    let place = Place { threads, ..self.place(span, &group.batch, &Mode::EVAL, block) };
-                    self.through_block(span, &place, Some(&panels[block - span.first]), x, false).1
-                },
-            )
+            let rows = self.graph.rows(&group.symbols);
+            let inputs = (&group.symbols, &*rows);
+            (span.first..span.end()).fold(self.below(span, &rows, states, group.first_row), |x, block| {
+                let place = Place { threads, ..self.place(span, inputs, &Mode::EVAL, block) };
+                self.through_block(span, &place, Some(&panels[block - span.first]), x, false).1
+            })
         };
         let xs: Vec<Buf> = groups.par_iter().map(through).collect();
         self.states(&xs, span)
@@ -133,29 +124,41 @@ impl Packed {
 
     /// Some blocks, laid out.
     fn lay_out_blocks(&self, span: Span) -> Vec<BlockPanels> {
-        let of = |block: usize| match block {
-            WORDS => BlockPanels::default(),
-            _ => BlockPanels::new(self.graph.block(block), &self.pool, span.values(block)),
+        let of = |block: usize| {
+            if block == FRONT {
+                return BlockPanels::default();
+            }
+            let values = (span.values(block), self.adapter_values(span, block));
+            BlockPanels::new(self.graph.block(block), &self.pool, values)
         };
         (span.first..span.end()).map(of).collect()
     }
 
     /// Runs some blocks; `states` are those below the first (none when it is 0).
-    fn run(&self, span: Span, batch: &PackedBatch, states: &[f32], mode: Mode) -> (Buf, PackedSaved) {
-        let trains_base = span.trains_base;
-        let mut saved = PackedSaved { batch: batch.clone(), mode, blocks: Vec::new(), trains_base };
-        let mut x = self.below(span, batch, states, 0);
+    fn run(&self, span: Span, symbols: &PackedBatch, states: &[f32], mode: Mode) -> (Buf, PackedSaved) {
+        let rows = self.graph.rows(symbols);
+        let mut x = self.below(span, &rows, states, 0);
+        let mut blocks = Vec::new();
         for block in span.first..span.end() {
             let keep = mode.save && block >= mode.lowest;
-            let place = self.place(span, batch, &mode, block);
-            let input = (keep && mode.recompute && block != WORDS).then(|| self.copy(&x));
+            let place = self.place(span, (symbols, &rows), &mode, block);
+            let input = (keep && mode.recompute && block != FRONT).then(|| self.copy(&x));
             let (kept, out) = self.through_block(span, &place, None, x, keep && input.is_none());
             if keep {
-                saved.blocks.push(input.map_or(kept, KeptBlock::input));
+                blocks.push(input.map_or(kept, KeptBlock::input));
             }
             x = out;
         }
-        (x, saved)
+        let rows = match rows {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(rows) => Some(rows),
+        };
+        let symbols = if self.graph.front.even().is_some() && mode.lowest > FRONT {
+            PackedBatch::default()
+        } else {
+            symbols.clone()
+        };
+        (x, PackedSaved { symbols, rows, mode, blocks, trains_base: span.trains_base })
     }
 
     fn copy(&self, values: &[f32]) -> Buf {
@@ -164,10 +167,10 @@ impl Packed {
         copy
     }
 
-    /// The states that a pass starts from: some rows of `states`, or room for word vectors when there are none.
-    fn below(&self, span: Span, batch: &PackedBatch, states: &[f32], first_row: usize) -> Buf {
+    /// The states that a pass starts from: some rows of `states`, or room for those of the front when there are none.
+    fn below(&self, span: Span, rows: &PackedBatch, states: &[f32], first_row: usize) -> Buf {
         let d = self.graph.width_below(span.first);
-        let mut x = self.pool.take(batch.n_rows() * d);
+        let mut x = self.pool.take(rows.n_rows() * d);
         if let Some(states) = states.get(first_row * d..first_row * d + x.len()) {
             x.copy_from_slice(states);
         }
@@ -177,11 +180,12 @@ impl Packed {
     fn place<'a>(
         &'a self,
         span: Span<'a>,
-        batch: &'a PackedBatch,
+        (symbols, batch): (&'a PackedBatch, &'a PackedBatch),
         mode: &'a Mode,
         block: usize,
     ) -> Place<'a> {
-        Place { batch, mode, pool: &self.pool, block, threads: Threads::All, relative: span.relative }
+        let (pool, relative) = (&self.pool, span.relative);
+        Place { symbols, batch, mode, pool, block, threads: Threads::All, relative }
     }
 
     /// Rows of consecutive groups as states.
@@ -227,7 +231,8 @@ impl Trunk<f32> for Packed {
         let (mode, trains_base) = self.check(params, batch, mode)?;
         let blocks = self.base(params);
         let span = Span { trains_base, ..self.span(params, &blocks, 0) };
-        Ok(self.pass(span, batch, &[], mode))
+        let (states, saved) = self.pass(span, batch, &[], mode);
+        Ok((self.without_prompt(states, batch), saved))
     }
 
     fn lay_out(&self, params: &Params) -> Result<LaidOut> {
@@ -243,11 +248,25 @@ impl Trunk<f32> for Packed {
         };
         self.check(params, batch, Mode::EVAL)?;
         let blocks = self.base(params);
-        Ok(rayon::scope(|_| self.through_groups(self.span(params, &blocks, 0), batch, &[], panels)))
+        let span = self.span(params, &blocks, 0);
+        let states = rayon::scope(|_| self.through_groups(span, batch, &[], panels));
+        Ok(self.without_prompt(states, batch))
     }
 
-    fn layout_below(&self, batch: &PackedBatch, lowest: usize) -> (polytask_core::Layout, usize) {
-        (batch.layout(), self.graph.width_below(self.graph.floor(lowest)))
+    fn symbols_per_pass(&self) -> usize {
+        self.graph.symbols_per_pass()
+    }
+
+    fn rows_per_sequence(&self) -> Option<usize> {
+        Some(self.graph.front.even()?.rows)
+    }
+
+    fn layout(&self, batch: &PackedBatch) -> Layout {
+        self.graph.state_rows(batch).layout()
+    }
+
+    fn layout_below(&self, batch: &PackedBatch, lowest: usize) -> (Layout, usize) {
+        (self.graph.rows(batch).layout(), self.graph.width_below(self.graph.floor(lowest)))
     }
 
     fn forward_below(&self, params: &Params, batch: &PackedBatch, lowest: usize) -> Result<States> {
@@ -270,7 +289,8 @@ impl Trunk<f32> for Packed {
         check::below(&self.graph, batch, mode.lowest, below)?;
         let blocks = self.base(params);
         let span = Span { trains_base, ..self.span(params, &blocks[mode.lowest..], mode.lowest) };
-        Ok(self.pass(span, batch, &below.values, mode))
+        let (states, saved) = self.pass(span, batch, &below.values, mode);
+        Ok((self.without_prompt(states, batch), saved))
     }
 
     fn vjp(
@@ -286,7 +306,7 @@ impl Trunk<f32> for Packed {
     }
 
     fn can_be_cut(&self) -> bool {
-        self.graph.relative_table().is_none() && self.graph.adapted.is_empty()
+        self.graph.can_be_cut()
     }
 
     fn through(
@@ -332,11 +352,15 @@ impl Packed {
         let Some(saved) = saved.downcast_ref::<PackedSaved>().filter(|saved| saved.mode.save) else {
             return shape("backward", "nothing saved by this trunk", "what a forward with `save` returned");
         };
-        check::batch(&self.graph, &saved.batch)?;
-        check::cotangents(self.graph.width_below(span.end()), &saved.batch.layout(), cotangents)?;
+        check::batch(&self.graph, &saved.symbols)?;
+        let layout = match self.graph.prompt {
+            Some(_) => saved.symbols.layout(),
+            None => saved.rows().layout(),
+        };
+        check::cotangents(self.graph.width_below(span.end()), &layout, cotangents)?;
         let floor = |cotangent: &Cotangent| {
             let lowest = self.graph.floor(cotangent.lowest);
-            Cotangent { lowest, ..cotangent.clone() }
+            self.with_prompt(Cotangent { lowest, ..cotangent.clone() }, saved, span)
         };
         let cotangents: Vec<Cotangent> = cotangents.iter().map(floor).collect();
         let span = Span { trains_base: saved.trains_base, ..span };

@@ -7,9 +7,10 @@ use polytask_core::PackedBatch;
 
 use super::{Packed, PackedSaved, Span};
 use crate::Result;
-use crate::trunk::graph::WORDS;
+use crate::trunk::elementwise::add;
+use crate::trunk::graph::{FRONT, Prompt};
 use crate::trunk::pool::{Buf, Pool};
-use crate::trunk::stack::Stack;
+use crate::trunk::stack::{Group, Stack};
 use crate::trunk::{BlockGrad, Cotangent, GradSink, TaskGrad};
 
 /// Stacked rows from which tasks are taken in several shares: products are long enough, and the wide gradients of so
@@ -29,8 +30,24 @@ pub(super) struct Share<'a> {
 
 impl<'a> Share<'a> {
     fn new(trunk: &Packed, saved: &PackedSaved, active: Vec<&'a Cotangent>) -> Self {
-        let (stack, g) = (Stack::new(&saved.batch, &active), trunk.stacked(&active));
+        let (stack, g) = (Stack::new(saved.rows(), &active), trunk.stacked(&active));
         Self { relative: trunk.relative_grads(&stack), active, stack, g }
+    }
+
+    /// Per group: what arrives at the rows of a prompt, summed over its sequences.
+    pub(super) fn prompt_grads(&self, pool: &Pool, prompt: Prompt) -> Vec<Buf> {
+        let (n, d) = (prompt.rows * prompt.width, prompt.width);
+        let mut segments = self.stack.segments.iter();
+        let of = |group: &Group| {
+            let (mut grad, mut row) = (pool.zeros(n), group.rows.start);
+            while row < group.rows.end {
+                let Some(segment) = segments.next() else { break };
+                add(&mut grad, &self.g[row * d..][..n]);
+                row += segment.len;
+            }
+            grad
+        };
+        self.stack.groups.iter().map(of).collect()
     }
 
     /// Cotangents with what has arrived.
@@ -54,7 +71,7 @@ impl<'a> Share<'a> {
         // Blocks may differ in width: what has arrived is as wide as the states below the block above.
         let width = self.g.len().checked_div(self.stack.n_rows()).unwrap_or(0);
         let rows = |cotangent: &Cotangent| -> usize {
-            cotangent.sequences.iter().map(|&s| saved.batch.length(s as usize)).sum()
+            cotangent.sequences.iter().map(|&s| saved.rows().length(s as usize)).sum()
         };
         let n: usize = self.active.iter().filter(|c| kept(c)).map(|c| rows(c) * width).sum();
         let mut next = pool.take(n);
@@ -69,7 +86,7 @@ impl<'a> Share<'a> {
         }
         self.active.retain(|cotangent| kept(cotangent));
         let tasks: Vec<usize> = self.stack.groups.iter().map(|group| group.task).collect();
-        (self.stack, self.g) = (Stack::new(&saved.batch, &self.active), next);
+        (self.stack, self.g) = (Stack::new(saved.rows(), &self.active), next);
         let left = |task: &usize| self.stack.groups.iter().any(|group| group.task == *task);
         let relative = std::mem::take(&mut self.relative).into_iter().zip(tasks);
         self.relative = relative.filter(|(_, task)| left(task)).map(|(grad, _)| grad).collect();
@@ -122,11 +139,12 @@ impl Packed {
             if shares.is_empty() {
                 break;
             }
-            let (place, kept) = (self.place(span, &saved.batch, &saved.mode, block), &saved.blocks);
+            let (place, kept) =
+                (self.place(span, (&saved.symbols, saved.rows()), &saved.mode, block), &saved.blocks);
             let kept = &kept[block - saved.mode.lowest];
             shares = self.block_backward(span, &place, kept, (shares, deeper || is_last), sink)?;
-            if is_last && block != WORDS {
-                return Ok(shares.iter().flat_map(|share| share.arrived(&saved.batch)).collect());
+            if is_last && block != FRONT {
+                return Ok(shares.iter().flat_map(|share| share.arrived(saved.rows())).collect());
             }
             if !deeper {
                 break;

@@ -1,10 +1,11 @@
-//! Adapters: small parameters beside the matrices of a network that stays as it is.
+//! LoRA: which matrices of a network get a product of two narrow ones.
 
 use polytask_core::{Problem, near};
+use serde_json::{Map, Value, json};
 
-use super::graph::{BlockGraph, Graph, NodeAdapter};
-use super::layers::{Lora, Matrix, TensorShape};
-use crate::params::Params;
+use super::Adapter;
+use crate::trunk::graph::{BlockGraph, Graph, NodeAdapter};
+use crate::trunk::layers::{Lora, Matrix, TensorShape};
 
 /// What adapters of all targeted matrices are.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,28 +38,44 @@ impl LoraSpec {
     }
 }
 
-impl Graph {
-    /// The same network with adapters beside its matrices; they are blocks above all others, ascending.
-    ///
-    /// # Errors
-    /// A target that names no matrix, a rank above the size of one.
-    pub fn adapt(mut self, spec: &LoraSpec) -> Result<Self, Vec<Problem>> {
-        let problems = self.problems(spec);
+impl Adapter for LoraSpec {
+    fn attach(&self, graph: &mut Graph) -> Result<(), Vec<Problem>> {
+        let problems = self.problems(graph);
         if !problems.is_empty() {
             return Err(problems);
         }
-        for (i, block) in
-            self.blocks.iter_mut().enumerate().filter(|(_, block)| block.name.starts_with("layer."))
-        {
-            if adapt_block(block, spec) {
-                self.adapted.push(i + 1);
+        let layers =
+            graph.blocks.iter_mut().enumerate().filter(|(_, block)| block.name.starts_with("layer."));
+        for (i, block) in layers {
+            if adapt_block(block, self) {
+                graph.adapted.push(i + 1);
             }
         }
-        Ok(self)
+        Ok(())
     }
 
-    fn problems(&self, spec: &LoraSpec) -> Vec<Problem> {
-        let names = self.matrix_names();
+    fn merges(&self) -> bool {
+        true
+    }
+
+    fn peft(&self) -> Option<Map<String, Value>> {
+        let fields = json!({
+            "peft_type": "LORA",
+            "r": self.rank,
+            "lora_alpha": self.alpha,
+            "lora_dropout": self.dropout,
+            "bias": "none",
+            "fan_in_fan_out": false,
+            "use_rslora": false,
+            "use_dora": false,
+        });
+        fields.as_object().cloned()
+    }
+}
+
+impl LoraSpec {
+    fn problems(&self, graph: &Graph) -> Vec<Problem> {
+        let (spec, names) = (self, matrix_names(graph));
         let ends: Vec<&str> = names.iter().filter_map(|(name, _)| name.rsplit('.').next()).collect();
         let unknown = spec.targets.iter().filter(|target| {
             let one = LoraSpec { targets: vec![(*target).clone()], ..spec.clone() };
@@ -82,37 +99,17 @@ impl Graph {
         }
         problems
     }
+}
 
-    /// Names of the matrices of layers, and the largest rank that each can have.
-    fn matrix_names(&self) -> Vec<(String, usize)> {
-        let layers = self.blocks.iter().filter(|block| block.name.starts_with("layer."));
-        let matrices = layers.flat_map(|block| block.nodes.iter().filter_map(|node| node.layer.matrix()));
-        let of = |(matrix, _): (&Matrix, usize)| {
-            matrix
-                .parts
-                .iter()
-                .map(|(name, width)| (name.clone(), matrix.d_in.min(*width)))
-                .collect::<Vec<_>>()
-        };
-        matrices.flat_map(of).collect()
-    }
-
-    /// The parameters without adapters, these added to their matrices.
-    pub fn merged(&self, params: &Params) -> Params {
-        let mut blocks = params.blocks[..self.n_base()].to_vec();
-        for (number, &block) in self.adapted.iter().enumerate() {
-            let values = &params.blocks[self.n_base() + number].values;
-            for node in &self.block(block).nodes {
-                let (Some(adapter), Some((matrix, start))) = (&node.adapter, node.layer.matrix()) else {
-                    continue;
-                };
-                let first = node.range.start + start;
-                let weight = &mut blocks[block].values[first..first + matrix.len()];
-                adapter.lora.merge(matrix, &values[adapter.range.clone()], weight);
-            }
-        }
-        Params { blocks }
-    }
+/// Names of the matrices of layers, and the largest rank that each can have.
+fn matrix_names(graph: &Graph) -> Vec<(String, usize)> {
+    let layers = graph.blocks.iter().filter(|block| block.name.starts_with("layer."));
+    let matrices = layers.flat_map(|block| block.nodes.iter().filter_map(|node| node.layer.matrix()));
+    let of = |(matrix, _): (&Matrix, usize)| {
+        let part = |(name, width): &(String, usize)| (name.clone(), matrix.d_in.min(*width));
+        matrix.parts.iter().map(part).collect::<Vec<_>>()
+    };
+    matrices.flat_map(of).collect()
 }
 
 /// Gives a block's matrices their adapters; whether there is one.
