@@ -101,11 +101,16 @@ def rankings(name, runs, qrels, ids):
     """runs and qrels: per query a list of (passage index, score or grade)."""
     run = {f"q{i}": {ids[p]: s for p, s in r} for i, r in enumerate(runs)}
     qrel = {f"q{i}": {ids[p]: int(g) for p, g in r} for i, r in enumerate(qrels)}
-    cuts = {f"{m}.{k}" for m in ("ndcg_cut", "map_cut", "recall") for k in (1, 3, 10, 100)}
-    per_query = pytrec_eval.RelevanceEvaluator(qrel, cuts | {"recip_rank"}).evaluate(run)
-    values = {}
+    cuts = {f"{m}.{k}" for m in ("ndcg_cut", "map_cut", "recall", "P", "success") for k in (1, 3, 10, 100)}
+    per_query = pytrec_eval.RelevanceEvaluator(qrel, cuts | {"recip_rank", "map", "Rprec"}).evaluate(run)
+    mean = lambda key: np.mean([q[key] for q in per_query.values()])
+    values = {"map": mean("map"), "r-precision": mean("Rprec")}
     for k in (1, 3, 10, 100):
-        for ours, theirs in (("ndcg", "ndcg_cut"), ("map", "map_cut"), ("recall", "recall")):
+        # WorkRB's RP@k: relevant ones among the first k, over the most there can be.
+        most = {q: k / min(k, len(relevant)) for q, relevant in qrel.items()}
+        values[f"rp@{k}"] = np.mean([per_query[q][f"P_{k}"] * most[q] for q in per_query])
+        pairs = (("ndcg", "ndcg_cut"), ("map", "map_cut"), ("recall", "recall"), ("precision", "P"), ("hit", "success"))
+        for ours, theirs in pairs:
             values[f"{ours}@{k}"] = np.mean([q[f"{theirs}_{k}"] for q in per_query.values()])
         within = lambda rr: rr if rr >= 1 / k - 1e-12 else 0.0
         values[f"mrr@{k}"] = np.mean([within(q["recip_rank"]) for q in per_query.values()])

@@ -53,8 +53,9 @@ pub(crate) const PROBE: &str = "probe";
 pub(crate) const PRIOR: &str = "prior";
 
 /// What the columns of these learners mean.
-const LEGEND: [Column; 2] = [
+const LEGEND: [Column; 3] = [
     Column { id: PROBE, said: "Probe: a linear model on the encoder as it was loaded (or its cosines)." },
+    Column { id: "bm25", said: "BM25: passages by the tokens they share with the query, rare ones first." },
     Column { id: PRIOR, said: "Prior: the most frequent label, the mean: what needs no input." },
 ];
 

@@ -11,7 +11,7 @@ use candle_core::{Device, Tensor, Var};
 use crate::heads::{Head, Pairing};
 use crate::losses::LossFn;
 use crate::params::{Block, Real};
-pub use crate::target::{Target, UNKNOWN};
+pub use crate::target::{Relation, Target, UNKNOWN};
 use crate::{Error, Result};
 
 /// What a task reads in a step.
@@ -252,10 +252,10 @@ fn check<T: Real>(head: &dyn Head, block: &Block<T>, input: &TaskInput<T>) -> Re
         return Err(shape("loss", &format!("{n_weights} row weights"), &format!("{n_rows}, one per row")));
     }
     let fits = match &input.target {
-        Target::Passages { positive, allowed } => {
+        Target::Passages { positive, relations } => {
             input.inputs.len() == 2
                 && input.inputs[0].len() == positive.len()
-                && allowed.len() == positive.len() * input.inputs[1].len()
+                && relations.len() == positive.len() * input.inputs[1].len()
         }
         Target::Labels { n_labels: width, values } | Target::Numbers { width, values } => {
             *width > 0

@@ -28,9 +28,20 @@ pub enum Target {
     Passages {
         /// Column of each query's positive, [`UNKNOWN`] where it is not known.
         positive: Vec<u32>,
-        /// `[queries, passages]`: whether the passage may stand as negative for the query (or is its positive).
-        allowed: Vec<bool>,
+        /// `[queries, passages]`: what each passage is to each query.
+        relations: Vec<Relation>,
     },
+}
+
+/// What a passage of a batch is to a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// It does not answer the query, as far as is known.
+    Negative,
+    /// It answers the query.
+    Answer,
+    /// It is the query itself.
+    LeftOut,
 }
 
 impl Target {

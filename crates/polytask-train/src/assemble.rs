@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use polytask_core::{Layout, PackedBatch, Purpose, Rng, Split};
 use polytask_data::{Dataset, Relevance, Rows, Targets, TaskData, TextId};
 use polytask_nn::Trunk;
-use polytask_nn::objective::Target;
+use polytask_nn::objective::{Relation, Target};
 
 /// A step's batch: the texts once, and what each task makes of them.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -225,13 +225,13 @@ impl Builder<'_> {
         let passages = texts.iter().map(|&text| self.sequence(text)).collect();
         let (sequences, inputs) = leaf_rows(vec![queries, passages]);
         let asked: Vec<TextId> = rows.iter().map(|&r| source.inputs(r as usize)[0]).collect();
-        let allowed = chosen.allowed(task.data, relevance, rows, &asked);
+        let relations = chosen.relations(task.data, relevance, rows, &asked);
         TaskBatch {
             task: task.index,
             sequences,
             leaf: Leaf::Sentences,
             inputs,
-            target: Target::Passages { positive: chosen.positive, allowed },
+            target: Target::Passages { positive: chosen.positive, relations },
             weights: Vec::new(),
             rows: rows.to_vec(),
         }
@@ -270,31 +270,34 @@ impl ChosenPassages {
         })
     }
 
-    /// Which passages may stand against each query: its positive, and all that do not answer it too. The same
-    /// query may stand in several rows, each with another answer: none of them is a negative for it. Nor is its own
-    /// text or the passage of its own id: as like it as can be, they would take the softmax for themselves.
-    fn allowed(
+    /// What each passage is to each query. The same query may stand in several rows, each with another answer: none of
+    /// them is a negative for it. Nor is its own text or the passage of its own id: as like it as can be, they would
+    /// take the softmax for themselves.
+    fn relations(
         &self,
         data: &TaskData,
         relevance: &[Relevance],
         rows: &[u32],
         queries: &[TextId],
-    ) -> Vec<bool> {
+    ) -> Vec<Relation> {
         let text = |passage: u32| data.corpus[passage as usize];
         let mut answers_of: HashMap<TextId, Vec<TextId>> = HashMap::new();
         for (&row, &query) in rows.iter().zip(queries) {
             let answers = relevance[row as usize].positives.iter().map(|&(p, _)| text(p));
             answers_of.entry(query).or_default().extend(answers);
         }
-        let mut allowed = Vec::with_capacity(rows.len() * self.passages.len());
+        let mut relations = Vec::with_capacity(rows.len() * self.passages.len());
         for ((query, &positive), &row) in queries.iter().zip(&self.positive).zip(rows) {
             let (answers, own) = (&answers_of[query], relevance[row as usize].own);
             let is_itself = |p: u32| !data.keeps_identical && (text(p) == *query || own == Some(p));
-            let is_other = |p: u32| !answers.contains(&text(p)) && !is_itself(p);
-            let of_passage = |(j, &p): (usize, &u32)| j as u32 == positive || is_other(p);
-            allowed.extend(self.passages.iter().enumerate().map(of_passage));
+            let of_passage = |(j, &p): (usize, &u32)| match () {
+                () if j as u32 == positive || answers.contains(&text(p)) => Relation::Answer,
+                () if is_itself(p) => Relation::LeftOut,
+                () => Relation::Negative,
+            };
+            relations.extend(self.passages.iter().enumerate().map(of_passage));
         }
-        allowed
+        relations
     }
 }
 
@@ -348,12 +351,13 @@ mod tests {
         let data = TaskData { corpus: vec![5, 7, 9, 8, 7], ..TaskData::default() };
         let row = |own| Relevance { positives: vec![(1, 1.0)], negatives: vec![], own };
         let chosen = ChosenPassages { passages: vec![0, 1, 2, 3, 4], positive: vec![1, 1] };
-        let allowed = chosen.allowed(&data, &[row(Some(3)), row(None)], &[0, 1], &[5, 6]);
+        let relations = chosen.relations(&data, &[row(Some(3)), row(None)], &[0, 1], &[5, 6]);
         // The first query's text is passage 0 and its id that of passage 3; passage 4 has the text of the answer.
-        assert_eq!(allowed[..5], [false, true, true, false, false]);
-        assert_eq!(allowed[5..], [true, true, true, true, false]);
+        let (answer, other, itself) = (Relation::Answer, Relation::Negative, Relation::LeftOut);
+        assert_eq!(relations[..5], [itself, answer, other, itself, answer]);
+        assert_eq!(relations[5..], [other, answer, other, other, answer]);
         let kept = TaskData { keeps_identical: true, ..data };
-        let allowed = chosen.allowed(&kept, &[row(Some(3)), row(None)], &[0, 1], &[5, 6]);
-        assert_eq!(allowed[..5], [true, true, true, true, false]);
+        let relations = chosen.relations(&kept, &[row(Some(3)), row(None)], &[0, 1], &[5, 6]);
+        assert_eq!(relations[..5], [other, answer, other, other, answer]);
     }
 }

@@ -18,7 +18,7 @@ pub(super) static INFO: KindInfo = KindInfo {
     ],
     form: &Closeness,
     head: HeadForm::Cosine,
-    losses: &["cosent", "cosine-mse"],
+    losses: &["cosent", "cosine-mse", "order"],
     metrics: &["spearman", "pearson"],
     hub_task: "sentence-similarity",
     mteb: Some(Mteb { main: "cosine_spearman", prefix: "cosine_" }),

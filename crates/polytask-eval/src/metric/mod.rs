@@ -26,8 +26,10 @@ pub static METRICS: &[&Metric] = &[
     &classes::ACCURACY,
     &average_precision::AP,
     &entities::ENTITY_F1,
+    &rankings::HIT,
     &classes::MACRO_F1,
     &errors::MAE,
+    &rankings::MAP_WHOLE,
     &rankings::MAP,
     &average_precision::MAP_MACRO,
     &classes::MCC,
@@ -35,9 +37,12 @@ pub static METRICS: &[&Metric] = &[
     &rankings::MRR,
     &rankings::NDCG,
     &correlation::PEARSON,
+    &rankings::PRECISION,
+    &rankings::R_PRECISION,
     &errors::R2,
     &rankings::RECALL,
     &errors::RMSE,
+    &rankings::RP,
     &correlation::SPEARMAN,
 ];
 

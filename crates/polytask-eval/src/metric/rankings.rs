@@ -1,4 +1,4 @@
-//! nDCG, MAP, MRR and recall of ranked lists, cut at k.
+//! nDCG, MAP, MRR, recall, precision and their kin of ranked lists, cut at k or whole.
 //!
 //! Reference: `trec_eval` through `pytrec_eval`: `ndcg_cut` (linear gain, log₂(rank + 1) discount), `map_cut`
 //! (divided by all relevant passages), `recip_rank` of the first k, `recall`. Equal scores are ordered by
@@ -30,6 +30,59 @@ pub(super) static MAP: Metric = Metric {
     higher_is_better: true,
     reference: "pytrec_eval map_cut",
     prepare: |predictions, k| per_query(predictions, k, average_precision),
+};
+
+/// Mean average precision over the whole list.
+pub(super) static MAP_WHOLE: Metric = Metric {
+    info: info(
+        "map",
+        "MAP",
+        "Mean over relevant passages of the precision at their rank, in all ranks that are kept.",
+    ),
+    unit: Unit::Share,
+    higher_is_better: true,
+    reference: "pytrec_eval map",
+    prepare: |predictions, _| per_query(predictions, usize::MAX, average_precision),
+};
+
+/// Whether one of the first passages is relevant.
+pub(super) static HIT: Metric = Metric {
+    info: info("hit@k", "Hit@k", "Share of the queries with a relevant passage among the first k."),
+    unit: Unit::Share,
+    higher_is_better: true,
+    reference: "pytrec_eval success",
+    prepare: |predictions, k| per_query(predictions, k, hit),
+};
+
+/// Precision.
+pub(super) static PRECISION: Metric = Metric {
+    info: info("precision@k", "Precision@k", "Share of the first k passages that are relevant."),
+    unit: Unit::Share,
+    higher_is_better: true,
+    reference: "pytrec_eval P",
+    prepare: |predictions, k| per_query(predictions, k, precision),
+};
+
+/// Precision at as many passages as are relevant.
+pub(super) static R_PRECISION: Metric = Metric {
+    info: info("r-precision", "R-precision", "Precision of as many first passages as are relevant."),
+    unit: Unit::Share,
+    higher_is_better: true,
+    reference: "pytrec_eval Rprec",
+    prepare: |predictions, _| per_query(predictions, usize::MAX, r_precision),
+};
+
+/// Precision of the first k, over the best that is possible.
+pub(super) static RP: Metric = Metric {
+    info: info(
+        "rp@k",
+        "RP@k",
+        "Relevant passages among the first k, over k or all relevant ones where these are fewer.",
+    ),
+    unit: Unit::Share,
+    higher_is_better: true,
+    reference: "WorkRB RP@k",
+    prepare: |predictions, k| per_query(predictions, k, rp),
 };
 
 /// Mean reciprocal rank.
@@ -122,8 +175,28 @@ fn reciprocal_rank(grades: &Grades, _: usize) -> f64 {
 }
 
 fn recall(grades: &Grades, _: usize) -> f64 {
-    let hits = grades.found.iter().filter(|grade| **grade > 0.0).count();
-    ratio(hits as f64, grades.relevant.len() as f64, 0.0)
+    ratio(hits(grades), grades.relevant.len() as f64, 0.0)
+}
+
+fn hits(grades: &Grades) -> f64 {
+    grades.found.iter().filter(|grade| **grade > 0.0).count() as f64
+}
+
+fn hit(grades: &Grades, _: usize) -> f64 {
+    f64::from(u8::from(hits(grades) > 0.0))
+}
+
+fn precision(grades: &Grades, k: usize) -> f64 {
+    hits(grades) / k as f64
+}
+
+fn r_precision(grades: &Grades, _: usize) -> f64 {
+    let first = &grades.found[..grades.relevant.len().min(grades.found.len())];
+    ratio(first.iter().filter(|grade| **grade > 0.0).count() as f64, grades.relevant.len() as f64, 0.0)
+}
+
+fn rp(grades: &Grades, k: usize) -> f64 {
+    ratio(hits(grades), k.min(grades.relevant.len()) as f64, 0.0)
 }
 
 #[cfg(test)]

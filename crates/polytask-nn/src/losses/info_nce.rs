@@ -11,7 +11,7 @@ use super::parts::{
     expect_shape, known_rows, like, log_sum_exp, log_sum_exp_jvp, select, shares, wrong_target,
 };
 use super::{Loss, LossFn};
-use crate::target::Target;
+use crate::target::{Relation, Target};
 use crate::{Error, Result};
 
 static INFO: MethodInfo = MethodInfo {
@@ -88,7 +88,7 @@ impl Fixed {
         target: &Target,
         weights: &[f32],
     ) -> Result<Option<Tensor>> {
-        let Target::Passages { positive, allowed } = target else {
+        let Target::Passages { positive, relations } = target else {
             return Err(wrong_target(INFO.id, target, "passages"));
         };
         let n_passages = output.dims2()?.1;
@@ -101,7 +101,9 @@ impl Fixed {
         expect_columns(&columns, n_passages)?;
         let logits =
             Logits::of(output, direction).map(|x| Ok((select(x, &queries, 0)? / self.temperature)?))?; // [known, passages]
-        let may = |i: usize, p: usize| p == columns[i] || allowed[queries[i] * n_passages + p];
+        let may = |i: usize, p: usize| {
+            p == columns[i] || relations[queries[i] * n_passages + p] == Relation::Negative
+        };
         let mut losses = logits.pick_loss(&columns, may)?;
         if self.symmetric {
             let back = logits.map(|x| Ok(select(x, &columns, 1)?.t()?.contiguous()?))?; // [positive of i, query j]

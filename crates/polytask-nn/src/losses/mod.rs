@@ -11,7 +11,9 @@ mod cosine_mse;
 mod cross_entropy;
 mod huber;
 mod info_nce;
+mod many_to_many;
 mod mse;
+mod order;
 mod parts;
 #[cfg(test)]
 mod tests;
@@ -31,7 +33,9 @@ pub static LOSSES: &[&dyn Loss] = &[
     &cross_entropy::CrossEntropy,
     &huber::Huber,
     &info_nce::InfoNce,
+    &many_to_many::ManyToMany,
     &mse::Mse,
+    &order::Order,
 ];
 
 /// A loss in the table.

@@ -1,5 +1,6 @@
 //! Every loss with every head: finite differences in f64, masking, reference values, the table.
 
+use candle_core::{Device, Tensor, Var};
 use polytask_core::method::Choice;
 use polytask_core::{HeadForm, Purpose, Rng};
 use serde::Deserialize;
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use super::{LOSSES, LossFn, find, infos, make};
 use crate::Block;
 use crate::heads::{Head, build, build_with};
-use crate::objective::{Target, TaskInput, UNKNOWN, gradient, second_order, value};
+use crate::objective::{Relation, Target, TaskInput, UNKNOWN, gradient, second_order, value};
 
 const WIDTH: usize = 5;
 
@@ -40,8 +41,8 @@ fn fresh(form: HeadForm, n_outputs: usize) -> (Box<dyn Head>, Block<f64>) {
 /// Inputs of `rows` rows (or queries and passages) drawn from `seed`, for a head that reads `n_inputs`.
 fn input(n_inputs: usize, rows: usize, target: Target, weights: Vec<f32>) -> TaskInput<f64> {
     let (inputs, n) = match &target {
-        Target::Passages { positive, allowed } => {
-            let passages = (allowed.len() / positive.len()) as u32;
+        Target::Passages { positive, relations } => {
+            let passages = (relations.len() / positive.len()) as u32;
             let queries = positive.len() as u32;
             (vec![(0..queries).collect(), (queries..queries + passages).collect()], queries + passages)
         }
@@ -76,10 +77,10 @@ fn scores_target() -> Target {
 }
 
 fn passages_target() -> Target {
-    let mut allowed = vec![true; 4 * 6];
-    allowed[2] = false; // query 0 may not use passage 2
-    allowed[6 + 3] = false;
-    Target::Passages { positive: vec![0, 1, UNKNOWN, 1], allowed }
+    let mut relations = vec![Relation::Negative; 4 * 6];
+    relations[2] = Relation::LeftOut; // query 0 may not use passage 2
+    relations[6 + 3] = Relation::Answer;
+    Target::Passages { positive: vec![0, 1, UNKNOWN, 1], relations }
 }
 
 /// Every loss with every head and target it works with.
@@ -96,12 +97,14 @@ fn combinations() -> Vec<(Value, HeadForm, usize, Target)> {
         all.push((json!({"name": "huber", "delta": 0.7}), head, 2, numbers_target(2)));
         all.push((json!({"name": "mse"}), head, 2, numbers_target(2)));
     }
-    for name in ["huber", "mse", "cosine-mse", "cosent"] {
+    for name in ["huber", "mse", "cosine-mse", "cosent", "order"] {
         all.push((json!({"name": name}), Cosine, 1, scores_target()));
     }
     for symmetric in [false, true] {
         let nce = json!({"name": "info-nce", "temperature": 0.3, "symmetric": symmetric});
         all.push((nce, Cosine, 1, passages_target()));
+        let many = json!({"name": "many-to-many", "temperature": 0.3, "two_way": symmetric});
+        all.push((many, Cosine, 1, passages_target()));
     }
     all
 }
@@ -199,10 +202,10 @@ fn filtered(input: &TaskInput<f64>, keep: &[usize]) -> TaskInput<f64> {
             Target::Labels { n_labels: *n_labels, values: rows(values, *n_labels) }
         }
         Target::Numbers { width, values } => Target::Numbers { width: *width, values: rows(values, *width) },
-        Target::Passages { positive, allowed } => {
-            let n = allowed.len() / positive.len();
-            let allowed = keep.iter().flat_map(|&i| allowed[i * n..(i + 1) * n].to_vec()).collect();
-            Target::Passages { positive: keep.iter().map(|&i| positive[i]).collect(), allowed }
+        Target::Passages { positive, relations } => {
+            let n = relations.len() / positive.len();
+            let relations = keep.iter().flat_map(|&i| relations[i * n..(i + 1) * n].to_vec()).collect();
+            Target::Passages { positive: keep.iter().map(|&i| positive[i]).collect(), relations }
         }
     };
     let inputs = if matches!(input.target, Target::Passages { .. }) { 1 } else { kept.inputs.len() };
@@ -256,8 +259,8 @@ fn nothing_known_gives_loss_zero_and_zero_gradients() {
             Target::Numbers { width, values } => {
                 Target::Numbers { width, values: vec![f32::NAN; values.len()] }
             }
-            Target::Passages { positive, allowed } => {
-                Target::Passages { positive: vec![UNKNOWN; positive.len()], allowed }
+            Target::Passages { positive, relations } => {
+                Target::Passages { positive: vec![UNKNOWN; positive.len()], relations }
             }
         };
         let input = input(head.n_inputs(), 6, nothing, vec![]);
@@ -385,22 +388,32 @@ fn info_nce_equals_sentence_transformers() {
         let n = case.target.len();
         let inputs = vec![(0..n as u32).collect(), (n as u32..3 * n as u32).collect()];
         let positive = case.target.iter().map(|&x| x as u32).collect();
-        compare_cosine(&case, inputs, Target::Passages { positive, allowed: vec![true; n * 2 * n] });
+        compare_cosine(
+            &case,
+            inputs,
+            Target::Passages { positive, relations: vec![Relation::Negative; n * 2 * n] },
+        );
     }
 }
 
 #[test]
-fn a_passage_that_is_not_allowed_is_as_if_absent() {
+fn a_passage_that_is_left_out_is_as_if_absent() {
     let head = build(HeadForm::Cosine, WIDTH, 1);
     let block = head.block("head.t", 0).cast::<f64>();
     let fixed = loss(&json!({"name": "info-nce"}));
-    let all = input(2, 0, Target::Passages { positive: vec![0, 1], allowed: vec![true; 6] }, vec![]);
+    let all = input(
+        2,
+        0,
+        Target::Passages { positive: vec![0, 1], relations: vec![Relation::Negative; 6] },
+        vec![],
+    );
     let mut masked = all.clone();
-    let allowed = vec![true, true, false, true, true, false];
-    masked.target = Target::Passages { positive: vec![0, 1], allowed };
+    let (other, left_out) = (Relation::Negative, Relation::LeftOut);
+    let relations = vec![other, other, left_out, other, other, left_out];
+    masked.target = Target::Passages { positive: vec![0, 1], relations };
     let mut without = all.clone();
     without.inputs[1].pop();
-    without.target = Target::Passages { positive: vec![0, 1], allowed: vec![true; 4] };
+    without.target = Target::Passages { positive: vec![0, 1], relations: vec![Relation::Negative; 4] };
     let value = |input| value(&*head, &block, &*fixed, input).unwrap();
     assert!((value(&masked) - value(&without)).abs() < 1e-12);
     assert!(value(&all) > value(&masked));
@@ -422,8 +435,8 @@ fn cosent_looks_at_the_order_of_scores_only() {
 #[test]
 fn row_weights_act_as_repeated_rows() {
     for (name, form, n_outputs, target) in combinations() {
-        // The pair loss repeats pairs too, and a repeated query would be its own rival.
-        if matches!(name["name"].as_str(), Some("cosent" | "info-nce")) {
+        // Losses of pairs repeat pairs too, and a repeated query would be its own rival.
+        if matches!(name["name"].as_str(), Some("cosent" | "info-nce" | "many-to-many" | "order")) {
             continue;
         }
         let (head, block) = fresh(form, n_outputs);
@@ -506,4 +519,86 @@ fn balanced_weights_are_those_of_scikit_learn() {
     let input = input(1, 6, label_target(), vec![]);
     let value = |fixed: &dyn LossFn| value(&*head, &block, fixed, &input).unwrap();
     assert!((value(&*by_word) - value(&*by_table)).abs() < 1e-12);
+}
+
+/// Golden values of the order loss (`xtask/parity/ranking_losses.py`).
+#[test]
+fn order_terms_equal_those_of_the_released_code() {
+    for case in ranking_golden()["order"].as_array().unwrap() {
+        let numbers = |key: &str| -> Vec<f64> {
+            case[key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+        };
+        let (s, y) = (numbers("s"), numbers("y"));
+        let target = Target::Numbers { width: 1, values: y.iter().map(|&y| y as f32).collect() };
+        let value = |weights: Value| {
+            let mut choice = weights;
+            choice["name"] = "order".into();
+            choice["on_equal"] = "pull".into();
+            let output = Tensor::from_vec(s.clone(), (s.len(), 1), &Device::Cpu).unwrap();
+            let found = loss(&choice).loss(&output, &target, &vec![1.0; s.len()]).unwrap();
+            found.map_or(0.0, |found| found.to_scalar::<f64>().unwrap())
+        };
+        let alone = |name: &str| {
+            let mut weights = json!({"pearson": 0.0, "pro": 0.0, "rank_kl": 0.0});
+            weights[name] = 1.0.into();
+            value(weights)
+        };
+        for name in ["pearson", "pro", "rank_kl"] {
+            let expected = case[name].as_f64().unwrap();
+            assert!((alone(name) - expected).abs() < 2e-6, "{name} of {s:?}: {} for {expected}", alone(name));
+        }
+        let expected = case["sum"].as_f64().unwrap();
+        assert!((value(json!({})) - expected).abs() < 1e-5, "{s:?}");
+    }
+}
+
+#[test]
+fn many_to_many_equals_an_independent_implementation() {
+    let golden = ranking_golden();
+    let case = &golden["many_to_many"];
+    let rows = |key: &str| case[key].as_array().unwrap().clone();
+    let s: Vec<f64> = rows("S")
+        .iter()
+        .flat_map(|row| row.as_array().unwrap().clone())
+        .map(|v| v.as_f64().unwrap())
+        .collect();
+    let answers: Vec<Vec<u64>> = rows("P")
+        .iter()
+        .map(|row| row.as_array().unwrap().iter().map(|v| v.as_u64().unwrap()).collect())
+        .collect();
+    let (n, m) = (answers.len(), s.len() / answers.len());
+    let relations = answers.iter().flat_map(|own| {
+        (0..m as u64).map(|p| if own.contains(&p) { Relation::Answer } else { Relation::Negative })
+    });
+    let positive = answers.iter().map(|own| own.first().map_or(UNKNOWN, |&p| p as u32)).collect();
+    let target = Target::Passages { positive, relations: relations.collect() };
+    let output = Var::from_tensor(&Tensor::from_vec(s, (n, m), &Device::Cpu).unwrap()).unwrap();
+    let of = |two_way: bool| {
+        let choice = json!({"name": "many-to-many", "temperature": case["tau"], "two_way": two_way});
+        loss(&choice).loss(&output, &target, &vec![1.0; n]).unwrap().unwrap()
+    };
+    let one = of(false);
+    let number = |x: &Tensor| x.to_scalar::<f64>().unwrap();
+    let expected = |key: &str| case[key].as_f64().unwrap();
+    assert!((number(&one) - expected("forward")).abs() < 1e-6);
+    assert!((number(&of(true)) - expected("forward") - expected("backward")).abs() < 1e-6);
+    let gradient =
+        one.backward().unwrap().get(&output).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    let wanted = rows("gradient").iter().flat_map(|row| row.as_array().unwrap().clone()).collect::<Vec<_>>();
+    for (found, wanted) in gradient.iter().zip(&wanted) {
+        assert!((found - wanted.as_f64().unwrap()).abs() < 1e-5, "{gradient:?}");
+    }
+}
+
+#[test]
+fn equal_scores_count_for_nothing_unless_they_shall_pull() {
+    let target = Target::Numbers { width: 1, values: vec![0.5; 3] };
+    let output = Tensor::new(&[[0.7], [0.1], [0.4]], &Device::Cpu).unwrap();
+    let found = |choice: Value| loss(&choice).loss(&output, &target, &[1.0; 3]).unwrap();
+    assert!(found(json!({"name": "order"})).is_none());
+    assert!(found(json!({"name": "order", "on_equal": "pull"})).is_some());
+}
+
+fn ranking_golden() -> Value {
+    serde_json::from_str(include_str!("ranking_golden.json")).unwrap()
 }

@@ -6,6 +6,7 @@
 //!
 //! Adding one = one file here, with its `mod` line below, and one line in [`LEARNERS`].
 
+mod bm25;
 mod folder;
 mod prior;
 mod probe;
@@ -25,7 +26,7 @@ pub use crate::side::SINGLE;
 pub(crate) use trained::Trained;
 
 /// All learners a run can be compared with, in the order of their columns.
-pub static LEARNERS: &[&dyn Learner] = &[&trained::Single, &probe::Probe, &prior::Prior];
+pub static LEARNERS: &[&dyn Learner] = &[&trained::Single, &probe::Probe, &bm25::Terms, &prior::Prior];
 
 /// Something that learns tasks from the rows of a run.
 pub trait Learner: Sync {

@@ -10,6 +10,7 @@ mod eval;
 mod info;
 mod init;
 mod methods;
+mod mine;
 mod predict;
 mod pull;
 mod reproduce;
@@ -74,6 +75,8 @@ enum Verb {
     Predict(predict::Args),
     /// Find the nearest passages of a corpus, exactly
     Search(search::Args),
+    /// Find hard negatives for training a search
+    Mine(mine::Args),
     /// List the methods (weightings, losses, metrics, papers, …) or show one in full
     Methods(methods::Args),
     /// Run a paper's experiment: claim, arms, seeds, measured table, verdict
@@ -117,6 +120,7 @@ impl Cli {
             Verb::Embed(args) => embed::run(&args),
             Verb::Predict(args) => predict::run(&args),
             Verb::Search(args) => search::run(&args),
+            Verb::Mine(args) => mine::run(&args),
             Verb::Methods(args) => methods::run(&args),
             Verb::Reproduce(args) => reproduce::run(&args),
             Verb::Saliency(args) => saliency::run(&args),

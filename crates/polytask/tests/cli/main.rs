@@ -19,6 +19,7 @@ mod input;
 mod judge;
 mod lock;
 mod methods;
+mod mine;
 mod predict;
 mod printed;
 mod reproduce;

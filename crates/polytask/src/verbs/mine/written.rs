@@ -1,0 +1,179 @@
+//! The file of mined rows: written piece by piece, so that an interrupted run can go on.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use polytask_core::{Error, atomic, files};
+use polytask_retrieve::mine::Mined;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::Args;
+use super::input::{Mining, Query};
+use polytask_terminal::output;
+
+/// What a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Shape {
+    Rows,
+    Triplet,
+    NTuple,
+}
+
+/// A query as training reads it.
+#[derive(Serialize)]
+struct RowLine<'a> {
+    query: &'a str,
+    positives: &'a [&'a str],
+    negatives: &'a [&'a str],
+}
+
+/// How far a file is.
+#[derive(Debug, Serialize, Deserialize)]
+struct Progress {
+    /// Hash of all that decides its lines.
+    settings: String,
+    /// Queries whose lines are in it.
+    queries: usize,
+    lines: usize,
+    bytes: u64,
+}
+
+/// Most bytes of the note beside the file.
+const LARGEST: u64 = 1 << 16;
+
+/// The file, and beside it until it is whole a note of how far it is.
+pub(super) struct Written {
+    path: PathBuf,
+    file: File,
+    shape: Shape,
+    n: usize,
+    progress: Progress,
+}
+
+impl Written {
+    /// Opens the file anew, or where an interrupted run left it.
+    pub(super) fn open(args: &Args, settings: &str) -> Result<Self> {
+        let path = args.output.clone();
+        let note = note_of(&path);
+        let progress = match files::read(&note, LARGEST) {
+            Ok(bytes) if args.resume => serde_json::from_slice::<Progress>(&bytes).ok(),
+            _ => None,
+        };
+        let progress = match progress {
+            Some(found) if found.settings != settings => {
+                let what = format!("{} was begun with other data or settings", path.display());
+                return output::refuse(what, "the same command as before, or another --output");
+            }
+            Some(found) => found,
+            None if args.resume && path.exists() => {
+                return output::refuse(
+                    format!("{} is whole: nothing to resume", path.display()),
+                    "leave out --resume",
+                );
+            }
+            None if path.exists() && !note.exists() => {
+                return output::refuse(
+                    format!("{} exists", path.display()),
+                    "another --output, or remove it",
+                );
+            }
+            None if path.exists() => {
+                let what = format!("{} was left by an interrupted run", path.display());
+                return output::refuse(what, "`--resume`, or remove it");
+            }
+            None => Progress { settings: settings.to_owned(), queries: 0, lines: 0, bytes: 0 },
+        };
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            atomic::create_dir(folder)?;
+        }
+        let options = OpenOptions::new().create(true).append(true).open(&path);
+        let file = options.map_err(Error::io("write", &path))?;
+        // Lines after the last whole piece are written again.
+        file.set_len(progress.bytes).map_err(Error::io("write", &path))?;
+        let written = Self { path, file, shape: args.shape, n: args.n, progress };
+        written.note()?;
+        Ok(written)
+    }
+
+    /// Queries whose lines are there.
+    pub(super) fn done(&self) -> usize {
+        self.progress.queries
+    }
+
+    /// Adds the lines of some queries.
+    pub(super) fn push(&mut self, mining: &Mining, piece: Range<usize>, mined: &[Mined]) -> Result<()> {
+        let mut text = String::new();
+        let mut lines = 0;
+        for (query, found) in mining.queries[piece.clone()].iter().zip(mined) {
+            for line in self.lines(mining, query, found) {
+                text += &line;
+                text.push('\n');
+                lines += 1;
+            }
+        }
+        self.file.write_all(text.as_bytes()).map_err(Error::io("write", &self.path))?;
+        self.file.sync_data().map_err(Error::io("write", &self.path))?;
+        self.progress.queries = piece.end;
+        self.progress.lines += lines;
+        self.progress.bytes += text.len() as u64;
+        self.note()
+    }
+
+    /// Removes the note: the file is whole. The number of its lines.
+    pub(super) fn finish(self) -> Result<usize> {
+        let note = note_of(&self.path);
+        std::fs::remove_file(&note).map_err(Error::io("remove", &note))?;
+        Ok(self.progress.lines)
+    }
+
+    fn note(&self) -> Result<()> {
+        Ok(atomic::write_json(&note_of(&self.path), &self.progress)?)
+    }
+
+    /// The lines of a query.
+    fn lines(&self, mining: &Mining, query: &Query, found: &Mined) -> Vec<String> {
+        let text = |&passage: &u32| mining.corpus[passage as usize].as_str();
+        let positives: Vec<&str> = query.positives.iter().map(text).collect();
+        let negatives: Vec<&str> = found.negatives.iter().map(|negative| text(&negative.passage)).collect();
+        let anchor = &query.text;
+        match self.shape {
+            Shape::Rows => {
+                let row = RowLine { query: anchor, positives: &positives, negatives: &negatives };
+                serde_json::to_string(&row).into_iter().collect()
+            }
+            Shape::Triplet => {
+                let with = |positive: &&str| {
+                    let one = |negative: &&str| {
+                        json!({"anchor": anchor, "positive": positive, "negative": negative}).to_string()
+                    };
+                    negatives.iter().map(one).collect::<Vec<_>>()
+                };
+                positives.iter().flat_map(with).collect()
+            }
+            Shape::NTuple if negatives.len() < self.n => Vec::new(),
+            Shape::NTuple => {
+                let of = |positive: &&str| {
+                    let mut line = Map::new();
+                    line.insert("anchor".into(), anchor.as_str().into());
+                    line.insert("positive".into(), (*positive).into());
+                    for (i, negative) in negatives.iter().enumerate() {
+                        line.insert(format!("negative_{}", i + 1), (*negative).into());
+                    }
+                    Value::Object(line).to_string()
+                };
+                positives.iter().map(of).collect()
+            }
+        }
+    }
+}
+
+/// The note beside a file.
+fn note_of(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".progress");
+    path.with_file_name(name)
+}
