@@ -62,6 +62,7 @@ pub(crate) fn suite(folder: &Path) -> Suite {
     };
     let (folder, file) = (folder.to_path_buf(), folder.join("suite.toml"));
     Suite {
+        nodes: Vec::new(),
         name: "test".into(),
         seed: 13,
         model,
@@ -77,6 +78,8 @@ pub(crate) fn suite(folder: &Path) -> Suite {
 /// A source with files per split.
 pub(crate) fn source(name: &str, files: &[(Split, &str)]) -> SourceSpec {
     SourceSpec {
+        left: None,
+        right: None,
         name: name.into(),
         files: files.iter().map(|(split, file)| (*split, PathBuf::from(file))).collect(),
         columns: BTreeMap::new(),

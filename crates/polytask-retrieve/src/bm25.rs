@@ -38,8 +38,7 @@ pub struct Bm25 {
 impl Bm25 {
     /// An index of passages, each given by its terms.
     pub fn new<P: AsRef<[u32]>>(passages: &[P], params: Bm25Params) -> Self {
-        let n_terms =
-            passages.iter().flat_map(|terms| terms.as_ref()).max().map_or(0, |&term| term as usize + 1);
+        let n_terms = passages.iter().flat_map(AsRef::as_ref).max().map_or(0, |&term| term as usize + 1);
         let counted: Vec<Vec<(u32, f32)>> =
             passages.iter().map(|terms| frequencies(terms.as_ref())).collect();
         let mut starts = vec![0; n_terms + 1];

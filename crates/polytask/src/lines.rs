@@ -1,5 +1,6 @@
-//! Rows in: a file of any format the readers know, or JSON lines on standard input, a bounded piece at a time.
+//! Rows in: a file of any format the readers know, a text per line of a .txt file, or JSON lines on standard input, a bounded piece at a time.
 
+use std::fs::File;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,8 @@ const PIECE: usize = 4096;
 enum Lines {
     /// A file in a format told by its name, and whether each of its lines must be a row; the last row's line.
     File { name: PathBuf, reader: Box<Reader>, by_line: bool, last: usize },
+    /// A text per line.
+    Texts { name: PathBuf, lines: io::Lines<io::BufReader<File>>, line: usize },
     /// JSON lines on standard input: the number of the last one read, and of the last that was a row.
     Stdin { line: usize, last: usize },
 }
@@ -80,6 +83,10 @@ impl Lines {
             return Ok(Self::Stdin { line: 0, last: 0 });
         }
         let name = PathBuf::from(path);
+        if name.extension().is_some_and(|ending| ending == "txt") {
+            let file = File::open(&name).map_err(Error::io("read", &name))?;
+            return Ok(Self::Texts { name, lines: io::BufReader::new(file).lines(), line: 0 });
+        }
         let by_line = readers::format_of(&name).is_some_and(|format| format.name == "jsonl");
         Ok(Self::File { reader: Box::new(readers::open(&name)?), name, by_line, last: 0 })
     }
@@ -103,6 +110,17 @@ impl Lines {
                     Ok(Row { place: Place::line(name, record.line), fields: Fields::Record(record) })
                 };
                 reader.by_ref().take(PIECE).map(row).collect()
+            }
+            Self::Texts { name, lines, line } => {
+                let row = |text: io::Result<String>| {
+                    *line += 1;
+                    let place = Place::line(name, *line);
+                    let text = text.map_err(|error| unreadable(&place, &error))?;
+                    let text = text.trim_end_matches('\r').to_owned();
+                    let fields = [("text".to_owned(), Value::String(text))].into_iter().collect();
+                    Ok(Row { place, fields: Fields::Object(fields) })
+                };
+                lines.by_ref().take(PIECE).map(row).collect()
             }
             Self::Stdin { line, last } => stdin_piece(line, last),
         }

@@ -9,6 +9,7 @@ mod image_regression;
 mod multilabel;
 mod ordinal;
 mod pair_class;
+mod ranking;
 mod regression;
 mod retrieval;
 mod similarity;
@@ -31,6 +32,7 @@ pub static KINDS: &[&KindInfo] = &[
     &multilabel::INFO,
     &ordinal::INFO,
     &pair_class::INFO,
+    &ranking::INFO,
     &regression::INFO,
     &retrieval::INFO,
     &similarity::INFO,
@@ -115,7 +117,10 @@ impl KindInfo {
     /// The kind that reads targets of a form from so many inputs.
     pub fn of(form: &dyn TargetForm, input: &InputInfo, n_inputs: usize) -> Option<&'static Self> {
         let fits = |kind: &&Self| {
-            kind.form.name() == form.name() && kind.input == input && kind.inputs.len() == n_inputs
+            !kind.ranks_nodes()
+                && kind.form.name() == form.name()
+                && kind.input == input
+                && kind.inputs.len() == n_inputs
         };
         KINDS.iter().copied().find(fits)
     }
@@ -123,6 +128,11 @@ impl KindInfo {
     /// The kind that reads targets of another form from as many inputs like these.
     pub fn with_form(&self, form: &dyn TargetForm) -> Option<&'static Self> {
         Self::of(form, self.input, self.inputs.len())
+    }
+
+    /// Whether a suite has to declare what it ranks: no such kind is made of rows alone.
+    pub fn ranks_nodes(&self) -> bool {
+        self.inputs.contains(&"left")
     }
 
     /// Roles of inputs that a column can be named for.

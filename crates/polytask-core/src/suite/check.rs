@@ -17,7 +17,7 @@ use crate::method::Choice;
 const ROW_ROLES: [&str; 2] = ["id", "weight"];
 
 /// Keys of a source that a task with data of its own may hold too.
-const SOURCE_KEYS: [&str; 13] = [
+const SOURCE_KEYS: [&str; 15] = [
     "features",
     "ignore",
     "categories",
@@ -31,6 +31,8 @@ const SOURCE_KEYS: [&str; 13] = [
     "corpus",
     "queries",
     "qrels",
+    "left",
+    "right",
 ];
 
 /// No two tasks and no two sources of one name; a task with its own data takes a source name too.
@@ -55,7 +57,7 @@ pub(super) fn names(sources: &[Draft], tasks: &[Draft], reporter: &mut Reporter)
     }
 }
 
-fn unique(noun: &str, drafts: &[Draft], reporter: &mut Reporter) {
+pub(super) fn unique(noun: &str, drafts: &[Draft], reporter: &mut Reporter) {
     let mut first: BTreeMap<&str, &Draft> = BTreeMap::new();
     for draft in drafts.iter().filter(|draft| !draft.name.is_empty()) {
         if let Some(earlier) = first.get(draft.name.as_str()) {

@@ -1,6 +1,9 @@
 //! A table of the suite whose own keys have been read.
 
+use super::near;
+use super::reporter::Reporter;
 use super::section::Section;
+use super::tree::{Data, Node, shorten};
 use crate::kind::KindInfo;
 
 /// A task whose own keys have been read; what depends on other sections comes later.
@@ -9,4 +12,22 @@ pub(super) struct Draft<'t> {
     pub(super) name: String,
     /// `None` when it is missing or unknown, which has been reported.
     pub(super) kind: Option<&'static KindInfo>,
+}
+
+/// The kind of a task.
+pub(super) fn kind(section: &Section, node: &Node, reporter: &mut Reporter) -> Option<&'static KindInfo> {
+    let names: Vec<&str> = crate::kind::KINDS.iter().map(|kind| kind.name).collect();
+    let Some(name) = section.maybe_text("kind") else {
+        if node.get("kind").is_none() && matches!(node.data, Data::Table(_)) {
+            let what = format!("{} has no `kind`, expected one of {}", section.label, near::list(&names));
+            reporter.report(section.origin, what, "kind = \"class\"");
+        }
+        return None;
+    };
+    let found = crate::kind::find(&name);
+    if found.is_none() {
+        let what = format!("unknown kind `{}` of {}", shorten(&name), section.label);
+        reporter.report(section.place("kind"), what, near::advice(&name, &names));
+    }
+    found
 }

@@ -62,6 +62,13 @@ pub(super) fn resolve(section: &Section, base: &Path, reporter: &mut Reporter) -
     search.found
 }
 
+/// Reports a file that is not there, or of no known format.
+pub(super) fn expect_file(section: &Section, base: &Path, path: &Path, reporter: &mut Reporter) {
+    let mut search = Search { base, label: &section.label, reporter, found: Found::default() };
+    let origin = section.place("file");
+    let _ = search.file(path, "file", origin) && search.format(path, origin);
+}
+
 struct Search<'a, 'b, 'c> {
     base: &'a Path,
     label: &'a str,

@@ -17,6 +17,8 @@ pub enum Table {
     Model,
     /// `[train]`.
     Train,
+    /// A `[[nodes]]`.
+    Nodes,
     /// A `[[source]]`.
     Source,
     /// A `[[task]]`.
@@ -25,7 +27,7 @@ pub enum Table {
 
 impl Table {
     /// All tables, in the order a suite file has them.
-    pub const ALL: [Self; 5] = [Self::Root, Self::Model, Self::Train, Self::Source, Self::Task];
+    pub const ALL: [Self; 6] = [Self::Root, Self::Model, Self::Train, Self::Nodes, Self::Source, Self::Task];
 
     /// How the table is opened in a file.
     pub const fn header(self) -> &'static str {
@@ -33,6 +35,7 @@ impl Table {
             Self::Root => "the top of the file",
             Self::Model => "[model]",
             Self::Train => "[train]",
+            Self::Nodes => "[[nodes]]",
             Self::Source => "[[source]]",
             Self::Task => "[[task]]",
         }
@@ -143,7 +146,8 @@ const MODEL: &[Table] = &[Table::Model];
 const TRAIN: &[Table] = &[Table::Train];
 const TASK: &[Table] = &[Table::Task];
 const OWN_DATA: &[Table] = &[Table::Source, Table::Task];
-const NAMED: &[Table] = &[Table::Source, Table::Task];
+const NODES: &[Table] = &[Table::Nodes];
+const NAMED: &[Table] = &[Table::Nodes, Table::Source, Table::Task];
 
 const AT_LEAST_0: ValueType = ValueType::Scalar(Range::Real { min: 0.0, max: f64::INFINITY });
 const COUNT: ValueType = ValueType::Scalar(Range::Integer { min: 0 });
@@ -176,6 +180,7 @@ static KEYS: &[KeyInfo] = &[
     key(ROOT, "seed", COUNT, "13", "Seed of every random choice.", "any number does; the same one gives the same run"),
     key(ROOT, "model", ValueType::Section(Table::Model), "", "The shared model.", "all its keys have defaults"),
     key(ROOT, "train", ValueType::Section(Table::Train), "", "How the model is trained.", "all its keys have defaults"),
+    key(ROOT, "nodes", ValueType::Sections(Table::Nodes), "", "Texts with ids that rankings name.", "only the kind `ranking` has them"),
     key(ROOT, "source", ValueType::Sections(Table::Source), "", "Rows that several tasks read.", "a task with data of its own needs none"),
     key(ROOT, "task", ValueType::Sections(Table::Task), "", "The tasks.", "at least one must be given"),
 
@@ -244,6 +249,11 @@ static KEYS: &[KeyInfo] = &[
     key(OWN_DATA, "corpus", ValueType::Path, "", "Passages (retrieval): JSONL or TSV with id, title, text.", "passages stand in the rows themselves"),
     key(OWN_DATA, "queries", ValueType::Path, "", "Queries (retrieval), shared by all splits.", "queries stand in the rows themselves"),
     key(OWN_DATA, "qrels", ValueType::Files, "", "Relevance judgements of each split (retrieval).", "positives stand in the rows themselves"),
+    key(OWN_DATA, "left", ValueType::Text, "", "What is asked (ranking): a column of texts, or a node set whose ids stand in the column `left`.", "the column `left`"),
+    key(OWN_DATA, "right", ValueType::Text, "", "The node set that is ranked (ranking); rows name its ids, several joined by `|`, in the column `right`.", "a ranking must name one"),
+    key(NODES, "file", ValueType::Path, "", "File with a row per node: JSONL, TSV, CSV or Parquet, compressed or not.", "it must be given"),
+    key(NODES, "id", ValueType::Text, "", "Column of the id that edges name.", "`_id`, `id`, `code` and other usual names are tried"),
+    key(NODES, "text", ValueType::Text, "", "How a text is made of columns: `{title}: {description}`.", "title and text, as of a corpus"),
     key(TASK, "head", ValueType::Part, r#""linear""#, "What turns a vector into labels or numbers: `linear`, or `mlp` with a `hidden` layer.", "a pre-trained encoder needs no more"),
     key(TASK, "loss", ValueType::Part, "", "Its loss.", "the first loss of its kind"),
     key(TASK, "metric", ValueType::Text, "", "The metric that decides; one of its kind.", "the first metric of its kind"),

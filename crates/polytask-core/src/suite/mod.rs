@@ -12,6 +12,7 @@ pub mod images;
 mod inputs;
 mod keys;
 mod label_keys;
+pub mod nodes;
 mod parts;
 mod read;
 mod reporter;
@@ -37,6 +38,7 @@ use crate::near;
 pub use crate::files::names_in;
 pub use files::{COMPRESSIONS, FORMATS, is_readable};
 pub use keys::{KeyInfo, POOLINGS, Table, ValueType, keys, keys_of};
+pub use nodes::NodeSpec;
 pub use parts::{HEADS, NO_REGULARIZER, SAMPLINGS};
 pub use read::{load, load_to_judge, parse};
 pub use template::{Draft, DraftData, DraftTask, template};
@@ -89,6 +91,8 @@ pub struct Suite {
     pub model: ModelSpec,
     /// How it is trained.
     pub train: TrainSpec,
+    /// Texts with ids that rankings name.
+    pub nodes: Vec<NodeSpec>,
     /// Where rows come from; tasks without `from` have a source of their own name.
     #[serde(rename = "source")]
     pub sources: Vec<SourceSpec>,
@@ -173,6 +177,10 @@ pub struct SourceSpec {
     pub queries: Option<PathBuf>,
     /// Relevance judgements per split (retrieval, BEIR or TREC).
     pub qrels: BTreeMap<Split, PathBuf>,
+    /// What is asked (ranking): a column, or a node set.
+    pub left: Option<String>,
+    /// The node set that is ranked (ranking).
+    pub right: Option<String>,
     /// Line of the suite file where it is declared, for later errors.
     #[serde(skip)]
     pub line: usize,
@@ -302,6 +310,11 @@ impl Suite {
     /// What its tasks read; those of a checked suite all read the same.
     pub fn input(&self) -> &'static InputInfo {
         self.tasks.first().map_or(&text::TEXT, |task| task.kind.input)
+    }
+
+    /// The node set of a name.
+    pub fn nodes_of(&self, name: &str) -> Option<&NodeSpec> {
+        self.nodes.iter().find(|nodes| nodes.name == name)
     }
 
     /// The source a task reads.

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::check;
-use super::draft::Draft;
+use super::draft::{self, Draft};
 use super::files;
 use super::fresh;
 use super::inputs;
 use super::keys::Table;
 use super::label_keys;
 use super::near;
+use super::nodes::{self, NodeSpec};
 use super::parts::{self, HEADS, NO_REGULARIZER, SAMPLINGS, Shelf};
 use super::reporter::{Purpose, Reporter};
 use super::section::Section;
@@ -88,6 +89,7 @@ impl Reader<'_, '_> {
         let table = |key: &str| root.node(key).unwrap_or(&empty);
         let model = Section::check(Table::Model, "[model]".into(), table("model"), self.reporter);
         let train = Section::check(Table::Train, "[train]".into(), table("train"), self.reporter);
+        let nodes = self.nodes(root.node("nodes"));
         let sources = self.drafts(Table::Source, root.node("source"));
         let tasks = self.drafts(Table::Task, root.node("task"));
         if tasks.is_empty() && (root.has("task") || tree.get("task").is_none()) {
@@ -96,7 +98,7 @@ impl Reader<'_, '_> {
         }
         check::names(&sources, &tasks, self.reporter);
         let input = inputs::of_tasks(&tasks, self.reporter);
-        let sources = self.sources(&sources, &tasks);
+        let sources = self.sources(&sources, &tasks, &nodes);
         let model = self.model(&model, input);
         let is_fresh = fresh::starts_fresh(&model.encoder);
         // Heads of tags start small where they start from probes, and nobody said how fast heads learn.
@@ -107,6 +109,7 @@ impl Reader<'_, '_> {
             train: self.train(&train, &tasks, input.fresh, is_fresh),
             model,
             tasks: tasks.iter().map(|draft| self.task(draft, tags_start_small)).collect(),
+            nodes,
             sources,
             folder: self.file.parent().unwrap_or(Path::new("")).to_path_buf(),
             file: self.file.to_path_buf(),
@@ -116,6 +119,14 @@ impl Reader<'_, '_> {
         suite
     }
 
+    /// The node sets, each of a name of its own.
+    fn nodes(&mut self, list: Option<&Node>) -> Vec<NodeSpec> {
+        let base = self.file.parent().unwrap_or(Path::new(""));
+        let drafts = self.drafts(Table::Nodes, list);
+        check::unique("node set", &drafts, self.reporter);
+        drafts.iter().map(|draft| nodes::read(draft, base, self.reporter)).collect()
+    }
+
     /// The sections of a list of tables.
     fn drafts<'t>(&mut self, table: Table, list: Option<&'t Node>) -> Vec<Draft<'t>> {
         let nodes = list.map_or(&[][..], Node::items);
@@ -123,7 +134,11 @@ impl Reader<'_, '_> {
     }
 
     fn draft<'t>(&mut self, table: Table, i: usize, node: &'t Node) -> Draft<'t> {
-        let noun = if table == Table::Task { "task" } else { "source" };
+        let noun = match table {
+            Table::Task => "task",
+            Table::Nodes => "node set",
+            _ => "source",
+        };
         let label = match node.get("name").and_then(Node::text) {
             Some(name) => format!("{noun} `{}`", shorten(name)),
             None => format!("{} number {}", table.header(), i + 1),
@@ -131,28 +146,15 @@ impl Reader<'_, '_> {
         let section = Section::check(table, label, node, self.reporter);
         if node.get("name").is_none() && matches!(node.data, Data::Table(_)) {
             let what = format!("{} has no `name`, expected letters, digits, - and _", section.label);
-            self.reporter.report(section.origin, what, format!("name = \"{noun}-{}\"", i + 1));
+            self.reporter.report(
+                section.origin,
+                what,
+                format!("name = \"{}-{}\"", noun.replace(' ', "-"), i + 1),
+            );
         }
-        let kind = if table == Table::Task { self.kind(&section, node) } else { None };
+        let kind = if table == Table::Task { draft::kind(&section, node, self.reporter) } else { None };
         let name = section.maybe_text("name").unwrap_or_default();
         Draft { section, name, kind }
-    }
-
-    fn kind(&mut self, section: &Section, node: &Node) -> Option<&'static KindInfo> {
-        let names: Vec<&str> = kind::KINDS.iter().map(|kind| kind.name).collect();
-        let Some(name) = section.maybe_text("kind") else {
-            if node.get("kind").is_none() && matches!(node.data, Data::Table(_)) {
-                let what = format!("{} has no `kind`, expected one of {}", section.label, near::list(&names));
-                self.reporter.report(section.origin, what, "kind = \"class\"");
-            }
-            return None;
-        };
-        let found = kind::find(&name);
-        if found.is_none() {
-            let what = format!("unknown kind `{}` of {}", shorten(&name), section.label);
-            self.reporter.report(section.place("kind"), what, near::advice(&name, &names));
-        }
-        found
     }
 
     fn model(&mut self, section: &Section, input: &InputInfo) -> ModelSpec {
@@ -270,12 +272,12 @@ impl Reader<'_, '_> {
     }
 
     /// The sources written, then one for each task with data of its own.
-    fn sources(&mut self, sources: &[Draft], tasks: &[Draft]) -> Vec<SourceSpec> {
+    fn sources(&mut self, sources: &[Draft], tasks: &[Draft], nodes: &[NodeSpec]) -> Vec<SourceSpec> {
         let shared = sources.iter().map(|draft| {
             let readers: Vec<&Draft> = tasks.iter().filter(|task| reads(task, &draft.name)).collect();
             check::readers(draft, &readers, self.reporter);
             let columns = check::source_columns(&draft.section, &readers, self.reporter);
-            self.source(draft, &readers, columns)
+            self.source(draft, &readers, columns, nodes)
         });
         let mut all: Vec<SourceSpec> = shared.collect();
         for draft in tasks {
@@ -283,14 +285,27 @@ impl Reader<'_, '_> {
                 check::shared_task(draft, sources, self.reporter);
             } else {
                 let columns = check::input_columns(draft);
-                all.push(self.source(draft, &[draft], columns));
+                all.push(self.source(draft, &[draft], columns, nodes));
             }
         }
         all
     }
 
-    fn source(&mut self, draft: &Draft, readers: &[&Draft], columns: BTreeMap<String, String>) -> SourceSpec {
+    fn source(
+        &mut self,
+        draft: &Draft,
+        readers: &[&Draft],
+        mut columns: BTreeMap<String, String>,
+        nodes: &[NodeSpec],
+    ) -> SourceSpec {
         let section = &draft.section;
+        let kinds: Vec<&KindInfo> = readers.iter().filter_map(|reader| reader.kind).collect();
+        nodes::sides(section, &kinds, nodes, self.reporter);
+        let left = section.maybe_text("left");
+        // A left side that is no node set is a column.
+        if let Some(column) = left.as_ref().filter(|left| !nodes.iter().any(|node| node.name == **left)) {
+            columns.entry("left".into()).or_insert_with(|| column.clone());
+        }
         let base = self.file.parent().unwrap_or(Path::new(""));
         let found = files::resolve(section, base, self.reporter);
         check::found(draft, readers, &found, self.reporter);
@@ -314,6 +329,8 @@ impl Reader<'_, '_> {
             corpus: found.corpus,
             queries: found.queries,
             qrels: found.qrels,
+            left,
+            right: section.maybe_text("right"),
             line: section.origin.line(),
         }
     }

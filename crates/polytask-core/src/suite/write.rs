@@ -88,6 +88,9 @@ impl Suite {
             suite.model.encoder =
                 self.absolute(Path::new(&self.model.encoder)).to_string_lossy().into_owned();
         }
+        for nodes in &mut suite.nodes {
+            nodes.file = self.absolute(&nodes.file);
+        }
         for source in &mut suite.sources {
             let single = source.corpus.iter_mut().chain(&mut source.queries);
             for path in source.files.values_mut().chain(source.qrels.values_mut()).chain(single) {

@@ -10,6 +10,13 @@ use super::found::Found;
 use super::wanted::Wanted;
 use crate::views::{SourceColumns, View};
 
+/// Column names of a passage's id, in the order of preference.
+pub(super) const IDS: &[&str] =
+    &["_id", "id", "docid", "doc_id", "corpus_id", "corpus-id", "passage_id", "pid", "code"];
+/// Column names of a passage's text.
+pub(super) const TEXTS: &[&str] =
+    &["text", "document_text", "passage", "contents", "content", "body", "description"];
+
 /// Column names of a row's id.
 pub(super) const ID: &[&str] = &["id", "_id", "query_id", "query-id", "qid"];
 

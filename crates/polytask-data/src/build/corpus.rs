@@ -5,18 +5,14 @@ use std::path::Path;
 
 use polytask_core::{Error, Place, Problem, Result};
 
-use super::columns::first_of;
+use super::columns::{IDS, TEXTS, first_of};
 use super::found::Found;
 use super::intern::Interner;
+use super::nodes::NodeText;
 use super::problems::Problems;
 use crate::readers::{self, Cell, Record};
 use crate::views::Content;
 use crate::{Relevance, TextId};
-
-/// Column names of a passage's id, in the order of preference.
-const IDS: &[&str] = &["_id", "id", "docid", "doc_id", "corpus_id", "corpus-id", "passage_id", "pid", "code"];
-/// Column names of a passage's text.
-const TEXTS: &[&str] = &["text", "document_text", "passage", "contents", "content", "body", "description"];
 
 /// The passages of a task.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +55,17 @@ impl Corpus {
         if corpus.texts.is_empty() && problems.len() == 0 {
             let problem = Problem::at(Place::file(file), "corpus has no passages, expected at least one");
             problems.add(problem.try_this("check that the file was written whole"))?;
+        }
+        Ok(corpus)
+    }
+
+    /// The texts of a node set.
+    pub(super) fn of_nodes(nodes: Vec<NodeText>, interner: &mut Interner<'_>) -> Result<Self> {
+        let mut corpus = Self { from_file: true, ..Self::default() };
+        for node in nodes {
+            corpus.by_id.insert(node.id.clone(), corpus.texts.len() as u32);
+            corpus.texts.push(interner.id(Content::Text(node.text))?);
+            corpus.ids.push(node.id);
         }
         Ok(corpus)
     }

@@ -9,6 +9,7 @@ mod finish;
 mod found;
 mod intern;
 mod marks;
+mod nodes;
 mod numbers;
 mod problems;
 mod source;

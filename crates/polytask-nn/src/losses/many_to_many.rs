@@ -98,9 +98,9 @@ impl Fixed {
         if queries.is_empty() {
             return Ok(None);
         }
-        let relation = |q: usize, p: usize| match positive[queries[q]] as usize == p {
-            true => Relation::Answer,
-            false => relations[queries[q] * n_passages + p],
+        let relation = |q: usize, p: usize| {
+            let is_own = positive[queries[q]] as usize == p;
+            if is_own { Relation::Answer } else { relations[queries[q] * n_passages + p] }
         };
         let scaled = |x: &Tensor| -> Result<Tensor> { Ok((select(x, &queries, 0)? / self.temperature)?) };
         let logits = scaled(output)?; // [known, passages]

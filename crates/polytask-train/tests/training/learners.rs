@@ -27,7 +27,9 @@ fn what_a_learner_wrote_predicts_the_same_when_it_is_read() {
             let read = learner.read(&run, &folder)?;
             for split in [Split::Valid, Split::Test] {
                 let expected = fitted.predict(split)?;
-                assert_eq!(expected.len(), tasks.len(), "{} on {}", learner.info().id, split.name());
+                // BM25 knows passages alone.
+                let known = if learner.info().id == "bm25" { 1 } else { tasks.len() };
+                assert_eq!(expected.len(), known, "{} on {}", learner.info().id, split.name());
                 assert_eq!(read.predict(split)?, expected, "{} on {}", learner.info().id, split.name());
             }
         }

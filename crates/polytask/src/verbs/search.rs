@@ -19,6 +19,8 @@ Examples:
   polytask search --model runs/first/model --corpus corpus.jsonl --query 'who repairs engines?' -k 5
   polytask search --model runs/first/model --corpus corpus.jsonl --input queries.jsonl > found.jsonl
 
+  polytask search -m runs/first --targets labels.txt --queries queries.txt --top 5
+
   polytask search -m runs/first --corpus faq.csv --columns text=answer --query 'where is my card?'
 
 A corpus line is {\"_id\": …, \"title\": …, \"text\": …} (id and title may be absent), a query line
@@ -30,19 +32,19 @@ pub(crate) struct Args {
     /// Folder of a run or a model, or an encoder's name as in a suite
     #[arg(long, short)]
     model: PathBuf,
-    /// File of passages
-    #[arg(long, short)]
+    /// File of passages; of labels or other targets, one per line of a .txt file, it is the same
+    #[arg(long, short, visible_alias = "targets")]
     corpus: String,
     /// A query
     #[arg(long, short, conflicts_with = "input")]
     query: Vec<String>,
-    /// File of queries, or - for JSON lines on standard input
-    #[arg(long, short)]
+    /// File of queries (.txt: one per line), or - for JSON lines on standard input
+    #[arg(long, short, visible_alias = "queries")]
     input: Option<String>,
     #[command(flatten)]
     columns: Columns,
     /// Passages per query
-    #[arg(short, default_value_t = 10, value_parser = polytask_terminal::count)]
+    #[arg(short, long = "top", default_value_t = 10, value_parser = polytask_terminal::count)]
     k: usize,
     /// The task whose vectors are compared, for a model whose tasks have vectors of their own
     #[arg(long, short)]

@@ -3,6 +3,7 @@
 mod ends;
 mod install;
 mod row;
+mod sides;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -52,6 +53,7 @@ impl<'a> Builder<'a> {
             labels,
             columns: None,
             corpora: vec![Corpus::default(); n_tasks],
+            left: None,
             widths: vec![None; n_tasks],
             inputs: Vec::new(),
             targets: Vec::new(),
@@ -96,6 +98,8 @@ struct Reading<'b, 'a> {
     columns: Option<Columns>,
     labels: Vec<LabelTable>,
     corpora: Vec<Corpus>,
+    /// Texts by id that the first input names, where it is a node set.
+    left: Option<HashMap<String, String>>,
     /// Numbers per row, by task.
     widths: Vec<Option<usize>>,
     /// What the split that is read shows of the columns of inputs, and of the targets by task.
@@ -112,6 +116,7 @@ struct Reading<'b, 'a> {
 impl Reading<'_, '_> {
     fn read(mut self, index: usize) -> Result<()> {
         self.read_corpus()?;
+        self.read_nodes()?;
         let has_train = self.has(Split::Train);
         if !has_train && !self.builder.suite.is_to_judge {
             let place = Place::line(&self.builder.suite.file, self.spec.line);

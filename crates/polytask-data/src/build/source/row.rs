@@ -149,7 +149,17 @@ impl Reading<'_, '_> {
         record: &Record,
         wrong: &mut Mistakes,
     ) -> Vec<Content> {
-        let cells: Vec<Option<&Cell>> = columns.inputs.iter().map(|name| record.get(name)).collect();
+        let node = match self.node(columns, file, record) {
+            Ok(node) => node,
+            Err(problem) => {
+                wrong.keep::<()>(Err(problem.into()));
+                return Vec::new();
+            }
+        };
+        let mut cells: Vec<Option<&Cell>> = columns.inputs.iter().map(|name| record.get(name)).collect();
+        if let (Some(node), Some(first)) = (&node, cells.first_mut()) {
+            *first = Some(node);
+        }
         self.inputs.iter_mut().zip(&cells).for_each(|(column, cell)| column.see(*cell));
         let row = InputCells {
             file,
@@ -166,6 +176,19 @@ impl Reading<'_, '_> {
                 wrong.are_held = true;
             }
             Fault::Named(error) => drop(wrong.keep::<()>(Err(error))),
+        })
+    }
+
+    /// The text of the node that the first input names; none where that is a text itself.
+    fn node(&self, columns: &Columns, file: &Path, record: &Record) -> Result<Option<Cell>, Problem> {
+        let (Some(left), Some(column)) = (&self.left, columns.inputs.first()) else { return Ok(None) };
+        let id = record.get(column).and_then(Cell::to_text).unwrap_or_default();
+        let found = left.get(&id).map(|text| Some(Cell::Text(text.clone())));
+        found.ok_or_else(|| {
+            let name = self.spec.left.as_deref().unwrap_or_default();
+            let what =
+                format!("column `{column}`: `{}` is no id of node set `{name}`", readers::shorten(&id));
+            Problem::at(Place::line(file, record.line), what).try_this("add the node, or remove the row")
         })
     }
 

@@ -332,7 +332,8 @@ mod tests {
                 "metric" => known.has_metric(kind, method.id),
                 _ => kind.name == "class",
             };
-            let fits = |kind: &&&KindInfo| !kind.inputs.contains(&"image") && takes(kind);
+            let fits =
+                |kind: &&&KindInfo| !kind.inputs.contains(&"image") && !kind.ranks_nodes() && takes(kind);
             // Some metrics are parts of others and no kind's own.
             let Some(kind) = KINDS_OF_TASKS.iter().find(fits) else { continue };
             let kind = kind.name;

@@ -30,8 +30,8 @@ const PIECE: usize = 1024;
 Examples:
   polytask mine --pairs train.jsonl --output mined.jsonl
   polytask mine --pairs train.jsonl --model runs/first --output mined.jsonl
-  polytask mine --queries queries.jsonl --corpus corpus.jsonl --qrels qrels/train.tsv --output mined.jsonl -n 4
-  polytask mine --pairs train.csv --columns query=question,positive=answer --shape triplet --output mined.jsonl
+  polytask mine --queries queries.jsonl --corpus corpus.jsonl --qrels train.tsv --output mined.jsonl
+  polytask mine --pairs qa.csv --columns query=question,positive=answer --output mined.jsonl
 
 A row of --pairs has a query and its positive (a list where it has several); the corpus is --corpus, or else all positives.
 Passages are ranked by BM25, by a model's cosines where --model names one, or by both in turn. What ranks high is often an
