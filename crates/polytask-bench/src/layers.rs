@@ -55,7 +55,7 @@ struct Row {
     count: usize,
     forward_ms: f64,
     backward_ms: f64,
-    /// Its bare product, forward and backward; none for layers without a matrix.
+    /// Its bare product, forward and backward; none for layers without a matrix, and for the patches of images.
     #[serde(skip_serializing_if = "Option::is_none")]
     product_forward_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +68,8 @@ struct Figures {
     batch: usize,
     rows: usize,
     layers: Vec<Row>,
+    /// Of a step: what the layers' times, which are means too, are parts of.
+    mean_ms: f64,
     #[serde(flatten)]
     times: Times,
     #[serde(flatten)]
@@ -83,13 +85,14 @@ pub(super) fn run(args: &Args) -> Result<Outcome> {
     step.run(1)?;
     clock.take_times();
     let mut number = 1;
-    let times = Times::of(measure(args.runs, 0, || {
+    let all = measure(args.runs, 0, || {
         number += 1;
         step.run(number)
-    })?);
+    })?;
+    let (mean_ms, times) = (all.iter().sum::<f64>() / all.len() as f64, Times::of(all));
     let layers = rows_of(&clock.take_times(), args.runs, rows);
-    let figures =
-        Figures { bench: "layers", batch: args.batch, rows, layers, times, process: Process::now() };
+    let (bench, batch, process) = ("layers", args.batch, Process::now());
+    let figures = Figures { bench, batch, rows, layers, mean_ms, times, process };
     if args.json {
         output::json(&figures)?;
     } else {
@@ -107,7 +110,8 @@ fn net(args: &Args) -> Result<(Net, Arc<Packed>)> {
     };
     let encoder = Encoder::load(folder)?;
     let clock = encoder.timed()?;
-    Ok((Net { trunk: clock.clone(), params: encoder.params, recompute: false, lowest: 0 }, clock))
+    let lowest = encoder.frozen(&[])?.iter().take_while(|frozen| **frozen).count();
+    Ok((Net { trunk: clock.clone(), params: encoder.params, recompute: false, lowest }, clock))
 }
 
 /// Random inputs; images are as large as their encoder reads them.
@@ -159,7 +163,7 @@ fn fastest(rows: usize, sizes: (usize, usize)) -> Duration {
 fn print(figures: &Figures) -> Result<()> {
     let number = |ms: f64| format!("{ms:.2}");
     let floor = |ms: Option<f64>| ms.map_or_else(|| "–".to_owned(), number);
-    let head = ["layer", "times", "forward", "product", "backward", "products", "share %"];
+    let head = ["layer", "times", "forward ms", "1 product", "backward ms", "2 products", "share %"];
     let mut table = vec![head.map(String::from).to_vec()];
     let all: f64 = figures.layers.iter().map(|row| row.forward_ms + row.backward_ms).sum();
     for row in &figures.layers {
@@ -174,8 +178,8 @@ fn print(figures: &Figures) -> Result<()> {
         ]);
     }
     output::line(aligned(&table).join("\n"))?;
-    let Figures { batch, rows, times, process, .. } = figures;
-    let rest = (times.median_ms - all).max(0.0);
+    let Figures { batch, rows, mean_ms, times, process, .. } = figures;
+    let rest = mean_ms - all;
     output::line(format!(
         "train step, {batch} inputs of {rows} rows in all: {times}, of which {rest:.1} ms outside the layers, {process}"
     ))?;

@@ -53,6 +53,7 @@ pub(crate) fn suite(folder: &Path) -> Suite {
         checkpoint_every: 0,
         baselines: vec!["single".into()],
         recompute: false,
+        micro_tokens: 0,
         cache_mb: 0,
         data_mb: 1,
         rows_mb: 0,

@@ -47,7 +47,8 @@ impl Bm25 {
         let mut postings = vec![Posting { passage: 0, weight: 0.0 }; starts[n_terms]];
         let mut next = starts.clone();
         let length = |i: usize| passages[i].as_ref().len() as f32;
-        let mean = (0..passages.len()).map(length).sum::<f32>() / passages.len().max(1) as f32;
+        let total: usize = passages.iter().map(|terms| terms.as_ref().len()).sum();
+        let mean = (total as f64 / passages.len().max(1) as f64) as f32;
         for (i, terms) in counted.iter().enumerate() {
             let norm = params.k1 * (1.0 - params.b + params.b * length(i) / mean.max(f32::MIN_POSITIVE));
             for &(term, count) in terms {
@@ -73,16 +74,16 @@ impl Bm25 {
     /// The best `k` passages of a query, best first and of equals the first: those that share a term with it, and how
     /// much that counts. A term that stands in the query twice counts twice.
     pub fn search(&self, query: &[u32], k: usize) -> Vec<(u32, f32)> {
-        let mut scores = vec![0.0_f32; self.n_passages];
+        let (mut scores, mut seen) = (vec![0.0_f32; self.n_passages], vec![false; self.n_passages]);
         let mut found = Vec::new();
         for &term in query {
             let Some(&end) = self.starts.get(term as usize + 1) else { continue };
             for posting in &self.postings[self.starts[term as usize]..end] {
-                let score = &mut scores[posting.passage as usize];
-                if *score == 0.0 {
+                let place = posting.passage as usize;
+                if !std::mem::replace(&mut seen[place], true) {
                     found.push(posting.passage);
                 }
-                *score += posting.weight;
+                scores[place] += posting.weight;
             }
         }
         let order = |a: &u32, b: &u32| scores[*b as usize].total_cmp(&scores[*a as usize]).then(a.cmp(b));
@@ -109,7 +110,7 @@ fn frequencies(terms: &[u32]) -> Vec<(u32, f32)> {
 
 /// How much a term counts that `found` of `n` passages have.
 fn rarity(n: usize, found: usize) -> f32 {
-    (1.0 + (n as f32 - found as f32 + 0.5) / (found as f32 + 0.5)).ln()
+    ((n as f64 - found as f64 + 0.5) / (found as f64 + 0.5)).ln_1p() as f32
 }
 
 #[cfg(test)]

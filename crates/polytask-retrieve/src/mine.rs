@@ -16,11 +16,14 @@ pub struct Guard {
     pub skip: usize,
     /// Ranks that are looked at, those passed over included.
     pub depth: usize,
-    /// A negative scores at most this share of the query's lowest answer.
+    /// A negative scores at most this share of the query's lowest answer; as much below it where that scores below 0.
     pub share: Option<f32>,
     /// A negative scores at least this much less than the query's lowest answer.
     pub margin: Option<f32>,
 }
+
+/// Known answers that a ranking makes room for; a query with more has fewer ranks to look at.
+const MOST_LEFT_OUT: usize = 512;
 
 /// A query to mine for.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +81,7 @@ impl Miner<'_> {
         guard: Guard,
     ) -> polytask_nn::Result<Vec<Mined>> {
         let most = queries.iter().map(|query| query.answers.len() + query.own.len()).max().unwrap_or(0);
-        let depth = guard.depth + most;
+        let depth = guard.depth + most.min(MOST_LEFT_OUT);
         let by_vector = if self.vectors.is_empty() {
             vec![Vec::new(); queries.len()]
         } else {
@@ -152,7 +155,7 @@ impl Guard {
     /// Whether a passage of this score may be a negative beside an answer of that one.
     fn allows(&self, score: f32, answer: Option<f32>) -> bool {
         let Some(answer) = answer else { return true };
-        self.share.is_none_or(|share| score <= share * answer)
+        self.share.is_none_or(|share| score <= answer - (1.0 - share) * answer.abs())
             && self.margin.is_none_or(|margin| score <= answer - margin)
     }
 }
@@ -195,6 +198,11 @@ mod tests {
         let guarded = mined(Guard { share: Some(0.85), ..OPEN }, &[]);
         assert_eq!((places(&guarded), guarded.guarded, guarded.answer), (vec![2, 3], 1, Some(1.0)));
         assert_eq!(places(&mined(Guard { margin: Some(0.15), ..OPEN }, &[])), [2, 3]);
+        let guard = Guard { share: Some(0.95), ..OPEN };
+        assert!(
+            !guard.allows(-0.096, Some(-0.1)) && guard.allows(-0.106, Some(-0.1)),
+            "below an answer below 0"
+        );
     }
 
     #[test]

@@ -157,7 +157,7 @@ fn batch_rows(suite: &mut Suite) -> Reasoned {
 fn lr(suite: &mut Suite) -> Reasoned {
     if let Some(lr) = tune::lr(&suite.model.tune) {
         suite.train.lr = lr;
-        return reasoned(&lr, "adapters start from nothing and have further to go than weights");
+        return reasoned(&lr, "adapters have further to go than weights that are there already");
     }
     let tag_words = suite.tasks.iter().any(|task| task.kind.tags_words());
     if tag_words && suite.train.start == Start::Probe {

@@ -85,6 +85,11 @@ fn tell_adapters(suite: &Suite, encoder: &Encoder, observer: &mut dyn Observer) 
     observer.event(Event::Note(&format!(
         "{name}: {trained} of the encoder's {all} weights are trained ({share:.1} %)"
     )));
+    if name == "prompt" {
+        let what =
+            "prompt: probes are of the encoder behind fresh rows, below what the encoder gives without them";
+        observer.event(Event::Note(what));
+    }
     Ok(())
 }
 

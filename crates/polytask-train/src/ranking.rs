@@ -9,7 +9,7 @@ use polytask_nn::topk;
 use crate::Result;
 use crate::pooled::Pooled;
 
-/// Passages kept per query: as deep as any metric looks.
+/// Passages kept per query. Metrics of a whole list (`map`, `r-precision`) see so many ranks of it.
 pub(crate) const DEPTH: usize = 1000;
 
 /// Every query against the whole corpus by cosine. Rows of one query text are one query with all their answers,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use polytask_core::Suite;
+use polytask_nn::Trunk;
 use polytask_nn::encoder::Encoder;
+use polytask_nn::trunk::InPieces;
 
 use crate::Result;
 use crate::cache::FrozenCache;
@@ -18,6 +20,8 @@ pub(crate) struct Parts<'a> {
     prepared: &'a Prepared,
     /// The encoder as these tasks share it.
     pub(crate) encoder: &'a Encoder,
+    /// Its network, in pieces where the suite says so.
+    trunk: Arc<dyn Trunk>,
     /// Heads of all tasks.
     pub(crate) heads: Vec<TaskHead>,
     /// Whether each trunk block is trained.
@@ -66,7 +70,11 @@ impl<'a> Parts<'a> {
         let heads = TaskHead::all(suite, dataset, &encoder.params, d_in, d_hidden)?;
         let frozen = encoder.frozen(&suite.model.freeze)?;
         let trainable = frozen.iter().map(|f| !f).collect();
-        Ok(Self { prepared, encoder, heads, trainable })
+        let trunk = match suite.train.micro_tokens {
+            0 => encoder.trunk.clone(),
+            tokens => Arc::new(InPieces::new(encoder.trunk.clone(), tokens)?),
+        };
+        Ok(Self { prepared, encoder, trunk, heads, trainable })
     }
 
     /// States of the frozen part, when keeping them pays.
@@ -88,7 +96,7 @@ impl<'a> Parts<'a> {
         let (Prepared { suite, dataset, .. }, encoder) = (self.prepared, self.encoder);
         Engine {
             dataset,
-            trunk: &*encoder.trunk,
+            trunk: &*self.trunk,
             pooling: &encoder.pooling,
             heads: &self.heads,
             trainable: &self.trainable,

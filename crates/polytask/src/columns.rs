@@ -12,6 +12,8 @@ use polytask_terminal::output;
 /// Roles of a row's text and of its words, which make a text as well.
 const TEXT: &str = "text";
 const WORDS: &str = "tokens";
+/// Usual names of the column of a passage, beside `text`.
+const PASSAGES: [&str; 4] = ["description", "passage", "contents", "body"];
 /// Usual names of columns of words.
 const WORD_COLUMNS: [&str; 2] = [WORDS, "words"];
 
@@ -98,9 +100,11 @@ impl Columns {
         if let Some(column) = self.given(TEXT) {
             return vec![column];
         }
-        let is_text = |of: &&ModelTask| of.kind.inputs.len() == 1 && !of.kind.inputs.contains(&"query");
+        // What a search asks is no passage.
+        let asks = |of: &ModelTask| of.kind.inputs.contains(&"query") || of.kind.ranks_nodes();
+        let is_text = |of: &&ModelTask| of.kind.inputs.len() == 1 && !asks(of);
         let stored = tasks.iter().filter(is_text).flat_map(|of| of.info.columns.values().map(String::as_str));
-        [TEXT].into_iter().chain(stored).chain(WORD_COLUMNS).collect()
+        [TEXT].into_iter().chain(stored).chain(WORD_COLUMNS).chain(PASSAGES).collect()
     }
 
     /// The columns a text may have that is embedded for `task`, or for no task in particular: `text` comes first then,

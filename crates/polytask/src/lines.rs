@@ -19,7 +19,7 @@ const PIECE: usize = 4096;
 enum Lines {
     /// A file in a format told by its name, and whether each of its lines must be a row; the last row's line.
     File { name: PathBuf, reader: Box<Reader>, by_line: bool, last: usize },
-    /// A text per line.
+    /// A text per line; empty lines are none.
     Texts { name: PathBuf, lines: io::Lines<io::BufReader<File>>, line: usize },
     /// JSON lines on standard input: the number of the last one read, and of the last that was a row.
     Stdin { line: usize, last: usize },
@@ -83,7 +83,7 @@ impl Lines {
             return Ok(Self::Stdin { line: 0, last: 0 });
         }
         let name = PathBuf::from(path);
-        if name.extension().is_some_and(|ending| ending == "txt") {
+        if name.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt")) {
             let file = File::open(&name).map_err(Error::io("read", &name))?;
             return Ok(Self::Texts { name, lines: io::BufReader::new(file).lines(), line: 0 });
         }
@@ -115,12 +115,15 @@ impl Lines {
                 let row = |text: io::Result<String>| {
                     *line += 1;
                     let place = Place::line(name, *line);
-                    let text = text.map_err(|error| unreadable(&place, &error))?;
-                    let text = text.trim_end_matches('\r').to_owned();
-                    let fields = [("text".to_owned(), Value::String(text))].into_iter().collect();
-                    Ok(Row { place, fields: Fields::Object(fields) })
+                    let text = match text {
+                        Ok(text) => text.trim_start_matches('\u{feff}').trim().to_owned(),
+                        Err(error) => return Some(Err(unreadable(&place, &error))),
+                    };
+                    let fields = |text| [("text".to_owned(), Value::String(text))].into_iter().collect();
+                    // An empty line is no text.
+                    (!text.is_empty()).then(|| Ok(Row { place, fields: Fields::Object(fields(text)) }))
                 };
-                lines.by_ref().take(PIECE).map(row).collect()
+                lines.by_ref().filter_map(row).take(PIECE).collect()
             }
             Self::Stdin { line, last } => stdin_piece(line, last),
         }

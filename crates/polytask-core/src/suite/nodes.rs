@@ -56,6 +56,24 @@ pub(super) fn read(draft: &Draft, base: &Path, reporter: &mut Reporter) -> NodeS
     }
 }
 
+/// Reports node sets that no ranking names, and a column that is said twice.
+pub(super) fn unused(nodes: &[NodeSpec], readers: &[&Section], reporter: &mut Reporter) {
+    for spec in nodes.iter().filter(|spec| !spec.name.is_empty()) {
+        let names = |section: &&&Section| {
+            ["left", "right"].iter().any(|key| section.maybe_text(key).as_deref() == Some(spec.name.as_str()))
+        };
+        if readers.iter().find(names).is_none() {
+            let what = format!("no task names the node set `{}`", shorten(&spec.name));
+            let line = super::tree::Origin::Line(spec.line);
+            reporter.report(
+                &line,
+                what,
+                format!("right = {:?} in a task of kind `ranking`, or remove it", spec.name),
+            );
+        }
+    }
+}
+
 /// The columns that a template names; none where its braces do not close.
 pub fn columns(template: &str) -> Option<Vec<&str>> {
     let mut rest = template;

@@ -97,6 +97,8 @@ impl Reader<'_, '_> {
             self.reporter.report(root.origin, "the suite has no task, expected at least one", example);
         }
         check::names(&sources, &tasks, self.reporter);
+        let sections: Vec<&Section> = sources.iter().chain(&tasks).map(|draft| &draft.section).collect();
+        nodes::unused(&nodes, &sections, self.reporter);
         let input = inputs::of_tasks(&tasks, self.reporter);
         let sources = self.sources(&sources, &tasks, &nodes);
         let model = self.model(&model, input);
@@ -227,6 +229,7 @@ impl Reader<'_, '_> {
             checkpoint_every: section.count("checkpoint_every"),
             baselines: self.baselines(section),
             recompute: section.flag("recompute"),
+            micro_tokens: section.size("micro_tokens"),
             cache_mb: section.size("cache_mb"),
             data_mb: section.size("data_mb"),
             rows_mb: section.size("rows_mb"),

@@ -59,6 +59,8 @@ pub struct TrainSpec {
     pub baselines: Vec<String>,
     /// Whether activations are computed again in the backward instead of kept.
     pub recompute: bool,
+    /// Tokens that go through the encoder together in a training step; 0 means all.
+    pub micro_tokens: usize,
     /// Most memory for cached states of the frozen part, in MiB.
     pub cache_mb: usize,
     /// Most memory for the tokens of all texts, in MiB.

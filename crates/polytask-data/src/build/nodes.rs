@@ -66,8 +66,10 @@ fn node(file: &Path, record: &Record, id: &str, template: &str) -> Result<NodeTe
     let at = |what: &str| Problem::at(Place::line(file, record.line), what.to_owned());
     let id = record.get(id).filter(|cell| !cell.is_missing()).and_then(Cell::to_text);
     let id = id.ok_or_else(|| at("node has no id"))?;
-    let text = filled(template, |column| record.get(column).and_then(Cell::to_text).unwrap_or_default());
-    if text.is_empty() {
+    let value = |column: &str| record.get(column).and_then(Cell::to_text).unwrap_or_default();
+    let is_empty = columns(template).unwrap_or_default().iter().all(|column| value(column).trim().is_empty());
+    let text = filled(template, value);
+    if is_empty {
         let what = format!("node `{}` has no text", readers::shorten(&id));
         return Err(at(&what).try_this("write its text, or remove the node").into());
     }

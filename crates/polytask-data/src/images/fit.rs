@@ -1,5 +1,7 @@
 //! Images brought to a size and a number of channels.
 
+use std::ops::Range;
+
 use polytask_core::image::{Filter, ImageSize, ImageSpec, Resize};
 
 use super::Image;
@@ -10,42 +12,45 @@ pub(super) fn fit(image: Image, spec: &ImageSpec) -> Image {
         Some(channels) if channels != image.size.channels => recolour(&image, channels),
         _ => image,
     };
-    spec.resize.map_or_else(|| image.clone(), |to| bring_to(&image, to))
-}
-
-/// The image at a size.
-fn bring_to(image: &Image, to: Resize) -> Image {
-    let ImageSize { height, width, .. } = image.size;
-    let (rows, columns) = match to.shorter_side {
-        None => (to.height, to.width),
-        // The longer side is cut to a whole number of pixels, as torchvision does it.
-        Some(side) if height <= width => (side, width * side / height.max(1)),
-        Some(side) => (height * side / width.max(1), side),
-    };
-    let image = if (rows, columns) == (height, width) {
-        image.clone()
-    } else {
-        resize(image, (rows, columns), to.filter)
-    };
-    if (rows, columns) == (to.height, to.width) { image } else { middle(&image, to.height, to.width) }
-}
-
-/// The middle of an image, black beyond its borders.
-fn middle(image: &Image, height: usize, width: usize) -> Image {
-    let ImageSize { channels, height: rows, width: columns } = image.size;
-    let start = |from: usize, to: usize| (from as i64 - to as i64).div_euclid(2);
-    let (top, left) = (start(rows, height), start(columns, width));
-    let pixel = |plane: &[u8], y: i64, x: i64| {
-        let is_inside = (0..rows as i64).contains(&y) && (0..columns as i64).contains(&x);
-        if is_inside { plane[y as usize * columns + x as usize] } else { 0 }
-    };
-    let mut bytes = Vec::with_capacity(channels * height * width);
-    for plane in image.bytes.chunks_exact((rows * columns).max(1)) {
-        for y in 0..height as i64 {
-            bytes.extend((0..width as i64).map(|x| pixel(plane, top + y, left + x)));
-        }
+    match spec.resize.map(|to| Target::new(image.size, to)) {
+        Some(target) if !target.is(image.size) => resize(&image, target),
+        _ => image,
     }
-    Image { size: ImageSize { channels, height, width }, bytes }
+}
+
+/// A part of a resized image.
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    /// The whole of it, along each axis.
+    rows: usize,
+    columns: usize,
+    /// The part that is wanted: its first row and column, and its size.
+    top: usize,
+    left: usize,
+    height: usize,
+    width: usize,
+    filter: Filter,
+}
+
+impl Target {
+    /// What becomes of an image of this size: all of it, or the middle of what its shorter side asks for.
+    fn new(from: ImageSize, to: Resize) -> Self {
+        let (rows, columns) = match to.shorter_side {
+            None => (to.height, to.width),
+            // The longer side is cut to a whole number of pixels, as torchvision does it.
+            Some(side) if from.height <= from.width => (side, from.width * side / from.height.max(1)),
+            Some(side) => (from.height * side / from.width.max(1), side),
+        };
+        let (rows, columns) = (rows.max(to.height), columns.max(to.width));
+        let (top, left) = ((rows - to.height) / 2, (columns - to.width) / 2);
+        Self { rows, columns, top, left, height: to.height, width: to.width, filter: to.filter }
+    }
+
+    /// Whether it is an image of this size as it is.
+    fn is(self, size: ImageSize) -> bool {
+        (self.rows, self.columns) == (size.height, size.width)
+            && (self.height, self.width) == (size.height, size.width)
+    }
 }
 
 /// Grey to three equal channels, or colours to their luma (ITU-R BT.601).
@@ -62,21 +67,25 @@ fn recolour(image: &Image, channels: usize) -> Image {
 }
 
 /// Interpolation with pixel centres at halves; a smaller image is the mean over what each pixel covers, so that nothing
-/// is skipped.
-fn resize(image: &Image, (height, width): (usize, usize), filter: Filter) -> Image {
+/// is skipped. Across first, then down; only the part that is wanted is made.
+fn resize(image: &Image, target: Target) -> Image {
     let ImageSize { channels, height: rows, width: columns } = image.size;
-    let (down, across) = (weights(rows, height, filter), weights(columns, width, filter));
+    let Target { top, left, height, width, filter, .. } = target;
+    let down = weights((rows, target.rows), top..top + height, filter);
+    let across = weights((columns, target.columns), left..left + width, filter);
     let mut bytes = Vec::with_capacity(channels * height * width);
-    for plane in image.bytes.chunks_exact(rows * columns) {
+    for plane in image.bytes.chunks_exact((rows * columns).max(1)) {
+        let narrowed: Vec<f64> = plane
+            .chunks_exact(columns)
+            .flat_map(|row| {
+                across.iter().map(|xs| xs.iter().map(|&(x, wx)| wx * f64::from(row[x])).sum::<f64>())
+            })
+            .collect();
         for ys in &down {
-            for xs in &across {
-                let mut sum = 0.0;
-                for &(y, wy) in ys {
-                    let row = &plane[y * columns..(y + 1) * columns];
-                    sum += wy * xs.iter().map(|&(x, wx)| wx * f64::from(row[x])).sum::<f64>();
-                }
-                bytes.push(sum.round().clamp(0.0, 255.0) as u8);
-            }
+            bytes.extend((0..width).map(|x| {
+                let sum: f64 = ys.iter().map(|&(y, wy)| wy * narrowed[y * width + x]).sum();
+                sum.round().clamp(0.0, 255.0) as u8
+            }));
         }
     }
     Image { size: ImageSize { channels, height, width }, bytes }
@@ -93,9 +102,9 @@ fn kernel(filter: Filter, x: f64) -> f64 {
     }
 }
 
-/// For each of `to` places, the places among `from` it is made of and their shares: the filter as wide as one step of
+/// For some of `to` places, the places among `from` each is made of and their shares: the filter as wide as one step of
 /// the coarser of the two grids.
-fn weights(from: usize, to: usize, filter: Filter) -> Vec<Vec<(usize, f64)>> {
+fn weights((from, to): (usize, usize), wanted: Range<usize>, filter: Filter) -> Vec<Vec<(usize, f64)>> {
     let step = from as f64 / to as f64;
     let scale = step.max(1.0);
     let reach = match filter {
@@ -111,7 +120,7 @@ fn weights(from: usize, to: usize, filter: Filter) -> Vec<Vec<(usize, f64)>> {
         let sum: f64 = raw.iter().map(|(_, w)| w).sum();
         raw.into_iter().map(|(j, w)| (j, w / sum)).collect()
     };
-    (0..to).map(of).collect()
+    wanted.map(of).collect()
 }
 
 #[cfg(test)]
@@ -127,7 +136,8 @@ mod tests {
         let sizes = [(1, 1), (2, 9), (7, 3), (40, 41)];
         for ((height, width), filter) in sizes.into_iter().zip([Filter::Bilinear, Filter::Bicubic].repeat(2))
         {
-            let resized = resize(&grey(5, 6, &[93; 30]), (height, width), filter);
+            let to = Resize { filter, ..Resize::to(height, width) };
+            let resized = resize(&grey(5, 6, &[93; 30]), Target::new(grey(5, 6, &[93; 30]).size, to));
             assert_eq!(resized.bytes, vec![93; height * width]);
         }
     }
@@ -135,7 +145,21 @@ mod tests {
     #[test]
     fn enlarging_interpolates_between_pixel_centres() {
         // Centres of four pixels over two: -1/4, 1/4, 3/4, 5/4.
-        assert_eq!(resize(&grey(1, 2, &[0, 100]), (1, 4), Filter::Bilinear).bytes, [0, 25, 75, 100]);
+        let two = grey(1, 2, &[0, 100]);
+        assert_eq!(resize(&two, Target::new(two.size, Resize::to(1, 4))).bytes, [0, 25, 75, 100]);
+    }
+
+    #[test]
+    fn by_the_shorter_side_the_middle_is_cut_out() {
+        let wide = grey(2, 6, &[0, 0, 7, 8, 0, 0, 0, 0, 9, 10, 0, 0]);
+        let spec = |height, width, side| {
+            let resize = Some(Resize { shorter_side: Some(side), ..Resize::to(height, width) });
+            ImageSpec { resize, ..ImageSpec::default() }
+        };
+        assert_eq!(fit(wide.clone(), &spec(2, 2, 2)).bytes, [7, 8, 9, 10]);
+        // Made alone, the middle of a very long image costs no more than that of a short one.
+        let long = grey(1, 60_000, &vec![50; 60_000]);
+        assert_eq!(fit(long, &spec(8, 8, 256)).bytes, [50; 64]);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(super) static MAP_WHOLE: Metric = Metric {
     info: info(
         "map",
         "MAP",
-        "Mean over relevant passages of the precision at their rank, in all ranks that are kept.",
+        "Mean over relevant passages of the precision at their rank, in the first 1,000.",
     ),
     unit: Unit::Share,
     higher_is_better: true,

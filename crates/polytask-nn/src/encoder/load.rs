@@ -44,7 +44,7 @@ impl Encoder {
         let params = network.graph.layout();
         let trunk = Arc::new(Packed::new(network.graph));
         let plain = Self {
-            network: Network::Published { family, dropout: network.dropout, config: notes.config.clone() },
+            network: Network::Published { family, dropout: network.dropout, config: notes.identity() },
             trunk,
             params,
             pooling,

@@ -37,7 +37,7 @@ pub enum Network {
         family: &'static EncoderFamily,
         /// Published dropout of states.
         dropout: f64,
-        /// The fields of its `config.json`: what tells it from another of the same sizes.
+        /// The fields of its files: what tells it from another of the same sizes.
         config: serde_json::Value,
     },
     /// One that started from random weights, on images or tables.
@@ -221,8 +221,8 @@ impl Encoder {
             return Ok(None);
         }
         let Images { resize, .. } = Images::parse(&self.notes.preprocessor).map_err(Error::Core)?;
-        let pixels = self.max_length / (resize.height * resize.width).max(1);
-        let size = ImageSize { channels: pixels, height: resize.height, width: resize.width };
+        let channels = self.max_length / (resize.height * resize.width).max(1);
+        let size = ImageSize { channels, height: resize.height, width: resize.width };
         Ok(Some(ImageSpec { size: Some(size), resize: Some(resize), channels: Some(size.channels) }))
     }
 

@@ -85,10 +85,13 @@ fn wrong(json: &Value, key: &str, expected: &str) -> Problem {
 fn values(json: &Value, key: &str, neutral: f32, problems: &mut Vec<Problem>) -> Vec<f32> {
     let all = json.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let numbers: Vec<f32> = all.iter().filter_map(Value::as_f64).map(|v| v as f32).collect();
+    if !flag(json, "do_normalize") {
+        return vec![neutral; numbers.len().max(1)];
+    }
     if numbers.is_empty() || numbers.len() != all.len() || numbers.iter().any(|v| !v.is_finite()) {
         problems.push(wrong(json, key, "a number per channel"));
     }
-    if flag(json, "do_normalize") { numbers } else { vec![neutral; numbers.len()] }
+    numbers
 }
 
 /// How images are brought to a size: a square or a rectangle, or by their shorter side with the middle cut out.

@@ -74,6 +74,14 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
+    /// All fields that tell the network from another of the same sizes.
+    pub(crate) fn identity(&self) -> Value {
+        match &self.preprocessor {
+            Value::Null => self.config.clone(),
+            preprocessor => serde_json::json!({"config": self.config, "preprocessor": preprocessor}),
+        }
+    }
+
     /// The prompt every text gets unless told otherwise.
     pub(crate) fn default_prompt(&self) -> Option<&str> {
         let name = self.sentence.get("default_prompt_name")?.as_str()?;

@@ -31,7 +31,7 @@ pub(crate) fn write_folder(
     write_json(&folder.join("config.json"), &config(&encoder.network, &notes.config))?;
     if !notes.preprocessor.is_null() {
         write_json(&folder.join("preprocessor_config.json"), &notes.preprocessor)?;
-        write_pooling(encoder, folder)?;
+        write_modules(encoder, folder)?;
         write_sharing(encoder, folder)?;
         return write_weights(encoder, params, folder);
     }
@@ -112,10 +112,12 @@ fn write_weights(encoder: &Encoder, params: &Params, folder: &Path) -> Result<()
     }));
     // Under another name: a reader that knows nothing of copies, gates and adapters must not take some of them for the
     // whole.
-    let name = match () {
-        () if encoder.sharing.is_some() => super::SHARED_WEIGHTS,
-        () if encoder.unmerged().is_some() => super::ADAPTED_WEIGHTS,
-        () => weights::FILE,
+    let name = if encoder.sharing.is_some() {
+        super::SHARED_WEIGHTS
+    } else if encoder.unmerged().is_some() {
+        super::ADAPTED_WEIGHTS
+    } else {
+        weights::FILE
     };
     weights::write(&folder.join(name), &tensors, &[])
 }

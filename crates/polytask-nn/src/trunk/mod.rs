@@ -28,6 +28,7 @@ mod layers;
 pub mod net;
 mod packed;
 mod panels;
+mod pieces;
 mod pool;
 pub mod products;
 pub(crate) mod shape_error;
@@ -42,6 +43,7 @@ pub use families::bert::BertConfig;
 pub use graph::Graph;
 pub use net::{ImageConfig, NetConfig, NetTrunk, TableConfig};
 pub use packed::{LayerTime, Packed, bare_product};
+pub use pieces::InPieces;
 
 use std::sync::Arc;
 

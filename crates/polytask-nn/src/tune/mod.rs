@@ -63,7 +63,13 @@ pub fn apply(choice: &Choice, encoder: Encoder, (name, seed): (&str, u64)) -> Re
     if !problems.is_empty() {
         return Err(invalid(problems));
     }
-    tune.apply(choice, encoder, (name, seed))
+    tune.apply(&resolved(tune.info(), choice), encoder, (name, seed))
+}
+
+/// The choice with every parameter, so that a folder says all that it was made with.
+fn resolved(info: &MethodInfo, choice: &Choice) -> Choice {
+    let params = info.params.iter().map(|param| (param.name.to_owned(), choice.param(info, param.name)));
+    Choice { name: choice.name.clone(), params: params.filter(|(_, value)| !value.is_null()).collect() }
 }
 
 fn invalid(problems: Vec<Problem>) -> Error {

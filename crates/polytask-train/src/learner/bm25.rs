@@ -28,7 +28,7 @@ const INFO: MethodInfo = MethodInfo {
     params: &[],
 };
 
-/// File that says which tasks it ranks.
+/// File that says which tasks it ranked, for people: an index is made again of the data.
 const FILE: &str = "bm25.json";
 
 /// The learner that ranks by terms.

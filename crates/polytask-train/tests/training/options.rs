@@ -53,6 +53,34 @@ fn every_mixing_sampling_and_schedule_trains() {
 }
 
 #[test]
+fn a_batch_in_pieces_trains_to_the_weights_of_the_whole_batch() {
+    let data = Data::new();
+    let trained = |micro: &str| {
+        let set = [micro, "train.steps=4", "model.dropout=0", "train.keep=last", "train.conflict_every=0"];
+        let out = data.out(&format!("run-{micro}"));
+        let prepared = data.prepare(TWO, &set);
+        let run = |prepared: &Prepared| {
+            run(prepared, &RunOptions { out: out.clone(), resume: false, baselines: None }, &mut Silent)
+        };
+        run(&prepared).unwrap();
+        polytask_model::Model::load(&out.join("model")).unwrap().encoder.params
+    };
+    let (whole, pieces) = (trained("train.micro_tokens=0"), trained("train.micro_tokens=12"));
+    let values = |params: &polytask_nn::Params| {
+        params.blocks.iter().flat_map(|block| block.values.clone()).collect::<Vec<f32>>()
+    };
+    let (whole, pieces) = (values(&whole), values(&pieces));
+    let most = whole.iter().zip(&pieces).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(most < 1e-3, "{most}");
+    let data = statistics::images();
+    let suite = data.suite(statistics::IMAGES, &["model.encoder=\"resnet18\"", "train.micro_tokens=100"]);
+    let prepared = polytask_train::prepare::prepare(suite, &mut Silent).unwrap();
+    let options = RunOptions { out: data.out("net"), resume: false, baselines: None };
+    let error = run(&prepared, &options, &mut Silent).err().unwrap().to_string();
+    assert!(error.contains("micro_tokens"), "{error}");
+}
+
+#[test]
 fn blocks_below_a_task_s_freeze_get_nothing_from_it() {
     let data = Data::new();
     let tasks = TWO.replace("data = \"notes\"", "data = \"notes\"\nfreeze = [\"embeddings\", \"layer.0\"]");

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use polytask_model::Model;
+use polytask_model::{Model, ModelTask};
 use polytask_nn::States;
 use serde_json::{Value, json};
 
@@ -92,7 +92,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     for (query, hits) in queries.iter().zip(found) {
         if args.json || args.input.is_some() {
             let hits: Vec<Value> =
-                hits.iter().map(|&(i, s)| json!({ "id": corpus.ids[i as usize], "score": s })).collect();
+                hits.iter().map(|&(i, s)| hit((&corpus.ids, &corpus.texts), i as usize, s)).collect();
             output::json(&json!({ "query": query, "hits": hits }))?;
         } else {
             output::line(query)?;
@@ -108,22 +108,31 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// A passage that was found.
+fn hit((ids, texts): (&[String], &[String]), i: usize, score: f32) -> Value {
+    json!({ "id": ids[i], "score": score, "text": texts[i] })
+}
+
 /// The columns in which retrieval tasks of the model had their queries.
 fn asked_columns<'a>(model: &'a Model, task: Option<&'a str>) -> impl Iterator<Item = &'a str> {
     let wanted = model.tasks.iter().filter(move |of| task.is_none_or(|name| of.info.name == name));
-    wanted.filter_map(|of| of.info.columns.get("query").map(String::as_str))
+    let asked = |of: &'a ModelTask| of.info.columns.get("query").or(of.info.columns.get("left"));
+    wanted.filter_map(asked).map(String::as_str)
 }
 
 fn read_corpus(model: &Model, args: &Args) -> Result<Corpus> {
     let (path, given) = (args.corpus.as_str(), |role| args.columns.given(role));
     let text = args.columns.of_passage(&model.tasks);
     let title = [given("title").unwrap_or("title")];
-    let ids = given("id").map_or_else(|| vec!["_id", "id"], |column| vec![column]);
+    let ids = given("id").map_or_else(|| vec!["_id", "id", "code"], |column| vec![column]);
     let mut number = 0;
     let passages = all_rows(path, |row| {
         number += 1;
         let id = ids.iter().find_map(|name| row.cell(name)).and_then(|cell| cell.to_text());
-        let text = format!("{} {}", row.text_or_empty(&title), row.text_of(&text)?);
+        // A title that is the text stands once.
+        let is_title = row.first_of(&text) == Some(title[0]);
+        let title = if is_title { String::new() } else { row.text_or_empty(&title) };
+        let text = format!("{title} {}", row.text_of(&text)?);
         Ok((id.unwrap_or_else(|| number.to_string()), text.trim().to_string()))
     })?;
     if passages.is_empty() {

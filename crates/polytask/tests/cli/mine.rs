@@ -101,14 +101,14 @@ fn a_model_ranks_by_cosine_and_its_limits_keep_near_answers_out() {
     };
     let open = mine(&["--share", "0"], "mined/open.jsonl");
     assert_eq!((&open["queries"], &open["negatives"], &open["guarded"]), (&json!(2), &json!(2), &json!(0)));
-    let closed = mine(&["--share", "0", "--margin", "3"], "mined/closed.jsonl");
+    let closed = mine(&["--share", "0", "--margin", "2"], "mined/closed.jsonl");
     assert_eq!((&closed["negatives"], &closed["short"]), (&json!(0), &json!(2)), "{closed}");
 }
 
 #[test]
 fn an_interrupted_run_goes_on_to_the_same_file() {
     let place = Place::new();
-    let pairs: String = (0..6000)
+    let pairs: String = (0..60_000)
         .map(|i| json!({"query": format!("word{} of {}", i % 97, i), "positive": format!("text{} word{}", i, i % 97)}).to_string() + "\n")
         .collect();
     place.write("pairs.jsonl", pairs);
@@ -121,17 +121,35 @@ fn an_interrupted_run_goes_on_to_the_same_file() {
         .spawn()
         .unwrap();
     let note = place.path("cut.jsonl.progress");
-    while !note.exists() && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(Duration::from_millis(2));
+    let done = || {
+        let note: Option<Value> =
+            std::fs::read(&note).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        note.and_then(|note| note["queries"].as_u64()).unwrap_or(0)
+    };
+    while done() == 0 && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(1));
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    if note.exists() {
+    assert!(note.exists(), "60,000 queries are not done before the first thousand is seen");
+    {
+        let bytes = std::fs::read(&note).unwrap();
+        std::fs::write(&note, "{").unwrap();
+        let args = [&args[..], &["cut.jsonl", "--resume"]].concat();
+        has(&place.polytask(&args).refused(), &["cut.jsonl.progress", "not what a run writes"]);
+        std::fs::write(&note, bytes).unwrap();
+        let whole = std::fs::read(place.path("cut.jsonl")).unwrap();
+        std::fs::write(place.path("cut.jsonl"), &whole[..10]).unwrap();
+        has(&place.polytask(&args).refused(), &["has 10 bytes"]);
+        std::fs::write(place.path("cut.jsonl"), whole).unwrap();
+    }
+    {
         let refused = place.polytask(&[&args[..], &["cut.jsonl"]].concat()).refused();
         has(&refused, &["interrupted run", "--resume"]);
         let other = place.polytask(&[&args[..], &["cut.jsonl", "--resume", "-n", "2"]].concat()).refused();
         has(&other, &["other data or settings"]);
-        place.polytask(&[&args[..], &["cut.jsonl", "--resume"]].concat()).done();
+        let found = place.polytask(&[&args[..], &["cut.jsonl", "--resume", "--json"]].concat()).object();
+        assert_eq!(found["queries"], 60_000, "of the whole file, not of what was left");
     }
     assert_eq!(place.read("cut.jsonl"), place.read("whole.jsonl"));
     let refused = place.polytask(&[&args[..], &["cut.jsonl", "--resume"]].concat()).refused();
@@ -147,6 +165,8 @@ fn what_cannot_be_mined_is_told() {
     let judged = |more: &[&str]| refused(&[&JUDGED[..], &["--output", "no.jsonl"], more].concat());
     has(&judged(&["--by", "model"]), &["without a model", "--model"]);
     has(&judged(&["--share", "1.5"]), &["--share is 1.5"]);
+    has(&judged(&["--share", "0.5"]), &["--share is of a model's cosines"]);
+    has(&judged(&["--margin=-1"]), &["--margin is -1"]);
     has(&judged(&["--skip", "60"]), &["passes over all 50 ranks"]);
     has(&judged(&["--columns", "passage=text"]), &["unknown role `passage`"]);
     place.write("none.tsv", "q0\tp9\t1\n");

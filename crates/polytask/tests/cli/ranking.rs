@@ -104,6 +104,10 @@ fn mistakes_of_node_sets_and_edges_have_their_line_and_a_remedy() {
     has(&told("{title}: {about}", "{titel}"), &["no column `titel`", "title"]);
     has(&told("name = \"skill\"", "name = \"job\""), &["job", "wrong.toml"]);
     has(
+        &told("left = \"job\"\nright = \"skill\"", "left = \"code\"\nright = \"job\""),
+        &["no task names the node set `skill`"],
+    );
+    has(
         &told("kind = \"ranking\"", "kind = \"class\""),
         &["`left` in task `find` is for the kind `ranking`"],
     );
@@ -115,7 +119,7 @@ fn edges_to_unknown_nodes_and_doubled_nodes_are_told_by_their_line() {
     let place = place();
     let check = || place.polytask(&["check", "suite.toml", "--data"]).refused();
     place.write("find_valid.tsv", "query\tcodes\ncook\t1\nbaker\t9\n");
-    has(&check(), &["find_valid.tsv:3", "`9` is not in the corpus"]);
+    has(&check(), &["find_valid.tsv:3", "no node `9` in node set `job`"]);
     place.write("find_valid.tsv", "query\tcodes\ncook\t1\n");
     place.write("needs.tsv", "code\tskill\n1\ts1\n7\ts2\n");
     has(&check(), &["needs.tsv:3", "`7` is no id of node set `job`"]);
@@ -125,6 +129,9 @@ fn edges_to_unknown_nodes_and_doubled_nodes_are_told_by_their_line() {
         &check(),
         &["skills.csv:3", "two nodes have the id `s1`, the first in line 2", "skills.csv:4", "has no text"],
     );
+    place.write("jobs.tsv", "code\ttitle\tabout\n1\tcook\tmakes soup\n2\t\t\n");
+    has(&check(), &["jobs.tsv:3", "node `2` has no text"]);
+    place.write("jobs.tsv", "code\ttitle\tabout\n1\tcook\tmakes soup\n2\tpilot\tflies\n3\tmason\tbuilds\n");
     place.write("skills.csv", "id,text\n");
     has(&check(), &["node set `skill` has no rows"]);
 }

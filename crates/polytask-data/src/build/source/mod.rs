@@ -323,9 +323,9 @@ impl Reading<'_, '_> {
                         self.corpora[t].relevance(positives, negatives, interner)?;
                     relevance.own = query.and_then(|id| self.corpora[t].place(&id));
                     for id in unknown {
-                        let what = format!("passage `{}` is not in the corpus", readers::shorten(&id));
-                        let problem = Problem::at(Place::line(file, row.line), what);
-                        self.builder.problems.add(problem.try_this("add the passage to the corpus"))?;
+                        let problem = names_nothing(&id, self.spec.right.as_deref());
+                        let place = Some(Place::line(file, row.line));
+                        self.builder.problems.add(Problem { place, ..problem })?;
                     }
                     Target::Passages(relevance)
                 }
@@ -343,6 +343,17 @@ impl Reading<'_, '_> {
         for (t, labels) in self.labels.iter_mut().enumerate() {
             train.renumber(t, &labels.close());
         }
+    }
+}
+
+/// The mistake of an id that names no passage, or no node of a set.
+fn names_nothing(id: &str, nodes: Option<&str>) -> Problem {
+    let shown = readers::shorten(id);
+    match nodes {
+        None => Problem::new(format!("passage `{shown}` is not in the corpus"))
+            .try_this("add the passage to the corpus"),
+        Some(nodes) => Problem::new(format!("no node `{shown}` in node set `{nodes}`"))
+            .try_this("add the node, or remove its edges; several ids are joined by |"),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Bottleneck adapters (Houlsby et al. 2019, <https://arxiv.org/abs/1902.00751>): where a half of a layer ends, before its
 //! rows are added to the residual, a narrow network with a residual of its own: `x + U f(D x + b) + c`.
+//!
+//! U starts at zero, so that a fresh adapter changes nothing (the paper starts it near zero).
 
 use polytask_core::Problem;
 
@@ -87,7 +89,7 @@ impl BottleneckSpec {
         let (down, up) = (name("down"), name("up"));
         let (down_bias, up_bias) = (name("down.bias"), name("up.bias"));
         let narrow = block.node(Box::new(Linear::new(&down, d, self.width)), (biased, None), Home::Adapter);
-        let feed = FeedForward::new(self.act, &up, self.width, d).biased(&down_bias);
+        let feed = FeedForward::new(self.act, &up, self.width, d).biased(&down_bias).zeroed();
         let widened = block.node(Box::new(feed), (narrow, None), Home::Adapter);
         let sum = Residual::plain(d).biased(&up_bias);
         block.node(Box::new(sum), (widened, Some(biased)), Home::Adapter)

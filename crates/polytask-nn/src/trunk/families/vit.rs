@@ -131,6 +131,12 @@ fn wide(d: usize, ratio: usize, is_gated: bool) -> usize {
     if is_gated { (wide * 2 / 3).div_ceil(8) * 8 } else { wide }
 }
 
+/// Placeholder of images that are not said.
+fn nothing(side: usize, channels: usize) -> Pixels {
+    let size = ImageSize { channels, height: side, width: side };
+    Pixels { size, mean: Vec::new(), std: Vec::new() }
+}
+
 /// The images of a network; notes what does not fit.
 fn pixels(
     fields: &mut Fields,
@@ -138,17 +144,22 @@ fn pixels(
     interpolates: bool,
 ) -> Pixels {
     let Some(mut pixels) = fields.pixels() else {
+        if !fields.problems.is_empty() {
+            return nothing(side, channels);
+        }
         let what =
             "`preprocessor_config.json` says nothing of images, expected their size, mean and deviation";
         fields
             .problems
             .push(polytask_core::Problem::new(what).try_this("the file the encoder was published with"));
-        return Pixels {
-            size: ImageSize { channels, height: side, width: side },
-            mean: Vec::new(),
-            std: Vec::new(),
-        };
+        return nothing(side, channels);
     };
+    // One value stands for all channels where images are not standardised.
+    for values in [&mut pixels.mean, &mut pixels.std] {
+        if let [one] = values[..] {
+            values.resize(channels, one);
+        }
+    }
     if trained < side {
         fields.wrong("image_size", "at least `patch_size`");
     }

@@ -42,6 +42,12 @@ impl FeedForward {
         Self { is_gated: true, ..self }
     }
 
+    /// The same, starting from a matrix of zeros.
+    #[must_use]
+    pub(in crate::trunk) fn zeroed(self) -> Self {
+        Self { matrix: Matrix { start: Start::Zero, ..self.matrix }, ..self }
+    }
+
     /// The same with a bias before the activation.
     #[must_use]
     pub(in crate::trunk) fn biased(self, name: &str) -> Self {

@@ -24,7 +24,7 @@ impl Linear {
     /// Several matrices side by side, each with its name and width, without biases.
     pub(in crate::trunk) fn joined(d_in: usize, parts: &[(&str, usize)]) -> Self {
         let parts = parts.iter().map(|&(name, width)| (name.to_owned(), width)).collect();
-        Self { matrix: Matrix { d_in, parts }, has_bias: false }
+        Self { matrix: Matrix { d_in, parts, start: Start::Normal }, has_bias: false }
     }
 
     /// The same with biases.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::TensorShape;
+use super::{Start, TensorShape};
 
 /// `[d_out, d_in]`, by parts.
 #[derive(Debug, Clone)]
@@ -10,12 +10,14 @@ pub(in crate::trunk) struct Matrix {
     pub(in crate::trunk) d_in: usize,
     /// Name and width of each, without `.weight`.
     pub(in crate::trunk) parts: Vec<(String, usize)>,
+    /// How it starts.
+    pub(in crate::trunk) start: Start,
 }
 
 impl Matrix {
     /// One matrix.
     pub(in crate::trunk) fn one(name: &str, d_in: usize, d_out: usize) -> Self {
-        Self { d_in, parts: vec![(name.to_owned(), d_out)] }
+        Self { d_in, parts: vec![(name.to_owned(), d_out)], start: Start::Normal }
     }
 
     /// Values per row of the product.
@@ -33,6 +35,7 @@ impl Matrix {
         self.parts
             .iter()
             .map(|(name, width)| TensorShape::matrix(&format!("{name}.weight"), *width, self.d_in))
+            .map(|shape| TensorShape { start: self.start, ..shape })
     }
 
     /// Columns of each part.

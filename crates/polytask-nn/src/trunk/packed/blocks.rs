@@ -124,7 +124,8 @@ impl Packed {
             let of = |share: &Share<'_>| share.prompt_grads(&self.pool, prompt);
             send((number, 0), shares, &shares.iter().map(of).collect::<Vec<_>>(), sink)?;
         }
-        if !span.trains_base {
+        // Beside a prompt the front itself is never trained.
+        if !span.trains_base || self.graph.prompt.is_some() {
             return Ok(());
         }
         let own: Vec<FrontShare<'_>> =

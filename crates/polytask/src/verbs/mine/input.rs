@@ -1,6 +1,6 @@
 //! What is mined: queries, the passages that answer them, and the corpus.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
 use polytask_core::hash;
@@ -57,14 +57,14 @@ impl Mining {
         }
         let mut answers_of: HashMap<String, Vec<u32>> = HashMap::new();
         for query in &queries {
-            answers_of.entry(query.text.clone()).or_default().extend(&query.positives);
+            answers_of.entry(query.text.trim().to_owned()).or_default().extend(&query.positives);
         }
         Ok(Self { queries, corpus, by_text, answers_of })
     }
 
     /// All known answers of a query, and the passages with their texts, ascending.
     pub(super) fn answers(&self, query: &Query) -> Vec<u32> {
-        let known = &self.answers_of[&query.text];
+        let known = &self.answers_of[query.text.trim()];
         let alike = known.iter().filter_map(|&p| self.by_text.get(self.corpus[p as usize].trim())).flatten();
         ascending(known.iter().chain(alike).copied())
     }
@@ -77,9 +77,12 @@ impl Mining {
 
     /// SHA-256 of all texts, in order.
     pub(super) fn hash(&self) -> String {
-        let queries = self.queries.iter().map(|query| format!("{} {:?}", query.text, query.positives));
-        let lines: Vec<String> = queries.chain(self.corpus.iter().cloned()).collect();
-        hash::sha256(lines.join("\n").as_bytes())
+        let next =
+            |known: String, text: &str| hash::sha256(format!("{known} {} {text}", text.len()).as_bytes());
+        let queries = self.queries.iter().fold(String::new(), |known, query| {
+            next(next(known, &query.text), &format!("{:?} {:?}", query.positives, query.own))
+        });
+        self.corpus.iter().fold(queries, |known, text| next(known, text))
     }
 }
 
@@ -93,12 +96,23 @@ fn read_corpus(args: &Args, path: &str) -> Result<(Vec<String>, HashMap<String, 
     let (mut corpus, mut by_id) = (Vec::new(), HashMap::new());
     for_rows(path, |row| {
         let whole = format!("{} {}", row.text_or_empty(&title), row.text_of(&text)?);
-        if let Some(id) = ids.iter().find_map(|name| row.cell(name)).and_then(|cell| cell.to_text()) {
-            by_id.insert(id, corpus.len() as u32);
+        if let Some(id) = ids.iter().find_map(|name| row.cell(name)).and_then(|cell| cell.to_text())
+            && by_id.insert(id.clone(), corpus.len() as u32).is_some()
+        {
+            return output::refuse(
+                format!("{path}: two passages have the id `{id}`"),
+                "an id for each passage",
+            );
         }
         corpus.push(whole.trim().to_owned());
         Ok(())
     })?;
+    if corpus.is_empty() {
+        return output::refuse(
+            format!("{path}: no passage, expected at least one"),
+            "{\"text\": \"…\"} on each line",
+        );
+    }
     Ok((corpus, by_id))
 }
 
@@ -113,9 +127,15 @@ fn read_pairs(args: &Args, path: &str, corpus: &mut Vec<String>) -> Result<Vec<Q
     for_rows(path, |row| {
         let text = row.text_of(&named)?;
         let field = row.first_of(&positive).unwrap_or(positive[0]);
-        let items = match row.cell(field) {
-            Some(Cell::List(items)) => items.iter().filter_map(Cell::to_text).collect(),
-            _ => vec![row.text_of(&positive)?],
+        // As training reads it: a passage may be `(3, 4)`.
+        let is_list = |cell: &Cell| match cell {
+            Cell::Text(text) => text.trim_start().starts_with('['),
+            _ => true,
+        };
+        let items = row.cell(field).filter(is_list).and_then(|cell| cell.to_items());
+        let items = match items {
+            Some(items) => items.iter().filter_map(Cell::to_text).collect(),
+            None => vec![row.text_of(&positive)?],
         };
         let mut number = |text: String| {
             let next = corpus.len() as u32;
@@ -154,10 +174,13 @@ fn read_judged(args: &Args, path: &str, by_id: &HashMap<String, u32>) -> Result<
     let ids: Vec<&str> = args.columns.given("id").map_or_else(|| vec!["_id", "id", "qid"], |name| vec![name]);
     let named: Vec<&str> =
         args.columns.given("query").map_or_else(|| vec!["text", "query"], |name| vec![name]);
-    let (mut queries, mut left_out) = (Vec::new(), 0);
+    let (mut queries, mut left_out, mut met) = (Vec::new(), 0, HashSet::new());
     for_rows(path, |row| {
         let id =
             ids.iter().find_map(|name| row.cell(name)).and_then(|cell| cell.to_text()).unwrap_or_default();
+        if !id.is_empty() && !met.insert(id.clone()) {
+            return output::refuse(format!("{path}: two queries have the id `{id}`"), "an id for each query");
+        }
         match judged.get(&id) {
             Some(positives) => queries.push(Query {
                 text: row.text_of(&named)?,
@@ -168,6 +191,10 @@ fn read_judged(args: &Args, path: &str, by_id: &HashMap<String, u32>) -> Result<
         }
         Ok(())
     })?;
+    let unasked = judged.keys().filter(|id| !met.contains(*id)).count();
+    if unasked > 0 {
+        output::note(format!("{}: {unasked} judged queries are not in {path}", file.display()));
+    }
     if left_out > 0 {
         output::note(format!(
             "{path}: {left_out} queries have no positive in {} and are left out",

@@ -12,7 +12,7 @@ use polytask_model::Model;
 use polytask_nn::topk;
 use polytask_retrieve::mine::Mined;
 use polytask_retrieve::{Bm25, Bm25Params, Guard, MinedQuery, Miner, Vocabulary};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use self::input::Mining;
@@ -21,6 +21,8 @@ use crate::columns::Columns;
 use crate::models;
 use polytask_terminal::output::{self, Outcome};
 
+/// Largest share of an answer's cosine that a negative has, where nothing else is said.
+const SHARE: f32 = 0.95;
 /// Queries that are worked on, and written, together.
 const PIECE: usize = 1024;
 
@@ -33,10 +35,10 @@ Examples:
   polytask mine --queries queries.jsonl --corpus corpus.jsonl --qrels train.tsv --output mined.jsonl
   polytask mine --pairs qa.csv --columns query=question,positive=answer --output mined.jsonl
 
-A row of --pairs has a query and its positive (a list where it has several); the corpus is --corpus, or else all positives.
+A row of --pairs has a query and its positive (a list where it has several); the corpus is --corpus and all positives.
 Passages are ranked by BM25, by a model's cosines where --model names one, or by both in turn. What ranks high is often an
-answer nobody marked: ranks up to --skip are passed over, and with a model a negative scores at most --share of the query's
-lowest answer. Known answers, passages with their text and the query itself are never negatives.
+answer nobody marked: ranks up to --skip are passed over, and where a model ranks, a negative scores at most --share of the
+query's lowest answer. Known answers, passages with their text and the query itself are never negatives.
 
 Lines have a shape: `rows` (query, positives, negatives: a line per query, as a task of kind `retrieval` reads them), or
 those of sentence-transformers, `triplet` (anchor, positive, negative) and `n-tuple` (anchor, positive, negative_1 …
@@ -73,9 +75,10 @@ pub(crate) struct Args {
     /// Ranks that are looked at
     #[arg(long, default_value_t = 50, value_parser = polytask_terminal::count)]
     depth: usize,
-    /// Largest cosine of a negative, as a share of the query's lowest answer's; 0 for no such limit
-    #[arg(long, default_value_t = 0.95)]
-    share: f32,
+    /// Largest cosine of a negative, as a share of the query's lowest answer's; 0 for no such limit [default: 0.95
+    /// where a model ranks]
+    #[arg(long)]
+    share: Option<f32>,
     /// Least distance of a negative's cosine from the query's lowest answer's
     #[arg(long)]
     margin: Option<f32>,
@@ -111,7 +114,7 @@ enum By {
 }
 
 /// What was found, over all queries.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Totals {
     queries: usize,
     /// Queries with fewer negatives than asked for.
@@ -138,30 +141,64 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     polytask_terminal::suites::set_threads(args.threads)?;
     args.columns.check(&["query", "positive", "positives", "text", "title", "id"])?;
     let by = by(args)?;
-    if !(0.0..=1.0).contains(&args.share) {
-        return output::refuse(format!("--share is {}, expected 0 to 1", args.share), "`--share 0.95`");
-    }
+    check_limits(args, by)?;
     if args.skip >= args.depth {
         let what = format!("--skip {} passes over all {} ranks of --depth", args.skip, args.depth);
         return output::refuse(what, "a larger --depth");
     }
     let mining = Mining::read(args)?;
-    let mut written = Written::open(args, &settings(args, by, &mining))?;
+    let model = model(args, by)?;
+    let mut written = Written::open(args, &settings(args, by, &mining, model.as_ref()))?;
     if written.done() > 0 {
         output::note(format!("going on after {}", plural(written.done(), "query")));
     }
-    let ranks = Ranks::new(args, by, &mining)?;
-    let mut totals = Totals::default();
+    let ranks = Ranks::new(args, by, &mining, model)?;
+    let mut totals = written.totals().clone();
     for first in (written.done()..mining.queries.len()).step_by(PIECE) {
         let piece = first..(first + PIECE).min(mining.queries.len());
         let mined = ranks.mine(args, &mining, piece.clone())?;
         totals.add(&mined, args.n, ranks.model.is_some());
-        written.push(&mining, piece.clone(), &mined)?;
+        written.push(&mining, piece.clone(), &mined, &totals)?;
         output::note(format!("{} of {}", piece.end, plural(mining.queries.len(), "query")));
     }
     let lines = written.finish()?;
     tell(args, &totals, &ranks, lines)?;
     Ok(Outcome::Done)
+}
+
+/// Refuses limits that cannot be, or that nothing would look at.
+fn check_limits(args: &Args, by: By) -> Result<()> {
+    if let Some(share) = args.share.filter(|share| !(0.0..=1.0).contains(share)) {
+        return output::refuse(format!("--share is {share}, expected 0 to 1"), "`--share 0.95`");
+    }
+    if let Some(margin) = args.margin.filter(|margin| !(0.0..=2.0).contains(margin)) {
+        return output::refuse(format!("--margin is {margin}, expected 0 to 2"), "`--margin 0.1`");
+    }
+    let given = [
+        ("--share", args.share.is_some()),
+        ("--margin", args.margin.is_some()),
+        ("--task", args.task.is_some()),
+        ("--model", args.model.is_some()),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given && by == By::Bm25) {
+        Some((name, _)) => {
+            let what = format!("{name} is of a model's cosines, but passages are ranked by BM25 alone");
+            output::refuse(what, format!("leave out {name}, or `--by both` with a --model"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The model whose cosines rank, where one does.
+fn model(args: &Args, by: By) -> Result<Option<Model>> {
+    match (&args.model, by) {
+        (Some(source), By::Model | By::Both) => {
+            let model = Model::load(&models::folder_or_encoder(source)?)?;
+            model.symbols.text()?;
+            Ok(Some(model))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// What ranks passages, where that can be.
@@ -177,21 +214,19 @@ fn by(args: &Args) -> Result<By> {
 }
 
 /// All that decides what is written, to tell another run's file by.
-fn settings(args: &Args, by: By, mining: &Mining) -> String {
-    let Args { model, n, skip, depth, share, margin, shape, task, .. } = args;
+fn settings(args: &Args, by: By, mining: &Mining, model: Option<&Model>) -> String {
+    let Args { n, skip, depth, share, margin, shape, task, .. } = args;
+    let (weights, data) = (model.map(|model| model.encoder.weights_hash()), mining.hash());
+    let version = env!("CARGO_PKG_VERSION");
     let told = format!(
-        "{by:?} {model:?} {n} {skip} {depth} {share} {margin:?} {shape:?} {task:?} {}",
-        mining.hash()
+        "{version} {by:?} {weights:?} {n} {skip} {depth} {share:?} {margin:?} {shape:?} {task:?} {data} {:?}",
+        Bm25Params::default()
     );
     polytask_core::hash::sha256(told.as_bytes())
 }
 
 impl Ranks {
-    fn new(args: &Args, by: By, mining: &Mining) -> Result<Self> {
-        let model = match (&args.model, by) {
-            (Some(source), By::Model | By::Both) => Some(Model::load(&models::folder_or_encoder(source)?)?),
-            _ => None,
-        };
+    fn new(args: &Args, by: By, mining: &Mining, model: Option<Model>) -> Result<Self> {
         let bm25 = (by != By::Model).then(|| {
             let mut vocabulary = Vocabulary::default();
             let terms: Vec<Vec<u32>> = mining.corpus.iter().map(|text| vocabulary.learn(text)).collect();
@@ -200,7 +235,6 @@ impl Ranks {
         });
         let (mut vectors, mut width) = (Vec::new(), 0);
         if let Some(model) = &model {
-            model.symbols.text()?;
             width = model.encoder.d_embedding();
             for (i, texts) in mining.corpus.chunks(PIECE).enumerate() {
                 vectors.extend(model.embed(texts, args.task.as_deref(), None)?.values);
@@ -243,7 +277,7 @@ impl Ranks {
         let guard = Guard {
             skip: args.skip,
             depth: args.depth,
-            share: (limits && args.share > 0.0).then_some(args.share),
+            share: Some(args.share.unwrap_or(SHARE)).filter(|share| limits && *share > 0.0),
             margin: args.margin.filter(|_| limits),
         };
         let miner = Miner {
@@ -303,19 +337,27 @@ fn tell(args: &Args, totals: &Totals, ranks: &Ranks, lines: usize) -> Result<()>
         ))?;
     }
     if totals.short > 0 {
+        let (queries, n) = (plural(totals.queries, "query"), args.n);
+        let left_out = if args.shape == Shape::NTuple { " and are left out" } else { "" };
+        let remedy = match totals.guarded {
+            0 => "a larger --depth or a smaller --skip finds more where the corpus has more".to_owned(),
+            guarded => format!(
+                "{guarded} candidates were too near to an answer: a larger --share or a smaller --margin takes them"
+            ),
+        };
         output::note(format!(
-            "{} of {} have fewer than {} negatives, {} candidates were kept out by --share and --margin; \
-             a larger --depth or a smaller --skip finds more",
-            totals.short,
-            plural(totals.queries, "query"),
-            args.n,
-            totals.guarded
+            "{} of {queries} have fewer than {n} negatives{left_out}; {remedy}",
+            totals.short
         ));
     }
     if let Some((answer, negative)) = means {
         output::note(format!("mean cosine: lowest answers {answer:.3}, negatives {negative:.3}"));
         if answer - negative > EASY {
-            let remedy = if ranks.bm25.is_some() { "`--by model`" } else { "a smaller --skip" };
+            let remedy = match (ranks.bm25.is_some(), args.skip) {
+                (true, _) => "`--by model`",
+                (false, 1..) => "a smaller --skip",
+                (false, 0) => "a larger --share, or a better model",
+            };
             output::note(format!(
                 "the negatives are easy for this model (more than {EASY} below the answers): a loss on them is flat; try {remedy}"
             ));

@@ -11,8 +11,8 @@ use polytask_retrieve::mine::Mined;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::Args;
 use super::input::{Mining, Query};
+use super::{Args, Totals};
 use polytask_terminal::output;
 
 /// What a line is.
@@ -40,6 +40,8 @@ struct Progress {
     queries: usize,
     lines: usize,
     bytes: u64,
+    /// What was found so far.
+    totals: Totals,
 }
 
 /// Most bytes of the note beside the file.
@@ -59,10 +61,7 @@ impl Written {
     pub(super) fn open(args: &Args, settings: &str) -> Result<Self> {
         let path = args.output.clone();
         let note = note_of(&path);
-        let progress = match files::read(&note, LARGEST) {
-            Ok(bytes) if args.resume => serde_json::from_slice::<Progress>(&bytes).ok(),
-            _ => None,
-        };
+        let progress = if args.resume { read_note(&note)? } else { None };
         let progress = match progress {
             Some(found) if found.settings != settings => {
                 let what = format!("{} was begun with other data or settings", path.display());
@@ -85,13 +84,27 @@ impl Written {
                 let what = format!("{} was left by an interrupted run", path.display());
                 return output::refuse(what, "`--resume`, or remove it");
             }
-            None => Progress { settings: settings.to_owned(), queries: 0, lines: 0, bytes: 0 },
+            None => Progress {
+                settings: settings.to_owned(),
+                queries: 0,
+                lines: 0,
+                bytes: 0,
+                totals: Totals::default(),
+            },
         };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             atomic::create_dir(folder)?;
         }
         let options = OpenOptions::new().create(true).append(true).open(&path);
         let file = options.map_err(Error::io("write", &path))?;
+        let found = file.metadata().map_err(Error::io("read", &path))?.len();
+        if found < progress.bytes {
+            let what = format!("{} has {found} bytes, but {} were written", path.display(), progress.bytes);
+            return output::refuse(
+                what,
+                "the file as the interrupted run left it, or remove it and its .progress",
+            );
+        }
         // Lines after the last whole piece are written again.
         file.set_len(progress.bytes).map_err(Error::io("write", &path))?;
         let written = Self { path, file, shape: args.shape, n: args.n, progress };
@@ -104,8 +117,19 @@ impl Written {
         self.progress.queries
     }
 
-    /// Adds the lines of some queries.
-    pub(super) fn push(&mut self, mining: &Mining, piece: Range<usize>, mined: &[Mined]) -> Result<()> {
+    /// What was found for those.
+    pub(super) fn totals(&self) -> &Totals {
+        &self.progress.totals
+    }
+
+    /// Adds the lines of some queries; `totals` are of all so far.
+    pub(super) fn push(
+        &mut self,
+        mining: &Mining,
+        piece: Range<usize>,
+        mined: &[Mined],
+        totals: &Totals,
+    ) -> Result<()> {
         let mut text = String::new();
         let mut lines = 0;
         for (query, found) in mining.queries[piece.clone()].iter().zip(mined) {
@@ -120,6 +144,7 @@ impl Written {
         self.progress.queries = piece.end;
         self.progress.lines += lines;
         self.progress.bytes += text.len() as u64;
+        self.progress.totals = totals.clone();
         self.note()
     }
 
@@ -167,6 +192,22 @@ impl Written {
                 };
                 positives.iter().map(of).collect()
             }
+        }
+    }
+}
+
+/// The note of an interrupted run; none where there is none.
+fn read_note(path: &Path) -> Result<Option<Progress>> {
+    let bytes = match files::read(path, LARGEST) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("read", path)(error).into()),
+    };
+    match serde_json::from_slice(&bytes) {
+        Ok(progress) => Ok(Some(progress)),
+        Err(error) => {
+            let what = format!("{}: not what a run writes: {error}", path.display());
+            output::refuse(what, "remove it and the file beside it, and begin anew")
         }
     }
 }
