@@ -290,10 +290,14 @@ impl ChosenPassages {
         for ((query, &positive), &row) in queries.iter().zip(&self.positive).zip(rows) {
             let (answers, own) = (&answers_of[query], relevance[row as usize].own);
             let is_itself = |p: u32| !data.keeps_identical && (text(p) == *query || own == Some(p));
-            let of_passage = |(j, &p): (usize, &u32)| match () {
-                () if j as u32 == positive || answers.contains(&text(p)) => Relation::Answer,
-                () if is_itself(p) => Relation::LeftOut,
-                () => Relation::Negative,
+            let of_passage = |(j, &p): (usize, &u32)| {
+                if j as u32 == positive || answers.contains(&text(p)) {
+                    Relation::Answer
+                } else if is_itself(p) {
+                    Relation::LeftOut
+                } else {
+                    Relation::Negative
+                }
             };
             relations.extend(self.passages.iter().enumerate().map(of_passage));
         }

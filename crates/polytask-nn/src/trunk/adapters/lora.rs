@@ -76,7 +76,9 @@ impl Adapter for LoraSpec {
 impl LoraSpec {
     fn problems(&self, graph: &Graph) -> Vec<Problem> {
         let (spec, names) = (self, matrix_names(graph));
-        let ends: Vec<&str> = names.iter().filter_map(|(name, _)| name.rsplit('.').next()).collect();
+        let mut ends: Vec<&str> = names.iter().filter_map(|(name, _)| name.rsplit('.').next()).collect();
+        ends.sort_unstable();
+        ends.dedup();
         let unknown = spec.targets.iter().filter(|target| {
             let one = LoraSpec { targets: vec![(*target).clone()], ..spec.clone() };
             !names.iter().any(|(name, _)| one.targets(name))
