@@ -34,7 +34,8 @@ pub fn prepare(mut suite: Suite, observer: &mut dyn Observer) -> Result<Prepared
     tell(&chosen, observer);
     let card = polytask_data::card(&suite, &dataset);
     encoder.pooling.check(&*encoder.trunk)?;
-    let mut prepared = Prepared { suite, dataset, encoder, symbols, card, frozen: FrozenStates::default() };
+    let (bare, frozen) = (encoder.without_adapters()?, FrozenStates::default());
+    let mut prepared = Prepared { suite, dataset, encoder, bare, symbols, card, frozen };
     if let Some(seconds) = prepared.suite.train.seconds.take() {
         let pace = pace(&prepared)?;
         let plans_evaluations = chosen.iter().any(|chosen| chosen.key == "eval_every");
@@ -85,11 +86,6 @@ fn tell_adapters(suite: &Suite, encoder: &Encoder, observer: &mut dyn Observer) 
     observer.event(Event::Note(&format!(
         "{name}: {trained} of the encoder's {all} weights are trained ({share:.1} %)"
     )));
-    if name == "prompt" {
-        let what =
-            "prompt: probes are of the encoder behind fresh rows, below what the encoder gives without them";
-        observer.event(Event::Note(what));
-    }
     Ok(())
 }
 

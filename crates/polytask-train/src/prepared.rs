@@ -13,8 +13,10 @@ pub struct Prepared {
     pub suite: Suite,
     /// Its data.
     pub dataset: Dataset,
-    /// The encoder as it was loaded.
+    /// The encoder as it was loaded, with its fresh adapters where it gets some.
     pub encoder: Encoder,
+    /// The encoder without them, where its vectors are others with fresh ones.
+    pub bare: Option<Encoder>,
     /// What turns its inputs into symbols.
     pub symbols: Symbols,
     /// What the data looks like.

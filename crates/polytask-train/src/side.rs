@@ -56,7 +56,7 @@ pub(crate) fn with_sides<R>(
 
 impl<'a> Side<'a> {
     /// The engine over some parts.
-    fn new(parts: &'a Parts<'a>, cache: Option<&'a FrozenCache>) -> Self {
+    pub(crate) fn new(parts: &'a Parts<'a>, cache: Option<&'a FrozenCache>) -> Self {
         Self { parts, engine: parts.engine(cache) }
     }
 }

@@ -5,6 +5,9 @@ use polytask_core::Problem;
 use crate::Result;
 use crate::params::Params;
 
+/// Blocks below the first layer, whatever the encoder reads.
+const LOWEST: [&str; 3] = ["words", "patches", "embeddings"];
+
 /// Which blocks these freeze names cover, one flag per block.
 ///
 /// # Errors
@@ -21,17 +24,16 @@ pub fn freeze_blocks(params: &Params, names: &[String]) -> Result<Vec<bool>> {
     if problems.is_empty() { Ok(frozen) } else { Err(polytask_core::Error::Invalid(problems).into()) }
 }
 
-/// Blocks one freeze name covers: a block's own name, `layer.0-3`, or `embeddings` with the words in it; each with
-/// all its copies.
+/// Blocks one freeze name covers: a block's own name, `layer.0-3`, or `embeddings` for all below the first layer; each
+/// with all its copies.
 fn covered(params: &Params, name: &str) -> Option<Vec<usize>> {
     let all = |names: Vec<String>| {
         let found = names.iter().map(|name| copies(params, name)).collect::<Option<Vec<_>>>()?;
         Some(found.concat())
     };
     if name == "embeddings" {
-        // Some encoders have nothing between words and layers.
-        let found = ["words", "embeddings"].iter().filter_map(|name| copies(params, name));
-        return Some(found.flatten().collect());
+        let found: Vec<usize> = LOWEST.iter().filter_map(|name| copies(params, name)).flatten().collect();
+        return (!found.is_empty()).then_some(found);
     }
     let Some((first, last)) = name.strip_prefix("layer.").and_then(|range| range.split_once('-')) else {
         return copies(params, name);
@@ -55,9 +57,15 @@ fn copies(params: &Params, name: &str) -> Option<Vec<usize>> {
 fn unknown_block(params: &Params, name: &str) -> Problem {
     let n_layers =
         (0..params.blocks.len()).take_while(|i| copies(params, &format!("layer.{i}")).is_some()).count();
-    let last = n_layers.saturating_sub(1);
+    let Some(last) = n_layers.checked_sub(1) else {
+        let names: Vec<String> = params.blocks.iter().map(|block| format!("`{}`", block.name)).collect();
+        return Problem::new(format!("freeze names `{name}`, expected one of {}", names.join(", ")));
+    };
+    let is_known = |name: &&&str| **name == "embeddings" || copies(params, name).is_some();
+    let names: Vec<String> = LOWEST.iter().filter(is_known).map(|name| format!("`{name}`")).collect();
     let what = format!(
-        "freeze names `{name}`, expected `embeddings`, `words`, `layer.0` to `layer.{last}` or a range as `layer.0-{last}`"
+        "freeze names `{name}`, expected {}, `layer.0` to `layer.{last}` or a range as `layer.0-{last}`",
+        names.join(", ")
     );
     Problem::new(what).try_this("count layers from 0, the lowest")
 }

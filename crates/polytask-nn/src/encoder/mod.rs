@@ -158,9 +158,8 @@ impl Encoder {
                 polytask_core::Error::from(Problem::new(what).try_this("its merged model folder")).into()
             );
         }
-        let invalid = |problems| Error::Core(polytask_core::Error::Invalid(problems));
-        let plain = family.network(&self.notes.config, &self.notes.preprocessor).map_err(invalid)?.graph;
-        let graph = Arc::new(plain.adapt(&*spec).map_err(invalid)?);
+        let adapted = self.bare_graph(family)?.adapt(&*spec).map_err(polytask_core::Error::Invalid)?;
+        let graph = Arc::new(adapted);
         let mut params = self.params;
         params.blocks.extend(graph.adapters(seed).blocks);
         spec.start(&mut params, seed);
@@ -181,10 +180,28 @@ impl Encoder {
         if !adapted.spec.merges() {
             return Ok(self);
         }
-        let invalid = |problems| Error::Core(polytask_core::Error::Invalid(problems));
-        let graph = family.network(&self.notes.config, &self.notes.preprocessor).map_err(invalid)?.graph;
+        let graph = self.bare_graph(family)?;
         let params = adapted.graph.merged(&self.params);
         Ok(Self { trunk: Arc::new(Packed::new(graph)), params, adapted: None, ..self })
+    }
+
+    /// The encoder without its adapters, where its vectors are others with them; none where fresh ones change nothing.
+    ///
+    /// # Errors
+    /// When its configuration cannot be built.
+    pub fn without_adapters(&self) -> Result<Option<Self>> {
+        let (Some(adapted), Network::Published { family, .. }) = (self.unmerged(), &self.network) else {
+            return Ok(None);
+        };
+        let graph = self.bare_graph(family)?;
+        let params = Params { blocks: self.params.blocks[..adapted.graph.n_base()].to_vec() };
+        Ok(Some(Self { trunk: Arc::new(Packed::new(graph)), params, adapted: None, ..self.clone() }))
+    }
+
+    /// The network without adapters, as its files describe it.
+    fn bare_graph(&self, family: &EncoderFamily) -> Result<Graph> {
+        let network = family.network(&self.notes.config, &self.notes.preprocessor);
+        Ok(network.map_err(polytask_core::Error::Invalid)?.graph)
     }
 
     /// The network, timing its layers.
@@ -198,11 +215,9 @@ impl Encoder {
                 polytask_core::Error::from(Problem::new(what).try_this("the folder of an encoder")).into()
             );
         };
-        let invalid = |problems| Error::Core(polytask_core::Error::Invalid(problems));
-        let plain = || family.network(&self.notes.config, &self.notes.preprocessor).map_err(invalid);
         let graph = match &self.adapted {
             Some(adapted) => adapted.graph.clone(),
-            None => Arc::new(plain()?.graph),
+            None => Arc::new(self.bare_graph(family)?),
         };
         Ok(Arc::new(Packed::new(graph).timed()))
     }

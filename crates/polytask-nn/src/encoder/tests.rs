@@ -136,6 +136,22 @@ fn freeze_names_cover_blocks_and_unknown_ones_are_all_named() {
     }
 }
 
+#[test]
+fn embeddings_are_all_blocks_below_the_first_layer_and_unknown_names_are_told_what_there_is() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/families/vit");
+    let params = Encoder::load(&folder).unwrap().params;
+    let frozen = freeze_blocks(&params, &["embeddings".into()]).unwrap();
+    let names: Vec<&str> =
+        (0..frozen.len()).filter(|&i| frozen[i]).map(|i| params.blocks[i].name.as_str()).collect();
+    let first_layer = params.blocks.iter().position(|block| block.name == "layer.0").unwrap();
+    assert_eq!(names, params.blocks[..first_layer].iter().map(|block| &block.name).collect::<Vec<_>>());
+    let message = freeze_blocks(&params, &["words".into()]).unwrap_err().to_string();
+    assert!(message.contains("expected `patches`, `embeddings`, `layer.0`"), "{message}");
+    let net = Params { blocks: params.blocks[first_layer..].to_vec() };
+    let message = freeze_blocks(&net, &["embeddings".into()]).unwrap_err().to_string();
+    assert!(message.contains("freeze names `embeddings`"), "{message}");
+}
+
 /// A copy of a model of the tests, with some of its tensors and more.
 fn copied(name: &str, change: impl Fn(&mut Vec<(String, Vec<usize>, Vec<f32>)>)) -> tempfile::TempDir {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/families").join(name);

@@ -7,12 +7,10 @@
 use candle_core::Tensor;
 use polytask_core::method::{Choice, Family, MethodInfo, ParamInfo, Range};
 
-use super::parts::{
-    expect_shape, known_rows, like, log_sum_exp, log_sum_exp_jvp, select, shares, wrong_target,
-};
-use super::{Loss, LossFn};
+use super::parts::{Asked, NEGATIVES, TEMPERATURE, like, log_sum_exp, log_sum_exp_jvp, select};
+use super::{Directional, Loss, LossFn};
+use crate::Result;
 use crate::target::{Relation, Target};
-use crate::{Error, Result};
 
 static INFO: MethodInfo = MethodInfo {
     id: "info-nce",
@@ -23,18 +21,8 @@ static INFO: MethodInfo = MethodInfo {
     cost: "",
     kinds: &[],
     params: &[
-        ParamInfo {
-            name: "temperature",
-            about: "Divisor of cosines; smaller looks more at the hardest negatives.",
-            default: "0.05",
-            range: Range::Positive,
-        },
-        ParamInfo {
-            name: "negatives",
-            about: "Hard negatives per query taken into the batch, where the data names some.",
-            default: "1",
-            range: Range::Integer { min: 0 },
-        },
+        TEMPERATURE,
+        NEGATIVES,
         ParamInfo {
             name: "symmetric",
             about: "Whether each positive also has to find its query among the queries.",
@@ -63,56 +51,27 @@ struct Fixed {
     symmetric: bool,
 }
 
-impl LossFn for Fixed {
-    fn loss(&self, output: &Tensor, target: &Target, weights: &[f32]) -> Result<Option<Tensor>> {
-        self.mean(output, None, target, weights)
-    }
-
-    fn jvp(
-        &self,
-        output: &Tensor,
-        direction: &Tensor,
-        target: &Target,
-        weights: &[f32],
-    ) -> Result<Option<Tensor>> {
-        self.mean(output, Some(direction), target, weights)
-    }
-}
-
-impl Fixed {
-    /// The loss, or how it changes along a direction.
-    fn mean(
+impl Directional for Fixed {
+    fn along(
         &self,
         output: &Tensor,
         direction: Option<&Tensor>,
         target: &Target,
         weights: &[f32],
     ) -> Result<Option<Tensor>> {
-        let Target::Passages { positive, relations } = target else {
-            return Err(wrong_target(INFO.id, target, "passages"));
-        };
-        let n_passages = output.dims2()?.1;
-        expect_shape(INFO.id, output, (positive.len(), n_passages))?;
-        let queries = known_rows(positive, weights);
-        if queries.is_empty() {
-            return Ok(None);
-        }
-        let columns: Vec<usize> = queries.iter().map(|&q| positive[q] as usize).collect();
-        expect_columns(&columns, n_passages)?;
+        let Some(asked) = Asked::new(INFO.id, output, target, weights)? else { return Ok(None) };
+        let Asked { queries, columns, .. } = &asked;
         let logits =
-            Logits::of(output, direction).map(|x| Ok((select(x, &queries, 0)? / self.temperature)?))?; // [known, passages]
-        let may = |i: usize, p: usize| {
-            p == columns[i] || relations[queries[i] * n_passages + p] == Relation::Negative
-        };
-        let mut losses = logits.pick_loss(&columns, may)?;
+            Logits::of(output, direction).map(|x| Ok((select(x, queries, 0)? / self.temperature)?))?; // [known, passages]
+        let may = |i: usize, p: usize| p == columns[i] || asked.relation(i, p) == Relation::Negative;
+        let mut losses = logits.pick_loss(columns, may)?;
         if self.symmetric {
-            let back = logits.map(|x| Ok(select(x, &columns, 1)?.t()?.contiguous()?))?; // [positive of i, query j]
+            let back = logits.map(|x| Ok(select(x, columns, 1)?.t()?.contiguous()?))?; // [positive of i, query j]
             let may = |i: usize, j: usize| j == i || (columns[j] != columns[i] && may(j, columns[i]));
             let own: Vec<usize> = (0..queries.len()).collect();
             losses = ((losses + back.pick_loss(&own, may)?)? * 0.5)?;
         }
-        let weights = shares(queries.iter().map(|&q| f64::from(weights[q])).collect());
-        Ok(Some((losses * like(output, weights, &[queries.len(), 1])?)?.sum_all()?))
+        Ok(Some((losses * like(output, asked.shares(weights), &[queries.len(), 1])?)?.sum_all()?))
     }
 }
 
@@ -146,16 +105,5 @@ impl Logits {
             None => Ok((log_sum_exp(&masked)? - self.values.gather(&picks, 1)?)?),
             Some(direction) => Ok((log_sum_exp_jvp(&masked, direction)? - direction.gather(&picks, 1)?)?),
         }
-    }
-}
-
-fn expect_columns(columns: &[usize], n_passages: usize) -> Result<()> {
-    match columns.iter().find(|&&p| p >= n_passages) {
-        None => Ok(()),
-        Some(p) => Err(Error::Shape {
-            part: format!("loss `{}`", INFO.id),
-            found: format!("positive {p}"),
-            expected: format!("columns below {n_passages}"),
-        }),
     }
 }

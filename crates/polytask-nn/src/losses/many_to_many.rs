@@ -4,14 +4,15 @@
 //! `mean over queries of mean over their answers y⁺ of [log Σ_y exp(s(q,y)/τ) − s(q,y⁺)/τ]`: all answers that the batch
 //! happens to hold count, not only the one a row was drawn for, and the other answers stay in the sum. `two_way` adds the
 //! same from passages to queries. Passages that may stand against no query (its own text) are left out of its sum.
+//!
+//! Departures: s is the cosine of pooled vectors, not the paper's soft late interaction, so the way back reads the same
+//! scores; a query without a known answer counts nowhere, on the way back neither.
 
 use candle_core::Tensor;
 use polytask_core::method::{Choice, Family, MethodInfo, ParamInfo, Range};
 
-use super::parts::{
-    expect_shape, known_rows, like, log_sum_exp, log_sum_exp_jvp, select, shares, wrong_target,
-};
-use super::{Loss, LossFn};
+use super::parts::{Asked, NEGATIVES, TEMPERATURE, like, log_sum_exp, log_sum_exp_jvp, select};
+use super::{Directional, Loss, LossFn};
 use crate::Result;
 use crate::target::{Relation, Target};
 
@@ -24,18 +25,8 @@ static INFO: MethodInfo = MethodInfo {
     cost: "",
     kinds: &[],
     params: &[
-        ParamInfo {
-            name: "temperature",
-            about: "Divisor of cosines; smaller looks more at the hardest negatives.",
-            default: "0.05",
-            range: Range::Positive,
-        },
-        ParamInfo {
-            name: "negatives",
-            about: "Hard negatives per query taken into the batch, where the data names some.",
-            default: "1",
-            range: Range::Integer { min: 0 },
-        },
+        TEMPERATURE,
+        NEGATIVES,
         ParamInfo {
             name: "two_way",
             about: "Whether each passage also has to find the queries it answers.",
@@ -64,93 +55,73 @@ struct Fixed {
     two_way: bool,
 }
 
-impl LossFn for Fixed {
-    fn loss(&self, output: &Tensor, target: &Target, weights: &[f32]) -> Result<Option<Tensor>> {
-        self.mean(output, None, target, weights)
-    }
-
-    fn jvp(
-        &self,
-        output: &Tensor,
-        direction: &Tensor,
-        target: &Target,
-        weights: &[f32],
-    ) -> Result<Option<Tensor>> {
-        self.mean(output, Some(direction), target, weights)
-    }
-}
-
-impl Fixed {
-    /// The loss, or how it changes along a direction.
-    fn mean(
+impl Directional for Fixed {
+    fn along(
         &self,
         output: &Tensor,
         direction: Option<&Tensor>,
         target: &Target,
         weights: &[f32],
     ) -> Result<Option<Tensor>> {
-        let Target::Passages { positive, relations } = target else {
-            return Err(wrong_target(INFO.id, target, "passages"));
-        };
-        let n_passages = output.dims2()?.1;
-        expect_shape(INFO.id, output, (positive.len(), n_passages))?;
-        let queries = known_rows(positive, weights);
-        if queries.is_empty() {
-            return Ok(None);
-        }
-        let relation = |q: usize, p: usize| {
-            let is_own = positive[queries[q]] as usize == p;
-            if is_own { Relation::Answer } else { relations[queries[q] * n_passages + p] }
-        };
-        let scaled = |x: &Tensor| -> Result<Tensor> { Ok((select(x, &queries, 0)? / self.temperature)?) };
+        let Some(asked) = Asked::new(INFO.id, output, target, weights)? else { return Ok(None) };
+        let scaled =
+            |x: &Tensor| -> Result<Tensor> { Ok((select(x, &asked.queries, 0)? / self.temperature)?) };
         let logits = scaled(output)?; // [known, passages]
         let direction = direction.map(scaled).transpose()?;
-        let shares = shares(queries.iter().map(|&q| f64::from(weights[q])).collect());
-        let way = Way { n: (queries.len(), n_passages), shares: &shares, relation: &relation };
-        let mut loss = way.loss(&logits, direction.as_ref())?;
-        if self.two_way {
-            let turned = |x: &Tensor| -> Result<Tensor> { Ok(x.t()?.contiguous()?) };
-            let answered: Vec<usize> = (0..n_passages)
-                .filter(|&p| (0..queries.len()).any(|q| relation(q, p) == Relation::Answer))
-                .collect();
-            let back = |i: usize, q: usize| relation(q, answered[i]);
-            let even = vec![1.0 / answered.len() as f64; answered.len()];
-            let way = Way { n: (answered.len(), queries.len()), shares: &even, relation: &back };
-            let rows = |x: &Tensor| select(&turned(x)?, &answered, 0);
-            loss = (loss + way.loss(&rows(&logits)?, direction.as_ref().map(rows).transpose()?.as_ref())?)?;
+        let loss = Way::of_queries(&asked, weights).loss(&logits, direction.as_ref())?;
+        if !self.two_way {
+            return Ok(Some(loss));
         }
-        Ok(Some(loss))
+        let answered = answered(&asked);
+        let turned = |x: &Tensor| select(&x.t()?.contiguous()?, &answered, 0); // [answered, known]
+        let direction = direction.as_ref().map(turned).transpose()?;
+        let back = Way::of_passages(&asked, &answered).loss(&turned(&logits)?, direction.as_ref())?;
+        Ok(Some((loss + back)?))
     }
 }
 
-/// One direction: rows that look for their answers among columns; every row has one.
-struct Way<'a> {
-    /// Rows and columns.
-    n: (usize, usize),
-    /// Weight of each row; they sum to 1.
-    shares: &'a [f64],
-    relation: &'a dyn Fn(usize, usize) -> Relation,
+/// The passages that answer some query.
+fn answered(asked: &Asked) -> Vec<usize> {
+    let answers = |&p: &usize| (0..asked.queries.len()).any(|i| asked.relation(i, p) == Relation::Answer);
+    (0..asked.n_passages).filter(answers).collect()
 }
 
-impl Way<'_> {
+/// One direction: rows that look for their answers among columns.
+struct Way {
+    /// `[rows][columns]`; every row has an answer.
+    relations: Vec<Vec<Relation>>,
+    /// Weight of each row; they sum to 1.
+    shares: Vec<f64>,
+}
+
+impl Way {
+    fn of_queries(asked: &Asked, weights: &[f32]) -> Self {
+        let row = |i| (0..asked.n_passages).map(|p| asked.relation(i, p)).collect();
+        let relations = (0..asked.queries.len()).map(row).collect();
+        Self { relations, shares: asked.shares(weights) }
+    }
+
+    /// The way back; passages count alike.
+    fn of_passages(asked: &Asked, answered: &[usize]) -> Self {
+        let row = |&p: &usize| (0..asked.queries.len()).map(|i| asked.relation(i, p)).collect();
+        let relations = answered.iter().map(row).collect();
+        Self { relations, shares: vec![1.0 / answered.len() as f64; answered.len()] }
+    }
+
     /// `Σ_i w_i mean over answers j of (log Σ exp x_i − x_ij)`, or how it changes: `[rows, columns]` → scalar.
     fn loss(&self, logits: &Tensor, direction: Option<&Tensor>) -> Result<Tensor> {
-        let (rows, columns) = self.n;
-        let mut mask = vec![0.0; rows * columns];
-        let mut pull = vec![0.0; rows * columns];
-        for i in 0..rows {
-            let answers = (0..columns).filter(|&j| (self.relation)(i, j) == Relation::Answer).count();
-            for j in 0..columns {
-                match (self.relation)(i, j) {
-                    Relation::Answer => pull[i * columns + j] = self.shares[i] / answers as f64,
-                    Relation::LeftOut => mask[i * columns + j] = f64::NEG_INFINITY,
-                    Relation::Negative => {}
-                }
+        let (rows, columns) = logits.dims2()?;
+        let (mut mask, mut pull) = (Vec::new(), Vec::new());
+        for (relations, share) in self.relations.iter().zip(&self.shares) {
+            let answers = relations.iter().filter(|&&relation| relation == Relation::Answer).count() as f64;
+            for relation in relations {
+                mask.push(if *relation == Relation::LeftOut { f64::NEG_INFINITY } else { 0.0 });
+                pull.push(if *relation == Relation::Answer { share / answers } else { 0.0 });
             }
         }
         let masked = (logits + like(logits, mask, &[rows, columns])?)?;
         let pull = like(logits, pull, &[rows, columns])?;
-        let shares = like(logits, self.shares.to_vec(), &[rows, 1])?;
+        let shares = like(logits, self.shares.clone(), &[rows, 1])?;
         let (sums, moved) = match direction {
             None => (log_sum_exp(&masked)?, logits),
             Some(direction) => (log_sum_exp_jvp(&masked, direction)?, direction),

@@ -70,6 +70,34 @@ pub trait LossFn: Send + Sync {
     ) -> Result<Option<Tensor>>;
 }
 
+/// A loss whose change along a direction is the same function as its value, with a direction.
+trait Directional: Send + Sync {
+    /// The loss, or how it changes along a direction.
+    fn along(
+        &self,
+        output: &Tensor,
+        direction: Option<&Tensor>,
+        target: &Target,
+        weights: &[f32],
+    ) -> Result<Option<Tensor>>;
+}
+
+impl<L: Directional> LossFn for L {
+    fn loss(&self, output: &Tensor, target: &Target, weights: &[f32]) -> Result<Option<Tensor>> {
+        self.along(output, None, target, weights)
+    }
+
+    fn jvp(
+        &self,
+        output: &Tensor,
+        direction: &Tensor,
+        target: &Target,
+        weights: &[f32],
+    ) -> Result<Option<Tensor>> {
+        self.along(output, Some(direction), target, weights)
+    }
+}
+
 /// The loss of this id.
 pub fn find(id: &str) -> Option<&'static dyn Loss> {
     LOSSES.iter().copied().find(|loss| loss.info().id == id)

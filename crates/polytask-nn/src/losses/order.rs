@@ -16,7 +16,7 @@ use candle_core::Tensor;
 use polytask_core::method::{Choice, Family, MethodInfo, ParamInfo, Range};
 
 use super::parts::{expect_shape, like, log_sum_exp, log_sum_exp_jvp, select, wrong_target};
-use super::{Loss, LossFn};
+use super::{Directional, Loss, LossFn};
 use crate::Result;
 use crate::target::Target;
 
@@ -92,22 +92,6 @@ struct Fixed {
     pulls: bool,
 }
 
-impl LossFn for Fixed {
-    fn loss(&self, output: &Tensor, target: &Target, weights: &[f32]) -> Result<Option<Tensor>> {
-        self.sum(output, None, target, weights)
-    }
-
-    fn jvp(
-        &self,
-        output: &Tensor,
-        direction: &Tensor,
-        target: &Target,
-        weights: &[f32],
-    ) -> Result<Option<Tensor>> {
-        self.sum(output, Some(direction), target, weights)
-    }
-}
-
 /// The rows that count: their cosines, how these move, their scores.
 struct Ordered {
     /// `[1, n]`.
@@ -117,9 +101,8 @@ struct Ordered {
     scores: Vec<f64>,
 }
 
-impl Fixed {
-    /// The weighted sum of the terms, or how it changes along a direction.
-    fn sum(
+impl Directional for Fixed {
+    fn along(
         &self,
         output: &Tensor,
         direction: Option<&Tensor>,

@@ -1,9 +1,76 @@
 //! What several losses share: known entries, their weighted mean, a stable log-sum-exp.
 
 use candle_core::{DType, Tensor};
+use polytask_core::method::{ParamInfo, Range};
 
-use crate::target::Target;
+use crate::target::{Relation, Target};
 use crate::{Error, Result};
+
+/// Parameter of the losses over the passages of a batch.
+pub(super) const TEMPERATURE: ParamInfo = ParamInfo {
+    name: "temperature",
+    about: "Divisor of cosines; smaller looks more at the hardest negatives.",
+    default: "0.05",
+    range: Range::Positive,
+};
+
+/// Parameter of the losses over the passages of a batch.
+pub(super) const NEGATIVES: ParamInfo = ParamInfo {
+    name: "negatives",
+    about: "Hard negatives per query taken into the batch, where the data names some.",
+    default: "1",
+    range: Range::Integer { min: 0 },
+};
+
+/// The queries of a batch whose positive is known, against all its passages.
+pub(super) struct Asked<'a> {
+    /// Their rows.
+    pub queries: Vec<usize>,
+    /// The column of each one's positive.
+    pub columns: Vec<usize>,
+    /// Number of columns.
+    pub n_passages: usize,
+    relations: &'a [Relation],
+}
+
+impl<'a> Asked<'a> {
+    /// `None` when no row's positive is known.
+    pub(super) fn new(
+        loss: &str,
+        output: &Tensor,
+        target: &'a Target,
+        weights: &[f32],
+    ) -> Result<Option<Self>> {
+        let Target::Passages { positive, relations } = target else {
+            return Err(wrong_target(loss, target, "passages"));
+        };
+        let n_passages = output.dims2()?.1;
+        expect_shape(loss, output, (positive.len(), n_passages))?;
+        let queries = known_rows(positive, weights);
+        let columns: Vec<usize> = queries.iter().map(|&q| positive[q] as usize).collect();
+        if let Some(column) = columns.iter().find(|&&p| p >= n_passages) {
+            return Err(Error::Shape {
+                part: format!("loss `{loss}`"),
+                found: format!("positive {column}"),
+                expected: format!("columns below {n_passages}"),
+            });
+        }
+        Ok((!queries.is_empty()).then_some(Self { queries, columns, n_passages, relations }))
+    }
+
+    /// How passage `p` stands to the i-th query; its own positive is an answer.
+    pub(super) fn relation(&self, i: usize, p: usize) -> Relation {
+        if self.columns[i] == p {
+            return Relation::Answer;
+        }
+        self.relations[self.queries[i] * self.n_passages + p]
+    }
+
+    /// The queries' weights, scaled to sum to 1.
+    pub(super) fn shares(&self, weights: &[f32]) -> Vec<f64> {
+        shares(self.queries.iter().map(|&q| f64::from(weights[q])).collect())
+    }
+}
 
 /// Output entries whose target is known, laid end to end.
 pub(super) struct Entries {

@@ -29,7 +29,7 @@ static INFO: MethodInfo = MethodInfo {
     title: "Bottleneck adapters",
     paper: "https://arxiv.org/abs/1902.00751",
     family: Family::Tune,
-    about: "The encoder's weights stay as they are; where a half of a layer ends, a narrow network with a residual of its \
+    about: "The encoder's weights (norms too) stay as they are; where a half of a layer ends, a narrow network with a residual of its \
             own is trained. It cannot be added to the weights: the model folder holds both under names of its own.",
     cost: "gradients and moments of a few percent of the weights; two more products per layer in use",
     kinds: &[],

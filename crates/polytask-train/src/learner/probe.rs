@@ -15,6 +15,7 @@ use crate::engine::Weights;
 use crate::evaluate;
 use crate::linear_probe::{self, Probes};
 use crate::observe::Observer;
+use crate::side::{Parts, Side};
 use crate::to_model::to_model;
 
 const INFO: MethodInfo = MethodInfo {
@@ -34,6 +35,8 @@ pub(super) struct Probe;
 /// The probes of a run's tasks.
 struct FittedProbes<'r> {
     run: &'r Run<'r>,
+    /// What they were fitted on, where that is not what the run trains: the encoder without fresh adapters.
+    bare: Option<Parts<'r>>,
     probes: Cow<'r, Probes>,
     tasks: Vec<usize>,
 }
@@ -44,7 +47,7 @@ impl Learner for Probe {
     }
 
     fn is_at_hand(&self, run: &Run) -> bool {
-        run.probes().is_some()
+        run.probes().is_some() && run.prepared().bare.is_none()
     }
 
     fn fit<'r>(
@@ -53,11 +56,14 @@ impl Learner for Probe {
         tasks: &[usize],
         observer: &mut dyn Observer,
     ) -> Result<Box<dyn Fitted + 'r>> {
-        let probes = match run.probes() {
-            Some(probes) => Cow::Borrowed(probes),
-            None => Cow::Owned(linear_probe::fit(run.prepared(), run.single(), observer)?),
+        let prepared = run.prepared();
+        let bare = prepared.bare.as_ref().map(|encoder| Parts::new(prepared, encoder)).transpose()?;
+        let probes = match (&bare, run.probes()) {
+            (Some(parts), _) => Cow::Owned(linear_probe::fit(prepared, Side::new(parts, None), observer)?),
+            (None, Some(probes)) => Cow::Borrowed(probes),
+            (None, None) => Cow::Owned(linear_probe::fit(prepared, run.single(), observer)?),
         };
-        Ok(Box::new(FittedProbes { run, probes, tasks: tasks.to_vec() }))
+        Ok(Box::new(FittedProbes { run, bare, probes, tasks: tasks.to_vec() }))
     }
 
     fn read<'r>(&self, run: &'r Run, folder: &Path) -> Result<Box<dyn Fitted + 'r>> {
@@ -66,6 +72,10 @@ impl Learner for Probe {
 }
 
 impl FittedProbes<'_> {
+    fn side(&self) -> Side<'_> {
+        self.bare.as_ref().map_or_else(|| self.run.single(), |parts| Side::new(parts, None))
+    }
+
     /// What was predicted when the probes were fitted: the split a task is reported on, and valid.
     fn known(&self, task: usize, split: Split) -> Option<&Predictions> {
         let reported = self.probes.predictions.get(&task).filter(|_| self.run.split_of(task) == split);
@@ -79,14 +89,14 @@ impl Fitted for FittedProbes<'_> {
         let mut found: BTreeMap<usize, Predictions> = self.tasks.iter().filter_map(known).collect();
         let missing: Vec<usize> =
             self.tasks.iter().copied().filter(|task| !found.contains_key(task)).collect();
-        let side = self.run.single();
+        let side = self.side();
         let weights = Weights { trunk: &side.parts.encoder.params, heads: &self.probes.heads };
         found.extend(evaluate::predict(&side.engine, weights, &missing, split)?);
         Ok(found)
     }
 
     fn write(&self, folder: &Path) -> Result<()> {
-        let parts = self.run.single().parts;
+        let parts = self.side().parts;
         let heads = self.probes.heads.clone();
         let mut model = to_model(self.run.prepared(), parts.encoder, &parts.heads, heads);
         let is_fitted = |name: &str| self.tasks.iter().any(|&task| parts.heads[task].name == name);

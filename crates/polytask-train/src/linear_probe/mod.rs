@@ -43,22 +43,23 @@ pub(crate) struct Probes {
     pub(crate) valid: BTreeMap<usize, Predictions>,
 }
 
-/// Fits the probes of all tasks on the encoder as it was loaded.
+/// Fits the probes of all tasks on the encoder of a side.
 pub(crate) fn fit(prepared: &Prepared, side: Side, observer: &mut dyn Observer) -> Result<Probes> {
     let (suite, heads) = (&prepared.suite, &side.parts.heads);
     let mut blocks: Vec<Block> = heads.iter().map(|head| head.block(suite.seed)).collect();
     let texts = texts_to_encode(&side.engine);
     observer.event(Event::Phase { name: "vectors", total: texts.len() as u64, done: 0 });
-    let pooled = Pooled::encode_told(&side.engine, &prepared.encoder.params, 0, texts, observer)?;
+    let trunk = &side.parts.encoder.params;
+    let pooled = Pooled::encode_told(&side.engine, trunk, 0, texts, observer)?;
     observer.event(Event::Done);
     observer.event(Event::Phase { name: "linear probes", total: heads.len() as u64, done: 0 });
     for (task, block) in blocks.iter_mut().enumerate() {
-        fit_task(prepared, side, task, &pooled, block)?;
+        fit_task(side, task, &pooled, block)?;
         let done = task as u64 + 1;
         observer.event(Event::Step { done, losses: &[], lr: 0.0, tokens: 0, observed: &[] });
     }
     observer.event(Event::Done);
-    let weights = Weights { trunk: &prepared.encoder.params, heads: &blocks };
+    let weights = Weights { trunk, heads: &blocks };
     let (mut predictions, mut valid) = (BTreeMap::new(), BTreeMap::new());
     for task in 0..heads.len() {
         let predict = |split| evaluate::predict_pooled(&side.engine, weights, task, &pooled, split);
@@ -69,12 +70,12 @@ pub(crate) fn fit(prepared: &Prepared, side: Side, observer: &mut dyn Observer) 
 }
 
 /// Fits a task's head into `block`, which stays as it is where no linear model fits it or nothing is known.
-fn fit_task(prepared: &Prepared, side: Side, task: usize, pooled: &Pooled, block: &mut Block) -> Result<()> {
+fn fit_task(side: Side, task: usize, pooled: &Pooled, block: &mut Block) -> Result<()> {
     let head = &side.parts.heads[task];
     if head.head.n_features().is_none() {
         return Ok(());
     }
-    let reader = rows::Reader { engine: &side.engine, trunk: &prepared.encoder.params, task, pooled };
+    let reader = rows::Reader { engine: &side.engine, trunk: &side.parts.encoder.params, task, pooled };
     let most = MOST_ROWS.min(MOST_VALUES / reader.width());
     let Some(train) = reader.rows(Split::Train, most)? else { return Ok(()) };
     let valid = reader.rows(Split::Valid, most)?;

@@ -38,6 +38,30 @@ fn what_a_learner_wrote_predicts_the_same_when_it_is_read() {
     .unwrap();
 }
 
+#[test]
+fn probes_are_of_the_encoder_as_it_came_whatever_is_tuned() {
+    let predict = |tune: &str| {
+        let data = Data::new();
+        let tune = format!("model.tune={tune}");
+        let prepared = data.prepare(ALL, &["train.steps=3", "model.max_length=30", &tune]);
+        let options = RunOptions { out: data.out("run"), resume: false, baselines: None };
+        let tasks: Vec<usize> = (0..prepared.suite.tasks.len()).collect();
+        let probe = LEARNERS.iter().find(|learner| learner.info().id == "probe").unwrap();
+        let predict = |run: Run, observer: &mut dyn Observer| {
+            let fitted = probe.fit(&run, &tasks, observer)?;
+            let found = fitted.predict(Split::Test)?;
+            fitted.write(&data.out("probe"))?;
+            assert_eq!(probe.read(&run, &data.out("probe"))?.predict(Split::Test)?, found, "{tune}");
+            Ok(found)
+        };
+        with_run(&prepared, &options, &mut Silent, predict).unwrap()
+    };
+    let plain = predict("full");
+    for tune in ["bottleneck", "{name=\"prompt\",rows=4}"] {
+        assert_eq!(predict(tune), plain, "{tune}");
+    }
+}
+
 const MEAN: MethodInfo = MethodInfo {
     id: "mean",
     title: "Mean",

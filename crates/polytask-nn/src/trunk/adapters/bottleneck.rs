@@ -1,7 +1,9 @@
 //! Bottleneck adapters (Houlsby et al. 2019, <https://arxiv.org/abs/1902.00751>): where a half of a layer ends, before its
 //! rows are added to the residual, a narrow network with a residual of its own: `x + U f(D x + b) + c`.
 //!
-//! U starts at zero, so that a fresh adapter changes nothing (the paper starts it near zero).
+//! Departures: U starts at zero, so that a fresh adapter changes nothing (the paper starts it near zero); layer norms are
+//! not trained with the adapters, as they are in the paper; the one adapter of a layer that Pfeiffer et al. 2020 keep stands
+//! where the second of these two does, before the norm, not behind it.
 
 use polytask_core::Problem;
 

@@ -34,7 +34,8 @@ impl Adapter for PromptSpec {
         Ok(())
     }
 
-    /// As tokens drawn from the vocabulary, which learns faster than noise (section 3.2 of the paper).
+    /// As tokens drawn from the vocabulary, which learns faster than noise (section 3.2 of the paper, which draws from the
+    /// 5,000 most frequent ones: a model folder does not say which these are).
     fn start(&self, params: &mut Params, seed: u64) {
         let n_base = params.blocks.len() - 1;
         let (blocks, adapters) = params.blocks.split_at_mut(n_base);
