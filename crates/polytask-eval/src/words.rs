@@ -54,14 +54,27 @@ pub(crate) const PRIOR: &str = "prior";
 
 /// What the columns of these learners mean.
 const LEGEND: [Column; 3] = [
-    Column { id: PROBE, said: "Probe: a linear model on the encoder as it was loaded (or its cosines)." },
-    Column { id: "bm25", said: "BM25: passages by the tokens they share with the query, rare ones first." },
-    Column { id: PRIOR, said: "Prior: the most frequent label, the mean: what needs no input." },
+    Column {
+        id: PROBE,
+        title: "Probe",
+        said: "Probe: a linear model on the encoder as it was loaded (or its cosines).",
+    },
+    Column {
+        id: "bm25",
+        title: "BM25",
+        said: "BM25: passages by the tokens they share with the query, rare ones first.",
+    },
+    Column {
+        id: PRIOR,
+        title: "Prior",
+        said: "Prior: the most frequent label, the mean: what needs no input.",
+    },
 ];
 
 /// A column of the table of scores, and what it means.
 pub(crate) struct Column {
     pub(crate) id: &'static str,
+    pub(crate) title: &'static str,
     pub(crate) said: &'static str,
 }
 
@@ -74,6 +87,11 @@ pub(crate) fn others(report: &RunReport) -> Vec<&str> {
         }
     }
     ids
+}
+
+/// How the column of a learner is headed.
+pub(crate) fn heading(id: &str) -> &str {
+    LEGEND.iter().find(|column| column.id == id).map_or(id, |column| column.title)
 }
 
 /// What the columns of other learners mean, a sentence each.

@@ -136,6 +136,21 @@ mod tests {
     }
 
     #[test]
+    fn scores_are_those_of_an_independent_implementation() {
+        let golden: serde_json::Value = serde_json::from_str(include_str!("bm25_golden.json")).unwrap();
+        let terms = |name: &str| -> Vec<Vec<u32>> { serde_json::from_value(golden[name].clone()).unwrap() };
+        let (passages, queries) = (terms("passages"), terms("queries"));
+        let scores: Vec<Vec<f32>> = serde_json::from_value(golden["scores"].clone()).unwrap();
+        let index = Bm25::new(&passages, Bm25Params::default());
+        for (query, expected) in queries.iter().zip(&scores) {
+            let mut found = vec![0.0; passages.len()];
+            index.search(query, passages.len()).into_iter().for_each(|(p, score)| found[p as usize] = score);
+            let is_same = found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 2e-5);
+            assert!(is_same, "{query:?}: {found:?}, expected {expected:?}");
+        }
+    }
+
+    #[test]
     fn equals_come_in_their_order_and_what_shares_no_term_is_not_found() {
         let index = Bm25::new(&[vec![5], vec![7], vec![7], vec![7]], Bm25Params::default());
         let places = |query: &[u32], k| index.search(query, k).iter().map(|(p, _)| *p).collect::<Vec<_>>();

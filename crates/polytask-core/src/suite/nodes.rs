@@ -88,44 +88,42 @@ pub fn columns(template: &str) -> Option<Vec<&str>> {
 
 /// Checks `left` and `right` of a source: only rankings have them, and `right` is a node set.
 pub(super) fn sides(section: &Section, kinds: &[&KindInfo], nodes: &[NodeSpec], reporter: &mut Reporter) {
-    let ranks = kinds.iter().any(|kind| kind.ranks_nodes());
-    if !ranks {
-        for key in ["left", "right"].into_iter().filter(|key| section.has(key) && !kinds.is_empty()) {
+    if kinds.iter().any(|kind| kind.ranks_nodes()) {
+        check_right(section, nodes, reporter);
+        for key in ["corpus", "queries", "qrels"].into_iter().filter(|key| section.has(key)) {
+            let what = format!(
+                "`{key}` in {} is for the kind `retrieval`: a ranking names its texts by `right`",
+                section.label
+            );
+            reporter.report(section.place(key), what, "remove it, or kind = \"retrieval\"");
+        }
+    } else if let Some(kind) = kinds.first() {
+        for key in ["left", "right"].into_iter().filter(|key| section.has(key)) {
             let what =
-                format!("`{key}` in {} is for the kind `ranking`, found `{}`", section.label, kinds[0].name);
+                format!("`{key}` in {} is for the kind `ranking`, found `{}`", section.label, kind.name);
             reporter.report(section.place(key), what, "kind = \"ranking\", or remove it");
         }
+    }
+}
+
+/// Reports a `right` that is no node set.
+fn check_right(section: &Section, nodes: &[NodeSpec], reporter: &mut Reporter) {
+    let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+    let Some(right) = section.maybe_text("right") else {
+        let what = format!("{} has no `right`, expected the node set that it ranks", section.label);
+        let remedy = names.first().map_or_else(
+            || "a [[nodes]] with `name` and `file`, and `right` with that name".to_owned(),
+            |name| format!("right = {name:?}"),
+        );
+        return reporter.report(section.origin, what, remedy);
+    };
+    if names.contains(&right.as_str()) {
         return;
     }
-    let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
-    match section.maybe_text("right") {
-        None => {
-            let what = format!("{} has no `right`, expected the node set that it ranks", section.label);
-            let remedy = names.first().map_or_else(
-                || "a [[nodes]] with `name` and `file`, and `right` with that name".to_owned(),
-                |name| format!("right = {name:?}"),
-            );
-            reporter.report(section.origin, what, remedy);
-        }
-        Some(right) if !names.contains(&right.as_str()) => {
-            let what =
-                format!("`right` in {} is `{}`, which is no [[nodes]]", section.label, shorten(&right));
-            let remedy = if names.is_empty() {
-                "a [[nodes]] of this name".to_owned()
-            } else {
-                near::advice(&right, &names)
-            };
-            reporter.report(section.place("right"), what, remedy);
-        }
-        Some(_) => {}
-    }
-    for key in ["corpus", "queries", "qrels"].into_iter().filter(|key| section.has(key)) {
-        let what = format!(
-            "`{key}` in {} is for the kind `retrieval`: a ranking names its texts by `right`",
-            section.label
-        );
-        reporter.report(section.place(key), what, "remove it, or kind = \"retrieval\"");
-    }
+    let what = format!("`right` in {} is `{}`, which is no [[nodes]]", section.label, shorten(&right));
+    let remedy =
+        if names.is_empty() { "a [[nodes]] of this name".to_owned() } else { near::advice(&right, &names) };
+    reporter.report(section.place("right"), what, remedy);
 }
 
 #[cfg(test)]

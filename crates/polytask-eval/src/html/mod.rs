@@ -91,6 +91,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_trained_has_no_legend_and_columns_are_headed_by_their_names() {
+        let mut run = report();
+        let legend = "</svg>single-task model";
+        assert!(render(&run).unwrap().contains(legend));
+        run.single_losses.clear();
+        for task in &mut run.tasks {
+            task.others.iter_mut().for_each(|other| other.learner = "bm25".into());
+        }
+        let page = render(&run).unwrap();
+        assert!(!page.contains(legend) && page.contains(">BM25</th>"));
+    }
+
+    #[test]
     fn an_empty_or_undefined_run_is_still_a_page() {
         assert!(render(&RunReport::default()).unwrap().contains("One model for 0 tasks"));
         let mut undefined = report();

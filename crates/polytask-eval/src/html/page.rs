@@ -19,12 +19,14 @@ pub(super) struct Page<'a> {
     class: &'static str,
     facts: Vec<Fact>,
     compared: bool,
-    /// Learners beside joint and single-task models, a column each.
+    /// Headings of the learners beside joint and single-task models, a column each.
     others: Vec<&'a str>,
     /// What these columns mean.
     legend: Vec<&'static str>,
     tasks: Vec<TaskView<'a>>,
     scale: String,
+    /// Whether charts of losses show single-task models too.
+    has_single_losses: bool,
     losses: Vec<Chart>,
     valid: Vec<Chart>,
     observed: Vec<Chart>,
@@ -113,10 +115,11 @@ impl<'a> Page<'a> {
             class: class(report),
             facts: facts(report),
             compared: report.tasks.iter().any(|task| task.delta.is_some()),
-            others: others.clone(),
+            others: others.iter().map(|id| words::heading(id)).collect(),
             legend: words::legend(report).map(|column| column.said).collect(),
             tasks: report.tasks.iter().map(|task| TaskView::new(task, scale, &others)).collect(),
             scale: number(scale, usize::from(scale < 10.0)),
+            has_single_losses: report.single_losses.values().any(|points| !points.is_empty()),
             losses: losses(report),
             valid: valid(report),
             observed: observed(report),
@@ -242,11 +245,10 @@ fn losses(report: &RunReport) -> Vec<Chart> {
         .tasks
         .iter()
         .filter_map(|task| {
-            let lines = [
-                ("single", curve(&report.single_losses, &task.task)),
-                ("joint", curve(&report.losses, &task.task)),
-            ];
-            let label = format!("Training loss of {} by step, joint and single-task model", task.task);
+            let single = curve(&report.single_losses, &task.task);
+            let lines = [("single", single), ("joint", curve(&report.losses, &task.task))];
+            let models = if single.is_empty() { "joint model" } else { "joint and single-task model" };
+            let label = format!("Training loss of {} by step, {models}", task.task);
             chart(task.task.clone(), label, &lines, None)
         })
         .collect()

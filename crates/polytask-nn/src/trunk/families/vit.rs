@@ -1,6 +1,7 @@
 //! Vision transformers (Dosovitskiy et al. 2021, <https://arxiv.org/abs/2010.11929>) and DINOv2 (Oquab et al. 2023,
 //! <https://arxiv.org/abs/2304.07193>): patches as rows, pre-norm layers, in DINOv2 with a learned scale per branch.
 
+use polytask_core::Problem;
 use polytask_core::image::{IMAGE, ImageSize};
 
 use super::EncoderFamily;
@@ -58,7 +59,7 @@ const VIT_NAMES: Names = Names {
 const DINOV2_NAMES: Names =
     Names { first_norm: "norm1", second_norm: "norm2", up: "mlp.fc1", down: "mlp.fc2", is_scaled: true };
 
-/// Sizes of a network.
+/// Sizes of a network's layers.
 struct Shape {
     d: usize,
     d_wide: usize,
@@ -70,51 +71,33 @@ struct Shape {
     is_gated: bool,
 }
 
+/// How images become rows.
+#[derive(Clone, Copy)]
+struct Rows {
+    /// Pixels along the side of a patch.
+    side: usize,
+    /// Pixels along the side of the images that positions were trained on.
+    trained: usize,
+    channels: usize,
+    /// Register tokens behind the class token.
+    n_registers: usize,
+    /// How positions are fitted to images of another size; `None` where there are none of another.
+    interpolation: Option<Interpolation>,
+}
+
 fn compose(fields: &mut Fields, names: &Names) -> Option<Composition> {
-    let d = fields.size(&["hidden_size"]);
-    let heads = fields.size(&["num_attention_heads"]);
-    fields.divides(("num_attention_heads", heads), ("hidden_size", d));
-    let is_gated = names.is_scaled && fields.flag("use_swiglu_ffn", false);
-    let d_wide = if names.is_scaled {
-        wide(d, fields.size_or("mlp_ratio", 4), is_gated)
-    } else {
-        fields.size(&["intermediate_size"])
-    };
+    let shape = Shape::read(fields, names);
     let n_layers = fields.layers(&["num_hidden_layers"]);
-    let (has_bias, act) =
-        (fields.flag("qkv_bias", true), fields.activation(&["hidden_act"], Activation::Gelu));
-    let shape = Shape {
-        d,
-        d_wide,
-        heads,
-        eps: fields.number(&["layer_norm_eps"], norm_eps(names)),
-        act,
-        has_bias,
-        is_gated,
-    };
-    let (side, trained, channels) = (
-        fields.size_or("patch_size", 16),
-        fields.size_or("image_size", 224),
-        fields.size_or("num_channels", 3),
-    );
-    let is_registered = fields.get("model_type").is_some_and(|name| name == "dinov2_with_registers");
-    let n_registers = if is_registered { fields.size_or("num_register_tokens", 4) } else { 0 };
-    let pixels = pixels(fields, (side, trained, channels), names.is_scaled);
+    let rows = Rows::read(fields, names);
+    let pixels = rows.pixels(fields);
     let dropout = fields.share(&["hidden_dropout_prob"]);
     fields.finish(|| {
-        let mut tokens = vec![("embeddings.cls_token".to_owned(), 1)];
-        tokens.extend((n_registers > 0).then(|| ("embeddings.register_tokens".to_owned(), n_registers)));
-        let map = "embeddings.patch_embeddings.projection".to_owned();
         let symbols = pixels.size.len();
-        let front = Patches { pixels, side, width: d, tokens, map };
-        let grids = ((trained / side, trained / side), front.grid());
-        let mut embeddings = BlockGraph::new("embeddings", d);
-        let how =
-            (if is_registered { Interpolation::Antialiased } else { Interpolation::Cubic }, n_registers);
-        embeddings.add(GridPositions::new("embeddings.position_embeddings", d, grids, how), INPUT);
+        let front = rows.front(pixels, shape.d);
+        let embeddings = rows.embeddings(&front);
         let layers = (0..n_layers).map(|i| shape.layer(names, i));
-        let mut last = BlockGraph::new("norm", d);
-        last.add(Norm::new(NormSpec::layer("layernorm", d, shape.eps)), INPUT);
+        let mut last = BlockGraph::new("norm", shape.d);
+        last.add(Norm::new(NormSpec::layer("layernorm", shape.d, shape.eps)), INPUT);
         let blocks = std::iter::once(embeddings).chain(layers).chain([last]);
         Composition { graph: Graph::above(front, symbols, blocks), dropout }
     })
@@ -131,60 +114,105 @@ fn wide(d: usize, ratio: usize, is_gated: bool) -> usize {
     if is_gated { (wide * 2 / 3).div_ceil(8) * 8 } else { wide }
 }
 
-/// Placeholder of images that are not said.
-fn nothing(side: usize, channels: usize) -> Pixels {
-    let size = ImageSize { channels, height: side, width: side };
-    Pixels { size, mean: Vec::new(), std: Vec::new() }
-}
+impl Rows {
+    fn read(fields: &mut Fields, names: &Names) -> Self {
+        let is_registered = fields.get("model_type").is_some_and(|name| name == "dinov2_with_registers");
+        let how = if is_registered { Interpolation::Antialiased } else { Interpolation::Cubic };
+        Self {
+            side: fields.size_or("patch_size", 16),
+            trained: fields.size_or("image_size", 224),
+            channels: fields.size_or("num_channels", 3),
+            n_registers: if is_registered { fields.size_or("num_register_tokens", 4) } else { 0 },
+            interpolation: names.is_scaled.then_some(how),
+        }
+    }
 
-/// The images of a network; notes what does not fit.
-fn pixels(
-    fields: &mut Fields,
-    (side, trained, channels): (usize, usize, usize),
-    interpolates: bool,
-) -> Pixels {
-    let Some(mut pixels) = fields.pixels() else {
-        if !fields.problems.is_empty() {
-            return nothing(side, channels);
+    /// The images of the network; notes what does not fit.
+    fn pixels(self, fields: &mut Fields) -> Pixels {
+        let Some(mut pixels) = fields.pixels() else {
+            if fields.problems.is_empty() {
+                let what = "`preprocessor_config.json` says nothing of images, expected their size, mean and deviation";
+                fields.problems.push(Problem::new(what).try_this("the file the encoder was published with"));
+            }
+            // Nothing is built of it.
+            let size = ImageSize { channels: self.channels, height: self.side, width: self.side };
+            return Pixels { size, mean: Vec::new(), std: Vec::new() };
+        };
+        // One value stands for all channels where images are not standardised.
+        for values in [&mut pixels.mean, &mut pixels.std] {
+            if let [one] = values[..] {
+                values.resize(self.channels, one);
+            }
         }
-        let what =
-            "`preprocessor_config.json` says nothing of images, expected their size, mean and deviation";
-        fields
-            .problems
-            .push(polytask_core::Problem::new(what).try_this("the file the encoder was published with"));
-        return nothing(side, channels);
-    };
-    // One value stands for all channels where images are not standardised.
-    for values in [&mut pixels.mean, &mut pixels.std] {
-        if let [one] = values[..] {
-            values.resize(channels, one);
+        pixels.size.channels = self.channels;
+        self.check(fields, &pixels);
+        pixels
+    }
+
+    fn check(self, fields: &mut Fields, pixels: &Pixels) {
+        let Self { side, trained, channels, .. } = self;
+        if trained < side {
+            fields.wrong("image_size", "at least `patch_size`");
+        }
+        if ![1, 3].contains(&channels) {
+            fields.wrong("num_channels", "1 or 3");
+        }
+        let (height, width) = (pixels.size.height, pixels.size.width);
+        let is_other = self.interpolation.is_none() && (height, width) != (trained, trained);
+        if is_other || height < side || width < side {
+            let expected = match self.interpolation {
+                Some(_) => format!("at least {side} x {side}"),
+                None => format!("{trained} x {trained}"),
+            };
+            let what =
+                format!("images are made {height} x {width} (preprocessor_config.json), expected {expected}");
+            fields.problems.push(Problem::new(what));
+        }
+        if pixels.mean.len() != channels || pixels.std.len() != channels {
+            let what = format!(
+                "`image_mean` and `image_std` of preprocessor_config.json must have {channels} values"
+            );
+            fields.problems.push(Problem::new(what));
         }
     }
-    if trained < side {
-        fields.wrong("image_size", "at least `patch_size`");
+
+    fn front(self, pixels: Pixels, width: usize) -> Patches {
+        let mut tokens = vec![("embeddings.cls_token".to_owned(), 1)];
+        if self.n_registers > 0 {
+            tokens.push(("embeddings.register_tokens".to_owned(), self.n_registers));
+        }
+        let map = "embeddings.patch_embeddings.projection".to_owned();
+        Patches { pixels, side: self.side, width, tokens, map }
     }
-    if ![1, 3].contains(&channels) {
-        fields.wrong("num_channels", "1 or 3");
+
+    /// The block that adds positions.
+    fn embeddings(self, front: &Patches) -> BlockGraph {
+        let n = self.trained / self.side;
+        let grids = ((n, n), front.grid());
+        let how = (self.interpolation.unwrap_or(Interpolation::Cubic), self.n_registers);
+        let mut block = BlockGraph::new("embeddings", front.width);
+        block.add(GridPositions::new("embeddings.position_embeddings", front.width, grids, how), INPUT);
+        block
     }
-    pixels.size.channels = channels;
-    let (height, width) = (pixels.size.height, pixels.size.width);
-    let is_other = !interpolates && (height, width) != (trained, trained);
-    if is_other || height < side || width < side {
-        let what = format!("images are made {height} x {width} (preprocessor_config.json), expected ");
-        let expected =
-            if interpolates { format!("at least {side} x {side}") } else { format!("{trained} x {trained}") };
-        fields.problems.push(polytask_core::Problem::new(what + &expected));
-    }
-    let fits = |values: &[f32]| values.len() == channels;
-    if !fits(&pixels.mean) || !fits(&pixels.std) {
-        let what =
-            format!("`image_mean` and `image_std` of preprocessor_config.json must have {channels} values");
-        fields.problems.push(polytask_core::Problem::new(what));
-    }
-    pixels
 }
 
 impl Shape {
+    fn read(fields: &mut Fields, names: &Names) -> Self {
+        let d = fields.size(&["hidden_size"]);
+        let heads = fields.size(&["num_attention_heads"]);
+        fields.divides(("num_attention_heads", heads), ("hidden_size", d));
+        let is_gated = names.is_scaled && fields.flag("use_swiglu_ffn", false);
+        let d_wide = if names.is_scaled {
+            wide(d, fields.size_or("mlp_ratio", 4), is_gated)
+        } else {
+            fields.size(&["intermediate_size"])
+        };
+        let has_bias = fields.flag("qkv_bias", true);
+        let act = fields.activation(&["hidden_act"], Activation::Gelu);
+        let eps = fields.number(&["layer_norm_eps"], norm_eps(names));
+        Self { d, d_wide, heads, eps, act, has_bias, is_gated }
+    }
+
     fn layer(&self, names: &Names, i: usize) -> BlockGraph {
         let d = self.d;
         let name = |part: &str| format!("encoder.layer.{i}.{part}");

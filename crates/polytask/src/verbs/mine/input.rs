@@ -1,6 +1,7 @@
 //! What is mined: queries, the passages that answer them, and the corpus.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use anyhow::Result;
 use polytask_core::hash;
@@ -156,21 +157,8 @@ fn read_pairs(args: &Args, path: &str, corpus: &mut Vec<String>) -> Result<Vec<Q
 
 /// Queries by their judgements; those without one that names a passage are left out, and counted.
 fn read_judged(args: &Args, path: &str, by_id: &HashMap<String, u32>) -> Result<Vec<Query>> {
-    let file = args.qrels.as_deref().unwrap_or_else(|| std::path::Path::new(""));
-    let mut judged: HashMap<String, Vec<u32>> = HashMap::new();
-    let mut unknown = 0;
-    for qrel in qrels::read(file)?.into_iter().filter(|qrel| qrel.grade > 0.0) {
-        match by_id.get(&qrel.passage) {
-            Some(&passage) => judged.entry(qrel.query).or_default().push(passage),
-            None => unknown += 1,
-        }
-    }
-    if unknown > 0 {
-        output::note(format!(
-            "{}: {unknown} judgements name passages that the corpus has not",
-            file.display()
-        ));
-    }
+    let file = args.qrels.as_deref().unwrap_or_else(|| Path::new(""));
+    let judged = read_qrels(file, by_id)?;
     let ids: Vec<&str> = args.columns.given("id").map_or_else(|| vec!["_id", "id", "qid"], |name| vec![name]);
     let named: Vec<&str> =
         args.columns.given("query").map_or_else(|| vec!["text", "query"], |name| vec![name]);
@@ -191,17 +179,33 @@ fn read_judged(args: &Args, path: &str, by_id: &HashMap<String, u32>) -> Result<
         }
         Ok(())
     })?;
+    let file = file.display();
     let unasked = judged.keys().filter(|id| !met.contains(*id)).count();
-    if unasked > 0 {
-        output::note(format!("{}: {unasked} judged queries are not in {path}", file.display()));
-    }
-    if left_out > 0 {
-        output::note(format!(
-            "{path}: {left_out} queries have no positive in {} and are left out",
-            file.display()
-        ));
-    }
+    note_some(unasked, || format!("{file}: {unasked} judged queries are not in {path}"));
+    note_some(left_out, || format!("{path}: {left_out} queries have no positive in {file} and are left out"));
     Ok(queries)
+}
+
+/// The passages that answer each query, by its id.
+fn read_qrels(file: &Path, by_id: &HashMap<String, u32>) -> Result<HashMap<String, Vec<u32>>> {
+    let mut judged: HashMap<String, Vec<u32>> = HashMap::new();
+    let mut unknown = 0;
+    for qrel in qrels::read(file)?.into_iter().filter(|qrel| qrel.grade > 0.0) {
+        match by_id.get(&qrel.passage) {
+            Some(&passage) => judged.entry(qrel.query).or_default().push(passage),
+            None => unknown += 1,
+        }
+    }
+    let file = file.display();
+    note_some(unknown, || format!("{file}: {unknown} judgements name passages that the corpus has not"));
+    Ok(judged)
+}
+
+/// A note on `n` things, where there are any.
+fn note_some(n: usize, note: impl FnOnce() -> String) {
+    if n > 0 {
+        output::note(note());
+    }
 }
 
 /// Gives every row of a file to `take`.

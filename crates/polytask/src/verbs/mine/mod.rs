@@ -260,32 +260,31 @@ impl Ranks {
             }
             None => Vec::new(),
         };
-        let ask = |(i, query): (usize, &'_ input::Query)| -> (usize, Vec<u32>, Vec<u32>) {
-            (i, mining.answers(query), mining.own(query))
-        };
-        let asked: Vec<_> = mining.queries[piece].iter().enumerate().map(ask).collect();
-        let queries: Vec<MinedQuery<'_>> = asked
-            .iter()
-            .map(|(i, answers, own)| MinedQuery {
-                terms: &terms[*i],
-                vector: vectors.get(i * self.width..(i + 1) * self.width).unwrap_or_default(),
-                answers,
-                own,
-            })
-            .collect();
-        let limits = self.model.is_some();
-        let guard = Guard {
-            skip: args.skip,
-            depth: args.depth,
-            share: Some(args.share.unwrap_or(SHARE)).filter(|share| limits && *share > 0.0),
-            margin: args.margin.filter(|_| limits),
-        };
+        let queries = &mining.queries[piece];
+        let known: Vec<_> = queries.iter().map(|query| (mining.answers(query), mining.own(query))).collect();
+        let asked = known.iter().enumerate().map(|(i, (answers, own))| MinedQuery {
+            terms: &terms[i],
+            vector: vectors.get(i * self.width..(i + 1) * self.width).unwrap_or_default(),
+            answers,
+            own,
+        });
         let miner = Miner {
             bm25: self.bm25.as_ref().map(|(_, index)| index),
             vectors: &self.vectors,
             width: self.width,
         };
-        Ok(miner.mine(&queries, args.n, guard)?)
+        Ok(miner.mine(&asked.collect::<Vec<_>>(), args.n, self.guard(args))?)
+    }
+
+    /// What keeps a passage from being a negative; limits of cosines only where a model gives these.
+    fn guard(&self, args: &Args) -> Guard {
+        let is_scored = self.model.is_some();
+        Guard {
+            skip: args.skip,
+            depth: args.depth,
+            share: Some(args.share.unwrap_or(SHARE)).filter(|share| is_scored && *share > 0.0),
+            margin: args.margin.filter(|_| is_scored),
+        }
     }
 }
 
@@ -329,41 +328,44 @@ fn tell(args: &Args, totals: &Totals, ranks: &Ranks, lines: usize) -> Result<()>
             "negative_cosine": means.map(|(_, negative)| negative),
         }))?;
     } else {
-        let queries = plural(totals.queries, "query");
-        output::line(format!(
-            "{}: {lines} lines, {} negatives for {queries}",
-            args.output.display(),
-            totals.negatives
-        ))?;
+        let (path, queries) = (args.output.display(), plural(totals.queries, "query"));
+        output::line(format!("{path}: {lines} lines, {} negatives for {queries}", totals.negatives))?;
     }
     if totals.short > 0 {
-        let (queries, n) = (plural(totals.queries, "query"), args.n);
-        let left_out = if args.shape == Shape::NTuple { " and are left out" } else { "" };
-        let remedy = match totals.guarded {
-            0 => "a larger --depth or a smaller --skip finds more where the corpus has more".to_owned(),
-            guarded => format!(
-                "{guarded} candidates were too near to an answer: a larger --share or a smaller --margin takes them"
-            ),
-        };
-        output::note(format!(
-            "{} of {queries} have fewer than {n} negatives{left_out}; {remedy}",
-            totals.short
-        ));
+        tell_short(args, totals);
     }
     if let Some((answer, negative)) = means {
         output::note(format!("mean cosine: lowest answers {answer:.3}, negatives {negative:.3}"));
         if answer - negative > EASY {
-            let remedy = match (ranks.bm25.is_some(), args.skip) {
-                (true, _) => "`--by model`",
-                (false, 1..) => "a smaller --skip",
-                (false, 0) => "a larger --share, or a better model",
-            };
-            output::note(format!(
-                "the negatives are easy for this model (more than {EASY} below the answers): a loss on them is flat; try {remedy}"
-            ));
+            tell_easy(args, ranks.bm25.is_some());
         }
     }
     Ok(())
+}
+
+/// Says how many queries have too few negatives, and what gives them more.
+fn tell_short(args: &Args, totals: &Totals) {
+    let (queries, n) = (plural(totals.queries, "query"), args.n);
+    let left_out = if args.shape == Shape::NTuple { " and are left out" } else { "" };
+    let remedy = match totals.guarded {
+        0 => "a larger --depth or a smaller --skip finds more where the corpus has more".to_owned(),
+        guarded => format!(
+            "{guarded} candidates were too near to an answer: a larger --share or a smaller --margin takes them"
+        ),
+    };
+    output::note(format!("{} of {queries} have fewer than {n} negatives{left_out}; {remedy}", totals.short));
+}
+
+/// Says that the negatives are easy, and what gives harder ones.
+fn tell_easy(args: &Args, has_bm25: bool) {
+    let remedy = match (has_bm25, args.skip) {
+        (true, _) => "`--by model`",
+        (false, 1..) => "a smaller --skip",
+        (false, 0) => "a larger --share, or a better model",
+    };
+    output::note(format!(
+        "the negatives are easy for this model (more than {EASY} below the answers): a loss on them is flat; try {remedy}"
+    ));
 }
 
 /// Numbers of a sorted, deduplicated list.

@@ -32,7 +32,7 @@ struct RowLine<'a> {
 }
 
 /// How far a file is.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Progress {
     /// Hash of all that decides its lines.
     settings: String,
@@ -60,53 +60,18 @@ impl Written {
     /// Opens the file anew, or where an interrupted run left it.
     pub(super) fn open(args: &Args, settings: &str) -> Result<Self> {
         let path = args.output.clone();
-        let note = note_of(&path);
-        let progress = if args.resume { read_note(&note)? } else { None };
-        let progress = match progress {
+        let progress = match Progress::left(args)? {
             Some(found) if found.settings != settings => {
                 let what = format!("{} was begun with other data or settings", path.display());
                 return output::refuse(what, "the same command as before, or another --output");
             }
             Some(found) => found,
-            None if args.resume && path.exists() => {
-                return output::refuse(
-                    format!("{} is whole: nothing to resume", path.display()),
-                    "leave out --resume",
-                );
-            }
-            None if path.exists() && !note.exists() => {
-                return output::refuse(
-                    format!("{} exists", path.display()),
-                    "another --output, or remove it",
-                );
-            }
-            None if path.exists() => {
-                let what = format!("{} was left by an interrupted run", path.display());
-                return output::refuse(what, "`--resume`, or remove it");
-            }
-            None => Progress {
-                settings: settings.to_owned(),
-                queries: 0,
-                lines: 0,
-                bytes: 0,
-                totals: Totals::default(),
-            },
+            None => Progress { settings: settings.to_owned(), ..Progress::default() },
         };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             atomic::create_dir(folder)?;
         }
-        let options = OpenOptions::new().create(true).append(true).open(&path);
-        let file = options.map_err(Error::io("write", &path))?;
-        let found = file.metadata().map_err(Error::io("read", &path))?.len();
-        if found < progress.bytes {
-            let what = format!("{} has {found} bytes, but {} were written", path.display(), progress.bytes);
-            return output::refuse(
-                what,
-                "the file as the interrupted run left it, or remove it and its .progress",
-            );
-        }
-        // Lines after the last whole piece are written again.
-        file.set_len(progress.bytes).map_err(Error::io("write", &path))?;
+        let file = open_at(&path, progress.bytes)?;
         let written = Self { path, file, shape: args.shape, n: args.n, progress };
         written.note()?;
         Ok(written)
@@ -164,36 +129,69 @@ impl Written {
         let text = |&passage: &u32| mining.corpus[passage as usize].as_str();
         let positives: Vec<&str> = query.positives.iter().map(text).collect();
         let negatives: Vec<&str> = found.negatives.iter().map(|negative| text(&negative.passage)).collect();
-        let anchor = &query.text;
+        let anchor = query.text.as_str();
         match self.shape {
             Shape::Rows => {
                 let row = RowLine { query: anchor, positives: &positives, negatives: &negatives };
                 serde_json::to_string(&row).into_iter().collect()
             }
             Shape::Triplet => {
-                let with = |positive: &&str| {
-                    let one = |negative: &&str| {
-                        json!({"anchor": anchor, "positive": positive, "negative": negative}).to_string()
-                    };
-                    negatives.iter().map(one).collect::<Vec<_>>()
-                };
+                let with = |&positive| negatives.iter().map(move |&n| triplet(anchor, positive, n));
                 positives.iter().flat_map(with).collect()
             }
             Shape::NTuple if negatives.len() < self.n => Vec::new(),
             Shape::NTuple => {
-                let of = |positive: &&str| {
-                    let mut line = Map::new();
-                    line.insert("anchor".into(), anchor.as_str().into());
-                    line.insert("positive".into(), (*positive).into());
-                    for (i, negative) in negatives.iter().enumerate() {
-                        line.insert(format!("negative_{}", i + 1), (*negative).into());
-                    }
-                    Value::Object(line).to_string()
-                };
-                positives.iter().map(of).collect()
+                positives.iter().map(|&positive| n_tuple(anchor, positive, &negatives)).collect()
             }
         }
     }
+}
+
+fn triplet(anchor: &str, positive: &str, negative: &str) -> String {
+    json!({"anchor": anchor, "positive": positive, "negative": negative}).to_string()
+}
+
+fn n_tuple(anchor: &str, positive: &str, negatives: &[&str]) -> String {
+    let mut line = Map::new();
+    line.insert("anchor".into(), anchor.into());
+    line.insert("positive".into(), positive.into());
+    for (i, negative) in negatives.iter().enumerate() {
+        line.insert(format!("negative_{}", i + 1), (*negative).into());
+    }
+    Value::Object(line).to_string()
+}
+
+impl Progress {
+    /// What an interrupted run left, where it is to go on; refuses a file that nothing was said about.
+    fn left(args: &Args) -> Result<Option<Self>> {
+        let (path, note) = (&args.output, note_of(&args.output));
+        let found = if args.resume { read_note(&note)? } else { None };
+        if found.is_some() || !path.exists() {
+            return Ok(found);
+        }
+        let path = path.display();
+        if args.resume {
+            return output::refuse(format!("{path} is whole: nothing to resume"), "leave out --resume");
+        }
+        if note.exists() {
+            let what = format!("{path} was left by an interrupted run");
+            return output::refuse(what, "`--resume`, or remove it");
+        }
+        output::refuse(format!("{path} exists"), "another --output, or remove it")
+    }
+}
+
+/// The file with its first `bytes` bytes: what follows the last whole piece is written again.
+fn open_at(path: &Path, bytes: u64) -> Result<File> {
+    let file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::io("write", path))?;
+    let found = file.metadata().map_err(Error::io("read", path))?.len();
+    if found < bytes {
+        let what = format!("{} has {found} bytes, but {bytes} were written", path.display());
+        let remedy = "the file as the interrupted run left it, or remove it and its .progress";
+        return output::refuse(what, remedy);
+    }
+    file.set_len(bytes).map_err(Error::io("write", path))?;
+    Ok(file)
 }
 
 /// The note of an interrupted run; none where there is none.
