@@ -53,9 +53,7 @@ impl Batch {
         let suite = suites::load(&data.join("suite.toml"), &[format!("model.encoder={encoder}")])?;
         let prepared = prepare(suite, &mut TerminalProgress::new(true))?;
         let Prepared { suite, dataset, encoder, .. } = &prepared;
-        let d_hidden = encoder.trunk.d_hidden();
-        let d_in = encoder.pooling.width(&*encoder.trunk);
-        let heads = TaskHead::all(suite, dataset, &encoder.params, d_in, d_hidden)?;
+        let heads = TaskHead::all(suite, dataset, encoder)?;
         let draws: Vec<_> = (0..heads.len()).map(|task| draw(&prepared, task)).collect();
         let views: Vec<_> = heads.iter().enumerate().map(|(i, head)| head.view(i, dataset)).collect();
         let draw = Draw { seed: SEED, step: 0 };

@@ -17,6 +17,7 @@ pub(crate) fn suite(folder: &Path) -> Suite {
         tune: Choice::named("full"),
         sharing: Choice::named("hard"),
         pooling: None,
+        score: None,
         max_length: None,
         image_size: None,
         channels: None,

@@ -27,6 +27,6 @@ pub use polytask_nn::{Error, Result};
 pub use predict::Predicted;
 pub use question::Question;
 pub use reading::{InputReading, InputRow};
-pub use search::search;
+pub use search::{SearchOptions, search};
 pub use symbols::symbols_of;
 pub use task::ModelTask;

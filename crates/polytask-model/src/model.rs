@@ -56,9 +56,7 @@ impl Model {
         }
         let encoder = Encoder::load(folder)?;
         let symbols = symbols_of(folder, &encoder, None)?;
-        let d_hidden = encoder.trunk.d_hidden();
-        let d_in = encoder.pooling.width(&*encoder.trunk);
-        let load = |info| ModelTask::load(folder, info, d_in, d_hidden);
+        let load = |info| ModelTask::load(folder, info, &encoder);
         let tasks = read_tasks(folder)?.into_iter().map(load).collect::<Result<_>>()?;
         Ok(Self::new(encoder, symbols, tasks))
     }

@@ -20,6 +20,12 @@ impl Pass<'_> {
     pub(crate) fn place(&self, view: usize, i: usize) -> usize {
         view * self.sequences.len() + i
     }
+
+    /// The states of the pass's sequence `i` as a view sees it, `[tokens, width]`.
+    pub(crate) fn states_of(&self, view: usize, i: usize) -> &[f32] {
+        let (rows, width) = (self.layout.rows(self.place(view, i)), self.states.width);
+        &self.states.values[rows.start * width..rows.end * width]
+    }
 }
 
 /// Runs the trunk over all sequences as some views see them; `visit` gets each pass. Gives the number of sequences that

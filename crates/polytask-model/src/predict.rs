@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use polytask_core::Problem;
 use polytask_data::NO_TOKEN;
 use polytask_nn::objective;
+use polytask_nn::scores::Ragged;
 use serde_json::{Value, json};
 
 use crate::input::{Content, Distinct, Read};
@@ -65,7 +66,12 @@ impl Model {
         views.sort_unstable();
         views.dedup();
         let width = self.encoder.pooling.width(&*self.encoder.trunk);
-        let is_pooled = |view: usize| questions.iter().any(|of| of.view == view && !of.tags_words());
+        let is_pooled = |view: usize| questions.iter().any(|of| of.view == view && of.reads_vectors());
+        let mut states: BTreeMap<usize, Vec<Vec<f32>>> = questions
+            .iter()
+            .filter(|of| of.task.head.reads_states())
+            .map(|of| (of.view, vec![Vec::new(); read.sequences.len()]))
+            .collect();
         let n_values = read.sequences.len() * width;
         let mut pooled: BTreeMap<usize, Vec<f32>> =
             views.iter().filter(|view| is_pooled(**view)).map(|&view| (view, vec![0.0; n_values])).collect();
@@ -80,12 +86,19 @@ impl Model {
                     }
                 }
             }
+            for (&view, kept) in &mut states {
+                for (i, &sequence) in pass.sequences.iter().enumerate() {
+                    kept[sequence] = pass.states_of(view, i).to_vec();
+                }
+            }
             let tagged = questions.iter().zip(&mut outputs).filter(|(question, _)| question.tags_words());
             tagged.into_iter().try_for_each(|(question, outputs)| question.tag(pass, read, outputs))
         })?;
         for (question, outputs) in questions.iter().zip(&mut outputs) {
-            if let Some(vectors) = pooled.get(&question.view).filter(|_| !question.tags_words()) {
-                *outputs = question.of_sentences(vectors, width, read)?;
+            if question.task.head.reads_states() {
+                *outputs = question.of_states(&states[&question.view], read)?;
+            } else if question.reads_vectors() {
+                *outputs = question.of_sentences(&pooled[&question.view], width, read)?;
             }
         }
         Ok((outputs, encoded))
@@ -118,6 +131,11 @@ impl<'a> Numbered<'a> {
 
     fn tags_words(&self) -> bool {
         self.task.kind.tags_words()
+    }
+
+    /// Whether its head reads a vector of each text.
+    fn reads_vectors(&self) -> bool {
+        !self.tags_words() && !self.task.head.reads_states()
     }
 
     /// Notes the rows of each sequence.
@@ -160,13 +178,27 @@ impl<'a> Numbered<'a> {
 
     /// Outputs of each row from pooled vectors, `[sequences, width]`.
     fn of_sentences(&self, vectors: &[f32], width: usize, read: &Read<'_>) -> Result<Vec<Vec<f32>>> {
-        let inputs: Vec<Vec<u32>> = self
-            .contents
-            .iter()
-            .map(|rows| rows.iter().map(|&content| read.sequence_of[content] as u32).collect())
-            .collect();
-        let output = objective::output(&*self.task.head, &self.task.block, vectors, width, &inputs)?;
-        Ok(output.chunks(self.task.info.n_outputs.max(1)).map(<[f32]>::to_vec).collect())
+        let inputs = self.sequences(read);
+        Ok(self.rows(&objective::output(&*self.task.head, &self.task.block, vectors, width, &inputs)?))
+    }
+
+    /// Outputs of each row from the states of all tokens of each sequence.
+    fn of_states(&self, states: &[Vec<f32>], read: &Read<'_>) -> Result<Vec<Vec<f32>>> {
+        let mut texts = Ragged::new(self.task.head.d_in());
+        states.iter().for_each(|text| texts.push(text));
+        let inputs = self.sequences(read);
+        Ok(self.rows(&objective::text_output(&*self.task.head, &self.task.block, &texts.rows(), &inputs)?))
+    }
+
+    /// The sequence that each input of each row is, `[inputs][rows]`.
+    fn sequences(&self, read: &Read<'_>) -> Vec<Vec<u32>> {
+        let of_input =
+            |rows: &Vec<usize>| rows.iter().map(|&content| read.sequence_of[content] as u32).collect();
+        self.contents.iter().map(of_input).collect()
+    }
+
+    fn rows(&self, output: &[f32]) -> Vec<Vec<f32>> {
+        output.chunks(self.task.info.n_outputs.max(1)).map(<[f32]>::to_vec).collect()
     }
 
     /// The outputs in words and in the units of the targets.

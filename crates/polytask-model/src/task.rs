@@ -5,7 +5,8 @@ use std::path::Path;
 use polytask_core::Problem;
 use polytask_core::kind::{self, KindInfo};
 use polytask_core::target::OutputMeaning;
-use polytask_nn::heads::{self, Head};
+use polytask_nn::encoder::Encoder;
+use polytask_nn::heads::{Head, HeadOptions};
 use polytask_nn::weights::WeightFiles;
 use polytask_nn::{Block, Params};
 use serde_json::Value;
@@ -27,14 +28,14 @@ pub struct ModelTask {
 }
 
 impl ModelTask {
-    pub(crate) fn load(folder: &Path, info: TaskInfo, d_in: usize, d_hidden: usize) -> Result<Self> {
+    pub(crate) fn load(folder: &Path, info: TaskInfo, encoder: &Encoder) -> Result<Self> {
         let kind = kind::find(&info.kind).ok_or_else(|| {
             let what = format!("polytask.json: task `{}` has the unknown kind `{}`", info.name, info.kind);
             Problem::new(what).try_this("use the version of polytask that wrote the folder, or a newer one")
         })?;
         check_task(folder, &info, kind)?;
-        let d_in = if kind.tags_words() { d_hidden } else { d_in };
-        let head = heads::build_with(kind.head, d_in, info.n_outputs, info.hidden);
+        let options = HeadOptions { hidden: info.hidden, scoring: encoder.scoring()? };
+        let head = encoder.head(kind.head, info.n_outputs, options);
         let mut params = Params { blocks: vec![head.block(&format!("head.{}", info.name), 0)] };
         let path = folder.join("heads").join(&info.name).join("model.safetensors");
         let report = WeightFiles::open(&path)?.load_into(&mut params, ToString::to_string)?;

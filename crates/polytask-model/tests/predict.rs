@@ -12,7 +12,8 @@ use serde_json::Value;
 fn task(name: &str, kind: &str, labels: &[&str], encoder: &Encoder) -> ModelTask {
     let kind = kind::find(kind).unwrap();
     let n_outputs = labels.len().max(1);
-    let head = heads::build_with(kind.head, encoder.trunk.d_hidden(), n_outputs, None);
+    let head =
+        heads::build_with(kind.head, encoder.trunk.d_hidden(), n_outputs, heads::HeadOptions::default());
     let block = head.block(&format!("head.{name}"), 7);
     let info = TaskInfo {
         name: name.into(),

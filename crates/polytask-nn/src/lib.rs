@@ -17,6 +17,7 @@ pub mod objective;
 pub mod optim;
 pub mod params;
 pub mod pooling;
+pub mod scores;
 pub mod sharing;
 mod target;
 pub mod topk;

@@ -8,9 +8,10 @@ use std::borrow::Cow;
 
 use candle_core::{Device, Tensor, Var};
 
-use crate::heads::{Head, Pairing};
+use crate::heads::{Head, HeadRows, Pairing};
 use crate::losses::LossFn;
 use crate::params::{Block, Real};
+use crate::scores::TokenRows;
 pub use crate::target::{Relation, Target, UNKNOWN};
 use crate::{Error, Result};
 
@@ -21,7 +22,10 @@ pub struct TaskInput<T = f32> {
     pub z: Vec<T>,
     /// Values per leaf row.
     pub width: usize,
-    /// For each input of the head (text; a and b; queries and passages) the rows of `z` it reads.
+    /// First row of each text and the number of all rows, for a head that reads all states of a text; else empty.
+    pub starts: Vec<u32>,
+    /// For each input of the head (text; a and b; queries and passages) the rows of `z` it reads; texts where they have
+    /// several.
     pub inputs: Vec<Vec<u32>>,
     /// What the outputs should be.
     pub target: Target,
@@ -126,7 +130,26 @@ pub fn output<T: Real>(
     width: usize,
     inputs: &[Vec<u32>],
 ) -> Result<Vec<T>> {
-    check_inputs(head, z.len(), width, inputs)?;
+    output_of(head, block, (z, width, &[]), inputs)
+}
+
+/// As [`output`], of a head that reads all states of texts: `inputs` name texts.
+pub fn text_output<T: Real>(
+    head: &dyn Head,
+    block: &Block<T>,
+    texts: &TokenRows<'_, T>,
+    inputs: &[Vec<u32>],
+) -> Result<Vec<T>> {
+    output_of(head, block, (&texts.values, texts.width, &texts.starts), inputs)
+}
+
+fn output_of<T: Real>(
+    head: &dyn Head,
+    block: &Block<T>,
+    (z, width, starts): (&[T], usize, &[u32]),
+    inputs: &[Vec<u32>],
+) -> Result<Vec<T>> {
+    check_inputs(head, z.len(), (width, starts), inputs)?;
     check_block(head, block)?;
     let n_rows = inputs[0].len();
     if inputs.iter().any(|rows| rows.len() != n_rows) {
@@ -135,7 +158,7 @@ pub fn output<T: Real>(
     if n_rows == 0 {
         return Ok(Vec::new());
     }
-    let inputs = select(&leaf(z, width)?, inputs)?;
+    let inputs = select(&leaf(z, width)?, starts, inputs)?;
     Ok(head.output(&tensors(block)?, &inputs, Pairing::Rows)?.flatten_all()?.to_vec1()?)
 }
 
@@ -179,8 +202,14 @@ fn graph<T: Real>(
     if input.inputs.iter().any(Vec::is_empty) {
         return Ok(None);
     }
-    let output = head.output(weights, &select(z, &input.inputs)?, input.target.pairing())?;
-    loss.loss(&output, &input.target, &row_weights(input))
+    let (inputs, pairing) = (select(z, &input.starts, &input.inputs)?, input.target.pairing());
+    let output = head.output(weights, &inputs, pairing)?;
+    let rows = row_weights(input);
+    if !(head.is_directed() && loss.looks_back() && pairing == Pairing::Cross) {
+        return loss.loss(&output, &input.target, &rows);
+    }
+    let swapped: Vec<HeadRows> = inputs.into_iter().rev().collect();
+    loss.loss_both(&output, &head.output(weights, &swapped, pairing)?, &input.target, &rows)
 }
 
 /// How the objective of [`second_order`] changes as `z` moves along a direction, as a graph; `None` when no target is
@@ -197,8 +226,9 @@ fn slope_graph<T: Real>(
         return Ok(None);
     }
     let (target, rows) = (&input.target, row_weights(input));
-    let (inputs, pairing) = (select(z, &input.inputs)?, target.pairing());
-    let d_output = head.jvp(weights, &inputs, &select(direction, &input.inputs)?, pairing)?;
+    let (inputs, pairing) = (select(z, &input.starts, &input.inputs)?, target.pairing());
+    let directions = select(direction, &input.starts, &input.inputs)?;
+    let d_output = head.jvp(weights, &inputs, &directions, pairing)?;
     let output = head.output(weights, &inputs, pairing)?;
     let Some(slope) = loss.jvp(&output, &d_output, target, &rows)? else { return Ok(None) };
     let Some(eps) = log else { return Ok(Some(slope)) };
@@ -215,16 +245,28 @@ fn row_weights<T>(input: &TaskInput<T>) -> Cow<'_, [f32]> {
 }
 
 /// The rows of `z` each input reads; no copy where an input reads all of them in order.
-fn select(z: &Tensor, inputs: &[Vec<u32>]) -> Result<Vec<Tensor>> {
-    let n = z.dim(0)?;
-    let pick = |rows: &Vec<u32>| {
-        if rows.len() == n && rows.iter().enumerate().all(|(i, &row)| i == row as usize) {
-            return Ok(z.clone());
+fn select(z: &Tensor, starts: &[u32], inputs: &[Vec<u32>]) -> Result<Vec<HeadRows>> {
+    let pick = |places: &Vec<u32>| {
+        if starts.is_empty() {
+            return Ok(HeadRows::single(rows_of(z, places)?));
         }
-        let rows = Tensor::from_slice(rows, rows.len(), z.device())?;
-        Ok(z.index_select(&rows, 0)?)
+        let spans = || places.iter().map(|&text| starts[text as usize]..starts[text as usize + 1]);
+        let rows: Vec<u32> = spans().flatten().collect();
+        let mut own = vec![0];
+        own.extend(spans().scan(0, |n, span| {
+            *n += span.len() as u32;
+            Some(*n)
+        }));
+        Ok(HeadRows::of_texts(rows_of(z, &rows)?, own))
     };
     inputs.iter().map(pick).collect()
+}
+
+fn rows_of(z: &Tensor, rows: &[u32]) -> Result<Tensor> {
+    if rows.len() == z.dim(0)? && rows.iter().enumerate().all(|(i, &row)| i == row as usize) {
+        return Ok(z.clone());
+    }
+    Ok(z.index_select(&Tensor::from_slice(rows, rows.len(), z.device())?, 0)?)
 }
 
 fn leaf<T: Real>(z: &[T], width: usize) -> Result<Tensor> {
@@ -244,7 +286,7 @@ fn scalar<T: Real>(value: &Tensor) -> Result<f64> {
 
 /// Refuses inputs whose shapes do not fit together.
 fn check<T: Real>(head: &dyn Head, block: &Block<T>, input: &TaskInput<T>) -> Result<()> {
-    check_inputs(head, input.z.len(), input.width, &input.inputs)?;
+    check_inputs(head, input.z.len(), (input.width, &input.starts), &input.inputs)?;
     check_block(head, block)?;
     let n_rows = input.target.n_rows();
     let n_weights = input.weights.len();
@@ -268,7 +310,12 @@ fn check<T: Real>(head: &dyn Head, block: &Block<T>, input: &TaskInput<T>) -> Re
     if fits { Ok(()) } else { Err(shape("loss", &found(), &format!("rows to fit {n_rows} targets"))) }
 }
 
-fn check_inputs(head: &dyn Head, n_values: usize, width: usize, inputs: &[Vec<u32>]) -> Result<()> {
+fn check_inputs(
+    head: &dyn Head,
+    n_values: usize,
+    (width, starts): (usize, &[u32]),
+    inputs: &[Vec<u32>],
+) -> Result<()> {
     if width != head.d_in() || width == 0 || !n_values.is_multiple_of(width) {
         let found = format!("{n_values} values in rows of {width}");
         return Err(shape("head", &found, &format!("[rows, {}]", head.d_in())));
@@ -276,7 +323,11 @@ fn check_inputs(head: &dyn Head, n_values: usize, width: usize, inputs: &[Vec<u3
     if inputs.len() != head.n_inputs() {
         return Err(shape("head", &format!("{} inputs", inputs.len()), &head.n_inputs().to_string()));
     }
-    let n_rows = n_values / width;
+    let n_rows = match starts {
+        [] => n_values / width,
+        [.., last] if *last as usize == n_values / width && starts.is_sorted() => starts.len() - 1,
+        _ => return Err(shape("head", "texts that do not cover the rows", "the first row of each text")),
+    };
     match inputs.iter().flatten().find(|&&row| row as usize >= n_rows) {
         Some(row) => Err(shape("head", &format!("row {row}"), &format!("rows below {n_rows}"))),
         None => Ok(()),

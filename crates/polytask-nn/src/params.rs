@@ -13,7 +13,7 @@ impl Real for f64 {}
 /// The arithmetic the kernels need of an element type.
 pub mod num_like {
     use std::iter::Sum;
-    use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
+    use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
     /// Real arithmetic on f32 and f64.
     pub trait Float:
@@ -26,6 +26,7 @@ pub mod num_like {
         + AddAssign
         + SubAssign
         + MulAssign
+        + DivAssign
         + Sum
     {
         /// 0.

@@ -72,7 +72,7 @@ fn rank(a: (u32, f32), b: (u32, f32)) -> Ordering {
 }
 
 /// Takes a block's scores into the `k` best so far, kept in order of rank.
-fn merge(best: &mut Vec<(u32, f32)>, scores: &[f32], first: u32, k: usize) {
+pub fn merge(best: &mut Vec<(u32, f32)>, scores: &[f32], first: u32, k: usize) {
     let worst = if best.len() == k { best.last().copied() } else { None };
     let beats = |item: &(u32, f32)| worst.is_none_or(|worst| rank(*item, worst) == Ordering::Less);
     best.extend(scores.iter().enumerate().map(|(i, &score)| (first + i as u32, score)).filter(beats));

@@ -48,6 +48,8 @@ pub enum Leaf {
     Sentences,
     /// The state of these rows of the layout (first tokens of words).
     Tokens(Vec<u32>),
+    /// All states of each sequence in `sequences`.
+    States,
 }
 
 /// What decides the free choices of assembling: which positive, which hard negatives.
@@ -70,6 +72,8 @@ pub struct TaskView<'a> {
     pub data: &'a TaskData,
     /// Hard negatives per query (retrieval).
     pub negatives: usize,
+    /// Whether its head reads all states of a text.
+    pub reads_states: bool,
 }
 
 /// The batch of some rows of some sources for the given tasks, as this trunk lays out its states.
@@ -135,6 +139,9 @@ impl Builder<'_> {
         let mut part = part;
         if part.leaf == Leaf::Sentences {
             part.weights = rows.iter().map(|&r| weights[r as usize]).collect();
+            if task.reads_states {
+                part.leaf = Leaf::States;
+            }
         }
         if !part.weights.is_empty() {
             self.batch.parts.push(part);

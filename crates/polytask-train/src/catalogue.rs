@@ -13,6 +13,7 @@ pub fn catalogue() -> Catalogue {
         metrics: polytask_eval::infos(),
         sharings: polytask_nn::sharing::infos(),
         tunes: polytask_nn::tune::infos(),
+        scores: polytask_nn::scores::infos(),
         learners: learner::infos(),
     }
 }

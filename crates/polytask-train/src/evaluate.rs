@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use polytask_core::outputs::{largest, sigmoid};
-use polytask_core::target::in_units;
+use polytask_core::outputs::largest;
 use polytask_core::{KindInfo, Split};
 use polytask_data::{Rows, Targets, TaskData, TextId};
 use polytask_eval::Predictions;
+use polytask_nn::heads::Cosine;
 use polytask_nn::objective;
 
 use crate::Result;
 use crate::engine::{Engine, Weights};
 use crate::pooled::{Pooled, for_batches};
 use crate::ranking::rank;
+use crate::token_states;
+use crate::units::read_outputs;
 
 /// The texts a task's scoring needs as sentence vectors.
 pub(crate) fn texts_of(engine: &Engine, task: usize, split: Split) -> Vec<TextId> {
@@ -45,13 +47,18 @@ pub fn predict(
 ) -> Result<BTreeMap<usize, Predictions>> {
     let mut out = BTreeMap::new();
     for tasks in by_view(engine, tasks) {
-        let texts = tasks.iter().flat_map(|&task| texts_of(engine, task, split));
+        let is_pooled = |task: &&usize| !engine.heads[**task].head.reads_states();
+        let texts = tasks.iter().filter(is_pooled).flat_map(|&task| texts_of(engine, task, split));
         let pooled = Pooled::encode(engine, weights.trunk, engine.view_of(tasks[0]), texts)?;
         for task in tasks {
             let data = &engine.dataset.tasks[task];
-            if let Some((rows, targets)) = known(engine, data, split) {
-                out.insert(task, predict_task(engine, weights, task, &pooled, (split, rows, targets))?);
-            }
+            let Some((rows, targets)) = known(engine, data, split) else { continue };
+            let of_split = (split, rows, targets);
+            let predicted = match engine.heads[task].head.scoring() {
+                Some(scoring) => token_states::predict(engine, weights, (task, &scoring), of_split)?,
+                None => predict_task(engine, weights, task, &pooled, of_split)?,
+            };
+            out.insert(task, predicted);
         }
     }
     Ok(out)
@@ -107,7 +114,10 @@ fn sentence_outputs(
     rows: &Rows,
     shown: &[usize],
 ) -> Result<Vec<f32>> {
+    // What scores token states has no other way with single vectors than their cosine.
+    let cosine = Cosine { d_in: pooled.width() };
     let head = &*engine.heads[task].head;
+    let head = if head.reads_states() { &cosine } else { head };
     let mut output = Vec::new();
     for rows_now in shown.chunks(1024) {
         let texts: Vec<TextId> = (0..rows.n_inputs)
@@ -120,48 +130,6 @@ fn sentence_outputs(
         output.extend(objective::output(head, &weights.heads[task], &z, pooled.width(), &inputs)?);
     }
     Ok(output)
-}
-
-/// Outputs in the units of the targets, beside the truth.
-pub(crate) fn read_outputs(
-    data: &TaskData,
-    targets: &Targets,
-    shown: &[usize],
-    output: &[f32],
-) -> Predictions {
-    let n_labels = data.labels.len();
-    match targets {
-        Targets::Label(labels) => Predictions::Labels {
-            truth: shown.iter().filter_map(|&i| labels[i]).collect(),
-            predicted: output.chunks(n_labels.max(1)).map(largest).collect(),
-            n_labels,
-        },
-        Targets::Labels(sets) => Predictions::LabelSets {
-            n_labels,
-            truth: shown.iter().flat_map(|&i| membership(sets[i].as_deref(), n_labels)).collect(),
-            scores: output.iter().map(|&x| sigmoid(x)).collect(),
-        },
-        Targets::Numbers { width, values } => {
-            let truth = shown.iter().flat_map(|&i| &values[i * width..(i + 1) * width]);
-            let scaled = output.iter().enumerate().map(|(i, &y)| {
-                let scale = data.scale.get(i % width).copied().unwrap_or((0.0, 1.0));
-                in_units(y, scale, data.bounds.get(i % width).copied().flatten())
-            });
-            Predictions::Numbers {
-                width: *width,
-                truth: truth.copied().collect(),
-                predicted: scaled.collect(),
-            }
-        }
-        Targets::Tags(_) | Targets::Passages(_) => unreachable!("tags and passages are read elsewhere"),
-    }
-}
-
-/// Which of all labels are in a set.
-pub(crate) fn membership(set: Option<&[u32]>, n_labels: usize) -> Vec<bool> {
-    let mut row = vec![false; n_labels];
-    set.unwrap_or(&[]).iter().for_each(|&label| row[label as usize] = true);
-    row
 }
 
 /// The most likely tag of every word; a word cut off by the length limit gets tag `O` (else the first tag).

@@ -3,10 +3,10 @@
 use polytask_core::suite::{SourceSpec, Suite, TaskSpec};
 use polytask_core::{KindInfo, Split};
 use polytask_data::{Dataset, Targets, TaskData};
-use polytask_nn::encoder::freeze_blocks;
-use polytask_nn::heads::{self, Head};
+use polytask_nn::Block;
+use polytask_nn::encoder::{Encoder, freeze_blocks};
+use polytask_nn::heads::{self, Head, HeadOptions};
 use polytask_nn::losses::{self, LossFn};
-use polytask_nn::{Block, Params};
 
 use crate::Result;
 use crate::assemble::TaskView;
@@ -47,36 +47,23 @@ pub struct TaskHead {
 }
 
 impl TaskHead {
-    /// The heads of a suite's tasks; `d_in` is the width of sentence vectors, `d_hidden` of states.
-    pub fn all(
-        suite: &Suite,
-        dataset: &Dataset,
-        trunk: &Params,
-        d_in: usize,
-        d_hidden: usize,
-    ) -> Result<Vec<Self>> {
+    /// The heads of a suite's tasks on the vectors or states of an encoder.
+    pub fn all(suite: &Suite, dataset: &Dataset, encoder: &Encoder) -> Result<Vec<Self>> {
         let pairs = suite.tasks.iter().zip(&dataset.tasks).enumerate();
         let head = |(view, (spec, data)): (usize, (&TaskSpec, &TaskData))| {
-            Ok(Self { view, ..Self::new(suite, spec, data, trunk, d_in, d_hidden)? })
+            Ok(Self { view, ..Self::new(suite, spec, data, encoder)? })
         };
         pairs.map(head).collect()
     }
 
-    fn new(
-        suite: &Suite,
-        spec: &TaskSpec,
-        data: &TaskData,
-        trunk: &Params,
-        d_in: usize,
-        d_hidden: usize,
-    ) -> Result<Self> {
-        let d_in = if spec.kind.tags_words() { d_hidden } else { d_in };
+    fn new(suite: &Suite, spec: &TaskSpec, data: &TaskData, encoder: &Encoder) -> Result<Self> {
         let n_outputs = spec.kind.n_outputs(data.labels.len(), data.scale.len());
-        let head = heads::build_with(spec.kind.head, d_in, n_outputs, spec.hidden());
+        let options = HeadOptions { hidden: spec.hidden(), scoring: encoder.scoring()? };
+        let head = encoder.head(spec.kind.head, n_outputs, options);
         let loss = losses::make(&spec.loss, &data.labels, &label_counts(data))?;
         let info = losses::find(&spec.loss.name).map(polytask_nn::losses::Loss::info);
         let negatives = info.and_then(|info| spec.loss.param(info, "negatives").as_u64()).unwrap_or(0);
-        let frozen = freeze_blocks(trunk, &spec.freeze)?;
+        let frozen = freeze_blocks(&encoder.params, &spec.freeze)?;
         Ok(Self {
             name: spec.name.clone(),
             view: 0,
@@ -107,7 +94,8 @@ impl TaskHead {
 
     /// The task as assembling needs to know it.
     pub fn view<'a>(&self, index: usize, dataset: &'a Dataset) -> TaskView<'a> {
-        TaskView { index, view: self.view, data: &dataset.tasks[index], negatives: self.negatives }
+        let (view, reads_states) = (self.view, self.head.reads_states());
+        TaskView { index, view, data: &dataset.tasks[index], negatives: self.negatives, reads_states }
     }
 }
 

@@ -204,9 +204,7 @@ pub(crate) fn with_engine<R>(
     work: impl FnOnce(&Engine, &[Block]) -> Result<R>,
 ) -> Result<R> {
     let encoder = &model.encoder;
-    let d_hidden = encoder.trunk.d_hidden();
-    let d_in = encoder.pooling.width(&*encoder.trunk);
-    let mut heads = TaskHead::all(suite, dataset, &encoder.params, d_in, d_hidden)?;
+    let mut heads = TaskHead::all(suite, dataset, encoder)?;
     heads.iter_mut().for_each(|head| head.view = encoder.view_of(&head.name).unwrap_or(0));
     let trainable = vec![true; encoder.params.blocks.len()];
     let engine = Engine {

@@ -42,13 +42,16 @@ pub mod regularizer;
 pub mod run;
 pub mod saliency;
 mod scales;
+mod scored;
 mod share;
 pub mod sharpness;
 mod side;
 mod subject;
 pub mod swept;
 mod to_model;
+mod token_states;
 pub mod trainer;
+mod units;
 pub mod vectors;
 mod views;
 

@@ -35,6 +35,7 @@ impl StepBatch {
         let (layout, texts) = (trunk.layout(&packed), places().map(|s| self.texts[s]).collect());
         let leaf = match &part.leaf {
             Leaf::Sentences => Leaf::Sentences,
+            Leaf::States => Leaf::States,
             Leaf::Tokens(rows) => {
                 let row = |&row: &u32| {
                     // The sequence a row lies in, and where that one begins now.

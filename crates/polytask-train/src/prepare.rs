@@ -16,6 +16,7 @@ use crate::observe::{Event, Observer};
 use crate::pace::pace;
 use crate::prepared::{Prepared, is_fresh};
 use crate::regularizer;
+use crate::scored;
 use crate::share;
 use polytask_model::symbols_of;
 
@@ -35,6 +36,7 @@ pub fn prepare(mut suite: Suite, observer: &mut dyn Observer) -> Result<Prepared
     let card = polytask_data::card(&suite, &dataset);
     encoder.pooling.check(&*encoder.trunk)?;
     let (bare, frozen) = (encoder.without_adapters()?, FrozenStates::default());
+    let encoder = scored::set(&suite, &dataset, encoder, bare.as_ref())?;
     let mut prepared = Prepared { suite, dataset, encoder, bare, symbols, card, frozen };
     if let Some(seconds) = prepared.suite.train.seconds.take() {
         let pace = pace(&prepared)?;

@@ -30,13 +30,18 @@ pub(crate) fn rank(
     let (vectors, corpus) = (topk::normalised(vectors, width), topk::normalised(corpus, width));
     // One more than is kept, for the query itself may be among them.
     let found = topk::top_k(&vectors, &corpus, width, (DEPTH + 1).min(data.corpus.len()))?;
+    Ok(rankings(data, queries, found))
+}
+
+/// What was found for each query, without the query itself.
+pub(crate) fn rankings(data: &TaskData, queries: Vec<Query>, found: Vec<Vec<(u32, f32)>>) -> Predictions {
     let ranking = |(query, mut retrieved): (Query, Vec<(u32, f32)>)| {
         retrieved.retain(|&(passage, _)| query.allows(passage, data));
         retrieved.truncate(DEPTH);
         Ranking { retrieved, relevant: query.relevant }
     };
     let rankings = queries.into_iter().zip(found).map(ranking).collect();
-    Ok(Predictions::Rankings { rankings, ids: data.corpus_ids.clone() })
+    Predictions::Rankings { rankings, ids: data.corpus_ids.clone() }
 }
 
 /// A query with its answers.

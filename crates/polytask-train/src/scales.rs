@@ -24,8 +24,7 @@ const OF_WORDS: f64 = 4.0;
 
 /// Each task's weight, their mean 1; a task that the first batches do not show has the mean weight.
 pub(crate) fn weights(suite: &Suite, dataset: &Dataset, encoder: &Encoder) -> Result<BTreeMap<String, f64>> {
-    let d_in = encoder.pooling.width(&*encoder.trunk);
-    let heads = TaskHead::all(suite, dataset, &encoder.params, d_in, encoder.trunk.d_hidden())?;
+    let heads = TaskHead::all(suite, dataset, encoder)?;
     let mut losses = vec![Vec::new(); heads.len()];
     for part in first_parts(suite, dataset, encoder, &heads) {
         let head = &heads[part.task];

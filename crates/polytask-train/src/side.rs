@@ -65,9 +65,7 @@ impl<'a> Parts<'a> {
     /// Heads and trained blocks of an encoder.
     pub(crate) fn new(prepared: &'a Prepared, encoder: &'a Encoder) -> Result<Self> {
         let Prepared { suite, dataset, .. } = prepared;
-        let d_hidden = encoder.trunk.d_hidden();
-        let d_in = encoder.pooling.width(&*encoder.trunk);
-        let heads = TaskHead::all(suite, dataset, &encoder.params, d_in, d_hidden)?;
+        let heads = TaskHead::all(suite, dataset, encoder)?;
         let frozen = encoder.frozen(&suite.model.freeze)?;
         let trainable = frozen.iter().map(|f| !f).collect();
         let trunk = match suite.train.micro_tokens {

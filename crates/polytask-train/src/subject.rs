@@ -55,9 +55,7 @@ impl Subject {
     }
 
     fn new(suite: Suite, dataset: Dataset, encoder: Encoder, blocks: Option<Vec<Block>>) -> Result<Self> {
-        let d_hidden = encoder.trunk.d_hidden();
-        let d_in = encoder.pooling.width(&*encoder.trunk);
-        let mut heads = TaskHead::all(&suite, &dataset, &encoder.params, d_in, d_hidden)?;
+        let mut heads = TaskHead::all(&suite, &dataset, &encoder)?;
         heads.iter_mut().for_each(|head| head.view = encoder.view_of(&head.name).unwrap_or(0));
         let trained = blocks.is_some();
         let fresh = || heads.iter().map(|head| head.block(suite.seed)).collect();

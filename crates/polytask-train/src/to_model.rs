@@ -7,7 +7,7 @@ use polytask_core::suite::TaskSpec;
 use polytask_model::{Model, ModelTask, TaskInfo};
 use polytask_nn::Block;
 use polytask_nn::encoder::Encoder;
-use polytask_nn::heads;
+use polytask_nn::heads::{self, HeadOptions};
 
 use crate::heads::TaskHead;
 use crate::prepared::Prepared;
@@ -22,6 +22,7 @@ pub(crate) fn to_model(
     let data = prepared.dataset.tasks.iter();
     let tasks = task_heads.iter().zip(data).zip(blocks).map(|((head, data), block)| {
         let n_outputs = head.head.n_outputs();
+        let options = HeadOptions { hidden: head.hidden, scoring: head.head.scoring() };
         ModelTask {
             info: TaskInfo {
                 name: head.name.clone(),
@@ -40,7 +41,7 @@ pub(crate) fn to_model(
                 reads_words: reads_words(&prepared.suite, &head.name),
             },
             kind: head.kind,
-            head: heads::build_with(head.kind.head, head.head.d_in(), n_outputs, head.hidden),
+            head: heads::build_with(head.kind.head, head.head.d_in(), n_outputs, options),
             block,
         }
     });

@@ -9,7 +9,7 @@ pub static TEXT: InputInfo = InputInfo {
     unlike: "texts of another kind or language",
     nets: &[],
     fresh: None,
-    model_keys: &["max_length"],
+    model_keys: &["max_length", "score"],
     row_keys: &[],
     even_states: false,
     whole_row: false,

@@ -155,6 +155,11 @@ impl KindInfo {
         self.head == HeadForm::TokenLinear
     }
 
+    /// Whether two texts are compared by the model's score.
+    pub fn compares_texts(&self) -> bool {
+        self.head == HeadForm::Cosine
+    }
+
     /// Outputs of its head for a task with so many labels or numbers per row.
     pub fn n_outputs(&self, n_labels: usize, n_numbers: usize) -> usize {
         match (self.head, self.target_type()) {
@@ -190,6 +195,15 @@ pub enum HeadForm {
 }
 
 impl HeadForm {
+    /// Whether it reads states of tokens, where texts may be scored by them.
+    pub fn reads_states(self, is_scored: bool) -> bool {
+        match self {
+            Self::TokenLinear => true,
+            Self::Cosine => is_scored,
+            Self::Linear | Self::PairLinear => false,
+        }
+    }
+
     /// Whether a hidden layer may stand before its map.
     pub fn takes_hidden(self) -> bool {
         self == Self::Linear

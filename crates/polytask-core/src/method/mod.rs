@@ -38,6 +38,8 @@ pub enum Family {
     Learner,
     /// What of the encoder is trained.
     Tune,
+    /// How well two texts fit.
+    Score,
 }
 
 /// A named part as it presents itself.

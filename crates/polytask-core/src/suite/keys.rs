@@ -191,6 +191,7 @@ static KEYS: &[KeyInfo] = &[
     key(MODEL, "tune", ValueType::Part, r#""full""#, "What of the encoder is trained: all of it, or adapters beside its matrices.", "the strongest way, and affordable with a small encoder"),
     key(MODEL, "sharing", ValueType::Part, r#""hard""#, "How tasks share the encoder: the whole of it, or its upper blocks through experts, stitches or masks.", "one encoder for all: the baseline of every other way"),
     key(MODEL, "pooling", ValueType::Joined(POOLINGS), "", "How one vector is made of a text's states.", "what the encoder's folder says"),
+    key(MODEL, "score", ValueType::Part, "", "How texts are scored against each other in similarity, retrieval and ranking: by a vector of each, or by the states of all their tokens.", "what the encoder's folder says, else cosines of vectors (`pooled`), which need a fraction of the memory"),
     key(MODEL, "max_length", ValueType::Scalar(Range::Integer { min: 3 }), "", "Longest text in tokens, special ones included.", "what the encoder's folder says"),
     key(MODEL, "image_size", ValueType::Counts(Some(2)), "", "Height and width that images are resized to.", "images stay as they are, and all must have one size"),
     key(MODEL, "channels", COUNT_FROM_1, "", "Channels that images are converted to: 1 (grey) or 3.", "images stay as they are"),

@@ -123,6 +123,9 @@ pub struct ModelSpec {
     pub sharing: Choice,
     /// Pooling, when it is not what the encoder's folder says.
     pub pooling: Option<String>,
+    /// How texts are scored against each other, when it is not what the encoder's folder says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<Choice>,
     /// Longest text in tokens, when it is not what the encoder's folder says.
     pub max_length: Option<usize>,
     /// Height and width that images are resized to.
@@ -266,6 +269,8 @@ pub struct Catalogue {
     pub sharings: Vec<&'static MethodInfo>,
     /// What of the encoder can be trained.
     pub tunes: Vec<&'static MethodInfo>,
+    /// How texts can be scored against each other.
+    pub scores: Vec<&'static MethodInfo>,
     /// What a run can be compared with.
     pub learners: Vec<&'static MethodInfo>,
 }

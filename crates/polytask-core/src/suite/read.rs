@@ -169,8 +169,11 @@ impl Reader<'_, '_> {
         let (sharing, _) = shelf.choice(section, "sharing", &section.part("sharing"), self.reporter);
         let shelf = Shelf { noun: "tune", parts: &self.catalogue.tunes };
         let (tune, _) = shelf.choice(section, "tune", &section.part("tune"), self.reporter);
+        let shelf = Shelf { noun: "score", parts: &self.catalogue.scores };
+        let score = section.has("score").then(|| shelf.choice(section, "score", "pooled", self.reporter).0);
         ModelSpec {
             encoder,
+            score,
             freeze: section.texts("freeze"),
             tune,
             sharing,

@@ -40,6 +40,7 @@ const AT: ParamInfo = ParamInfo { name: "at", about: "", default: "null", range:
 static SHARINGS: [MethodInfo; 2] =
     [part("hard", Family::Sharing, &[]), part("mmoe", Family::Sharing, &[AT, EXPERTS])];
 static TUNES: [MethodInfo; 1] = [part("full", Family::Tune, &[])];
+static SCORES: [MethodInfo; 1] = [part("pooled", Family::Score, &[])];
 static LEARNERS: [MethodInfo; 2] =
     [part("single", Family::Learner, &[]), part("prior", Family::Learner, &[])];
 static METRICS: [MethodInfo; 2] =
@@ -53,6 +54,7 @@ fn catalogue() -> Catalogue {
         metrics: METRICS.iter().collect(),
         sharings: SHARINGS.iter().collect(),
         tunes: TUNES.iter().collect(),
+        scores: SCORES.iter().collect(),
         learners: LEARNERS.iter().collect(),
     }
 }

@@ -52,10 +52,12 @@ impl Encoder {
             normalize,
             max_length,
             kept: Vec::new(),
+            score: folder::read_score(folder)?,
             sharing: None,
             adapted: None,
             notes,
         };
+        plain.scoring()?;
         let mut encoder = match (sharing, adapters) {
             (Some(by), _) => plain.shared_by(by)?,
             (None, Some(by)) => tune::apply(&by.choice, plain, (&by.base, 0))?,

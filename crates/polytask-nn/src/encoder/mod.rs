@@ -3,6 +3,7 @@
 
 mod freeze;
 mod load;
+mod scored;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use polytask_core::{InputInfo, PackedBatch, Problem, hash};
 use crate::folder::{self, Dense, Images, Notes};
 use crate::params::{Block, Params};
 use crate::pooling::{PoolMode, Pooling};
+use crate::scores::ScoredBy;
 use crate::sharing::{self, SharedBy, SharingSetup};
 use crate::trunk::Packed;
 use crate::trunk::adapters::Adapter;
@@ -92,6 +94,8 @@ pub struct Encoder {
     pub max_length: usize,
     /// Tensors of the source that are not parameters, kept as they came.
     pub kept: Vec<RawTensor>,
+    /// How texts are scored against each other; `None` for the cosine of their vectors.
+    pub score: Option<ScoredBy>,
     /// How tasks share it, when not plainly: then its vectors are those of a task.
     pub sharing: Option<SharedBy>,
     /// Its network with adapters, where these alone are trained.
@@ -126,6 +130,7 @@ impl Encoder {
             max_length: config.n_symbols(),
             kept: Vec::new(),
             notes: folder::no_notes(),
+            score: None,
             sharing: None,
             adapted: None,
             network: Network::Net(config),
@@ -297,6 +302,7 @@ impl Encoder {
             normalize: true,
             max_length: config.max_position_embeddings,
             kept: Vec::new(),
+            score: None,
             sharing: None,
             adapted: None,
             notes: folder::fresh_notes(&config),

@@ -19,6 +19,7 @@ use polytask_core::error::Place;
 use polytask_core::image::IMAGE;
 use polytask_core::length::{self, inner_path, read_json, transformer_folder};
 use polytask_core::method::Choice;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -26,6 +27,7 @@ pub use self::dense::{Dense, DenseActivation};
 pub(crate) use self::images::Images;
 pub(crate) use self::write::write_folder;
 use crate::pooling::{PoolMode, Pooling};
+use crate::scores::ScoredBy;
 use crate::sharing::SharedBy;
 use crate::trunk::families::{Composition, EncoderFamily};
 use crate::trunk::{BertConfig, NetConfig};
@@ -33,6 +35,8 @@ use crate::{Error, Result};
 
 /// File that says how tasks share the encoder, in a model folder of ours.
 pub(crate) const SHARING: &str = "sharing.json";
+/// How texts are scored against each other, where vectors are not compared.
+pub(crate) const SCORE: &str = "score.json";
 /// Folder of the adapters that were added to a model's weights.
 pub(crate) const ADAPTER: &str = "adapter";
 /// File that says which adapters stand in an encoder that they cannot be added to.
@@ -104,12 +108,12 @@ fn in_file(error: Error, path: &Path) -> Error {
 
 /// How tasks share the encoder; none for a plain one.
 pub(crate) fn read_sharing(folder: &Path) -> Result<Option<SharedBy>> {
-    let Some(json) = read_json(folder, SHARING)? else { return Ok(None) };
-    let wrong = |error| {
-        let what = format!("not what a run writes: {error}");
-        problem(&folder.join(SHARING), &what, "restore the file the run wrote")
-    };
-    serde_json::from_value(json).map(Some).map_err(wrong)
+    read_of_run(folder, SHARING)
+}
+
+/// How texts are scored against each other; none where vectors are compared.
+pub(crate) fn read_score(folder: &Path) -> Result<Option<ScoredBy>> {
+    read_of_run(folder, SCORE)
 }
 
 /// The adapters within an encoder.
@@ -122,10 +126,15 @@ pub(crate) struct AdaptedBy {
 
 /// The adapters within a folder's encoder; none in most.
 pub(crate) fn read_adapters(folder: &Path) -> Result<Option<AdaptedBy>> {
-    let Some(json) = read_json(folder, ADAPTERS)? else { return Ok(None) };
+    read_of_run(folder, ADAPTERS)
+}
+
+/// A file that runs write; none in most folders.
+fn read_of_run<T: DeserializeOwned>(folder: &Path, file: &str) -> Result<Option<T>> {
+    let Some(json) = read_json(folder, file)? else { return Ok(None) };
     let wrong = |error| {
         let what = format!("not what a run writes: {error}");
-        problem(&folder.join(ADAPTERS), &what, "restore the file the run wrote")
+        problem(&folder.join(file), &what, "restore the file the run wrote")
     };
     serde_json::from_value(json).map(Some).map_err(wrong)
 }

@@ -43,8 +43,11 @@ pub(crate) fn write_folder(
     write_weights(encoder, params, folder)
 }
 
-/// How tasks share the encoder, when not plainly, and which adapters it has.
+/// How tasks share the encoder and texts are scored, when not plainly, and which adapters it has.
 fn write_sharing(encoder: &Encoder, folder: &Path) -> Result<()> {
+    if let Some(by) = &encoder.score {
+        write_json(&folder.join(super::SCORE), by)?;
+    }
     if let Some(adapted) = encoder.unmerged() {
         let by = AdaptedBy { choice: adapted.choice.clone(), base: adapted.base.clone() };
         write_json(&folder.join(super::ADAPTERS), &by)?;

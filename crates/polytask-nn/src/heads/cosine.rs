@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::{Head, Pairing, pair};
+use super::{Head, HeadRows, Pairing, pair};
 use crate::{Block, Result};
 
 /// Squared lengths up to this count as zero; a zero vector has cosine 0 and no gradient.
@@ -36,7 +36,7 @@ impl Head for Cosine {
         Block::zeros(name, &[])
     }
 
-    fn output(&self, _weights: &[Tensor], inputs: &[Tensor], pairing: Pairing) -> Result<Tensor> {
+    fn output(&self, _weights: &[Tensor], inputs: &[HeadRows], pairing: Pairing) -> Result<Tensor> {
         let (a, b) = pair("cosine head", inputs)?;
         let (a, b) = (unit(a)?, unit(b)?);
         match pairing {
@@ -48,8 +48,8 @@ impl Head for Cosine {
     fn jvp(
         &self,
         _weights: &[Tensor],
-        inputs: &[Tensor],
-        directions: &[Tensor],
+        inputs: &[HeadRows],
+        directions: &[HeadRows],
         pairing: Pairing,
     ) -> Result<Tensor> {
         let ((a, b), (da, db)) = (pair("cosine head", inputs)?, pair("cosine head", directions)?);

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::{Head, Pairing, affine, linear_block, shape};
+use super::{Head, HeadRows, Pairing, affine, linear_block, shape};
 use crate::{Block, Result};
 
 /// `W x + b`.
@@ -39,7 +39,7 @@ impl Head for Linear {
         Some(self.d_in)
     }
 
-    fn output(&self, weights: &[Tensor], inputs: &[Tensor], _pairing: Pairing) -> Result<Tensor> {
+    fn output(&self, weights: &[Tensor], inputs: &[HeadRows], _pairing: Pairing) -> Result<Tensor> {
         match inputs {
             [x] => affine(x, weights),
             _ => Err(shape("linear head", &format!("{} inputs", inputs.len()), "1 input")),
@@ -49,8 +49,8 @@ impl Head for Linear {
     fn jvp(
         &self,
         weights: &[Tensor],
-        _inputs: &[Tensor],
-        directions: &[Tensor],
+        _inputs: &[HeadRows],
+        directions: &[HeadRows],
         _pairing: Pairing,
     ) -> Result<Tensor> {
         match (directions, weights) {

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use polytask_core::{Purpose, Rng, hash};
 
-use super::{Head, INIT_STD, Pairing, affine, shape};
+use super::{Head, HeadRows, INIT_STD, Pairing, affine, shape};
 use crate::{Block, Result};
 
 /// `W₂ relu(W₁ x + b₁) + b₂`.
@@ -57,7 +57,7 @@ impl Head for Mlp {
         block
     }
 
-    fn output(&self, weights: &[Tensor], inputs: &[Tensor], _pairing: Pairing) -> Result<Tensor> {
+    fn output(&self, weights: &[Tensor], inputs: &[HeadRows], _pairing: Pairing) -> Result<Tensor> {
         match (inputs, weights.len()) {
             ([x], 4) => affine(&affine(x, &weights[..2])?.relu()?, &weights[2..]),
             _ => Err(shape("mlp head", &format!("{} inputs", inputs.len()), "1 input and 4 tensors")),
@@ -68,8 +68,8 @@ impl Head for Mlp {
     fn jvp(
         &self,
         weights: &[Tensor],
-        inputs: &[Tensor],
-        directions: &[Tensor],
+        inputs: &[HeadRows],
+        directions: &[HeadRows],
         _pairing: Pairing,
     ) -> Result<Tensor> {
         let ([x], [dx], [first, _, second, _]) = (inputs, directions, weights) else {
@@ -101,12 +101,15 @@ mod tests {
         ];
         // An image without anything in it: every hidden value lies at the kink.
         let x = Var::from_tensor(&tensor(&[0.0, 0.0], &[1, 2])).unwrap();
-        let output = head.output(&weights, &[x.as_tensor().clone()], Pairing::Rows).unwrap();
+        let output =
+            head.output(&weights, &[HeadRows::single(x.as_tensor().clone())], Pairing::Rows).unwrap();
         let store = output.sum_all().unwrap().backward().unwrap();
         let slope = store.get(x.as_tensor()).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
         for direction in [[1.0, 0.0], [0.0, 1.0]] {
-            let moved = [tensor(&direction, &[1, 2])];
-            let jvp = head.jvp(&weights, &[x.as_tensor().clone()], &moved, Pairing::Rows).unwrap();
+            let moved = [HeadRows::single(tensor(&direction, &[1, 2]))];
+            let jvp = head
+                .jvp(&weights, &[HeadRows::single(x.as_tensor().clone())], &moved, Pairing::Rows)
+                .unwrap();
             let found = jvp.sum_all().unwrap().to_scalar::<f64>().unwrap();
             let expected: f64 = slope.iter().zip(direction).map(|(s, d)| s * d).sum();
             assert!((found - expected).abs() < 1e-12, "{found} {expected}");

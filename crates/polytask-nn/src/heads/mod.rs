@@ -4,19 +4,26 @@
 //! task takes is [`HeadForm`]; [`build`] is the one place that maps it to a head.
 
 mod cosine;
+mod late;
 mod linear;
 mod mlp;
 mod pair_linear;
+mod rows;
+
+use std::sync::Arc;
 
 use candle_core::Tensor;
 use polytask_core::{HeadForm, Purpose, Rng, hash};
 
+use crate::scores::TokenScoring;
 use crate::{Block, Error, Result};
 
 pub use cosine::Cosine;
+pub use late::LateInteraction;
 pub use linear::Linear;
 pub use mlp::Mlp;
 pub use pair_linear::PairLinear;
+pub use rows::HeadRows;
 
 /// How the rows of two inputs meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +51,21 @@ pub trait Head: Send + Sync {
     /// Fresh parameters, drawn from `seed` and the block's name; empty for a head without parameters.
     fn block(&self, name: &str, seed: u64) -> Block;
 
+    /// The score by which it compares all states of texts; `None` where it reads single rows.
+    fn scoring(&self) -> Option<Arc<dyn TokenScoring>> {
+        None
+    }
+
+    /// Whether it reads all states of a text in the place of its vector.
+    fn reads_states(&self) -> bool {
+        self.scoring().is_some()
+    }
+
+    /// Whether the outputs of two inputs are others with the roles swapped.
+    fn is_directed(&self) -> bool {
+        false
+    }
+
     /// Number of features that the outputs are a linear map of, weights first and bias last in its block; `None` where
     /// they are no such map.
     fn n_features(&self) -> Option<usize> {
@@ -60,7 +82,7 @@ pub trait Head: Send + Sync {
     /// # Shapes
     /// `weights`: the block's tensors; each of `inputs` `[rows, d_in]` → `[rows, n_outputs]`, or for
     /// [`Pairing::Cross`] `[rows of the first, rows of the second]`.
-    fn output(&self, weights: &[Tensor], inputs: &[Tensor], pairing: Pairing) -> Result<Tensor>;
+    fn output(&self, weights: &[Tensor], inputs: &[HeadRows], pairing: Pairing) -> Result<Tensor>;
 
     /// How the outputs change as the inputs move along `directions`, as a graph of weights and inputs: its backward
     /// gives second derivatives. At a kink it takes the slope that the backward of [`Head::output`] takes.
@@ -70,8 +92,8 @@ pub trait Head: Send + Sync {
     fn jvp(
         &self,
         weights: &[Tensor],
-        inputs: &[Tensor],
-        directions: &[Tensor],
+        inputs: &[HeadRows],
+        directions: &[HeadRows],
         pairing: Pairing,
     ) -> Result<Tensor>;
 }
@@ -85,10 +107,24 @@ pub fn build(form: HeadForm, d_in: usize, n_outputs: usize) -> Box<dyn Head> {
     }
 }
 
-/// As [`build`], with a hidden layer of some width in place of a linear map where one is asked for.
-pub fn build_with(form: HeadForm, d_in: usize, n_outputs: usize, hidden: Option<usize>) -> Box<dyn Head> {
-    match (form, hidden) {
-        (HeadForm::Linear, Some(hidden)) => Box::new(Mlp { d_in, hidden, n_outputs }),
+/// What a head may have beside its form.
+#[derive(Debug, Clone, Default)]
+pub struct HeadOptions {
+    /// Width of a hidden layer in place of a linear map.
+    pub hidden: Option<usize>,
+    /// A score of token states in the place of a cosine.
+    pub scoring: Option<Arc<dyn TokenScoring>>,
+}
+
+/// As [`build`], with options where they fit the form.
+pub fn build_with(form: HeadForm, d_in: usize, n_outputs: usize, options: HeadOptions) -> Box<dyn Head> {
+    match (form, options) {
+        (HeadForm::Linear, HeadOptions { hidden: Some(hidden), .. }) => {
+            Box::new(Mlp { d_in, hidden, n_outputs })
+        }
+        (HeadForm::Cosine, HeadOptions { scoring: Some(scoring), .. }) => {
+            Box::new(LateInteraction { d_in, scoring })
+        }
         _ => build(form, d_in, n_outputs),
     }
 }
@@ -126,7 +162,7 @@ fn affine(x: &Tensor, weights: &[Tensor]) -> Result<Tensor> {
 }
 
 /// The two inputs of a head that reads pairs.
-fn pair<'a>(part: &str, inputs: &'a [Tensor]) -> Result<(&'a Tensor, &'a Tensor)> {
+fn pair<'a>(part: &str, inputs: &'a [HeadRows]) -> Result<(&'a Tensor, &'a Tensor)> {
     match inputs {
         [a, b] => Ok((a, b)),
         _ => Err(shape(part, &format!("{} inputs", inputs.len()), "2 inputs")),
@@ -141,6 +177,10 @@ fn shape(part: &str, found: &str, expected: &str) -> Error {
 mod tests {
     use super::*;
     use crate::objective::output;
+
+    fn hidden(width: usize) -> HeadOptions {
+        HeadOptions { hidden: Some(width), ..HeadOptions::default() }
+    }
 
     #[test]
     fn fresh_weights_have_their_moments_and_follow_seed_and_name() {
@@ -159,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_wide_start_gives_output_weights_the_variance_of_their_fan_in() {
-        for head in [build(HeadForm::Linear, 300, 40), build_with(HeadForm::Linear, 20, 40, Some(300))] {
+        for head in [build(HeadForm::Linear, 300, 40), build_with(HeadForm::Linear, 20, 40, hidden(300))] {
             let mut block = head.block("head.a", 1);
             start_wide(&mut block);
             let weights = block.tensor(block.tensors.len() - 2);
@@ -180,7 +220,7 @@ mod tests {
     #[test]
     fn a_hidden_layer_cuts_at_zero_before_the_linear_map() {
         use crate::objective::{Target, TaskInput, gradient, value};
-        let head = build_with(HeadForm::Linear, 2, 1, Some(2));
+        let head = build_with(HeadForm::Linear, 2, 1, hidden(2));
         let mut block = head.block("h", 1).cast::<f64>();
         assert!(block.tensor(0).iter().all(|&w| w != 0.0));
         // Hidden: x₀ − x₁ and x₀ + x₁ − 10.
@@ -189,7 +229,7 @@ mod tests {
         assert_eq!(output(&*head, &block, &z, 2, &[vec![0]]).unwrap(), [6.5]);
         let loss = crate::losses::make(&polytask_core::method::Choice::named("mse"), &[], &[]).unwrap();
         let target = Target::Numbers { width: 1, values: vec![2.0] };
-        let input = TaskInput { z, width: 2, inputs: vec![vec![0]], target, weights: vec![] };
+        let input = TaskInput { z, width: 2, starts: vec![], inputs: vec![vec![0]], target, weights: vec![] };
         let found = gradient(&*head, &block, &*loss, &input).unwrap().d_head;
         for (i, found) in found.iter().enumerate() {
             let at = |h: f64| {
@@ -232,6 +272,7 @@ mod tests {
         let input = TaskInput {
             z: vec![1.0, 2.0, 1.0, 2.0],
             width: 2,
+            starts: vec![],
             inputs: vec![vec![0], vec![1]],
             target: Target::Numbers { width: 1, values: vec![3.0] },
             weights: vec![],

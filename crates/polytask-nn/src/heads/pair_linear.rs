@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::{Head, Pairing, affine, linear_block, pair, shape};
+use super::{Head, HeadRows, Pairing, affine, linear_block, pair, shape};
 use crate::{Block, Result};
 
 /// `W [u, v, |u − v|, u · v] + b`.
@@ -48,7 +48,7 @@ impl Head for PairLinear {
         to.extend(u.iter().zip(v).map(|(u, v)| u * v));
     }
 
-    fn output(&self, weights: &[Tensor], inputs: &[Tensor], pairing: Pairing) -> Result<Tensor> {
+    fn output(&self, weights: &[Tensor], inputs: &[HeadRows], pairing: Pairing) -> Result<Tensor> {
         let (u, v) = pair("pair-linear head", inputs)?;
         if pairing == Pairing::Cross {
             return Err(shape("pair-linear head", "passage targets", "one target per row"));
@@ -63,8 +63,8 @@ impl Head for PairLinear {
     fn jvp(
         &self,
         weights: &[Tensor],
-        inputs: &[Tensor],
-        directions: &[Tensor],
+        inputs: &[HeadRows],
+        directions: &[HeadRows],
         _pairing: Pairing,
     ) -> Result<Tensor> {
         let ((u, v), (du, dv)) = (pair("pair-linear head", inputs)?, pair("pair-linear head", directions)?);

@@ -60,19 +60,59 @@ impl Directional for Fixed {
         weights: &[f32],
     ) -> Result<Option<Tensor>> {
         let Some(asked) = Asked::new(INFO.id, output, target, weights)? else { return Ok(None) };
-        let Asked { queries, columns, .. } = &asked;
-        let logits =
-            Logits::of(output, direction).map(|x| Ok((select(x, queries, 0)? / self.temperature)?))?; // [known, passages]
-        let may = |i: usize, p: usize| p == columns[i] || asked.relation(i, p) == Relation::Negative;
-        let mut losses = logits.pick_loss(columns, may)?;
+        let logits = self.logits(&asked, output, direction)?;
+        let columns = &asked.columns;
+        let mut losses = logits.pick_loss(columns, |i, p| may(&asked, i, p))?;
         if self.symmetric {
             let back = logits.map(|x| Ok(select(x, columns, 1)?.t()?.contiguous()?))?; // [positive of i, query j]
-            let may = |i: usize, j: usize| j == i || (columns[j] != columns[i] && may(j, columns[i]));
-            let own: Vec<usize> = (0..queries.len()).collect();
-            losses = ((losses + back.pick_loss(&own, may)?)? * 0.5)?;
+            losses = ((losses + back_loss(&asked, &back)?)? * 0.5)?;
         }
-        Ok(Some((losses * like(output, asked.shares(weights), &[queries.len(), 1])?)?.sum_all()?))
+        Self::mean(&asked, &losses, weights)
     }
+
+    fn looks_back(&self) -> bool {
+        self.symmetric
+    }
+
+    fn both(
+        &self,
+        output: &Tensor,
+        back: &Tensor,
+        target: &Target,
+        weights: &[f32],
+    ) -> Result<Option<Tensor>> {
+        let Some(asked) = Asked::new(INFO.id, output, target, weights)? else { return Ok(None) };
+        let losses =
+            self.logits(&asked, output, None)?.pick_loss(&asked.columns, |i, p| may(&asked, i, p))?;
+        let back = (select(&select(back, &asked.queries, 1)?, &asked.columns, 0)? / self.temperature)?;
+        let losses = ((losses + back_loss(&asked, &Logits::of(&back, None))?)? * 0.5)?;
+        Self::mean(&asked, &losses, weights)
+    }
+}
+
+impl Fixed {
+    /// Scores of the known queries over the temperature, `[known, passages]`.
+    fn logits(&self, asked: &Asked, output: &Tensor, direction: Option<&Tensor>) -> Result<Logits> {
+        Logits::of(output, direction).map(|x| Ok((select(x, &asked.queries, 0)? / self.temperature)?))
+    }
+
+    fn mean(asked: &Asked, losses: &Tensor, weights: &[f32]) -> Result<Option<Tensor>> {
+        let shares = like(losses, asked.shares(weights), &[asked.queries.len(), 1])?;
+        Ok(Some((losses * shares)?.sum_all()?))
+    }
+}
+
+/// Whether passage `p` stands in the sum of the i-th query.
+fn may(asked: &Asked, i: usize, p: usize) -> bool {
+    p == asked.columns[i] || asked.relation(i, p) == Relation::Negative
+}
+
+/// The loss of each query's positive among the queries: `[positive of i, query j]` → `[known, 1]`.
+fn back_loss(asked: &Asked, back: &Logits) -> Result<Tensor> {
+    let columns = &asked.columns;
+    let may = |i: usize, j: usize| j == i || (columns[j] != columns[i] && may(asked, j, columns[i]));
+    let own: Vec<usize> = (0..columns.len()).collect();
+    back.pick_loss(&own, may)
 }
 
 /// Logits and, where a change is asked for, the direction they move in.

@@ -5,8 +5,10 @@
 //! happens to hold count, not only the one a row was drawn for, and the other answers stay in the sum. `two_way` adds the
 //! same from passages to queries. Passages that may stand against no query (its own text) are left out of its sum.
 //!
-//! Departures: s is the cosine of pooled vectors, not the paper's soft late interaction, so the way back reads the same
-//! scores; a query without a known answer counts nowhere, on the way back neither.
+//! s is the model's score: the paper's is `soft-li`, the default the cosine of pooled vectors. Where a score has a
+//! direction the way back reads scores of passages against queries, which the paper leaves open.
+//!
+//! Departure: a query without a known answer counts nowhere, on the way back neither.
 
 use candle_core::Tensor;
 use polytask_core::method::{Choice, Family, MethodInfo, ParamInfo, Range};
@@ -64,20 +66,60 @@ impl Directional for Fixed {
         weights: &[f32],
     ) -> Result<Option<Tensor>> {
         let Some(asked) = Asked::new(INFO.id, output, target, weights)? else { return Ok(None) };
-        let scaled =
-            |x: &Tensor| -> Result<Tensor> { Ok((select(x, &asked.queries, 0)? / self.temperature)?) };
-        let logits = scaled(output)?; // [known, passages]
-        let direction = direction.map(scaled).transpose()?;
-        let loss = Way::of_queries(&asked, weights).loss(&logits, direction.as_ref())?;
+        let loss = self.forth(&asked, weights, output, direction)?;
         if !self.two_way {
             return Ok(Some(loss));
         }
-        let answered = answered(&asked);
-        let turned = |x: &Tensor| select(&x.t()?.contiguous()?, &answered, 0); // [answered, known]
-        let direction = direction.as_ref().map(turned).transpose()?;
-        let back = Way::of_passages(&asked, &answered).loss(&turned(&logits)?, direction.as_ref())?;
-        Ok(Some((loss + back)?))
+        let direction = direction.map(turned).transpose()?;
+        Ok(Some((loss + self.back(&asked, &turned(output)?, direction.as_ref())?)?))
     }
+
+    fn looks_back(&self) -> bool {
+        self.two_way
+    }
+
+    fn both(
+        &self,
+        output: &Tensor,
+        back: &Tensor,
+        target: &Target,
+        weights: &[f32],
+    ) -> Result<Option<Tensor>> {
+        let Some(asked) = Asked::new(INFO.id, output, target, weights)? else { return Ok(None) };
+        let loss = self.forth(&asked, weights, output, None)?;
+        Ok(Some((loss + self.back(&asked, back, None)?)?))
+    }
+}
+
+impl Fixed {
+    /// From queries to passages: `[queries, passages]` → scalar.
+    fn forth(
+        &self,
+        asked: &Asked,
+        weights: &[f32],
+        output: &Tensor,
+        direction: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let scaled =
+            |x: &Tensor| -> Result<Tensor> { Ok((select(x, &asked.queries, 0)? / self.temperature)?) };
+        let direction = direction.map(scaled).transpose()?;
+        Way::of_queries(asked, weights).loss(&scaled(output)?, direction.as_ref())
+    }
+
+    /// From passages to queries: `[passages, queries]` → scalar.
+    fn back(&self, asked: &Asked, scores: &Tensor, direction: Option<&Tensor>) -> Result<Tensor> {
+        let answered = answered(asked);
+        let scaled = |x: &Tensor| -> Result<Tensor> {
+            Ok((select(&select(x, &asked.queries, 1)?, &answered, 0)? / self.temperature)?)
+        };
+        let direction = direction.map(scaled).transpose()?;
+        Way::of_passages(asked, &answered).loss(&scaled(scores)?, direction.as_ref())
+    }
+}
+
+/// The transpose, laid out anew.
+fn turned(x: &Tensor) -> Result<Tensor> {
+    Ok(x.t()?.contiguous()?)
 }
 
 /// The passages that answer some query.

@@ -56,6 +56,26 @@ pub trait LossFn: Send + Sync {
     /// `weights`: `[rows]`.
     fn loss(&self, output: &Tensor, target: &Target, weights: &[f32]) -> Result<Option<Tensor>>;
 
+    /// Whether it also looks from passages to queries.
+    fn looks_back(&self) -> bool {
+        false
+    }
+
+    /// The loss where the scores of passages against queries, `back`, are others than those of queries against passages.
+    ///
+    /// # Shapes
+    /// `output`: `[queries, passages]`, `back`: `[passages, queries]`.
+    fn loss_both(
+        &self,
+        output: &Tensor,
+        back: &Tensor,
+        target: &Target,
+        weights: &[f32],
+    ) -> Result<Option<Tensor>> {
+        let _ = back;
+        self.loss(output, target, weights)
+    }
+
     /// How the loss changes as the outputs move along `direction`, as a scalar of the outputs' graph: its backward
     /// gives second derivatives.
     ///
@@ -80,9 +100,39 @@ trait Directional: Send + Sync {
         target: &Target,
         weights: &[f32],
     ) -> Result<Option<Tensor>>;
+
+    /// As [`LossFn::looks_back`].
+    fn looks_back(&self) -> bool {
+        false
+    }
+
+    /// As [`LossFn::loss_both`].
+    fn both(
+        &self,
+        output: &Tensor,
+        _back: &Tensor,
+        target: &Target,
+        weights: &[f32],
+    ) -> Result<Option<Tensor>> {
+        self.along(output, None, target, weights)
+    }
 }
 
 impl<L: Directional> LossFn for L {
+    fn looks_back(&self) -> bool {
+        Directional::looks_back(self)
+    }
+
+    fn loss_both(
+        &self,
+        output: &Tensor,
+        back: &Tensor,
+        target: &Target,
+        weights: &[f32],
+    ) -> Result<Option<Tensor>> {
+        self.both(output, back, target, weights)
+    }
+
     fn loss(&self, output: &Tensor, target: &Target, weights: &[f32]) -> Result<Option<Tensor>> {
         self.along(output, None, target, weights)
     }

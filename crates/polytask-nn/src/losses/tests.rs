@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{LOSSES, LossFn, find, infos, make};
 use crate::Block;
-use crate::heads::{Head, build, build_with};
+use crate::heads::{Head, HeadOptions, build, build_with};
 use crate::objective::{Relation, Target, TaskInput, UNKNOWN, gradient, second_order, value};
 
 const WIDTH: usize = 5;
@@ -53,7 +53,7 @@ fn input(n_inputs: usize, rows: usize, target: Target, weights: Vec<f32>) -> Tas
         }
         _ => (vec![(0..rows as u32).rev().collect()], rows as u32),
     };
-    TaskInput { z: draws(n as usize * WIDTH, 11), width: WIDTH, inputs, target, weights }
+    TaskInput { z: draws(n as usize * WIDTH, 11), width: WIDTH, starts: vec![], inputs, target, weights }
 }
 
 fn label_target() -> Target {
@@ -154,7 +154,7 @@ fn second_derivatives_of_every_loss_and_head_equal_differences_of_gradients() {
     let h = 1e-5;
     for (name, form, n_outputs, target) in combinations() {
         for hidden in [None, Some(7)].into_iter().filter(|h| h.is_none() || form == HeadForm::Linear) {
-            let head = build_with(form, WIDTH, n_outputs, hidden);
+            let head = build_with(form, WIDTH, n_outputs, HeadOptions { hidden, ..HeadOptions::default() });
             let mut block = head.block("head.t", 3).cast::<f64>();
             block.values = draws(block.values.len(), 7).iter().map(|x| 0.5 * x).collect();
             let fixed = loss(&name);
@@ -277,6 +277,7 @@ fn an_empty_batch_gives_loss_zero() {
     let empty = TaskInput {
         z: vec![],
         width: WIDTH,
+        starts: vec![],
         inputs: vec![vec![]],
         target: Target::Label(vec![]),
         weights: vec![],
@@ -295,6 +296,7 @@ fn extreme_outputs_give_finite_losses_and_gradients() {
             let scaled = TaskInput {
                 z,
                 width: WIDTH,
+                starts: vec![],
                 inputs: input.inputs.clone(),
                 target: input.target.clone(),
                 weights: vec![],
@@ -364,7 +366,7 @@ fn compare_cosine(case: &Case, inputs: Vec<Vec<u32>>, target: Target) {
     let head = build(HeadForm::Cosine, case.shape[1], 1);
     let block = head.block("head.t", 0).cast();
     let z = case.output.clone();
-    let input = TaskInput { z, width: case.shape[1], inputs, target, weights: vec![] };
+    let input = TaskInput { z, width: case.shape[1], starts: vec![], inputs, target, weights: vec![] };
     let found = gradient(&*head, &block, &*loss(&case.choice), &input).unwrap();
     compare(case, found.loss, &found.d_z);
 }

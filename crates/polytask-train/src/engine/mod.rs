@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use polytask_core::{Purpose, rng};
+use polytask_core::{Layout, Purpose, rng};
 use polytask_data::{Dataset, TextId};
 use polytask_nn::objective::{self, TaskInput};
 use polytask_nn::pooling::Pooling;
@@ -166,7 +166,8 @@ impl Engine<'_> {
         let (states, _) = self.forward_batch(weights.trunk, batch, Mode { save: false, ..mode })?;
         let pooled = self.pooling.forward(&states, &batch.layout);
         let loss = |part: &TaskBatch| {
-            let (head, (input, _)) = (&self.heads[part.task], self.input(part, &states, &pooled, mode.step));
+            let (head, (input, _)) =
+                (&self.heads[part.task], self.input(&batch.layout, part, (&states, &pooled), mode.step));
             let loss = objective::value(&*head.head, &weights.heads[part.task], &*head.loss, &input)?;
             Ok(loss * head.loss_weight)
         };
@@ -184,7 +185,7 @@ impl Engine<'_> {
         step: u64,
     ) -> Result<std::result::Result<PartGradient, String>> {
         let head = &self.heads[part.task];
-        let (input, mask) = self.input(part, states, pooled, step);
+        let (input, mask) = self.input(&batch.layout, part, (states, pooled), step);
         let mut gradient = objective::gradient(&*head.head, &heads[part.task], &*head.loss, &input)?;
         multiply(&mut gradient.d_z, &mask);
         let (factor, loss) = (head.loss_weight as f32, gradient.loss * head.loss_weight);
@@ -202,14 +203,20 @@ impl Engine<'_> {
     /// The head's input with dropout applied, and the factors that did it (empty without dropout).
     pub(crate) fn input<T: Real>(
         &self,
+        layout: &Layout,
         part: &TaskBatch,
-        states: &States<T>,
-        pooled: &States<T>,
+        (states, pooled): (&States<T>, &States<T>),
         step: u64,
     ) -> (TaskInput<T>, Vec<f32>) {
+        let mut starts = Vec::new();
+        let all_rows;
         let (rows, from) = match &part.leaf {
             Leaf::Sentences => (&part.sequences, pooled),
             Leaf::Tokens(rows) => (rows, states),
+            Leaf::States => {
+                (starts, all_rows) = rows_of_texts(layout, &part.sequences);
+                (&all_rows, states)
+            }
         };
         let mut z = Vec::with_capacity(rows.len() * from.width);
         rows.iter().for_each(|&row| z.extend_from_slice(from.row(row as usize)));
@@ -218,6 +225,7 @@ impl Engine<'_> {
         let input = TaskInput {
             z,
             width: from.width,
+            starts,
             inputs: part.inputs.clone(),
             target: part.target.clone(),
             weights: part.weights.clone(),
@@ -248,6 +256,8 @@ impl Engine<'_> {
         match &part.leaf {
             Leaf::Sentences => self.pooling.vjp(states, &batch.layout, &part.sequences, d_z),
             Leaf::Tokens(rows) => scatter(batch, part, rows, states.width, d_z),
+            // The rows of the part's sequences, as they are.
+            Leaf::States => d_z.to_vec(),
         }
     }
 
@@ -344,6 +354,16 @@ impl GradSink for Only<'_> {
 /// A sum to which any cotangents of a step can be sent: the weights are in the cotangents already.
 pub fn empty_sum(trunk: &Params, evaluation: &Evaluation) -> sinks::Sum {
     sinks::Sum::new(trunk, &vec![1.0; evaluation.parts.len().max(1)])
+}
+
+/// Where each sequence's rows begin among the rows of all of them, and these rows.
+fn rows_of_texts(layout: &Layout, sequences: &[u32]) -> (Vec<u32>, Vec<u32>) {
+    let (mut starts, mut rows) = (vec![0], Vec::new());
+    for &sequence in sequences {
+        rows.extend(layout.rows(sequence as usize).map(|row| row as u32));
+        starts.push(rows.len() as u32);
+    }
+    (starts, rows)
 }
 
 fn multiply<T: Real>(values: &mut [T], factors: &[f32]) {

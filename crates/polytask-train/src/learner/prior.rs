@@ -15,9 +15,10 @@ use serde::{Deserialize, Serialize};
 use super::{Fitted, Learner};
 use crate::Result;
 use crate::context::Run;
-use crate::evaluate::{known, membership};
+use crate::evaluate::known;
 use crate::observe::Observer;
 use crate::ranking::{DEPTH, queries};
+use crate::units::membership;
 
 const INFO: MethodInfo = MethodInfo {
     id: "prior",

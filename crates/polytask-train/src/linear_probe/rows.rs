@@ -10,9 +10,9 @@ use polytask_nn::objective::Target;
 use crate::Result;
 use crate::assemble::sentence_target;
 use crate::engine::Engine;
-use crate::evaluate;
 use crate::heads::TaskHead;
 use crate::pooled::{Pooled, for_batches};
+use crate::units::read_outputs;
 
 /// Reads the rows of a task.
 pub(super) struct Reader<'a> {
@@ -175,7 +175,7 @@ impl Reader<'_> {
             return Predictions::Labels { truth: truth.clone(), predicted, n_labels: self.n_outputs() };
         }
         let shown: Vec<usize> = rows.rows.iter().map(|&row| row as usize).collect();
-        evaluate::read_outputs(data, &data.targets[&rows.split], &shown, outputs)
+        read_outputs(data, &data.targets[&rows.split], &shown, outputs)
     }
 
     /// The metric that chooses: the task's own, for words their macro-F1.

@@ -61,8 +61,8 @@ impl<'a> SecondOrder<'a> {
         let (engine, head) = (self.engine, &self.engine.heads[part.task]);
         let direction = States { values: direction, width: self.states.width };
         let d_pooled = engine.pooling.jvp(&self.states, &direction, &self.batch.layout);
-        let (input, mask) = engine.input(part, &self.states, &self.pooled, self.step);
-        let (d_input, _) = engine.input(part, &direction, &d_pooled, self.step);
+        let (input, mask) = engine.input(&self.batch.layout, part, (&self.states, &self.pooled), self.step);
+        let (d_input, _) = engine.input(&self.batch.layout, part, (&direction, &d_pooled), self.step);
         let block = self.heads[part.task].cast();
         let mut found =
             objective::second_order(&*head.head, &block, &*head.loss, &input, &d_input.z, self.log)?;

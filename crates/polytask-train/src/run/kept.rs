@@ -9,8 +9,9 @@ use polytask_eval::Predictions;
 use serde::{Deserialize, Serialize};
 
 use super::{Run, Trained};
-use crate::evaluate::{known, membership};
+use crate::evaluate::known;
 use crate::ranking::queries;
+use crate::units::membership;
 
 /// Most bytes of a result: predictions of millions of rows.
 const LARGEST: u64 = 4 << 30;

@@ -243,9 +243,7 @@ pub(crate) struct Rig {
 impl Rig {
     pub(crate) fn new(prepared: Prepared) -> Self {
         let Prepared { suite, dataset, encoder, .. } = &prepared;
-        let d_hidden = encoder.trunk.d_hidden();
-        let d_in = encoder.pooling.width(&*encoder.trunk);
-        let heads = TaskHead::all(suite, dataset, &encoder.params, d_in, d_hidden).unwrap();
+        let heads = TaskHead::all(suite, dataset, encoder).unwrap();
         let frozen = encoder.frozen(&suite.model.freeze).unwrap();
         let trainable: Vec<bool> = frozen.iter().map(|frozen| !frozen).collect();
         let lowest = frozen.iter().position(|frozen| !frozen).unwrap_or(frozen.len());

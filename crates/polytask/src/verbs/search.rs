@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use polytask_model::{Model, ModelTask};
-use polytask_nn::States;
+use polytask_model::{Model, ModelTask, SearchOptions};
 use serde_json::{Value, json};
 
 use crate::columns::Columns;
@@ -63,7 +62,6 @@ pub(crate) struct Args {
 struct Corpus {
     ids: Vec<String>,
     texts: Vec<String>,
-    vectors: States,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
@@ -87,8 +85,13 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         return output::refuse("no query", "`--query TEXT` or `--input FILE`");
     }
     let corpus = read_corpus(&model, args)?;
-    let vectors = model.embed(&queries, args.task.as_deref(), args.prompt.as_deref())?;
-    let found = polytask_model::search(vectors, corpus.vectors, args.k)?;
+    let options = SearchOptions {
+        k: args.k,
+        task: args.task.as_deref(),
+        prompt: args.prompt.as_deref(),
+        corpus_prompt: args.corpus_prompt.as_deref(),
+    };
+    let found = model.search(&queries, &corpus.texts, options)?;
     for (query, hits) in queries.iter().zip(found) {
         if args.json || args.input.is_some() {
             let hits: Vec<Value> =
@@ -142,8 +145,7 @@ fn read_corpus(model: &Model, args: &Args) -> Result<Corpus> {
         );
     }
     let (ids, texts): (Vec<_>, Vec<_>) = passages.into_iter().unzip();
-    let vectors = model.embed(&texts, args.task.as_deref(), args.corpus_prompt.as_deref())?;
-    Ok(Corpus { ids, texts, vectors })
+    Ok(Corpus { ids, texts })
 }
 
 /// Reads all lines of a file through `take`.

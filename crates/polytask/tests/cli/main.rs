@@ -26,6 +26,7 @@ mod ranking;
 mod reproduce;
 mod resume;
 mod saliency;
+mod scores;
 mod search;
 mod sharing;
 mod sharpness;

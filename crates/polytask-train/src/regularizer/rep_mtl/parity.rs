@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use polytask_core::{HeadForm, Layout};
-use polytask_nn::heads::{self, Head};
+use polytask_nn::heads::{self, Head, HeadOptions};
 use polytask_nn::losses::{self, LossFn};
 use polytask_nn::objective::{self, Target, TaskInput};
 use polytask_nn::pooling::Pooling;
@@ -98,7 +98,8 @@ impl<'a> Network<'a> {
         let biases: Vec<Vec<f64>> = task.head.iter().skip(1).step_by(2).map(flat).collect();
         let (n_outputs, hidden) = (biases[biases.len() - 1].len(), biases.len() > 1);
         let hidden = hidden.then(|| biases[0].len());
-        let head = heads::build_with(HeadForm::Linear, d_in, n_outputs, hidden);
+        let options = HeadOptions { hidden, ..HeadOptions::default() };
+        let head = heads::build_with(HeadForm::Linear, d_in, n_outputs, options);
         let mut block = head.block(name, 0).cast::<f64>();
         block.values = task.head.iter().flat_map(flat).collect();
         let loss = Choice::named(if name == "number" { "mse" } else { "cross-entropy" });
@@ -133,7 +134,7 @@ impl<'a> Network<'a> {
         let z = self.leaf(name, &states);
         let (width, log) = (head.d_in(), self.log_losses.then_some(1e-8));
         let inputs = vec![(0..(z.len() / width) as u32).collect()];
-        let input = TaskInput { z, width, inputs, target, weights: Vec::new() };
+        let input = TaskInput { z, width, starts: Vec::new(), inputs, target, weights: Vec::new() };
         let (found, factor) = if let Some(direction) = direction {
             let direction = States { values: direction.to_vec(), width: self.case.width };
             let direction = self.leaf(name, &direction);

@@ -42,8 +42,19 @@ pub(crate) struct Args {
 }
 
 /// The kinds of named parts.
-const KINDS: [&str; 10] =
-    ["weighting", "regularizer", "loss", "metric", "head", "sampling", "sharing", "tune", LEARNER, PAPER];
+const KINDS: [&str; 11] = [
+    "weighting",
+    "regularizer",
+    "loss",
+    "metric",
+    "head",
+    "sampling",
+    "sharing",
+    "tune",
+    "score",
+    LEARNER,
+    PAPER,
+];
 /// What a run is compared with.
 const LEARNER: &str = "learner";
 
@@ -101,7 +112,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 }
 
 /// The tables of named parts.
-fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 9] {
+fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 10] {
     let known = polytask_train::catalogue();
     [
         ("weighting", known.weightings),
@@ -112,6 +123,7 @@ fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 9] {
         ("sampling", SAMPLINGS.to_vec()),
         ("sharing", known.sharings),
         ("tune", known.tunes),
+        ("score", known.scores),
         (LEARNER, known.learners),
     ]
 }
@@ -182,7 +194,7 @@ impl Parameter {
 fn example(kind: &str, info: &MethodInfo) -> String {
     let table = match kind {
         "loss" | "metric" | "head" => "[[task]]",
-        "sharing" | "tune" => "[model]",
+        "sharing" | "tune" | "score" => "[model]",
         _ => "[train]",
     };
     match kind {
@@ -348,6 +360,7 @@ mod tests {
                 "weighting" => &suite.train.weighting.name,
                 "sharing" => &suite.model.sharing.name,
                 "tune" => &suite.model.tune.name,
+                "score" => &suite.model.score.as_ref().unwrap().name,
                 "regularizer" => &suite.train.regularizer.name,
                 "loss" => &suite.tasks[0].loss.name,
                 "head" => &suite.tasks[0].head.name,

@@ -1,0 +1,155 @@
+//! Scores of token states: the same in training, eval, search and predict, and kept with the model.
+
+use serde_json::Value;
+
+use crate::support::{Place, files, has};
+
+const SUITE: &str = r#"
+[model]
+encoder = "tiny"
+score = "SCORE"
+[train]
+steps = 3
+lr = 1e-3
+baselines = ["probe"]
+[[nodes]]
+name = "job"
+file = "jobs.tsv"
+text = "{title}"
+[[task]]
+name = "find"
+kind = "ranking"
+left = "query"
+right = "job"
+loss = { name = "many-to-many", two_way = true }
+files = { train = "find.tsv", valid = "find.tsv" }
+columns = { right = "codes" }
+[[task]]
+name = "alike"
+kind = "similarity"
+files = { train = "alike.tsv", valid = "alike.tsv" }
+"#;
+
+/// Jobs, titles that name some, and pairs with scores, scored by the tokens of both.
+fn place(score: &str) -> Place {
+    let place = Place::new();
+    place.write(
+        "jobs.tsv",
+        "code\ttitle\n1\ta cook of soup\n2\tpilot\n3\tmason and builder of walls\n4\tcook\n",
+    );
+    place.write("find.tsv", "query\tcodes\nsoup maker\t1|4\nflyer of a plane\t2\nwall builder\t3\n");
+    place.write(
+        "alike.tsv",
+        "a\tb\tscore\na cook\ta chef of soups\t0.9\na wall\ta plane\t0.1\nsoup\tcook\t0.6\n",
+    );
+    place.write("suite.toml", SUITE.replace("\"SCORE\"", score));
+    place
+}
+
+/// What each row of a task got, as `eval` wrote it.
+fn predictions(place: &Place, task: &str) -> Value {
+    place.polytask(&["eval", "suite.toml", "-m", "run", "--predictions", "said", "--json"]).object();
+    place.json(&format!("said/{task}.json"))["predictions"].clone()
+}
+
+fn numbers(values: &Value) -> Vec<f64> {
+    values.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
+}
+
+fn near(a: &[f64], b: &[f64]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5)
+}
+
+#[test]
+fn search_and_predict_score_as_training_did() {
+    for score in ["\"soft-li\"", "{ name = \"maxsim\", reduce = \"sum\" }", "\"context-match\""] {
+        let place = place(score);
+        place.polytask(&["train", "suite.toml", "--out", "run", "-q"]).done();
+        let kept = place.json("run/model/score.json");
+        assert!(
+            score.contains(kept["choice"]["name"].as_str().unwrap()) && kept["square"].as_f64() > Some(0.0)
+        );
+        place.write("queries.txt", "soup maker\nflyer of a plane\nwall builder\n");
+        let search = [
+            "search",
+            "-m",
+            "run",
+            "--targets",
+            "jobs.tsv",
+            "--columns",
+            "text=title,id=code",
+            "-i",
+            "queries.txt",
+        ];
+        let ranked = predictions(&place, "find")["Rankings"]["rankings"].clone();
+        for (found, ranking) in place.polytask(&search).lines().iter().zip(ranked.as_array().unwrap()) {
+            let hits = found["hits"].as_array().unwrap();
+            let scores: Vec<f64> = hits.iter().map(|hit| hit["score"].as_f64().unwrap()).collect();
+            let expected = ranking["retrieved"].as_array().unwrap();
+            assert_eq!(hits.len(), 4);
+            assert!(near(&scores, &expected.iter().map(|hit| hit[1].as_f64().unwrap()).collect::<Vec<_>>()));
+            let ids: Vec<u64> = hits.iter().map(|hit| hit["id"].as_str().unwrap().parse().unwrap()).collect();
+            assert_eq!(ids, expected.iter().map(|hit| hit[0].as_u64().unwrap() + 1).collect::<Vec<_>>());
+        }
+        let predict = ["predict", "-m", "run", "--task", "alike", "-i", "alike.tsv"];
+        let answers = place.polytask(&predict).lines();
+        let said: Vec<f64> = answers.iter().map(|line| line["score"].as_f64().unwrap()).collect();
+        assert!(near(&said, &numbers(&predictions(&place, "alike")["Numbers"]["predicted"])), "{said:?}");
+    }
+}
+
+#[test]
+fn a_model_keeps_its_score_when_it_is_trained_again_and_a_suite_may_take_another() {
+    let place = place("\"maxsim\"");
+    place.polytask(&["train", "suite.toml", "--out", "run", "-q"]).done();
+    let again = |name: &str, score: &str| {
+        let encoder = "encoder = \"run/model\"";
+        let text = place.read("suite.toml").replace("encoder = \"tiny\"", encoder);
+        place.write("again.toml", text.replace("score = \"maxsim\"", score));
+        place.polytask(&["train", "again.toml", "--out", name, "-q"]).done();
+    };
+    again("same", "");
+    assert_eq!(place.json("same/model/score.json"), place.json("run/model/score.json"));
+    again("other", "score = \"pooled\"");
+    assert!(!place.path("other/model/score.json").exists());
+}
+
+#[test]
+fn a_training_in_pieces_is_that_of_whole_batches() {
+    let place = place("\"soft-li\"");
+    let weights = |run: &str, micro: &str| -> Vec<f64> {
+        let args = ["train", "suite.toml", "--out", run, "-q", "--set", "model.dropout=0", "--set", micro];
+        place.polytask(&args).done();
+        let files = files(&place.path(&format!("{run}/model")));
+        let bytes = files.into_iter().find(|(name, _)| name == "model.safetensors").unwrap().1;
+        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        bytes[8 + header..].chunks(4).map(|v| f64::from(f32::from_le_bytes(v.try_into().unwrap()))).collect()
+    };
+    let (whole, pieces) =
+        (weights("run", "train.micro_tokens=0"), weights("pieces", "train.micro_tokens=16"));
+    // Adam's first steps make much of gradients that are almost zero.
+    let far = whole.iter().zip(&pieces).filter(|(a, b)| (*a - *b).abs() > 1e-5).count();
+    assert!(whole.len() > 1000 && far * 1000 < whole.len(), "{far} of {}", whole.len());
+}
+
+#[test]
+fn a_score_that_fits_nothing_is_refused() {
+    let refused = |score: &str, set: &str| {
+        let place = place(score);
+        place.polytask(&["train", "suite.toml", "--out", "run", "-q", "--set", set]).refused()
+    };
+    has(&refused("\"max-sim\"", "seed=1"), &["suite.toml:4", "unknown score `max-sim`", "maxsim"]);
+    has(&refused("{ name = \"soft-li\", tau_a = 0 }", "seed=1"), &["suite.toml:4", "`tau_a`", "above 0"]);
+    has(&refused("{ name = \"maxsim\", tau = 1 }", "seed=1"), &["unknown parameter `tau`"]);
+    has(
+        &refused("\"maxsim\"", "train.regularizer=rep-mtl"),
+        &["regularizer `rep-mtl` needs second derivatives", "score = \"pooled\""],
+    );
+    let place = place("\"maxsim\"");
+    let (start, _) = SUITE.split_once("[[nodes]]").unwrap();
+    let class =
+        "[[task]]\nname = \"c\"\nkind = \"class\"\nfiles = { train = \"c.csv\", valid = \"c.csv\" }\n";
+    place.write("c.csv", "text,label\na,x\nb,y\n");
+    place.write("suite.toml", start.replace("\"SCORE\"", "\"maxsim\"") + class);
+    has(&place.polytask(&["train", "suite.toml", "--out", "run"]).refused(), &["no task compares texts"]);
+}
