@@ -10,6 +10,7 @@ pub mod data;
 pub mod experiment;
 pub mod findings;
 pub mod methods;
+mod oracles;
 pub mod paper;
 pub mod recipe;
 pub mod registry;

@@ -30,6 +30,46 @@ pub struct Paper {
     pub recipe: &'static str,
     /// Makes or finds the experiment's data.
     pub data: fn(&Request) -> Result<Data>,
+    /// Runs an arm in a world whose truth is known, for settings that ask for it.
+    pub oracle: Option<fn(&OracleRequest) -> Result<OracleScores>>,
+}
+
+/// What an oracle is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct OracleRequest<'a> {
+    /// The arm's name.
+    pub arm: &'a str,
+    /// Numbers of the recipe and the setting.
+    pub numbers: &'a BTreeMap<String, f64>,
+    /// The seed.
+    pub seed: u64,
+}
+
+impl OracleRequest<'_> {
+    /// A number of the recipe; 0 when it says nothing.
+    pub fn number(&self, name: &str) -> f64 {
+        self.numbers.get(name).copied().unwrap_or(0.0)
+    }
+}
+
+/// What an arm reached in a world of known truth.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OracleScores {
+    /// Each task with its metric and value.
+    pub tasks: Vec<OracleScore>,
+    /// Steps taken.
+    pub steps: u64,
+}
+
+/// A task's score in a world of known truth.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OracleScore {
+    /// The task.
+    pub task: &'static str,
+    /// The metric.
+    pub metric: &'static str,
+    /// Its value.
+    pub value: f64,
 }
 
 /// What data an experiment asks for.

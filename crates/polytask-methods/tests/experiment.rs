@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use polytask_core::suite;
 use polytask_methods::findings::{Arm, Findings, Verdict};
-use polytask_methods::paper::{Data, Paper, Request};
+use polytask_methods::paper::{Data, OracleRequest, OracleScore, OracleScores, Paper, Request};
 use polytask_methods::{Options, reproduce, show};
 use polytask_train::Result;
 use polytask_train::observe::{Event, Observer};
@@ -116,6 +116,7 @@ static SMALL: Paper = Paper {
     parts: &[],
     recipe: RECIPE,
     data: notes,
+    oracle: None,
 };
 
 const WARM: [&str; 3] = ["red", "rust", "amber"];
@@ -175,6 +176,140 @@ fn run_arms(
     let mut count = Count::default();
     let findings = reproduce(&SMALL, &options, &mut count).unwrap();
     (findings, count.0)
+}
+
+const RANKS: &str = r#"
+name = "ranks"
+[model]
+encoder = "tiny"
+[train]
+steps = 2
+batch_rows = 4
+keep = "last"
+start = "random"
+baselines = false
+[[nodes]]
+name = "job"
+file = "jobs.jsonl"
+[[nodes]]
+name = "tool"
+file = "tools.jsonl"
+[[task]]
+name = "find"
+kind = "ranking"
+left = "text"
+right = "job"
+columns = { right = "ids" }
+files = { train = "find.jsonl", valid = "find.jsonl", test = "find.jsonl" }
+[[task]]
+name = "call"
+kind = "ranking"
+left = "text"
+right = "job"
+columns = { right = "ids" }
+files = { train = "find.jsonl", valid = "find.jsonl", test = "find.jsonl" }
+[[task]]
+name = "use"
+kind = "ranking"
+left = "text"
+right = "tool"
+columns = { right = "ids" }
+files = { test = "use.jsonl" }
+[method]
+id = "ranks"
+seeds = 2
+choose_on = 1
+[method.quick]
+seeds = 2
+settings = ["texts"]
+arms = ["single-task", "both", "one"]
+[[method.setting]]
+name = "texts"
+tasks = ["find", "call"]
+unseen = ["use"]
+score = "mean"
+[[method.setting]]
+name = "known truth"
+score = "mean"
+oracle = true
+data = { truth = 0.25 }
+[[method.arm]]
+name = "single-task"
+alone = true
+settings = ["texts"]
+[[method.arm]]
+name = "untrained"
+learner = "probe"
+settings = ["texts"]
+[[method.arm]]
+name = "both"
+set = ["task.call.loss_weight=2.0"]
+settings = ["texts"]
+[[method.arm]]
+name = "one"
+tasks = ["find"]
+set = ["task.call.loss_weight=2.0"]
+settings = ["texts"]
+[[method.arm]]
+name = "true"
+settings = ["known truth"]
+"#;
+
+#[allow(clippy::unnecessary_wraps)] // the signature of a paper's data
+fn jobs(request: &Request) -> Result<Data> {
+    let write = |file: &str, lines: &str| fs::write(request.folder.join(file), lines).unwrap();
+    write(
+        "jobs.jsonl",
+        "{\"id\":\"1\",\"text\":\"cook\"}\n{\"id\":\"2\",\"text\":\"pilot\"}\n{\"id\":\"3\",\"text\":\"mason\"}\n",
+    );
+    write("tools.jsonl", "{\"id\":\"a\",\"text\":\"spoon\"}\n{\"id\":\"b\",\"text\":\"trowel\"}\n");
+    write(
+        "find.jsonl",
+        "{\"text\":\"soup maker\",\"ids\":\"1\"}\n{\"text\":\"flyer\",\"ids\":\"2|3\"}\n{\"text\":\"builder\",\"ids\":\"3\"}\n",
+    );
+    write("use.jsonl", "{\"text\":\"stir a soup\",\"ids\":\"a\"}\n{\"text\":\"lay bricks\",\"ids\":\"b\"}\n");
+    Ok(Data { folder: request.folder.to_path_buf(), key: "jobs".into() })
+}
+
+/// A world in which an arm reaches a share of the seed.
+#[allow(clippy::unnecessary_wraps)] // the signature of a paper's oracle
+fn known(request: &OracleRequest) -> Result<OracleScores> {
+    let value = request.seed as f64 * request.number("truth");
+    Ok(OracleScores { tasks: vec![OracleScore { task: "known", metric: "map", value }], steps: 1 })
+}
+
+#[test]
+fn learners_and_oracles_are_arms_and_models_are_asked_what_they_were_not_trained_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        quick: false,
+        arms: Vec::new(),
+        seeds: None,
+        out: folder.path().to_path_buf(),
+        bases: Vec::new(),
+        set: Vec::new(),
+        catalogue: &polytask_train::catalogue(),
+        command: "polytask reproduce ranks".into(),
+        commit: "abc".into(),
+    };
+    let paper = Paper { id: "ranks", recipe: RANKS, data: jobs, oracle: Some(known), ..SMALL };
+    let mut count = Count::default();
+    let findings = reproduce(&paper, &options, &mut count).unwrap();
+    assert_eq!(arm(&findings, "known truth", "true").values, [Some(25.0), Some(50.0)]);
+    for name in ["untrained", "both", "one"] {
+        let arm = arm(&findings, "texts", name);
+        assert_eq!(arm.tasks.keys().collect::<Vec<_>>(), ["call", "find"], "{name}");
+        assert!(arm.measured["use map"] > 0.0 && arm.mean.is_some(), "{name}");
+    }
+    let alone = arm(&findings, "texts", "single-task");
+    assert!(alone.tasks.len() == 2 && !alone.measured.contains_key("use map"));
+    // One seed, one training of each arm but those that learn otherwise.
+    assert_eq!(count.0.iter().filter(|name| name.contains("untrained")).count(), 0);
+    assert!(!folder.path().join("texts/seed-1/model").exists());
+    let mut again = Count::default();
+    let kept = reproduce(&paper, &options, &mut again).unwrap();
+    let values = |findings: &Findings| findings.arms.iter().map(|arm| arm.values.clone()).collect::<Vec<_>>();
+    assert_eq!((values(&kept), again.0.len()), (values(&findings), 0));
 }
 
 fn arm<'a>(findings: &'a Findings, setting: &str, name: &str) -> &'a Arm {

@@ -121,6 +121,10 @@ fn nothing_known(suite: &Suite, split: Option<Split>) -> Error {
 /// A model's outputs mean the labels it was trained with: the suite's tasks take those.
 pub(crate) fn adopt_labels(suite: &mut Suite, model: &Model) -> Result<()> {
     for task in &mut suite.tasks {
+        // What compares texts has nothing of its own to be trained: any model can be asked.
+        if task.kind.compares_texts() && model.task(&task.name).is_err() {
+            continue;
+        }
         let trained = model.task(&task.name)?;
         if trained.kind.name != task.kind.name {
             let what = format!(
@@ -139,7 +143,8 @@ pub(crate) fn adopt_labels(suite: &mut Suite, model: &Model) -> Result<()> {
 
 /// Numbers come out in the units of the data the model was trained on, whatever train the suite has now.
 pub(crate) fn adopt_scales(dataset: &mut Dataset, model: &Model) -> Result<()> {
-    for data in &mut dataset.tasks {
+    // Tasks the model was not trained on compare texts: their numbers keep their own units.
+    for data in dataset.tasks.iter_mut().filter(|data| model.task(&data.name).is_ok()) {
         let scale = &model.task(&data.name)?.info.scale;
         let widths = data.targets.values().map(|targets| match targets {
             Targets::Numbers { width, .. } => *width,

@@ -40,7 +40,7 @@ pub use files::{COMPRESSIONS, FORMATS, is_readable};
 pub use keys::{KeyInfo, POOLINGS, Table, ValueType, keys, keys_of};
 pub use nodes::NodeSpec;
 pub use parts::{HEADS, NO_REGULARIZER, SAMPLINGS};
-pub use read::{load, load_to_judge, parse};
+pub use read::{load, load_to_judge, parse, parse_to_judge};
 pub use template::{Draft, DraftData, DraftTask, template};
 pub use train::{GradientSpace, Keep, Mixing, OPEN, Sampling, Schedule, Start, TINY, TrainSpec};
 pub use write::{hash, to_toml, weight_hash, weight_settings};

@@ -59,6 +59,11 @@ pub fn parse(text: &str, file: &Path, catalogue: &Catalogue, overrides: &[String
     parse_for(Purpose::Train, text, file, catalogue, overrides)
 }
 
+/// The same for a suite that judges a model: sources need no rows to train on.
+pub fn parse_to_judge(text: &str, file: &Path, catalogue: &Catalogue, overrides: &[String]) -> Result<Suite> {
+    parse_for(Purpose::Judge, text, file, catalogue, overrides)
+}
+
 fn parse_for(
     purpose: Purpose,
     text: &str,
@@ -131,8 +136,8 @@ impl Reader<'_, '_> {
 
     /// The sections of a list of tables.
     fn drafts<'t>(&mut self, table: Table, list: Option<&'t Node>) -> Vec<Draft<'t>> {
-        let nodes = list.map_or(&[][..], Node::items);
-        nodes.iter().enumerate().map(|(i, node)| self.draft(table, i, node)).collect()
+        let nodes = list.map_or(&[][..], Node::items).iter().enumerate();
+        nodes.map(|(i, node)| self.draft(table, i, node)).collect()
     }
 
     fn draft<'t>(&mut self, table: Table, i: usize, node: &'t Node) -> Draft<'t> {
@@ -148,11 +153,8 @@ impl Reader<'_, '_> {
         let section = Section::check(table, label, node, self.reporter);
         if node.get("name").is_none() && matches!(node.data, Data::Table(_)) {
             let what = format!("{} has no `name`, expected letters, digits, - and _", section.label);
-            self.reporter.report(
-                section.origin,
-                what,
-                format!("name = \"{}-{}\"", noun.replace(' ', "-"), i + 1),
-            );
+            let example = format!("name = \"{}-{}\"", noun.replace(' ', "-"), i + 1);
+            self.reporter.report(section.origin, what, example);
         }
         let kind = if table == Table::Task { draft::kind(&section, node, self.reporter) } else { None };
         let name = section.maybe_text("name").unwrap_or_default();
@@ -168,9 +170,9 @@ impl Reader<'_, '_> {
         let shelf = Shelf { noun: "sharing", parts: &self.catalogue.sharings };
         let (sharing, _) = shelf.choice(section, "sharing", &section.part("sharing"), self.reporter);
         let shelf = Shelf { noun: "tune", parts: &self.catalogue.tunes };
+        let scores = Shelf { noun: "score", parts: &self.catalogue.scores };
         let (tune, _) = shelf.choice(section, "tune", &section.part("tune"), self.reporter);
-        let shelf = Shelf { noun: "score", parts: &self.catalogue.scores };
-        let score = section.has("score").then(|| shelf.choice(section, "score", "pooled", self.reporter).0);
+        let score = section.has("score").then(|| scores.choice(section, "score", "pooled", self.reporter).0);
         ModelSpec {
             encoder,
             score,

@@ -2,6 +2,8 @@
 
 pub mod idx;
 pub mod multi_mnist;
+pub(crate) mod rows;
+pub mod work;
 
 use std::path::{Path, PathBuf};
 

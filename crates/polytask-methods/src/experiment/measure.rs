@@ -1,23 +1,30 @@
 //! One training of an arm, measured: scores on valid and test, time of a step, conflict, sharpness.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use polytask_core::Split;
 use polytask_core::report::Point;
+use polytask_core::{Split, Suite};
 use polytask_eval::Predictions;
+use polytask_model::Model;
 use polytask_train::assemble::{Draw, StepBatch, assemble};
 use polytask_train::engine::{Engine, Weights};
 use polytask_train::evaluate;
-use polytask_train::observe::Observer;
-use polytask_train::run::{Finished, Prepared, train_alone};
+use polytask_train::judge::{Side, judge};
+use polytask_train::observe::{Observer, Silent};
+use polytask_train::run::{Finished, Prepared, learn_alone, train_alone};
 use polytask_train::sharpness::{Reach, Spot};
 use polytask_train::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::clock::Clock;
 use super::statistics::mean;
+use crate::paper::OracleScores;
+use crate::recipe::{ArmSpec, Setting};
+
+/// The learner that is the encoder as it came.
+const PROBE: &str = "probe";
 
 /// Batches, and rows of each source in a batch, that sharpness is measured on.
 const BATCHES: usize = 6;
@@ -44,34 +51,121 @@ pub struct Measured {
     pub diverged: Option<String>,
 }
 
-/// Trains a suite's tasks, together or each alone, and measures; `observe` names what methods see of themselves.
-pub(super) fn measure(
-    prepared: &Prepared,
-    (name, alone): (&str, bool),
-    observe: &[String],
-    folder: &Path,
-    observer: &mut dyn Observer,
-) -> Result<Measured> {
-    let names: Vec<String> = prepared.suite.tasks.iter().map(|task| task.name.clone()).collect();
-    let all: Vec<usize> = (0..names.len()).collect();
-    let groups: Vec<&[usize]> = if alone { all.chunks(1).collect() } else { vec![&all[..]] };
-    let mut measured = Measured::default();
-    for group in groups {
-        let name = if alone { format!("{name} {}", names[group[0]]) } else { name.to_owned() };
-        let (start, mut clock) = (Instant::now(), Clock::new(&mut *observer));
-        let look = |finished: &Finished| look(finished, &names, observe);
-        match train_alone(prepared, (&name, group), folder, &mut clock, look) {
-            Ok(part) => measured.add(part),
-            Err(error @ Error::Diverged { .. }) => measured.diverged = Some(error.to_string()),
-            Err(error) => return Err(error),
+/// A training to be measured.
+pub(super) struct Lesson<'a> {
+    pub(super) prepared: &'a Prepared,
+    /// What the training is called.
+    pub(super) name: &'a str,
+    pub(super) arm: &'a ArmSpec,
+    pub(super) setting: &'a Setting,
+    /// What its model is asked without having been trained on it.
+    pub(super) unseen: Option<&'a Suite>,
+    /// Names of what methods see of themselves.
+    pub(super) observe: &'a [String],
+    /// Where checkpoints and models lie.
+    pub(super) folder: &'a Path,
+}
+
+impl Lesson<'_> {
+    /// Trains a suite's tasks, together or each alone, and measures.
+    pub(super) fn measure(&self, observer: &mut dyn Observer) -> Result<Measured> {
+        if let Some(learner) = &self.arm.learner {
+            return self.learn(learner, observer);
         }
-        measured.step_ms += clock.step_ms();
-        measured.seconds += start.elapsed().as_secs_f64();
+        let tasks = &self.prepared.suite.tasks;
+        let names: Vec<String> = tasks.iter().map(|task| task.name.clone()).collect();
+        let all: Vec<usize> = (0..names.len()).collect();
+        let groups: Vec<&[usize]> = if self.arm.alone { all.chunks(1).collect() } else { vec![&all[..]] };
+        let mut measured = Measured::default();
+        for group in groups {
+            let alone = format!("{} {}", self.name, names[group[0]]);
+            let name = if self.arm.alone { alone.as_str() } else { self.name };
+            let (start, mut clock) = (Instant::now(), Clock::new(&mut *observer));
+            let look = |finished: &Finished| {
+                let mut part = look(finished, &names, self.observe)?;
+                if !self.arm.alone && self.unseen.is_some() {
+                    finished.save(&self.model())?;
+                    self.ask(&self.model(), &mut part)?;
+                }
+                Ok(part)
+            };
+            match train_alone(self.prepared, (name, group), self.folder, &mut clock, look) {
+                Ok(part) => measured.add(part),
+                Err(error @ Error::Diverged { .. }) => measured.diverged = Some(error.to_string()),
+                Err(error) => return Err(error),
+            }
+            measured.step_ms += clock.step_ms();
+            measured.seconds += start.elapsed().as_secs_f64();
+        }
+        Ok(measured)
     }
-    Ok(measured)
+
+    /// What a learner beside the trainings makes of the tasks; the encoder as it came is asked what was not seen too.
+    fn learn(&self, id: &str, observer: &mut dyn Observer) -> Result<Measured> {
+        let start = Instant::now();
+        let mut measured = learn_alone(self.prepared, id, self.folder, observer, |engine, learnt| {
+            let metric =
+                |task: &usize| (engine.heads[*task].name.clone(), engine.heads[*task].metric.clone());
+            Ok(Measured {
+                metrics: learnt.reported.keys().map(metric).collect(),
+                valid: scores(engine, &learnt.valid)?,
+                test: scores(engine, &learnt.reported)?,
+                ..Measured::default()
+            })
+        })?;
+        if id == PROBE && self.unseen.is_some() {
+            let Prepared { encoder, bare, symbols, .. } = self.prepared;
+            let encoder = bare.as_ref().unwrap_or(encoder).clone();
+            let params = encoder.params.clone();
+            Model::new(encoder, symbols.clone(), Vec::new()).save(&params, &self.model())?;
+            self.ask(&self.model(), &mut measured)?;
+        }
+        measured.seconds = start.elapsed().as_secs_f64();
+        Ok(measured)
+    }
+
+    /// Where the model of the training is kept while it is asked.
+    fn model(&self) -> PathBuf {
+        self.folder.join("model")
+    }
+
+    /// Asks a model what it was not trained on: a measured value per unseen task of the setting, a score for others.
+    fn ask(&self, model: &Path, measured: &mut Measured) -> Result<()> {
+        let Some(suite) = self.unseen else { return Ok(()) };
+        let side = Side { name: self.name, folder: model };
+        let judged = judge(suite.clone(), side, None, None, &mut Silent)?;
+        for task in &judged.report.tasks {
+            let Some(score) = task.joint.first() else { continue };
+            if self.setting.unseen.contains(&task.task) {
+                measured
+                    .values
+                    .insert(format!("{} {}", task.task, score.metric), 100.0 * score.interval.value);
+            } else {
+                measured.metrics.insert(task.task.clone(), score.metric.clone());
+                measured.test.insert(task.task.clone(), score.interval.value);
+            }
+        }
+        // A model folder per training would be gigabytes; one that cannot be removed harms nobody.
+        let _ = std::fs::remove_dir_all(model);
+        Ok(())
+    }
 }
 
 impl Measured {
+    /// What an oracle says.
+    pub(super) fn of_oracle(scores: OracleScores, seconds: f64) -> Self {
+        let OracleScores { tasks, steps } = scores;
+        Self {
+            metrics: tasks.iter().map(|score| (score.task.into(), score.metric.into())).collect(),
+            test: tasks.iter().map(|score| (score.task.into(), score.value)).collect(),
+            values: tasks.iter().map(|score| (score.task.into(), 100.0 * score.value)).collect(),
+            step_ms: 1000.0 * seconds / steps.max(1) as f64,
+            steps,
+            seconds,
+            ..Self::default()
+        }
+    }
+
     fn add(&mut self, part: Self) {
         self.metrics.extend(part.metrics);
         self.valid.extend(part.valid);

@@ -1,6 +1,7 @@
 //! From a recipe to trained arms: choices on valid, seeds, and what is kept from before.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use polytask_core::{Problem, Suite, atomic, files, hash, suite};
 use polytask_train::Result;
@@ -10,11 +11,11 @@ use polytask_train::prepare::prepare;
 use polytask_train::run::SEMANTICS;
 use serde::{Deserialize, Serialize};
 
-use super::measure::{Measured, measure};
+use super::measure::{Lesson, Measured};
 use super::statistics::mean;
 use super::trained::Trained;
 use super::{Options, judge};
-use crate::paper::{Data, Paper, Request};
+use crate::paper::{Data, OracleRequest, Paper, Request};
 use crate::recipe::{ArmSpec, Recipe, Setting};
 
 /// All that stays the same while an experiment runs.
@@ -152,16 +153,25 @@ impl<'a> Lab<'a> {
 
     /// One training, or what was kept of it.
     fn train(&self, one: &One, observer: &mut dyn Observer) -> Result<Measured> {
+        if one.setting.oracle {
+            return self.oracle(one);
+        }
         let (suite, data) = self.suite(one)?;
+        let unseen = self.unseen(one, &data)?;
         let (file, place) = (self.file(one, "toml"), self.file(one, "json"));
         let folder = place.parent().unwrap_or(Path::new("")).to_path_buf();
         let is_beside = data.folder == folder;
         let text = suite::to_toml(&if is_beside { suite.clone() } else { suite.with_absolute_paths() });
         let alone = one.arm.alone;
         let (version, settings) = (env!("CARGO_PKG_VERSION"), suite::weight_settings(&text).join("\n"));
+        let asked = unseen.as_ref().map(suite::to_toml).unwrap_or_default();
+        let learner = one.arm.learner.as_deref().unwrap_or_default();
         let key = hash::sha256(
-            format!("{version} {SEMANTICS} {alone} {:?} {} {settings}", self.recipe.spec.observe, data.key)
-                .as_bytes(),
+            format!(
+                "{version} {SEMANTICS} {alone} {:?} {} {settings}{learner}{asked}",
+                self.recipe.spec.observe, data.key
+            )
+            .as_bytes(),
         );
         if let Some(measured) = read_kept(&place, &key) {
             return Ok(measured);
@@ -170,7 +180,16 @@ impl<'a> Lab<'a> {
         let name = format!("{} #{}", one.arm.name, one.seed);
         let mut prepared = prepare(suite, &mut Silent)?;
         prepared.frozen = self.frozen.clone();
-        let measured = measure(&prepared, (&name, alone), &self.recipe.spec.observe, &folder, observer)?;
+        let lesson = Lesson {
+            prepared: &prepared,
+            name: &name,
+            arm: one.arm,
+            setting: one.setting,
+            unseen: unseen.as_ref(),
+            observe: &self.recipe.spec.observe,
+            folder: &folder,
+        };
+        let measured = lesson.measure(observer)?;
         if let Some(why) = &measured.diverged {
             observer.event(Event::Note(&format!("{name}: {why}")));
         }
@@ -192,8 +211,32 @@ impl<'a> Lab<'a> {
         })?;
         let seed = format!("seed={}", one.seed);
         let changes: Vec<String> = one.changes.iter().cloned().chain([seed]).collect();
-        let suite = self.recipe.suite(one.setting, &data.folder, &changes, self.options.catalogue)?;
+        let part = (one.setting, one.arm);
+        let suite = self.recipe.suite(part, &data.folder, &changes, self.options.catalogue)?;
         Ok((suite, data))
+    }
+
+    /// What the models of a training are asked without having been trained on it.
+    fn unseen(&self, one: &One, data: &Data) -> Result<Option<Suite>> {
+        let changes: Vec<String> =
+            one.changes.iter().cloned().chain([format!("seed={}", one.seed)]).collect();
+        self.recipe.suite_of_unseen((one.setting, one.arm), &data.folder, &changes, self.options.catalogue)
+    }
+
+    /// An arm in the paper's world of known truth.
+    fn oracle(&self, one: &One) -> Result<Measured> {
+        let Some(oracle) = self.paper.oracle else {
+            let what = format!(
+                "setting `{}` asks for an oracle, which {} has not",
+                one.setting.name, self.paper.title
+            );
+            return Err(Problem::new(what).try_this("remove `oracle` from the setting").into());
+        };
+        let start = Instant::now();
+        let numbers = self.recipe.numbers(one.setting);
+        let scores = oracle(&OracleRequest { arm: &one.arm.name, numbers: &numbers, seed: one.seed as u64 })?;
+        let seconds = start.elapsed().as_secs_f64();
+        Ok(Measured::of_oracle(scores, seconds))
     }
 
     fn folder(&self, one: &One) -> PathBuf {

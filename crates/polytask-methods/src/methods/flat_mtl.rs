@@ -57,4 +57,5 @@ pub static PAPER: Paper = Paper {
     parts: &["flat", "sam"],
     recipe: include_str!("../../recipes/flat_mtl.toml"),
     data: multi_mnist::data,
+    oracle: None,
 };

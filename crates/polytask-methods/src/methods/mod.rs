@@ -6,3 +6,4 @@
 pub mod flat_mtl;
 pub mod rep_mtl;
 pub mod text_methods;
+pub mod unified_ranker;

@@ -56,4 +56,5 @@ pub static PAPER: Paper = Paper {
     parts: &["rep-mtl"],
     recipe: include_str!("../../recipes/rep_mtl.toml"),
     data: multi_mnist::data,
+    oracle: None,
 };

@@ -56,6 +56,7 @@ pub static PAPER: Paper = Paper {
     parts: &[],
     recipe: include_str!("../../recipes/text_methods.toml"),
     data: demo,
+    oracle: None,
 };
 
 /// The demo's folders, in a data folder or in the source tree.

@@ -89,9 +89,15 @@ pub struct Quick {
 pub struct Setting {
     /// Its name.
     pub name: String,
-    /// The suite's tasks it has; all when absent.
+    /// The suite's tasks it trains; all when absent.
     #[serde(default)]
     pub tasks: Vec<String>,
+    /// The suite's tasks that its models are asked without having been trained on them, one measured value each.
+    #[serde(default)]
+    pub unseen: Vec<String>,
+    /// Whether the paper's oracle, a world of known truth, runs its arms in the place of trainings.
+    #[serde(default)]
+    pub oracle: bool,
     /// What an arm's score is.
     pub score: ArmScore,
     /// Numbers the data are made by, on top of the recipe's.
@@ -124,6 +130,11 @@ pub struct ArmSpec {
     /// Whether each task is trained alone.
     #[serde(default)]
     pub alone: bool,
+    /// The tasks it is trained on, where these are not the setting's: it is asked about all of the setting's.
+    #[serde(default)]
+    pub tasks: Vec<String>,
+    /// What learns in the place of a training: `probe`, `bm25`, `prior`.
+    pub learner: Option<String>,
     /// The settings it belongs to; all when absent.
     #[serde(default)]
     pub settings: Vec<String>,
@@ -245,21 +256,68 @@ impl Recipe {
         Ok(self)
     }
 
-    /// The suite of a setting with these changes, as if it stood in `folder`.
+    /// The suite that an arm of a setting trains with these changes, as if it stood in `folder`.
     pub fn suite(
         &self,
-        setting: &Setting,
+        (setting, arm): (&Setting, &ArmSpec),
         folder: &Path,
         changes: &[String],
         catalogue: &Catalogue,
     ) -> Result<Suite> {
-        let mut document = self.suite.clone();
-        if let Some(tasks) = document.get_mut("task").and_then(Item::as_array_of_tables_mut) {
-            let is_kept = |name: &str| setting.tasks.is_empty() || setting.tasks.iter().any(|t| t == name);
-            tasks.retain(|task| task.get("name").and_then(Item::as_str).is_some_and(is_kept));
+        let tasks = if arm.tasks.is_empty() { self.tasks(setting) } else { arm.tasks.clone() };
+        let (text, changes) = self.with_tasks(&tasks, changes);
+        Ok(suite::parse(&text, &folder.join("recipe.toml"), catalogue, &changes)?)
+    }
+
+    /// The suite of what an arm's models are asked without having been trained on it; `None` where there is nothing.
+    pub fn suite_of_unseen(
+        &self,
+        (setting, arm): (&Setting, &ArmSpec),
+        folder: &Path,
+        changes: &[String],
+        catalogue: &Catalogue,
+    ) -> Result<Option<Suite>> {
+        let mut tasks = setting.unseen.clone();
+        if !arm.tasks.is_empty() {
+            tasks.extend(self.tasks(setting).into_iter().filter(|task| !arm.tasks.contains(task)));
         }
-        let changes: Vec<String> = changes.iter().chain(&self.set).cloned().collect();
-        Ok(suite::parse(&document.to_string(), &folder.join("recipe.toml"), catalogue, &changes)?)
+        if tasks.is_empty() {
+            return Ok(None);
+        }
+        let (text, mut changes) = self.with_tasks(&tasks, changes);
+        // Nothing is trained, and what trains may name tasks that are not here.
+        changes.retain(|change| !change.starts_with("train."));
+        Ok(Some(suite::parse_to_judge(&text, &folder.join("recipe.toml"), catalogue, &changes)?))
+    }
+
+    /// The tasks of a setting that scores are of.
+    fn tasks(&self, setting: &Setting) -> Vec<String> {
+        if !setting.tasks.is_empty() {
+            return setting.tasks.clone();
+        }
+        let seen = |name: &String| !setting.unseen.contains(name);
+        names(self.suite.get("task")).into_iter().filter(seen).collect()
+    }
+
+    /// The suite with some of its tasks and the node sets they name, and the changes that are about these.
+    fn with_tasks(&self, kept: &[String], changes: &[String]) -> (String, Vec<String>) {
+        let mut document = self.suite.clone();
+        let mut named = Vec::new();
+        if let Some(tasks) = document.get_mut("task").and_then(Item::as_array_of_tables_mut) {
+            tasks.retain(|task| name(task).is_some_and(|name| kept.contains(&name)));
+            let sides = |task: &toml_edit::Table| {
+                ["left", "right"].map(|side| task.get(side).and_then(Item::as_str).map(str::to_owned))
+            };
+            named = tasks.iter().flat_map(sides).flatten().collect();
+        }
+        if let Some(nodes) = document.get_mut("nodes").and_then(Item::as_array_of_tables_mut) {
+            nodes.retain(|set| name(set).is_some_and(|name| named.contains(&name)));
+        }
+        let dropped: Vec<String> =
+            names(self.suite.get("task")).into_iter().filter(|name| !kept.contains(name)).collect();
+        let is_about =
+            |change: &&String| !dropped.iter().any(|name| change.starts_with(&format!("task.{name}.")));
+        (document.to_string(), changes.iter().chain(&self.set).filter(is_about).cloned().collect())
     }
 
     /// The arms of a setting.
@@ -272,6 +330,16 @@ impl Recipe {
     pub fn numbers(&self, setting: &Setting) -> BTreeMap<String, f64> {
         self.spec.data.clone().into_iter().chain(setting.data.clone()).collect()
     }
+}
+
+/// The name of a section.
+fn name(section: &toml_edit::Table) -> Option<String> {
+    section.get("name").and_then(Item::as_str).map(str::to_owned)
+}
+
+/// The names of the sections of a list.
+fn names(list: Option<&Item>) -> Vec<String> {
+    list.and_then(Item::as_array_of_tables).into_iter().flatten().filter_map(name).collect()
 }
 
 /// `method.PATH=VALUE` in the table.

@@ -23,7 +23,7 @@ use crate::{Error, Result};
 mod alone;
 
 pub use crate::claim::{FolderLock, check_free, claim, lock};
-pub use alone::{Finished, train_alone};
+pub use alone::{Finished, Learnt, learn_alone, train_alone};
 
 mod groups;
 mod kept;

@@ -115,7 +115,7 @@ mod tests {
     use polytask_core::input::InputSpec;
     use polytask_core::suite::Suite;
     use polytask_methods::data::idx::Images;
-    use polytask_methods::paper::Request;
+    use polytask_methods::paper::{OracleRequest, Request};
     use polytask_methods::recipe::{ArmSpec, Recipe, Setting};
     use polytask_nn::Encoder;
     use polytask_nn::sharing;
@@ -134,7 +134,39 @@ mod tests {
             let labels = [&[0, 0, 8, 1, 0, 0, 0, n as u8][..], &vec![3; n]].concat();
             fs::write(folder.path().join(format!("{stem}-labels-idx1-ubyte")), labels).unwrap();
         }
+        work(folder.path());
         folder
+    }
+
+    /// The files of the world of work, a few lines each.
+    fn work(folder: &Path) {
+        let write = |file: &str, text: &str| {
+            let path = folder.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let codes: Vec<String> = (10..30).map(|i| format!("{i}-1")).collect();
+        let table = |head: &str, line: &dyn Fn(&String) -> String| {
+            head.to_owned() + &codes.iter().map(line).collect::<String>()
+        };
+        let rows = table("code\ttitle\tdescription\n", &|code| format!("{code}\tjob {code}\tdoes {code}\n"));
+        write("onet_work/occupations.tsv", &rows);
+        for file in ["titles_train", "titles_dev", "titles_test"] {
+            let rows = table("title\tcodes\n", &|code| format!("{file} {code}\t{code}\n"));
+            write(&format!("onet_work/{file}.tsv"), &rows);
+        }
+        for file in ["tasks_train", "tasks_test"] {
+            let rows = table("code\ttask\n", &|code| format!("{code}\t{file} {code}\n"));
+            write(&format!("onet_work/{file}.tsv"), &rows);
+        }
+        let rows =
+            table("code\texample\tcategory\n", &|code| format!("{code}\tx\tkind of {}\n", &code[1..2]));
+        write("onet_work/technology_skills.tsv", &rows);
+        write("skill_extraction/esco_skills.txt", "cook\nfly\nbuild\n");
+        for file in ["tech_test", "house_test"] {
+            let rows = "sentence,label\nmust cook,cook\nmust do,LABEL NOT PRESENT\nmust cook,fly\n";
+            write(&format!("skill_extraction/{file}.csv"), rows);
+        }
     }
 
     /// The changes of an arm, one list for each candidate.
@@ -170,12 +202,20 @@ mod tests {
     /// Every candidate of every arm of a setting is a suite of which everything can be made.
     fn check(paper: &Paper, recipe: &Recipe, setting: &Setting, mnist: &Path) {
         let folder = tempfile::tempdir().unwrap();
-        let numbers = BTreeMap::from(["train", "valid", "test"].map(|name| (name.to_owned(), 5.0)));
+        let numbers =
+            BTreeMap::from(["train", "valid", "test", "steps", "degree"].map(|name| (name.to_owned(), 5.0)));
         let (bases, folder) = ([mnist.to_path_buf()], folder.path());
         let data = (paper.data)(&Request { bases: &bases, folder, numbers: &numbers, seed: 1 }).unwrap();
+        if setting.oracle {
+            let ask = |arm| (paper.oracle.unwrap())(&OracleRequest { arm, numbers: &numbers, seed: 1 });
+            return recipe.arms(setting).for_each(|arm| drop(ask(&arm.name).unwrap()));
+        }
+        let catalogue = polytask_train::catalogue();
         for arm in recipe.arms(setting) {
             for changes in changes(arm) {
-                let suite = recipe.suite(setting, &data.folder, &changes, &polytask_train::catalogue());
+                let part = (setting, arm);
+                recipe.suite_of_unseen(part, &data.folder, &changes, &catalogue).unwrap();
+                let suite = recipe.suite(part, &data.folder, &changes, &catalogue);
                 let suite = suite.unwrap_or_else(|e| panic!("{} {}: {e}", paper.id, arm.name));
                 make(&suite).unwrap_or_else(|e| panic!("{} {}: {e}", paper.id, arm.name));
             }
@@ -197,7 +237,8 @@ mod tests {
                 fs::write(folder.path().join(format!("{split}.csv")), "image,left,right,ink\n").unwrap();
             }
             let setting = &recipe.spec.setting[0];
-            let suite = recipe.suite(setting, folder.path(), &changes, &polytask_train::catalogue()).unwrap();
+            let part = (setting, &recipe.spec.arm[0]);
+            let suite = recipe.suite(part, folder.path(), &changes, &polytask_train::catalogue()).unwrap();
             assert!(make(&suite).is_err(), "{bad}");
         }
     }

@@ -1,0 +1,4 @@
+//! Worlds whose truth is known: small models trained by the losses of this program on data that are made for a question.
+
+pub(crate) mod adam;
+pub(crate) mod bipartite;
