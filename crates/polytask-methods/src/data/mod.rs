@@ -3,6 +3,7 @@
 pub mod idx;
 pub mod multi_mnist;
 pub(crate) mod rows;
+pub mod sentences;
 pub mod work;
 
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Rows of found files, and rows that experiments write.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use polytask_core::atomic;
 use polytask_data::readers;
@@ -20,6 +20,26 @@ pub(crate) fn texts<const N: usize>(file: &Path, columns: [&str; N]) -> Result<V
         rows.push(columns.map(|column| cell(column).trim().to_owned()));
     }
     Ok(rows)
+}
+
+/// Differs when the files do: names and sizes.
+pub(crate) fn sizes(folders: &[&Path]) -> Result<String> {
+    let mut all = Vec::new();
+    for folder in folders {
+        for entry in std::fs::read_dir(folder).map_err(polytask_core::Error::io("read", folder))? {
+            let entry = entry.map_err(polytask_core::Error::io("read", folder))?;
+            let size = entry.metadata().map_err(polytask_core::Error::io("read", folder))?.len();
+            all.push(format!("{} {size}", entry.file_name().display()));
+        }
+    }
+    all.sort();
+    Ok(all.join("\n"))
+}
+
+/// A file of a folder, compressed or not.
+pub(crate) fn packed(folder: &Path, file: &str) -> PathBuf {
+    let compressed = folder.join(format!("{file}.gz"));
+    if compressed.is_file() { compressed } else { folder.join(file) }
 }
 
 /// Writes rows as JSON lines.

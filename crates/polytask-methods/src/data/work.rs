@@ -13,7 +13,7 @@ use polytask_data::readers;
 use polytask_train::Result;
 use serde_json::json;
 
-use super::rows::{grouped, texts, write};
+use super::rows::{grouped, packed, sizes, texts, write};
 use crate::paper::{Data, Request};
 
 /// Seed of the split of technology.
@@ -31,7 +31,7 @@ struct Found {
 /// Writes the graphs into the request's folder.
 pub fn data(request: &Request) -> Result<Data> {
     let found = find(request)?;
-    let key = hash::sha256(format!("work 1 {}", sizes(&found)?).as_bytes());
+    let key = hash::sha256(format!("work 1 {}", sizes(&[&found.onet, &found.skills])?).as_bytes());
     let data = Data { folder: request.folder.to_path_buf(), key };
     let mark = request.folder.join("data.key");
     if std::fs::read_to_string(&mark).is_ok_and(|known| known == data.key) {
@@ -56,20 +56,6 @@ fn find(request: &Request) -> Result<Found> {
         onet: folder("onet_work", "occupations.tsv")?,
         skills: folder("skill_extraction", "esco_skills.txt")?,
     })
-}
-
-/// Differs when the files do: names and sizes.
-fn sizes(found: &Found) -> Result<String> {
-    let mut all = Vec::new();
-    for folder in [&found.onet, &found.skills] {
-        for entry in std::fs::read_dir(folder).map_err(polytask_core::Error::io("read", folder))? {
-            let entry = entry.map_err(polytask_core::Error::io("read", folder))?;
-            let size = entry.metadata().map_err(polytask_core::Error::io("read", folder))?.len();
-            all.push(format!("{} {size}", entry.file_name().display()));
-        }
-    }
-    all.sort();
-    Ok(all.join("\n"))
 }
 
 /// Occupations, and titles and tasks that lead to them.
@@ -157,10 +143,4 @@ fn lines(file: &Path, bytes: Vec<u8>) -> Result<Vec<String>> {
     lines.iter_mut().for_each(|line| *line = line.trim().to_owned());
     lines.retain(|line| !line.is_empty());
     Ok(lines)
-}
-
-/// A file of a folder, compressed or not.
-fn packed(folder: &Path, file: &str) -> PathBuf {
-    let compressed = folder.join(format!("{file}.gz"));
-    if compressed.is_file() { compressed } else { folder.join(file) }
 }

@@ -122,7 +122,7 @@ fn compare(spec: &CompareSpec, parts: &[Part], quick: bool) -> Option<ArmCompari
     let find = |name: &str| arms.iter().find(|arm| arm.spec.name == name);
     let values = |arm: &Trained| match spec.value.as_str() {
         "score" => scores(setting, arm, alone(arms)),
-        name => arm.runs.iter().map(|run| run.values.get(name).copied()).collect(),
+        name => arm.runs.iter().map(|run| value(run, name)).collect(),
     };
     let (a, b) = (values(find(&spec.better)?), values(find(&spec.than)?));
     let sign = if spec.lower { -1.0 } else { 1.0 };
@@ -144,6 +144,12 @@ fn compare(spec: &CompareSpec, parts: &[Part], quick: bool) -> Option<ArmCompari
             verdict => verdict,
         },
     })
+}
+
+/// A measured value, or the score of a task in points of 100.
+fn value(run: &Measured, name: &str) -> Option<f64> {
+    let of_task = || run.test.get(name).map(|score| 100.0 * score);
+    run.values.get(name).copied().or_else(of_task)
 }
 
 /// Holds when the whole interval exceeds the bar; does not when it stays below what was claimed.

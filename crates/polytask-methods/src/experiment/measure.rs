@@ -97,6 +97,9 @@ impl Lesson<'_> {
             measured.step_ms += clock.step_ms();
             measured.seconds += start.elapsed().as_secs_f64();
         }
+        if !self.arm.tasks.is_empty() {
+            measured.keep(&self.setting.tasks);
+        }
         Ok(measured)
     }
 
@@ -158,12 +161,18 @@ impl Measured {
         Self {
             metrics: tasks.iter().map(|score| (score.task.into(), score.metric.into())).collect(),
             test: tasks.iter().map(|score| (score.task.into(), score.value)).collect(),
-            values: tasks.iter().map(|score| (score.task.into(), 100.0 * score.value)).collect(),
             step_ms: 1000.0 * seconds / steps.max(1) as f64,
             steps,
             seconds,
             ..Self::default()
         }
+    }
+
+    /// Leaves out the tasks that scores are not of.
+    fn keep(&mut self, tasks: &[String]) {
+        self.metrics.retain(|task, _| tasks.contains(task));
+        self.valid.retain(|task, _| tasks.contains(task));
+        self.test.retain(|task, _| tasks.contains(task));
     }
 
     fn add(&mut self, part: Self) {

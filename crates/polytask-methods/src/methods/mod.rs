@@ -3,6 +3,7 @@
 // Headers name papers, authors and venues in prose.
 #![allow(clippy::doc_markdown)]
 
+pub mod codiemb;
 pub mod flat_mtl;
 pub mod rep_mtl;
 pub mod text_methods;

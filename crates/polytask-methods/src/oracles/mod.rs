@@ -2,3 +2,5 @@
 
 pub(crate) mod adam;
 pub(crate) mod bipartite;
+mod mlp;
+pub(crate) mod two_goals;

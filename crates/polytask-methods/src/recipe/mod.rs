@@ -166,7 +166,7 @@ pub struct CompareSpec {
     pub better: String,
     /// The arm it is compared with.
     pub than: String,
-    /// `score`, or a measured value.
+    /// `score`, a measured value, or a task whose score is meant.
     #[serde(default = "score")]
     pub value: String,
     /// Whether lower values are better.

@@ -22,6 +22,9 @@ Examples:
   polytask eval suite.toml --model runs/first
   polytask eval suite.toml --model runs/second --against runs/first
   polytask eval suite.toml --model runs/second --against runs/first --names spring,autumn --json
+  polytask eval search.toml --model runs/first --against all-MiniLM-L6-v2
+
+Tasks that compare texts (similarity, retrieval, ranking) need not be the model's own: any encoder can be asked.
 
 With --against, the difference of each task's main metric comes with a paired 95 % interval. The models are called
 by their folders, or by --names. In the JSON object `sides` holds these names; of each task, `joint` are the scores
@@ -31,7 +34,7 @@ Exit codes: 0 done, 1 a task is beyond its margin below the other model, 2 could
 pub(crate) struct Args {
     /// The suite whose data is used
     suite: PathBuf,
-    /// Folder of a run or of a trained model
+    /// Folder of a run or a model, or an encoder's name as in a suite for tasks that compare texts
     #[arg(long, short)]
     model: PathBuf,
     /// Folder of a run or a model to compare with, on the same rows
@@ -64,9 +67,9 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     suites::set_threads(suite.train.threads)?;
     let tasks: Vec<String> = suite.tasks.iter().map(|task| task.name.clone()).collect();
     let split = args.split.as_deref().map(|name| if name == "valid" { Split::Valid } else { Split::Test });
-    let model = models::folder(&args.model)?;
+    let model = models::folder_or_encoder(&args.model)?;
     name_columns(&mut suite, &args.columns, &model)?;
-    let against = args.against.as_deref().map(models::folder).transpose()?;
+    let against = args.against.as_deref().map(models::folder_or_encoder).transpose()?;
     let names = match (&args.against, &against) {
         (Some(shown), Some(against)) => {
             models::side_names(&args.names, (&args.model, &model), (shown, against))?

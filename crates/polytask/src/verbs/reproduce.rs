@@ -162,6 +162,12 @@ mod tests {
         let rows =
             table("code\texample\tcategory\n", &|code| format!("{code}\tx\tkind of {}\n", &code[1..2]));
         write("onet_work/technology_skills.tsv", &rows);
+        for (file, score) in [("sick/train", 4.6), ("sick/dev", 5.0), ("sick/test", 1.0), ("stsb/test", 2.5)]
+        {
+            let head = "sentence1\tsentence2\trelatedness\tscore\n";
+            let rows = table(head, &|code| format!("a {code}\tb {code}\t{score}\t{score}\n"));
+            write(&format!("{file}.tsv"), &rows);
+        }
         write("skill_extraction/esco_skills.txt", "cook\nfly\nbuild\n");
         for file in ["tech_test", "house_test"] {
             let rows = "sentence,label\nmust cook,cook\nmust do,LABEL NOT PRESENT\nmust cook,fly\n";
@@ -202,8 +208,9 @@ mod tests {
     /// Every candidate of every arm of a setting is a suite of which everything can be made.
     fn check(paper: &Paper, recipe: &Recipe, setting: &Setting, mnist: &Path) {
         let folder = tempfile::tempdir().unwrap();
-        let numbers =
-            BTreeMap::from(["train", "valid", "test", "steps", "degree"].map(|name| (name.to_owned(), 5.0)));
+        let numbers = BTreeMap::from(
+            ["train", "valid", "test", "steps", "degree", "top"].map(|name| (name.to_owned(), 1.0)),
+        );
         let (bases, folder) = ([mnist.to_path_buf()], folder.path());
         let data = (paper.data)(&Request { bases: &bases, folder, numbers: &numbers, seed: 1 }).unwrap();
         if setting.oracle {

@@ -91,7 +91,7 @@ fn a_model_without_the_suites_tasks_is_refused() {
     let place = trained();
     place.write(
         "other.toml",
-        suite(&[("sts", "similarity")], "").replace("name = \"sts\"", "name = \"other\""),
+        suite(&[("topic", "class")], "").replace("name = \"topic\"", "name = \"other\""),
     );
     let error = place.polytask(&["eval", "other.toml", "--model", "run/model"]).refused();
     has(&error, &["`other`", "topic"]);
@@ -105,6 +105,18 @@ fn a_model_without_the_suites_tasks_is_refused() {
         &place.polytask(&["eval", "kind.toml", "--model", "run/model"]).refused(),
         &["`length`", "regression", "class"],
     );
+}
+
+#[test]
+fn a_task_that_compares_texts_can_be_asked_of_any_model() {
+    let place = trained();
+    let text = suite(&[("sts", "similarity")], "");
+    let set = ["--json", "--split", "valid"];
+    place.write("new.toml", text.replace("name = \"sts\"", "name = \"new\""));
+    let known = place.polytask(&[&["eval", "suite.toml", "--model", "run"][..], &set].concat()).object();
+    let new = place.polytask(&[&["eval", "new.toml", "--model", "run"][..], &set].concat()).object();
+    let known = known["tasks"].as_array().unwrap().iter().find(|task| task["task"] == "sts").unwrap();
+    assert_eq!(new["tasks"][0]["joint"], known["joint"]);
 }
 
 #[test]
