@@ -110,6 +110,36 @@ pub struct ConflictReport {
     pub n: usize,
 }
 
+/// How the vectors of some texts lie.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Geometry {
+    /// Number of texts.
+    pub texts: usize,
+    /// Mean cosine of two texts; near 1 all lie in a narrow cone.
+    pub mean_cosine: f64,
+    /// Logarithm of the mean of `exp(−2 |u − v|²)` over pairs of unit vectors; lower is more even.
+    pub uniformity: f64,
+    /// Mean `|u − v|²` of texts that belong together; lower is closer. `null` where none do.
+    pub alignment: Option<f64>,
+    /// Singular values above a millionth of the largest.
+    pub rank: usize,
+    /// Entropy of singular values as shares, in nats.
+    pub entropy: f64,
+    /// Its exponential: of how many equal values it would be the entropy.
+    pub effective_rank: f64,
+    /// The largest singular value over the smallest; `null` where that is 0.
+    pub condition: Option<f64>,
+}
+
+/// How the vectors of a task's texts lie, in each model that is compared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskGeometry {
+    /// Name of the task.
+    pub task: String,
+    /// The model, then the one it is compared with.
+    pub sides: Vec<Geometry>,
+}
+
 /// What the tasks of a joint training did to each other, measured while it ran.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Diagnosis {
@@ -287,6 +317,9 @@ pub struct RunReport {
     pub isolated: Vec<Isolated>,
     /// Where the run comes from.
     pub lineage: Lineage,
+    /// How vectors lie, where that was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub geometry: Vec<TaskGeometry>,
     /// Seconds per phase (`joint`, `single`, `evaluate`, …).
     pub seconds: BTreeMap<String, f64>,
     /// Parameters of the one model and of a model for each task, where there is more than one task.

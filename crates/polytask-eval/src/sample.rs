@@ -145,6 +145,7 @@ pub(crate) fn report() -> RunReport {
         )
     };
     RunReport {
+        geometry: Vec::new(),
         on_valid: Vec::new(),
         version: polytask_core::report::REPORT_VERSION,
         name: "quickstart".into(),

@@ -19,6 +19,7 @@ pub mod diagnose;
 pub mod engine;
 pub mod evaluate;
 mod gain;
+pub mod geometry;
 pub mod heads;
 pub mod history;
 pub mod judge;

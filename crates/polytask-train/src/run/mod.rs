@@ -146,6 +146,7 @@ impl Run<'_> {
         let names: Vec<String> = suite.tasks.iter().map(|task| task.name.clone()).collect();
         let summary = polytask_eval::summarise(&tasks);
         let mut report = RunReport {
+            geometry: Vec::new(),
             version: REPORT_VERSION,
             name: suite.name.clone(),
             sides: Vec::new(),

@@ -7,6 +7,7 @@ use polytask_core::report::RunReport;
 use polytask_core::{Split, Suite};
 use polytask_eval::words;
 use polytask_model::{InputReading, Model};
+use polytask_train::geometry::geometry;
 use polytask_train::judge::{Judged, Side, judge};
 
 use crate::columns::Columns;
@@ -22,7 +23,7 @@ Examples:
   polytask eval suite.toml --model runs/first
   polytask eval suite.toml --model runs/second --against runs/first
   polytask eval suite.toml --model runs/second --against runs/first --names spring,autumn --json
-  polytask eval search.toml --model runs/first --against all-MiniLM-L6-v2
+  polytask eval search.toml --model runs/first --against all-MiniLM-L6-v2 --geometry
 
 Tasks that compare texts (similarity, retrieval, ranking) need not be the model's own: any encoder can be asked.
 
@@ -57,6 +58,9 @@ pub(crate) struct Args {
     /// Write what the model said about each row below this folder, a file per task, for `polytask compare`
     #[arg(long, value_name = "DIR")]
     predictions: Option<PathBuf>,
+    /// Also show how each task's vectors lie: spread or in a cone, close where texts belong together
+    #[arg(long)]
+    geometry: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -77,13 +81,15 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         _ => [models::name(&model), String::new()],
     };
     let side = |folder, name| Side { folder, name };
-    let Judged { mut report, rows } = judge(
-        suite,
-        side(&model, &names[0]),
-        against.as_deref().map(|folder| side(folder, &names[1])),
-        split,
-        &mut TerminalProgress::new(args.json),
-    )?;
+    let sides: Vec<Side> = std::iter::once(side(&model, &names[0]))
+        .chain(against.as_deref().map(|folder| side(folder, &names[1])))
+        .collect();
+    let mut progress = TerminalProgress::new(args.json);
+    let asked = args.geometry.then(|| suite.clone());
+    let Judged { mut report, rows } = judge(suite, sides[0], sides.get(1).copied(), split, &mut progress)?;
+    if let Some(suite) = asked {
+        report.geometry = geometry(&suite, &sides, split, &mut progress)?;
+    }
     let notes = notes(&tasks, &report, args.split.as_deref());
     report.notes.extend(notes);
     if let Some(folder) = &args.predictions {
@@ -99,6 +105,12 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     } else {
         report.notes.iter().for_each(|note| output::note(format!("note: {note}")));
         output::line(polytask_eval::table(&report, output::width()).trim_end())?;
+        if !report.geometry.is_empty() {
+            output::line("")?;
+            output::line(
+                polytask_eval::geometry_table(&report.geometry, &names, output::width()).trim_end(),
+            )?;
+        }
     }
     let regressed = report.tasks.iter().any(|task| task.regressed);
     Ok(if regressed { Outcome::Missed } else { Outcome::Done })

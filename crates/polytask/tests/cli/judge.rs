@@ -120,6 +120,21 @@ fn a_task_that_compares_texts_can_be_asked_of_any_model() {
 }
 
 #[test]
+fn how_vectors_lie_is_shown_of_both_models() {
+    let place = trained();
+    let args =
+        ["eval", "suite.toml", "-m", "run", "--against", "run", "--names", "a,b", "--geometry", "--json"];
+    let report = place.polytask(&args).object();
+    let tasks = report["geometry"].as_array().unwrap();
+    let sts = tasks.iter().find(|task| task["task"] == "sts").unwrap();
+    assert_eq!(sts["sides"][0], sts["sides"][1]);
+    let side = &sts["sides"][0];
+    assert!((-1.0..=1.0).contains(&side["mean_cosine"].as_f64().unwrap()));
+    assert!(side["alignment"].as_f64().unwrap() >= 0.0 && side["effective_rank"].as_f64().unwrap() >= 1.0);
+    has(&place.polytask(&args[..args.len() - 1]).done(), &["mean cosine", "uniformity", "alignment"]);
+}
+
+#[test]
 fn a_worse_model_ends_with_exit_code_1() {
     let place = Place::new();
     write_data(&place);
