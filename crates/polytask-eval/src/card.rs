@@ -39,6 +39,8 @@ pub struct ModelFacts {
     pub input: Option<&'static InputInfo>,
     /// Name of the architecture, where the tasks do not share the encoder plainly.
     pub sharing: Option<String>,
+    /// Name of the score of token states, where vectors are not compared.
+    pub score: Option<String>,
 }
 
 #[derive(Serialize)]

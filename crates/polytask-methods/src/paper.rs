@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use polytask_core::Problem;
 use polytask_train::Result;
 
 /// A paper in the registry.
@@ -46,9 +47,30 @@ pub struct OracleRequest<'a> {
 }
 
 impl OracleRequest<'_> {
-    /// A number of the recipe; 0 when it says nothing.
-    pub fn number(&self, name: &str) -> f64 {
-        self.numbers.get(name).copied().unwrap_or(0.0)
+    /// A number of the recipe within a range.
+    ///
+    /// # Errors
+    /// A number that is not there or lies outside.
+    pub fn number(&self, name: &str, range: std::ops::RangeInclusive<f64>) -> Result<f64> {
+        let found = self.numbers.get(name).copied().unwrap_or(f64::NAN);
+        if range.contains(&found) {
+            return Ok(found);
+        }
+        let what = format!("method.data.{name} is {found}, expected {} to {}", range.start(), range.end());
+        Err(Problem::new(what).try_this("leave it to the recipe").into())
+    }
+
+    /// The same, a whole number.
+    ///
+    /// # Errors
+    /// As [`Self::number`], or a number that is not whole.
+    pub fn count(&self, name: &str, range: std::ops::RangeInclusive<usize>) -> Result<usize> {
+        let number = self.number(name, *range.start() as f64..=*range.end() as f64)?;
+        if number.fract() == 0.0 {
+            return Ok(number as usize);
+        }
+        let what = format!("method.data.{name} is {number}, expected a whole number");
+        Err(Problem::new(what).try_this("leave it to the recipe").into())
     }
 }
 

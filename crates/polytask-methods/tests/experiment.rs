@@ -274,7 +274,7 @@ fn jobs(request: &Request) -> Result<Data> {
 /// A world in which an arm reaches a share of the seed.
 #[allow(clippy::unnecessary_wraps)] // the signature of a paper's oracle
 fn known(request: &OracleRequest) -> Result<OracleScores> {
-    let value = request.seed as f64 * request.number("truth");
+    let value = request.seed as f64 * request.number("truth", 0.0..=1.0)?;
     Ok(OracleScores { tasks: vec![OracleScore { task: "known", metric: "map", value }], steps: 1 })
 }
 

@@ -18,15 +18,22 @@ const VERSION: u32 = 1;
 struct ModelFile {
     version: u32,
     tasks: Vec<TaskInfo>,
+    /// Name of the score, where vectors are not compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    score: Option<String>,
 }
 
 /// Writes the file.
-pub(crate) fn write_tasks(folder: &Path, tasks: Vec<TaskInfo>) -> Result<()> {
-    Ok(atomic::write_json(&folder.join(FILE), &ModelFile { version: VERSION, tasks })?)
+pub(crate) fn write_tasks(folder: &Path, tasks: Vec<TaskInfo>, score: Option<&str>) -> Result<()> {
+    let file = ModelFile { version: VERSION, tasks, score: score.map(str::to_owned) };
+    Ok(atomic::write_json(&folder.join(FILE), &file)?)
 }
 
-/// Reads it; a folder without one has no tasks.
-pub(crate) fn read_tasks(folder: &Path) -> Result<Vec<TaskInfo>> {
+/// Reads it; a folder without one has no tasks. `score` is the name of the score that the folder has.
+///
+/// # Errors
+/// A file that is none of ours, or one whose tasks were trained by another score.
+pub(crate) fn read_tasks(folder: &Path, score: Option<&str>) -> Result<Vec<TaskInfo>> {
     let path = folder.join(FILE);
     if !path.exists() {
         return Ok(Vec::new());
@@ -38,6 +45,12 @@ pub(crate) fn read_tasks(folder: &Path) -> Result<Vec<TaskInfo>> {
     let file: ModelFile = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
     if file.version != VERSION {
         return Err(wrong(format!("version is {}, expected {VERSION}", file.version)).into());
+    }
+    if file.score.as_deref() != score {
+        let name = |score: Option<&str>| score.unwrap_or("pooled").to_owned();
+        let (found, expected) = (name(score), name(file.score.as_deref()));
+        let what = format!("the tasks were trained by the score `{expected}`, but score.json says `{found}`");
+        return Err(wrong(what).try_this("restore the score.json the run wrote").into());
     }
     Ok(file.tasks)
 }

@@ -45,7 +45,8 @@ impl Model {
             weights::write(&place.join("model.safetensors"), &weights::tensors_of(&params), &[])?;
             atomic::write_json(&place.join("config.json"), &task.info)?;
         }
-        write_tasks(folder, self.tasks.iter().map(|task| task.info.clone()).collect())
+        let tasks = self.tasks.iter().map(|task| task.info.clone()).collect();
+        write_tasks(folder, tasks, self.score())
     }
 
     /// Reads a folder of ours, or any sentence-transformers folder (which has no tasks).
@@ -57,8 +58,14 @@ impl Model {
         let encoder = Encoder::load(folder)?;
         let symbols = symbols_of(folder, &encoder, None)?;
         let load = |info| ModelTask::load(folder, info, &encoder);
-        let tasks = read_tasks(folder)?.into_iter().map(load).collect::<Result<_>>()?;
+        let score = encoder.score.as_ref().map(|by| by.choice.name.clone());
+        let tasks = read_tasks(folder, score.as_deref())?.into_iter().map(load).collect::<Result<_>>()?;
         Ok(Self::new(encoder, symbols, tasks))
+    }
+
+    /// Name of the score of its token states, where vectors are not compared.
+    fn score(&self) -> Option<&str> {
+        self.encoder.score.as_ref().map(|by| by.choice.name.as_str())
     }
 
     /// What stands before every text: the folder's prompt of this name; without a name, its default one.
@@ -88,6 +95,11 @@ impl Model {
     pub fn task(&self, name: &str) -> Result<&ModelTask> {
         self.tasks.iter().find(|task| task.info.name == name).ok_or_else(|| {
             let known: Vec<&str> = self.tasks.iter().map(|task| task.info.name.as_str()).collect();
+            if known.is_empty() {
+                let what = format!("an encoder has no task `{name}`, expected a trained model");
+                let remedy = "a run's folder; an encoder alone answers similarity, retrieval and ranking";
+                return Problem::new(what).try_this(remedy).into();
+            }
             let what = format!("model has no task `{name}`, expected one of: {}", known.join(", "));
             let remedy =
                 format!("{}; `polytask predict --model MODEL --list` shows them", near::advice(name, &known));

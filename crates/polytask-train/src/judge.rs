@@ -16,6 +16,7 @@ use crate::evaluate::{self, metrics};
 use crate::heads::TaskHead;
 use crate::judged::judged;
 use crate::observe::{Event, Observer};
+use crate::scored;
 use crate::{Error, Result};
 use polytask_model::Model;
 
@@ -49,11 +50,12 @@ pub fn judge(
     observer: &mut dyn Observer,
 ) -> Result<Judged> {
     let sides = std::iter::once(model).chain(against).map(|side| side.name.to_owned()).collect();
-    let (name, model) = (model.folder.display().to_string(), Model::load(model.folder)?);
+    let (name, mut model) = (model.folder.display().to_string(), Model::load(model.folder)?);
     adopt_labels(&mut suite, &model)?;
     observer.event(Event::Note("reading and tokenising the data"));
     let mut dataset = polytask_data::build(&suite, &model.symbols)?;
     adopt_scales(&mut dataset, &model)?;
+    scored::adopt(&suite, &dataset, &mut model)?;
     let start = Instant::now();
     let (ours, rows) = with_engine(&suite, &dataset, &model, |engine, blocks| {
         let ours = predictions(engine, Weights { trunk: &model.encoder.params, heads: blocks }, split)?;
@@ -65,7 +67,11 @@ pub fn judge(
         return Err(nothing_known(&suite, split));
     }
     let theirs = match against {
-        Some(side) => predict_like(&suite, &Model::load(side.folder)?, &model, &dataset, split)?,
+        Some(side) => {
+            let mut other = Model::load(side.folder)?;
+            scored::adopt(&suite, &dataset, &mut other)?;
+            predict_like(&suite, &other, &model, &dataset, split)?
+        }
         None => BTreeMap::new(),
     };
     let report = |(task, joint): (&usize, &Predictions)| {
@@ -121,8 +127,8 @@ fn nothing_known(suite: &Suite, split: Option<Split>) -> Error {
 /// A model's outputs mean the labels it was trained with: the suite's tasks take those.
 pub(crate) fn adopt_labels(suite: &mut Suite, model: &Model) -> Result<()> {
     for task in &mut suite.tasks {
-        // What compares texts has nothing of its own to be trained: any model can be asked.
-        if task.kind.compares_texts() && model.task(&task.name).is_err() {
+        // What compares texts has nothing of its own to be trained: any model can be asked that has one view of texts.
+        if task.kind.compares_texts() && model.task(&task.name).is_err() && model.view(None).is_ok() {
             continue;
         }
         let trained = model.task(&task.name)?;

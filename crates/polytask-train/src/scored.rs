@@ -1,8 +1,10 @@
 //! How texts are scored against each other: what a suite says, in the unit of the encoder that training starts from.
 
+use polytask_core::method::Choice;
 use polytask_core::suite::NO_REGULARIZER;
 use polytask_core::{PackedBatch, Problem, Suite};
 use polytask_data::{Dataset, TextId};
+use polytask_model::Model;
 use polytask_nn::Mode;
 use polytask_nn::encoder::Encoder;
 use polytask_nn::scores::{POOLED, ScoredBy, resolved};
@@ -27,6 +29,7 @@ pub(crate) fn set(
             POOLED => None,
             name => {
                 check_tasks(suite, name)?;
+                check_dense(&encoder, name)?;
                 let square = mean_square(dataset, bare.unwrap_or(&encoder))?;
                 Some(ScoredBy { choice: resolved(choice)?, square })
             }
@@ -35,6 +38,27 @@ pub(crate) fn set(
     encoder.scoring()?;
     check_regularizer(suite, &encoder)?;
     Ok(encoder)
+}
+
+/// Gives a plain encoder the score that a suite judges it by.
+///
+/// # Errors
+/// A model that was trained by another score.
+pub(crate) fn adopt(suite: &Suite, dataset: &Dataset, model: &mut Model) -> Result<()> {
+    let Some(choice) = &suite.model.score else { return Ok(()) };
+    let own = model.encoder.score.as_ref().map(|score| &score.choice);
+    if own.is_none() && model.tasks.is_empty() {
+        let encoder = set(suite, dataset, model.encoder.clone(), None)?;
+        *model = Model::new(encoder, model.symbols.clone(), Vec::new());
+        return Ok(());
+    }
+    let own = own.map_or_else(|| Ok(Choice::named(POOLED)), resolved)?;
+    if own == resolved(choice)? {
+        return Ok(());
+    }
+    let what =
+        format!("the suite scores texts by `{}`, but the model was trained by `{}`", choice.name, own.name);
+    Err(Problem::new(what).try_this("remove `score` from [model]: a model keeps its own").into())
 }
 
 fn check_tasks(suite: &Suite, name: &str) -> Result<()> {
@@ -46,11 +70,20 @@ fn check_tasks(suite: &Suite, name: &str) -> Result<()> {
     Err(Problem::new(what).try_this("remove `score` from [model]").into())
 }
 
+fn check_dense(encoder: &Encoder, name: &str) -> Result<()> {
+    if encoder.dense.is_empty() {
+        return Ok(());
+    }
+    let what =
+        format!("score `{name}` reads states of tokens, but the encoder has a Dense module after pooling");
+    Err(Problem::new(what).try_this("`score = \"pooled\"`").into())
+}
+
 fn check_regularizer(suite: &Suite, encoder: &Encoder) -> Result<()> {
     let regularizer = &suite.train.regularizer.name;
-    let Some(score) = encoder.score.as_ref().filter(|_| *regularizer != NO_REGULARIZER.id) else {
-        return Ok(());
-    };
+    let is_scored = suite.tasks.iter().any(|task| task.kind.compares_texts()) && encoder.scoring()?.is_some();
+    let is_regular = *regularizer == NO_REGULARIZER.id;
+    let Some(score) = encoder.score.as_ref().filter(|_| is_scored && !is_regular) else { return Ok(()) };
     let what = format!(
         "regularizer `{regularizer}` needs second derivatives, which score `{}` does not have",
         score.choice.name

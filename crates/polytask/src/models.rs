@@ -30,6 +30,21 @@ pub(crate) fn folder_or_encoder(source: &Path) -> Result<PathBuf> {
     }
 }
 
+/// The same, where an encoder must be on this disk already: nothing is asked of the network.
+pub(crate) fn folder_or_pulled(source: &Path) -> Result<PathBuf> {
+    match source.to_str() {
+        Some(name) if is_name(source, name) => {
+            let options = PullOptions { offline: true, ..PullOptions::from_environment() };
+            let Ok(found) = pull::pull(name, &options) else {
+                let what = format!("model `{name}` is neither a folder here nor an encoder that was pulled");
+                return output::refuse(what, "the folder of a run or model, or `polytask pull NAME` first");
+            };
+            Ok(found.folder)
+        }
+        _ => folder(source),
+    }
+}
+
 /// Whether nothing on the disk is meant: a name of at most two parts whose first is no folder here.
 fn is_name(source: &Path, name: &str) -> bool {
     let is_relative = !source.is_absolute() && !name.starts_with('.') && !name.contains('\\');

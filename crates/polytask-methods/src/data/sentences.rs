@@ -4,6 +4,7 @@
 //! occupations they belong to. Pairs of at least 0.8 also stand as queries with their answers, and statements with their
 //! occupation and with another one as pairs of 1 and 0: so one loss can serve both tasks.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use polytask_core::{Problem, Purpose, Rng, atomic, hash};
@@ -25,13 +26,13 @@ pub fn data(request: &Request) -> Result<Data> {
     let found = folders.map(|(name, file)| find(request, name, file));
     let [sick, stsb, onet] = found;
     let (sick, stsb, onet) = (sick?, stsb?, onet?);
-    let key = hash::sha256(format!("sentences 1 {}", sizes(&[&sick, &stsb, &onet])?).as_bytes());
+    let key = hash::sha256(format!("sentences 2 {}", sizes(&[&sick, &stsb, &onet])?).as_bytes());
     let data = Data { folder: request.folder.to_path_buf(), key };
     let mark = request.folder.join("data.key");
     if std::fs::read_to_string(&mark).is_ok_and(|known| known == data.key) {
         return Ok(data);
     }
-    pairs(&sick, request.folder)?;
+    pairs(&sick, &stsb, request.folder)?;
     benchmark(&stsb, request.folder)?;
     search(&onet, request.folder)?;
     atomic::write(&mark, data.key.as_bytes())?;
@@ -48,8 +49,26 @@ fn find(request: &Request, name: &str, file: &str) -> Result<PathBuf> {
     })?)
 }
 
-/// SICK with scores from 0 to 1, and its close pairs as queries with answers.
-fn pairs(sick: &Path, folder: &Path) -> Result<()> {
+/// A pair in either order, whatever its letters' case.
+type PairKey = [String; 2];
+
+fn key(a: &str, b: &str) -> PairKey {
+    let mut key = [a.to_lowercase(), b.to_lowercase()];
+    key.sort();
+    key
+}
+
+/// The pairs that are tested on: none of them is trained on.
+fn tested(sick: &Path, stsb: &Path) -> Result<BTreeSet<PairKey>> {
+    let files = [packed(sick, "test.tsv"), packed(stsb, "test.tsv")];
+    let rows =
+        files.iter().map(|file| texts(file, ["sentence1", "sentence2"])).collect::<Result<Vec<_>>>()?;
+    Ok(rows.into_iter().flatten().map(|[a, b]| key(&a, &b)).collect())
+}
+
+/// SICK with scores from 0 to 1, and its close pairs as queries with answers; without what is tested on.
+fn pairs(sick: &Path, stsb: &Path, folder: &Path) -> Result<()> {
+    let tested = tested(sick, stsb)?;
     for (split, file) in [("train", "train"), ("valid", "dev"), ("test", "test")] {
         let path = packed(sick, &format!("{file}.tsv"));
         let rows = texts(&path, ["sentence1", "sentence2", "relatedness"])?;
@@ -57,6 +76,8 @@ fn pairs(sick: &Path, folder: &Path) -> Result<()> {
             .into_iter()
             .map(|[a, b, score]| Ok((a, b, scaled(&path, &score, (1.0, 5.0))?)))
             .collect::<Result<_>>()?;
+        let rows: Vec<(String, String, f64)> =
+            rows.into_iter().filter(|(a, b, _)| split == "test" || !tested.contains(&key(a, b))).collect();
         let row = |(a, b, score): &(String, String, f64)| json!({"a": a, "b": b, "score": score});
         write(&folder.join(format!("pairs_{split}.jsonl")), rows.iter().map(row))?;
         if split != "test" {

@@ -88,6 +88,9 @@ impl<'a> Lab<'a> {
             let one = One { setting, arm: spec, label, changes: &changes, seed };
             runs.push(self.train(&one, observer)?);
         }
+        if setting.oracle {
+            return Ok(Trained { spec, chosen, changes, runs, suite: String::new() });
+        }
         let first = One { setting, arm: spec, label: chosen.as_deref(), changes: &changes, seed: 1 };
         let suite = self.file(&first, "toml").strip_prefix(&self.options.out).map_or_else(
             |_| String::new(),

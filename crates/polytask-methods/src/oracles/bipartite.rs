@@ -10,6 +10,7 @@ use polytask_nn::objective::{Relation, Target, TaskInput, gradient};
 use polytask_train::Result;
 use serde_json::json;
 
+use super::MOST_STEPS;
 use super::adam::Adam;
 use crate::paper::{OracleRequest, OracleScore, OracleScores};
 
@@ -33,7 +34,7 @@ struct World {
 /// # Errors
 /// An arm that is no loss of the experiment.
 pub(crate) fn run(request: &OracleRequest) -> Result<OracleScores> {
-    let (degree, steps) = (request.number("degree") as usize, request.number("steps") as u64);
+    let (degree, steps) = (request.count("degree", 1..=NODES / 2)?, request.count("steps", 0..=MOST_STEPS)?);
     let mut rng = Rng::new(request.seed, Purpose::Method, &[degree as u64]);
     let world = World::new(degree, &mut rng);
     let mut learner = Learner::new(request.arm, &mut rng)?;
@@ -44,7 +45,8 @@ pub(crate) fn run(request: &OracleRequest) -> Result<OracleScores> {
     let forth = mean_average_precision(&scores, &world.train, &world.held_out);
     let back = mean_average_precision(&turned(&scores), &turned(&world.train), &turned(&world.held_out));
     let score = |task, value| OracleScore { task, metric: "map", value };
-    Ok(OracleScores { tasks: vec![score("left to right", forth), score("right to left", back)], steps })
+    let tasks = vec![score("left to right", forth), score("right to left", back)];
+    Ok(OracleScores { tasks, steps: steps as u64 })
 }
 
 impl World {
@@ -62,6 +64,32 @@ impl World {
             }
         }
         Self { train, held_out }
+    }
+}
+
+/// The edges of a step: left nodes, the right ones they drew, each once, and the place of each one's own.
+struct Drawn {
+    nodes: Vec<usize>,
+    columns: Vec<usize>,
+    positive: Vec<u32>,
+}
+
+impl Drawn {
+    fn new(train: &Edges, rng: &mut Rng) -> Self {
+        let mut nodes: Vec<usize> = (0..NODES).filter(|&i| train[i].contains(&true)).collect();
+        rng.shuffle(&mut nodes);
+        nodes.truncate(BATCH);
+        let (mut columns, mut positive) = (Vec::new(), Vec::new());
+        for &i in &nodes {
+            let answers: Vec<usize> = (0..NODES).filter(|&j| train[i][j]).collect();
+            let drawn = answers[rng.below(answers.len())];
+            let place = columns.iter().position(|&j| j == drawn).unwrap_or_else(|| {
+                columns.push(drawn);
+                columns.len() - 1
+            });
+            positive.push(place as u32);
+        }
+        Self { nodes, columns, positive }
     }
 }
 
@@ -100,19 +128,7 @@ impl Learner {
 
     /// One step on edges of some left nodes, each once.
     fn step(&mut self, train: &Edges, rng: &mut Rng) -> Result<()> {
-        let mut nodes: Vec<usize> = (0..NODES).filter(|&i| train[i].contains(&true)).collect();
-        rng.shuffle(&mut nodes);
-        nodes.truncate(BATCH);
-        let (mut columns, mut positive) = (Vec::new(), Vec::new());
-        for &i in &nodes {
-            let answers: Vec<usize> = (0..NODES).filter(|&j| train[i][j]).collect();
-            let drawn = answers[rng.below(answers.len())];
-            let place = columns.iter().position(|&j| j == drawn).unwrap_or_else(|| {
-                columns.push(drawn);
-                columns.len() - 1
-            });
-            positive.push(place as u32);
-        }
+        let Drawn { nodes, columns, positive } = Drawn::new(train, rng);
         let relation = |row: usize, column: usize| {
             let is_answer = if self.sees_one {
                 positive[row] as usize == column
@@ -216,5 +232,11 @@ mod tests {
         let (start, end) = (scores(0.0), scores(1200.0));
         assert!(end.tasks[0].value > 3.0 * start.tasks[0].value, "{start:?} {end:?}");
         assert!(run(&OracleRequest { arm: "none", numbers: &numbers, seed: 1 }).is_err());
+        for (name, wrong) in [("degree", 0.0), ("degree", 400.0), ("steps", -5.0), ("steps", 1.5)] {
+            let numbers: BTreeMap<_, _> =
+                numbers.clone().into_iter().chain([(name.to_owned(), wrong)]).collect();
+            let error = run(&OracleRequest { arm: "many answers", numbers: &numbers, seed: 1 }).unwrap_err();
+            assert!(error.to_string().contains(&format!("method.data.{name} is {wrong}")), "{error}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use polytask_nn::objective::{Relation, Target, TaskInput, UNKNOWN, gradient};
 use polytask_train::Result;
 use serde_json::{Value, json};
 
+use super::MOST_STEPS;
 use super::mlp::SmallEncoder;
 use crate::paper::{OracleRequest, OracleScore, OracleScores};
 
@@ -61,9 +62,9 @@ enum Form {
 /// # Errors
 /// An arm that is none of this world.
 pub(crate) fn run(request: &OracleRequest) -> Result<OracleScores> {
-    let steps = request.number("steps") as u64;
+    let steps = request.count("steps", 0..=MOST_STEPS)? as u64;
     let mut rng = Rng::new(request.seed, Purpose::Method, &[15]);
-    let (top, is_told) = (request.number("top"), request.number("told") > 0.0);
+    let (top, is_told) = (request.number("top", 0.1..=1.0)?, request.count("told", 0..=1)? == 1);
     let (train, test) = (Rows::new(TRAIN, top, &mut rng), Rows::new(TEST, top, &mut rng));
     let plan = plan(request.arm)?;
     let d_in = FINE + TOPIC + NOISE + 2;
@@ -105,7 +106,7 @@ fn plan(arm: &str) -> Result<Vec<Vec<Part>>> {
 }
 
 fn part(goal: Goal, form: Form, loss: &Value) -> Result<Part> {
-    let choice = Choice::from_json(loss).unwrap_or_else(|| Choice::named("order"));
+    let choice = Choice::from_json(loss).expect("the losses of this world are written out here");
     Ok(Part { goal, form, loss: losses::make(&choice, &[], &[])? })
 }
 

@@ -57,7 +57,7 @@ impl Encoder {
             adapted: None,
             notes,
         };
-        plain.scoring()?;
+        plain.scoring().map_err(|error| folder::in_file(error, &folder.join(folder::SCORE)))?;
         let mut encoder = match (sharing, adapters) {
             (Some(by), _) => plain.shared_by(by)?,
             (None, Some(by)) => tune::apply(&by.choice, plain, (&by.base, 0))?,

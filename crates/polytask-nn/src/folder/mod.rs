@@ -100,7 +100,7 @@ pub(crate) fn net_config(folder: &Path) -> Result<Option<NetConfig>> {
 }
 
 /// A mistake of a configuration with the file it stands in.
-fn in_file(error: Error, path: &Path) -> Error {
+pub(crate) fn in_file(error: Error, path: &Path) -> Error {
     let Error::Core(polytask_core::Error::Invalid(problems)) = error else { return error };
     let place = |problem: Problem| Problem { place: Some(Place::file(path)), ..problem };
     Error::Core(polytask_core::Error::Invalid(problems.into_iter().map(place).collect()))

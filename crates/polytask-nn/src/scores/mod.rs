@@ -23,7 +23,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use polytask_core::method::Choice;
-use polytask_core::{MethodInfo, Problem};
+use polytask_core::{MethodInfo, Problem, near};
 use serde::{Deserialize, Serialize};
 
 use crate::params::Real;
@@ -96,6 +96,7 @@ pub trait TokenScoring: TokenScore<f32> + TokenScore<f64> {
 
 /// The score of a model, as its folder keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ScoredBy {
     /// The score with its parameters.
     pub choice: Choice,
@@ -128,7 +129,8 @@ fn find(id: &str) -> Result<&'static dyn ScoreEntry> {
     let found = SCORES.iter().copied().find(|score| score.info().id == id);
     found.ok_or_else(|| {
         let known: Vec<_> = infos().iter().map(|info| info.id).collect();
-        invalid(vec![Problem::new(format!("unknown score `{id}`, expected one of {}", known.join(", ")))])
+        let what = format!("unknown score `{id}`, expected one of {}", known.join(", "));
+        invalid(vec![Problem::new(what).try_this(near::advice(id, &known))])
     })
 }
 

@@ -36,9 +36,11 @@ pub(super) fn is(choice: &Choice, info: &MethodInfo, name: &str, value: &str) ->
     choice.param(info, name).as_str() == Some(value)
 }
 
-/// A temperature of inner products in their own unit.
+/// A temperature of inner products in their own unit; one too small for a float is the smallest there is, and takes the
+/// largest inner product alone.
 pub(super) fn temperature(choice: &Choice, info: &MethodInfo, name: &str, square: f64) -> f64 {
-    choice.real(info, name) * if is(choice, info, "tau_unit", "norm2") { square } else { 1.0 }
+    let unit = if is(choice, info, "tau_unit", "norm2") { square } else { 1.0 };
+    (choice.real(info, name) * unit).max(f64::from(f32::MIN_POSITIVE))
 }
 
 /// The factor of each of `n` tokens in their mean, or in their sum.

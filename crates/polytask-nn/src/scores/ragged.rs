@@ -86,9 +86,15 @@ impl<T: Real> TokenRows<'_, T> {
 
     /// One of its texts.
     pub(super) fn text(&self, i: usize) -> TokenRows<'_, T> {
-        let span = self.span(i);
-        let values = Cow::Borrowed(&self.values[span.start * self.width..span.end * self.width]);
-        TokenRows { values, starts: Cow::Owned(vec![0, span.len() as u32]), width: self.width }
+        self.texts(&(i..i + 1))
+    }
+
+    /// Some of its texts.
+    pub(super) fn texts(&self, range: &std::ops::Range<usize>) -> TokenRows<'_, T> {
+        let (first, end) = (self.starts[range.start], self.starts[range.end]);
+        let values = &self.values[first as usize * self.width..end as usize * self.width];
+        let starts = self.starts[range.start..=range.end].iter().map(|start| start - first).collect();
+        TokenRows { values: Cow::Borrowed(values), starts: Cow::Owned(starts), width: self.width }
     }
 
     /// Tokens of a text.

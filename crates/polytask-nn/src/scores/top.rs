@@ -2,8 +2,12 @@
 
 use std::ops::Range;
 
+use super::pieces::pieces;
 use super::{Ragged, TokenScoring, all_pairs};
 use crate::{Result, topk};
+
+/// Scores in memory at once.
+const SCORES: usize = if cfg!(test) { 8 } else { 1 << 22 };
 
 /// The `k` best texts for each of `queries`: (place, score), highest score first, equal scores by lower place. Texts come
 /// piece by piece from `states`.
@@ -22,7 +26,7 @@ pub fn top_k<E: From<crate::Error>>(
     Ok(found)
 }
 
-/// Takes the scores of a piece's texts into the best so far.
+/// Takes the scores of a piece's texts into the best so far, some queries at a time.
 fn take_piece(
     scoring: &dyn TokenScoring,
     queries: &Ragged,
@@ -31,10 +35,13 @@ fn take_piece(
     k: usize,
     found: &mut [Vec<(u32, f32)>],
 ) -> Result<()> {
-    let scores = all_pairs(scoring, &queries.rows(), &texts.rows())?;
-    let n = texts.starts.len().saturating_sub(1);
-    for (best, scores) in found.iter_mut().zip(scores.chunks(n.max(1))) {
-        topk::merge(best, scores, first, k);
+    let (queries, texts) = (queries.rows(), texts.rows());
+    let n = texts.n_texts();
+    for now in pieces((0..queries.n_texts()).map(|_| n), SCORES) {
+        let scores = all_pairs(scoring, &queries.texts(&now), &texts)?;
+        for (best, scores) in found[now].iter_mut().zip(scores.chunks(n.max(1))) {
+            topk::merge(best, scores, first, k);
+        }
     }
     Ok(())
 }

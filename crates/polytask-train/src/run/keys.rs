@@ -5,23 +5,29 @@ use polytask_core::{hash, suite};
 use polytask_nn::sharing::HARD;
 
 use super::Run;
-use crate::prepared::encoder_settings;
+use crate::prepared::{Prepared, encoder_settings};
 
 /// Raised whenever the same suite would train to other weights or be judged otherwise: cached single-task results of before are void.
 pub const SEMANTICS: u32 = 12;
+
+/// How texts are scored, where vectors are not compared: an encoder's folder may say so, and no suite.
+fn score(prepared: &Prepared) -> String {
+    prepared.encoder.score.as_ref().map_or_else(String::new, |score| format!(" {score:?}"))
+}
 
 impl Run<'_> {
     /// What a checkpoint must agree on to be continued.
     pub(crate) fn identity(&self) -> String {
         let lineage = &self.lineage;
         let (suite, settings) = (suite::weight_hash(&self.prepared.suite), encoder_settings(self.prepared));
-        format!("{SEMANTICS} {suite} {} {} {settings}", lineage.data, lineage.encoder)
+        let score = score(self.prepared);
+        format!("{SEMANTICS} {suite} {} {} {settings}{score}", lineage.data, lineage.encoder)
     }
 
     /// Data, encoder and version a training comes from.
     pub(super) fn origin(&self) -> String {
         let Lineage { data, encoder, version, .. } = &self.lineage;
-        format!("{data} {encoder} {} {version}", encoder_settings(self.prepared))
+        format!("{data} {encoder} {} {version}{}", encoder_settings(self.prepared), score(self.prepared))
     }
 
     /// Key and file stem of a single-task result: all that can change it, and nothing else.

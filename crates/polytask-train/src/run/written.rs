@@ -49,6 +49,7 @@ impl Run<'_> {
             parameters: Some(encoder.params.len()),
             input: Some(suite.input()),
             sharing: encoder.sharing.as_ref().map(|by| by.choice.name.clone()),
+            score: encoder.score.as_ref().map(|by| by.choice.name.clone()),
             ..ModelFacts::default()
         }
     }

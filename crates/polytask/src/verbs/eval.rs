@@ -35,7 +35,7 @@ Exit codes: 0 done, 1 a task is beyond its margin below the other model, 2 could
 pub(crate) struct Args {
     /// The suite whose data is used
     suite: PathBuf,
-    /// Folder of a run or a model, or an encoder's name as in a suite for tasks that compare texts
+    /// Folder of a run or a model, or an encoder that was pulled, for tasks that compare texts
     #[arg(long, short)]
     model: PathBuf,
     /// Folder of a run or a model to compare with, on the same rows
@@ -71,9 +71,9 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     suites::set_threads(suite.train.threads)?;
     let tasks: Vec<String> = suite.tasks.iter().map(|task| task.name.clone()).collect();
     let split = args.split.as_deref().map(|name| if name == "valid" { Split::Valid } else { Split::Test });
-    let model = models::folder_or_encoder(&args.model)?;
+    let model = models::folder_or_pulled(&args.model)?;
     name_columns(&mut suite, &args.columns, &model)?;
-    let against = args.against.as_deref().map(models::folder_or_encoder).transpose()?;
+    let against = args.against.as_deref().map(models::folder_or_pulled).transpose()?;
     let names = match (&args.against, &against) {
         (Some(shown), Some(against)) => {
             models::side_names(&args.names, (&args.model, &model), (shown, against))?

@@ -24,12 +24,12 @@ there is not trained again. `polytask methods --kind paper` lists the papers.
 
 Exit codes: 0 the experiment ran, whatever its verdict; 2 could not run.")]
 pub(crate) struct Args {
-    /// Number or name of the paper: 13, rep-mtl, 31, flat-mtl, text-methods
+    /// Number or name of the paper: 4, rep-mtl, 31, text-methods; `polytask methods --kind paper` lists all
     id: String,
     /// Fewer arms, seeds and steps: minutes
     #[arg(long)]
     quick: bool,
-    /// Folder of data sets (mnist, demo)
+    /// Folder of data sets, each in a folder of its name (mnist, sick, scifact, demo)
     #[arg(long, env = "POLYTASK_DATA", default_value = "data")]
     data: PathBuf,
     /// Only this arm, the single-task one and those it refers to; may be repeated
@@ -214,6 +214,8 @@ mod tests {
         let (bases, folder) = ([mnist.to_path_buf()], folder.path());
         let data = (paper.data)(&Request { bases: &bases, folder, numbers: &numbers, seed: 1 }).unwrap();
         if setting.oracle {
+            let few = [("steps".to_owned(), 3.0)];
+            let numbers = recipe.numbers(setting).into_iter().chain(few).collect();
             let ask = |arm| (paper.oracle.unwrap())(&OracleRequest { arm, numbers: &numbers, seed: 1 });
             return recipe.arms(setting).for_each(|arm| drop(ask(&arm.name).unwrap()));
         }

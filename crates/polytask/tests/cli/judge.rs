@@ -120,6 +120,22 @@ fn a_task_that_compares_texts_can_be_asked_of_any_model() {
 }
 
 #[test]
+fn a_model_that_is_nowhere_is_refused_without_asking_the_network() {
+    let place = trained();
+    let error = place.polytask(&["eval", "suite.toml", "--model", "rnu"]).refused();
+    has(&error, &["`rnu` is neither a folder here nor an encoder that was pulled", "polytask pull"]);
+}
+
+#[test]
+fn a_new_task_cannot_be_asked_of_a_model_with_a_view_per_task() {
+    let place = with_suite("");
+    let sharing = ["--set", "model.sharing=mmoe"];
+    place.polytask(&[&["train", "suite.toml", "--out", "shared", "-q"][..], &sharing].concat()).done();
+    place.write("new.toml", suite(&[("sts", "similarity")], "").replace("name = \"sts\"", "name = \"new\""));
+    has(&place.polytask(&["eval", "new.toml", "--model", "shared"]).refused(), &["no task `new`"]);
+}
+
+#[test]
 fn how_vectors_lie_is_shown_of_both_models() {
     let place = trained();
     let args =

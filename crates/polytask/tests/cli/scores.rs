@@ -153,3 +153,76 @@ fn a_score_that_fits_nothing_is_refused() {
     place.write("suite.toml", start.replace("\"SCORE\"", "\"maxsim\"") + class);
     has(&place.polytask(&["train", "suite.toml", "--out", "run"]).refused(), &["no task compares texts"]);
 }
+
+#[test]
+fn a_model_without_its_score_or_with_a_wrong_one_is_refused_and_a_suite_cannot_change_it() {
+    let place = place("\"maxsim\"");
+    place.polytask(&["train", "suite.toml", "--out", "run", "-q"]).done();
+    let search = ["search", "-m", "run", "--targets", "jobs.tsv", "--columns", "text=title", "-q", "cook"];
+    let kept = place.read("run/model/score.json");
+    place.write("run/model/score.json", kept.replace("maxsim", "bogus"));
+    has(&place.polytask(&search).refused(), &["run/model/score.json", "unknown score `bogus`"]);
+    place.write("run/model/score.json", kept.replace("\"square\"", "\"more\": 1, \"square\""));
+    has(&place.polytask(&search).refused(), &["run/model/score.json", "unknown field `more`"]);
+    std::fs::remove_file(place.path("run/model/score.json")).unwrap();
+    has(&place.polytask(&search).refused(), &["polytask.json", "`maxsim`", "score.json says `pooled`"]);
+    place.write("run/model/score.json", kept);
+    assert!(place.read("run/CARD.md").contains("score.json"));
+    place.write("other.toml", place.read("suite.toml").replace("\"maxsim\"", "\"soft-li\""));
+    let eval = place.polytask(&["eval", "other.toml", "-m", "run"]).refused();
+    has(&eval, &["scores texts by `soft-li`", "trained by `maxsim`"]);
+}
+
+#[test]
+fn an_encoder_is_judged_by_the_score_of_the_suite() {
+    let place = place("\"maxsim\"");
+    place.polytask(&["train", "suite.toml", "--out", "run", "-q"]).done();
+    // The encoder of the model, without tasks and score.
+    for file in ["polytask.json", "score.json"] {
+        std::fs::remove_file(place.path(&format!("run/model/{file}"))).unwrap();
+    }
+    let score_of = |score: &str| {
+        place.write("judge.toml", place.read("suite.toml").replace("score = \"maxsim\"", score));
+        let report = place.polytask(&["eval", "judge.toml", "-m", "run/model", "--json"]).object();
+        report["tasks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|task| task["joint"][0]["value"].clone())
+            .collect::<Vec<_>>()
+    };
+    let said = |score: &str| {
+        place.write("judge.toml", place.read("suite.toml").replace("score = \"maxsim\"", score));
+        place
+            .polytask(&["eval", "judge.toml", "-m", "run/model", "--predictions", "said", "--json"])
+            .object();
+        place.json("said/alike.json")["predictions"]["Numbers"]["predicted"].clone()
+    };
+    assert_eq!(score_of("").len(), 2);
+    assert_eq!(said(""), said("score = \"pooled\""));
+    assert_ne!(said(""), said("score = \"maxsim\""));
+}
+
+#[test]
+fn a_single_task_result_of_another_score_is_not_taken_for_this_one() {
+    let place = place("\"soft-li\"");
+    place.polytask(&["train", "suite.toml", "--out", "run", "-q"]).done();
+    let text = place.read("suite.toml").replace("encoder = \"tiny\"", "encoder = \"encoder\"");
+    let text = text.replace("score = \"soft-li\"", "").replace("[\"probe\"]", "[\"single\"]");
+    place.write("again.toml", text.replace("steps = 3", "steps = 6"));
+    let trained = |out: &str| place.polytask(&["train", "again.toml", "--out", out, "-q", "--json"]).object();
+    for (name, bytes) in files(&place.path("run/model")) {
+        place.write(&format!("encoder/{name}"), bytes);
+    }
+    std::fs::remove_file(place.path("encoder/polytask.json")).unwrap();
+    trained("scored");
+    std::fs::remove_file(place.path("encoder/score.json")).unwrap();
+    let found = trained("pooled");
+    std::fs::remove_dir_all(place.path("cache/baselines")).unwrap();
+    let alone = trained("alone");
+    let single = |report: &Value| {
+        report["tasks"].as_array().unwrap().iter().map(|t| t["single"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(single(&found), single(&alone));
+    assert!(!single(&alone).is_empty());
+}
