@@ -39,7 +39,7 @@
 //!
 //! ## Limits
 //! SICK may not be used commercially. Two tasks, one small encoder. The oracle's world has a flag that tells the encoder which
-//! task asks, in the place of an instruction; without it no loss serves both.
+//! task asks, in the place of an instruction; without it the same text is pulled two ways.
 
 use crate::data::sentences;
 use crate::oracles::two_goals;

@@ -39,7 +39,9 @@
 //! What 109 M parameters and enriched data give is not tried here. Ranking categories of technology by their frequency alone
 //! is three times as good as the untrained encoder: a trained model is only interesting above that row. Nothing lost on unseen
 //! labels means at most one point, for the pooled arm; the floors are not asked about these. The control of the oracle, 4 edges
-//! a node, excludes harm alone.
+//! a node, excludes harm alone. Here, in a hundred steps, the oracle shows the mechanism and the real graphs do not show the
+//! claim: one answer one way is ahead on technology by 3.9 points, MaxSim of soft-li by 0.8, models of one graph of the joint one
+//! by 5.9, and skills that nobody trained lose 2 to 4 points. The arm of constant weights was not run.
 
 use crate::data::work;
 use crate::oracles::bipartite;
