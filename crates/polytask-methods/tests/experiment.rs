@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use polytask_core::suite;
+use polytask_core::suite::{self, Catalogue};
 use polytask_methods::findings::{Arm, Findings, Verdict};
 use polytask_methods::paper::{Data, OracleRequest, OracleScore, OracleScores, Paper, Request};
 use polytask_methods::{Options, reproduce, show};
@@ -155,6 +155,21 @@ fn run(out: &Path, quick: bool, seeds: Option<usize>, set: &[&str]) -> (Findings
     run_arms(&[], out, quick, seeds, set)
 }
 
+/// A whole experiment in a folder.
+fn whole<'a>(out: &Path, catalogue: &'a Catalogue) -> Options<'a> {
+    Options {
+        quick: false,
+        arms: Vec::new(),
+        seeds: None,
+        out: out.to_path_buf(),
+        bases: Vec::new(),
+        set: Vec::new(),
+        catalogue,
+        command: "polytask reproduce small".into(),
+        commit: "abc".into(),
+    }
+}
+
 fn run_arms(
     arms: &[&str],
     out: &Path,
@@ -162,16 +177,13 @@ fn run_arms(
     seeds: Option<usize>,
     set: &[&str],
 ) -> (Findings, Vec<String>) {
+    let catalogue = polytask_train::catalogue();
     let options = Options {
         quick,
         arms: arms.iter().map(ToString::to_string).collect(),
         seeds,
-        out: out.to_path_buf(),
-        bases: Vec::new(),
         set: set.iter().map(ToString::to_string).collect(),
-        catalogue: &polytask_train::catalogue(),
-        command: "polytask reproduce small".into(),
-        commit: "abc".into(),
+        ..whole(out, &catalogue)
     };
     let mut count = Count::default();
     let findings = reproduce(&SMALL, &options, &mut count).unwrap();
@@ -281,17 +293,8 @@ fn known(request: &OracleRequest) -> Result<OracleScores> {
 #[test]
 fn learners_and_oracles_are_arms_and_models_are_asked_what_they_were_not_trained_on() {
     let folder = tempfile::tempdir().unwrap();
-    let options = Options {
-        quick: false,
-        arms: Vec::new(),
-        seeds: None,
-        out: folder.path().to_path_buf(),
-        bases: Vec::new(),
-        set: Vec::new(),
-        catalogue: &polytask_train::catalogue(),
-        command: "polytask reproduce ranks".into(),
-        commit: "abc".into(),
-    };
+    let catalogue = polytask_train::catalogue();
+    let options = whole(folder.path(), &catalogue);
     let paper = Paper { id: "ranks", recipe: RANKS, data: jobs, oracle: Some(known), ..SMALL };
     let mut count = Count::default();
     let findings = reproduce(&paper, &options, &mut count).unwrap();

@@ -65,43 +65,61 @@ impl Model {
         let mut views: Vec<usize> = questions.iter().map(|question| question.view).collect();
         views.sort_unstable();
         views.dedup();
-        let width = self.encoder.pooling.width(&*self.encoder.trunk);
-        let is_pooled = |view: usize| questions.iter().any(|of| of.view == view && of.reads_vectors());
-        let mut states: BTreeMap<usize, Vec<Vec<f32>>> = questions
-            .iter()
-            .filter(|of| of.task.head.reads_states())
-            .map(|of| (of.view, vec![Vec::new(); read.sequences.len()]))
-            .collect();
-        let n_values = read.sequences.len() * width;
-        let mut pooled: BTreeMap<usize, Vec<f32>> =
-            views.iter().filter(|view| is_pooled(**view)).map(|&view| (view, vec![0.0; n_values])).collect();
+        let mut kept = Kept::new(self, questions, read.sequences.len());
         let mut outputs: Vec<Vec<Vec<f32>>> =
             questions.iter().map(|question| vec![Vec::new(); question.n_tagged()]).collect();
         let encoded = for_passes(self, &read.sequences, &views, |pass| {
-            if !pooled.is_empty() {
-                let vectors = self.encoder.pooling.forward(&pass.states, &pass.layout);
-                for (&view, kept) in &mut pooled {
-                    for (i, &sequence) in pass.sequences.iter().enumerate() {
-                        kept[sequence * width..][..width].copy_from_slice(vectors.row(pass.place(view, i)));
-                    }
-                }
-            }
-            for (&view, kept) in &mut states {
-                for (i, &sequence) in pass.sequences.iter().enumerate() {
-                    kept[sequence] = pass.states_of(view, i).to_vec();
-                }
-            }
+            kept.take(self, pass);
             let tagged = questions.iter().zip(&mut outputs).filter(|(question, _)| question.tags_words());
             tagged.into_iter().try_for_each(|(question, outputs)| question.tag(pass, read, outputs))
         })?;
         for (question, outputs) in questions.iter().zip(&mut outputs) {
             if question.task.head.reads_states() {
-                *outputs = question.of_states(&states[&question.view], read)?;
+                *outputs = question.of_states(&kept.states[&question.view], read)?;
             } else if question.reads_vectors() {
-                *outputs = question.of_sentences(&pooled[&question.view], width, read)?;
+                *outputs = question.of_sentences(&kept.pooled[&question.view], kept.width, read)?;
             }
         }
         Ok((outputs, encoded))
+    }
+}
+
+/// What heads read of all sequences, by view.
+struct Kept {
+    /// Vectors, `[sequences, width]`.
+    pooled: BTreeMap<usize, Vec<f32>>,
+    width: usize,
+    /// States of all tokens of each sequence.
+    states: BTreeMap<usize, Vec<Vec<f32>>>,
+}
+
+impl Kept {
+    fn new(model: &Model, questions: &[Numbered<'_>], n_sequences: usize) -> Self {
+        let width = model.encoder.pooling.width(&*model.encoder.trunk);
+        let vectors = questions.iter().filter(|of| of.reads_vectors());
+        let states = questions.iter().filter(|of| of.task.head.reads_states());
+        Self {
+            pooled: vectors.map(|of| (of.view, vec![0.0; n_sequences * width])).collect(),
+            width,
+            states: states.map(|of| (of.view, vec![Vec::new(); n_sequences])).collect(),
+        }
+    }
+
+    fn take(&mut self, model: &Model, pass: &Pass<'_>) {
+        let width = self.width;
+        if !self.pooled.is_empty() {
+            let vectors = model.encoder.pooling.forward(&pass.states, &pass.layout);
+            for (&view, kept) in &mut self.pooled {
+                for (i, &sequence) in pass.sequences.iter().enumerate() {
+                    kept[sequence * width..][..width].copy_from_slice(vectors.row(pass.place(view, i)));
+                }
+            }
+        }
+        for (&view, kept) in &mut self.states {
+            for (i, &sequence) in pass.sequences.iter().enumerate() {
+                kept[sequence] = pass.states_of(view, i).to_vec();
+            }
+        }
     }
 }
 

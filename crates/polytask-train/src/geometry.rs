@@ -12,7 +12,7 @@ use polytask_model::Model;
 use crate::Result;
 use crate::engine::Engine;
 use crate::evaluate::{known, texts_of};
-use crate::judge::{Side, adopt_labels, adopt_scales, with_engine};
+use crate::judge::{Asked, Side, with_engine};
 use crate::observe::{Event, Observer};
 use crate::pooled::Pooled;
 
@@ -37,11 +37,8 @@ pub fn geometry(
 ) -> Result<Vec<TaskGeometry>> {
     let mut all: Vec<TaskGeometry> = Vec::new();
     for side in sides {
-        let (mut suite, model) = (suite.clone(), Model::load(side.folder)?);
-        adopt_labels(&mut suite, &model)?;
         observer.event(Event::Note(&format!("vectors of {}", side.name)));
-        let mut dataset = polytask_data::build(&suite, &model.symbols)?;
-        adopt_scales(&mut dataset, &model)?;
+        let Asked { suite, dataset, model } = Asked::read(suite.clone(), side.folder)?;
         let found = with_engine(&suite, &dataset, &model, |engine, _| {
             let of_task = |task: usize| {
                 let split = split.unwrap_or_else(|| dataset.report_split(task));

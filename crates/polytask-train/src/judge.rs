@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use polytask_core::report::{REPORT_VERSION, RunReport};
+use polytask_core::report::{REPORT_VERSION, RunReport, TaskReport};
 use polytask_core::{Problem, Split, Suite};
 use polytask_data::{Dataset, Targets};
 use polytask_eval::mteb::EVALUATION;
@@ -43,57 +43,32 @@ pub struct Judged {
 /// # Errors
 /// When no task has a known target there, beside all that can be wrong with suite, data and folders.
 pub fn judge(
-    mut suite: Suite,
+    suite: Suite,
     model: Side,
     against: Option<Side>,
     split: Option<Split>,
     observer: &mut dyn Observer,
 ) -> Result<Judged> {
-    let sides = std::iter::once(model).chain(against).map(|side| side.name.to_owned()).collect();
-    let (name, mut model) = (model.folder.display().to_string(), Model::load(model.folder)?);
-    adopt_labels(&mut suite, &model)?;
     observer.event(Event::Note("reading and tokenising the data"));
-    let mut dataset = polytask_data::build(&suite, &model.symbols)?;
-    adopt_scales(&mut dataset, &model)?;
-    scored::adopt(&suite, &dataset, &mut model)?;
+    let asked = Asked::read(suite, model.folder)?;
+    let Asked { suite, dataset, model: ours } = &asked;
     let start = Instant::now();
-    let (ours, rows) = with_engine(&suite, &dataset, &model, |engine, blocks| {
-        let ours = predictions(engine, Weights { trunk: &model.encoder.params, heads: blocks }, split)?;
-        let rows = judged(&suite, engine, &ours, |task| split_of(&dataset, task, split));
-        Ok((ours, rows))
+    let (joint, rows) = with_engine(suite, dataset, ours, |engine, blocks| {
+        let joint = predictions(engine, Weights { trunk: &ours.encoder.params, heads: blocks }, split)?;
+        let rows = judged(suite, engine, &joint, |task| split_of(dataset, task, split));
+        Ok((joint, rows))
     })?;
     let seconds = BTreeMap::from([(EVALUATION.to_owned(), start.elapsed().as_secs_f64())]);
-    if ours.is_empty() {
-        return Err(nothing_known(&suite, split));
+    if joint.is_empty() {
+        return Err(nothing_known(suite, split));
     }
-    let theirs = match against {
-        Some(side) => {
-            let mut other = Model::load(side.folder)?;
-            scored::adopt(&suite, &dataset, &mut other)?;
-            predict_like(&suite, &other, &model, &dataset, split)?
-        }
-        None => BTreeMap::new(),
-    };
-    let report = |(task, joint): (&usize, &Predictions)| {
-        let spec = &suite.tasks[*task];
-        Ok(polytask_eval::task_report(&TaskRun {
-            task: &spec.name,
-            kind: spec.kind.name,
-            split: split_of(&dataset, *task, split).name(),
-            metrics: &metrics(spec.kind, &spec.metric),
-            margin: spec.margin,
-            joint,
-            single: theirs.get(task),
-            others: &[],
-            seed: suite.seed,
-        })?)
-    };
-    let tasks = ours.iter().map(report).collect::<Result<Vec<_>>>()?;
+    let theirs = against.map(|side| predict_like(&asked, Model::load(side.folder)?, split)).transpose()?;
+    let tasks = task_reports(&asked, &joint, &theirs.unwrap_or_default(), split)?;
     let summary = polytask_eval::summarise(&tasks);
     let report = RunReport {
         version: REPORT_VERSION,
-        name,
-        sides,
+        name: model.folder.display().to_string(),
+        sides: std::iter::once(model).chain(against).map(|side| side.name.to_owned()).collect(),
         delta_m: summary.delta_m,
         worst: summary.worst,
         below: summary.below,
@@ -103,6 +78,52 @@ pub fn judge(
         ..RunReport::default()
     };
     Ok(Judged { report, rows })
+}
+
+/// A model and a suite's data as it reads them.
+pub(crate) struct Asked {
+    pub(crate) suite: Suite,
+    pub(crate) dataset: Dataset,
+    pub(crate) model: Model,
+}
+
+impl Asked {
+    /// The model of a folder; a plain encoder scores texts as the suite says.
+    pub(crate) fn read(suite: Suite, folder: &Path) -> Result<Self> {
+        Self::of(suite, Model::load(folder)?)
+    }
+
+    fn of(mut suite: Suite, mut model: Model) -> Result<Self> {
+        adopt_labels(&mut suite, &model)?;
+        let mut dataset = polytask_data::build(&suite, &model.symbols)?;
+        adopt_scales(&mut dataset, &model)?;
+        scored::adopt(&suite, &dataset, &mut model)?;
+        Ok(Self { suite, dataset, model })
+    }
+}
+
+/// How each task fares, beside another model's predictions of the same rows.
+fn task_reports(
+    asked: &Asked,
+    joint: &BTreeMap<usize, Predictions>,
+    theirs: &BTreeMap<usize, Predictions>,
+    split: Option<Split>,
+) -> Result<Vec<TaskReport>> {
+    let report = |(task, joint): (&usize, &Predictions)| {
+        let spec = &asked.suite.tasks[*task];
+        Ok(polytask_eval::task_report(&TaskRun {
+            task: &spec.name,
+            kind: spec.kind.name,
+            split: split_of(&asked.dataset, *task, split).name(),
+            metrics: &metrics(spec.kind, &spec.metric),
+            margin: spec.margin,
+            joint,
+            single: theirs.get(task),
+            others: &[],
+            seed: asked.suite.seed,
+        })?)
+    };
+    joint.iter().map(report).collect()
 }
 
 /// The split a task is scored on.
@@ -125,7 +146,7 @@ fn nothing_known(suite: &Suite, split: Option<Split>) -> Error {
 }
 
 /// A model's outputs mean the labels it was trained with: the suite's tasks take those.
-pub(crate) fn adopt_labels(suite: &mut Suite, model: &Model) -> Result<()> {
+fn adopt_labels(suite: &mut Suite, model: &Model) -> Result<()> {
     for task in &mut suite.tasks {
         // What compares texts has nothing of its own to be trained: any model can be asked that has one view of texts.
         if task.kind.compares_texts() && model.task(&task.name).is_err() && model.view(None).is_ok() {
@@ -148,7 +169,7 @@ pub(crate) fn adopt_labels(suite: &mut Suite, model: &Model) -> Result<()> {
 }
 
 /// Numbers come out in the units of the data the model was trained on, whatever train the suite has now.
-pub(crate) fn adopt_scales(dataset: &mut Dataset, model: &Model) -> Result<()> {
+fn adopt_scales(dataset: &mut Dataset, model: &Model) -> Result<()> {
     // Tasks the model was not trained on compare texts: their numbers keep their own units.
     for data in dataset.tasks.iter_mut().filter(|data| model.task(&data.name).is_ok()) {
         let scale = &model.task(&data.name)?.info.scale;
@@ -171,28 +192,25 @@ pub(crate) fn adopt_scales(dataset: &mut Dataset, model: &Model) -> Result<()> {
 
 /// Another model's predictions on the same rows, read anew when its tokenizer, labels or scales are its own.
 fn predict_like(
-    suite: &Suite,
-    model: &Model,
-    first: &Model,
-    dataset: &Dataset,
+    asked: &Asked,
+    mut model: Model,
     split: Option<Split>,
 ) -> Result<BTreeMap<usize, Predictions>> {
+    let Asked { suite, dataset, model: first } = asked;
     let same_outputs = suite.tasks.iter().all(|task| {
         let outputs = |m: &Model| {
             m.task(&task.name)
                 .map(|t| (t.info.labels.clone(), t.info.scale.clone(), t.info.bounds.clone()))
                 .ok()
         };
-        outputs(model) == outputs(first)
+        outputs(&model) == outputs(first)
     });
     if model.symbols.same_ids(&first.symbols) && same_outputs {
-        return predict_all(suite, dataset, model, split);
+        scored::adopt(suite, dataset, &mut model)?;
+        return predict_all(suite, dataset, &model, split);
     }
-    let mut suite = suite.clone();
-    adopt_labels(&mut suite, model)?;
-    let mut dataset = polytask_data::build(&suite, &model.symbols)?;
-    adopt_scales(&mut dataset, model)?;
-    predict_all(&suite, &dataset, model, split)
+    let Asked { suite, dataset, model } = Asked::of(suite.clone(), model)?;
+    predict_all(&suite, &dataset, &model, split)
 }
 
 fn predict_all(

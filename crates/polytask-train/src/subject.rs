@@ -11,10 +11,9 @@ use crate::Result;
 use crate::assemble::{Draw, StepBatch, assemble};
 use crate::engine::{Engine, Weights};
 use crate::heads::TaskHead;
-use crate::judge;
+use crate::judge::Asked;
 use crate::observe::{Event, Observer};
 use crate::prepare::prepare;
-use polytask_model::Model;
 
 /// Rows of sources that are read together: (source, rows).
 pub(crate) type Draws = Vec<(usize, Vec<u32>)>;
@@ -37,12 +36,9 @@ pub(crate) struct Subject {
 
 impl Subject {
     /// A trained model on the suite's data.
-    pub(crate) fn of_model(mut suite: Suite, model: &Path, observer: &mut dyn Observer) -> Result<Self> {
-        let model = Model::load(model)?;
-        judge::adopt_labels(&mut suite, &model)?;
+    pub(crate) fn of_model(suite: Suite, model: &Path, observer: &mut dyn Observer) -> Result<Self> {
         observer.event(Event::Note("reading and tokenising the data"));
-        let mut dataset = polytask_data::build(&suite, &model.symbols)?;
-        judge::adopt_scales(&mut dataset, &model)?;
+        let Asked { suite, dataset, model } = Asked::read(suite, model)?;
         let block = |name: &str| Ok(model.task(name)?.block.clone());
         let blocks = suite.tasks.iter().map(|task| block(&task.name)).collect::<Result<_>>()?;
         Self::new(suite, dataset, model.encoder, Some(blocks))

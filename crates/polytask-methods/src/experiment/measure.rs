@@ -72,35 +72,41 @@ impl Lesson<'_> {
         if let Some(learner) = &self.arm.learner {
             return self.learn(learner, observer);
         }
-        let tasks = &self.prepared.suite.tasks;
-        let names: Vec<String> = tasks.iter().map(|task| task.name.clone()).collect();
-        let all: Vec<usize> = (0..names.len()).collect();
+        let all: Vec<usize> = (0..self.prepared.suite.tasks.len()).collect();
         let groups: Vec<&[usize]> = if self.arm.alone { all.chunks(1).collect() } else { vec![&all[..]] };
         let mut measured = Measured::default();
         for group in groups {
-            let alone = format!("{} {}", self.name, names[group[0]]);
-            let name = if self.arm.alone { alone.as_str() } else { self.name };
-            let (start, mut clock) = (Instant::now(), Clock::new(&mut *observer));
-            let look = |finished: &Finished| {
-                let mut part = look(finished, &names, self.observe)?;
-                if !self.arm.alone && self.unseen.is_some() {
-                    finished.save(&self.model())?;
-                    self.ask(&self.model(), &mut part)?;
-                }
-                Ok(part)
-            };
-            match train_alone(self.prepared, (name, group), self.folder, &mut clock, look) {
-                Ok(part) => measured.add(part),
-                Err(error @ Error::Diverged { .. }) => measured.diverged = Some(error.to_string()),
-                Err(error) => return Err(error),
-            }
-            measured.step_ms += clock.step_ms();
-            measured.seconds += start.elapsed().as_secs_f64();
+            self.train(group, &mut measured, observer)?;
         }
         if !self.arm.tasks.is_empty() {
             measured.keep(&self.setting.tasks);
         }
         Ok(measured)
+    }
+
+    /// Trains some tasks together and adds what was measured.
+    fn train(&self, group: &[usize], measured: &mut Measured, observer: &mut dyn Observer) -> Result<()> {
+        let tasks = &self.prepared.suite.tasks;
+        let names: Vec<String> = tasks.iter().map(|task| task.name.clone()).collect();
+        let alone = format!("{} {}", self.name, names[group[0]]);
+        let name = if self.arm.alone { alone.as_str() } else { self.name };
+        let (start, mut clock) = (Instant::now(), Clock::new(&mut *observer));
+        let look = |finished: &Finished| {
+            let mut part = look(finished, &names, self.observe)?;
+            if !self.arm.alone && self.unseen.is_some() {
+                finished.save(&self.model())?;
+                self.ask(&self.model(), &mut part)?;
+            }
+            Ok(part)
+        };
+        match train_alone(self.prepared, (name, group), self.folder, &mut clock, look) {
+            Ok(part) => measured.add(part),
+            Err(error @ Error::Diverged { .. }) => measured.diverged = Some(error.to_string()),
+            Err(error) => return Err(error),
+        }
+        measured.step_ms += clock.step_ms();
+        measured.seconds += start.elapsed().as_secs_f64();
+        Ok(())
     }
 
     /// What a learner beside the trainings makes of the tasks; the encoder as it came is asked what was not seen too.

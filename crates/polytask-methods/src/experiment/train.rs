@@ -165,17 +165,7 @@ impl<'a> Lab<'a> {
         let folder = place.parent().unwrap_or(Path::new("")).to_path_buf();
         let is_beside = data.folder == folder;
         let text = suite::to_toml(&if is_beside { suite.clone() } else { suite.with_absolute_paths() });
-        let alone = one.arm.alone;
-        let (version, settings) = (env!("CARGO_PKG_VERSION"), suite::weight_settings(&text).join("\n"));
-        let asked = unseen.as_ref().map(suite::to_toml).unwrap_or_default();
-        let learner = one.arm.learner.as_deref().unwrap_or_default();
-        let key = hash::sha256(
-            format!(
-                "{version} {SEMANTICS} {alone} {:?} {} {settings}{learner}{asked}",
-                self.recipe.spec.observe, data.key
-            )
-            .as_bytes(),
-        );
+        let key = self.key(one, (&text, &data), unseen.as_ref());
         if let Some(measured) = read_kept(&place, &key) {
             return Ok(measured);
         }
@@ -200,6 +190,17 @@ impl<'a> Lab<'a> {
         // Its checkpoints are of no use any more; a folder that cannot be removed harms nobody.
         let _ = std::fs::remove_dir_all(folder.join("checkpoint"));
         Ok(measured)
+    }
+
+    /// Differs whenever a training would, or what is asked of its model.
+    fn key(&self, one: &One, (text, data): (&str, &Data), unseen: Option<&Suite>) -> String {
+        let (version, settings) = (env!("CARGO_PKG_VERSION"), suite::weight_settings(text).join("\n"));
+        let asked = unseen.map(suite::to_toml).unwrap_or_default();
+        let learner = one.arm.learner.as_deref().unwrap_or_default();
+        let (alone, observe) = (one.arm.alone, &self.recipe.spec.observe);
+        let key =
+            format!("{version} {SEMANTICS} {alone} {observe:?} {} {settings}{learner}{asked}", data.key);
+        hash::sha256(key.as_bytes())
     }
 
     /// The suite of a training, and its data.

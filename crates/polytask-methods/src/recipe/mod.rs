@@ -196,11 +196,13 @@ impl Recipe {
         let numbers = numbers::known(&method);
         let (of_method, set): (Vec<&String>, Vec<&String>) =
             set.iter().partition(|text| text.starts_with("method."));
+        let written = method.clone();
         for text in &of_method {
             change(&mut method, text)?;
         }
-        let asked = of_method.iter().flat_map(|text| asked(text, &method)).collect();
         numbers::check(&method, &numbers)?;
+        let asked: Vec<String> = of_method.iter().flat_map(|text| asked(text, &method)).collect();
+        asked.iter().try_for_each(|name| numbers::check_asked(&written, name))?;
         let spec: Spec = serde_json::from_value(method).map_err(|e| wrong(e.to_string()))?;
         if spec.seeds == 0 || spec.quick.seeds == 0 {
             return Err(wrong("`seeds` is 0, expected at least 1".into()).into());
@@ -441,6 +443,12 @@ mod tests {
     }
 
     #[test]
+    fn a_number_of_single_settings_is_not_set_for_all() {
+        let error = Recipe::read(TEXT, &["method.data.noise=0.1".into()]).unwrap_err().to_string();
+        assert!(error.contains("method.data.noise is a number of single settings"), "{error}");
+    }
+
+    #[test]
     fn named_arms_come_with_what_they_refer_to_and_stay_in_the_short_form() {
         let more = r#"
             [[method.arm]]
@@ -503,9 +511,7 @@ mod tests {
         }
         let unknown = refused(&["method.data.trian=20"]);
         assert!(unknown.contains("`method.data.trian`") && unknown.contains("try: `train`"), "{unknown}");
-        for right in
-            ["method.data.train=1", "method.data.train=20.0", "method.data.noise=0", "method.data.noise=1"]
-        {
+        for right in ["method.data.train=1", "method.data.train=20.0"] {
             Recipe::read(TEXT, &[right.into()]).unwrap();
         }
         let data = ["data = { train = 100 }\n", "data = { train = 10 }\n", "data = { noise = 0.2 }\n"];

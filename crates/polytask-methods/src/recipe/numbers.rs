@@ -38,6 +38,19 @@ pub(super) fn known(method: &Value) -> BTreeSet<String> {
         .collect()
 }
 
+/// Refuses a number asked for all data that only single settings have: theirs would win, and nothing would change.
+pub(super) fn check_asked(method: &Value, name: &str) -> Result<()> {
+    let settings = || method.get("setting").and_then(Value::as_array).into_iter().flatten();
+    let is_own = |setting: &&Value| setting.pointer("/data").and_then(|data| data.get(name)).is_some();
+    let named: Vec<&str> =
+        settings().filter(is_own).filter_map(|setting| setting.get("name").and_then(Value::as_str)).collect();
+    if named.is_empty() || method.pointer("/data").and_then(|data| data.get(name)).is_some() {
+        return Ok(());
+    }
+    let what = format!("method.data.{name} is a number of single settings ({})", named.join(", "));
+    Err(Problem::new(what).try_this("leave it to the recipe: these settings differ by it").into())
+}
+
 /// Refuses numbers that the recipe does not have or that cannot be, all of them at once.
 pub(super) fn check(method: &Value, known: &BTreeSet<String>) -> Result<()> {
     let mut wrong = Vec::new();

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::{Head, HeadRows, Pairing, pair};
-use crate::{Block, Result};
+use crate::Result;
 
 /// Squared lengths up to this count as zero; a zero vector has cosine 0 and no gradient.
 const SMALLEST_SQUARE: f64 = 1e-24;
@@ -26,14 +26,6 @@ impl Head for Cosine {
 
     fn n_outputs(&self) -> usize {
         1
-    }
-
-    fn shapes(&self) -> Vec<Vec<usize>> {
-        Vec::new()
-    }
-
-    fn block(&self, name: &str, _seed: u64) -> Block {
-        Block::zeros(name, &[])
     }
 
     fn output(&self, _weights: &[Tensor], inputs: &[HeadRows], pairing: Pairing) -> Result<Tensor> {

@@ -7,7 +7,7 @@ use polytask_core::Problem;
 
 use super::{Head, HeadRows, Pairing, shape};
 use crate::scores::{self, TokenScoring};
-use crate::{Block, Error, Result};
+use crate::{Error, Result};
 
 /// The score of row i with row i `[rows, 1]`, or of all with all `[queries, passages]`. Row with row neither text is the
 /// query, so that a score with a direction is the mean of both.
@@ -30,14 +30,6 @@ impl Head for LateInteraction {
 
     fn n_outputs(&self) -> usize {
         1
-    }
-
-    fn shapes(&self) -> Vec<Vec<usize>> {
-        Vec::new()
-    }
-
-    fn block(&self, name: &str, _seed: u64) -> Block {
-        Block::zeros(name, &[])
     }
 
     fn scoring(&self) -> Option<Arc<dyn TokenScoring>> {

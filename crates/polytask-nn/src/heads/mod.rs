@@ -45,11 +45,15 @@ pub trait Head: Send + Sync {
     /// Outputs per row (with [`Pairing::Rows`]).
     fn n_outputs(&self) -> usize;
 
-    /// Shapes of its parameter tensors, in the order of its block.
-    fn shapes(&self) -> Vec<Vec<usize>>;
+    /// Shapes of its parameter tensors, in the order of its block; by default there are none.
+    fn shapes(&self) -> Vec<Vec<usize>> {
+        Vec::new()
+    }
 
     /// Fresh parameters, drawn from `seed` and the block's name; empty for a head without parameters.
-    fn block(&self, name: &str, seed: u64) -> Block;
+    fn block(&self, name: &str, _seed: u64) -> Block {
+        Block::zeros(name, &[])
+    }
 
     /// The score by which it compares all states of texts; `None` where it reads single rows.
     fn scoring(&self) -> Option<Arc<dyn TokenScoring>> {

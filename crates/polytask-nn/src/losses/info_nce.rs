@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use polytask_core::method::{Choice, Family, MethodInfo, ParamInfo, Range};
 
 use super::parts::{Asked, NEGATIVES, TEMPERATURE, like, log_sum_exp, log_sum_exp_jvp, select};
-use super::{Directional, Loss, LossFn};
+use super::{Directional, Loss, LossFn, Outputs, turned};
 use crate::Result;
 use crate::target::{Relation, Target};
 
@@ -54,51 +54,30 @@ struct Fixed {
 impl Directional for Fixed {
     fn along(
         &self,
-        output: &Tensor,
+        outputs: Outputs<'_>,
         direction: Option<&Tensor>,
         target: &Target,
         weights: &[f32],
     ) -> Result<Option<Tensor>> {
-        let Some(asked) = Asked::new(INFO.id, output, target, weights)? else { return Ok(None) };
-        let logits = self.logits(&asked, output, direction)?;
-        let columns = &asked.columns;
+        let Some(asked) = Asked::new(INFO.id, outputs.values, target, weights)? else { return Ok(None) };
+        let Asked { queries, columns, .. } = &asked;
+        let scaled =
+            |x: &Tensor, dim| -> Result<Tensor> { Ok((select(x, queries, dim)? / self.temperature)?) };
+        let logits = Logits::of(outputs.values, direction).map(|x| scaled(x, 0))?; // [known, passages]
         let mut losses = logits.pick_loss(columns, |i, p| may(&asked, i, p))?;
         if self.symmetric {
-            let back = logits.map(|x| Ok(select(x, columns, 1)?.t()?.contiguous()?))?; // [positive of i, query j]
+            let back = match outputs.back {
+                Some(back) => Logits::of(&select(&scaled(back, 1)?, columns, 0)?, None),
+                None => logits.map(|x| turned(&select(x, columns, 1)?))?,
+            }; // [positive of i, query j]
             losses = ((losses + back_loss(&asked, &back)?)? * 0.5)?;
         }
-        Self::mean(&asked, &losses, weights)
-    }
-
-    fn looks_back(&self) -> bool {
-        self.symmetric
-    }
-
-    fn both(
-        &self,
-        output: &Tensor,
-        back: &Tensor,
-        target: &Target,
-        weights: &[f32],
-    ) -> Result<Option<Tensor>> {
-        let Some(asked) = Asked::new(INFO.id, output, target, weights)? else { return Ok(None) };
-        let losses =
-            self.logits(&asked, output, None)?.pick_loss(&asked.columns, |i, p| may(&asked, i, p))?;
-        let back = (select(&select(back, &asked.queries, 1)?, &asked.columns, 0)? / self.temperature)?;
-        let losses = ((losses + back_loss(&asked, &Logits::of(&back, None))?)? * 0.5)?;
-        Self::mean(&asked, &losses, weights)
-    }
-}
-
-impl Fixed {
-    /// Scores of the known queries over the temperature, `[known, passages]`.
-    fn logits(&self, asked: &Asked, output: &Tensor, direction: Option<&Tensor>) -> Result<Logits> {
-        Logits::of(output, direction).map(|x| Ok((select(x, &asked.queries, 0)? / self.temperature)?))
-    }
-
-    fn mean(asked: &Asked, losses: &Tensor, weights: &[f32]) -> Result<Option<Tensor>> {
-        let shares = like(losses, asked.shares(weights), &[asked.queries.len(), 1])?;
+        let shares = like(&losses, asked.shares(weights), &[queries.len(), 1])?;
         Ok(Some((losses * shares)?.sum_all()?))
+    }
+
+    fn is_two_way(&self) -> bool {
+        self.symmetric
     }
 }
 

@@ -14,7 +14,7 @@ use candle_core::Tensor;
 use polytask_core::method::{Choice, Family, MethodInfo, ParamInfo, Range};
 
 use super::parts::{Asked, NEGATIVES, TEMPERATURE, like, log_sum_exp, log_sum_exp_jvp, select};
-use super::{Directional, Loss, LossFn};
+use super::{Directional, Loss, LossFn, Outputs, turned};
 use crate::Result;
 use crate::target::{Relation, Target};
 
@@ -60,34 +60,22 @@ struct Fixed {
 impl Directional for Fixed {
     fn along(
         &self,
-        output: &Tensor,
+        outputs: Outputs<'_>,
         direction: Option<&Tensor>,
         target: &Target,
         weights: &[f32],
     ) -> Result<Option<Tensor>> {
-        let Some(asked) = Asked::new(INFO.id, output, target, weights)? else { return Ok(None) };
-        let loss = self.forth(&asked, weights, output, direction)?;
+        let Some(asked) = Asked::new(INFO.id, outputs.values, target, weights)? else { return Ok(None) };
+        let loss = self.forth(&asked, weights, outputs.values, direction)?;
         if !self.two_way {
             return Ok(Some(loss));
         }
         let direction = direction.map(turned).transpose()?;
-        Ok(Some((loss + self.back(&asked, &turned(output)?, direction.as_ref())?)?))
+        Ok(Some((loss + self.back(&asked, &outputs.turned()?, direction.as_ref())?)?))
     }
 
-    fn looks_back(&self) -> bool {
+    fn is_two_way(&self) -> bool {
         self.two_way
-    }
-
-    fn both(
-        &self,
-        output: &Tensor,
-        back: &Tensor,
-        target: &Target,
-        weights: &[f32],
-    ) -> Result<Option<Tensor>> {
-        let Some(asked) = Asked::new(INFO.id, output, target, weights)? else { return Ok(None) };
-        let loss = self.forth(&asked, weights, output, None)?;
-        Ok(Some((loss + self.back(&asked, back, None)?)?))
     }
 }
 
@@ -115,11 +103,6 @@ impl Fixed {
         let direction = direction.map(scaled).transpose()?;
         Way::of_passages(asked, &answered).loss(&scaled(scores)?, direction.as_ref())
     }
-}
-
-/// The transpose, laid out anew.
-fn turned(x: &Tensor) -> Result<Tensor> {
-    Ok(x.t()?.contiguous()?)
 }
 
 /// The passages that answer some query.

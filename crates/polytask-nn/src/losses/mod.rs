@@ -92,59 +92,69 @@ pub trait LossFn: Send + Sync {
 
 /// A loss whose change along a direction is the same function as its value, with a direction.
 trait Directional: Send + Sync {
-    /// The loss, or how it changes along a direction.
+    /// The loss, or how it changes along a direction. A direction never comes with swapped scores.
     fn along(
         &self,
-        output: &Tensor,
+        outputs: Outputs<'_>,
         direction: Option<&Tensor>,
         target: &Target,
         weights: &[f32],
     ) -> Result<Option<Tensor>>;
 
     /// As [`LossFn::looks_back`].
-    fn looks_back(&self) -> bool {
+    fn is_two_way(&self) -> bool {
         false
-    }
-
-    /// As [`LossFn::loss_both`].
-    fn both(
-        &self,
-        output: &Tensor,
-        _back: &Tensor,
-        target: &Target,
-        weights: &[f32],
-    ) -> Result<Option<Tensor>> {
-        self.along(output, None, target, weights)
     }
 }
 
+/// What a loss reads.
+#[derive(Clone, Copy)]
+struct Outputs<'a> {
+    /// As in [`LossFn::loss`].
+    values: &'a Tensor,
+    /// The scores with roles swapped, `[passages, queries]`, where these are others than the values.
+    back: Option<&'a Tensor>,
+}
+
+impl Outputs<'_> {
+    /// Scores with roles swapped, `[passages, queries]`.
+    fn turned(&self) -> Result<Tensor> {
+        self.back.map_or_else(|| turned(self.values), |back| Ok(back.clone()))
+    }
+}
+
+/// The transpose, laid out anew.
+fn turned(x: &Tensor) -> Result<Tensor> {
+    Ok(x.t()?.contiguous()?)
+}
+
 impl<L: Directional> LossFn for L {
+    fn loss(&self, values: &Tensor, target: &Target, weights: &[f32]) -> Result<Option<Tensor>> {
+        self.along(Outputs { values, back: None }, None, target, weights)
+    }
+
     fn looks_back(&self) -> bool {
-        Directional::looks_back(self)
+        self.is_two_way()
     }
 
     fn loss_both(
         &self,
-        output: &Tensor,
+        values: &Tensor,
         back: &Tensor,
         target: &Target,
         weights: &[f32],
     ) -> Result<Option<Tensor>> {
-        self.both(output, back, target, weights)
-    }
-
-    fn loss(&self, output: &Tensor, target: &Target, weights: &[f32]) -> Result<Option<Tensor>> {
-        self.along(output, None, target, weights)
+        self.along(Outputs { values, back: Some(back) }, None, target, weights)
     }
 
     fn jvp(
         &self,
-        output: &Tensor,
+        values: &Tensor,
         direction: &Tensor,
         target: &Target,
         weights: &[f32],
     ) -> Result<Option<Tensor>> {
-        self.along(output, Some(direction), target, weights)
+        self.along(Outputs { values, back: None }, Some(direction), target, weights)
     }
 }
 

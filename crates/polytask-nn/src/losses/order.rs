@@ -16,7 +16,7 @@ use candle_core::Tensor;
 use polytask_core::method::{Choice, Family, MethodInfo, ParamInfo, Range};
 
 use super::parts::{expect_shape, like, log_sum_exp, log_sum_exp_jvp, select, wrong_target};
-use super::{Directional, Loss, LossFn};
+use super::{Directional, Loss, LossFn, Outputs};
 use crate::Result;
 use crate::target::Target;
 
@@ -104,7 +104,7 @@ struct Ordered {
 impl Directional for Fixed {
     fn along(
         &self,
-        output: &Tensor,
+        Outputs { values: output, .. }: Outputs<'_>,
         direction: Option<&Tensor>,
         target: &Target,
         weights: &[f32],

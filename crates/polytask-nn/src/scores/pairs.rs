@@ -199,24 +199,32 @@ impl<'a, T: Real> Table<'a, T> {
                 continue;
             };
             scoring.slopes(pair, d_dots, d_cosines);
-            let (first, others) = (self.left.span(i).start, self.right.span(j));
-            for (k, ((dots, cosines), c)) in d_dots
-                .chunks(pair.m)
-                .zip(d_cosines.chunks(pair.m))
-                .zip(pair.cosines.chunks(pair.m))
-                .enumerate()
-            {
-                let left_scale = self.left_scales[first + k];
-                for (l, at) in others.clone().enumerate() {
-                    let along = factor * cosines[l] * c[l];
-                    slopes.left[k] += along;
-                    slopes.right[at] += along;
-                    slopes.pairs[k * m + at] =
-                        factor * (dots[l] + cosines[l] * left_scale * self.right_scales[at]);
-                }
-            }
+            let at = PairPlace { first: self.left.span(i).start, others: self.right.span(j) };
+            self.add_pair(&mut slopes, factor, &at, (pair.cosines, d_dots, d_cosines));
         }
         slopes
+    }
+
+    /// Adds the slopes of a pair, by inner products and by cosines.
+    fn add_pair(
+        &self,
+        slopes: &mut TextSlopes<T>,
+        factor: T,
+        at: &PairPlace,
+        (cosines, d_dots, d_cosines): (&[T], &[T], &[T]),
+    ) {
+        let (all, m) = (self.n_right(), at.others.len());
+        for k in 0..cosines.len() / m {
+            let own = self.left_scales[at.first + k];
+            for (l, other) in at.others.clone().enumerate() {
+                let cell = k * m + l;
+                let along = factor * d_cosines[cell] * cosines[cell];
+                slopes.left[k] += along;
+                slopes.right[other] += along;
+                slopes.pairs[k * all + other] =
+                    factor * (d_dots[cell] + d_cosines[cell] * own * self.right_scales[other]);
+            }
+        }
     }
 
     /// From slopes of pairs of states to gradients of states: a cosine changes only across each of its states.
@@ -251,6 +259,12 @@ impl<'a, T: Real> Table<'a, T> {
 struct Products<T> {
     first: usize,
     values: Vec<T>,
+}
+
+/// Where a pair stands: the first text's first token, and the second one's tokens.
+struct PairPlace {
+    first: usize,
+    others: Range<usize>,
 }
 
 /// What the scores of a first text say about its states and all second ones.

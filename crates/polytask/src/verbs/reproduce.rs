@@ -99,7 +99,7 @@ fn show(findings: &Findings, options: &Options, json: bool) -> Result<Outcome> {
     } else {
         output::line(show::table(findings, output::width()).trim_end())?;
         output::line(format!("\nfindings  {}", options.findings().display()))?;
-        if let Some(arm) = findings.arms.first() {
+        if let Some(arm) = findings.arms.iter().find(|arm| !arm.suite.is_empty()) {
             output::line(format!("an arm    polytask train {}", options.out.join(&arm.suite).display()))?;
         }
     }
