@@ -120,6 +120,9 @@ pub struct TaskData {
     pub bounds: Vec<Bounds>,
     /// Texts of the corpus (retrieval).
     pub corpus: Vec<TextId>,
+    /// Of each passage, the query of the same text where there is one; empty where queries and passages have the same
+    /// prompt, so that equal texts are one.
+    pub twins: Vec<Option<TextId>>,
     /// Whether a passage with a query's own text or id is a passage like any other.
     pub keeps_identical: bool,
     /// Ids of the corpus's passages as in the files.
@@ -149,6 +152,14 @@ pub struct Dataset {
     pub files: BTreeMap<String, String>,
     /// What a reader of the data should know, in words.
     pub warnings: Vec<String>,
+}
+
+impl TaskData {
+    /// Whether a passage has a query's text.
+    pub fn is_text_of(&self, passage: u32, query: TextId) -> bool {
+        let passage = passage as usize;
+        if self.twins.is_empty() { self.corpus[passage] == query } else { self.twins[passage] == Some(query) }
+    }
 }
 
 impl Dataset {

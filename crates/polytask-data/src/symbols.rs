@@ -99,6 +99,10 @@ impl Tokenize for Symbols {
         self.text()?.encode(text)
     }
 
+    fn encode_after(&self, prompt: &str, text: &str) -> Result<Vec<u32>> {
+        self.text()?.encode_after(prompt, text)
+    }
+
     fn encode_words(&self, words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)> {
         self.text()?.encode_words(words)
     }
@@ -122,6 +126,10 @@ pub struct NoTexts(pub &'static InputInfo);
 
 impl Tokenize for NoTexts {
     fn encode(&self, _text: &str) -> Result<Vec<u32>> {
+        Err(reads(self.0, &input::text::TEXT))
+    }
+
+    fn encode_after(&self, _prompt: &str, _text: &str) -> Result<Vec<u32>> {
         Err(reads(self.0, &input::text::TEXT))
     }
 

@@ -80,6 +80,7 @@ pub(crate) fn suite(folder: &Path) -> Suite {
 /// A source with files per split.
 pub(crate) fn source(name: &str, files: &[(Split, &str)]) -> SourceSpec {
     SourceSpec {
+        prompts: std::collections::BTreeMap::new(),
         left: None,
         right: None,
         name: name.into(),
@@ -185,6 +186,10 @@ impl crate::Tokenize for Characters {
     fn encode(&self, text: &str) -> polytask_core::Result<Vec<u32>> {
         let characters = text.chars().take(10).map(u32::from);
         Ok(std::iter::once(1).chain(characters).chain([2]).collect())
+    }
+
+    fn encode_after(&self, prompt: &str, text: &str) -> polytask_core::Result<Vec<u32>> {
+        self.encode(&format!("{prompt}{text}"))
     }
 
     fn encode_words(&self, words: &[&str]) -> polytask_core::Result<(Vec<u32>, Vec<u32>)> {

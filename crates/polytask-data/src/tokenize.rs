@@ -9,6 +9,8 @@ use crate::Tokenizer;
 pub trait Tokenize: Sync {
     /// Token ids of a text with special tokens, at most [`Tokenize::max_length`].
     fn encode(&self, text: &str) -> Result<Vec<u32>>;
+    /// The same with a prompt before it, in the place of the tokenizer's own.
+    fn encode_after(&self, prompt: &str, text: &str) -> Result<Vec<u32>>;
     /// Token ids of given words, and the position of each word's first token, `[words]` (`u32::MAX` if cut).
     fn encode_words(&self, words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)>;
     /// Longest sequence it gives, in tokens including special ones.
@@ -22,6 +24,10 @@ pub trait Tokenize: Sync {
 impl Tokenize for Tokenizer {
     fn encode(&self, text: &str) -> Result<Vec<u32>> {
         Self::encode(self, text)
+    }
+
+    fn encode_after(&self, prompt: &str, text: &str) -> Result<Vec<u32>> {
+        Self::encode_after(self, prompt, text)
     }
 
     fn encode_words(&self, words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)> {

@@ -29,6 +29,9 @@ pub struct TaskInfo {
     /// Role → column of its inputs, where the suite named one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, String>,
+    /// Role → words that stood before every text of it in training.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prompts: BTreeMap<String, String>,
     /// Whether its text was read as words in training, beside a task that tags them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reads_words: bool,

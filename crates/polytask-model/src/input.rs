@@ -45,6 +45,8 @@ impl From<&str> for Input {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Content<'a> {
     Text(Cow<'a, str>),
+    /// A text with words of its task before it, in the place of the model's own.
+    Prompted(&'a str, Cow<'a, str>),
     Words(Vec<&'a str>),
     Image(&'a str),
     Row(&'a [u32]),
@@ -60,6 +62,14 @@ impl<'a> Content<'a> {
             Input::Words(words) => Self::Text(words.join(" ").into()),
             Input::Image(file) => Self::Image(file),
             Input::Row(symbols) => Self::Row(symbols),
+        }
+    }
+
+    /// The content with a prompt before it, where there is one; only running text has one.
+    pub(crate) fn after(self, prompt: Option<&'a str>) -> Self {
+        match (self, prompt) {
+            (Self::Text(text), Some(prompt)) => Self::Prompted(prompt, text),
+            (content, _) => content,
         }
     }
 }
@@ -116,7 +126,7 @@ impl<'a> Read<'a> {
     }
 }
 
-/// The symbols of some contents; `prompt` stands before every text, and before no words.
+/// The symbols of some contents; `prompt` stands before every text without one of its own, and before no words.
 ///
 /// # Errors
 /// When the model reads no such contents, or an image cannot be read.
@@ -124,19 +134,21 @@ fn encode(symbols: &Symbols, contents: &[Content<'_>], prompt: &str) -> Result<V
     let (mut texts, mut images) = (Vec::new(), Vec::new());
     for content in contents {
         match content {
-            Content::Text(text) => texts.push(&**text),
+            Content::Text(text) => texts.push(format!("{prompt}{text}")),
+            Content::Prompted(own, text) => texts.push(format!("{own}{text}")),
             Content::Image(file) => images.push(*file),
             Content::Row(_) => drop(symbols.table()?),
             Content::Words(_) => {}
         }
     }
-    let texts =
-        if texts.is_empty() { Vec::new() } else { symbols.text()?.encode_batch_after(prompt, &texts)? };
+    let texts = if texts.is_empty() { Vec::new() } else { symbols.text()?.encode_batch_after("", &texts)? };
     let images = if images.is_empty() { Vec::new() } else { images::read_all(&symbols.images()?, &images)? };
     let (mut texts, mut images) = (texts.into_iter(), images.into_iter());
     let mut words = encode_words(symbols, contents)?.into_iter();
     let next = |content: &Content<'_>| match content {
-        Content::Text(_) => texts.next().map(|symbols| Encoded { symbols, starts: Vec::new() }),
+        Content::Text(_) | Content::Prompted(..) => {
+            texts.next().map(|symbols| Encoded { symbols, starts: Vec::new() })
+        }
         Content::Image(_) => images.next().map(|symbols| Encoded { symbols, starts: Vec::new() }),
         Content::Row(symbols) => Some(Encoded { symbols: symbols.to_vec(), starts: Vec::new() }),
         Content::Words(_) => words.next(),

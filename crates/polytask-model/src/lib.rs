@@ -13,6 +13,7 @@ mod input;
 mod model;
 mod pass;
 mod predict;
+mod prompts;
 mod question;
 mod reading;
 mod search;

@@ -14,6 +14,7 @@ use polytask_nn::{Params, weights};
 
 use crate::Result;
 use crate::folder::{read_tasks, what_is, write_tasks};
+use crate::prompts;
 use crate::symbols::symbols_of;
 use crate::task::ModelTask;
 
@@ -30,8 +31,9 @@ pub struct Model {
 }
 
 impl Model {
-    /// A model of its parts.
-    pub fn new(encoder: Encoder, symbols: Symbols, tasks: Vec<ModelTask>) -> Self {
+    /// A model of its parts; its encoder has the prompts its tasks were trained with by name.
+    pub fn new(mut encoder: Encoder, symbols: Symbols, tasks: Vec<ModelTask>) -> Self {
+        encoder.name_prompts(prompts::named(&tasks));
         Self { encoder, symbols, tasks, laid_out: OnceLock::new() }
     }
 

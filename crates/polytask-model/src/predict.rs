@@ -8,7 +8,7 @@ use polytask_nn::objective;
 use polytask_nn::scores::Ragged;
 use serde_json::{Value, json};
 
-use crate::input::{Content, Distinct, Read};
+use crate::input::{Content, Distinct, Input, Read};
 use crate::pass::{Pass, for_passes};
 use crate::question::Question;
 use crate::task::ModelTask;
@@ -35,7 +35,8 @@ struct Numbered<'a> {
 
 impl Model {
     /// What the heads of some tasks say about some rows. Each distinct input is encoded once, whichever and however
-    /// many tasks read it; `prompt` names one of the folder's prompts in the place of its default.
+    /// many tasks read it; `prompt` names one of the folder's prompts in the place of those its tasks were trained with,
+    /// or else its default.
     ///
     /// # Errors
     /// When a task ranks a corpus, a row has another number of inputs than its kind, or the model reads other inputs.
@@ -45,7 +46,8 @@ impl Model {
         let mut numbered: Vec<Numbered<'_>> = questions
             .iter()
             .map(|question| {
-                Ok(Numbered::new(question, self.view(Some(&question.task.info.name))?, &mut contents))
+                let view = self.view(Some(&question.task.info.name))?;
+                Ok(Numbered::new(question, view, prompt.is_none(), &mut contents))
             })
             .collect::<Result<_>>()?;
         let read = Read::new(&self.symbols, contents.into_items(), self.prompt(prompt)?)?;
@@ -138,10 +140,17 @@ fn check(question: &Question<'_>) -> Result<()> {
 }
 
 impl<'a> Numbered<'a> {
-    fn new(question: &'a Question<'a>, view: usize, contents: &mut Distinct<Content<'a>>) -> Self {
+    fn new(
+        question: &'a Question<'a>,
+        view: usize,
+        own_prompts: bool,
+        contents: &mut Distinct<Content<'a>>,
+    ) -> Self {
         let (task, rows) = (question.task, &question.rows);
         let mut number = |input: usize| {
-            rows.iter().map(|row| contents.number(Content::of(&row[input], task.reads_words()))).collect()
+            let prompt = task.prompt(task.kind.inputs[input]).filter(|_| own_prompts);
+            let content = |row: &'a Vec<Input>| Content::of(&row[input], task.reads_words()).after(prompt);
+            rows.iter().map(|row| contents.number(content(row))).collect()
         };
         let contents = (0..task.kind.inputs.len()).map(&mut number).collect();
         Self { task, view, contents, rows_of: Vec::new() }

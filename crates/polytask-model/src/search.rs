@@ -7,6 +7,7 @@ use polytask_nn::{States, topk};
 
 use crate::input::{Content, Distinct, Read};
 use crate::pass::for_passes;
+use crate::prompts::{PASSAGE, QUERY};
 use crate::{Model, Result};
 
 /// Values of token states of a corpus in memory at once: 128 MiB.
@@ -19,9 +20,10 @@ pub struct SearchOptions<'a> {
     pub k: usize,
     /// The task that looks, where each has states of its own.
     pub task: Option<&'a str>,
-    /// The model's prompt before each query, by name.
+    /// The model's prompt before each query, by name; without one, the task's or the one called `query`, where the model
+    /// has it.
     pub prompt: Option<&'a str>,
-    /// The same before each passage.
+    /// The same before each passage; the usual names are `document`, `passage` and `corpus`.
     pub corpus_prompt: Option<&'a str>,
 }
 
@@ -44,11 +46,32 @@ impl Model {
         corpus: &[P],
         options: SearchOptions<'_>,
     ) -> Result<Vec<Vec<(u32, f32)>>> {
-        let SearchOptions { k, task, prompt, corpus_prompt } = options;
+        let names = (self.query_prompt(&options), self.passage_prompt(&options));
+        let (prompt, corpus_prompt) = (names.0.as_deref(), names.1.as_deref());
+        let options = SearchOptions { prompt, corpus_prompt, ..options };
+        let SearchOptions { k, task, .. } = options;
         match self.encoder.scoring()? {
             Some(scoring) => self.search_states(&*scoring, queries, corpus, options),
             None => search(self.embed(queries, task, prompt)?, self.embed(corpus, task, corpus_prompt)?, k),
         }
+    }
+
+    /// Name of the prompt before each query.
+    fn query_prompt(&self, options: &SearchOptions<'_>) -> Option<String> {
+        options.prompt.map(str::to_owned).or_else(|| self.usual_prompt(options.task, &[QUERY]))
+    }
+
+    /// Name of the prompt before each passage.
+    fn passage_prompt(&self, options: &SearchOptions<'_>) -> Option<String> {
+        options.corpus_prompt.map(str::to_owned).or_else(|| self.usual_prompt(options.task, PASSAGE))
+    }
+
+    /// The first prompt of these names that the model has, the task's own first.
+    fn usual_prompt(&self, task: Option<&str>, names: &[&str]) -> Option<String> {
+        let of_task =
+            task.into_iter().flat_map(|task| names.iter().map(move |name| format!("{task}-{name}")));
+        let mut all = of_task.chain(names.iter().map(|name| (*name).to_owned()));
+        all.find(|name| self.encoder.includes_prompt() && self.prompt(Some(name)).is_ok())
     }
 
     fn search_states<S: AsRef<str>, P: AsRef<str>>(

@@ -49,6 +49,11 @@ impl ModelTask {
         self.info.reads_words || self.kind.tags_words()
     }
 
+    /// Words that stood before every text of a role in training.
+    pub(crate) fn prompt(&self, role: &str) -> Option<&str> {
+        self.info.prompts.get(role).map(String::as_str)
+    }
+
     /// A row of outputs, or those of a word, in words and in the units of the targets.
     pub(crate) fn read(&self, outputs: &[f32]) -> Value {
         let TaskInfo { labels, scale, bounds, .. } = &self.info;

@@ -16,6 +16,7 @@ fn task(name: &str, kind: &str, labels: &[&str], encoder: &Encoder) -> ModelTask
         heads::build_with(kind.head, encoder.trunk.d_hidden(), n_outputs, heads::HeadOptions::default());
     let block = head.block(&format!("head.{name}"), 7);
     let info = TaskInfo {
+        prompts: std::collections::BTreeMap::new(),
         name: name.into(),
         kind: kind.name.into(),
         metric: kind.metrics[0].into(),

@@ -296,7 +296,7 @@ impl ChosenPassages {
         let mut relations = Vec::with_capacity(rows.len() * self.passages.len());
         for ((query, &positive), &row) in queries.iter().zip(&self.positive).zip(rows) {
             let (answers, own) = (&answers_of[query], relevance[row as usize].own);
-            let is_itself = |p: u32| !data.keeps_identical && (text(p) == *query || own == Some(p));
+            let is_itself = |p: u32| !data.keeps_identical && (data.is_text_of(p, *query) || own == Some(p));
             let of_passage = |(j, &p): (usize, &u32)| {
                 if j as u32 == positive || answers.contains(&text(p)) {
                     Relation::Answer

@@ -16,6 +16,7 @@ use crate::evaluate::{self, metrics};
 use crate::heads::TaskHead;
 use crate::judged::judged;
 use crate::observe::{Event, Observer};
+use crate::prepare::check_prompts;
 use crate::scored;
 use crate::{Error, Result};
 use polytask_model::Model;
@@ -95,7 +96,10 @@ impl Asked {
 
     fn of(mut suite: Suite, mut model: Model) -> Result<Self> {
         adopt_labels(&mut suite, &model)?;
+        let said = adopt_prompts(&mut suite, &model);
+        check_prompts(&suite, &model.encoder)?;
         let mut dataset = polytask_data::build(&suite, &model.symbols)?;
+        dataset.warnings.extend(said);
         adopt_scales(&mut dataset, &model)?;
         scored::adopt(&suite, &dataset, &mut model)?;
         Ok(Self { suite, dataset, model })
@@ -168,6 +172,23 @@ fn adopt_labels(suite: &mut Suite, model: &Model) -> Result<()> {
     Ok(())
 }
 
+/// Texts of a task are read with the words before them that it was trained with; says where a suite has others.
+fn adopt_prompts(suite: &mut Suite, model: &Model) -> Vec<String> {
+    let mut said = Vec::new();
+    for task in &suite.tasks {
+        let Ok(trained) = model.task(&task.name) else { continue };
+        let Some(source) = suite.sources.iter_mut().find(|source| source.name == task.from) else { continue };
+        if !source.prompts.is_empty() && source.prompts != trained.info.prompts {
+            said.push(format!(
+                "task `{}`: read with the prompts the model was trained with, not the suite's",
+                task.name
+            ));
+        }
+        source.prompts.clone_from(&trained.info.prompts);
+    }
+    said
+}
+
 /// Numbers come out in the units of the data the model was trained on, whatever train the suite has now.
 fn adopt_scales(dataset: &mut Dataset, model: &Model) -> Result<()> {
     // Tasks the model was not trained on compare texts: their numbers keep their own units.
@@ -200,7 +221,10 @@ fn predict_like(
     let same_outputs = suite.tasks.iter().all(|task| {
         let outputs = |m: &Model| {
             m.task(&task.name)
-                .map(|t| (t.info.labels.clone(), t.info.scale.clone(), t.info.bounds.clone()))
+                .map(|t| {
+                    let info = &t.info;
+                    (info.labels.clone(), info.scale.clone(), info.bounds.clone(), info.prompts.clone())
+                })
                 .ok()
         };
         outputs(&model) == outputs(first)

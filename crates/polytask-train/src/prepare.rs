@@ -56,6 +56,7 @@ fn tell(chosen: &[Chosen], observer: &mut dyn Observer) {
 fn loaded(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Symbols, Dataset)> {
     let (encoder, symbols) = load_encoder(suite, observer)?;
     check_reads(suite, &encoder)?;
+    check_prompts(suite, &encoder)?;
     refuse_dense(suite, &encoder)?;
     refuse_shared(suite, &encoder)?;
     refuse_adapted(suite, &encoder)?;
@@ -141,6 +142,20 @@ fn refuse_adapted(suite: &Suite, encoder: &Encoder) -> Result<()> {
     let what =
         format!("encoder `{}` has adapters within its layers, expected a plain encoder", suite.model.encoder);
     Err(Problem::new(what).try_this("the encoder that model was trained from").into())
+}
+
+/// Refuses prompts of a suite where the encoder leaves prompts out of pooling: that would need their length beside every
+/// text.
+pub(crate) fn check_prompts(suite: &Suite, encoder: &Encoder) -> Result<()> {
+    let Some(source) = suite.sources.iter().find(|source| !source.prompts.is_empty()) else { return Ok(()) };
+    if encoder.includes_prompt() {
+        return Ok(());
+    }
+    let what = format!(
+        "source `{}` has prompts, but encoder `{}` leaves prompts out of pooling (`include_prompt` is false)",
+        source.name, suite.model.encoder
+    );
+    Err(Problem::new(what).try_this("remove `prompts`").into())
 }
 
 /// Refuses texts so long that no room is left for the rows of a prompt.

@@ -58,13 +58,13 @@ pub(crate) struct Query {
 impl Query {
     /// Whether a passage may be a hit: any but the query itself, where the task does not keep that.
     pub(crate) fn allows(&self, passage: u32, data: &TaskData) -> bool {
-        data.keeps_identical || !self.is_itself(passage, &data.corpus)
+        data.keeps_identical || !self.is_itself(passage, data)
     }
 
     /// Whether a passage is the query itself, by id or by text, and no answer: a hit that nobody searches for (BEIR's
     /// `ignore_identical_ids`).
-    fn is_itself(&self, passage: u32, corpus: &[TextId]) -> bool {
-        let is_same = self.own == Some(passage) || corpus[passage as usize] == self.text;
+    fn is_itself(&self, passage: u32, data: &TaskData) -> bool {
+        let is_same = self.own == Some(passage) || data.is_text_of(passage, self.text);
         is_same && self.relevant.binary_search_by_key(&passage, |(p, _)| *p).is_err()
     }
 }

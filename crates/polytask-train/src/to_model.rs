@@ -38,6 +38,7 @@ pub(crate) fn to_model(
                 n_outputs,
                 hidden: head.hidden,
                 columns: input_columns(&prepared.suite, &head.name),
+                prompts: prompts(&prepared.suite, &head.name),
                 reads_words: reads_words(&prepared.suite, &head.name),
             },
             kind: head.kind,
@@ -61,6 +62,15 @@ fn input_columns(suite: &Suite, name: &str) -> BTreeMap<String, String> {
         named(role).or_else(|| source?.columns.get("tokens").filter(|_| role == "text").cloned())
     };
     task.kind.inputs.iter().filter_map(|role| Some(((*role).to_owned(), column(role)?))).collect()
+}
+
+/// Role → words before every text of it, of the roles that the task has.
+fn prompts(suite: &Suite, name: &str) -> BTreeMap<String, String> {
+    let Some(task) = suite.tasks.iter().find(|task| task.name == name) else { return BTreeMap::new() };
+    let mut prompts = suite.source_of(task).prompts.clone();
+    let roles = task.kind.prompt_roles();
+    prompts.retain(|role, _| roles.contains(&role.as_str()));
+    prompts
 }
 
 /// Whether a task's text is the words that a task of the same source tags.

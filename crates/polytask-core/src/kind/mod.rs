@@ -140,6 +140,19 @@ impl KindInfo {
         if self.input.whole_row { &[] } else { self.inputs }
     }
 
+    /// Roles of texts that words may stand before: its inputs, and what it ranks.
+    pub fn prompt_roles(&self) -> Vec<&'static str> {
+        if self.tags_words() || *self.input != crate::input::text::TEXT {
+            return Vec::new();
+        }
+        self.inputs.iter().copied().chain(self.ranked_role()).collect()
+    }
+
+    /// Role of the texts it ranks.
+    pub fn ranked_role(&self) -> Option<&'static str> {
+        (!self.answers_rows()).then_some(if self.ranks_nodes() { self.target } else { "passage" })
+    }
+
     /// What a target is once it is read.
     pub fn target_type(&self) -> TargetType {
         self.form.target_type()

@@ -72,6 +72,8 @@ pub enum ValueType {
     Blocks,
     /// Role → column.
     Columns,
+    /// Role → text.
+    Prompts,
     /// Split → file.
     Files,
     /// A part by name, or a table with its name and parameters.
@@ -100,6 +102,7 @@ impl ValueType {
             Self::Learners => "true, false or a list of learners",
             Self::Blocks => "a list of `embeddings`, `layer.3` or `layer.0-3`",
             Self::Columns => "a table from roles to column names",
+            Self::Prompts => "a table from roles (text, a, query, passage, ...) to texts",
             Self::Files => "a table from splits (train, valid, test) to files",
             Self::Part => "a name, or a table {name = ..., parameters}",
             Self::Section(_) => "a table",
@@ -240,6 +243,7 @@ static KEYS: &[KeyInfo] = &[
     key(OWN_DATA, "files", ValueType::Files, "", "The file of each split; dev, val and validation mean valid.", "`data` says where"),
     key(OWN_DATA, "columns", ValueType::Columns, "{}", "Which column plays which role (text, a, b, query, label, score, weight, ...).", "a column has the name of its role, or a usual synonym"),
     key(OWN_DATA, "features", ValueType::Texts, "[]", "The columns of a table that are read (`table-class`, `table-regression`).", "all that are no target, weight or id of a task and do not stand in `ignore`; in them `?`, `-`, `NA`, `N/A`, `None`, `NULL` and `missing` say nothing, too"),
+    key(OWN_DATA, "prompts", ValueType::Prompts, "{}", "Words before every text of a role, as `query: `; `passage` is what a retrieval ranks, `right` what a ranking does.", "the encoder's own default prompt, if it has one"),
     key(OWN_DATA, "ignore", ValueType::Texts, "[]", "Columns of a table that are not read: names, ids, what is known only afterwards.", "every column may say something"),
     key(OWN_DATA, "categories", ValueType::Texts, "[]", "Columns of a table whose numbers are categories: codes, classes, years that are no amounts.", "a column whose first known cell is a number holds numbers, any other one categories"),
     key(OWN_DATA, "valid", ValueType::Fraction, "0.1", "Share of train that becomes valid, by hash, when there is no valid file.", "enough to choose on, little enough to spare"),

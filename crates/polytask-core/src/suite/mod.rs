@@ -14,6 +14,7 @@ mod keys;
 mod label_keys;
 pub mod nodes;
 mod parts;
+mod prompts;
 mod read;
 mod reporter;
 mod section;
@@ -156,6 +157,9 @@ pub struct SourceSpec {
     /// Lines of the suite file where these are written, by role, for later errors.
     #[serde(skip)]
     pub column_lines: BTreeMap<String, usize>,
+    /// Role → words before every text of it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub prompts: BTreeMap<String, String>,
     /// Columns of a table that are read; all that no task reads otherwise, where none are named.
     pub features: Vec<String>,
     /// Columns of a table that are not read.

@@ -13,6 +13,7 @@ use super::label_keys;
 use super::near;
 use super::nodes::{self, NodeSpec};
 use super::parts::{self, HEADS, NO_REGULARIZER, SAMPLINGS, Shelf};
+use super::prompts;
 use super::reporter::{Purpose, Reporter};
 use super::section::Section;
 use super::tree::{Data, Node, Origin, shorten};
@@ -325,6 +326,7 @@ impl Reader<'_, '_> {
             files: found.files,
             columns,
             column_lines: inputs::column_lines(section),
+            prompts: prompts::read(section, &kinds, self.reporter),
             features: section.texts("features"),
             ignore: section.texts("ignore"),
             categories: section.texts("categories"),

@@ -246,7 +246,7 @@ fn mistake(expected: &ValueType, node: &Node) -> Option<Mistake> {
         ValueType::Text | ValueType::Path => text.is_some_and(|text| !text.trim().is_empty()),
         ValueType::Learners if node.json().is_boolean() => true,
         ValueType::Texts | ValueType::Blocks | ValueType::Learners => return list_mistake(expected, node),
-        ValueType::Columns | ValueType::Files => return table_mistake(expected, node),
+        ValueType::Columns | ValueType::Prompts | ValueType::Files => return table_mistake(expected, node),
         ValueType::Part => text.is_some() || matches!(node.data, Data::Table(_)),
         // Each is checked as a section of its own.
         ValueType::Section(_) => true,
@@ -300,13 +300,14 @@ fn table_mistake(expected: &ValueType, node: &Node) -> Option<Mistake> {
     let Data::Table(entries) = &node.data else {
         return Some(wrong(node, node.found(), expected));
     };
-    let text_of = |node: &Node| node.text().is_some_and(|text| !text.trim().is_empty());
+    let may_be_empty = matches!(expected, ValueType::Prompts);
+    let text_of = |node: &Node| node.text().is_some_and(|text| may_be_empty || !text.trim().is_empty());
     let mut seen = Vec::new();
     for (name, value) in entries {
         if !text_of(value) {
             return Some(wrong(value, format!("a table with `{name}` = {}", value.found()), expected));
         }
-        if matches!(expected, ValueType::Columns) {
+        if matches!(expected, ValueType::Columns | ValueType::Prompts) {
             continue;
         }
         match split(name) {

@@ -127,7 +127,11 @@ fn item(form: &ValueType, value: &Value) -> Option<Item> {
     Some(match form {
         ValueType::Section(table) => Item::Table(section(*table, value)),
         ValueType::Sections(table) => Item::ArrayOfTables(sections(*table).collect::<ArrayOfTables>()),
-        ValueType::Columns | ValueType::Files if value.as_object().is_none_or(Map::is_empty) => return None,
+        ValueType::Columns | ValueType::Prompts | ValueType::Files
+            if value.as_object().is_none_or(Map::is_empty) =>
+        {
+            return None;
+        }
         _ => Item::Value(plain(value)?),
     })
 }

@@ -11,12 +11,22 @@ use super::intern::Interner;
 use super::nodes::NodeText;
 use super::problems::Problems;
 use crate::readers::{self, Cell, Record};
-use crate::views::Content;
+use crate::views::{Content, Key, Prompt};
 use crate::{Relevance, TextId};
+
+/// Prompts of what is asked and of what is ranked.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct RankingPrompts {
+    pub(super) query: Option<Prompt>,
+    pub(super) passage: Option<Prompt>,
+}
 
 /// The passages of a task.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Corpus {
+    prompts: RankingPrompts,
+    /// Of each passage, the key its text has as a query; empty where both have the same prompt.
+    as_query: Vec<Key>,
     /// Whether passages are named by ids of a file (else by their texts).
     pub(super) from_file: bool,
     pub(super) texts: Vec<TextId>,
@@ -26,9 +36,35 @@ pub(super) struct Corpus {
 }
 
 impl Corpus {
+    /// Without passages.
+    pub(super) fn new(prompts: RankingPrompts) -> Self {
+        Self { prompts, ..Self::default() }
+    }
+
+    /// Of each passage, the query of the same text, where there is one; empty where queries and passages have the same
+    /// prompt, so that equal texts are one.
+    pub(super) fn twins(&self, interner: &Interner<'_>) -> Vec<Option<TextId>> {
+        self.as_query.iter().map(|key| interner.known(key)).collect()
+    }
+
+    /// The id of a passage's text, which is the next one where it is new.
+    fn intern(&self, text: String, interner: &mut Interner<'_>) -> Result<(TextId, Option<Key>)> {
+        let RankingPrompts { query, passage } = &self.prompts;
+        let content = Content::Text(text);
+        let as_query = (query != passage).then(|| content.clone().after(query.as_ref()).key());
+        Ok((interner.id(content.after(passage.as_ref()))?, as_query))
+    }
+
+    fn push(&mut self, (text, as_query): (TextId, Option<Key>), id: String) {
+        self.texts.push(text);
+        self.as_query.extend(as_query);
+        self.ids.push(id);
+    }
+
     /// Reads a corpus file: columns for id, title (may be absent) and text.
     pub(super) fn read(
         file: &Path,
+        prompts: RankingPrompts,
         interner: &mut Interner<'_>,
         problems: &mut Problems,
         progress: &mut dyn FnMut(usize, usize),
@@ -42,7 +78,7 @@ impl Corpus {
             return Err(no_column("text", TEXTS, &found));
         }
         let columns: Vec<String> = title.into_iter().chain(text).collect();
-        let mut corpus = Self { from_file: true, ..Self::default() };
+        let mut corpus = Self { from_file: true, ..Self::new(prompts) };
         for record in reader {
             let added = record.and_then(|record| corpus.add(file, &record, &id, &columns, interner));
             if let Err(error) = added {
@@ -60,12 +96,16 @@ impl Corpus {
     }
 
     /// The texts of a node set.
-    pub(super) fn of_nodes(nodes: Vec<NodeText>, interner: &mut Interner<'_>) -> Result<Self> {
-        let mut corpus = Self { from_file: true, ..Self::default() };
+    pub(super) fn of_nodes(
+        nodes: Vec<NodeText>,
+        prompts: RankingPrompts,
+        interner: &mut Interner<'_>,
+    ) -> Result<Self> {
+        let mut corpus = Self { from_file: true, ..Self::new(prompts) };
         for node in nodes {
             corpus.by_id.insert(node.id.clone(), corpus.texts.len() as u32);
-            corpus.texts.push(interner.id(Content::Text(node.text))?);
-            corpus.ids.push(node.id);
+            let text = corpus.intern(node.text, interner)?;
+            corpus.push(text, node.id);
         }
         Ok(corpus)
     }
@@ -88,8 +128,8 @@ impl Corpus {
             let problem = Problem::at(Place::line(file, record.line), what);
             return Err(problem.try_this("give each passage an id of its own").into());
         }
-        self.texts.push(interner.id(Content::Text(text))?);
-        self.ids.push(id);
+        let text = self.intern(text, interner)?;
+        self.push(text, id);
         Ok(())
     }
 
@@ -103,12 +143,11 @@ impl Corpus {
         if self.from_file {
             return Ok(self.by_id.get(&name).copied());
         }
-        let text = interner.id(Content::Text(name))?;
+        let text = self.intern(name, interner)?;
         let next = self.texts.len() as u32;
-        let index = *self.by_text.entry(text).or_insert(next);
+        let index = *self.by_text.entry(text.0).or_insert(next);
         if index == next {
-            self.texts.push(text);
-            self.ids.push(next.to_string());
+            self.push(text, next.to_string());
         }
         Ok(Some(index))
     }

@@ -63,6 +63,11 @@ impl<'a> Interner<'a> {
         self.store.len() + self.waiting.len()
     }
 
+    /// The id of the content with a key, where it has been met.
+    pub(super) fn known(&self, key: &Key) -> Option<TextId> {
+        self.ids.get(key).copied()
+    }
+
     /// The id of a content.
     pub(super) fn id(&mut self, content: Content) -> Result<TextId> {
         let next = self.len() as TextId;

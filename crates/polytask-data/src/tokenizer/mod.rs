@@ -162,29 +162,20 @@ impl Tokenizer {
         })
     }
 
-    /// The folder's prompt of this name.
-    ///
-    /// # Errors
-    /// When the folder has none of this name; the error names those there are.
-    pub fn prompt_named(&self, name: &str) -> Result<&str> {
-        match self.prompts.get(name) {
-            Some(prompt) => Ok(prompt),
-            None => Err(prompts::unknown(name, &self.prompts).into()),
-        }
-    }
-
-    /// What stands before every text; empty for most models.
-    pub fn prompt(&self) -> &str {
-        &self.prompt
-    }
-
     /// Token ids of one text, with special tokens, at most [`Tokenizer::max_length`].
     ///
     /// # Errors
     /// When the tokenizer's own rules refuse the text (a pattern too costly to match, for one).
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let text = prompts::before(&self.prompt, text);
-        self.encode_cut(&text)
+        self.encode_after(&self.prompt, text)
+    }
+
+    /// The same with another prompt before the text than the folder's own.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_after(&self, prompt: &str, text: &str) -> Result<Vec<u32>> {
+        self.encode_cut(&prompts::before(prompt, text))
     }
 
     /// The text, or a shorter one with the same tokens.

@@ -10,6 +10,8 @@ use polytask_core::length::read_json;
 use polytask_core::near;
 use serde_json::Value;
 
+use super::Tokenizer;
+
 /// The file that names them.
 const FILE: &str = "config_sentence_transformers.json";
 
@@ -35,6 +37,24 @@ pub(super) fn read(folder: &Path) -> Result<(BTreeMap<String, String>, String)> 
     match prompts.get(name).cloned() {
         Some(default) => Ok((prompts, default)),
         None => Err(Problem { place: Some(place()), ..unknown(name, &prompts) }.into()),
+    }
+}
+
+impl Tokenizer {
+    /// The folder's prompt of this name.
+    ///
+    /// # Errors
+    /// When the folder has none of this name; the error names those there are.
+    pub fn prompt_named(&self, name: &str) -> Result<&str> {
+        match self.prompts.get(name) {
+            Some(prompt) => Ok(prompt),
+            None => Err(unknown(name, &self.prompts).into()),
+        }
+    }
+
+    /// What stands before every text; empty for most models.
+    pub fn prompt(&self) -> &str {
+        &self.prompt
     }
 }
 

@@ -22,6 +22,9 @@ use crate::readers::{Cell, Record};
 use crate::{Dataset, Tokenize};
 pub use table::RowReader;
 
+/// Words before a text; all texts of a role share them.
+pub(crate) type Prompt = std::sync::Arc<str>;
+
 /// What reads an input.
 pub(crate) struct ViewEntry {
     input: &'static InputInfo,
@@ -128,6 +131,8 @@ pub(crate) enum Fault {
 pub(crate) enum Content {
     /// Running text, to be tokenised.
     Text(String),
+    /// The same with a prompt before it, in the place of the tokenizer's own.
+    Prompted(Prompt, String),
     /// Words that carry tags, to be tokenised.
     Words(Vec<String>),
     /// Symbols.
@@ -153,11 +158,25 @@ impl SymbolBytes {
 pub(crate) type Key = [u8; 16];
 
 impl Content {
+    /// The content with a prompt before it, where there is one; only running text has one.
+    pub(crate) fn after(self, prompt: Option<&Prompt>) -> Self {
+        match (self, prompt) {
+            (Self::Text(text), Some(prompt)) => Self::Prompted(prompt.clone(), text),
+            (content, _) => content,
+        }
+    }
+
     /// A key that no two different contents share (128 bits of SHA-256), so that texts need not be kept.
     pub(crate) fn key(&self) -> Key {
         let mut hasher = Sha256::new();
         match self {
             Self::Text(text) => hasher.update(text.as_bytes()),
+            Self::Prompted(prompt, text) => {
+                hasher.update([0xff, 0xfd]);
+                hasher.update(prompt.as_bytes());
+                hasher.update([0xff]);
+                hasher.update(text.as_bytes());
+            }
             Self::Words(words) => {
                 for word in words {
                     hasher.update([0xff]);
@@ -178,22 +197,22 @@ impl Content {
     /// Bytes it takes.
     pub(crate) fn n_bytes(&self) -> usize {
         match self {
-            Self::Text(text) => text.len(),
+            Self::Text(text) | Self::Prompted(_, text) => text.len(),
             Self::Words(words) => words.iter().map(String::len).sum(),
             Self::Symbols(SymbolBytes { bytes, .. }) => bytes.len(),
         }
     }
 
-    /// A stable 64-bit hash, which decides about splits and limits.
+    /// A stable 64-bit hash, which decides about splits and limits, whatever prompt stands before a text.
     pub(crate) fn hash(&self) -> u64 {
         match self {
-            Self::Text(text) => text64(text),
+            Self::Text(text) | Self::Prompted(_, text) => text64(text),
             Self::Words(words) => text64(&words.join(" ")),
             Self::Symbols(SymbolBytes { bytes, .. }) => bytes64(bytes),
         }
     }
 
-    /// Hash of the text in lower case with its white space folded.
+    /// Hash of the text, without its prompt, in lower case with its white space folded.
     pub(crate) fn folded(&self) -> u64 {
         let fold = |text: &str| {
             let mut folded = String::with_capacity(text.len());
@@ -204,7 +223,7 @@ impl Content {
             folded
         };
         match self {
-            Self::Text(text) => text64(&fold(text)),
+            Self::Text(text) | Self::Prompted(_, text) => text64(&fold(text)),
             Self::Words(words) => text64(&fold(&words.join(" "))),
             Self::Symbols(SymbolBytes { bytes, .. }) => bytes64(bytes),
         }
@@ -223,6 +242,9 @@ impl Content {
     pub(crate) fn encode(&self, tokenizer: &dyn Tokenize) -> Result<Encoded> {
         Ok(match self {
             Self::Text(text) => Encoded { symbols: tokenizer.encode(text)?, starts: None },
+            Self::Prompted(prompt, text) => {
+                Encoded { symbols: tokenizer.encode_after(prompt, text)?, starts: None }
+            }
             Self::Words(words) => {
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
                 let (symbols, starts) = tokenizer.encode_words(&words)?;

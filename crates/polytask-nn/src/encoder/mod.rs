@@ -7,11 +7,13 @@ mod scored;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use polytask_core::image::{ImageSize, ImageSpec};
 use polytask_core::method::Choice;
 use polytask_core::{InputInfo, PackedBatch, Problem, hash};
+use serde_json::{Map, Value};
 
 use crate::folder::{self, Dense, Images, Notes};
 use crate::params::{Block, Params};
@@ -319,6 +321,15 @@ impl Encoder {
     pub fn d_embedding(&self) -> usize {
         let pooled = self.pooling.width(&*self.trunk);
         self.dense.last().map_or(pooled, |dense| dense.d_out)
+    }
+
+    /// Adds prompts by name to those its folder has; one of a name takes the place of the other.
+    pub fn name_prompts(&mut self, named: BTreeMap<String, String>) {
+        let Some(sentence) = self.notes.sentence.as_object_mut() else { return };
+        let prompts = sentence.entry("prompts").or_insert_with(|| Value::Object(Map::new()));
+        if let Some(prompts) = prompts.as_object_mut() {
+            prompts.extend(named.into_iter().map(|(name, text)| (name, Value::String(text))));
+        }
     }
 
     /// Whether the tokens of a prompt are pooled with those of the text.

@@ -22,6 +22,7 @@ mod methods;
 mod mine;
 mod predict;
 mod printed;
+mod prompts;
 mod ranking;
 mod reproduce;
 mod resume;

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use polytask_core::words::verb;
 use polytask_core::{Split, plural};
 
+use super::super::Builder;
 use super::super::table::Table;
 use super::Reading;
 
 impl Reading<'_, '_> {
     /// Moves the tables into the data set.
     pub(super) fn install(self, index: usize, tables: BTreeMap<Split, Table>) {
-        let dataset = &mut self.builder.dataset;
+        let Builder { dataset, interner, .. } = &mut *self.builder;
         let ids = self.tasks.iter().zip(self.ids).filter_map(|(task, problem)| Some((task, problem?)));
         let said = ids.map(|(task, problem)| format!("task `{}`: {}", task.name, problem.what));
         dataset.warnings.extend(said);
@@ -36,6 +37,7 @@ impl Reading<'_, '_> {
             let unknown = labels.unknown().filter(|_| !labels.names().is_empty());
             dataset.warnings.extend(unknown.map(|(word, n)| read_as_unknown(&data.name, word, n)));
             data.labels = labels.names().to_vec();
+            data.twins = corpus.twins(interner);
             (data.corpus, data.corpus_ids) = (corpus.texts, corpus.ids);
         }
     }

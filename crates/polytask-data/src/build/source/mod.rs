@@ -2,6 +2,7 @@
 
 mod ends;
 mod install;
+mod prompts;
 mod row;
 mod sides;
 
@@ -22,7 +23,8 @@ use super::{Builder, Progress};
 use crate::SourceData;
 use crate::readers::qrels::{self, Qrel};
 use crate::readers::{self, Reader};
-use crate::views::Content;
+use crate::views::{Content, Prompt};
+use prompts::{input_prompts, ranking_prompts};
 use row::Row;
 
 /// Rows held before they are tokenised.
@@ -48,11 +50,11 @@ impl<'a> Builder<'a> {
         let reading = Reading {
             spec,
             as_words: tasks.iter().any(reads_words),
-            tasks,
             members,
             labels,
             columns: None,
-            corpora: vec![Corpus::default(); n_tasks],
+            corpora: tasks.iter().map(|task| Corpus::new(ranking_prompts(spec, task))).collect(),
+            prompts: input_prompts(spec, &tasks),
             left: None,
             widths: vec![None; n_tasks],
             inputs: Vec::new(),
@@ -60,6 +62,7 @@ impl<'a> Builder<'a> {
             ids: vec![None; n_tasks],
             is_told: vec![false; n_tasks],
             builder: self,
+            tasks,
         };
         reading.read(index)
     }
@@ -98,6 +101,8 @@ struct Reading<'b, 'a> {
     columns: Option<Columns>,
     labels: Vec<LabelTable>,
     corpora: Vec<Corpus>,
+    /// Words before the texts of each input.
+    prompts: Vec<Option<Prompt>>,
     /// Texts by id that the first input names, where it is a node set.
     left: Option<HashMap<String, String>>,
     /// Numbers per row, by task.
@@ -157,11 +162,12 @@ impl Reading<'_, '_> {
 
     fn read_corpus(&mut self) -> Result<()> {
         let Some(named) = &self.spec.corpus else { return Ok(()) };
+        let prompts = ranking_prompts(self.spec, self.tasks[0]);
         let file = self.builder.file(named)?;
         let Builder { interner, problems, progress, .. } = &mut *self.builder;
         let source = &self.spec.name;
         let mut tell = |rows, texts| progress(Progress { source, split: None, rows, texts });
-        match Corpus::read(&file, interner, problems, &mut tell) {
+        match Corpus::read(&file, prompts, interner, problems, &mut tell) {
             Ok(corpus) => self.corpora = vec![corpus; self.tasks.len()],
             Err(error) => {
                 self.builder.problems.add_error(error)?;

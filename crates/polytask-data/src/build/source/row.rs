@@ -170,13 +170,15 @@ impl Reading<'_, '_> {
             first_keys: columns.first_keys.as_ref(),
         };
         let inputs = &mut self.inputs;
-        self.builder.view.read(&row, &mut |i, fault| match fault {
+        let texts = self.builder.view.read(&row, &mut |i, fault| match fault {
             Fault::Cell(error) => {
                 inputs[i].hold(cells[i], &error, misread(file, record, &columns.inputs[i], &error));
                 wrong.are_held = true;
             }
             Fault::Named(error) => drop(wrong.keep::<()>(Err(error))),
-        })
+        });
+        let prompts = self.prompts.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+        texts.into_iter().zip(prompts).map(|(text, prompt)| text.after(prompt)).collect()
     }
 
     /// The text of the node that the first input names; none where that is a text itself.
@@ -236,7 +238,7 @@ fn answers(
 /// A list in the place of a label is one of tags only where it is as long as the words of the row's one text.
 fn tags_or_labels(wrong: CellMistake, cell: Option<&Cell>, texts: &[Content]) -> CellMistake {
     let n_words = match texts {
-        [Content::Text(text)] => Some(text.split_whitespace().count()),
+        [Content::Text(text) | Content::Prompted(_, text)] => Some(text.split_whitespace().count()),
         [Content::Words(words)] => Some(words.len()),
         _ => None,
     };

@@ -6,12 +6,14 @@ use super::super::corpus::Corpus;
 use super::super::nodes::{self, NodeText};
 use super::super::problems::enough;
 use super::Reading;
+use super::prompts::ranking_prompts;
 
 impl Reading<'_, '_> {
     /// Reads the node sets of a ranking.
     pub(super) fn read_nodes(&mut self) -> Result<()> {
         if let Some(nodes) = self.nodes(self.spec.right.as_deref())? {
-            let corpus = Corpus::of_nodes(nodes, &mut self.builder.interner)?;
+            let prompts = ranking_prompts(self.spec, self.tasks[0]);
+            let corpus = Corpus::of_nodes(nodes, prompts, &mut self.builder.interner)?;
             self.corpora = vec![corpus; self.tasks.len()];
         }
         if let Some(nodes) = self.nodes(self.spec.left.as_deref())? {

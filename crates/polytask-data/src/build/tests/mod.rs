@@ -548,6 +548,29 @@ fn queries_of_the_corpus_are_known_by_their_id_and_queries_without_an_answer_are
 }
 
 #[test]
+fn texts_are_read_with_the_prompt_of_their_side_and_stay_equal_without_it() {
+    let folder = Folder::new();
+    let mut suite = beir(&folder);
+    let queries = [("1", "q1"), ("2", "q2"), ("3", "y")];
+    let line = |(id, text): (&str, &str)| format!("{{\"_id\":\"{id}\",\"text\":\"{text}\"}}\n");
+    folder.write("r/queries.jsonl", &queries.map(line).concat());
+    let plain = folder.build(&suite).unwrap();
+    suite.sources[0].prompts = [("query", "q:"), ("passage", "p:")].map(|(r, p)| (r.into(), p.into())).into();
+    let dataset = folder.build(&suite).unwrap();
+    let query = |of: &crate::Dataset| of.rows(0, Split::Test).unwrap().inputs(0)[0];
+    assert_eq!(text(&dataset, query(&dataset)), "q:y");
+    let corpus = &dataset.tasks[0].corpus;
+    assert_eq!(corpus.iter().map(|&id| text(&dataset, id)).collect::<Vec<_>>(), ["p:T x", "p:y"]);
+    for data in [&plain, &dataset] {
+        let is_text = [0, 1].map(|passage| data.tasks[0].is_text_of(passage, query(data)));
+        assert_eq!(is_text, [false, true], "the second passage has the query's text");
+    }
+    let splits =
+        |of: &crate::Dataset| of.sources[0].splits.values().map(crate::Rows::len).collect::<Vec<_>>();
+    assert_eq!(splits(&dataset), splits(&plain));
+}
+
+#[test]
 fn unknown_passages_unknown_queries_and_doubled_ids_are_mistakes() {
     let folder = Folder::new();
     let suite = beir(&folder);
