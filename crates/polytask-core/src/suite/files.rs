@@ -17,6 +17,35 @@ pub const FORMATS: &[&str] =
 /// Compressions that are read, by further extension.
 pub const COMPRESSIONS: &[&str] = &["gz", "zst"];
 
+/// The folder of judgements in a BEIR folder.
+const QRELS: &str = "qrels";
+
+/// What a folder of BEIR's layout holds, by name.
+#[derive(Debug)]
+pub struct BeirFolder {
+    /// The file of passages.
+    pub corpus: String,
+    /// The file of queries.
+    pub queries: String,
+    /// The files in the folder `qrels`.
+    judged: Vec<String>,
+}
+
+impl BeirFolder {
+    /// The files of a folder; none where it has another layout.
+    pub fn find(folder: &Path) -> Option<Self> {
+        let (names, qrels) = (names_in(folder), folder.join(QRELS));
+        let corpus = stem_file(&names, &["corpus"])?.clone();
+        let queries = stem_file(&names, &["queries"])?.clone();
+        qrels.is_dir().then(|| Self { corpus, queries, judged: names_in(&qrels) })
+    }
+
+    /// The file of judgements of a split, relative to the folder.
+    pub fn qrels(&self, split: Split) -> Option<PathBuf> {
+        stem_file(&self.judged, split.stems()).map(|name| Path::new(QRELS).join(name))
+    }
+}
+
 /// What a source's keys lead to.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -130,14 +159,13 @@ impl Search<'_, '_, '_> {
             self.found.files = images::splits(path, &full, &names);
             return;
         }
-        match (stem_file(&names, &["corpus"]), stem_file(&names, &["queries"]), full.join("qrels").is_dir()) {
-            (Some(corpus), Some(queries), true) => {
-                self.found.corpus = Some(path.join(corpus));
-                self.found.queries = Some(path.join(queries));
-                let judged = names_in(&full.join("qrels"));
-                self.found.qrels = self.splits(&path.join("qrels"), &judged, origin);
+        match BeirFolder::find(&full) {
+            Some(beir) => {
+                self.found.corpus = Some(path.join(beir.corpus));
+                self.found.queries = Some(path.join(beir.queries));
+                self.found.qrels = self.splits(&path.join(QRELS), &beir.judged, origin);
             }
-            _ => self.found.files = self.splits(path, &names, origin),
+            None => self.found.files = self.splits(path, &names, origin),
         }
     }
 

@@ -37,7 +37,7 @@ use crate::method::{Choice, MethodInfo};
 use crate::near;
 
 pub use crate::files::names_in;
-pub use files::{COMPRESSIONS, FORMATS, is_readable};
+pub use files::{BeirFolder, COMPRESSIONS, FORMATS, is_readable};
 pub use keys::{KeyInfo, POOLINGS, Table, ValueType, keys, keys_of};
 pub use nodes::NodeSpec;
 pub use parts::{HEADS, NO_REGULARIZER, SAMPLINGS};

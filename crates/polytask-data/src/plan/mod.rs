@@ -30,6 +30,17 @@ pub struct Plan {
     view: Option<View>,
 }
 
+/// Rows of train that no step of a plan draws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NeverDrawn {
+    /// The source.
+    pub source: usize,
+    /// How many they are.
+    pub rows: usize,
+    /// How many rows with a target the source has.
+    pub of: usize,
+}
+
 /// What an epoch is.
 #[derive(Debug, Clone, Copy)]
 enum Pace {
@@ -78,6 +89,15 @@ impl Plan {
             None => self.by_source(|source| self.drawn(source, i)),
             Some(view) => self.by_source(|source| self.drawn_of(&view.tasks, source, view.steps[i as usize])),
         }
+    }
+
+    /// The sources with rows of train that no step of the whole plan draws.
+    pub fn never_drawn(&self) -> Vec<NeverDrawn> {
+        let of_source = |(source, (stream, ends)): (usize, (&Stream, &Vec<u64>))| {
+            let (of, drawn) = (stream.rows.len(), ends.last().map_or(0, |&end| end as usize));
+            (drawn < of).then(|| NeverDrawn { source, rows: of - drawn, of })
+        };
+        self.streams.iter().zip(self.ends.iter()).enumerate().filter_map(of_source).collect()
     }
 
     /// Epochs done before step `i` (from 0): passes over the largest source, or over all in `alternate`.

@@ -63,6 +63,27 @@ fn two_joint_epochs_visit_each_row_of_the_largest_source_twice_and_only_rows_wit
 }
 
 #[test]
+fn rows_that_no_step_draws_are_counted() {
+    let (mut suite, dataset) = example(&[40, 100]);
+    (suite.train.batch_rows, suite.train.steps) = (Some(7), Some(9));
+    for mixing in [Mixing::Joint, Mixing::Alternate] {
+        suite.train.mixing = mixing;
+        let plan = Plan::new(&suite, &dataset);
+        let never = plan.never_drawn();
+        assert!(!never.is_empty(), "9 steps are too few for 112 rows");
+        for source in 0..2 {
+            let n_rows = dataset.rows(source, Split::Train).unwrap().len();
+            let of = if source == 1 { (0..n_rows).filter(|i| i % 5 != 4).count() } else { n_rows };
+            let drawn = counts(&draws(&plan, source)).len();
+            let told = never.iter().find(|never| never.source == source).map_or(0, |never| never.rows);
+            assert_eq!(drawn + told, of);
+        }
+    }
+    suite.train.steps = Some(1000);
+    assert_eq!(Plan::new(&suite, &dataset).never_drawn(), []);
+}
+
+#[test]
 fn a_token_budget_is_kept_and_a_row_beyond_it_still_comes() {
     let (mut suite, mut dataset) = example(&[300, 300]);
     suite.train.batch_tokens = 64;

@@ -88,6 +88,7 @@ impl Run<'_> {
         let suite = &self.prepared.suite;
         let tasks: Vec<usize> = (0..suite.tasks.len()).collect();
         let plan = Plan::new(suite, &self.prepared.dataset);
+        self.never_drawn().into_iter().for_each(|said| observer.event(Event::Note(&said)));
         let place = Place { name: "joint", side: self.joint };
         let training = Training::fit(self, place, &tasks, plan, &suite.train.weighting, observer)?;
         training.write(&self.options.out.join("model"))?;

@@ -3,6 +3,8 @@
 use polytask_core::Split;
 use polytask_core::atomic;
 use polytask_core::report::{RunReport, Sizes, TaskReport};
+use polytask_data::Plan;
+use polytask_data::plan::NeverDrawn;
 use polytask_eval::{JudgedRows, ModelFacts, MtebRun, words};
 
 use crate::judged;
@@ -14,6 +16,7 @@ impl Run<'_> {
     pub(super) fn notes(&self, tasks: &[TaskReport]) -> Vec<String> {
         let mut notes = self.prepared.dataset.warnings.clone();
         notes.retain(|note| !note.starts_with(polytask_data::NO_TEST));
+        notes.extend(self.never_drawn());
         notes.extend(share::note(&self.prepared.suite, self.joint.parts.encoder));
         let on_valid = tasks.iter().filter(|task| task.split == Split::Valid.name());
         notes.extend(words::on_valid(&on_valid.map(|task| task.task.as_str()).collect::<Vec<_>>()));
@@ -22,6 +25,18 @@ impl Run<'_> {
             notes.push(format!("task `{}` is not compared: its single-task training diverged", task.task));
         }
         notes
+    }
+
+    /// Says which rows of train no step draws.
+    pub(super) fn never_drawn(&self) -> Option<String> {
+        let Prepared { suite, dataset, .. } = self.prepared;
+        let never = Plan::new(suite, dataset).never_drawn();
+        let of_source = |never: &NeverDrawn| {
+            let name = &dataset.sources[never.source].name;
+            format!("{} of {} of `{name}`", never.rows, never.of)
+        };
+        let all: Vec<String> = never.iter().map(of_source).collect();
+        (!all.is_empty()).then(|| format!("rows of train that no step draws: {}", all.join(", ")))
     }
 
     /// Parameters of the joint model and of one model for each task; none where tasks read vectors of their own.

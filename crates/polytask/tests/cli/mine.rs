@@ -159,6 +159,28 @@ fn an_interrupted_run_goes_on_to_the_same_file() {
 }
 
 #[test]
+fn a_beir_folder_is_mined_as_its_files_are() {
+    let place = place();
+    place.polytask(&[&JUDGED[..], &["--output", "files.jsonl"]].concat()).done();
+    for (from, to) in [
+        ("corpus.jsonl", "set/corpus.jsonl"),
+        ("queries.jsonl", "set/queries.jsonl"),
+        ("qrels.tsv", "set/qrels/train.tsv"),
+    ] {
+        place.write(to, place.read(from));
+    }
+    place.polytask(&["mine", "--beir", "set", "--output", "folder.jsonl"]).done();
+    assert_eq!(place.read("folder.jsonl"), place.read("files.jsonl"));
+    assert!(!rows(&place, "folder.jsonl").is_empty());
+    let refused =
+        |folder: &str| place.polytask(&["mine", "--beir", folder, "--output", "no.jsonl"]).refused();
+    has(&refused("set/qrels"), &["set/qrels is no BEIR folder", "corpus.jsonl"]);
+    has(&refused("nowhere"), &["nowhere is no BEIR folder", "no such folder"]);
+    std::fs::rename(place.path("set/qrels/train.tsv"), place.path("set/qrels/test.tsv")).unwrap();
+    has(&refused("set"), &["set has no qrels/train.tsv", "--qrels"]);
+}
+
+#[test]
 fn what_cannot_be_mined_is_told() {
     let place = place();
     let refused = |args: &[&str]| place.polytask(args).refused();

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -225,16 +226,57 @@ pub(crate) fn with_suite(settings: &str) -> Place {
     place
 }
 
-/// A finished run of every kind in `run/`, trained once for all tests that only read it.
+/// A finished run of every kind in `run/`, for all tests that only read it: trained once for a binary, copied once for a
+/// process. A test runner may give each test a process of its own.
 pub(crate) fn trained() -> &'static Place {
     static TRAINED: OnceLock<Place> = OnceLock::new();
     TRAINED.get_or_init(|| {
-        let place = Place::new();
+        // What is static is never dropped: the folder stands where the next process clears it away.
+        let place = Place { folder: fresh_folder() };
+        copy(&trained_once(), &place.path(""));
+        place
+    })
+}
+
+/// Folders of processes older than this are cleared away.
+const STALE: Duration = Duration::from_secs(3600);
+
+/// An empty folder under the build's own folder for tests.
+fn fresh_folder() -> TempDir {
+    let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("processes");
+    fs::create_dir_all(&all).unwrap();
+    let is_stale = |folder: &Path| {
+        let age = fs::metadata(folder).and_then(|of| of.modified()).ok().and_then(|at| at.elapsed().ok());
+        age.is_some_and(|age| age > STALE)
+    };
+    let folders = fs::read_dir(&all).unwrap().flatten().map(|entry| entry.path());
+    // Another process may be clearing away the same one.
+    folders.filter(|folder| is_stale(folder)).for_each(|folder| drop(fs::remove_dir_all(folder)));
+    tempfile::tempdir_in(all).unwrap()
+}
+
+/// The folder of the run that processes copy; whoever comes first trains it.
+fn trained_once() -> PathBuf {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("trained");
+    fs::create_dir_all(&root).unwrap();
+    let lock = fs::File::create(root.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let binary = fs::metadata(env!("CARGO_BIN_EXE_polytask")).unwrap();
+    let built = binary.modified().unwrap().duration_since(UNIX_EPOCH).unwrap();
+    let folder = root.join(format!("{}-{}", binary.len(), built.as_nanos()));
+    if !folder.join("complete").exists() {
+        let others = fs::read_dir(&root).unwrap().flatten().map(|entry| entry.path());
+        others.filter(|path| path.is_dir()).for_each(|path| fs::remove_dir_all(path).unwrap());
+        // The run's suite names the data by their whole paths: it is trained where it stays.
+        let mut kept = tempfile::Builder::new();
+        let kept = kept.prefix(folder.file_name().unwrap()).rand_bytes(0).disable_cleanup(true);
+        let place = Place { folder: kept.tempdir_in(&root).unwrap() };
         write_data(&place);
         place.write("suite.toml", suite(ALL, ""));
         place.polytask(&["train", "suite.toml", "--out", "run"]).done();
-        place
-    })
+        place.write("complete", "");
+    }
+    folder
 }
 
 /// A copy of that run's model folder to spoil, as `model/`.

@@ -1,5 +1,6 @@
 //! `polytask mine`: hard negatives for training a search.
 
+mod folder;
 mod input;
 mod written;
 
@@ -27,15 +28,16 @@ const SHARE: f32 = 0.95;
 const PIECE: usize = 1024;
 
 /// Find hard negatives for training a search: passages that rank high and do not answer
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
 Examples:
   polytask mine --pairs train.jsonl --output mined.jsonl
   polytask mine --pairs train.jsonl --model runs/first --output mined.jsonl
+  polytask mine --beir scifact --model runs/first --output mined.jsonl
   polytask mine --queries queries.jsonl --corpus corpus.jsonl --qrels train.tsv --output mined.jsonl
   polytask mine --pairs qa.csv --columns query=question,positive=answer --output mined.jsonl
 
-A row of --pairs has a query and its positive (a list where it has several); the corpus is --corpus and all positives.
+--beir names a folder with corpus, queries and qrels/train, as BEIR has them. A row of --pairs has a query and its positive (a list where it has several); the corpus is --corpus and all positives.
 Passages are ranked by BM25, by a model's cosines where --model names one, or by both in turn. What ranks high is often an
 answer nobody marked: ranks up to --skip are passed over, and where a model ranks, a negative scores at most --share of the
 query's lowest answer. Known answers, passages with their text and the query itself are never negatives.
@@ -49,8 +51,11 @@ The file is written a thousand queries at a time; after an interruption the same
 Exit codes: 0 done, 2 could not run.")]
 pub(crate) struct Args {
     /// File of rows with a query and its positives
-    #[arg(long, conflicts_with_all = ["queries", "qrels"], required_unless_present = "queries")]
+    #[arg(long, conflicts_with_all = ["queries", "qrels"], required_unless_present_any = ["queries", "beir"])]
     pairs: Option<String>,
+    /// Folder of BEIR's layout: its corpus, its queries and the judgements of train
+    #[arg(long, conflicts_with_all = ["pairs", "queries", "qrels", "corpus"])]
+    beir: Option<PathBuf>,
     /// File of queries, each with an id
     #[arg(long, requires = "qrels", requires = "corpus")]
     queries: Option<String>,
@@ -138,6 +143,7 @@ struct Ranks {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
+    let args = &folder::named(args)?;
     polytask_terminal::suites::set_threads(args.threads)?;
     args.columns.check(&["query", "positive", "positives", "text", "title", "id"])?;
     let by = by(args)?;
