@@ -67,6 +67,8 @@ pub struct Relevance {
     pub negatives: Vec<u32>,
     /// The passage that has the query's own id, where queries stand in the corpus.
     pub own: Option<u32>,
+    /// The query's id, where judgements name it.
+    pub query: Option<Box<str>>,
 }
 
 impl Targets {

@@ -360,7 +360,7 @@ mod tests {
     #[test]
     fn neither_another_answer_nor_the_query_itself_is_a_negative() {
         let data = TaskData { corpus: vec![5, 7, 9, 8, 7], ..TaskData::default() };
-        let row = |own| Relevance { positives: vec![(1, 1.0)], negatives: vec![], own };
+        let row = |own| Relevance { positives: vec![(1, 1.0)], negatives: vec![], own, query: None };
         let chosen = ChosenPassages { passages: vec![0, 1, 2, 3, 4], positive: vec![1, 1] };
         let relations = chosen.relations(&data, &[row(Some(3)), row(None)], &[0, 1], &[5, 6]);
         // The first query's text is passage 0 and its id that of passage 3; passage 4 has the text of the answer.

@@ -14,7 +14,7 @@ use polytask_nn::Block;
 use crate::engine::{Engine, Weights};
 use crate::evaluate::{self, metrics};
 use crate::heads::TaskHead;
-use crate::judged::judged;
+use crate::judged::{judged, query_ids};
 use crate::observe::{Event, Observer};
 use crate::prepare::check_prompts;
 use crate::scored;
@@ -36,6 +36,8 @@ pub struct Judged {
     pub report: RunReport,
     /// The model's predictions of each task.
     pub rows: Vec<JudgedRows>,
+    /// Ids of the queries of each task that ranks, by its name, in the order of its predictions.
+    pub queries: BTreeMap<String, Vec<String>>,
 }
 
 /// Scores of `model` on `split`, without one on the split a run would report each task on (test, else valid); with
@@ -54,10 +56,15 @@ pub fn judge(
     let asked = Asked::read(suite, model.folder)?;
     let Asked { suite, dataset, model: ours } = &asked;
     let start = Instant::now();
-    let (joint, rows) = with_engine(suite, dataset, ours, |engine, blocks| {
+    let (joint, rows, queries) = with_engine(suite, dataset, ours, |engine, blocks| {
         let joint = predictions(engine, Weights { trunk: &ours.encoder.params, heads: blocks }, split)?;
         let rows = judged(suite, engine, &joint, |task| split_of(dataset, task, split));
-        Ok((joint, rows))
+        let ids = |&task: &usize| {
+            (suite.tasks[task].name.clone(), query_ids(engine, task, split_of(dataset, task, split)))
+        };
+        let ranking = joint.keys().filter(|task| !suite.tasks[**task].kind.answers_rows());
+        let queries = ranking.map(ids).collect();
+        Ok((joint, rows, queries))
     })?;
     let seconds = BTreeMap::from([(EVALUATION.to_owned(), start.elapsed().as_secs_f64())]);
     if joint.is_empty() {
@@ -78,7 +85,7 @@ pub fn judge(
         tasks,
         ..RunReport::default()
     };
-    Ok(Judged { report, rows })
+    Ok(Judged { report, rows, queries })
 }
 
 /// A model and a suite's data as it reads them.

@@ -10,7 +10,7 @@ use polytask_eval::{JudgedRows, Predictions, RowsOf};
 use crate::Result;
 use crate::engine::Engine;
 use crate::evaluate::{known, metrics};
-use crate::ranking::queries;
+use crate::ranking::{Query, queries};
 
 /// Predictions of some tasks with what their rows are; `split_of` tells the split each was made on.
 pub(crate) fn judged(
@@ -39,6 +39,16 @@ pub(crate) fn judged(
         JudgedRows::new(&of, predictions.clone())
     };
     predictions.iter().map(of_task).collect()
+}
+
+/// Ids of the queries of a task that ranks, in the order of predictions: those that judgements name, else their numbers.
+pub(crate) fn query_ids(engine: &Engine, task: usize, split: Split) -> Vec<String> {
+    let data = &engine.dataset.tasks[task];
+    let Some((rows, Targets::Passages(relevance))) = known(engine, data, split) else { return Vec::new() };
+    let shown: Vec<usize> = (0..relevance.len()).filter(|&i| !relevance[i].positives.is_empty()).collect();
+    let told_apart = engine.heads[task].told_apart.contains(&split);
+    let id = |(i, query): (usize, Query)| query.id.map_or_else(|| (i + 1).to_string(), String::from);
+    queries(rows, relevance, &shown, told_apart).into_iter().enumerate().map(id).collect()
 }
 
 /// Writes them into a folder, a file each.

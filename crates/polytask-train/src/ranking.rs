@@ -53,6 +53,8 @@ pub(crate) struct Query {
     pub(crate) relevant: Vec<(u32, f32)>,
     /// The passage of its own id.
     own: Option<u32>,
+    /// Its id, where judgements name it.
+    pub(crate) id: Option<Box<str>>,
 }
 
 impl Query {
@@ -76,6 +78,7 @@ pub(crate) fn queries(rows: &Rows, relevance: &[Relevance], shown: &[usize], tol
             text: rows.inputs(i)[0],
             relevant: relevance[i].positives.clone(),
             own: relevance[i].own,
+            id: relevance[i].query.clone(),
         };
         return shown.iter().map(asked).collect();
     }
@@ -100,6 +103,7 @@ fn group_queries<'a>(asked: impl Iterator<Item = (TextId, &'a [(u32, f32)])>) ->
         text,
         relevant: answers.into_iter().collect(),
         own: None,
+        id: None,
     };
     queries.into_iter().map(query).collect()
 }
@@ -113,13 +117,13 @@ mod tests {
         let rows: [(TextId, &[(u32, f32)]); 4] =
             [(7, &[(3, 1.0)]), (5, &[(0, 1.0)]), (7, &[(1, 1.0), (3, 2.0)]), (7, &[(3, 1.0)])];
         let queries = group_queries(rows.into_iter());
-        let query = |text, relevant| Query { text, relevant, own: None };
+        let query = |text, relevant| Query { text, relevant, own: None, id: None };
         assert_eq!(queries, [query(7, vec![(1, 1.0), (3, 2.0)]), query(5, vec![(0, 1.0)])]);
     }
 
     #[test]
     fn a_query_that_stands_in_the_corpus_is_no_hit_unless_it_answers_itself() {
-        let query = Query { text: 7, relevant: vec![(2, 1.0)], own: Some(0) };
+        let query = Query { text: 7, relevant: vec![(2, 1.0)], own: Some(0), id: None };
         let mut data = TaskData { corpus: vec![5, 7, 7, 9], ..TaskData::default() };
         let allowed = |data: &TaskData| (0..4).map(|passage| query.allows(passage, data)).collect::<Vec<_>>();
         assert_eq!(allowed(&data), [false, false, true, true]);

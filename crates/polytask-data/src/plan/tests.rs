@@ -106,7 +106,11 @@ fn retrieval_rows_cost_their_longest_passages_too() {
     let (_, mut dataset) = example(&[1]);
     let passages: Vec<u32> = [5, 9, 4].iter().map(|&n| dataset.texts.push(&vec![2; n])).collect();
     dataset.tasks[0].corpus = passages;
-    let relevance = crate::Relevance { positives: vec![(0, 1.0), (1, 1.0)], negatives: vec![2], own: None };
+    let relevance = crate::Relevance {
+        positives: vec![(0, 1.0), (1, 1.0)],
+        negatives: vec![2],
+        ..crate::Relevance::default()
+    };
     dataset.tasks[0].targets.insert(Split::Train, Targets::Passages(vec![relevance]));
     assert_eq!(sizes::row_costs(&dataset, 0), [3 + 9 + 4]);
 }

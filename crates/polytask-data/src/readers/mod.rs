@@ -13,6 +13,7 @@ mod jsonl;
 mod parquet;
 pub mod qrels;
 mod record;
+pub mod trec;
 mod tsv;
 
 use std::collections::{HashSet, VecDeque};

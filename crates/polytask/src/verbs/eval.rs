@@ -1,11 +1,13 @@
 //! `polytask eval`: a trained model's scores on a suite's data, alone or paired with another model's.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use polytask_core::report::RunReport;
-use polytask_core::{Split, Suite};
-use polytask_eval::words;
+use polytask_core::{Split, Suite, atomic};
+use polytask_data::readers::trec;
+use polytask_eval::{JudgedRows, Predictions, words};
 use polytask_model::{InputReading, Model};
 use polytask_train::geometry::geometry;
 use polytask_train::judge::{Judged, Side, judge};
@@ -24,6 +26,7 @@ Examples:
   polytask eval suite.toml --model runs/second --against runs/first
   polytask eval suite.toml --model runs/second --against runs/first --names spring,autumn --json
   polytask eval search.toml --model runs/first --against all-MiniLM-L6-v2 --geometry
+  polytask eval search.toml --model runs/first --trec found
 
 Tasks that compare texts (similarity, retrieval, ranking) need not be the model's own: any encoder can be asked.
 
@@ -58,6 +61,9 @@ pub(crate) struct Args {
     /// Write what the model said about each row below this folder, a file per task, for `polytask compare`
     #[arg(long, value_name = "DIR")]
     predictions: Option<PathBuf>,
+    /// Write what a ranking found below this folder, a run of TREC per task, best 1,000 passages per query
+    #[arg(long, value_name = "DIR")]
+    trec: Option<PathBuf>,
     /// Also show how each task's vectors lie: spread or in a cone, close where texts belong together
     #[arg(long)]
     geometry: bool,
@@ -86,7 +92,8 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         .collect();
     let mut progress = TerminalProgress::new(args.json);
     let asked = args.geometry.then(|| suite.clone());
-    let Judged { mut report, rows } = judge(suite, sides[0], sides.get(1).copied(), split, &mut progress)?;
+    let Judged { mut report, rows, queries } =
+        judge(suite, sides[0], sides.get(1).copied(), split, &mut progress)?;
     if let Some(suite) = asked {
         report.geometry = geometry(&suite, &sides, split, &mut progress)?;
     }
@@ -94,6 +101,9 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     report.notes.extend(notes);
     if let Some(folder) = &args.predictions {
         rows.iter().try_for_each(|rows| rows.write(folder))?;
+    }
+    if let Some(folder) = &args.trec {
+        write_trec(folder, &rows, &queries)?;
     }
     if let Some(folder) = &args.mteb {
         let facts = polytask_eval::ModelFacts { name: report.name.clone(), ..Default::default() };
@@ -114,6 +124,26 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     }
     let regressed = report.tasks.iter().any(|task| task.regressed);
     Ok(if regressed { Outcome::Missed } else { Outcome::Done })
+}
+
+/// Writes what was found for each query, a file per task that ranks.
+fn write_trec(folder: &Path, rows: &[JudgedRows], queries: &BTreeMap<String, Vec<String>>) -> Result<()> {
+    atomic::create_dir(folder)?;
+    for task in rows {
+        let Predictions::Rankings { rankings, ids } = &task.predictions else { continue };
+        let mut text = String::new();
+        for (ranking, query) in rankings.iter().zip(&queries[&task.task]) {
+            let found =
+                ranking.retrieved.iter().map(|&(passage, score)| (ids[passage as usize].as_str(), score));
+            text += &trec::lines(query, found, "polytask")?;
+        }
+        atomic::write(&folder.join(format!("{}.{}.run", task.task, task.split)), text.as_bytes())?;
+    }
+    if queries.is_empty() {
+        let what = "no task of the suite ranks passages, so there is no run of TREC to write";
+        return output::refuse(what, "leave out `--trec`");
+    }
+    Ok(())
 }
 
 /// Which tasks were scored on valid for want of a test split, and which on nothing.

@@ -86,3 +86,64 @@ fn eval_writes_what_a_run_writes_and_a_folder_without_it_is_told_so() {
     );
     has(&none.polytask(&["compare", "nowhere", "empty"]).refused(), &["nowhere"]);
 }
+
+/// A corpus, three judged queries of which one has two answers, and a suite about them.
+fn judged() -> &'static Place {
+    let place = trained();
+    place.write("trec/corpus.jsonl", "{\"_id\":\"c1\",\"text\":\"the cat sees a bird\"}\n{\"_id\":\"c2\",\"text\":\"the saw takes a drill\"}\n{\"_id\":\"c3\",\"text\":\"who keeps a horse\"}\n");
+    place.write(
+        "trec/queries.jsonl",
+        "{\"_id\":\"q1\",\"text\":\"a bird\"}\n{\"_id\":\"q2\",\"text\":\"a drill\"}\n{\"_id\":\"q3\",\"text\":\"horse\"}\n",
+    );
+    place.write(
+        "trec/qrels.tsv",
+        "query-id\tcorpus-id\tscore\nq1\tc1\t1\nq2\tc2\t2\nq2\tc3\t1\nq3\tc3\t1\nq3\tc1\t0\n",
+    );
+    place.write("trec/suite.toml", "[[task]]\nname = \"ask\"\nkind = \"retrieval\"\ncorpus = \"corpus.jsonl\"\nqueries = \"queries.jsonl\"\nqrels = { test = \"qrels.tsv\" }\n");
+    place
+}
+
+#[test]
+fn a_run_of_trec_is_scored_as_eval_scored_the_model() {
+    let place = judged();
+    let eval = ["eval", "trec/suite.toml", "-m", "run", "--trec", "trec/found", "--json"];
+    let scores = place.polytask(&eval).object();
+    let run = place.read("trec/found/ask.test.run");
+    assert_eq!(run.lines().count(), 9, "{run}");
+    assert!(run.starts_with("q1 Q0 c"), "{run}");
+    // Another tool found less, and ranks by scores on another scale.
+    place.write(
+        "trec/other.run",
+        "q1 Q0 c1 1 12.5 bm25\nq1 Q0 c9 2 11 bm25\nq2 0 c3 1 9 bm25\nq9 Q0 c1 1 1 bm25\n",
+    );
+    let compare = ["compare", "trec/found/ask.test.run", "trec/other.run", "--qrels", "trec/qrels.tsv"];
+    let found = place.polytask(&[&compare[..], &["--json"]].concat());
+    has(&found.err, &["nothing for 1 of 3 judged queries", "1 query is left out"]);
+    let found = found.object();
+    let metrics = found["tasks"][0]["metrics"].as_array().unwrap();
+    for (metric, score) in metrics.iter().zip(scores["tasks"][0]["joint"].as_array().unwrap()) {
+        assert_eq!((&metric["metric"], &metric["first"]["value"]), (&score["metric"], &score["value"]));
+    }
+    // ndcg@10 of the other run: 1 and, of q2, grade 1 found where 2 and 1 would be best; q3 is not in it.
+    let (found_q2, best_q2) = (1.0, 2.0 + 1.0 / 3.0_f64.log2());
+    let ndcg = metrics[0]["second"]["value"].as_f64().unwrap();
+    assert!((ndcg - (1.0 + found_q2 / best_q2) / 3.0).abs() < 1e-9, "{ndcg}");
+    let one = place.polytask(&[&compare[..], &["--metric", "recall@5", "--json"]].concat()).object();
+    assert_eq!(one["tasks"][0]["metrics"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn runs_and_judgements_that_do_not_fit_are_told() {
+    let place = judged();
+    let refused = |run: &str, more: &[&str]| {
+        place.write("trec/wrong.run", run);
+        let compare = ["compare", "trec/wrong.run", "trec/wrong.run", "--qrels", "trec/qrels.tsv"];
+        place.polytask(&[&compare[..], more].concat()).refused()
+    };
+    has(&refused("q1 c1 0.5\n", &[]), &["trec/wrong.run:1", "3 fields, expected 6"]);
+    has(&refused("x Q0 c1 1 0.5 t\n", &[]), &["answers none of 3 judged queries", "same ids"]);
+    has(
+        &refused("q1 Q0 c1 1 0.5 t\n", &["--metric", "accuracy"]),
+        &["`accuracy` is no metric of a ranking", "ndcg@10"],
+    );
+}

@@ -327,7 +327,8 @@ impl Reading<'_, '_> {
                     let interner = &mut self.builder.interner;
                     let (mut relevance, unknown) =
                         self.corpora[t].relevance(positives, negatives, interner)?;
-                    relevance.own = query.and_then(|id| self.corpora[t].place(&id));
+                    relevance.own = query.as_ref().and_then(|id| self.corpora[t].place(id));
+                    relevance.query = query.map(String::into_boxed_str);
                     for id in unknown {
                         let problem = names_nothing(&id, self.spec.right.as_deref());
                         let place = Some(Place::line(file, row.line));

@@ -482,7 +482,10 @@ fn inline_passages_make_the_corpus_each_text_once() {
     let corpus: Vec<String> = task.corpus.iter().map(|&id| text(&dataset, id)).collect();
     assert_eq!(corpus, ["p1", "p2", "p3", "p4"]);
     let Targets::Passages(rows) = &task.targets[&Split::Train] else { panic!() };
-    assert_eq!(rows[0], Relevance { positives: vec![(0, 1.0), (1, 1.0)], negatives: vec![2], own: None });
+    assert_eq!(
+        rows[0],
+        Relevance { positives: vec![(0, 1.0), (1, 1.0)], negatives: vec![2], ..Relevance::default() }
+    );
     assert_eq!(rows[1].positives, [(0, 1.0)]);
     assert!(!task.targets[&Split::Train].is_known(2));
 }
@@ -527,7 +530,15 @@ fn a_beir_folder_gives_judged_queries_per_split_with_grades() {
             |split| if let Targets::Passages(rows) = &task.targets[&split] { rows.clone() } else { vec![] },
         )
         .collect();
-    assert!(all.contains(&Relevance { positives: vec![(1, 2.0)], negatives: vec![0], own: None }), "{all:?}");
+    assert!(
+        all.contains(&Relevance {
+            positives: vec![(1, 2.0)],
+            negatives: vec![0],
+            own: None,
+            query: Some("2".into())
+        }),
+        "{all:?}"
+    );
     assert_eq!(dataset.files.len(), 4);
 }
 

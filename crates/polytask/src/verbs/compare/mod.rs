@@ -1,5 +1,7 @@
 //! `polytask compare`: two runs on the same rows, by what was kept of them.
 
+mod trec;
+
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -15,10 +17,13 @@ Examples:
   polytask compare runs/second runs/first
   polytask compare runs/second runs/first --task intent --names new,old
   polytask compare runs/second runs/first --json
+  polytask compare ours.run bm25.run --qrels qrels.tsv --metric ndcg@10,recall@100
 
 A and B are folders of finished runs, folders that `polytask eval --predictions DIR` wrote, or single files of
 these. Each row of test (of valid, for a task without test rows) is paired with itself: the tasks are compared whose
 rows and targets are the same in both, and rows that differ are an error. No model is loaded and no suite is needed.
+With --qrels, A and B are runs of TREC (query Q0 passage rank score tag), of polytask or of any other tool; a judged
+query that a run lacks has found nothing.
 In the JSON object `delta` is A minus B in points, positive = A is better.
 
 Exit codes: 0 done, 1 a task of A is beyond its margin below B, 2 could not run.")]
@@ -35,13 +40,22 @@ pub(crate) struct Args {
     /// What to call the two [default: their folders]
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     names: Vec<String>,
+    /// Judgements (BEIR or TREC) that A and B, runs of TREC, are scored by
+    #[arg(long, value_name = "FILE")]
+    qrels: Option<PathBuf>,
+    /// Metrics of such runs, the main one first [default: those of a retrieval]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "qrels")]
+    metric: Vec<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
-    let (first, second) = (JudgedRows::read_all(&args.first)?, JudgedRows::read_all(&args.second)?);
+    let (first, second) = match &args.qrels {
+        Some(qrels) => trec::read(&args.first, &args.second, qrels, &args.metric)?,
+        None => (JudgedRows::read_all(&args.first)?, JudgedRows::read_all(&args.second)?),
+    };
     let names = models::side_names(&args.names, (&args.first, &args.first), (&args.second, &args.second))?;
     let contrast = polytask_eval::contrast(&first, &second, names, &args.task)?;
     if args.json {
