@@ -18,7 +18,7 @@ pub(crate) fn split(name: &str) -> Option<(&str, usize, &str)> {
 }
 
 /// What a tensor moves with: its layer, or what its name begins with.
-pub(crate) fn group(name: &str) -> &str {
+pub fn group(name: &str) -> &str {
     match split(name) {
         Some((front, number, _)) => &name[..front.len() + number.to_string().len()],
         None => name.split('.').next().unwrap_or(name),

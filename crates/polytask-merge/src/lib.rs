@@ -5,6 +5,7 @@ mod combine;
 mod config;
 mod inspect;
 mod layers;
+pub mod learn;
 mod model;
 mod parts;
 mod plan;
@@ -16,6 +17,7 @@ mod write;
 
 pub use config::{Given, MergeConfig};
 pub use inspect::{InspectedModel, Inspection, Left, TensorConflict, inspect, text as inspection_text};
+pub use layers::group as layer_of;
 pub use polytask_nn::{Error, Result};
 pub use report::{MergeReport, MergedModel};
 pub use run::{MergeOptions, Resolve, merge};

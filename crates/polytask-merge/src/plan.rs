@@ -78,8 +78,11 @@ fn whole(config: &MergeConfig, models: &[ModelInput]) -> Vec<Job> {
 
 /// Layers in the order of the slices, renumbered; what stands before them from the first slice, after them from the last.
 fn stacked(config: &MergeConfig, models: &[ModelInput]) -> Result<Vec<Job>, Vec<Problem>> {
-    let problems: Vec<Problem> =
-        config.slices.iter().flat_map(|slice| slice.sources.iter().filter_map(|source| too_many(source, models))).collect();
+    let problems: Vec<Problem> = config
+        .slices
+        .iter()
+        .flat_map(|slice| slice.sources.iter().filter_map(|source| too_many(source, models)))
+        .collect();
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -95,7 +98,13 @@ fn stacked(config: &MergeConfig, models: &[ModelInput]) -> Result<Vec<Job>, Vec<
                     let of = |source: &Source| {
                         format!("{front}{}{back}", source.layers.map_or(n, |(start, _)| start + n - from))
                     };
-                    jobs.extend(job(config, models, &place, &format!("{front}{}{back}", first + n - from), &of));
+                    jobs.extend(job(
+                        config,
+                        models,
+                        &place,
+                        &format!("{front}{}{back}", first + n - from),
+                        &of,
+                    ));
                 }
                 None if if layers::is_before(&name) { is_first } else { is_last } => {
                     let place = Place { slice, layer: None };
@@ -150,7 +159,12 @@ fn job(
     let pairs: Vec<(&Source, &str)> =
         others.into_iter().zip(inputs.iter().map(|(_, name)| name.as_str())).collect();
     let setting = config.setting(place.slice, name, &pairs, place.t());
-    Some(Job { plan: TensorPlan { name: name.to_owned(), dtype, shape }, inputs, base, setting: Some(setting) })
+    Some(Job {
+        plan: TensorPlan { name: name.to_owned(), dtype, shape },
+        inputs,
+        base,
+        setting: Some(setting),
+    })
 }
 
 /// The type of a merged tensor: as asked, else the inputs' own, else the one that holds them all.
@@ -158,7 +172,13 @@ fn dtype(config: &MergeConfig, first: Dtype, entries: &[&polytask_nn::weights::T
     let own = || {
         let all_same = entries.iter().all(|entry| entry.dtype == first);
         let wide = entries.iter().any(|entry| entry.dtype == Dtype::F64);
-        if all_same { first } else if wide { Dtype::F64 } else { Dtype::F32 }
+        if all_same {
+            first
+        } else if wide {
+            Dtype::F64
+        } else {
+            Dtype::F32
+        }
     };
     config.out_dtype.or(config.dtype).unwrap_or_else(own)
 }

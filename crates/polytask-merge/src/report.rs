@@ -30,6 +30,9 @@ pub struct MergeReport {
     pub n_copied: usize,
     /// Values that were merged.
     pub n_values: usize,
+    /// How the settings were found, where they were learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learned: Option<Value>,
     /// Version of the program.
     pub version: String,
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use polytask_core::{Error as CoreError, Problem};
 use polytask_nn::weights::{Dtype, WeightsOut};
+use serde_json::Value;
 
 use crate::combine::{Combine, Rules};
 use crate::config::MergeConfig;
@@ -35,6 +36,8 @@ pub struct MergeOptions {
     pub shard: usize,
     /// Task and model whose head is kept, where several have one.
     pub heads: Vec<(String, String)>,
+    /// How the settings were found, for `merge.json`.
+    pub learned: Option<Value>,
 }
 
 /// Finds the folder of a model as written.
@@ -70,14 +73,14 @@ pub fn merge(
     let rules = Rules { compat: options.compat, seed: options.seed };
     // The inputs are hashed by one thread while the others merge.
     let hash = || models.iter().map(ModelInput::hashes).collect::<Result<Vec<_>>>();
-    let (hashes, done) =
-        std::thread::scope(|scope| {
-            let hashes = scope.spawn(hash);
-            let done = Run { config, models: &models, out: &out, rules }.all(&jobs, progress);
-            (hashes.join(), done)
-        });
+    let (hashes, done) = std::thread::scope(|scope| {
+        let hashes = scope.spawn(hash);
+        let done = Run { config, models: &models, out: &out, rules }.all(&jobs, progress);
+        (hashes.join(), done)
+    });
     let lengths = done?;
-    let hashes = hashes.map_err(|_| Error::from(CoreError::Bug("hashing the inputs ended early".into())))??;
+    let hashes =
+        hashes.map_err(|_| Error::from(CoreError::Bug("hashing the inputs ended early".into())))??;
     out.finish()?;
     let report = report(config, options, &models, (&jobs, &lengths, hashes), &heads);
     staged.finish(first, &heads, &report, config.stacked)?;
@@ -224,7 +227,8 @@ impl BlockFound {
             let delta = block.delta(m);
             dot(&delta, &delta)
         };
-        let squares = if block.base.is_some() { (0..block.models.len()).map(square).collect() } else { Vec::new() };
+        let squares =
+            if block.base.is_some() { (0..block.models.len()).map(square).collect() } else { Vec::new() };
         Self {
             squares,
             is_finite: block.models.iter().map(|values| finite(values)).collect(),
@@ -274,7 +278,8 @@ impl Found {
         }
         for (model, square) in &self.squares {
             if *square == 0.0 {
-                let what = format!("`{}` adds nothing: its weights are those of the base", models[*model].name);
+                let what =
+                    format!("`{}` adds nothing: its weights are those of the base", models[*model].name);
                 self.problems.push(Problem::new(what).try_this("leave it out, or name another `--base`"));
             }
         }
@@ -294,7 +299,7 @@ fn report(
 ) -> MergeReport {
     let merged = |(i, hashes): (usize, Vec<String>)| MergedModel {
         name: models[i].name.clone(),
-        folder: shown(&models[i].facts.folder),
+        folder: shown(&models[i].given),
         is_base: !is_merged(config, &models[i].name),
         sha256: hashes,
         length: lengths.get(&i).copied(),
@@ -313,6 +318,7 @@ fn report(
         n_merged: jobs.iter().filter(|job| job.setting.is_some()).count(),
         n_copied: jobs.iter().filter(|job| job.setting.is_none()).count(),
         n_values: jobs.iter().filter(|job| job.setting.is_some()).map(|job| n_values(&job)).sum(),
+        learned: options.learned.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

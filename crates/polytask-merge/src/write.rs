@@ -138,7 +138,8 @@ impl Staged {
                 config[key] = name.into();
             }
         }
-        let layers = weights.entries().filter_map(|entry| crate::layers::split(&entry.name)).map(|(_, n, _)| n + 1);
+        let layers =
+            weights.entries().filter_map(|entry| crate::layers::split(&entry.name)).map(|(_, n, _)| n + 1);
         if let (true, Some(n)) = (stacked, layers.max()) {
             let keys = ["num_hidden_layers", "n_layers", "num_layers", "n_layer"];
             for key in keys.iter().filter(|key| like.facts.config.get(**key).is_some()) {
@@ -190,24 +191,37 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
 
 /// The model card.
 fn card(report: &MergeReport) -> String {
-    let mut text = String::from("---\nlibrary_name: sentence-transformers\ntags:\n- polytask\n- merge\n---\n\n# Merged model\n\n");
+    let mut text = String::from(
+        "---\nlibrary_name: sentence-transformers\ntags:\n- polytask\n- merge\n---\n\n# Merged model\n\n",
+    );
     let mut line = |what: std::fmt::Arguments<'_>| {
         text.write_fmt(what).and_then(|()| text.write_char('\n')).expect("a String takes every text");
     };
     let paper = if report.paper.is_empty() { String::new() } else { format!(" ({})", report.paper) };
-    line(format_args!("{} tensors with {} values merged by `{}`: {}{paper}.", report.n_merged, report.n_values, report.method, report.title));
+    line(format_args!(
+        "{} tensors with {} values merged by `{}`: {}{paper}.",
+        report.n_merged, report.n_values, report.method, report.title
+    ));
     line(format_args!("\n| setting | value |\n| --- | --- |"));
     for (name, value) in &report.parameters {
         line(format_args!("| `{name}` | `{value}` |"));
     }
-    line(format_args!("| seed | {} |\n| mergekit's form where ours differs | {} |", report.seed, report.compat));
-    line(format_args!("\n| model | is | length of what it adds | heads | SHA-256 of its weights |\n| --- | --- | --- | --- | --- |"));
+    line(format_args!(
+        "| seed | {} |\n| mergekit's form where ours differs | {} |",
+        report.seed, report.compat
+    ));
+    line(format_args!(
+        "\n| model | is | length of what it adds | heads | SHA-256 of its weights |\n| --- | --- | --- | --- | --- |"
+    ));
     for model in &report.models {
         let is = if model.is_base { "base" } else { "merged" };
         let length = model.length.map_or_else(|| "–".to_owned(), |length| format!("{length:.4}"));
         let heads = if model.tasks.is_empty() { "–".to_owned() } else { model.tasks.join(", ") };
         line(format_args!("| `{}` | {is} | {length} | {heads} | {} |", model.name, model.sha256.join(" ")));
     }
-    line(format_args!("\nThe trunk is merged; each task keeps the head it was trained with. How well a head reads the merged trunk is\nnot known before it is asked: `polytask eval SUITE --model FOLDER`. Made by polytask {}; `merge.json` says the same.", report.version));
+    line(format_args!(
+        "\nThe trunk is merged; each task keeps the head it was trained with. How well a head reads the merged trunk is\nnot known before it is asked: `polytask eval SUITE --model FOLDER`. Made by polytask {}; `merge.json` says the same.",
+        report.version
+    ));
     text
 }

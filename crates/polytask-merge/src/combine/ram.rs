@@ -50,8 +50,7 @@ impl Prepared for Ram {
         let of = |i: usize| {
             let n = self.n_active(&deltas, i);
             let active = deltas.iter().zip(&self.stretch).filter(|(d, _)| d[i].abs() > self.epsilon);
-            let added: f32 =
-                active.map(|(d, s)| if n == 1 { s * d[i] } else { d[i] / n as f32 }).sum();
+            let added: f32 = active.map(|(d, s)| if n == 1 { s * d[i] } else { d[i] / n as f32 }).sum();
             base[i] + added
         };
         (0..base.len()).map(of).collect()

@@ -15,9 +15,8 @@ pub(super) fn prepare(tensor: &Tensor<'_>, setting: &Setting, rules: Rules) -> R
     let (share, n) = (setting.real("select_topk"), tensor.n_models());
     let window = if share < 1.0 { selected(tensor, share)? } else { None };
     let selection = if share < 1.0 { Selection::Some(window) } else { Selection::All };
-    let energies = tensor.sums(n, |block| {
-        selection.apply(block).iter().map(|delta| dot(delta, delta)).collect()
-    })?;
+    let energies =
+        tensor.sums(n, |block| selection.apply(block).iter().map(|delta| dot(delta, delta)).collect())?;
     let means: Vec<f64> = energies.iter().map(|sum| sum / tensor.len().max(1) as f64).collect();
     let sum: f64 = means.iter().sum();
     let is_nothing = if rules.compat { sum < COMPAT_LEAST } else { sum <= 0.0 };
@@ -37,9 +36,8 @@ enum Selection {
 
 /// The entries of largest variance: this share of those that vary at all.
 fn selected(tensor: &Tensor<'_>, share: f64) -> Result<Option<Window>> {
-    let varying = tensor.sums(1, |block| {
-        vec![variances(&block.deltas()).into_iter().filter(|v| *v != 0.0).count() as f64]
-    })?;
+    let varying = tensor
+        .sums(1, |block| vec![variances(&block.deltas()).into_iter().filter(|v| *v != 0.0).count() as f64])?;
     let keys = |block: &Block<'_>| vec![variances(&block.deltas()).into_iter().map(key).collect()];
     Ok(select(tensor, 1, &keys, &[Ranks::Largest((varying[0] * share) as usize)])?.remove(0))
 }

@@ -11,7 +11,8 @@ const SHORTEST: f64 = 1e-6;
 fn share(g: &[Vec<f64>]) -> f64 {
     let k = g.len();
     let cosine = |i: usize, j: usize| (g[i][j] / (g[i][i] * g[j][j]).sqrt().max(SHORTEST)).clamp(-1.0, 1.0);
-    let pairs: Vec<f64> = (0..k).flat_map(|i| (i + 1..k).map(move |j| (i, j))).map(|(i, j)| cosine(i, j)).collect();
+    let pairs: Vec<f64> =
+        (0..k).flat_map(|i| (i + 1..k).map(move |j| (i, j))).map(|(i, j)| cosine(i, j)).collect();
     let (c, k) = (pairs.iter().sum::<f64>() / pairs.len() as f64, k as f64);
     let below = 1.0 + (k - 1.0) * c;
     if below.abs() < 1e-6 { 0.0 } else { k * c / below }
@@ -43,8 +44,7 @@ impl Prepared for Rows {
         let mut out = Vec::with_capacity(base.len());
         for at in (0..base.len()).step_by(self.row) {
             let rows: Vec<&[f32]> = deltas.iter().map(|delta| &delta[at..at + self.row]).collect();
-            let g: Vec<Vec<f64>> =
-                rows.iter().map(|a| rows.iter().map(|b| dot(a, b)).collect()).collect();
+            let g: Vec<Vec<f64>> = rows.iter().map(|a| rows.iter().map(|b| dot(a, b)).collect()).collect();
             let t = share(&g);
             out.extend((at..at + self.row).map(|i| {
                 let mean = block.models.iter().map(|model| f64::from(model[i])).sum::<f64>() / n as f64;

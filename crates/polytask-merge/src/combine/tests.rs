@@ -101,7 +101,12 @@ fn delta_fusion_equals_the_independent_implementation_at_each_granularity() {
     let golden: Value = serde_json::from_str(include_str!("../delta_golden.json")).unwrap();
     let method = MergeMethod::find("delta").unwrap();
     let flat = |value: &Value| -> Vec<f32> {
-        value.as_array().unwrap().iter().flat_map(|v| if v.is_array() { reals(v) } else { vec![v.as_f64().unwrap() as f32] }).collect()
+        value
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|v| if v.is_array() { reals(v) } else { vec![v.as_f64().unwrap() as f32] })
+            .collect()
     };
     for (case, result) in golden.as_object().unwrap().iter().filter(|(_, v)| v.get("merged").is_some()) {
         let (granularity, power) = case.rsplit_once("_g").unwrap();
@@ -113,13 +118,20 @@ fn delta_fusion_equals_the_independent_implementation_at_each_granularity() {
                 _ => vec![name],
             };
             let length = |model: &str| {
-                let of = |name: &&str| flat(&golden[model][*name]).iter().zip(flat(&golden["base"][*name])).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+                let of = |name: &&str| {
+                    flat(&golden[model][*name])
+                        .iter()
+                        .zip(flat(&golden["base"][*name]))
+                        .map(|(a, b)| f64::from(a - b).powi(2))
+                        .sum::<f64>()
+                };
                 group.iter().map(of).sum::<f64>().sqrt()
             };
             let given = json!({"granularity": granularity, "gamma": power.parse::<f64>().unwrap()});
             let mut setting = setting(method, given.as_object().unwrap(), 2);
             setting.lengths = vec![length("a"), length("b")];
-            let (base, a, b) = (flat(&golden["base"][name]), flat(&golden["a"][name]), flat(&golden["b"][name]));
+            let (base, a, b) =
+                (flat(&golden["base"][name]), flat(&golden["a"][name]), flat(&golden["b"][name]));
             let shape = [base.len()];
             let tensor = Tensor::held(&shape, Some(&base), &[&a, &b]);
             let prepared = method.combine.prepare(&tensor, &setting, Rules::default()).unwrap();
@@ -130,13 +142,21 @@ fn delta_fusion_equals_the_independent_implementation_at_each_granularity() {
     }
 }
 
-fn one(method: &str, given: &Value, base: Option<&[f32]>, models: &[&[f32]], rules: Rules) -> crate::Result<Vec<f32>> {
+fn one(
+    method: &str,
+    given: &Value,
+    base: Option<&[f32]>,
+    models: &[&[f32]],
+    rules: Rules,
+) -> crate::Result<Vec<f32>> {
     let method = MergeMethod::find(method).unwrap();
     let shape = [models[0].len()];
     let base = base.filter(|_| method.base != crate::BaseUse::Ignored);
     let tensor = Tensor::held(&shape, base, models);
     let mut setting = setting(method, given.as_object().unwrap(), models.len());
-    let length = |m: &&[f32]| m.iter().zip(base.unwrap_or(m)).map(|(m, b)| f64::from(m - b).powi(2)).sum::<f64>().sqrt();
+    let length = |m: &&[f32]| {
+        m.iter().zip(base.unwrap_or(m)).map(|(m, b)| f64::from(m - b).powi(2)).sum::<f64>().sqrt()
+    };
     setting.lengths = models.iter().map(length).collect();
     Ok(all(&tensor, &*method.combine.prepare(&tensor, &setting, rules)?))
 }
@@ -174,7 +194,20 @@ fn equal_models_merge_to_themselves_and_unmoved_tensors_stay() {
     for method in crate::METHODS {
         let name = method.info.id;
         // These add what the models add.
-        if ["task_arithmetic", "dare_linear", "dare_ties", "breadcrumbs", "breadcrumbs_ties", "della_linear", "arcee_fusion", "nearswap", "slerp", "passthrough"].contains(&name) {
+        if [
+            "task_arithmetic",
+            "dare_linear",
+            "dare_ties",
+            "breadcrumbs",
+            "breadcrumbs_ties",
+            "della_linear",
+            "arcee_fusion",
+            "nearswap",
+            "slerp",
+            "passthrough",
+        ]
+        .contains(&name)
+        {
             continue;
         }
         let found = one(name, &json!({}), Some(&base), &[&m, &m], Rules::default()).unwrap();

@@ -79,7 +79,8 @@ impl MergeConfig {
         given: &[Given],
     ) -> Result<Self, Vec<Problem>> {
         let source = |model: &String| Source { model: model.clone(), ..Source::default() };
-        let mut slice = OutputSlice { sources: models.iter().map(source).collect(), ..OutputSlice::default() };
+        let mut slice =
+            OutputSlice { sources: models.iter().map(source).collect(), ..OutputSlice::default() };
         let (mut shared, mut problems) = (Parameters::new(), Vec::new());
         for Given { name, values } in given {
             if let Err(problem) = give(method, (&mut shared, &mut slice), name, values) {
@@ -91,6 +92,34 @@ impl MergeConfig {
         }
         let (base, levels) = (base.map(str::to_owned), vec![shared]);
         Ok(Self { method, base, dtype: None, out_dtype: None, slices: vec![slice], stacked: false, levels })
+    }
+
+    /// A sum of task vectors with a factor each: one for all tensors (under the empty name), or by name of the tensor.
+    pub fn of_factors(models: &[String], base: &str, factors: &[Vec<(String, f64)>]) -> Self {
+        let source = |(model, factors): (&String, &Vec<(String, f64)>)| {
+            let mut factors = factors.clone();
+            // A name within another must not match first.
+            factors.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+            let case = |(name, factor): (String, f64)| {
+                let filter = (!name.is_empty()).then_some(name);
+                (filter, Written::Value(factor.into()))
+            };
+            let written = Written::ByName(factors.into_iter().map(case).collect());
+            Source { model: model.clone(), layers: None, parameters: [("weight".to_owned(), written)].into() }
+        };
+        let slice = OutputSlice {
+            sources: models.iter().zip(factors).map(source).collect(),
+            ..OutputSlice::default()
+        };
+        Self {
+            method: &crate::table::TASK_ARITHMETIC,
+            base: Some(base.to_owned()),
+            dtype: None,
+            out_dtype: None,
+            slices: vec![slice],
+            stacked: false,
+            levels: Vec::new(),
+        }
     }
 
     /// Reads mergekit's YAML.
@@ -125,7 +154,8 @@ impl MergeConfig {
 
     /// What a method cannot do with these models and settings.
     pub fn problems(&self, compat: bool) -> Vec<Problem> {
-        let mut problems: Vec<Problem> = self.slices.iter().filter_map(|slice| self.wrong_count(slice)).collect();
+        let mut problems: Vec<Problem> =
+            self.slices.iter().filter_map(|slice| self.wrong_count(slice)).collect();
         problems.dedup();
         let says = |name: &str| {
             let slices = self.slices.iter().flat_map(|slice| {
@@ -179,7 +209,9 @@ impl MergeConfig {
         let beside = if self.base_of(slice).is_some() { " beside the base" } else { "" };
         let what = format!("`{id}` merges {expected} models{beside}, found {n}");
         let remedy = match self.method.base {
-            BaseUse::OneOfTwo => "two folders, of which one may be the base; `nuslerp` for two models and a base",
+            BaseUse::OneOfTwo => {
+                "two folders, of which one may be the base; `nuslerp` for two models and a base"
+            }
             _ if n == 1 && least == 2 => "another model, or a method for one: `task_arithmetic`",
             _ => "`polytask methods --kind merge` shows what each method takes",
         };
@@ -187,7 +219,13 @@ impl MergeConfig {
     }
 
     /// All parameters of a tensor: for the shared ones its name in the result counts, for those of a model the name there.
-    pub(crate) fn setting(&self, slice: &OutputSlice, name: &str, inputs: &[(&Source, &str)], t: f64) -> Setting {
+    pub(crate) fn setting(
+        &self,
+        slice: &OutputSlice,
+        name: &str,
+        inputs: &[(&Source, &str)],
+        t: f64,
+    ) -> Setting {
         let default = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
         let mut setting = Setting { models: vec![BTreeMap::new(); inputs.len()], ..Setting::default() };
         for param in self.method.info.params {
@@ -235,7 +273,11 @@ impl MergeConfig {
         let wrong = |(d, e): (&f64, &f64)| *d < 1.0 && (d - e <= 0.0 || d + e >= 1.0);
         let (density, epsilon) = (setting.each("density"), setting.each("epsilon"));
         let (d, e) = density.iter().zip(&epsilon).find(|&pair| wrong(pair))?;
-        Some(format!("density {d} with epsilon {e}: probabilities from {} to {}, expected within 0 and 1", d - e, d + e))
+        Some(format!(
+            "density {d} with epsilon {e}: probabilities from {} to {}, expected within 0 and 1",
+            d - e,
+            d + e
+        ))
     }
 }
 
@@ -249,7 +291,8 @@ fn give(
     let Some(param) = method.param(name) else { return Err(unknown(method, name)) };
     let wrong = values.iter().find(|value| !param.range.contains(value));
     if let Some(value) = wrong {
-        let what = format!("`{name}` of `{}` is {value}, expected {}", method.info.id, param.range.describe());
+        let what =
+            format!("`{name}` of `{}` is {value}, expected {}", method.info.id, param.range.describe());
         return Err(Problem::new(what).try_this(format!("the default, {}", param.default)));
     }
     match values {

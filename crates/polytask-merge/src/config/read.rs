@@ -116,7 +116,8 @@ impl Reader<'_> {
         match key {
             "modules" => self.modules(inner),
             "models" => {
-                let sources = self.list(inner, "`models`").iter().filter_map(|item| self.model(item)).collect();
+                let sources =
+                    self.list(inner, "`models`").iter().filter_map(|item| self.model(item)).collect();
                 let slice = OutputSlice { sources, ..OutputSlice::default() };
                 Some(Body { slices: vec![slice], stacked: false, module: None })
             }
@@ -129,7 +130,11 @@ impl Reader<'_> {
 
     fn list(&mut self, node: &Node, of: &str) -> Vec<Node> {
         if node.items().is_empty() {
-            self.wrong(node.line, format!("{of} is {}, expected a list", node.describe()), "an entry `- model: FOLDER`");
+            self.wrong(
+                node.line,
+                format!("{of} is {}, expected a list", node.describe()),
+                "an entry `- model: FOLDER`",
+            );
         }
         node.items().to_vec()
     }
@@ -177,7 +182,11 @@ impl Reader<'_> {
             self.wrong(node.line, what, "`layer_range` of one length in a slice");
         }
         let parameters = node.get("parameters").map(|parameters| self.parameters(parameters, false));
-        OutputSlice { sources, base: self.text(node, "base_model"), parameters: parameters.unwrap_or_default() }
+        OutputSlice {
+            sources,
+            base: self.text(node, "base_model"),
+            parameters: parameters.unwrap_or_default(),
+        }
     }
 
     fn ranged(&mut self, node: &Node) -> Option<Source> {
@@ -192,11 +201,19 @@ impl Reader<'_> {
                 Some(Source { layers: Some((ends[0] as usize, ends[1] as usize)), ..source })
             }
             Some((line, found, _)) => {
-                self.wrong(line, format!("`layer_range` is {found}, expected [from, to]"), "`layer_range: [0, 6]`");
+                self.wrong(
+                    line,
+                    format!("`layer_range` is {found}, expected [from, to]"),
+                    "`layer_range: [0, 6]`",
+                );
                 None
             }
             None => {
-                self.wrong(node.line, "no `layer_range`", "`layer_range: [0, 6]`, or `models:` for whole models");
+                self.wrong(
+                    node.line,
+                    "no `layer_range`",
+                    "`layer_range: [0, 6]`, or `models:` for whole models",
+                );
                 None
             }
         }
@@ -205,7 +222,11 @@ impl Reader<'_> {
     fn parameters(&mut self, node: &Node, of_model: bool) -> Parameters {
         let mut parameters = Parameters::new();
         if node.entries().is_empty() && !node.is_null() {
-            self.wrong(node.line, format!("`parameters` is {}, expected a table", node.describe()), "`density: 0.2`");
+            self.wrong(
+                node.line,
+                format!("`parameters` is {}, expected a table", node.describe()),
+                "`density: 0.2`",
+            );
         }
         let Some(method) = self.method else { return parameters };
         for (name, line, value) in node.entries() {
@@ -221,7 +242,11 @@ impl Reader<'_> {
             }
             match Written::read(value, param) {
                 Ok(written) => drop(parameters.insert(name.clone(), written)),
-                Err(what) => self.wrong(value.line, format!("`{name}` is {what}"), format!("the default, {}", param.default)),
+                Err(what) => self.wrong(
+                    value.line,
+                    format!("`{name}` is {what}"),
+                    format!("the default, {}", param.default),
+                ),
             }
         }
         parameters
@@ -232,7 +257,11 @@ impl Reader<'_> {
         // A folder may be called 7.
         let text = value.text().map(str::to_owned).or_else(|| value.scalar().map(ToString::to_string));
         if text.is_none() {
-            self.wrong(value.line, format!("`{key}` is {}, expected a text", value.describe()), format!("`{key}: FOLDER`"));
+            self.wrong(
+                value.line,
+                format!("`{key}` is {}, expected a text", value.describe()),
+                format!("`{key}: FOLDER`"),
+            );
         }
         text
     }
@@ -316,7 +345,10 @@ tokenizer_source: base
     #[test]
     fn a_file_of_mergekit_gives_each_tensor_its_setting() {
         let config = read(TIES, Path::new("m.yaml")).unwrap();
-        assert_eq!((config.models(), config.dtype), (vec!["a".into(), "b".into(), "m0".into()], Some(Dtype::BF16)));
+        assert_eq!(
+            (config.models(), config.dtype),
+            (vec!["a".into(), "b".into(), "m0".into()], Some(Dtype::BF16))
+        );
         let slice = &config.slices[0];
         let inputs: Vec<(&Source, &str)> = slice.sources.iter().map(|s| (s, "x.attention.y")).collect();
         let setting = config.setting(slice, "x.attention.y", &inputs, 0.25);
@@ -329,14 +361,24 @@ tokenizer_source: base
 
     #[test]
     fn every_mistake_of_a_file_is_told_with_its_line_and_the_nearest_word() {
-        let text = TIES.replace("merge_method", "merge_methd").replace("tokenizer_source: base", "tokenizer_source: c");
+        let text = TIES
+            .replace("merge_method", "merge_methd")
+            .replace("tokenizer_source: base", "tokenizer_source: c");
         let error = told(&text);
         for part in ["m.yaml:1: unknown key `merge_methd`", "`merge_method`", "m.yaml:14: tokenizer source"] {
             assert!(error.contains(part), "{part}\n{error}");
         }
-        let text = TIES.replace("normalize", "normalise").replace("density: 0.5", "lambda: 0.5").replace("bfloat16", "int4");
+        let text = TIES
+            .replace("normalize", "normalise")
+            .replace("density: 0.5", "lambda: 0.5")
+            .replace("bfloat16", "int4");
         let error = told(&text);
-        for part in ["m.yaml:12: unknown parameter `normalise`", "`normalize`", "m.yaml:5: `lambda` of `ties` is one value", "int4"] {
+        for part in [
+            "m.yaml:12: unknown parameter `normalise`",
+            "`normalize`",
+            "m.yaml:5: `lambda` of `ties` is one value",
+            "int4",
+        ] {
             assert!(error.contains(part), "{part}\n{error}");
         }
         for (text, part) in [
@@ -346,9 +388,18 @@ tokenizer_source: base
             ("merge_method: slirp\nmodels: [{model: a}]\n", "`slerp`"),
             ("merge_method: linear\nmodels: [{model: a}]\nchat_template: x\n", "no chat"),
             ("merge_method: linear\nmodules: {a: {models: [{model: x}]}, b: {}}\n", "2 modules"),
-            ("merge_method: linear\nslices: [{sources: [{model: a, layer_range: [3, 1]}]}]\n", "expected [from, to]"),
-            ("merge_method: linear\nslices: [{sources: [{model: a, layer_range: [0, 1]}, {model: b, layer_range: [0, 2]}]}]\n", "equally many"),
-            ("merge_method: ties\nmodels: [{model: a}]\ntokenizer: {source: union, tokens: {x: 1}}\n", "vocabulary"),
+            (
+                "merge_method: linear\nslices: [{sources: [{model: a, layer_range: [3, 1]}]}]\n",
+                "expected [from, to]",
+            ),
+            (
+                "merge_method: linear\nslices: [{sources: [{model: a, layer_range: [0, 1]}, {model: b, layer_range: [0, 2]}]}]\n",
+                "equally many",
+            ),
+            (
+                "merge_method: ties\nmodels: [{model: a}]\ntokenizer: {source: union, tokens: {x: 1}}\n",
+                "vocabulary",
+            ),
         ] {
             let error = told(text);
             assert!(error.contains(part), "{text}\n{error}");
@@ -373,7 +424,10 @@ tokenizer_source: base
         for (text, part) in [
             ("merge_method: ties\nmodels: [{model: a}]\nparameters: {density: 1}", "no base"),
             ("merge_method: ties\nbase_model: m\nmodels: [{model: a}]", "thins nothing"),
-            ("merge_method: model_stock\nbase_model: m\nmodels: [{model: a}]", "at least 2 models beside the base, found 1"),
+            (
+                "merge_method: model_stock\nbase_model: m\nmodels: [{model: a}]",
+                "at least 2 models beside the base, found 1",
+            ),
             ("merge_method: slerp\nbase_model: m\nmodels: [{model: a}, {model: b}]", "found 2"),
             ("merge_method: nuslerp\nmodels: [{model: a}]", "2 models, found 1"),
             ("merge_method: task_arithmetic\nbase_model: a\nmodels: [{model: a}]", "found 0"),

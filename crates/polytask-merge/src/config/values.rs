@@ -45,7 +45,10 @@ impl Written {
                 let matches = |filter: &Option<String>| {
                     filter.as_deref().is_none_or(|part| part == "*" || tensor.contains(part))
                 };
-                cases.iter().find(|(filter, _)| matches(filter)).and_then(|(_, written)| written.at(tensor, t))
+                cases
+                    .iter()
+                    .find(|(filter, _)| matches(filter))
+                    .and_then(|(_, written)| written.at(tensor, t))
             }
         }
     }
@@ -81,9 +84,9 @@ fn conditional(node: &Node, param: &ParamInfo) -> Result<(Option<String>, Writte
     let filter = match node.get("filter") {
         None => None,
         Some(filter) if filter.is_null() => None,
-        Some(filter) => {
-            Some(filter.text().ok_or_else(|| format!("filter {}, expected a text", filter.describe()))?.to_owned())
-        }
+        Some(filter) => Some(
+            filter.text().ok_or_else(|| format!("filter {}, expected a text", filter.describe()))?.to_owned(),
+        ),
     };
     match Written::read(value, param)? {
         Written::ByName(_) => Err("filters inside filters".into()),

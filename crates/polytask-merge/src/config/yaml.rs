@@ -83,9 +83,8 @@ impl Node {
 /// # Errors
 /// What is no YAML, more than one document, doubled keys, references: with the line.
 pub(crate) fn parse(text: &str, file: &Path) -> Result<Node, Problem> {
-    let at = |line: usize, what: String, remedy: &str| {
-        Problem::at(Place::line(file, line), what).try_this(remedy)
-    };
+    let at =
+        |line: usize, what: String, remedy: &str| Problem::at(Place::line(file, line), what).try_this(remedy);
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
@@ -115,7 +114,9 @@ type Mistake = (String, &'static str);
 impl Builder {
     fn take(&mut self, event: Event<'_>, line: usize) -> Result<(), Mistake> {
         match event {
-            Event::Scalar(text, style, ..) => self.add(Node { line, content: Content::Scalar(scalar(&text, style)) }),
+            Event::Scalar(text, style, ..) => {
+                self.add(Node { line, content: Content::Scalar(scalar(&text, style)) })
+            }
             Event::SequenceStart(..) => self.start(Node { line, content: Content::List(Vec::new()) }),
             Event::MappingStart(..) => self.start(Node { line, content: Content::Map(Vec::new()) }),
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {

@@ -202,7 +202,8 @@ fn pairs(block: &Block<'_>, n: usize) -> Vec<f64> {
         for j in i..n {
             let (a, b) = (&deltas[i], &deltas[j]);
             let moved = a.iter().zip(b).filter(|(a, b)| **a != 0.0 && **b != 0.0).count();
-            let apart = a.iter().zip(b).filter(|(a, b)| **a > 0.0 && **b < 0.0 || **a < 0.0 && **b > 0.0).count();
+            let apart =
+                a.iter().zip(b).filter(|(a, b)| **a > 0.0 && **b < 0.0 || **a < 0.0 && **b > 0.0).count();
             let values = [dot(a, b), moved as f64, apart as f64];
             for (k, value) in values.into_iter().enumerate() {
                 out[k * n * n + i * n + j] = value;
@@ -232,10 +233,16 @@ fn fill(inspection: &mut Inspection, sums: &Sums) {
     inspection.cosines = square(&|i, j| cosine(g, i, j));
     inspection.sign_conflicts = square(&|i, j| sums.apart[i * n + j] / sums.both[i * n + j].max(1.0));
     if inspection.base.is_none() {
-        inspection.says.push("without a base nothing is known of what each model learnt: name it with --base".into());
+        inspection
+            .says
+            .push("without a base nothing is known of what each model learnt: name it with --base".into());
         return;
     }
-    let along = |factor: f64| (0..n).map(|i| factor * (0..n).map(|j| g[i][j]).sum::<f64>() / g[i][i].max(f64::MIN_POSITIVE)).collect();
+    let along = |factor: f64| {
+        (0..n)
+            .map(|i| factor * (0..n).map(|j| g[i][j]).sum::<f64>() / g[i][i].max(f64::MIN_POSITIVE))
+            .collect()
+    };
     inspection.left = vec![
         Left { merge: "task_arithmetic (the sum)".into(), shares: along(1.0) },
         Left { merge: "linear (the mean)".into(), shares: along(1.0 / n as f64) },
@@ -256,7 +263,9 @@ fn conflicts(models: &[InspectedModel], sums: &Sums) -> Vec<TensorConflict> {
         }
     }
     found.retain(|tensor| tensor.cosine < 0.0);
-    found.sort_by(|a, b| (a.cosine * a.energy).total_cmp(&(b.cosine * b.energy)).then_with(|| a.name.cmp(&b.name)));
+    found.sort_by(|a, b| {
+        (a.cosine * a.energy).total_cmp(&(b.cosine * b.energy)).then_with(|| a.name.cmp(&b.name))
+    });
     found.truncate(TENSORS);
     found
 }
@@ -273,7 +282,9 @@ fn says(inspection: &Inspection) -> Vec<String> {
     for (&(i, j), cosine) in pairs.iter().zip(&cosines) {
         let (a, b) = (&models[i].name, &models[j].name);
         if *cosine > 0.999 {
-            said.push(format!("`{a}` and `{b}` are nearly one model (cosine {cosine:.4}): one of them says all"));
+            said.push(format!(
+                "`{a}` and `{b}` are nearly one model (cosine {cosine:.4}): one of them says all"
+            ));
         } else if *cosine < -HARDLY {
             said.push(format!("`{a}` and `{b}` pull apart (cosine {cosine:.2}): a merge takes from both; try `ties`, which drops what has the minority's sign"));
         }
@@ -286,7 +297,8 @@ fn says(inspection: &Inspection) -> Vec<String> {
     } else if n > 1 && cosines.iter().all(|c| *c >= HARDLY) {
         said.push("the task vectors share a direction, which the sum counts several times: try `linear`, or `task_arithmetic` with lambda below 1".into());
     }
-    let (short, long) = models.iter().fold((f64::INFINITY, 0.0_f64), |(s, l), m| (s.min(m.length), l.max(m.length)));
+    let (short, long) =
+        models.iter().fold((f64::INFINITY, 0.0_f64), |(s, l), m| (s.min(m.length), l.max(m.length)));
     if short > 0.0 && long > 3.0 * short {
         said.push(format!("the longest task vector is {:.1} times the shortest, and has the say where they meet: weights per model even that out", long / short));
     }

@@ -9,7 +9,9 @@ pub fn text(inspection: &Inspection, width: usize) -> String {
     let mut lines = aligned(&models(inspection));
     if !inspection.problems.is_empty() {
         lines.push(String::new());
-        lines.extend(inspection.problems.iter().flat_map(|problem| wrapped(&format!("problem: {problem}"), width)));
+        lines.extend(
+            inspection.problems.iter().flat_map(|problem| wrapped(&format!("problem: {problem}"), width)),
+        );
     }
     let n = inspection.models.len();
     if n > 1 && !inspection.cosines.is_empty() {
@@ -57,7 +59,12 @@ fn names(inspection: &Inspection) -> impl Iterator<Item = String> {
     inspection.models.iter().map(|model| model.name.clone())
 }
 
-fn square(inspection: &Inspection, of: &str, values: &[Vec<f64>], shown: impl Fn(f64) -> String) -> Vec<Vec<String>> {
+fn square(
+    inspection: &Inspection,
+    of: &str,
+    values: &[Vec<f64>],
+    shown: impl Fn(f64) -> String,
+) -> Vec<Vec<String>> {
     let head = std::iter::once(of.to_owned()).chain(names(inspection)).collect();
     let row = |(i, name): (usize, String)| {
         let cell = |j: usize| if i == j { "–".to_owned() } else { shown(values[i][j]) };

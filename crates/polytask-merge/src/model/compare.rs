@@ -58,7 +58,8 @@ fn architecture(a: &ModelInput, b: &ModelInput, stacked: bool) -> Vec<Problem> {
     }
     let fields = |model: &ModelInput| model.facts.config.as_object().cloned().unwrap_or_default();
     let (x, y) = (fields(a), fields(b));
-    let counts = |key: &str| !SAYS_NOTHING.contains(&key) && !key.starts_with('_') && !key.contains("dropout");
+    let counts =
+        |key: &str| !SAYS_NOTHING.contains(&key) && !key.starts_with('_') && !key.contains("dropout");
     let is_count = |key: &str| stacked && ["num_hidden_layers", "n_layers", "num_layers"].contains(&key);
     let differs = |(key, value): (&String, &Value)| {
         let other = y.get(key).filter(|other| *other != value && counts(key) && !is_count(key))?;
@@ -79,7 +80,8 @@ fn modules(models: &[&ModelInput]) -> Vec<Problem> {
     let differs = |other: &&&ModelInput| said(other) != said(first);
     let problem = |other: &&ModelInput| {
         let (a, b) = (said(first), said(other));
-        let what = format!("`{}` has {a}, `{}` has {b}: their vectors are made in two ways", first.name, other.name);
+        let what =
+            format!("`{}` has {a}, `{}` has {b}: their vectors are made in two ways", first.name, other.name);
         Problem::new(what).try_this("models trained with one `pooling` and one score")
     };
     rest.iter().filter(differs).map(problem).collect()

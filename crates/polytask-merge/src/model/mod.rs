@@ -7,10 +7,12 @@ mod tokenizer;
 use std::path::{Path, PathBuf};
 
 use polytask_core::hash;
-use polytask_model::{TaskInfo, tasks_in};
+use polytask_core::length::adapter_base;
+use polytask_model::{Model, TaskInfo, tasks_in};
 use polytask_nn::folder::FolderFacts;
 use polytask_nn::weights::{OpenWeights, TensorEntry};
 use rayon::prelude::*;
+use tempfile::TempDir;
 
 pub(crate) use self::compare::{compare, is_real};
 pub(crate) use self::heads::{Head, choose_heads};
@@ -24,6 +26,10 @@ pub(crate) struct ModelInput {
     pub(crate) facts: FolderFacts,
     pub(crate) weights: OpenWeights,
     pub(crate) tasks: Vec<TaskInfo>,
+    /// The folder that was given.
+    pub(crate) given: PathBuf,
+    /// Where adapters were added to their encoder's weights; goes away with this.
+    _added: Option<TempDir>,
 }
 
 impl ModelInput {
@@ -32,15 +38,19 @@ impl ModelInput {
     /// # Errors
     /// A folder that is no model's; weights that are none.
     pub(crate) fn open(name: &str, folder: &Path) -> Result<Self> {
+        let given = folder.to_path_buf();
+        let added = if adapter_base(folder)?.is_some() { Some(add_adapters(folder)?) } else { None };
+        let folder = added.as_ref().map_or(folder, TempDir::path);
         let facts = FolderFacts::read(folder)?;
         if let Some(why) = facts.not_plain {
             let what = format!("model `{name}` cannot be merged tensor by tensor: {why}");
-            let problem = polytask_core::Problem::new(what)
-                .try_this("models with `sharing = \"hard\"`, and adapters that can be added (`tune = \"lora\"`)");
+            let problem = polytask_core::Problem::new(what).try_this(
+                "models with `sharing = \"hard\"`, and adapters that can be added (`tune = \"lora\"`)",
+            );
             return Err(polytask_core::Error::from(problem).into());
         }
         let weights = OpenWeights::new(facts.weights()?)?;
-        Ok(Self { name: name.to_owned(), tasks: tasks_in(folder)?, facts, weights })
+        Ok(Self { name: name.to_owned(), tasks: tasks_in(folder)?, facts, weights, given, _added: added })
     }
 
     /// The tensor of a canonical name.
@@ -62,4 +72,12 @@ impl ModelInput {
         let paths: Vec<PathBuf> = self.weights.paths().map(Path::to_path_buf).collect();
         paths.par_iter().map(|path| Ok(hash::sha256_file(path)?)).collect()
     }
+}
+
+/// A folder of adapters as that of the encoder they change.
+fn add_adapters(folder: &Path) -> Result<TempDir> {
+    let place = TempDir::new().map_err(polytask_core::Error::io("create", &std::env::temp_dir()))?;
+    let model = Model::load(folder)?;
+    model.save(&model.encoder.params, place.path())?;
+    Ok(place)
 }

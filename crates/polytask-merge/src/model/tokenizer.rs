@@ -60,9 +60,13 @@ fn said(a: &Value, b: &Value) -> String {
 
 /// Tokens and their ids.
 fn vocabulary(json: &Value) -> BTreeMap<String, u64> {
-    let Some(vocabulary) = json.get("model").and_then(|model| model.get("vocab")) else { return BTreeMap::new() };
+    let Some(vocabulary) = json.get("model").and_then(|model| model.get("vocab")) else {
+        return BTreeMap::new();
+    };
     match vocabulary {
-        Value::Object(map) => map.iter().filter_map(|(token, id)| Some((token.clone(), id.as_u64()?))).collect(),
+        Value::Object(map) => {
+            map.iter().filter_map(|(token, id)| Some((token.clone(), id.as_u64()?))).collect()
+        }
         Value::Array(pairs) => {
             let token = |(id, pair): (usize, &Value)| Some((pair.get(0)?.as_str()?.to_owned(), id as u64));
             pairs.iter().enumerate().filter_map(token).collect()

@@ -8,6 +8,6 @@ mod sparsify;
 pub(crate) use consensus::{agrees, major};
 pub(crate) use scale::{divisor, relative};
 pub(crate) use select::{Ranks, Window, key, keys_of_ranks, select};
-pub(crate) use sparsify::{Rescale, Sparsify, SparsifySettings, Thinned};
 #[cfg(test)]
 pub(crate) use sparsify::Kept;
+pub(crate) use sparsify::{Rescale, Sparsify, SparsifySettings, Thinned};

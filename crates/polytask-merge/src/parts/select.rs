@@ -63,7 +63,13 @@ struct Ranked {
     smaller: Vec<usize>,
 }
 
-fn ranked(tensor: &Tensor<'_>, unit: usize, keys: &Keys<'_>, ranks: &[usize], of: &[usize]) -> Result<Ranked> {
+fn ranked(
+    tensor: &Tensor<'_>,
+    unit: usize,
+    keys: &Keys<'_>,
+    ranks: &[usize],
+    of: &[usize],
+) -> Result<Ranked> {
     let n = ranks.len();
     let mut found = Ranked { prefixes: vec![0; n], smaller: vec![0; n] };
     let mut fixed = 32;

@@ -3,8 +3,8 @@
 //! A density of 1 or more keeps everything. Draws come from the counter generator keyed by seed, tensor and model, so
 //! they do not depend on threads, versions or the order of tensors.
 
-use polytask_core::rng::{self, Purpose};
 use polytask_core::hash;
+use polytask_core::rng::{self, Purpose};
 
 use super::scale::L1;
 use super::select::{Keys, Ranks, Window, key, select};
@@ -263,10 +263,14 @@ mod tests {
         let thinned = how.thin(&tensor, &[settings], rescale, 7).unwrap();
         let mut all = Vec::new();
         tensor
-            .fold(thinned.unit(), |block| thinned.apply(block).remove(0), |part| {
-                all.extend(part);
-                Ok(())
-            })
+            .fold(
+                thinned.unit(),
+                |block| thinned.apply(block).remove(0),
+                |part| {
+                    all.extend(part);
+                    Ok(())
+                },
+            )
             .unwrap();
         all
     }
@@ -293,8 +297,7 @@ mod tests {
             let kept = thin(how, &values, SparsifySettings { density: 0.3, ..HALF }, Rescale::Off);
             let share = kept.iter().filter(|v| **v != 0.0).count() as f64 / 4e5;
             assert!((share - 0.3).abs() < 0.005, "{how:?} {share}");
-            let kept =
-                thin(how, &values, SparsifySettings { density: 0.3, ..HALF }, Rescale::Probability);
+            let kept = thin(how, &values, SparsifySettings { density: 0.3, ..HALF }, Rescale::Probability);
             let mean = kept.iter().map(|v| f64::from(*v)).sum::<f64>() / 4e5;
             assert!((mean - 1.0).abs() < 0.02, "{how:?} {mean}");
         }

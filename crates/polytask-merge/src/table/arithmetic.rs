@@ -6,10 +6,16 @@ use super::{ANY, BaseUse, MergeMethod, WEIGHT, flag, info, real};
 use crate::combine::Combine;
 use crate::parts::Sparsify;
 
-const DENSITY: ParamInfo = real("density", "share of each task vector's entries that stay, tensor by tensor; 1 keeps all", "1.0", (0.0, f64::MAX));
+const DENSITY: ParamInfo = real(
+    "density",
+    "share of each task vector's entries that stay, tensor by tensor; 1 keeps all",
+    "1.0",
+    (0.0, f64::MAX),
+);
 const LAMBDA: ParamInfo = real("lambda", "factor of the merged task vector", "1.0", (f64::MIN, f64::MAX));
 const GAMMA: ParamInfo = real("gamma", "share of the largest entries that go", "0.01", (0.0, 1.0));
-const EPSILON: ParamInfo = real("epsilon", "half the spread of the probabilities within a row", "0.15", (0.0, 0.5));
+const EPSILON: ParamInfo =
+    real("epsilon", "half the spread of the probabilities within a row", "0.15", (0.0, 0.5));
 const NORMALIZE: &str = "divide by the weights of who takes part";
 const RESCALE: &str = "stretch thinned task vectors";
 const RESCALE_BY: ParamInfo = ParamInfo {
@@ -32,7 +38,7 @@ const fn method(
     MergeMethod { info, base: BaseUse::Required, models: (1, ANY), per_model, combine }
 }
 
-pub(super) static TASK_ARITHMETIC: MergeMethod = method(
+pub(crate) static TASK_ARITHMETIC: MergeMethod = method(
     info(
         "task_arithmetic",
         "Task arithmetic",
@@ -62,7 +68,15 @@ pub(super) static DARE_LINEAR: MergeMethod = method(
         "DARE",
         "Yu et al., ICML 2024",
         "drops entries of task vectors at random, stretches the rest and adds",
-        &[WEIGHT, DENSITY, LAMBDA, flag("normalize", NORMALIZE, NO), flag("rescale", RESCALE, YES), RESCALE_BY, INT8],
+        &[
+            WEIGHT,
+            DENSITY,
+            LAMBDA,
+            flag("normalize", NORMALIZE, NO),
+            flag("rescale", RESCALE, YES),
+            RESCALE_BY,
+            INT8,
+        ],
     ),
     &["weight", "density"],
     (Sparsify::Random, false),
@@ -74,7 +88,15 @@ pub(super) static DARE_TIES: MergeMethod = method(
         "DARE with elected signs",
         "Yu et al., ICML 2024; Yadav et al., NeurIPS 2023",
         "drops entries of task vectors at random, stretches the rest, elects a sign per entry and adds those that have it",
-        &[WEIGHT, DENSITY, LAMBDA, flag("normalize", NORMALIZE, NO), flag("rescale", RESCALE, YES), RESCALE_BY, INT8],
+        &[
+            WEIGHT,
+            DENSITY,
+            LAMBDA,
+            flag("normalize", NORMALIZE, NO),
+            flag("rescale", RESCALE, YES),
+            RESCALE_BY,
+            INT8,
+        ],
     ),
     &["weight", "density"],
     (Sparsify::Random, true),
@@ -86,7 +108,15 @@ pub(super) static BREADCRUMBS: MergeMethod = method(
         "Model Breadcrumbs",
         "Davari and Belilovsky, ECCV 2024",
         "drops the largest and the smallest entries of each task vector and adds",
-        &[WEIGHT, DENSITY, GAMMA, LAMBDA, flag("normalize", NORMALIZE, NO), flag("rescale", RESCALE, NO), INT8],
+        &[
+            WEIGHT,
+            DENSITY,
+            GAMMA,
+            LAMBDA,
+            flag("normalize", NORMALIZE, NO),
+            flag("rescale", RESCALE, NO),
+            INT8,
+        ],
     ),
     &["weight", "density", "gamma"],
     (Sparsify::Outliers, false),
@@ -98,7 +128,15 @@ pub(super) static BREADCRUMBS_TIES: MergeMethod = method(
         "Model Breadcrumbs with elected signs",
         "Davari and Belilovsky, ECCV 2024; Yadav et al., NeurIPS 2023",
         "drops the largest and the smallest entries of each task vector, elects a sign per entry and adds those that have it",
-        &[WEIGHT, DENSITY, GAMMA, LAMBDA, flag("normalize", NORMALIZE, NO), flag("rescale", RESCALE, NO), INT8],
+        &[
+            WEIGHT,
+            DENSITY,
+            GAMMA,
+            LAMBDA,
+            flag("normalize", NORMALIZE, NO),
+            flag("rescale", RESCALE, NO),
+            INT8,
+        ],
     ),
     &["weight", "density", "gamma"],
     (Sparsify::Outliers, true),

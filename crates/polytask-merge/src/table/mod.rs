@@ -34,6 +34,8 @@ pub static METHODS: &[&MergeMethod] = &[
     &arithmetic::TIES,
 ];
 
+pub(crate) use self::arithmetic::TASK_ARITHMETIC;
+
 /// What a base is to a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BaseUse {
@@ -100,7 +102,12 @@ const fn info(
     MethodInfo { id, title, paper, family: Family::Merge, about, cost: "", kinds: &[], params }
 }
 
-const fn real(name: &'static str, about: &'static str, default: &'static str, (min, max): (f64, f64)) -> ParamInfo {
+const fn real(
+    name: &'static str,
+    about: &'static str,
+    default: &'static str,
+    (min, max): (f64, f64),
+) -> ParamInfo {
     ParamInfo { name, about, default, range: Range::Real { min, max } }
 }
 

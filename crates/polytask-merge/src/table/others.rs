@@ -83,8 +83,7 @@ pub(super) static SCE: MergeMethod = MergeMethod {
     combine: Combine::Sce,
 };
 
-const RAM_EPSILON: ParamInfo =
-    real("epsilon", "changes up to this are none", "1e-5", (0.0, f64::MAX));
+const RAM_EPSILON: ParamInfo = real("epsilon", "changes up to this are none", "1e-5", (0.0, f64::MAX));
 
 pub(super) static RAM: MergeMethod = MergeMethod {
     info: info(

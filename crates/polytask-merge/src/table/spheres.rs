@@ -29,8 +29,16 @@ pub(super) static NUSLERP: MergeMethod = MergeMethod {
         "goes along the arc between two models, or between their task vectors where there is a base",
         &[
             WEIGHT,
-            flag("nuslerp_flatten", "one angle per tensor; otherwise one per vector along the last axis", "true"),
-            flag("nuslerp_row_wise", "without `nuslerp_flatten`: one angle per vector along the first axis", "false"),
+            flag(
+                "nuslerp_flatten",
+                "one angle per tensor; otherwise one per vector along the last axis",
+                "true",
+            ),
+            flag(
+                "nuslerp_row_wise",
+                "without `nuslerp_flatten`: one angle per vector along the first axis",
+                "false",
+            ),
         ],
     ),
     base: BaseUse::Optional,
@@ -64,8 +72,18 @@ pub(super) static KARCHER: MergeMethod = MergeMethod {
         "Karcher, 1977",
         "takes the Riemannian mean of the models' directions, as long as their mean length",
         &[
-            ParamInfo { name: "max_iter", about: "most steps", default: "10", range: Range::Integer { min: 1 } },
-            ParamInfo { name: "tol", about: "smallest step and length", default: "1e-5", range: Range::Positive },
+            ParamInfo {
+                name: "max_iter",
+                about: "most steps",
+                default: "10",
+                range: Range::Integer { min: 1 },
+            },
+            ParamInfo {
+                name: "tol",
+                about: "smallest step and length",
+                default: "1e-5",
+                range: Range::Positive,
+            },
         ],
     ),
     base: BaseUse::Ignored,

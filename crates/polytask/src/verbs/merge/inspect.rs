@@ -34,8 +34,9 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<Outcome> {
     let base = args.base.as_deref();
-    let inspection =
-        with_progress(args.json, |progress| polytask_merge::inspect(&args.models, base, &folder_of, progress))?;
+    let inspection = with_progress(args.json, |progress| {
+        polytask_merge::inspect(&args.models, base, &folder_of, progress)
+    })?;
     if args.json {
         output::json(&inspection)?;
     } else {

@@ -1,6 +1,7 @@
 //! `polytask merge`: models of one base become one.
 
 mod inspect;
+mod search;
 
 use std::path::{Path, PathBuf};
 
@@ -17,13 +18,17 @@ use polytask_terminal::progress::TerminalProgress;
 
 /// Merge models that were trained from one base
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true, after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "\
 Examples:
   polytask merge runs/a runs/b runs/c --base all-MiniLM-L6-v2 --method ties --density 0.2 --out merged
   polytask merge runs/a runs/b --base all-MiniLM-L6-v2 --weight 1,0.5 --out merged
   polytask merge merge.yaml --out merged
   polytask merge runs/a runs/b --method slerp --set t=0.3 --out merged
   polytask merge inspect runs/a runs/b --base all-MiniLM-L6-v2
+  polytask merge search runs/a runs/b --base all-MiniLM-L6-v2 --probe suite.toml --out merged
 
 The trunks are merged; each task keeps its head, so the result answers all tasks (`polytask predict`, `polytask
 eval`) and is a folder that sentence-transformers loads. It has merge.json and CARD.md: method, settings, hashes of
@@ -35,7 +40,8 @@ gradients over layers, filters by tensor name), dtype, out_dtype. An unknown key
 Models are read block by block, so the memory needed does not grow with them. Their tokenizers, architectures and
 poolings must be equal; everything that is not is told at once, and nothing is written then.
 
-Exit codes: 0 done, 2 could not run.")]
+Exit codes: 0 done, 2 could not run."
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     verb: Option<Verb>,
@@ -87,11 +93,15 @@ pub(crate) struct Args {
 enum Verb {
     /// Say what models are to each other before they are merged
     Inspect(inspect::Args),
+    /// Learn how much of each model a merge takes, on a suite's rows
+    Search(search::Args),
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
-    if let Some(Verb::Inspect(args)) = &args.verb {
-        return inspect::run(args);
+    match &args.verb {
+        Some(Verb::Inspect(args)) => return inspect::run(args),
+        Some(Verb::Search(args)) => return search::run(args),
+        None => {}
     }
     let Some(out) = &args.out else {
         return output::refuse("no place for the result", "`--out merged`");
@@ -107,10 +117,10 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         seed: args.seed,
         shard: args.shard_mb * 1_000_000,
         heads,
+        learned: None,
     };
-    let report = with_progress(args.json, |progress| {
-        polytask_merge::merge(&config, &folder_of, &options, progress)
-    })?;
+    let report =
+        with_progress(args.json, |progress| polytask_merge::merge(&config, &folder_of, &options, progress))?;
     if args.json {
         output::json(&json!({"out": out, "merge": report}))?;
     } else {
@@ -153,8 +163,13 @@ fn config(args: &Args) -> Result<MergeConfig> {
     if let Some(file) = args.models.iter().find(yaml) {
         return from_file(args, Path::new(file));
     }
-    let name = args.method.as_deref().unwrap_or(if args.base.is_some() { "task_arithmetic" } else { "linear" });
+    let name =
+        args.method.as_deref().unwrap_or(if args.base.is_some() { "task_arithmetic" } else { "linear" });
     let method = MergeMethod::find(name).map_err(|advice| {
+        // Learned ones need rows.
+        let learned = ["atlas", "search", "self_positioning"].contains(&name);
+        let advice =
+            if learned { "`polytask merge search`, which learns coefficients".into() } else { advice };
         Error::from(Problem::new(format!("unknown method `{name}`")).try_this(advice))
     })?;
     let base = args.base.as_deref();
@@ -163,10 +178,8 @@ fn config(args: &Args) -> Result<MergeConfig> {
 
 /// A file says everything itself.
 fn from_file(args: &Args, file: &Path) -> Result<MergeConfig> {
-    let beside = args.models.len() > 1
-        || args.base.is_some()
-        || args.method.is_some()
-        || !given(args)?.is_empty();
+    let beside =
+        args.models.len() > 1 || args.base.is_some() || args.method.is_some() || !given(args)?.is_empty();
     if beside {
         let what = format!("{} says what is merged and how, found settings beside it", file.display());
         return output::refuse(what, "put them into the file");

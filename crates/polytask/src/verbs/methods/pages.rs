@@ -84,7 +84,8 @@ fn of_part(part: &Listed) -> String {
         text += "\n## Parameters\n\n| name | takes | default | meaning |\n| --- | --- | --- | --- |\n";
         text.extend(part.parameters.iter().map(row));
     }
-    let (place, language) = if part.kind == MERGE { ("On the command line", "sh") } else { ("In a suite", "toml") };
+    let (place, language) =
+        if part.kind == MERGE { ("On the command line", "sh") } else { ("In a suite", "toml") };
     let _ = write!(text, "\n## {place}\n\n```{language}\n{}\n```\n", part.example);
     if part.kind == "weighting" {
         let _ = write!(
