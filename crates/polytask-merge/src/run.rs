@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::combine::{Combine, Rules};
 use crate::config::MergeConfig;
 use crate::layers;
-use crate::model::{ModelInput, choose_heads, compare};
+use crate::model::{Head, ModelInput, choose_heads, compare};
 use crate::plan::{Job, plan};
 use crate::report::{MergeReport, MergedModel};
 use crate::tensor::{Block, Input, Tensor, dot};
@@ -53,32 +53,22 @@ pub fn merge(
     options: &MergeOptions,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<MergeReport> {
-    let models = open(config, resolve)?;
+    let models = open_all(&config.models(), resolve)?;
     let trained: Vec<&ModelInput> = models.iter().filter(|model| is_merged(config, &model.name)).collect();
-    let mut problems = config.problems(options.compat);
-    problems.extend(compare(&models, base_index(config, &models), config.stacked));
-    let heads = choose_heads(&trained, &options.heads).unwrap_or_else(|found| {
-        problems.extend(found);
-        Vec::new()
-    });
-    let jobs = if problems.is_empty() { plan(config, &models).map_err(invalid)? } else { Vec::new() };
-    if !problems.is_empty() {
-        return Err(invalid(problems));
-    }
+    let (jobs, heads) = checked(config, &models, &trained, options)?;
     let staged = Staged::begin(&options.out)?;
     let first = trained.first().copied().unwrap_or(&models[0]);
     let plans: Vec<_> = jobs.iter().map(|job| job.plan.clone()).collect();
-    let folder = staged.transformer(first)?;
-    let out = WeightsOut::create(&folder, &plans, options.shard)?;
+    let out = WeightsOut::create(&staged.transformer(first)?, &plans, options.shard)?;
     let rules = Rules { compat: options.compat, seed: options.seed };
+    let run = Run { config, models: &models, out: &out, rules };
     // The inputs are hashed by one thread while the others merge.
-    let hash = || models.iter().map(ModelInput::hashes).collect::<Result<Vec<_>>>();
-    let (hashes, done) = std::thread::scope(|scope| {
-        let hashes = scope.spawn(hash);
-        let done = Run { config, models: &models, out: &out, rules }.all(&jobs, progress);
-        (hashes.join(), done)
+    let (hashes, lengths) = std::thread::scope(|scope| {
+        let hashes = scope.spawn(|| models.iter().map(ModelInput::hashes).collect::<Result<Vec<_>>>());
+        let lengths = run.all(&jobs, progress);
+        (hashes.join(), lengths)
     });
-    let lengths = done?;
+    let lengths = lengths?;
     let hashes =
         hashes.map_err(|_| Error::from(CoreError::Bug("hashing the inputs ended early".into())))??;
     out.finish()?;
@@ -87,16 +77,31 @@ pub fn merge(
     Ok(report)
 }
 
+/// The tensors and the heads of the result, once everything has been found right.
+fn checked(
+    config: &MergeConfig,
+    models: &[ModelInput],
+    trained: &[&ModelInput],
+    options: &MergeOptions,
+) -> Result<(Vec<Job>, Vec<Head>)> {
+    let mut problems = config.problems(options.compat);
+    problems.extend(compare(models, base_index(config, models), config.stacked));
+    let heads = choose_heads(trained, &options.heads).unwrap_or_else(|found| {
+        problems.extend(found);
+        Vec::new()
+    });
+    if problems.is_empty() {
+        Ok((plan(config, models).map_err(invalid)?, heads))
+    } else {
+        Err(invalid(problems))
+    }
+}
+
 fn invalid(problems: Vec<Problem>) -> Error {
     CoreError::Invalid(problems).into()
 }
 
 /// Opens all models; what is wrong with any is told at once.
-pub(crate) fn open(config: &MergeConfig, resolve: &Resolve<'_>) -> Result<Vec<ModelInput>> {
-    open_all(&config.models(), resolve)
-}
-
-/// The same of names.
 pub(crate) fn open_all(names: &[String], resolve: &Resolve<'_>) -> Result<Vec<ModelInput>> {
     let (mut models, mut problems) = (Vec::new(), Vec::new());
     for name in names {
@@ -177,7 +182,10 @@ impl Run<'_> {
             let write = self.out.write(&job.plan.name, block.range.start, &values);
             write.map(|()| BlockFound::of(block, overflows))
         };
-        tensor.fold(prepared.unit(), map, |block| found.add(job, &block?))
+        tensor.fold(prepared.unit(), map, |block| {
+            found.add(job, &block?);
+            Ok(())
+        })
     }
 
     fn tensor<'j>(&'j self, job: &'j Job) -> Result<Tensor<'j>> {
@@ -239,7 +247,7 @@ impl BlockFound {
 }
 
 impl Found {
-    fn add(&mut self, job: &Job, block: &BlockFound) -> Result<()> {
+    fn add(&mut self, job: &Job, block: &BlockFound) {
         for (m, (model, _)) in job.inputs.iter().enumerate() {
             if let Some(square) = block.squares.get(m) {
                 *self.squares.entry(*model).or_default() += square;
@@ -259,7 +267,6 @@ impl Found {
                 self.problems.push(problem);
             }
         }
-        Ok(())
     }
 
     fn name_not_finite(&mut self, model: usize, name: &str) {
@@ -295,7 +302,7 @@ fn report(
     options: &MergeOptions,
     models: &[ModelInput],
     (jobs, lengths, hashes): (&[Job], &BTreeMap<usize, f64>, Vec<Vec<String>>),
-    heads: &[crate::model::Head],
+    heads: &[Head],
 ) -> MergeReport {
     let merged = |(i, hashes): (usize, Vec<String>)| MergedModel {
         name: models[i].name.clone(),

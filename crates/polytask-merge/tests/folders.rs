@@ -365,6 +365,34 @@ fn gradients_run_along_the_layers() {
 }
 
 #[test]
+fn adapters_are_added_to_their_encoder_first() {
+    let place = Place::new();
+    let folder = place.path("lora");
+    fs::create_dir(&folder).unwrap();
+    let d = place.weights("m0").find(NAME).unwrap().shape[0];
+    let (a, b) = (vec![0.5; d], (0..d).map(|i| i as f32).collect::<Vec<f32>>());
+    let name =
+        |which: &str| format!("base_model.model.{}.lora_{which}.weight", NAME.trim_end_matches(".weight"));
+    let (first, second) = (name("A"), name("B"));
+    let tensors = [
+        TensorOut { name: &first, shape: &[1, d], values: Values::F32(&a) },
+        TensorOut { name: &second, shape: &[d, 1], values: Values::F32(&b) },
+    ];
+    weights::write(&folder.join("adapter_model.safetensors"), &tensors, &[]).unwrap();
+    let config = json!({"peft_type": "LORA", "base_model_name_or_path": place.path("m0"), "r": 1, "lora_alpha": 2,
+        "target_modules": ["query"], "layers_to_transform": [1], "bias": "none", "fan_in_fan_out": false});
+    fs::write(folder.join("adapter_config.json"), config.to_string()).unwrap();
+    place
+        .merge("task_arithmetic", &["lora", "a"], &json!({"base": "m0", "weight": [0.5, 0.0]}), "d")
+        .unwrap();
+    let (base, d_) = (place.weights("m0").f32(NAME).unwrap(), place.weights("d").f32(NAME).unwrap());
+    for i in 0..d * d {
+        let added = 0.5 * 2.0 * (i / d) as f32 * 0.5;
+        assert!((d_[i] - base[i] - added).abs() < 1e-5, "{i}");
+    }
+}
+
+#[test]
 fn inspection_says_how_models_lie() {
     let place = Place::new();
     let encoder = Encoder::load(&place.path("m0")).unwrap();

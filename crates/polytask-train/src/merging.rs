@@ -25,7 +25,7 @@ const MOST_BATCHES: usize = 1 << 14;
 
 /// What shares a factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Grouping {
+pub enum FactorGroup {
     /// All of a task vector.
     Model,
     /// A layer, or what stands outside layers under one first name.
@@ -40,7 +40,7 @@ pub enum Learned {
     /// A number per task vector.
     Search(SearchSettings),
     /// A number per task vector and group.
-    Blocks(AnisotropicSettings, Grouping),
+    Blocks(AnisotropicSettings, FactorGroup),
 }
 
 /// How it is learned.
@@ -59,7 +59,7 @@ pub struct LearnOptions {
 }
 
 /// What was learned.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct LearnedMerge {
     /// Factor of each task vector by tensor; one entry of the empty name where all tensors have one factor.
     pub factors: Vec<Vec<(String, f64)>>,
@@ -101,7 +101,7 @@ pub fn learn_merge(
         folders.models.iter().map(|folder| vector(folder, &base)).collect::<Result<_>>()?;
     let gram = gram(&vectors);
     let grouping = match options.learned {
-        Learned::Search(_) => Grouping::Model,
+        Learned::Search(_) => FactorGroup::Model,
         Learned::Blocks(_, grouping) => grouping,
     };
     let groups = Groups::of(&base, grouping);
@@ -119,30 +119,28 @@ pub fn learn_merge(
         split: options.split,
         weights,
     };
-    let (mut search, mut blocks) = (None, None);
-    let coefficients: &mut dyn Coefficients = match options.learned {
-        Learned::Search(settings) => {
-            search.insert(Search::new(gram.clone(), &vec![1.0; vectors.len()], 1.0, settings)?)
-        }
-        Learned::Blocks(settings, _) => {
-            blocks.insert(Anisotropic::new(vectors.len(), groups.names.len(), settings))
-        }
-    };
     observer.event(Event::Phase { name: "coefficients", total: options.steps as u64, done: 0 });
     let mut told = |step: usize, loss: f64| {
         let losses = [("loss", loss)];
         observer.event(Event::Step { done: step as u64, losses: &losses, lr: 0.0, tokens: 0, observed: &[] });
     };
-    let losses = learn(coefficients, &mut probe, options.steps, &mut told)?;
+    let mut found = LearnedMerge { gram: gram.clone(), ..LearnedMerge::default() };
+    let factors = match options.learned {
+        Learned::Search(settings) => {
+            let mut search = Search::new(gram, &vec![1.0; vectors.len()], 1.0, settings)?;
+            found.losses = learn(&mut search, &mut probe, options.steps, &mut told)?;
+            (found.weights, found.length) = (Some(search.weights()), Some(search.length()));
+            search.factors()?
+        }
+        Learned::Blocks(settings, _) => {
+            let mut blocks = Anisotropic::new(vectors.len(), groups.names.len(), settings);
+            found.losses = learn(&mut blocks, &mut probe, options.steps, &mut told)?;
+            blocks.factors()?
+        }
+    };
     observer.event(Event::Done);
-    let factors = coefficients.factors()?;
-    Ok(LearnedMerge {
-        factors: factors.iter().map(|factors| groups.by_tensor(&base, factors)).collect(),
-        weights: search.as_ref().map(Search::weights),
-        length: search.as_ref().map(Search::length),
-        gram,
-        losses,
-    })
+    found.factors = factors.iter().map(|factors| groups.by_tensor(&base, factors)).collect();
+    Ok(found)
 }
 
 /// The share of each task in the loss, in suite order.
@@ -197,14 +195,14 @@ struct Groups {
 }
 
 impl Groups {
-    fn of(params: &Params, grouping: Grouping) -> Self {
+    fn of(params: &Params, grouping: FactorGroup) -> Self {
         let mut groups = Self { names: Vec::new(), of: Vec::new() };
         for block in &params.blocks {
             let of = block.tensors.iter().map(|tensor| {
                 let name = match grouping {
-                    Grouping::Model => String::new(),
-                    Grouping::Layer => polytask_merge::layer_of(&tensor.name).to_owned(),
-                    Grouping::Tensor => tensor.name.clone(),
+                    FactorGroup::Model => String::new(),
+                    FactorGroup::Layer => polytask_merge::layer_of(&tensor.name).to_owned(),
+                    FactorGroup::Tensor => tensor.name.clone(),
                 };
                 groups.names.iter().position(|known| *known == name).unwrap_or_else(|| {
                     groups.names.push(name);

@@ -72,12 +72,11 @@ impl Prepared for Rows {
         let mut out: Vec<f64> = Vec::with_capacity(a.len());
         for (a, b) in a.chunks(self.unit()).zip(b.chunks(self.unit())) {
             let pairs = a.iter().zip(b);
-            match &self.columns {
-                Some(columns) => out.extend(pairs.zip(columns).map(|(pair, f)| sum(pair, *f))),
-                None => {
-                    let f = factors(self.t, dot(a, a), dot(b, b), dot(a, b));
-                    out.extend(pairs.map(|pair| sum(pair, f)));
-                }
+            if let Some(columns) = &self.columns {
+                out.extend(pairs.zip(columns).map(|(pair, f)| sum(pair, *f)));
+            } else {
+                let f = factors(self.t, dot(a, a), dot(b, b), dot(a, b));
+                out.extend(pairs.map(|pair| sum(pair, f)));
             }
         }
         if self.has_base {

@@ -92,10 +92,8 @@ pub(super) fn multi_slerp(tensor: &Tensor<'_>, setting: &Setting) -> Result<Box<
         let what = format!("the weighted directions of {n} models cancel, so they have no mean direction");
         return Err(wrong(tensor, &what, "other weights, or `linear`"));
     }
-    let models = match mean < eps {
-        true => weights,
-        false => direction.iter().map(|d| d / mean * length).collect(),
-    };
+    let even = |d: &f64| d / mean * length;
+    let models = if mean < eps { weights } else { direction.iter().map(even).collect() };
     Ok(Box::new(Weighted { base, models, of_deltas }))
 }
 

@@ -1,6 +1,7 @@
 //! What is to be merged and how: read from mergekit's YAML, or made of a command line.
 
 mod read;
+mod tokenizers;
 mod values;
 mod yaml;
 

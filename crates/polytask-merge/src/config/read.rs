@@ -45,19 +45,19 @@ pub(super) fn dtype(name: &str) -> Result<Dtype, String> {
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     file: &'a Path,
     problems: Vec<Problem>,
     method: Option<&'static MergeMethod>,
 }
 
 impl Reader<'_> {
-    fn wrong(&mut self, line: usize, what: impl Into<String>, remedy: impl Into<String>) {
+    pub(super) fn wrong(&mut self, line: usize, what: impl Into<String>, remedy: impl Into<String>) {
         self.problems.push(Problem::at(Place::line(self.file, line), what).try_this(remedy));
     }
 
     /// Refuses keys that are not known.
-    fn keys(&mut self, node: &Node, known: &[&str], of: &str) {
+    pub(super) fn keys(&mut self, node: &Node, known: &[&str], of: &str) {
         if !matches!(node.content, Content::Map(_)) {
             self.wrong(node.line, format!("{of} is {}, expected a table", node.describe()), known.join(", "));
         }
@@ -167,13 +167,11 @@ impl Reader<'_> {
 
     fn slice(&mut self, node: &Node) -> OutputSlice {
         self.keys(node, &["sources", "base_model", "parameters"], "a slice");
-        let sources = match node.get("sources") {
-            Some(sources) => self.list(sources, "`sources`"),
-            None => {
-                self.wrong(node.line, "no `sources`", "`sources: [{model: FOLDER, layer_range: [0, 6]}]`");
-                Vec::new()
-            }
-        };
+        let sources = node.get("sources").map(|sources| self.list(sources, "`sources`"));
+        let sources = sources.unwrap_or_else(|| {
+            self.wrong(node.line, "no `sources`", "`sources: [{model: FOLDER, layer_range: [0, 6]}]`");
+            Vec::new()
+        });
         let sources: Vec<Source> = sources.iter().filter_map(|item| self.ranged(item)).collect();
         let lengths: Vec<usize> =
             sources.iter().filter_map(|source| source.layers).map(|(a, b)| b - a).collect();
@@ -221,7 +219,7 @@ impl Reader<'_> {
 
     fn parameters(&mut self, node: &Node, of_model: bool) -> Parameters {
         let mut parameters = Parameters::new();
-        if node.entries().is_empty() && !node.is_null() {
+        if !matches!(node.content, Content::Map(_)) && !node.is_null() {
             self.wrong(
                 node.line,
                 format!("`parameters` is {}, expected a table", node.describe()),
@@ -274,37 +272,6 @@ impl Reader<'_> {
                 self.wrong(node.get(key)?.line, what, "`float32`");
                 None
             }
-        }
-    }
-
-    /// Tokenizers must be equal, so any source means the same; what would change them is refused.
-    fn tokenizer(&mut self, node: &Node, base: Option<&str>, slices: &[OutputSlice]) {
-        let both = node.get("tokenizer").zip(node.get("tokenizer_source"));
-        if let Some((tokenizer, _)) = both {
-            self.wrong(tokenizer.line, "`tokenizer` and `tokenizer_source`, expected one", "remove one");
-        }
-        if let Some(template) = node.get("chat_template").filter(|value| !value.is_null()) {
-            self.wrong(template.line, "`chat_template`: an encoder has no chat", "remove the line");
-        }
-        let source = match node.get("tokenizer") {
-            Some(tokenizer) => {
-                self.keys(tokenizer, &["source", "tokens", "pad_to_multiple_of"], "`tokenizer`");
-                for key in ["tokens", "pad_to_multiple_of"] {
-                    if let Some(value) = tokenizer.get(key).filter(|value| !value.is_null()) {
-                        let what = format!("`{key}` would change the vocabulary, which is not done here");
-                        self.wrong(value.line, what, "models of one tokenizer, and without the key");
-                    }
-                }
-                tokenizer.get("source").cloned()
-            }
-            None => node.get("tokenizer_source").cloned(),
-        };
-        let Some(source) = source.filter(|source| !source.is_null()) else { return };
-        let models = slices.iter().flat_map(|slice| &slice.sources).map(|source| source.model.as_str());
-        let known: Vec<&str> = ["union", "base"].into_iter().chain(base).chain(models).collect();
-        if !source.text().is_some_and(|text| known.contains(&text)) {
-            let what = format!("tokenizer source {}, expected `union`, `base` or a model", source.describe());
-            self.wrong(source.line, what, near::advice(source.text().unwrap_or_default(), &known));
         }
     }
 }

@@ -289,12 +289,13 @@ fn says(inspection: &Inspection) -> Vec<String> {
             said.push(format!("`{a}` and `{b}` pull apart (cosine {cosine:.2}): a merge takes from both; try `ties`, which drops what has the minority's sign"));
         }
     }
-    if n > 1 && cosines.iter().all(|c| c.abs() < HARDLY) {
+    let all_moved = models.iter().all(|model| model.length > 0.0);
+    if n > 1 && all_moved && cosines.iter().all(|c| c.abs() < HARDLY) {
         said.push(format!(
             "the task vectors hardly meet (cosines within ±{HARDLY}): the sum leaves each whole, the mean leaves 1/{n} of each; \
              try `task_arithmetic`, and `ties` with density 0.2"
         ));
-    } else if n > 1 && cosines.iter().all(|c| *c >= HARDLY) {
+    } else if n > 1 && all_moved && cosines.iter().all(|c| *c >= HARDLY) {
         said.push("the task vectors share a direction, which the sum counts several times: try `linear`, or `task_arithmetic` with lambda below 1".into());
     }
     let (short, long) =

@@ -5,7 +5,7 @@ use crate::Result;
 
 /// A term that keeps coefficients small: the mean over blocks of a norm over task vectors, times a weight.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Penalty {
+pub enum CoefficientPenalty {
     /// None.
     Off,
     /// Of absolute values.
@@ -22,12 +22,12 @@ pub struct AnisotropicSettings {
     /// Weight decay, which pulls to the base.
     pub decay: f64,
     /// What keeps them small.
-    pub penalty: Penalty,
+    pub penalty: CoefficientPenalty,
 }
 
 impl Default for AnisotropicSettings {
     fn default() -> Self {
-        Self { lr: 1e-2, decay: 0.0, penalty: Penalty::Off }
+        Self { lr: 1e-2, decay: 0.0, penalty: CoefficientPenalty::Off }
     }
 }
 
@@ -52,9 +52,9 @@ impl Anisotropic {
         let mut slopes = vec![vec![0.0; n_blocks]; self.values.len()];
         let mut sum = 0.0;
         let (weight, is_l1) = match self.settings.penalty {
-            Penalty::Off => return (0.0, slopes),
-            Penalty::L1(weight) => (weight, true),
-            Penalty::L2(weight) => (weight, false),
+            CoefficientPenalty::Off => return (0.0, slopes),
+            CoefficientPenalty::L1(weight) => (weight, true),
+            CoefficientPenalty::L2(weight) => (weight, false),
         };
         let share = weight / n_blocks.max(1) as f64;
         for j in 0..n_blocks {
@@ -232,7 +232,9 @@ mod tests {
         let (loss, slopes) = Net::new(|_| 0, 1).at(&lambda, 0).unwrap();
         close(&[loss], &flat(&golden["loss"]));
         close(&slopes.concat(), &flat(&golden["dlambda"]));
-        for (name, penalty) in [("penalty L1", Penalty::L1(0.5)), ("penalty L2", Penalty::L2(0.5))] {
+        for (name, penalty) in
+            [("penalty L1", CoefficientPenalty::L1(0.5)), ("penalty L2", CoefficientPenalty::L2(0.5))]
+        {
             let settings = AnisotropicSettings { penalty, ..AnisotropicSettings::default() };
             let mut coefficients = Anisotropic::new(2, 4, settings);
             coefficients.values.clone_from(&lambda);
@@ -256,7 +258,7 @@ mod tests {
         close(&[loss], &flat(&golden["loss at 0"]));
         let chosen: Vec<f64> = best_per_block(&slopes, 1).into_iter().map(|best| best[0] as f64).collect();
         close(&chosen, &flat(&golden["blockwise choice at 0 with budget 1 (task vector per block)"]));
-        let settings = AnisotropicSettings { lr: 0.1, decay: 0.1, penalty: Penalty::Off };
+        let settings = AnisotropicSettings { lr: 0.1, decay: 0.1, penalty: CoefficientPenalty::Off };
         let mut coefficients = Anisotropic::new(2, 4, settings);
         let steps = golden["AdamW lr .1 wd .1 clip 1, five steps from 0: [loss before, lambda after]"]
             .as_array()

@@ -1,6 +1,6 @@
 //! Learned coefficients: a merge whose few numbers are found by gradient descent on a small set of examples.
 //!
-//! The merged weights are θ₀ + Σ f_ig τ_i over task vectors i and groups of entries g. The gradient by a factor is the
+//! The merged weights are `θ₀ + Σ f_ig τ_i` over task vectors i and groups of entries g. The gradient by a factor is the
 //! inner product of the loss's gradient and the task vector's entries of that group, so a step costs a training step
 //! and as many inner products as there are task vectors. What the factors are functions of differs: a direction on the
 //! sphere and a length (Self Positioning), free positive numbers, or a number per vector and block (aTLAS).
@@ -11,7 +11,7 @@ mod positions;
 mod search;
 
 pub use adam::Adam;
-pub use anisotropic::{Anisotropic, AnisotropicSettings, Penalty, best_per_block};
+pub use anisotropic::{Anisotropic, AnisotropicSettings, CoefficientPenalty, best_per_block};
 pub use positions::{Position, position};
 pub use search::{Form, Search, SearchSettings};
 

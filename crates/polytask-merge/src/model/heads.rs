@@ -47,7 +47,7 @@ pub(crate) fn choose_heads(
 fn unfulfilled(models: &[&ModelInput], task: &str, model: &str) -> Option<Problem> {
     let has = |input: &&ModelInput| input.tasks.iter().any(|info| info.name == task);
     match models.iter().find(|input| input.name == model) {
-        Some(input) if has(&input) => None,
+        Some(input) if has(input) => None,
         Some(input) => {
             let known: Vec<&str> = input.tasks.iter().map(|info| info.name.as_str()).collect();
             let what = format!("`--head {task}={model}`: that model has no task `{task}`");

@@ -7,8 +7,9 @@ mod tokenizer;
 use std::path::{Path, PathBuf};
 
 use polytask_core::hash;
-use polytask_core::length::adapter_base;
-use polytask_model::{Model, TaskInfo, tasks_in};
+use polytask_core::length::{adapter_base, transformer_folder};
+use polytask_model::{TaskInfo, tasks_in};
+use polytask_nn::Encoder;
 use polytask_nn::folder::FolderFacts;
 use polytask_nn::weights::{OpenWeights, TensorEntry};
 use rayon::prelude::*;
@@ -77,7 +78,7 @@ impl ModelInput {
 /// A folder of adapters as that of the encoder they change.
 fn add_adapters(folder: &Path) -> Result<TempDir> {
     let place = TempDir::new().map_err(polytask_core::Error::io("create", &std::env::temp_dir()))?;
-    let model = Model::load(folder)?;
-    model.save(&model.encoder.params, place.path())?;
+    let encoder = Encoder::load(folder)?;
+    encoder.save(&encoder.params, place.path(), &tokenizer::read(&transformer_folder(folder)?)?)?;
     Ok(place)
 }

@@ -7,9 +7,24 @@ use polytask_core::length::read_json;
 use polytask_core::{files, hash};
 use serde_json::Value;
 
+use crate::Result;
+
 /// Files that are a vocabulary by themselves.
 const PLAIN: [&str; 5] = ["vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model"];
 const FAST: &str = "tokenizer.json";
+/// What else belongs to a tokenizer.
+const BESIDE: [&str; 3] = ["added_tokens.json", "special_tokens_map.json", "tokenizer_config.json"];
+
+/// The tokenizer's files of a folder.
+pub(super) fn read(folder: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let names = PLAIN.iter().chain(&BESIDE).chain([&FAST]).filter(|name| folder.join(name).is_file());
+    let file = |name: &&str| {
+        let path = folder.join(name);
+        let bytes = files::read(&path, files::LARGE).map_err(polytask_core::Error::io("read", &path))?;
+        Ok(((*name).to_owned(), bytes))
+    };
+    names.map(file).collect()
+}
 
 /// What two folders' tokenizers differ in; `None` where they are alike or there is none.
 pub(super) fn difference(a: &Path, b: &Path) -> Option<String> {
@@ -45,17 +60,17 @@ fn said(a: &Value, b: &Value) -> String {
     let (x, y) = (vocabulary(a), vocabulary(b));
     let other = x.iter().filter(|(token, id)| y.get(*token) != Some(id)).map(|(token, _)| token);
     let others: Vec<&String> = other.chain(y.keys().filter(|token| !x.contains_key(*token))).collect();
-    match others.first() {
-        Some(first) => {
-            let n = others.len();
-            format!("vocabularies of {} and {} tokens differ in {n}, as `{first}`", x.len(), y.len())
-        }
-        None => {
-            let part = ["normalizer", "pre_tokenizer", "post_processor", "decoder", "added_tokens", "model"];
-            let part = part.into_iter().find(|key| a.get(key) != b.get(key)).unwrap_or("another part");
-            format!("the vocabularies are equal, `{part}` differs")
-        }
+    if let Some(first) = others.first() {
+        return format!(
+            "vocabularies of {} and {} tokens differ in {}, as `{first}`",
+            x.len(),
+            y.len(),
+            others.len()
+        );
     }
+    let parts = ["normalizer", "pre_tokenizer", "post_processor", "decoder", "added_tokens", "model"];
+    let part = parts.into_iter().find(|key| a.get(key) != b.get(key)).unwrap_or("another part");
+    format!("the vocabularies are equal, `{part}` differs")
 }
 
 /// Tokens and their ids.

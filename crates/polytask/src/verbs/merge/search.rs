@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use polytask_core::Split;
 use polytask_eval::table::aligned;
-use polytask_merge::learn::{AnisotropicSettings, Form, Penalty, SearchSettings};
+use polytask_merge::learn::{AnisotropicSettings, CoefficientPenalty, Form, SearchSettings};
 use polytask_merge::{MergeConfig, MergeOptions};
-use polytask_train::merging::{Grouping, LearnOptions, Learned, LearnedMerge, MergeFolders, learn_merge};
+use polytask_train::merging::{FactorGroup, LearnOptions, Learned, LearnedMerge, MergeFolders, learn_merge};
 use serde_json::json;
 
 use super::{folder_of, pair, with_progress};
@@ -169,8 +169,8 @@ fn learn_options(args: &Args) -> Result<LearnOptions> {
         }
     };
     let learned = if is_atlas {
-        let penalty = if args.l1 > 0.0 { Penalty::L1(args.l1) } else { Penalty::Off };
-        let grouping = if args.blocks == "layer" { Grouping::Layer } else { Grouping::Tensor };
+        let penalty = if args.l1 > 0.0 { CoefficientPenalty::L1(args.l1) } else { CoefficientPenalty::Off };
+        let grouping = if args.blocks == "layer" { FactorGroup::Layer } else { FactorGroup::Tensor };
         Learned::Blocks(AnisotropicSettings { lr, penalty, ..AnisotropicSettings::default() }, grouping)
     } else {
         let form = match args.form.as_str() {
