@@ -38,6 +38,8 @@ pub enum Purpose {
     Bench = 9,
     /// Branching decisions of routed networks.
     Route = 10,
+    /// Which entries of a task vector are dropped in a merge.
+    Drop = 11,
 }
 
 /// A stream of random numbers with its own key.

@@ -23,8 +23,8 @@ struct ModelFile {
     score: Option<String>,
 }
 
-/// Writes the file.
-pub(crate) fn write_tasks(folder: &Path, tasks: Vec<TaskInfo>, score: Option<&str>) -> Result<()> {
+/// Writes what a folder says about its tasks; `score` is the name of their score, where vectors are not compared.
+pub fn write_tasks(folder: &Path, tasks: Vec<TaskInfo>, score: Option<&str>) -> Result<()> {
     let file = ModelFile { version: VERSION, tasks, score: score.map(str::to_owned) };
     Ok(atomic::write_json(&folder.join(FILE), &file)?)
 }
@@ -53,6 +53,16 @@ pub(crate) fn read_tasks(folder: &Path, score: Option<&str>) -> Result<Vec<TaskI
         return Err(wrong(what).try_this("restore the score.json the run wrote").into());
     }
     Ok(file.tasks)
+}
+
+/// The tasks that a folder says it has, whatever its score is; none of an encoder's.
+///
+/// # Errors
+/// A file that is none of ours.
+pub fn tasks_in(folder: &Path) -> Result<Vec<TaskInfo>> {
+    let named = |json: serde_json::Value| Some(json.get("score")?.as_str()?.to_owned());
+    let score = polytask_core::length::read_json(folder, FILE)?.and_then(named);
+    read_tasks(folder, score.as_deref())
 }
 
 /// Refuses a task whose name is no file name or whose labels are not its head's outputs.

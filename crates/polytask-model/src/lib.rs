@@ -20,6 +20,7 @@ mod search;
 mod symbols;
 mod task;
 
+pub use folder::{tasks_in, write_tasks};
 pub use info::TaskInfo;
 pub use input::Input;
 pub use model::Model;

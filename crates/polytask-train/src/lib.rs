@@ -27,6 +27,7 @@ mod judged;
 pub mod learner;
 mod linear_probe;
 pub mod log;
+pub mod merging;
 pub mod observe;
 pub mod optimise;
 mod own;

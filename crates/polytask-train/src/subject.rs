@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use polytask_core::{Problem, Split, Suite};
+use polytask_core::{Problem, Purpose, Rng, Split, Suite};
 use polytask_data::{Dataset, Rows, SourceData};
 use polytask_nn::Block;
 use polytask_nn::encoder::Encoder;
@@ -104,6 +104,22 @@ impl Subject {
         let free = Draw { seed: self.suite.seed, step: 0 };
         assemble(&self.dataset, &views, split, draws, free, &*self.encoder.trunk)
     }
+}
+
+/// Batches of at most `size` rows of each source, drawn without order: the rows of a source may be sorted, or repeat in
+/// turns that rows at even distances would meet.
+pub(crate) fn draws(rows: Vec<Vec<u32>>, (batches, size): (usize, usize), seed: u64) -> Vec<Draws> {
+    let shuffled = |(source, mut rows): (usize, Vec<u32>)| {
+        Rng::new(seed, Purpose::Shuffle, &[source as u64]).shuffle(&mut rows);
+        rows
+    };
+    let rows: Vec<Vec<u32>> = rows.into_iter().enumerate().map(shuffled).collect();
+    let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let batch = |k: usize| {
+        let chunks = rows.iter().enumerate().map(|(source, rows)| (source, rows.chunks(size).nth(k)));
+        chunks.filter_map(|(source, chunk)| Some((source, chunk?.to_vec()))).collect()
+    };
+    (0..longest.div_ceil(size).min(batches)).map(batch).collect()
 }
 
 /// At most `most` of `n` rows, evenly spaced.

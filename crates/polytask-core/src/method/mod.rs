@@ -40,6 +40,8 @@ pub enum Family {
     Tune,
     /// How well two texts fit.
     Score,
+    /// How models become one.
+    Merge,
 }
 
 /// A named part as it presents itself.

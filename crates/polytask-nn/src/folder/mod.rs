@@ -8,6 +8,7 @@
 //! its own, while versions before 6 know neither its paths nor its keys.
 
 mod dense;
+mod facts;
 mod images;
 mod pooling;
 mod write;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::dense::{Dense, DenseActivation};
+pub use self::facts::FolderFacts;
 pub(crate) use self::images::Images;
 pub(crate) use self::write::write_folder;
 use crate::pooling::{PoolMode, Pooling};

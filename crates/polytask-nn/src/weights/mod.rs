@@ -2,8 +2,10 @@
 //!
 //! The same tensors in the same order give the same bytes. Pickled checkpoints are refused: unpickling runs code.
 
+mod blocks;
 mod header;
 mod report;
+mod stream;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,8 +15,10 @@ use std::path::{Path, PathBuf};
 use polytask_core::{atomic, files};
 pub use safetensors::Dtype;
 
+pub use self::blocks::OpenWeights;
 pub use self::header::{Header, TensorEntry, read_header};
 pub use self::report::{LoadReport, WrongShape};
+pub use self::stream::{TensorPlan, WeightsOut};
 use crate::params::Params;
 use crate::{Error, Result};
 
@@ -238,7 +242,11 @@ pub fn tensors_of(params: &Params) -> Vec<TensorOut<'_>> {
 pub fn write(path: &Path, tensors: &[TensorOut<'_>], metadata: &[(&str, &str)]) -> Result<()> {
     let mut tensors = tensors.to_vec();
     tensors.sort_by_key(|tensor| std::cmp::Reverse(tensor.values.dtype().bitsize()));
-    let header = header_of(path, &tensors, metadata)?;
+    let lines = tensors.iter().map(|tensor| {
+        let (dtype, size) = (tensor.values.dtype(), tensor.values.n_bytes());
+        (tensor.name, tensor.shape, dtype, size)
+    });
+    let header = header_of(path, lines, metadata)?;
     atomic::write_with(path, |out| {
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
@@ -247,21 +255,23 @@ pub fn write(path: &Path, tensors: &[TensorOut<'_>], metadata: &[(&str, &str)]) 
     Ok(())
 }
 
-/// The JSON header, padded with spaces so that the data starts at a multiple of 8 bytes.
-fn header_of(path: &Path, tensors: &[TensorOut<'_>], metadata: &[(&str, &str)]) -> Result<Vec<u8>> {
+/// The JSON header, padded with spaces so that the data starts at a multiple of 8 bytes. A line is name, shape, type and
+/// number of bytes.
+fn header_of<'a>(
+    path: &Path,
+    lines: impl Iterator<Item = (&'a str, &'a [usize], Dtype, usize)>,
+    metadata: &[(&str, &str)],
+) -> Result<Vec<u8>> {
     let mut words: BTreeMap<&str, &str> = BTreeMap::from([("format", "pt")]);
     words.extend(metadata.iter().copied());
     let mut json = format!("{{\"__metadata__\":{}", serde_json::json!(words));
     let (mut names, mut begin) = (std::collections::BTreeSet::new(), 0_usize);
-    for tensor in tensors {
-        let (dtype, size) = (tensor.values.dtype(), tensor.values.n_bytes());
-        let n: usize = tensor.shape.iter().product();
-        if !names.insert(tensor.name) || n * dtype.bitsize() != size * 8 {
-            let what =
-                format!("tensor `{}` is written twice or is not of shape {:?}", tensor.name, tensor.shape);
-            return Err(bad(path, what));
+    for (name, shape, dtype, size) in lines {
+        let n: usize = shape.iter().product();
+        if !names.insert(name) || n * dtype.bitsize() != size * 8 {
+            return Err(bad(path, format!("tensor `{name}` is written twice or is not of shape {shape:?}")));
         }
-        let (name, shape) = (serde_json::json!(tensor.name), tensor.shape);
+        let name = serde_json::json!(name);
         let info = serde_json::json!({"dtype": dtype, "shape": shape, "data_offsets": [begin, begin + size]});
         write!(json, ",{name}:{info}").expect("a String takes every text");
         begin += size;
@@ -367,26 +377,8 @@ fn shard_name<'a>(index: &Path, name: &'a str) -> Result<&'a str> {
 }
 
 fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
-    let halves = || bytes.as_chunks::<2>().0.iter().map(|&b| u16::from_le_bytes(b));
-    match dtype {
-        Dtype::F32 => Some(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()),
-        Dtype::F64 => Some(bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b) as f32).collect()),
-        Dtype::BF16 => Some(halves().map(|h| f32::from_bits(u32::from(h) << 16)).collect()),
-        Dtype::F16 => Some(halves().map(f16_to_f32).collect()),
-        _ => None,
-    }
-}
-
-/// IEEE 754 binary16 to binary32, exactly: 1 sign, 5 exponent and 10 fraction bits.
-fn f16_to_f32(half: u16) -> f32 {
-    let (exponent, fraction) = (i32::from(half >> 10 & 0x1f), f32::from(half & 0x3ff));
-    let size = match exponent {
-        0 => fraction * 2_f32.powi(-24),
-        31 if fraction == 0.0 => f32::INFINITY,
-        31 => f32::NAN,
-        _ => (1.0 + fraction / 1024.0) * 2_f32.powi(exponent - 15),
-    };
-    if half >> 15 == 1 { -size } else { size }
+    let mut values = vec![0.0; bytes.len() * 8 / dtype.bitsize().max(1)];
+    blocks::fill(dtype, bytes, &mut values).then_some(values)
 }
 
 #[cfg(test)]

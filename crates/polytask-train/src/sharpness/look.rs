@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use polytask_core::sharpness::{SHARPNESS_VERSION, SharpnessReport, TaskSharpness};
-use polytask_core::{Problem, Purpose, Rng, Split, Suite};
+use polytask_core::{Problem, Split, Suite};
 use polytask_eval::interval::of_mean;
 use polytask_nn::Mode;
 
@@ -12,7 +12,7 @@ use super::{Reach, Row, Spot};
 use crate::Result;
 use crate::engine::Engine;
 use crate::observe::{Event, Observer};
-use crate::subject::{Draws, Subject};
+use crate::subject::{Subject, draws};
 
 /// What is measured.
 #[derive(Debug, Clone, Copy)]
@@ -97,22 +97,6 @@ fn look(
     }
     observer.event(Event::Done);
     Ok(seen)
-}
-
-/// Batches of at most `size` rows of each source, drawn without order: the rows of a source may be sorted, or repeat in
-/// turns that rows at even distances would meet.
-fn draws(rows: Vec<Vec<u32>>, (batches, size): (usize, usize), seed: u64) -> Vec<Draws> {
-    let shuffled = |(source, mut rows): (usize, Vec<u32>)| {
-        Rng::new(seed, Purpose::Shuffle, &[source as u64]).shuffle(&mut rows);
-        rows
-    };
-    let rows: Vec<Vec<u32>> = rows.into_iter().enumerate().map(shuffled).collect();
-    let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let batch = |k: usize| {
-        let chunks = rows.iter().enumerate().map(|(source, rows)| (source, rows.chunks(size).nth(k)));
-        chunks.filter_map(|(source, chunk)| Some((source, chunk?.to_vec()))).collect()
-    };
-    (0..longest.div_ceil(size).min(batches)).map(batch).collect()
 }
 
 /// A task's means over the batches.

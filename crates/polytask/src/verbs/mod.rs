@@ -9,6 +9,7 @@ mod embed;
 mod eval;
 mod info;
 mod init;
+mod merge;
 mod methods;
 mod mine;
 mod predict;
@@ -77,6 +78,8 @@ enum Verb {
     Search(search::Args),
     /// Find hard negatives for training a search
     Mine(mine::Args),
+    /// Merge models that were trained from one base
+    Merge(merge::Args),
     /// List the methods (weightings, losses, metrics, papers, …) or show one in full
     Methods(methods::Args),
     /// Run a paper's experiment: claim, arms, seeds, measured table, verdict
@@ -121,6 +124,7 @@ impl Cli {
             Verb::Predict(args) => predict::run(&args),
             Verb::Search(args) => search::run(&args),
             Verb::Mine(args) => mine::run(&args),
+            Verb::Merge(args) => merge::run(&args),
             Verb::Methods(args) => methods::run(&args),
             Verb::Reproduce(args) => reproduce::run(&args),
             Verb::Saliency(args) => saliency::run(&args),

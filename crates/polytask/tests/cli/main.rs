@@ -18,6 +18,7 @@ mod init;
 mod input;
 mod judge;
 mod lock;
+mod merge;
 mod methods;
 mod mine;
 mod predict;

@@ -42,7 +42,7 @@ pub(crate) struct Args {
 }
 
 /// The kinds of named parts.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 12] = [
     "weighting",
     "regularizer",
     "loss",
@@ -53,10 +53,13 @@ const KINDS: [&str; 11] = [
     "tune",
     "score",
     LEARNER,
+    MERGE,
     PAPER,
 ];
 /// What a run is compared with.
 const LEARNER: &str = "learner";
+/// How models become one.
+const MERGE: &str = "merge";
 
 /// The kind that is no part of a suite: what `polytask reproduce` runs.
 const PAPER: &str = "paper";
@@ -112,7 +115,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 }
 
 /// The tables of named parts.
-fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 10] {
+fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 11] {
     let known = polytask_train::catalogue();
     [
         ("weighting", known.weightings),
@@ -125,6 +128,7 @@ fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 10] {
         ("tune", known.tunes),
         ("score", known.scores),
         (LEARNER, known.learners),
+        (MERGE, polytask_merge::METHODS.iter().map(|method| &method.info).collect()),
     ]
 }
 
@@ -201,6 +205,7 @@ fn example(kind: &str, info: &MethodInfo) -> String {
         // A cut is a number.
         "metric" => return format!("{table}\nmetric = {:?}", info.id.replace("@k", "@10")),
         LEARNER => return format!("{table}\nbaselines = [{:?}]", info.id),
+        MERGE => return format!("polytask merge MODEL MODEL --method {} --out DIR", info.id),
         _ => {}
     }
     let known = info.params.iter().filter(|param| param.default != "null");
@@ -291,7 +296,11 @@ fn show_one(method: &Listed) -> Result<()> {
         }
     }
     show_parameters(&method.parameters)?;
-    output::line(if method.kind == PAPER { "\nto run its experiment" } else { "\nin a suite file" })?;
+    output::line(match method.kind {
+        PAPER => "\nto run its experiment",
+        MERGE => "\non the command line",
+        _ => "\nin a suite file",
+    })?;
     method.example.lines().try_for_each(|line| output::line(format!("  {line}")))
 }
 

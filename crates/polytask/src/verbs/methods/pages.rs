@@ -7,7 +7,7 @@ use anyhow::Result;
 use polytask_core::suite::{Table, keys_of};
 use polytask_core::{KindInfo, atomic, kind};
 
-use super::{Listed, PAPER, Parameter};
+use super::{Listed, MERGE, PAPER, Parameter};
 use polytask_terminal::output;
 
 /// The first line of every page.
@@ -84,7 +84,9 @@ fn of_part(part: &Listed) -> String {
         text += "\n## Parameters\n\n| name | takes | default | meaning |\n| --- | --- | --- | --- |\n";
         text.extend(part.parameters.iter().map(row));
     }
-    let _ = write!(text, "\n## In a suite\n\n```toml\n{}\n```\n", part.example);
+    let (place, language) =
+        if part.kind == MERGE { ("On the command line", "sh") } else { ("In a suite", "toml") };
+    let _ = write!(text, "\n## {place}\n\n```{language}\n{}\n```\n", part.example);
     if part.kind == "weighting" {
         let _ = write!(
             text,
