@@ -1,0 +1,57 @@
+//! A target of boosting.
+
+use polytask_core::{Problem, Result};
+
+use crate::loss::{Loss, LossSpec};
+
+/// A target with its values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// Its name.
+    pub name: String,
+    /// Its loss.
+    pub loss: LossSpec,
+    /// What its slopes are multiplied by.
+    pub weight: f64,
+    /// Its values, `[rows]`; NaN = unknown. Classes are numbers from 0.
+    pub values: Vec<f64>,
+}
+
+impl Target {
+    /// A target of weight 1.
+    pub fn new(name: &str, loss: LossSpec, values: Vec<f64>) -> Self {
+        Self { name: name.into(), loss, weight: 1.0, values }
+    }
+
+    /// Its loss, checked against its values.
+    pub(super) fn checked(&self, n_rows: usize, may_be_unknown: bool) -> Result<Box<dyn Loss>> {
+        let Self { name, values, weight, .. } = self;
+        let loss = self.loss.make()?;
+        if values.len() != n_rows {
+            let what = format!("target `{name}` has {} rows, the table {n_rows}", values.len());
+            return Err(Problem::new(what).try_this("a value or NaN for every row").into());
+        }
+        if !weight.is_finite() || *weight < 0.0 {
+            let what = format!("target `{name}` has weight {weight}, expected a number of at least 0");
+            return Err(Problem::new(what).try_this("1").into());
+        }
+        let known = values.iter().enumerate().filter(|(_, value)| !value.is_nan());
+        let wrong = known.clone().find_map(|(row, &value)| Some((row, value, loss.expected(value)?)));
+        if let Some((row, value, expected)) = wrong {
+            let what = format!("target `{name}`, row {}: {value}, expected {expected}", row + 1);
+            return Err(Problem::new(what).try_this("an empty cell where it is unknown, or another loss").into());
+        }
+        if !may_be_unknown && known.count() == 0 {
+            let what = format!("target `{name}` is unknown in all {n_rows} rows, expected at least one known");
+            return Err(Problem::new(what).try_this("leave the target out").into());
+        }
+        Ok(loss)
+    }
+
+    /// Known values with the weights of their rows.
+    pub(super) fn known(&self, weights: &[f32]) -> Vec<(f64, f64)> {
+        let weight = |row: usize| f64::from(weights.get(row).copied().unwrap_or(1.0));
+        let known = self.values.iter().enumerate().filter(|(_, value)| !value.is_nan());
+        known.map(|(row, &value)| (value, weight(row))).collect()
+    }
+}
