@@ -9,8 +9,10 @@ mod bins;
 pub mod booster;
 pub mod loss;
 pub mod params;
+pub mod method;
 mod quantile;
 pub mod robust;
+pub mod suite;
 pub mod table;
 pub mod tree;
 

@@ -91,7 +91,8 @@ impl TerminalProgress {
         self.bar.set_position(done);
         let rate = self.tokens as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         let losses: Vec<String> = losses.iter().map(|(name, loss)| format!("{name} {loss:.3}")).collect();
-        let front = format!("{:.1}k tokens/s", rate / 1e3);
+        // Trees read no tokens.
+        let front = if self.tokens > 0 { format!("{:.1}k tokens/s", rate / 1e3) } else { String::new() };
         let message = whole_items(front, &losses, output::width().saturating_sub(BAR_WIDTH));
         self.bar.set_message(printable(&message).into_owned());
     }

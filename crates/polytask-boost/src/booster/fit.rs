@@ -181,8 +181,8 @@ impl<'a> State<'a> {
             let rows = slopes.chunks_exact_mut(width * 2).zip(margins.chunks_exact(width)).enumerate();
             for (at, (slopes, margins)) in rows {
                 let row = piece * PIECE + at;
-                let weight = f64::from(weights.get(row).copied().unwrap_or(1.0));
                 for one in fitted {
+                    let weight = one.target.weight_of(row, weights);
                     let out = &mut slopes[2 * one.first..][..2 * one.width];
                     let target = one.target.values[row];
                     if target.is_nan() {
@@ -251,7 +251,7 @@ impl<'a> State<'a> {
     fn refit(&self, grown: &mut Grown, grower: &Grower<'_>, target: usize, first: usize) {
         let fitted = &self.fitted[target];
         let Some(level) = fitted.loss.refit() else { return };
-        let weight = |row: usize| f64::from(self.set.weights.get(row).copied().unwrap_or(1.0));
+        let weight = |row: usize| fitted.target.weight_of(row, self.set.weights);
         for (node, range) in &grown.leaves {
             let left = |&row: &u32| {
                 let row = row as usize;
@@ -275,7 +275,7 @@ fn mean_losses(fitted: &[Fitted<'_>], set: TrainingSet<'_>, margins: &[f64], wid
     let of = |(one, target): (&Fitted, &Target)| {
         let (mut sum, mut all) = (0.0, 0.0);
         for (row, &value) in target.values.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
-            let weight = f64::from(set.weights.get(row).copied().unwrap_or(1.0));
+            let weight = target.weight_of(row, set.weights);
             sum += weight * one.loss.value(&margins[row * width + one.first..][..one.width], value);
             all += weight;
         }
@@ -336,7 +336,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn check_weights(weights: &[f32], n_rows: usize) -> Result<()> {
+pub(super) fn check_weights(weights: &[f32], n_rows: usize) -> Result<()> {
     let is_sane = |weight: &f32| weight.is_finite() && *weight >= 0.0;
     if !weights.is_empty() && weights.len() != n_rows {
         let what = format!("{} weights for {n_rows} rows, expected as many", weights.len());

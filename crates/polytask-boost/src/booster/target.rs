@@ -2,6 +2,7 @@
 
 use polytask_core::{Problem, Result};
 
+use super::fit::check_weights;
 use crate::loss::{Loss, LossSpec};
 
 /// A target with its values.
@@ -13,6 +14,8 @@ pub struct Target {
     pub loss: LossSpec,
     /// What its slopes are multiplied by.
     pub weight: f64,
+    /// Weights of its rows beside those of the set; empty = 1 each.
+    pub row_weights: Vec<f32>,
     /// Its values, `[rows]`; NaN = unknown. Classes are numbers from 0.
     pub values: Vec<f64>,
 }
@@ -20,7 +23,7 @@ pub struct Target {
 impl Target {
     /// A target of weight 1.
     pub fn new(name: &str, loss: LossSpec, values: Vec<f64>) -> Self {
-        Self { name: name.into(), loss, weight: 1.0, values }
+        Self { name: name.into(), loss, weight: 1.0, row_weights: Vec::new(), values }
     }
 
     /// Its loss, checked against its values.
@@ -31,6 +34,7 @@ impl Target {
             let what = format!("target `{name}` has {} rows, the table {n_rows}", values.len());
             return Err(Problem::new(what).try_this("a value or NaN for every row").into());
         }
+        check_weights(&self.row_weights, n_rows)?;
         if !weight.is_finite() || *weight < 0.0 {
             let what = format!("target `{name}` has weight {weight}, expected a number of at least 0");
             return Err(Problem::new(what).try_this("1").into());
@@ -48,9 +52,16 @@ impl Target {
         Ok(loss)
     }
 
+    /// The weight of a row: that of the set times its own.
+    #[inline]
+    pub(super) fn weight_of(&self, row: usize, weights: &[f32]) -> f64 {
+        let of = |weights: &[f32]| f64::from(weights.get(row).copied().unwrap_or(1.0));
+        of(weights) * of(&self.row_weights)
+    }
+
     /// Known values with the weights of their rows.
     pub(super) fn known(&self, weights: &[f32]) -> Vec<(f64, f64)> {
-        let weight = |row: usize| f64::from(weights.get(row).copied().unwrap_or(1.0));
+        let weight = |row: usize| self.weight_of(row, weights);
         let known = self.values.iter().enumerate().filter(|(_, value)| !value.is_nan());
         known.map(|(row, &value)| (value, weight(row))).collect()
     }

@@ -70,24 +70,37 @@ pub fn fit_robust(
 ) -> Result<Robust> {
     params.check()?;
     let mut blocks = Blocks::new(set, params, start)?;
+    let starts = if start.is_some() || params.gated == 0 { 1 } else { params.starts };
     let tree = params.tree();
     let bins = Bins::new(set.table, set.weights, params.max_bin, params.seed);
     let mut grower = Grower::new(&bins, &tree);
     let mut model = blocks.empty();
-    for round in 0..params.shared + params.gated + params.own {
+    let mut round = 0;
+    let mut tell = |blocks: &Blocks<'_>| {
+        round += 1;
+        observe(round, blocks.mean_square());
+    };
+    for _ in 0..params.shared {
         blocks.fill_residuals();
-        if round < params.shared {
-            model.shared.push(blocks.shared_tree(&mut grower));
-        } else if round < params.shared + params.gated {
-            let (normal, outlier) = blocks.gated_trees(&mut grower);
-            model.normal.push(normal);
-            model.outlier.push(outlier);
-        } else {
-            for group in 0..set.names.len() {
-                model.groups[group].own.extend(blocks.own_tree(&mut grower, group));
-            }
+        model.shared.push(blocks.shared_tree(&mut grower));
+        tell(&blocks);
+    }
+    let mut best: Option<Gated> = None;
+    for number in 0..starts {
+        let gated = blocks.gated_block(&mut grower, (number, start), &mut tell);
+        if best.as_ref().is_none_or(|best| gated.left < best.left) {
+            best = Some(gated);
         }
-        observe(round + 1, blocks.mean_square());
+    }
+    if let Some(best) = best {
+        (model.normal, model.outlier) = blocks.take(best);
+    }
+    for _ in 0..params.own {
+        blocks.fill_residuals();
+        for group in 0..set.names.len() {
+            model.groups[group].own.extend(blocks.own_tree(&mut grower, group));
+        }
+        tell(&blocks);
     }
     model.groups.iter_mut().zip(&blocks.thetas).for_each(|(group, theta)| group.theta = *theta);
     model.fallback = median(blocks.thetas.iter().map(|theta| sigmoid(*theta)));
@@ -108,11 +121,7 @@ impl<'a> Blocks<'a> {
                 own_rows[group].push(row);
             }
         }
-        let mut rng = Rng::new(params.seed, Purpose::Init, &[16]);
-        let thetas = match start {
-            Some(start) => start.to_vec(),
-            None => set.names.iter().map(|_| 0.1 * rng.normal()).collect(),
-        };
+        let thetas = start.map_or_else(|| first_thetas(params.seed, 0, set.names.len()), <[f64]>::to_vec);
         let zeros = vec![0.0; n_rows * width];
         let mut blocks = Self {
             set,
@@ -248,6 +257,41 @@ impl<'a> Blocks<'a> {
         (normal, outlier)
     }
 
+    /// The gated block from one start.
+    fn gated_block(
+        &mut self,
+        grower: &mut Grower<'_>,
+        (number, start): (usize, Option<&[f64]>),
+        tell: &mut dyn FnMut(&Self),
+    ) -> Gated {
+        self.normal.fill(0.0);
+        self.outlier.fill(0.0);
+        let fresh = || first_thetas(self.params.seed, number as u64, self.set.names.len());
+        self.thetas = start.map_or_else(fresh, <[f64]>::to_vec);
+        let (mut normal_trees, mut outlier_trees) = (Vec::new(), Vec::new());
+        for _ in 0..self.params.gated {
+            self.fill_residuals();
+            let (normal, outlier) = self.gated_trees(grower);
+            normal_trees.push(normal);
+            outlier_trees.push(outlier);
+            tell(self);
+        }
+        self.fill_residuals();
+        Gated {
+            left: self.mean_square(),
+            thetas: self.thetas.clone(),
+            normal: self.normal.clone(),
+            outlier: self.outlier.clone(),
+            trees: (normal_trees, outlier_trees),
+        }
+    }
+
+    /// Goes on from a gated block; its trees.
+    fn take(&mut self, block: Gated) -> (Vec<Tree>, Vec<Tree>) {
+        (self.thetas, self.normal, self.outlier) = (block.thetas, block.normal, block.outlier);
+        block.trees
+    }
+
     fn moved_thetas(&self) -> Vec<f64> {
         let moved = |(theta, rows): (&f64, &Vec<u32>)| {
             let gate = sigmoid(*theta);
@@ -303,6 +347,23 @@ impl<'a> Blocks<'a> {
         }
         tree
     }
+}
+
+/// A gated block as it ended.
+struct Gated {
+    /// Mean square of what it leaves on train.
+    left: f64,
+    thetas: Vec<f64>,
+    normal: Vec<f64>,
+    outlier: Vec<f64>,
+    /// Of the normal and of the outlier ensemble.
+    trees: (Vec<Tree>, Vec<Tree>),
+}
+
+/// θ of a start: small draws, for at 0 both ensembles would stay the same for ever.
+fn first_thetas(seed: u64, start: u64, n: usize) -> Vec<f64> {
+    let mut rng = Rng::new(seed, Purpose::Init, &[16, start]);
+    (0..n).map(|_| 0.1 * rng.normal()).collect()
 }
 
 /// Adds a tree to the margins of all rows.

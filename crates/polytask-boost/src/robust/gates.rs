@@ -5,8 +5,10 @@ use serde::Serialize;
 use super::Robust;
 use crate::quantile::median;
 
-/// Distance from the median gate beyond which a task of the smaller side is flagged.
-const FAR: f64 = 0.25;
+/// Least gap between the gates of tasks that are flagged and those of the others: without outliers gates lie everywhere.
+const GAP: f64 = 0.15;
+/// Largest share of the tasks that can be unlike the others.
+const MOST: f64 = 0.4;
 /// Tasks up to which the split means nothing.
 const FEW: usize = 3;
 
@@ -26,27 +28,36 @@ pub struct GateRow {
 }
 
 /// The gates of all tasks, farthest first. Which side is the outlier's is not identified: the one with most rows counts
-/// as normal, and with three tasks or fewer nothing is flagged.
+/// as normal. Tasks are flagged where a wide gap sets them apart, and none of three or fewer.
 pub fn gate_rows(model: &Robust) -> Vec<GateRow> {
     let gates: Vec<f64> = (0..model.groups.len()).map(|group| model.gate(Some(group))).collect();
     let middle = median(gates.iter().copied());
-    let rows_of = |side: bool| {
-        let of_side = gates.iter().zip(&model.groups).filter(|(gate, _)| (**gate > 0.5) == side);
-        of_side.map(|(_, group)| group.rows).sum::<usize>()
-    };
-    let normal_side = rows_of(true) > rows_of(false);
+    let apart = if gates.len() > FEW && !model.normal.is_empty() { set_apart(model, &gates) } else { None };
     let row = |(gate, group): (&f64, &super::GroupModel)| {
-        let distance = (gate - middle).abs();
-        let is_apart = (*gate > 0.5) != normal_side && distance > FAR;
         GateRow {
             group: group.name.clone(),
             rows: group.rows,
             gate: *gate,
-            distance,
-            flagged: is_apart && gates.len() > FEW && !model.normal.is_empty(),
+            distance: (gate - middle).abs(),
+            flagged: apart.is_some_and(|(cut, above)| (*gate > cut) == above),
         }
     };
     let mut rows: Vec<GateRow> = gates.iter().zip(&model.groups).map(row).collect();
     rows.sort_by(|a, b| b.distance.total_cmp(&a.distance));
     rows
+}
+
+/// The widest gap between gates, where one is wide enough and sets few tasks apart: its middle, and whether these lie
+/// above.
+fn set_apart(model: &Robust, gates: &[f64]) -> Option<(f64, bool)> {
+    let mut order: Vec<usize> = (0..gates.len()).collect();
+    order.sort_by(|&a, &b| gates[a].total_cmp(&gates[b]));
+    let gap = |at: &usize| gates[order[*at]] - gates[order[at - 1]];
+    let widest = (1..order.len()).max_by(|a, b| gap(a).total_cmp(&gap(b)))?;
+    let rows = |groups: &[usize]| groups.iter().map(|&group| model.groups[group].rows).sum::<usize>();
+    let (below, above) = order.split_at(widest);
+    let is_above = rows(above) < rows(below);
+    let few = if is_above { above.len() } else { below.len() };
+    let is_apart = gap(&widest) >= GAP && few as f64 <= MOST * gates.len() as f64;
+    is_apart.then(|| (f64::midpoint(gates[order[widest - 1]], gates[order[widest]]), is_above))
 }

@@ -8,6 +8,10 @@
 //! every tree, θ starts from the seed, and a task keeps its number when others are absent at prediction. The step of the
 //! gates is by default the mean gradient over a task's rows on targets of unit variance, scaled and clipped, so that it
 //! does not hang on row counts and gates cannot saturate; [`GateStep::Paper`] is the published sum.
+//!
+//! What the gates find hangs on where θ starts: of ten starts on school scores with a fifth of the schools mirrored three
+//! tell these from the rest (AUC 0.96 to 1.00) and the others settle on another split (0.69 to 0.78). What is left on
+//! train after the gated block orders them as the AUC does, so several starts are tried and the best kept.
 
 mod extend;
 mod fit;
@@ -57,6 +61,8 @@ pub struct RobustParams {
     pub learning_rate: f64,
     /// How gates move.
     pub gate: GateStep,
+    /// Starts of the gated block, of which the one that leaves least on train is kept.
+    pub starts: usize,
     /// Share of rows drawn for a tree.
     pub subsample: f64,
     /// Bins of a column.
@@ -74,6 +80,7 @@ impl Default for RobustParams {
             depth: 1,
             learning_rate: 0.1,
             gate: GateStep::Safe,
+            starts: 10,
             subsample: 1.0,
             max_bin: 255,
             seed: 13,
@@ -92,8 +99,16 @@ impl RobustParams {
         if self.depth == 0 {
             return Err(Problem::new("`depth` is 0, expected at least 1").try_this("1, stumps as in the paper").into());
         }
+        if self.starts == 0 {
+            return Err(Problem::new("`starts` is 0, expected at least 1").try_this("10").into());
+        }
         share("subsample", self.subsample)?;
         self.tree().check()
+    }
+
+    /// Rounds in all, those of every start among them.
+    pub fn rounds(&self) -> usize {
+        self.shared + self.gated * self.starts + self.own
     }
 
     /// The paper's trees: leaves are means.
@@ -205,6 +220,12 @@ impl Robust {
         Booster { columns: self.columns.clone(), outputs: vec![output], trees: trees.collect() }
     }
 
+    /// All trees, block after block.
+    pub fn trees(&self) -> impl Iterator<Item = &Tree> {
+        let own = self.groups.iter().flat_map(|group| &group.own);
+        self.shared.iter().chain(&self.normal).chain(&self.outlier).chain(own)
+    }
+
     /// Checks what a file claims.
     ///
     /// # Errors
@@ -215,8 +236,7 @@ impl Robust {
         if self.width != width {
             return wrong(format!("model of {} margins, expected {width}", self.width));
         }
-        let own = self.groups.iter().flat_map(|group| &group.own);
-        for tree in self.shared.iter().chain(&self.normal).chain(&self.outlier).chain(own) {
+        for tree in self.trees() {
             if tree.width != width {
                 return wrong(format!("tree of {} margins, expected {width}", tree.width));
             }

@@ -40,6 +40,10 @@ pub enum Family {
     Tune,
     /// How well two texts fit.
     Score,
+    /// Boosted trees in the place of a network.
+    Trees,
+    /// What boosted trees learn of a target.
+    Objective,
 }
 
 /// A named part as it presents itself.

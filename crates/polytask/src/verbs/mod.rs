@@ -1,5 +1,6 @@
 //! The verbs: one file each, one line each in [`Verb`].
 
+mod boost;
 mod check;
 mod compare;
 mod conflict;
@@ -69,6 +70,8 @@ enum Verb {
     Eval(eval::Args),
     /// Compare two runs: every metric's difference with its paired interval
     Compare(compare::Args),
+    /// Look into boosted trees, add a group to them, exchange them with XGBoost
+    Boost(boost::Args),
     /// Turn texts into vectors
     Embed(embed::Args),
     /// Predict a task's labels, tags or numbers
@@ -117,6 +120,7 @@ impl Cli {
             Verb::Conflict(args) => conflict::run(&args),
             Verb::Eval(args) => eval::run(&args),
             Verb::Compare(args) => compare::run(&args),
+            Verb::Boost(args) => boost::run(&args),
             Verb::Embed(args) => embed::run(&args),
             Verb::Predict(args) => predict::run(&args),
             Verb::Search(args) => search::run(&args),

@@ -42,7 +42,7 @@ pub(crate) struct Args {
 }
 
 /// The kinds of named parts.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 13] = [
     "weighting",
     "regularizer",
     "loss",
@@ -52,6 +52,8 @@ const KINDS: [&str; 11] = [
     "sharing",
     "tune",
     "score",
+    "trees",
+    "objective",
     LEARNER,
     PAPER,
 ];
@@ -112,7 +114,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 }
 
 /// The tables of named parts.
-fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 10] {
+fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 12] {
     let known = polytask_train::catalogue();
     [
         ("weighting", known.weightings),
@@ -124,6 +126,8 @@ fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 10] {
         ("sharing", known.sharings),
         ("tune", known.tunes),
         ("score", known.scores),
+        ("trees", known.trees),
+        ("objective", known.objectives),
         (LEARNER, known.learners),
     ]
 }
@@ -193,8 +197,8 @@ impl Parameter {
 /// The lines of a suite that choose a part.
 fn example(kind: &str, info: &MethodInfo) -> String {
     let table = match kind {
-        "loss" | "metric" | "head" => "[[task]]",
-        "sharing" | "tune" | "score" => "[model]",
+        "loss" | "metric" | "head" | "objective" => "[[task]]",
+        "sharing" | "tune" | "score" | "trees" => "[model]",
         _ => "[train]",
     };
     match kind {
