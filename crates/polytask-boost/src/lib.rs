@@ -8,13 +8,14 @@
 mod bins;
 pub mod booster;
 pub mod loss;
-pub mod params;
 pub mod method;
+pub mod params;
 mod quantile;
 pub mod robust;
 pub mod suite;
 pub mod table;
 pub mod tree;
+pub mod xgboost;
 
 pub use bins::Bins;
 pub use booster::{Booster, Target, TrainingSet, fit};

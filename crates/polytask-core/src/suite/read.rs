@@ -188,12 +188,12 @@ impl Reader<'_, '_> {
             widths: section.maybe_sizes("widths"),
             precision: section.text("precision"),
             dropout: section.maybe_real("dropout"),
-            trees: self.maybe_part(section, "trees", Shelf { noun: "trees", parts: &self.catalogue.trees }),
+            trees: self.maybe_part(section, "trees", &Shelf { noun: "trees", parts: &self.catalogue.trees }),
         }
     }
 
     /// A part that need not be there.
-    fn maybe_part(&mut self, section: &Section, key: &str, shelf: Shelf<'_>) -> Option<Choice> {
+    fn maybe_part(&mut self, section: &Section, key: &str, shelf: &Shelf<'_>) -> Option<Choice> {
         let default = shelf.parts.first().map_or("", |part| part.id);
         section.has(key).then(|| shelf.choice(section, key, default, self.reporter).0)
     }
@@ -376,7 +376,7 @@ impl Reader<'_, '_> {
             column_lines: inputs::column_lines(section),
             head,
             loss,
-            objective: self.maybe_part(section, "objective", Shelf { noun: "objective", parts: &self.catalogue.objectives }),
+            objective: self.maybe_part(section, "objective", &Shelf { noun: "objective", parts: &self.catalogue.objectives }),
             metric: section.maybe_text("metric").unwrap_or_else(|| kind.metrics[0].into()),
             labels: section.has("labels").then(|| label_keys::trimmed(section, "labels")),
             counts_labels: section.has("labels"),
