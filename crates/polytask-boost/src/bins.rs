@@ -56,7 +56,7 @@ impl BinnedColumn {
         let values = &column.values;
         let (cuts, n_known) = match column.sort {
             ColumnSort::Number => {
-                let cuts = quantile_cuts(distinct(values, weights, drawn), max_bin);
+                let cuts = quantile_cuts(&distinct(values, weights, drawn), max_bin);
                 let n_known = cuts.len() + 1;
                 (cuts, n_known)
             }
@@ -110,7 +110,7 @@ fn distinct(values: &[f32], weights: &[f32], drawn: Option<&[u32]>) -> Vec<(f32,
 }
 
 /// Cuts between bins of about equal weight; one between each two values where there are few.
-fn quantile_cuts(values: Vec<(f32, f64)>, max_bin: usize) -> Vec<f32> {
+fn quantile_cuts(values: &[(f32, f64)], max_bin: usize) -> Vec<f32> {
     let total: f64 = values.iter().map(|(_, weight)| weight).sum();
     let (mut cuts, mut below, mut filled) = (Vec::new(), 0.0, 0.0);
     let is_few = values.len() <= max_bin;
@@ -136,8 +136,7 @@ mod tests {
     use super::*;
 
     fn bins(values: &[f32], max_bin: usize) -> (Vec<f32>, Vec<usize>) {
-        let column =
-            NumericColumn { name: "a".into(), sort: ColumnSort::Number, values: values.to_vec() };
+        let column = NumericColumn { name: "a".into(), sort: ColumnSort::Number, values: values.to_vec() };
         let binned = BinnedColumn::new(&column, &[], None, max_bin);
         (binned.cuts.clone(), (0..values.len()).map(|row| binned.code(row)).collect())
     }

@@ -18,7 +18,7 @@ pub mod tree;
 pub mod xgboost;
 
 pub use bins::Bins;
-pub use booster::{Booster, Target, TrainingSet, fit};
+pub use booster::{BoostTarget, Booster, TrainingSet, fit};
 pub use loss::LossSpec;
 pub use params::{BoostParams, Growth, Leaves, TreeParams};
 pub use robust::{Robust, RobustParams, RobustSet, fit_robust};

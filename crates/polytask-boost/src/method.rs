@@ -34,8 +34,18 @@ pub static BOOST: MethodInfo = MethodInfo {
     params: &[
         param("rounds", "100", FROM_1, "Rounds."),
         param("learning_rate", "0.1", AT_LEAST_0, "What leaves are multiplied by."),
-        param("leaves", "\"vector\"", Range::OneOf(&["vector", "apart"]), "One tree a round with a leaf for all targets, or a tree for each: `apart` is one model per target."),
-        param("growth", "\"leaf\"", Range::OneOf(&["leaf", "depth"]), "Whether the leaf that gains most is split next, or level by level."),
+        param(
+            "leaves",
+            "\"vector\"",
+            Range::OneOf(&["vector", "apart"]),
+            "One tree a round with a leaf for all targets, or a tree for each: `apart` is one model per target.",
+        ),
+        param(
+            "growth",
+            "\"leaf\"",
+            Range::OneOf(&["leaf", "depth"]),
+            "Whether the leaf that gains most is split next, or level by level.",
+        ),
         param("max_depth", "6", COUNT, "Most splits on the way to a leaf; 0 = no limit."),
         param("num_leaves", "31", COUNT, "Most leaves of a tree; 0 = no limit."),
         param("lambda", "1.0", AT_LEAST_0, "L2 penalty of leaves."),
@@ -44,14 +54,34 @@ pub static BOOST: MethodInfo = MethodInfo {
         param("min_child_weight", "1.0", AT_LEAST_0, "Least curvature in a child, as a mean over margins."),
         param("min_data_in_leaf", "1", FROM_1, "Least rows in a child."),
         param("max_delta_step", "0.0", AT_LEAST_0, "Largest leaf before the learning rate; 0 = no limit."),
-        param("max_cat_to_onehot", "4", COUNT, "Categories in a node up to which each is tried alone; beyond, sets of them."),
-        param("cat_smooth", "10.0", AT_LEAST_0, "What keeps rare categories in the middle of the order sets are taken from."),
-        param("max_bin", "255", Range::Integer { min: 2 }, "Bins of a column, beside the one of what is missing."),
+        param(
+            "max_cat_to_onehot",
+            "4",
+            COUNT,
+            "Categories in a node up to which each is tried alone; beyond, sets of them.",
+        ),
+        param(
+            "cat_smooth",
+            "10.0",
+            AT_LEAST_0,
+            "What keeps rare categories in the middle of the order sets are taken from.",
+        ),
+        param(
+            "max_bin",
+            "255",
+            Range::Integer { min: 2 },
+            "Bins of a column, beside the one of what is missing.",
+        ),
         param("subsample", "1.0", SHARE, "Share of rows drawn for a tree."),
         param("feature_fraction", "1.0", SHARE, "Share of columns drawn for a tree."),
         param("feature_fraction_bylevel", "1.0", SHARE, "Share of these drawn for a level."),
         param("feature_fraction_bynode", "1.0", SHARE, "Share of these drawn for a node."),
-        param("early_stopping", "0", COUNT, "Rounds without a better loss on valid before boosting stops and the best round is kept; 0 = never."),
+        param(
+            "early_stopping",
+            "0",
+            COUNT,
+            "Rounds without a better loss on valid before boosting stops and the best round is kept; 0 = never.",
+        ),
         param("min_delta", "0.0", AT_LEAST_0, "What counts as better."),
         alias("num_boost_round", FROM_1, "`rounds`."),
         alias("num_iterations", FROM_1, "`rounds`."),
@@ -62,7 +92,11 @@ pub static BOOST: MethodInfo = MethodInfo {
         alias("max_leaves", COUNT, "`num_leaves`."),
         alias("max_leaf", COUNT, "`num_leaves`."),
         alias("grow_policy", Range::OneOf(&["depthwise", "lossguide"]), "`growth`: `depth` and `leaf`."),
-        alias("multi_strategy", Range::OneOf(&["multi_output_tree", "one_output_per_tree"]), "`leaves`: `vector` and `apart`."),
+        alias(
+            "multi_strategy",
+            Range::OneOf(&["multi_output_tree", "one_output_per_tree"]),
+            "`leaves`: `vector` and `apart`.",
+        ),
         alias("reg_lambda", AT_LEAST_0, "`lambda`."),
         alias("lambda_l2", AT_LEAST_0, "`lambda`."),
         alias("reg_alpha", AT_LEAST_0, "`alpha`."),
@@ -92,14 +126,34 @@ pub static RMTGB: MethodInfo = MethodInfo {
     kinds: &[],
     params: &[
         param("shared", "50", COUNT, "Rounds of the ensemble all groups share; this alone pools the groups."),
-        param("gated", "50", COUNT, "Rounds of the two ensembles between which each group has a gate; 0 = multi-task boosting without gates."),
+        param(
+            "gated",
+            "50",
+            COUNT,
+            "Rounds of the two ensembles between which each group has a gate; 0 = multi-task boosting without gates.",
+        ),
         param("own", "20", COUNT, "Rounds of each group's own ensemble; this alone is a model per group."),
         param("depth", "1", FROM_1, "Most splits on the way to a leaf."),
         param("learning_rate", "0.1", AT_LEAST_0, "What leaves are multiplied by."),
-        param("gate", "\"safe\"", Range::OneOf(&["safe", "paper"]), "How gates move: by the mean over a group's rows, or by the published sum, which depends on row counts and saturates."),
-        param("starts", "10", FROM_1, "Starts of the gated block, of which the one that leaves least on train is kept: where gates end hangs on where they start."),
+        param(
+            "gate",
+            "\"safe\"",
+            Range::OneOf(&["safe", "paper"]),
+            "How gates move: by the mean over a group's rows, or by the published sum, which depends on row counts and saturates.",
+        ),
+        param(
+            "starts",
+            "10",
+            FROM_1,
+            "Starts of the gated block, of which the one that leaves least on train is kept: where gates end hangs on where they start.",
+        ),
         param("subsample", "1.0", SHARE, "Share of rows drawn for a tree."),
-        param("max_bin", "255", Range::Integer { min: 2 }, "Bins of a column, beside the one of what is missing."),
+        param(
+            "max_bin",
+            "255",
+            Range::Integer { min: 2 },
+            "Bins of a column, beside the one of what is missing.",
+        ),
         alias("max_depth", FROM_1, "`depth`."),
         alias("eta", AT_LEAST_0, "`learning_rate`."),
     ],
@@ -162,7 +216,11 @@ const OF_ROUNDS: [&str; 7] =
 pub fn boost_params(choice: &Choice, seed: u64) -> Result<BoostParams> {
     let (mut all, mut tree) = (Map::new(), Map::new());
     for (name, value) in settings(choice, &BOOST)? {
-        if OF_ROUNDS.contains(&name.as_str()) { all.insert(name, value) } else { tree.insert(name, value) };
+        if OF_ROUNDS.contains(&name.as_str()) {
+            all.insert(name, value)
+        } else {
+            tree.insert(name, value)
+        };
     }
     all.insert("tree".into(), Value::Object(tree));
     all.insert("seed".into(), seed.into());
@@ -185,12 +243,16 @@ pub fn robust_params(choice: &Choice, seed: u64) -> Result<RobustParams> {
 
 /// What a task of a suite asks its target to be learnt as.
 pub fn loss_of(choice: &Choice) -> LossSpec {
-    LossSpec { level: if choice.name == "quantile" { choice.real(&QUANTILE, "level") } else { 0.0 }, ..LossSpec::named(&choice.name) }
+    LossSpec {
+        level: if choice.name == "quantile" { choice.real(&QUANTILE, "level") } else { 0.0 },
+        ..LossSpec::named(&choice.name)
+    }
 }
 
 fn read<T: serde::de::DeserializeOwned>(settings: Map<String, Value>) -> Result<T> {
-    serde_json::from_value(Value::Object(settings))
-        .map_err(|error| Problem::new(format!("settings of trees: {error}")).try_this("`polytask methods boost`").into())
+    serde_json::from_value(Value::Object(settings)).map_err(|error| {
+        Problem::new(format!("settings of trees: {error}")).try_this("`polytask methods boost`").into()
+    })
 }
 
 /// Every setting under our own name, defaults filled in.
@@ -256,7 +318,10 @@ mod tests {
             min_gain: 0.1,
             ..TreeParams::default()
         };
-        assert_eq!(params, BoostParams { rounds: 7, leaves: Leaves::Apart, tree, seed: 1, ..BoostParams::default() });
+        assert_eq!(
+            params,
+            BoostParams { rounds: 7, leaves: Leaves::Apart, tree, seed: 1, ..BoostParams::default() }
+        );
         let robust = robust_params(&choice(r#"{"name": "rmtgb", "max_depth": 3}"#), 1).unwrap();
         assert_eq!(robust.depth, 3);
     }
@@ -273,7 +338,11 @@ mod tests {
         for info in trees() {
             for param in info.params.iter().filter(|param| param.default == "null") {
                 let of = NAMES.iter().find(|(_, others, _)| others.contains(&param.name));
-                assert!(of.is_some_and(|(name, ..)| param.about.starts_with(&format!("`{name}`"))), "{}", param.name);
+                assert!(
+                    of.is_some_and(|(name, ..)| param.about.starts_with(&format!("`{name}`"))),
+                    "{}",
+                    param.name
+                );
             }
         }
     }

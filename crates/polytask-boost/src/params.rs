@@ -160,7 +160,9 @@ impl BoostParams {
 }
 
 fn out_of_range(name: &str, found: f64, expected: &str) -> polytask_core::Error {
-    Problem::new(format!("`{name}` is {found}, expected {expected}")).try_this("the default, by leaving it out").into()
+    Problem::new(format!("`{name}` is {found}, expected {expected}"))
+        .try_this("the default, by leaving it out")
+        .into()
 }
 
 fn at_least(name: &str, value: f64, least: f64) -> Result<()> {

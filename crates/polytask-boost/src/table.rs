@@ -40,8 +40,11 @@ impl NumericTable {
     pub fn new(columns: Vec<NumericColumn>) -> Result<Self> {
         let n_rows = columns.first().map_or(0, |column| column.values.len());
         if n_rows == 0 {
-            let what = format!("the table has {} columns and 0 rows, expected at least one of both", columns.len());
-            return Err(Problem::new(what).try_this("a file with rows and a column that is no target").into());
+            let what =
+                format!("the table has {} columns and 0 rows, expected at least one of both", columns.len());
+            return Err(Problem::new(what)
+                .try_this("a file with rows and a column that is no target")
+                .into());
         }
         for (c, column) in columns.iter().enumerate() {
             check_column(column, n_rows)?;
@@ -95,7 +98,8 @@ fn check_column(column: &NumericColumn, n_rows: usize) -> Result<()> {
         let what = format!("column `{name}`, row {}: {}, expected a finite number", row + 1, values[row]);
         return Err(Problem::new(what).try_this("leave the cell empty where the value is unknown").into());
     }
-    let is_code = |value: &f32| value.is_nan() || (0.0..=MOST_CATEGORIES).contains(value) && value.fract() == 0.0;
+    let is_code =
+        |value: &f32| value.is_nan() || (0.0..=MOST_CATEGORIES).contains(value) && value.fract() == 0.0;
     match values.iter().position(|value| *sort == ColumnSort::Category && !is_code(value)) {
         None => Ok(()),
         Some(row) => {

@@ -4,7 +4,8 @@
 
 use polytask_boost::tree::Rule;
 use polytask_boost::{
-    BoostParams, ColumnSort, Growth, Leaves, LossSpec, NumericColumn, NumericTable, Target, TrainingSet, TreeParams, fit,
+    BoostParams, BoostTarget, ColumnSort, Growth, Leaves, LossSpec, NumericColumn, NumericTable, TrainingSet,
+    TreeParams, fit,
 };
 use serde_json::Value;
 
@@ -32,19 +33,19 @@ fn table(golden: &Value) -> NumericTable {
     NumericTable::new(columns(&golden["x"]).into_iter().enumerate().map(column).collect()).unwrap()
 }
 
-fn targets(golden: &Value, name: &str) -> Vec<Target> {
+fn targets(golden: &Value, name: &str) -> Vec<BoostTarget> {
     let mut y: Vec<Vec<f64>> =
         columns(&golden["y"]).iter().map(|y| y.iter().map(|&v| f64::from(v as f32)).collect()).collect();
     if name == "logistic" {
         let classes = y[0].iter().map(|&v| f64::from(u8::from(v > 0.5))).collect();
-        return vec![Target::new("class", LossSpec::named("logistic"), classes)];
+        return vec![BoostTarget::new("class", LossSpec::named("logistic"), classes)];
     }
     if name == "two_targets_vector_missing" {
         y[0].iter_mut().step_by(3).for_each(|v| *v = f64::NAN);
         y[1].iter_mut().skip(1).step_by(4).for_each(|v| *v = f64::NAN);
     }
     let n = if name.starts_with("two") { 2 } else { 1 };
-    y.into_iter().take(n).map(|y| Target::new("y", LossSpec::named("squared"), y)).collect()
+    y.into_iter().take(n).map(|y| BoostTarget::new("y", LossSpec::named("squared"), y)).collect()
 }
 
 fn params(base: &Value, case: &Value) -> BoostParams {
@@ -67,7 +68,10 @@ fn params(base: &Value, case: &Value) -> BoostParams {
 }
 
 fn near(found: f64, expected: f64, what: &str) {
-    assert!((found - expected).abs() <= NEAR * expected.abs().max(1.0), "{what}: {found}, expected {expected}");
+    assert!(
+        (found - expected).abs() <= NEAR * expected.abs().max(1.0),
+        "{what}: {found}, expected {expected}"
+    );
 }
 
 #[test]
@@ -98,7 +102,10 @@ fn trees_and_margins_equal_those_of_an_independent_implementation() {
                 assert!(expected[0].is_null(), "{name} node {n}");
                 continue;
             };
-            assert_eq!((u64::from(split.column), split.default_left), (expected[0].as_u64().unwrap(), expected[2] == true));
+            assert_eq!(
+                (u64::from(split.column), split.default_left),
+                (expected[0].as_u64().unwrap(), expected[2] == true)
+            );
             near(split.gain, expected[3].as_f64().unwrap(), name);
             // Ours lies between two values, theirs is the upper one.
             let Rule::Below(cut) = split.rule else { panic!("a set of numbers") };

@@ -56,7 +56,10 @@ fn rounds(shared: usize, gated: usize, own: usize, gate: GateStep) -> RobustPara
 }
 
 fn near(found: f64, expected: f64, what: &str) {
-    assert!((found - expected).abs() <= NEAR * expected.abs().max(1.0), "{what}: {found}, expected {expected}");
+    assert!(
+        (found - expected).abs() <= NEAR * expected.abs().max(1.0),
+        "{what}: {found}, expected {expected}"
+    );
 }
 
 /// A stump as the golden file has it: column, cut and the two means before the learning rate.
@@ -74,19 +77,25 @@ fn is_stump(tree: &Tree, expected: &Value, name: &str) {
 #[test]
 fn blocks_gates_and_margins_equal_those_of_the_authors() {
     let data = Data::new();
-    for (loss, kind) in [(LossSpec::named("squared"), "regression"), (LossSpec::softmax(2), "classification")] {
+    for (loss, kind) in [(LossSpec::named("squared"), "regression"), (LossSpec::softmax(2), "classification")]
+    {
         for (gate, step) in [(GateStep::Paper, "paper"), (GateStep::Safe, "safe")] {
             let name = format!("{kind}_{step}");
             let expected = &data.golden[&name];
             let model = data.fit(&loss, &rounds(3, 4, 2, gate));
             let margins = model.margins(&data.table, &data.groups);
             let shown = margins.chunks(model.width).step_by(3).flatten();
-            shown.zip(reals(&expected["margins"])).for_each(|(found, expected)| near(*found, expected, &name));
-            for (g, (theta, gate)) in reals(&expected["theta"]).into_iter().zip(reals(&expected["gate"])).enumerate() {
+            shown
+                .zip(reals(&expected["margins"]))
+                .for_each(|(found, expected)| near(*found, expected, &name));
+            for (g, (theta, gate)) in
+                reals(&expected["theta"]).into_iter().zip(reals(&expected["gate"])).enumerate()
+            {
                 near(model.groups[g].theta, theta, &name);
                 near(model.gate(Some(g)), gate, &name);
             }
-            let (mut shared, mut normal, mut outlier) = (model.shared.iter(), model.normal.iter(), model.outlier.iter());
+            let (mut shared, mut normal, mut outlier) =
+                (model.shared.iter(), model.normal.iter(), model.outlier.iter());
             for stump in expected["stumps"].as_array().unwrap() {
                 let tree = match stump[0].as_str().unwrap() {
                     "shared" => shared.next(),
@@ -139,12 +148,16 @@ fn a_new_task_changes_no_prediction_of_the_others() {
         let extended = model.extended("late", &data.table.take(&rows), values, &params).unwrap();
         let bits = |margins: Vec<f64>| margins.into_iter().map(f64::to_bits).collect::<Vec<_>>();
         assert_eq!(bits(before), bits(extended.margins(&data.table, &data.groups)));
-        assert_eq!(model.margins(&data.table, &vec![None; 36]), extended.margins(&data.table, &vec![None; 36]));
+        assert_eq!(
+            model.margins(&data.table, &vec![None; 36]),
+            extended.margins(&data.table, &vec![None; 36])
+        );
         assert_eq!(extended.groups[4].own.len(), 5);
         // The gate it learns lies on the side of the task it is like.
         let side = |group: usize| extended.gate(Some(group)) > extended.fallback;
         assert_eq!(side(4), side(3), "{}", loss.name);
-        let again = extended.extended("late", &data.table.take(&rows), values, &params).unwrap_err().to_string();
+        let again =
+            extended.extended("late", &data.table.take(&rows), values, &params).unwrap_err().to_string();
         assert!(again.contains("task `late` already"), "{again}");
     }
 }

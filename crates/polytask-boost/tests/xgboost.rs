@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use polytask_boost::xgboost::{Imported, read, write};
-use polytask_boost::{BoostParams, LossSpec, NumericColumn, NumericTable, Target, TrainingSet, fit};
+use polytask_boost::{BoostParams, BoostTarget, LossSpec, NumericColumn, NumericTable, TrainingSet, fit};
 use serde_json::{Value, json};
 
 const NEAR: f64 = 1e-6;
@@ -53,11 +53,20 @@ fn margins_of_a_file_are_those_of_xgboost_and_survive_being_written_again() {
         let imported = read(&files.with(&case["model"])).unwrap();
         let table = table(&case, &imported);
         let margins = imported.booster.margins(&table);
-        let expected: Vec<f64> =
-            case["margins"].as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap()).map(|v| v.as_f64().unwrap()).collect();
+        let expected: Vec<f64> = case["margins"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|row| row.as_array().unwrap())
+            .map(|v| v.as_f64().unwrap())
+            .collect();
         assert_eq!(margins.len(), expected.len(), "{}", case["name"]);
         for (found, expected) in margins.iter().zip(&expected) {
-            assert!((found - expected).abs() <= NEAR * expected.abs().max(1.0), "{}: {found} {expected}", case["name"]);
+            assert!(
+                (found - expected).abs() <= NEAR * expected.abs().max(1.0),
+                "{}: {found} {expected}",
+                case["name"]
+            );
         }
         let path = files.0.path().join("again.json");
         write(&imported.booster, &imported.sorts, &imported.categories, &path).unwrap();
@@ -95,7 +104,9 @@ fn what_is_no_model_of_a_known_version_is_refused_by_name() {
         change(&mut model);
         files.refused(&model)
     };
-    let has = |message: String, word: &str| assert!(message.contains(word) && message.contains("model.json"), "{message}");
+    let has = |message: String, word: &str| {
+        assert!(message.contains(word) && message.contains("model.json"), "{message}");
+    };
     has(with(&|m| m["version"] = json!([9, 0, 0])), "version 9");
     has(with(&|m| m["version"] = Value::Null), "no `version`");
     has(with(&|m| m["learner"]["gradient_booster"]["name"] = json!("gblinear")), "`gblinear`");
@@ -143,13 +154,16 @@ fn what_xgboost_cannot_say_is_refused_by_name() {
     };
     let table = NumericTable::new(vec![column]).unwrap();
     let values: Vec<f64> = (0..20).map(|i| f64::from(i % 2)).collect();
-    let targets =
-        [Target::new("n", LossSpec::named("squared"), values.clone()), Target::new("c", LossSpec::named("logistic"), values)];
+    let targets = [
+        BoostTarget::new("n", LossSpec::named("squared"), values.clone()),
+        BoostTarget::new("c", LossSpec::named("logistic"), values),
+    ];
     let set = TrainingSet { table: &table, targets: &targets, weights: &[] };
     let booster = fit(set, None, &BoostParams { rounds: 2, ..BoostParams::default() }, &mut |_| ()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mixed.json");
-    let error = write(&booster, &[polytask_boost::ColumnSort::Number], &[vec![]], &path).unwrap_err().to_string();
+    let error =
+        write(&booster, &[polytask_boost::ColumnSort::Number], &[vec![]], &path).unwrap_err().to_string();
     assert!(error.contains("`n` is squared, `c` is logistic"), "{error}");
     assert!(!path.exists());
 }

@@ -43,7 +43,8 @@ pub fn unlike(trees: &TreesReport) -> Option<String> {
         let gate = group.gate.unwrap_or(f64::NAN);
         format!("{} (gate {gate:.2})", plain(&group.group))
     };
-    let flagged: Vec<String> = trees.groups.iter().filter(|group| group.flagged).map(|group| named(&group)).collect();
+    let flagged: Vec<String> =
+        trees.groups.iter().filter(|group| group.flagged).map(|group| named(&group)).collect();
     let few = if trees.groups.len() <= 3 { "; of so few, the split says nothing" } else { "" };
     Some(match flagged.len() {
         0 => format!("no group is unlike the others, of {}{few}", trees.groups.len()),
@@ -74,7 +75,12 @@ fn column_rows(columns: &[ColumnImportance], top: usize) -> Vec<Vec<String>> {
     let head = ["column", "gain %", "splits", "shuffled"].map(String::from).to_vec();
     let row = |column: &ColumnImportance| {
         let shuffled = column.permutation.map_or("–".into(), |lost| format!("{lost:.2}"));
-        vec![plain(&column.column), format!("{:.1}", 100.0 * column.gain), column.splits.to_string(), shuffled]
+        vec![
+            plain(&column.column),
+            format!("{:.1}", 100.0 * column.gain),
+            column.splits.to_string(),
+            shuffled,
+        ]
     };
     std::iter::once(head).chain(columns.iter().take(top).map(row)).collect()
 }

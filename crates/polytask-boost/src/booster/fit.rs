@@ -3,9 +3,10 @@
 use polytask_core::{Problem, Purpose, Result, rng};
 use rayon::prelude::*;
 
-use super::{BoostedTree, Booster, Output, Target};
+use super::target::check_weights;
+use super::{BoostTarget, BoostedTree, Booster, Output};
 use crate::bins::Bins;
-use crate::loss::Loss;
+use crate::loss::TreeLoss;
 use crate::params::{BoostParams, Leaves};
 use crate::quantile::weighted_quantile;
 use crate::table::NumericTable;
@@ -20,7 +21,7 @@ pub struct TrainingSet<'a> {
     /// The columns.
     pub table: &'a NumericTable,
     /// The targets.
-    pub targets: &'a [Target],
+    pub targets: &'a [BoostTarget],
     /// Weights of rows; empty = 1 each.
     pub weights: &'a [f32],
 }
@@ -38,8 +39,8 @@ pub struct RoundLosses {
 
 /// A target as the rounds see it.
 struct Fitted<'a> {
-    target: &'a Target,
-    loss: Box<dyn Loss>,
+    target: &'a BoostTarget,
+    loss: Box<dyn TreeLoss>,
     first: usize,
     width: usize,
     /// What its slopes are multiplied by: its weight, over the scale of its curvature where leaves are vectors.
@@ -108,7 +109,9 @@ impl<'a> State<'a> {
         let n_rows = set.table.n_rows();
         check_weights(set.weights, n_rows)?;
         if set.targets.is_empty() {
-            return Err(Problem::new("no target to fit, expected at least one").try_this("name a target").into());
+            return Err(Problem::new("no target to fit, expected at least one")
+                .try_this("name a target")
+                .into());
         }
         let (mut fitted, mut first) = (Vec::new(), 0);
         for target in set.targets {
@@ -169,14 +172,16 @@ impl<'a> State<'a> {
     }
 
     fn rows_with_a_target(&self) -> Vec<u32> {
-        let known = |&row: &u32| self.fitted.iter().any(|fitted| !fitted.target.values[row as usize].is_nan());
+        let known =
+            |&row: &u32| self.fitted.iter().any(|fitted| !fitted.target.values[row as usize].is_nan());
         (0..self.set.table.n_rows() as u32).filter(known).collect()
     }
 
     /// Slopes and curvatures of every row from its margins; nothing where a target is unknown.
     fn fill_slopes(&mut self) {
         let (width, fitted, weights) = (self.width, &self.fitted, self.set.weights);
-        let pieces = self.slopes.par_chunks_mut(PIECE * width * 2).zip(self.margins.par_chunks(PIECE * width));
+        let pieces =
+            self.slopes.par_chunks_mut(PIECE * width * 2).zip(self.margins.par_chunks(PIECE * width));
         pieces.enumerate().for_each(|(piece, (slopes, margins))| {
             let rows = slopes.chunks_exact_mut(width * 2).zip(margins.chunks_exact(width)).enumerate();
             for (at, (slopes, margins)) in rows {
@@ -207,7 +212,8 @@ impl<'a> State<'a> {
     fn trees_apart(&mut self, grower: &mut Grower<'_>, target: usize, round: usize) -> Vec<BoostedTree> {
         let rows = std::mem::take(&mut self.fitted[target].rows);
         let Fitted { first, width, .. } = self.fitted[target];
-        let trees = (first..first + width).map(|margin| self.tree(grower, &rows, (margin, 1), round, &[target]));
+        let trees =
+            (first..first + width).map(|margin| self.tree(grower, &rows, (margin, 1), round, &[target]));
         let trees = trees.collect();
         self.fitted[target].rows = rows;
         trees
@@ -272,7 +278,7 @@ impl<'a> State<'a> {
 
 /// Mean loss of each target over its known rows; NaN without one.
 fn mean_losses(fitted: &[Fitted<'_>], set: TrainingSet<'_>, margins: &[f64], width: usize) -> Vec<f64> {
-    let of = |(one, target): (&Fitted, &Target)| {
+    let of = |(one, target): (&Fitted, &BoostTarget)| {
         let (mut sum, mut all) = (0.0, 0.0);
         for (row, &value) in target.values.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
             let weight = target.weight_of(row, set.weights);
@@ -333,21 +339,6 @@ impl<'a> Judge<'a> {
 
     fn is_over(&self, params: &BoostParams) -> bool {
         params.early_stopping > 0 && self.round - self.best >= params.early_stopping
-    }
-}
-
-pub(super) fn check_weights(weights: &[f32], n_rows: usize) -> Result<()> {
-    let is_sane = |weight: &f32| weight.is_finite() && *weight >= 0.0;
-    if !weights.is_empty() && weights.len() != n_rows {
-        let what = format!("{} weights for {n_rows} rows, expected as many", weights.len());
-        return Err(Problem::new(what).try_this("a weight per row").into());
-    }
-    match weights.iter().position(|weight| !is_sane(weight)) {
-        None => Ok(()),
-        Some(row) => {
-            let what = format!("weight of row {} is {}, expected a number of at least 0", row + 1, weights[row]);
-            Err(Problem::new(what).try_this("0 leaves a row out").into())
-        }
     }
 }
 

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use fit::drawn_rows;
 pub use fit::{RoundLosses, TrainingSet, fit};
-pub use target::Target;
+pub use target::BoostTarget;
 
-use crate::loss::{Loss, LossSpec};
+use crate::loss::{LossSpec, TreeLoss};
 use crate::table::NumericTable;
 use crate::tree::Tree;
 
@@ -76,7 +76,8 @@ impl Booster {
         for output in &self.outputs {
             let width = output.loss.make()?.width();
             if output.first != next || output.start.len() != width {
-                let what = format!("target `{}` has {} margins, expected {width}", output.name, output.start.len());
+                let what =
+                    format!("target `{}` has {} margins, expected {width}", output.name, output.start.len());
                 return Err(damaged(&what));
             }
             next += width;
@@ -86,7 +87,10 @@ impl Booster {
                 return Err(damaged(&format!("tree {t}: {mistake}")));
             }
             if first + tree.width > n {
-                return Err(damaged(&format!("tree {t} adds to margin {}, expected one of {n}", first + tree.width - 1)));
+                return Err(damaged(&format!(
+                    "tree {t} adds to margin {}, expected one of {n}",
+                    first + tree.width - 1
+                )));
             }
         }
         Ok(())
@@ -112,7 +116,8 @@ impl Booster {
     /// # Errors
     /// When a loss is unknown.
     pub fn respond(&self, margins: &mut [f64]) -> Result<()> {
-        let losses: Vec<Box<dyn Loss>> = self.outputs.iter().map(|output| output.loss.make()).collect::<Result<_>>()?;
+        let losses: Vec<Box<dyn TreeLoss>> =
+            self.outputs.iter().map(|output| output.loss.make()).collect::<Result<_>>()?;
         let width = self.n_margins();
         margins.par_chunks_mut(width.max(1)).for_each(|row| {
             for (output, loss) in self.outputs.iter().zip(&losses) {

@@ -2,12 +2,11 @@
 
 use polytask_core::{Problem, Result};
 
-use super::fit::check_weights;
-use crate::loss::{Loss, LossSpec};
+use crate::loss::{LossSpec, TreeLoss};
 
 /// A target with its values.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Target {
+pub struct BoostTarget {
     /// Its name.
     pub name: String,
     /// Its loss.
@@ -20,14 +19,14 @@ pub struct Target {
     pub values: Vec<f64>,
 }
 
-impl Target {
+impl BoostTarget {
     /// A target of weight 1.
     pub fn new(name: &str, loss: LossSpec, values: Vec<f64>) -> Self {
         Self { name: name.into(), loss, weight: 1.0, row_weights: Vec::new(), values }
     }
 
     /// Its loss, checked against its values.
-    pub(super) fn checked(&self, n_rows: usize, may_be_unknown: bool) -> Result<Box<dyn Loss>> {
+    pub(super) fn checked(&self, n_rows: usize, may_be_unknown: bool) -> Result<Box<dyn TreeLoss>> {
         let Self { name, values, weight, .. } = self;
         let loss = self.loss.make()?;
         if values.len() != n_rows {
@@ -43,10 +42,13 @@ impl Target {
         let wrong = known.clone().find_map(|(row, &value)| Some((row, value, loss.expected(value)?)));
         if let Some((row, value, expected)) = wrong {
             let what = format!("target `{name}`, row {}: {value}, expected {expected}", row + 1);
-            return Err(Problem::new(what).try_this("an empty cell where it is unknown, or another loss").into());
+            return Err(Problem::new(what)
+                .try_this("an empty cell where it is unknown, or another loss")
+                .into());
         }
         if !may_be_unknown && known.count() == 0 {
-            let what = format!("target `{name}` is unknown in all {n_rows} rows, expected at least one known");
+            let what =
+                format!("target `{name}` is unknown in all {n_rows} rows, expected at least one known");
             return Err(Problem::new(what).try_this("leave the target out").into());
         }
         Ok(loss)
@@ -64,5 +66,22 @@ impl Target {
         let weight = |row: usize| self.weight_of(row, weights);
         let known = self.values.iter().enumerate().filter(|(_, value)| !value.is_nan());
         known.map(|(row, &value)| (value, weight(row))).collect()
+    }
+}
+
+/// Refuses weights of rows that are none.
+pub(super) fn check_weights(weights: &[f32], n_rows: usize) -> Result<()> {
+    let is_sane = |weight: &f32| weight.is_finite() && *weight >= 0.0;
+    if !weights.is_empty() && weights.len() != n_rows {
+        let what = format!("{} weights for {n_rows} rows, expected as many", weights.len());
+        return Err(Problem::new(what).try_this("a weight per row").into());
+    }
+    match weights.iter().position(|weight| !is_sane(weight)) {
+        None => Ok(()),
+        Some(row) => {
+            let what =
+                format!("weight of row {} is {}, expected a number of at least 0", row + 1, weights[row]);
+            Err(Problem::new(what).try_this("0 leaves a row out").into())
+        }
     }
 }

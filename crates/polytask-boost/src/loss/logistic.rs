@@ -1,6 +1,6 @@
 //! `logistic`: two classes; a target between 0 and 1 is the probability of the second.
 
-use super::{Loss, mean};
+use super::{TreeLoss, mean};
 
 /// Least curvature, so that sure rows keep a leaf finite.
 const LEAST: f64 = 1e-16;
@@ -13,7 +13,7 @@ fn sigmoid(margin: f64) -> f64 {
     1.0 / (1.0 + (-margin).exp())
 }
 
-impl Loss for Logistic {
+impl TreeLoss for Logistic {
     fn expected(&self, target: f64) -> Option<String> {
         (!(0.0..=1.0).contains(&target)).then(|| "a number from 0 to 1".into())
     }

@@ -10,7 +10,7 @@ use polytask_core::{Problem, Result, near};
 use serde::{Deserialize, Serialize};
 
 /// A loss of one target: `width` margins per row.
-pub trait Loss: Send + Sync {
+pub trait TreeLoss: Send + Sync {
     /// Margins per row.
     fn width(&self) -> usize {
         1
@@ -62,7 +62,7 @@ pub struct LossEntry {
     pub name: &'static str,
     /// What it is for, in a sentence.
     pub about: &'static str,
-    make: fn(&LossSpec) -> Result<Box<dyn Loss>>,
+    make: fn(&LossSpec) -> Result<Box<dyn TreeLoss>>,
 }
 
 /// All losses.
@@ -94,15 +94,13 @@ impl LossSpec {
     ///
     /// # Errors
     /// When there is none of this name, or its parameter is out of range.
-    pub fn make(&self) -> Result<Box<dyn Loss>> {
-        match LOSSES.iter().find(|entry| entry.name == self.name) {
-            Some(entry) => (entry.make)(self),
-            None => {
-                let names: Vec<&str> = LOSSES.iter().map(|entry| entry.name).collect();
-                let what = format!("unknown loss `{}` of boosting", self.name);
-                Err(Problem::new(what).try_this(near::advice(&self.name, &names)).into())
-            }
+    pub fn make(&self) -> Result<Box<dyn TreeLoss>> {
+        if let Some(entry) = LOSSES.iter().find(|entry| entry.name == self.name) {
+            return (entry.make)(self);
         }
+        let names: Vec<&str> = LOSSES.iter().map(|entry| entry.name).collect();
+        let what = format!("unknown loss `{}` of boosting", self.name);
+        Err(Problem::new(what).try_this(near::advice(&self.name, &names)).into())
     }
 }
 
@@ -164,8 +162,13 @@ mod tests {
         assert_eq!(LossSpec::named("squared").make().unwrap().start(&known), [0.75]);
         let logit = LossSpec::named("logistic").make().unwrap().start(&known)[0];
         assert!((logit - 3.0_f64.ln()).abs() < 1e-12);
-        assert_eq!(LossSpec::quantile(0.5).make().unwrap().start(&[(5.0, 1.0), (1.0, 1.0), (2.0, 1.0)]), [2.0]);
+        assert_eq!(
+            LossSpec::quantile(0.5).make().unwrap().start(&[(5.0, 1.0), (1.0, 1.0), (2.0, 1.0)]),
+            [2.0]
+        );
         let shares = LossSpec::softmax(2).make().unwrap().start(&known);
-        assert!((shares[1] - shares[0] - 3.0_f64.ln()).abs() < 1e-12 && (shares[0] + shares[1]).abs() < 1e-12);
+        assert!(
+            (shares[1] - shares[0] - 3.0_f64.ln()).abs() < 1e-12 && (shares[0] + shares[1]).abs() < 1e-12
+        );
     }
 }

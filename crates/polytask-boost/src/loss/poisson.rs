@@ -1,6 +1,6 @@
 //! `poisson`: counts whose mean is the exponential of the margin.
 
-use super::{Loss, mean};
+use super::{TreeLoss, mean};
 
 /// What the curvature is raised by, so that a step overshoots less: XGBoost's default.
 const MAX_DELTA_STEP: f64 = 0.7;
@@ -9,7 +9,7 @@ const LEAST: f64 = 1e-6;
 
 pub(super) struct Poisson;
 
-impl Loss for Poisson {
+impl TreeLoss for Poisson {
     fn expected(&self, target: f64) -> Option<String> {
         (!target.is_finite() || target < 0.0).then(|| "a number of at least 0".into())
     }

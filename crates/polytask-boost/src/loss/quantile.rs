@@ -2,14 +2,14 @@
 
 use polytask_core::{Problem, Result};
 
-use super::{Loss, LossSpec};
+use super::{LossSpec, TreeLoss};
 use crate::quantile::weighted_quantile;
 
 pub(super) struct Quantile {
     level: f64,
 }
 
-pub(super) fn make(spec: &LossSpec) -> Result<Box<dyn Loss>> {
+pub(super) fn make(spec: &LossSpec) -> Result<Box<dyn TreeLoss>> {
     if spec.level <= 0.0 || spec.level >= 1.0 || spec.level.is_nan() {
         let what = format!("quantile of level {}, expected a number above 0 and below 1", spec.level);
         return Err(Problem::new(what).try_this("0.5 is the median").into());
@@ -17,7 +17,7 @@ pub(super) fn make(spec: &LossSpec) -> Result<Box<dyn Loss>> {
     Ok(Box::new(Quantile { level: spec.level }))
 }
 
-impl Loss for Quantile {
+impl TreeLoss for Quantile {
     fn expected(&self, target: f64) -> Option<String> {
         (!target.is_finite()).then(|| "a finite number".into())
     }

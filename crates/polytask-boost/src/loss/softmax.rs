@@ -2,7 +2,7 @@
 
 use polytask_core::{Problem, Result};
 
-use super::{Loss, LossSpec};
+use super::{LossSpec, TreeLoss};
 
 const LEAST: f64 = 1e-16;
 
@@ -10,10 +10,12 @@ pub(super) struct Softmax {
     classes: usize,
 }
 
-pub(super) fn make(spec: &LossSpec) -> Result<Box<dyn Loss>> {
+pub(super) fn make(spec: &LossSpec) -> Result<Box<dyn TreeLoss>> {
     if spec.classes < 2 {
         let what = format!("soft-max over {} class(es), expected at least 2", spec.classes);
-        return Err(Problem::new(what.replace("class(es)", "class")).try_this("`squared` for numbers").into());
+        return Err(Problem::new(what.replace("class(es)", "class"))
+            .try_this("`squared` for numbers")
+            .into());
     }
     Ok(Box::new(Softmax { classes: spec.classes }))
 }
@@ -24,7 +26,7 @@ fn normaliser(margins: &[f64]) -> (f64, f64) {
     (largest, margins.iter().map(|f| (f - largest).exp()).sum())
 }
 
-impl Loss for Softmax {
+impl TreeLoss for Softmax {
     fn width(&self) -> usize {
         self.classes
     }

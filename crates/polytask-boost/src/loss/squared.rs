@@ -1,10 +1,10 @@
 //! `squared`: half the square of the distance.
 
-use super::{Loss, mean};
+use super::{TreeLoss, mean};
 
 pub(super) struct Squared;
 
-impl Loss for Squared {
+impl TreeLoss for Squared {
     fn expected(&self, target: f64) -> Option<String> {
         (!target.is_finite()).then(|| "a finite number".into())
     }

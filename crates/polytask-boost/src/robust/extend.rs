@@ -2,7 +2,7 @@
 
 use polytask_core::{Problem, Result};
 
-use super::fit::{Blocks, tree_params};
+use super::blocks::Blocks;
 use super::{FARTHEST_THETA, GroupModel, Robust, RobustParams, RobustSet, sigmoid};
 use crate::bins::Bins;
 use crate::table::NumericTable;
@@ -29,8 +29,14 @@ impl Robust {
             return Err(Problem::new(what).try_this("another name, or training anew").into());
         }
         if table.names() != self.columns {
-            let what = format!("columns {} differ from the model's, {}", table.names().join(", "), self.columns.join(", "));
-            return Err(Problem::new(what).try_this("the columns the model was trained on, in their order").into());
+            let what = format!(
+                "columns {} differ from the model's, {}",
+                table.names().join(", "),
+                self.columns.join(", ")
+            );
+            return Err(Problem::new(what)
+                .try_this("the columns the model was trained on, in their order")
+                .into());
         }
         let (names, groups) = ([name.to_owned()], vec![Some(0); table.n_rows()]);
         let set = RobustSet { table, names: &names, groups: &groups, loss: &self.loss, values, weights: &[] };
@@ -85,7 +91,7 @@ impl Robust {
         let params = RobustParams { shared: 0, gated: 0, own: params.own, ..params.clone() };
         let mut blocks = Blocks::new(set, &params, Some(&[theta]))?;
         blocks.set_shared(self.at_gate(set.table, sigmoid(theta)));
-        let (bins, tree) = (Bins::new(set.table, &[], params.max_bin, params.seed), tree_params(&params));
+        let (bins, tree) = (Bins::new(set.table, &[], params.max_bin, params.seed), params.tree());
         let mut grower = Grower::new(&bins, &tree);
         let mut own = Vec::new();
         for _ in 0..params.own {

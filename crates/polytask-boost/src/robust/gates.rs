@@ -33,14 +33,12 @@ pub fn gate_rows(model: &Robust) -> Vec<GateRow> {
     let gates: Vec<f64> = (0..model.groups.len()).map(|group| model.gate(Some(group))).collect();
     let middle = median(gates.iter().copied());
     let apart = if gates.len() > FEW && !model.normal.is_empty() { set_apart(model, &gates) } else { None };
-    let row = |(gate, group): (&f64, &super::GroupModel)| {
-        GateRow {
-            group: group.name.clone(),
-            rows: group.rows,
-            gate: *gate,
-            distance: (gate - middle).abs(),
-            flagged: apart.is_some_and(|(cut, above)| (*gate > cut) == above),
-        }
+    let row = |(gate, group): (&f64, &super::GroupModel)| GateRow {
+        group: group.name.clone(),
+        rows: group.rows,
+        gate: *gate,
+        distance: (gate - middle).abs(),
+        flagged: apart.is_some_and(|(cut, above)| (*gate > cut) == above),
     };
     let mut rows: Vec<GateRow> = gates.iter().zip(&model.groups).map(row).collect();
     rows.sort_by(|a, b| b.distance.total_cmp(&a.distance));

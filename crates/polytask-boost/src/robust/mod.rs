@@ -13,15 +13,18 @@
 //! tell these from the rest (AUC 0.96 to 1.00) and the others settle on another split (0.69 to 0.78). What is left on
 //! train after the gated block orders them as the AUC does, so several starts are tried and the best kept.
 
+mod blocks;
 mod extend;
 mod fit;
+mod gated;
 mod gates;
 
 use polytask_core::{Problem, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-pub use fit::{RobustSet, fit_robust};
+pub use blocks::RobustSet;
+pub use fit::fit_robust;
 pub use gates::{GateRow, gate_rows};
 
 use crate::booster::{BoostedTree, Booster, Output};
@@ -97,7 +100,9 @@ impl RobustParams {
             return Err(Problem::new(what).try_this("shared = 50, gated = 50, own = 20").into());
         }
         if self.depth == 0 {
-            return Err(Problem::new("`depth` is 0, expected at least 1").try_this("1, stumps as in the paper").into());
+            return Err(Problem::new("`depth` is 0, expected at least 1")
+                .try_this("1, stumps as in the paper")
+                .into());
         }
         if self.starts == 0 {
             return Err(Problem::new("`starts` is 0, expected at least 1").try_this("10").into());
@@ -245,7 +250,9 @@ impl Robust {
             }
         }
         match self.groups.iter().find(|group| !group.theta.is_finite()) {
-            Some(group) => wrong(format!("gate of task `{}` is {}, expected a finite number", group.name, group.theta)),
+            Some(group) => {
+                wrong(format!("gate of task `{}` is {}, expected a finite number", group.name, group.theta))
+            }
             None if !(0.0..=1.0).contains(&self.fallback) => {
                 wrong(format!("gate of unknown tasks is {}, expected 0 to 1", self.fallback))
             }

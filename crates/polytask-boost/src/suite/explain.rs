@@ -39,7 +39,9 @@ impl BoostModel {
     pub fn importance(&self) -> Vec<ColumnImportance> {
         let (columns, trees) = (self.columns(), self.all_trees());
         let of_task = |first: usize, tree: &Tree| {
-            let is_own = |task: &&super::TaskOutputs| task.first <= first && first + tree.width <= task.first + task.width;
+            let is_own = |task: &&super::TaskOutputs| {
+                task.first <= first && first + tree.width <= task.first + task.width
+            };
             let shares = matches!(self.trees, TreesOf::Tasks(_));
             self.tasks.iter().find(is_own).filter(|_| !shares).map_or("", |task| task.info.name.as_str())
         };
@@ -48,8 +50,11 @@ impl BoostModel {
         names.dedup();
         let mut all = Vec::new();
         for name in names {
-            let own: Vec<&Tree> =
-                trees.iter().filter(|(first, tree)| of_task(*first, tree) == name).map(|(_, tree)| *tree).collect();
+            let own: Vec<&Tree> = trees
+                .iter()
+                .filter(|(first, tree)| of_task(*first, tree) == name)
+                .map(|(_, tree)| *tree)
+                .collect();
             all.extend(importance_of(&own, columns, name));
         }
         all

@@ -10,7 +10,7 @@ use polytask_data::{Dataset, TaskData};
 use super::model::{BoostModel, TaskOutputs, TreesOf, TreesTask};
 use super::outputs::targets_of;
 use super::rows::{Laid, RowView, ViewedRows, group_names, spec_of};
-use crate::booster::{Target, TrainingSet, fit};
+use crate::booster::{BoostTarget, TrainingSet, fit};
 use crate::method::{RMTGB, boost_params, robust_params};
 use crate::robust::{Robust, RobustParams, RobustSet, fit_robust};
 use crate::table::{NumericColumn, NumericTable};
@@ -33,7 +33,7 @@ struct LaidSplit {
     rows: ViewedRows,
     weights: Vec<f32>,
     /// Targets of each task.
-    targets: Vec<Vec<Target>>,
+    targets: Vec<Vec<BoostTarget>>,
 }
 
 /// Losses of every round by task, as reports show them.
@@ -43,7 +43,10 @@ pub type Curves = BTreeMap<String, Vec<Point>>;
 ///
 /// # Errors
 /// When settings do not fit the tasks, or data is wrong.
-pub fn fit_suite(fitting: Fitting<'_>, observe: &mut dyn FnMut(usize, usize, f64)) -> Result<(BoostModel, Curves)> {
+pub fn fit_suite(
+    fitting: Fitting<'_>,
+    observe: &mut dyn FnMut(usize, usize, f64),
+) -> Result<(BoostModel, Curves)> {
     let Fitting { suite, dataset, choice, .. } = fitting;
     let spec = spec_of(dataset)?;
     let group = grouping(suite)?;
@@ -66,6 +69,39 @@ pub fn fit_suite(fitting: Fitting<'_>, observe: &mut dyn FnMut(usize, usize, f64
         _ => boosted(fitting, &view, &train, &mut curves, observe)?,
     };
     Ok((BoostModel::new(&choice.name, spec, own_group, outputs, trees), curves))
+}
+
+/// Refuses settings of trees that are out of range, given twice, or unlike in two sources.
+///
+/// # Errors
+/// With what is wrong.
+pub fn check(suite: &Suite) -> Result<()> {
+    grouping(suite)?;
+    match &suite.model.trees {
+        Some(choice) if choice.name == RMTGB.id => robust_params(choice, suite.seed).map(drop),
+        Some(choice) => boost_params(choice, suite.seed).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Refuses data that trees cannot be fitted to, before anything is written.
+///
+/// # Errors
+/// With what is wrong.
+pub fn check_data(suite: &Suite, dataset: &Dataset) -> Result<()> {
+    let (spec, group) = (spec_of(dataset)?, grouping(suite)?);
+    let Some(choice) = &suite.model.trees else { return Ok(()) };
+    let tasks: Vec<usize> = (0..suite.tasks.len()).collect();
+    let view = RowView::new(spec, group.map(String::as_str));
+    let train = split(Fitting { suite, dataset, choice, tasks: &tasks }, &view, Split::Train)?;
+    if choice.name != RMTGB.id {
+        return Ok(());
+    }
+    if let Some(group) = group {
+        return group_names(spec, group).and_then(|_| check_groups(&train.rows, group));
+    }
+    let names: Vec<String> = suite.tasks.iter().map(|task| task.name.clone()).collect();
+    one_loss(&train, &names).map(drop)
 }
 
 /// The column that names groups, the same in all sources.
@@ -106,11 +142,15 @@ fn split(fitting: Fitting<'_>, view: &RowView<'_>, of: Split) -> Result<LaidSpli
 }
 
 /// A task without a split: nothing is known of its targets there.
-fn unknown(fitting: Fitting<'_>, task: usize, n_rows: usize) -> Vec<Target> {
+fn unknown(fitting: Fitting<'_>, task: usize, n_rows: usize) -> Vec<BoostTarget> {
     let Fitting { suite, dataset, .. } = fitting;
     let data = &dataset.tasks[task];
-    let train = data.targets.get(&Split::Train).map(|targets| targets_of(&suite.tasks[task], data, targets, (0, targets.len())));
-    let blank = |target: Target| Target { values: vec![f64::NAN; n_rows], row_weights: vec![], ..target };
+    let train = data
+        .targets
+        .get(&Split::Train)
+        .map(|targets| targets_of(&suite.tasks[task], data, targets, (0, targets.len())));
+    let blank =
+        |target: BoostTarget| BoostTarget { values: vec![f64::NAN; n_rows], row_weights: vec![], ..target };
     train.and_then(Result::ok).unwrap_or_default().into_iter().map(blank).collect()
 }
 
@@ -127,7 +167,7 @@ fn own_weights(own: &[f32], laid: &Laid, first: usize) -> Vec<f32> {
 fn outputs(fitting: Fitting<'_>, train: &LaidSplit) -> Vec<TaskOutputs> {
     let Fitting { suite, dataset, tasks, .. } = fitting;
     let mut first = 0;
-    let one = |(&task, targets): (&usize, &Vec<Target>)| {
+    let one = |(&task, targets): (&usize, &Vec<BoostTarget>)| {
         let (spec, data): (_, &TaskData) = (&suite.tasks[task], &dataset.tasks[task]);
         let losses: Vec<_> = targets.iter().map(|target| target.loss.clone()).collect();
         let width: usize = losses.iter().map(|loss| loss.classes.max(1)).sum();
@@ -154,9 +194,14 @@ fn boosted(
     observe: &mut dyn FnMut(usize, usize, f64),
 ) -> Result<TreesOf> {
     let params = boost_params(fitting.choice, fitting.suite.seed)?;
-    let has_valid = fitting.dataset.sources.iter().any(|source| source.splits.get(&Split::Valid).is_some_and(|rows| !rows.is_empty()));
-    let valid = (params.early_stopping > 0 && has_valid).then(|| split(fitting, view, Split::Valid)).transpose()?;
-    let flat = |split: &LaidSplit| split.targets.iter().flatten().cloned().collect::<Vec<Target>>();
+    let has_valid = fitting
+        .dataset
+        .sources
+        .iter()
+        .any(|source| source.splits.get(&Split::Valid).is_some_and(|rows| !rows.is_empty()));
+    let valid =
+        (params.early_stopping > 0 && has_valid).then(|| split(fitting, view, Split::Valid)).transpose()?;
+    let flat = |split: &LaidSplit| split.targets.iter().flatten().cloned().collect::<Vec<BoostTarget>>();
     let (targets, of_valid) = (flat(train), valid.as_ref().map(flat));
     let set = TrainingSet { table: &train.rows.table, targets: &targets, weights: &train.weights };
     let valid = valid.as_ref().zip(of_valid.as_ref()).map(|(split, targets)| TrainingSet {
@@ -186,9 +231,9 @@ fn by_group(
     curves: &mut Curves,
     observe: &mut dyn FnMut(usize, usize, f64),
 ) -> Result<Vec<Robust>> {
-    let targets: Vec<&Target> = train.targets.iter().flatten().collect();
+    let targets: Vec<&BoostTarget> = train.targets.iter().flatten().collect();
     let rounds = params.rounds();
-    let one = |(at, target): (usize, &&Target)| {
+    let one = |(at, target): (usize, &&BoostTarget)| {
         let set = RobustSet {
             table: &train.rows.table,
             names,
@@ -205,7 +250,7 @@ fn by_group(
     targets.iter().enumerate().map(one).collect()
 }
 
-fn weights_of(train: &LaidSplit, target: &Target) -> Vec<f32> {
+fn weights_of(train: &LaidSplit, target: &BoostTarget) -> Vec<f32> {
     let own = |row: usize| target.row_weights.get(row).copied().unwrap_or(1.0);
     train.weights.iter().enumerate().map(|(row, weight)| weight * own(row)).collect()
 }
@@ -218,7 +263,8 @@ fn by_task(
     curves: &mut Curves,
     observe: &mut dyn FnMut(usize, usize, f64),
 ) -> Result<Robust> {
-    let names: Vec<String> = fitting.tasks.iter().map(|&task| fitting.suite.tasks[task].name.clone()).collect();
+    let names: Vec<String> =
+        fitting.tasks.iter().map(|&task| fitting.suite.tasks[task].name.clone()).collect();
     let loss = one_loss(train, &names)?;
     let (mut rows, mut groups, mut values, mut weights) = (vec![], vec![], vec![], vec![]);
     for (task, target) in train.targets.iter().map(|targets| &targets[0]).enumerate() {
@@ -231,7 +277,14 @@ fn by_task(
         }
     }
     let table = train.rows.table.take(&rows);
-    let set = RobustSet { table: &table, names: &names, groups: &groups, loss: &loss, values: &values, weights: &weights };
+    let set = RobustSet {
+        table: &table,
+        names: &names,
+        groups: &groups,
+        loss: &loss,
+        values: &values,
+        weights: &weights,
+    };
     let rounds = params.rounds();
     fit_robust(set, params, None, &mut |round, left| {
         for name in &names {
@@ -244,7 +297,7 @@ fn by_task(
 /// The loss of all tasks, each of which has one target.
 fn one_loss(train: &LaidSplit, names: &[String]) -> Result<crate::loss::LossSpec> {
     let first = &train.targets[0][0].loss;
-    let is_other = |targets: &Vec<Target>| targets.len() != 1 || targets[0].loss != *first;
+    let is_other = |targets: &Vec<BoostTarget>| targets.len() != 1 || targets[0].loss != *first;
     match train.targets.iter().position(is_other) {
         None => Ok(first.clone()),
         Some(at) => {
@@ -253,7 +306,9 @@ fn one_loss(train: &LaidSplit, names: &[String]) -> Result<crate::loss::LossSpec
                  than `{}`",
                 names[at], names[0]
             );
-            Err(Problem::new(what).try_this("`group` with the column that names groups, or `trees = \"boost\"`").into())
+            Err(Problem::new(what)
+                .try_this("`group` with the column that names groups, or `trees = \"boost\"`")
+                .into())
         }
     }
 }
@@ -261,7 +316,11 @@ fn one_loss(train: &LaidSplit, names: &[String]) -> Result<crate::loss::LossSpec
 /// The same columns without a column, whose values are put in another order: what trees lose by not knowing it.
 pub(super) fn shuffled(table: &NumericTable, column: usize, order: &[u32]) -> Result<NumericTable> {
     let columns = table.columns().iter().enumerate().map(|(c, found)| {
-        let values = if c == column { order.iter().map(|&row| found.values[row as usize]).collect() } else { found.values.clone() };
+        let values = if c == column {
+            order.iter().map(|&row| found.values[row as usize]).collect()
+        } else {
+            found.values.clone()
+        };
         NumericColumn { values, ..found.clone() }
     });
     NumericTable::new(columns.collect())

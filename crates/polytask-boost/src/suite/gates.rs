@@ -5,9 +5,9 @@ use polytask_core::{Result, Split};
 use polytask_data::Dataset;
 use polytask_eval::Predictions;
 
+use super::facts::RunFacts;
 use super::model::{BoostModel, TreesOf};
 use super::rows::{Laid, RowView};
-use super::run::RunFacts;
 use crate::robust::{Robust, gate_rows};
 
 /// Rows of a group below which no score of it is told.
@@ -34,7 +34,12 @@ pub(super) fn group_gates(
                 for mut gate in gates_of(one, &spec.name) {
                     let number = one.group(&gate.group);
                     let rows: Vec<usize> = (0..groups.len()).filter(|&row| groups[row] == number).collect();
-                    compare(&mut gate, (joint.get(&task), single.get(&task)), &rows, (&spec.metric, facts.suite.seed))?;
+                    compare(
+                        &mut gate,
+                        (joint.get(&task), single.get(&task)),
+                        &rows,
+                        (&spec.metric, facts.suite.seed),
+                    )?;
                     gates.push(gate);
                 }
             }
@@ -67,7 +72,9 @@ fn groups_of_known(facts: RunFacts<'_>, model: &BoostModel, task: usize) -> Resu
     let split: Split = dataset.report_split(task);
     let laid = Laid::of(dataset, split);
     let (data, view) = (&dataset.tasks[task], RowView::new(&model.table, model.group.as_deref()));
-    let Some(targets) = data.targets.get(&split).filter(|_| !laid.texts.is_empty()) else { return Ok(Vec::new()) };
+    let Some(targets) = data.targets.get(&split).filter(|_| !laid.texts.is_empty()) else {
+        return Ok(Vec::new());
+    };
     let rows = view.texts(dataset, &laid.texts)?;
     let first = laid.first[data.source];
     Ok((0..targets.len()).filter(|&row| targets.is_known(row)).map(|row| rows.groups[first + row]).collect())
@@ -81,7 +88,9 @@ fn compare(
 ) -> Result<()> {
     gate.scored = rows.len();
     metric.clone_into(&mut gate.metric);
-    let Some(joint) = joint.filter(|_| rows.len() >= FEWEST_ROWS).map(|all| part(all, rows)) else { return Ok(()) };
+    let Some(joint) = joint.filter(|_| rows.len() >= FEWEST_ROWS).map(|all| part(all, rows)) else {
+        return Ok(());
+    };
     gate.joint = polytask_eval::score(metric, &joint)?;
     let Some(single) = single.map(|all| part(all, rows)) else { return Ok(()) };
     gate.single = polytask_eval::score(metric, &single)?;

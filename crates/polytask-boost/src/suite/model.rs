@@ -180,7 +180,8 @@ impl BoostModel {
                 (0..self.tasks.len()).map(of_task).collect()
             }
         };
-        let row = |row: usize| parts.iter().flat_map(move |(width, part)| &part[row * width..(row + 1) * width]);
+        let row =
+            |row: usize| parts.iter().flat_map(move |(width, part)| &part[row * width..(row + 1) * width]);
         (0..n_rows).flat_map(row).copied().collect()
     }
 
@@ -205,7 +206,9 @@ impl TaskOutputs {
     pub fn kind(&self) -> Result<&'static KindInfo> {
         kind::find(&self.info.kind).ok_or_else(|| {
             let what = format!("task `{}` has the unknown kind `{}`", self.info.name, self.info.kind);
-            Problem::new(what).try_this("the version of polytask that wrote the folder, or a newer one").into()
+            Problem::new(what)
+                .try_this("the version of polytask that wrote the folder, or a newer one")
+                .into()
         })
     }
 

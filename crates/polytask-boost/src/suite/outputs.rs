@@ -9,7 +9,7 @@ use polytask_data::{Targets, TaskData};
 use polytask_eval::Predictions;
 
 use super::model::TaskOutputs;
-use crate::booster::Target;
+use crate::booster::BoostTarget;
 use crate::loss::LossSpec;
 use crate::method::loss_of;
 
@@ -20,11 +20,11 @@ pub(super) fn targets_of(
     data: &TaskData,
     targets: &Targets,
     (first, n_rows): (usize, usize),
-) -> Result<Vec<Target>> {
+) -> Result<Vec<BoostTarget>> {
     let laid = |name: String, loss: LossSpec, value: &dyn Fn(usize) -> f64| {
         let mut values = vec![f64::NAN; n_rows];
         (0..targets.len()).for_each(|row| values[first + row] = value(row));
-        Target { weight: spec.loss_weight, ..Target::new(&name, loss, values) }
+        BoostTarget { weight: spec.loss_weight, ..BoostTarget::new(&name, loss, values) }
     };
     let name = |part: &str| format!("{}.{part}", spec.name);
     match targets {
@@ -113,7 +113,11 @@ impl TaskOutputs {
     }
 
     /// Predictions of the known rows of a split beside the truth; none where no row is known.
-    pub(super) fn predictions(&self, targets: &Targets, outputs: impl Fn(usize) -> Vec<f32>) -> Option<Predictions> {
+    pub(super) fn predictions(
+        &self,
+        targets: &Targets,
+        outputs: impl Fn(usize) -> Vec<f32>,
+    ) -> Option<Predictions> {
         let shown: Vec<usize> = (0..targets.len()).filter(|&row| targets.is_known(row)).collect();
         if shown.is_empty() {
             return None;
@@ -137,7 +141,11 @@ impl TaskOutputs {
                 let in_units = |(k, output)| in_units(output, scale(k), bounds(k));
                 Predictions::Numbers {
                     width: *width,
-                    truth: shown.iter().flat_map(|&row| &values[row * width..(row + 1) * width]).copied().collect(),
+                    truth: shown
+                        .iter()
+                        .flat_map(|&row| &values[row * width..(row + 1) * width])
+                        .copied()
+                        .collect(),
                     predicted: all.flat_map(|row| row.into_iter().enumerate().map(in_units)).collect(),
                 }
             }

@@ -36,13 +36,11 @@ struct ViewedColumn<'a> {
 
 /// The columns of a dataset.
 pub(crate) fn spec_of(dataset: &Dataset) -> Result<&TableSpec> {
-    match &dataset.input {
-        InputSpec::Table(spec) => Ok(spec),
-        _ => {
-            let what = "boosted trees read the columns of a table, but the tasks read something else";
-            Err(Problem::new(what).try_this("kind = \"table-class\" or \"table-regression\"").into())
-        }
+    if let InputSpec::Table(spec) = &dataset.input {
+        return Ok(spec);
     }
+    let what = "boosted trees read the columns of a table, but the tasks read something else";
+    Err(Problem::new(what).try_this("kind = \"table-class\" or \"table-regression\"").into())
 }
 
 /// Names of the groups that train has.
@@ -55,13 +53,11 @@ pub(crate) fn group_names(spec: &TableSpec, group: &str) -> Result<Vec<String>> 
         let what = format!("no column `{group}`, which `group` names: found {}", names.join(", "));
         return Err(Problem::new(what).try_this(polytask_core::near::advice(group, &names)).into());
     };
-    match &column.form {
-        ColumnForm::Category { names } => Ok(names.clone()),
-        _ => {
-            let what = format!("column `{group}`, which `group` names, has fewer than two groups in train");
-            Err(Problem::new(what).try_this("`trees = \"boost\"`, which needs no groups").into())
-        }
+    if let ColumnForm::Category { names } = &column.form {
+        return Ok(names.clone());
     }
+    let what = format!("column `{group}`, which `group` names, has fewer than two groups in train");
+    Err(Problem::new(what).try_this("`trees = \"boost\"`, which needs no groups").into())
 }
 
 fn codes(names: &[String]) -> HashMap<u32, usize> {

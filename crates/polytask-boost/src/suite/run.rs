@@ -1,32 +1,21 @@
 //! A run: trees for all tasks, the models they are compared with, the report and the model's folder.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Instant;
 
 use polytask_core::method::Choice;
-use polytask_core::report::{Lineage, REPORT_VERSION, RunReport, TaskReport, TreesReport};
-use polytask_core::{KindInfo, Problem, Result, Split, Suite, atomic, hash, suite};
-use polytask_data::{Dataset, TextId};
-use polytask_eval::{JudgedRows, ModelFacts, MtebRun, OtherRun, Predictions, RowsOf, TaskRun, words};
+use polytask_core::report::{REPORT_VERSION, RunReport, TaskReport, TreesReport};
+use polytask_core::{Problem, Result, Split, Suite};
+use polytask_eval::{OtherRun, Predictions, TaskRun};
 use serde_json::json;
 
+use super::facts::{ByTask, RunFacts, metrics};
 use super::fit::{Curves, Fitting, fit_suite};
 use super::gates::group_gates;
 use super::model::{BoostModel, TreesOf};
 use super::rows::{Laid, RowView, ViewedRows};
+use super::written::{lineage, notes, write};
 use crate::method::{BOOST, RMTGB, robust_params};
-
-/// What a run reads.
-#[derive(Debug, Clone, Copy)]
-pub struct RunFacts<'a> {
-    /// The suite, which chooses trees.
-    pub suite: &'a Suite,
-    /// Its data.
-    pub dataset: &'a Dataset,
-    /// Folder of the run.
-    pub out: &'a Path,
-}
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy)]
@@ -40,9 +29,6 @@ pub struct RunProgress<'a> {
     /// Mean loss on train.
     pub loss: f64,
 }
-
-/// Predictions by task, on the split each is reported on.
-type ByTask = BTreeMap<usize, Predictions>;
 
 /// Rows of a split as trees see them, and where each source begins.
 struct Asked {
@@ -174,12 +160,18 @@ fn asked(facts: RunFacts<'_>, model: &BoostModel, split: Split) -> Result<Option
 fn predictions(facts: RunFacts<'_>, model: &BoostModel, tasks: &[usize]) -> Result<ByTask> {
     let mut all = ByTask::new();
     for split in [Split::Test, Split::Valid] {
-        let of_split = || tasks.iter().enumerate().filter(|(_, task)| facts.dataset.report_split(**task) == split);
-        let Some(asked) = of_split().next().and_then(|_| asked(facts, model, split).transpose()) else { continue };
+        let of_split =
+            || tasks.iter().enumerate().filter(|(_, task)| facts.dataset.report_split(**task) == split);
+        let Some(asked) = of_split().next().and_then(|_| asked(facts, model, split).transpose()) else {
+            continue;
+        };
         let asked = asked?;
         let margins = model.margins(&asked.rows);
         for (place, &task) in of_split() {
-            all.extend(predicted(facts, model, (place, task, split), &asked.laid, &margins).map(|found| (task, found)));
+            all.extend(
+                predicted(facts, model, (place, task, split), &asked.laid, &margins)
+                    .map(|found| (task, found)),
+            );
         }
     }
     Ok(all)
@@ -211,12 +203,6 @@ fn prior(facts: RunFacts<'_>, tasks: &[usize]) -> Result<ByTask> {
     predictions(facts, &model, tasks)
 }
 
-/// A kind's metrics, the task's main one first.
-fn metrics<'a>(kind: &KindInfo, main: &'a str) -> Vec<&'a str> {
-    let others = kind.metrics.iter().copied().filter(|metric| *metric != main);
-    std::iter::once(main).chain(others).collect()
-}
-
 fn task_reports(
     facts: RunFacts<'_>,
     joint: &ByTask,
@@ -226,7 +212,9 @@ fn task_reports(
     let RunFacts { suite, dataset, .. } = facts;
     let report = |(&task, predictions): (&usize, &Predictions)| {
         let spec = &suite.tasks[task];
-        let of = |(learner, all): &'_ (&'_ str, ByTask)| all.get(&task).map(|predictions| ((*learner).to_owned(), predictions.clone()));
+        let of = |(learner, all): &'_ (&'_ str, ByTask)| {
+            all.get(&task).map(|predictions| ((*learner).to_owned(), predictions.clone()))
+        };
         let found: Vec<(String, Predictions)> = others.iter().filter_map(of).collect();
         let others: Vec<OtherRun<'_>> =
             found.iter().map(|(learner, predictions)| OtherRun { learner, predictions }).collect();
@@ -245,7 +233,12 @@ fn task_reports(
     joint.iter().map(report).collect()
 }
 
-fn trees_report(facts: RunFacts<'_>, model: &BoostModel, joint: &ByTask, single: &ByTask) -> Result<TreesReport> {
+fn trees_report(
+    facts: RunFacts<'_>,
+    model: &BoostModel,
+    joint: &ByTask,
+    single: &ByTask,
+) -> Result<TreesReport> {
     let trees = model.all_trees();
     let mut importance = model.importance();
     shuffle_columns(facts, model, &mut importance)?;
@@ -289,71 +282,4 @@ fn shuffle_columns(
         column.permutation = Some(own.map_or_else(mean, of)).filter(|lost| lost.is_finite());
     }
     Ok(())
-}
-
-fn lineage(suite: &Suite, dataset: &Dataset, model: &BoostModel) -> Lineage {
-    let files: Vec<String> = dataset.files.iter().map(|(file, hash)| format!("{hash} {file}")).collect();
-    let trees = serde_json::to_vec(model).unwrap_or_default();
-    Lineage {
-        version: env!("CARGO_PKG_VERSION").into(),
-        suite: suite::hash(suite),
-        data: hash::sha256(files.join("\n").as_bytes()),
-        encoder: hash::sha256(&trees),
-        seed: suite.seed,
-        threads: rayon::current_num_threads(),
-        machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-    }
-}
-
-fn notes(facts: RunFacts<'_>, tasks: &[TaskReport]) -> Vec<String> {
-    let mut notes = facts.dataset.warnings.clone();
-    notes.retain(|note| !note.starts_with(polytask_data::NO_TEST));
-    let on_valid = tasks.iter().filter(|task| task.split == Split::Valid.name());
-    notes.extend(words::on_valid(&on_valid.map(|task| task.task.as_str()).collect::<Vec<_>>()));
-    notes
-}
-
-fn write(facts: RunFacts<'_>, report: &RunReport, joint: &ByTask) -> Result<()> {
-    let RunFacts { suite, dataset, out } = facts;
-    polytask_eval::html::write(report, &out.join("report.html"))?;
-    let method = suite.model.trees.as_ref().map_or_else(String::new, |choice| choice.name.clone());
-    let about = ModelFacts {
-        name: suite.name.clone(),
-        encoder: method,
-        folder: "model".into(),
-        parameters: report.trees.as_ref().map(|trees| trees.leaves),
-        input: Some(suite.input()),
-        ..ModelFacts::default()
-    };
-    polytask_eval::card::write(report, &about, &out.join("CARD.md"))?;
-    let revision = report.lineage.suite.chars().take(12).collect();
-    let mteb = MtebRun { revision, date: polytask_eval::mteb::now(), ..MtebRun::default() };
-    polytask_eval::mteb::write(&out.join("mteb"), report, &about, &mteb)?;
-    for (&task, predictions) in joint {
-        let (spec, split) = (&suite.tasks[task], dataset.report_split(task));
-        let of = RowsOf {
-            task: &spec.name,
-            kind: spec.kind.name,
-            split: split.name(),
-            metrics: &metrics(spec.kind, &spec.metric),
-            margin: spec.margin,
-            seed: suite.seed,
-            inputs: &keys(dataset, task, split),
-            labels: &dataset.tasks[task].labels,
-            passages: &[],
-        };
-        JudgedRows::new(&of, predictions.clone()).write(&out.join(polytask_eval::judged::FOLDER))?;
-    }
-    // Last: its presence says that the run is finished.
-    atomic::write_json(&out.join("report.json"), report)
-}
-
-/// What tells the known rows of a task apart.
-fn keys(dataset: &Dataset, task: usize, split: Split) -> Vec<u64> {
-    let (Some(rows), Some(targets)) = (dataset.rows(task, split), dataset.tasks[task].targets.get(&split)) else {
-        return Vec::new();
-    };
-    let folded = |text: TextId| dataset.folded[text as usize];
-    let key = |row: usize| rows.keys.get(row).copied().unwrap_or_else(|| folded(rows.texts[row]));
-    (0..targets.len()).filter(|&row| targets.is_known(row)).map(key).collect()
 }

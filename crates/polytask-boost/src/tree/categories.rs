@@ -1,7 +1,7 @@
 //! Splits of categories: each alone where there are few, else sets in the order of their slopes.
 
+use super::candidate::{BinRule, Candidate, Parent, keep};
 use super::node::score_of_both;
-use super::scan::{BinRule, Candidate, Parent, keep};
 use crate::bins::BinnedColumn;
 
 /// Most categories in a set.
@@ -77,7 +77,10 @@ impl Search<'_> {
             self.add(self.missing, right);
             self.judge(set, right, false);
             let (stride, missing) = (right.len(), self.missing);
-            right.iter_mut().zip(&self.bins[missing * stride..][..stride]).for_each(|(sum, part)| *sum -= part);
+            right
+                .iter_mut()
+                .zip(&self.bins[missing * stride..][..stride])
+                .for_each(|(sum, part)| *sum -= part);
         }
         // Nothing missing here: what is missing later goes with what no row here has.
         self.judge(set, right, true);

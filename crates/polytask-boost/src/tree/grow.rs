@@ -8,10 +8,11 @@ use std::ops::Range;
 use polytask_core::{Purpose, Rng};
 use rayon::prelude::*;
 
+use super::candidate::{BinRule, Candidate, Parent, STRICTLY};
 use super::histogram::{Gathered, Histogram, fill, subtract};
 use super::node::{score, write_values};
-use super::scan::{BinRule, Candidate, Parent, STRICTLY, best};
-use super::{Rule, Split, Tree, TreeNode};
+use super::scan::best;
+use super::{Rule, Tree, TreeNode, TreeSplit};
 use crate::bins::{BinnedColumn, Bins};
 use crate::params::{Growth, TreeParams};
 use crate::table::ColumnSort;
@@ -88,7 +89,8 @@ impl<'a> Grower<'a> {
             open.extend(children);
             n_leaves += 1;
         }
-        let leaves: Vec<(usize, Range<usize>)> = open.iter().map(|leaf| (leaf.node, leaf.rows.clone())).collect();
+        let leaves: Vec<(usize, Range<usize>)> =
+            open.iter().map(|leaf| (leaf.node, leaf.rows.clone())).collect();
         self.settle(&mut tree, &leaves, slopes);
         self.pool.extend(open.into_iter().map(|leaf| leaf.histogram).filter(|sums| !sums.is_empty()));
         Grown { tree, leaves }
@@ -143,7 +145,8 @@ impl<'a> Grower<'a> {
         let work = |((index, sums), (column, found)): Work<'_>| {
             if draw.columns[index] {
                 fill(column, &node, sums);
-                *found = [best((index, column), sums, parent, &mut Vec::new()).filter(|_| readable[index]), None];
+                *found =
+                    [best((index, column), sums, parent, &mut Vec::new()).filter(|_| readable[index]), None];
             }
         };
         let columns = self.bins.columns.par_iter().zip(&mut self.found);
@@ -242,12 +245,10 @@ impl<'a> Grower<'a> {
         let mut own = self.room(slopes.width);
         let rows = &self.rows[children[small].rows.clone()];
         let node = Gathered { rows, slopes: &self.gathered, width };
-        let readable = [small, large].map(|at| draw.of_node(self.params, children[at].depth, children[at].node));
+        let readable =
+            [small, large].map(|at| draw.of_node(self.params, children[at].depth, children[at].node));
         let parents = [self.parent(&children[small].sums), self.parent(&children[large].sums)];
-        let work = |((index, (own, rest)), (column, found)): (
-            (usize, (&mut Vec<f64>, &mut Vec<f64>)),
-            (&BinnedColumn, &mut [Option<Candidate>; 2]),
-        )| {
+        let work = |((index, (own, rest)), (column, found)): WorkOfBoth<'_>| {
             if !draw.columns[index] {
                 return;
             }
@@ -301,7 +302,7 @@ impl<'a> Grower<'a> {
         n_left
     }
 
-    fn rule(&self, candidate: &Candidate, left: u32, right: u32) -> Split {
+    fn rule(&self, candidate: &Candidate, left: u32, right: u32) -> TreeSplit {
         let column = &self.bins.columns[candidate.column];
         let rule = match (&candidate.rule, column.sort) {
             // All that is known lies below.
@@ -309,10 +310,14 @@ impl<'a> Grower<'a> {
             (BinRule::In(set), ColumnSort::Category | ColumnSort::Number) => Rule::In(set.clone()),
         };
         let Candidate { gain, default_left, .. } = *candidate;
-        Split { column: candidate.column as u32, rule, default_left, left, right, gain }
+        TreeSplit { column: candidate.column as u32, rule, default_left, left, right, gain }
     }
 }
 
+/// A column's sums of two children, its bins, and what is found there.
+type WorkOfBoth<'s> =
+    ((usize, (&'s mut Vec<f64>, &'s mut Vec<f64>)), (&'s BinnedColumn, &'s mut [Option<Candidate>; 2]));
+/// The same of one node.
 type Work<'s> = ((usize, &'s mut Vec<f64>), (&'s BinnedColumn, &'s mut [Option<Candidate>; 2]));
 
 /// The best splits over columns; of equal ones the first column's.

@@ -1,5 +1,6 @@
 //! A tree: where a row goes, and what stands in its leaf.
 
+mod candidate;
 mod categories;
 pub(crate) mod grow;
 mod histogram;
@@ -19,7 +20,7 @@ pub enum Rule {
 
 /// An inner node's way on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Split {
+pub struct TreeSplit {
     /// Index of the column.
     pub column: u32,
     /// Which known values go where.
@@ -39,7 +40,7 @@ pub struct Split {
 pub struct TreeNode {
     /// Its split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub split: Option<Split>,
+    pub split: Option<TreeSplit>,
     /// Its curvature, summed over margins.
     pub cover: f64,
 }
@@ -55,7 +56,7 @@ pub struct Tree {
     pub values: Vec<f64>,
 }
 
-impl Split {
+impl TreeSplit {
     /// The child a value leads to.
     #[inline]
     pub(crate) fn child(&self, value: f32) -> u32 {
@@ -86,7 +87,7 @@ impl Tree {
     }
 
     /// The splits.
-    pub fn splits(&self) -> impl Iterator<Item = &Split> {
+    pub fn splits(&self) -> impl Iterator<Item = &TreeSplit> {
         self.nodes.iter().filter_map(|node| node.split.as_ref())
     }
 
@@ -109,17 +110,22 @@ impl Tree {
             return Some(format!("a leaf holds {value}, expected a finite number"));
         }
         let splits = self.nodes.iter().enumerate().filter_map(|(n, node)| Some((n, node.split.as_ref()?)));
-        let wrong = |(n, split): (usize, &Split)| {
+        let wrong = |(n, split): (usize, &TreeSplit)| {
             let is_behind = |child: u32| (n + 1..self.nodes.len()).contains(&(child as usize));
             if !is_behind(split.left) || !is_behind(split.right) || split.left == split.right {
-                return Some(format!("node {n} has children {} and {}, expected two behind it", split.left, split.right));
+                return Some(format!(
+                    "node {n} has children {} and {}, expected two behind it",
+                    split.left, split.right
+                ));
             }
             match &split.rule {
                 _ if split.column as usize >= n_columns => {
                     Some(format!("node {n} reads column {}, expected one of {n_columns}", split.column))
                 }
                 Rule::Below(cut) if cut.is_nan() => Some(format!("node {n} splits at NaN")),
-                Rule::In(set) if !set.is_sorted() => Some(format!("the categories of node {n} are not in order")),
+                Rule::In(set) if !set.is_sorted() => {
+                    Some(format!("the categories of node {n} are not in order"))
+                }
                 _ => None,
             }
         };
@@ -131,13 +137,17 @@ impl Tree {
 mod tests {
     use super::*;
 
-    fn node(split: Option<Split>) -> TreeNode {
+    fn node(split: Option<TreeSplit>) -> TreeNode {
         TreeNode { split, cover: 1.0 }
     }
 
     fn tree(rule: Rule, left: u32, column: u32) -> Tree {
-        let split = Split { column, rule, default_left: true, left, right: 2, gain: 1.0 };
-        Tree { width: 1, nodes: vec![node(Some(split)), node(None), node(None)], values: vec![0.0, -1.0, 1.0] }
+        let split = TreeSplit { column, rule, default_left: true, left, right: 2, gain: 1.0 };
+        Tree {
+            width: 1,
+            nodes: vec![node(Some(split)), node(None), node(None)],
+            values: vec![0.0, -1.0, 1.0],
+        }
     }
 
     #[test]

@@ -94,6 +94,9 @@ mod tests {
         let mut values = Vec::new();
         write_values(&[3.0, -6.0, 3.0, 1.0, 3.0, 2.8, 3.0], &params, &mut values);
         let expected = [0.1 * 0.5, 0.0, -0.1 * (2.8 - 2.0) / 4.0];
-        assert!(values.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-12), "{values:?}");
+        assert!(
+            values.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-12),
+            "{values:?}"
+        );
     }
 }

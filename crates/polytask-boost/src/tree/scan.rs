@@ -1,41 +1,10 @@
 //! The best split of a node by one column.
 
+use super::candidate::{BinRule, Candidate, Parent, keep};
 use super::categories;
-use super::node::{LEAST_GAIN, score_of_both};
+use super::node::score_of_both;
 use crate::bins::BinnedColumn;
-use crate::params::TreeParams;
 use crate::table::ColumnSort;
-
-/// What makes a later candidate of equal worth lose.
-pub(super) const STRICTLY: f64 = 1e-9;
-
-/// Where known values part, in bins.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum BinRule {
-    /// Bins up to this one go left.
-    UpTo(usize),
-    /// These bins, ascending, go right.
-    In(Vec<u32>),
-}
-
-/// A candidate.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Candidate {
-    pub(super) gain: f64,
-    pub(super) column: usize,
-    pub(super) rule: BinRule,
-    pub(super) default_left: bool,
-    /// Rows on the left.
-    pub(super) n_left: f64,
-}
-
-/// A node as a scan sees it.
-#[derive(Clone, Copy)]
-pub(super) struct Parent<'a> {
-    pub(super) sums: &'a [f64],
-    pub(super) score: f64,
-    pub(super) params: &'a TreeParams,
-}
 
 /// The best split by a column; of equal ones the first: missing right before left, lower cuts first.
 pub(super) fn best(
@@ -47,18 +16,6 @@ pub(super) fn best(
     match column.sort {
         ColumnSort::Number => by_cut((index, column), bins, parent, scratch),
         ColumnSort::Category => categories::best((index, column), bins, parent, scratch),
-    }
-}
-
-/// Keeps the better of two candidates; `rule` is asked for only when the new one is better.
-pub(super) fn keep(
-    best: &mut Option<Candidate>,
-    gain: f64,
-    make: impl FnOnce(f64) -> Candidate,
-) {
-    let bar = best.as_ref().map_or(LEAST_GAIN, |best| best.gain);
-    if gain > bar + STRICTLY {
-        *best = Some(make(gain));
     }
 }
 

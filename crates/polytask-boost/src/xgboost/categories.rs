@@ -3,7 +3,7 @@
 use polytask_core::Result;
 use serde_json::{Value, json};
 
-use super::read::wrong;
+use super::part::wrong;
 
 /// The type of whole numbers in the file.
 const WHOLE: u64 = 15;
@@ -24,7 +24,10 @@ fn names(column: &Value, at: usize) -> Result<Vec<String>> {
     let bad = || wrong(format!("`cats.enc`, column {at}: neither whole numbers nor texts"));
     let values = column["values"].as_array().ok_or_else(bad)?;
     let Some(offsets) = column["offsets"].as_array() else {
-        return values.iter().map(|value| value.as_i64().map(|value| value.to_string()).ok_or_else(bad)).collect();
+        return values
+            .iter()
+            .map(|value| value.as_i64().map(|value| value.to_string()).ok_or_else(bad))
+            .collect();
     };
     let bytes = values.iter().map(|value| value.as_u64().and_then(|byte| u8::try_from(byte).ok()));
     let bytes = bytes.collect::<Option<Vec<u8>>>().ok_or_else(bad)?;

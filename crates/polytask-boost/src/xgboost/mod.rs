@@ -5,6 +5,7 @@
 //! refused by name; a gated model is written as the effective trees of one task.
 
 mod categories;
+mod part;
 mod read;
 mod trees;
 mod write;

@@ -6,6 +6,7 @@ use polytask_core::{Error, Place, Problem, Result, files};
 use serde_json::Value;
 
 use super::categories::read_categories;
+use super::part::{Part, count, wrong};
 use super::trees::read_tree;
 use super::{OBJECTIVES, Objective};
 use crate::booster::{BoostedTree, Booster, Output};
@@ -14,9 +15,6 @@ use crate::table::ColumnSort;
 
 /// Versions that are read, by their first number.
 const VERSIONS: std::ops::RangeInclusive<u64> = 1..=3;
-/// Most columns and outputs that are believed.
-const MOST: u64 = 1_000_000;
-
 /// What a file holds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Imported {
@@ -28,18 +26,6 @@ pub struct Imported {
     pub categories: Vec<Vec<String>>,
 }
 
-/// A part of the file with the way to it, for errors.
-#[derive(Clone, Copy)]
-pub(super) struct Part<'a> {
-    pub(super) value: &'a Value,
-    pub(super) at: &'a str,
-}
-
-/// An error in a file, without its name.
-pub(super) fn wrong(what: impl Into<String>) -> Error {
-    Problem::new(what).try_this("a JSON file that `save_model` of XGBoost 1.0 to 3 wrote").into()
-}
-
 /// Reads a model.
 ///
 /// # Errors
@@ -48,14 +34,20 @@ pub fn read(path: &Path) -> Result<Imported> {
     let bytes = files::read(path, files::LARGE).map_err(Error::io("read", path))?;
     let place = |error: Error| match error {
         Error::Invalid(problems) => Error::Invalid(
-            problems.into_iter().map(|problem| Problem { place: Some(Place::file(path)), ..problem }).collect(),
+            problems
+                .into_iter()
+                .map(|problem| Problem { place: Some(Place::file(path)), ..problem })
+                .collect(),
         ),
         other => other,
     };
-    if bytes.first() != Some(&b'{') || bytes.get(1).is_some_and(|byte| [b'L', b'i', b'U', b'l'].contains(byte)) {
+    if bytes.first() != Some(&b'{')
+        || bytes.get(1).is_some_and(|byte| [b'L', b'i', b'U', b'l'].contains(byte))
+    {
         return Err(place(wrong("no JSON; binary JSON (.ubj) is not read")));
     }
-    let value: Value = serde_json::from_slice(&bytes).map_err(|error| place(wrong(format!("not JSON: {error}"))))?;
+    let value: Value =
+        serde_json::from_slice(&bytes).map_err(|error| place(wrong(format!("not JSON: {error}"))))?;
     model(&value).map_err(place)
 }
 
@@ -83,13 +75,6 @@ fn model(value: &Value) -> Result<Imported> {
     let booster = Booster { columns, outputs, trees };
     booster.check()?;
     Ok(Imported { booster, sorts, categories: read_categories(&model["cats"], n_columns)? })
-}
-
-/// A whole number that the file writes as a text.
-pub(super) fn count(value: &Value, key: &str) -> Result<usize> {
-    let found = &value[key];
-    let number = found.as_u64().or_else(|| found.as_str()?.parse().ok()).filter(|n| *n <= MOST);
-    number.map(|n| n as usize).ok_or_else(|| wrong(format!("`{key}` is {found}, expected a whole number up to {MOST}")))
 }
 
 fn outputs(learner: &Value, params: &Value) -> Result<Vec<Output>> {
@@ -133,7 +118,8 @@ fn base_score(params: &Value) -> Result<Vec<f64>> {
 fn reals(value: &Value, key: &str) -> Result<Vec<f64>> {
     let bad = || wrong(format!("`{key}` is {value}, expected numbers as a text"));
     let text = value.as_str().ok_or_else(bad)?;
-    let number = |part: &str| part.trim().parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(bad);
+    let number =
+        |part: &str| part.trim().parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(bad);
     text.trim_matches(['[', ']', ' ']).split([',', ' ']).filter(|part| !part.is_empty()).map(number).collect()
 }
 
@@ -145,7 +131,8 @@ fn columns(learner: &Value, n: usize) -> Result<(Vec<ColumnSort>, Vec<String>)> 
             return Err(wrong(format!("`{key}` has {} entries, expected {n}", found.len())));
         }
     }
-    let name = |at: usize| names.get(at).and_then(Value::as_str).map_or_else(|| format!("f{at}"), str::to_owned);
+    let name =
+        |at: usize| names.get(at).and_then(Value::as_str).map_or_else(|| format!("f{at}"), str::to_owned);
     let sort = |at: usize| {
         let is_category = types.get(at).and_then(Value::as_str) == Some("c");
         if is_category { ColumnSort::Category } else { ColumnSort::Number }
@@ -164,7 +151,8 @@ fn trees(model: &Value, n_columns: usize, n_margins: usize) -> Result<Vec<Booste
         let name = format!("tree {at}");
         let tree = read_tree(Part { value: tree, at: &name }, n_columns)?;
         let first = group.as_u64().filter(|group| (*group as usize) < n_margins);
-        let first = first.ok_or_else(|| wrong(format!("{name}: output {group}, expected one of {n_margins}")))?;
+        let first =
+            first.ok_or_else(|| wrong(format!("{name}: output {group}, expected one of {n_margins}")))?;
         let first = if tree.width > 1 { 0 } else { first as usize };
         Ok(BoostedTree { round: at, first, tree })
     };

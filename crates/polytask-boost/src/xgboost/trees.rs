@@ -3,8 +3,8 @@
 use polytask_core::Result;
 use serde_json::{Value, json};
 
-use super::read::{Part, count, wrong};
-use crate::tree::{Rule, Split, Tree, TreeNode};
+use super::part::{Part, count, wrong};
+use crate::tree::{Rule, Tree, TreeNode, TreeSplit};
 
 /// What stands for no parent of the root.
 const NO_PARENT: i64 = 2_147_483_647;
@@ -28,7 +28,8 @@ pub(super) fn read_tree(part: Part<'_>, n_columns: usize) -> Result<Tree> {
     let (tree, at) = (part.value, part.at);
     let param = &tree["tree_param"];
     let n = count(param, "num_nodes")?;
-    let width = if param["size_leaf_vector"].is_null() { 1 } else { count(param, "size_leaf_vector")?.max(1) };
+    let width =
+        if param["size_leaf_vector"].is_null() { 1 } else { count(param, "size_leaf_vector")?.max(1) };
     if n == 0 || n > MOST_NODES {
         return Err(wrong(format!("{at}: {n} nodes, expected 1 to {MOST_NODES}")));
     }
@@ -39,7 +40,8 @@ pub(super) fn read_tree(part: Part<'_>, n_columns: usize) -> Result<Tree> {
     let sets = sets(tree, at)?;
     let mut read = Tree { width, nodes: Vec::with_capacity(order.len()), values: Vec::new() };
     for &old in &order {
-        let split = (index(nodes.left, old) != Some(-1)).then(|| nodes.split(old, &place, &sets, (at, n_columns)));
+        let split =
+            (index(nodes.left, old) != Some(-1)).then(|| nodes.split(old, &place, &sets, (at, n_columns)));
         let split = split.transpose()?;
         let cover = real(nodes.cover, old).unwrap_or(0.0);
         let values = if split.is_some() { vec![0.0; width] } else { leaf(tree, &nodes, (old, width), at)? };
@@ -76,7 +78,7 @@ impl<'a> Nodes<'a> {
         place: &[u32],
         sets: &[(usize, Vec<u32>)],
         (at, n_columns): (&str, usize),
-    ) -> Result<Split> {
+    ) -> Result<TreeSplit> {
         let column = index(self.column, node).filter(|column| (0..n_columns as i64).contains(column));
         let column = column.ok_or_else(|| wrong(format!("{at}, node {node}: column beyond {n_columns}")))?;
         let child = |list: &[Value]| index(list, node).map_or(u32::MAX, |child| place[child as usize]);
@@ -93,7 +95,14 @@ impl<'a> Nodes<'a> {
             other => other.as_i64() == Some(1),
         };
         let (left, right) = (child(self.left), child(self.right));
-        Ok(Split { column: column as u32, rule, default_left, left, right, gain: real(self.gain, node).unwrap_or(0.0) })
+        Ok(TreeSplit {
+            column: column as u32,
+            rule,
+            default_left,
+            left,
+            right,
+            gain: real(self.gain, node).unwrap_or(0.0),
+        })
     }
 }
 
@@ -123,7 +132,9 @@ fn order(nodes: &Nodes<'_>, at: &str) -> Result<Vec<usize>> {
                 return Err(wrong(format!("{at}, node {node}: child {child:?}, expected one of {n}")));
             };
             if is_met[child] {
-                return Err(wrong(format!("{at}, node {node}: child {child} is reached twice, expected a tree")));
+                return Err(wrong(format!(
+                    "{at}, node {node}: child {child} is reached twice, expected a tree"
+                )));
             }
             is_met[child] = true;
             order.push(child);
@@ -138,17 +149,26 @@ fn sets(tree: &Value, at: &str) -> Result<Vec<(usize, Vec<u32>)>> {
     let (all, nodes) = (list("categories"), list("categories_nodes"));
     let (segments, sizes) = (list("categories_segments"), list("categories_sizes"));
     if nodes.len() != segments.len() || nodes.len() != sizes.len() {
-        return Err(wrong(format!("{at}: {} sets of categories with {} places", nodes.len(), segments.len())));
+        return Err(wrong(format!(
+            "{at}: {} sets of categories with {} places",
+            nodes.len(),
+            segments.len()
+        )));
     }
     let set = |(node, (first, n)): (&Value, (&Value, &Value))| {
         let (node, first, n) = (node.as_u64()? as usize, first.as_u64()? as usize, n.as_u64()? as usize);
         let own = all.get(first..first.checked_add(n)?)?;
-        let mut set = own.iter().map(|code| code.as_u64().and_then(|code| u32::try_from(code).ok())).collect::<Option<Vec<u32>>>()?;
+        let mut set = own
+            .iter()
+            .map(|code| code.as_u64().and_then(|code| u32::try_from(code).ok()))
+            .collect::<Option<Vec<u32>>>()?;
         set.sort_unstable();
         Some((node, set))
     };
     let all_sets = nodes.iter().zip(segments.iter().zip(sizes)).map(set).collect::<Option<Vec<_>>>();
-    all_sets.ok_or_else(|| wrong(format!("{at}: a set of categories reaches beyond the {} that are there", all.len())))
+    all_sets.ok_or_else(|| {
+        wrong(format!("{at}: a set of categories reaches beyond the {} that are there", all.len()))
+    })
 }
 
 /// What a leaf adds: its condition, or its numbers among the tree's where it has several.
@@ -176,7 +196,7 @@ pub(super) fn write_tree(tree: &Tree, id: usize, n_columns: usize) -> Value {
         [split.left, split.right].into_iter().for_each(|child| parents[child as usize] = at as i64);
     }
     let mut leaves = 0;
-    let right = |split: Option<&Split>| match split {
+    let right = |split: Option<&TreeSplit>| match split {
         Some(split) => i64::from(split.right),
         None if is_vector => {
             leaves += 1;
@@ -185,7 +205,7 @@ pub(super) fn write_tree(tree: &Tree, id: usize, n_columns: usize) -> Value {
         None => -1,
     };
     let right: Vec<i64> = splits().map(right).collect();
-    let condition = |(node, split): (usize, Option<&Split>)| match split.map(|split| &split.rule) {
+    let condition = |(node, split): (usize, Option<&TreeSplit>)| match split.map(|split| &split.rule) {
         Some(Rule::Below(cut)) => *cut,
         Some(Rule::In(_)) => 0.0,
         None if is_vector => f32::from_bits(1),
@@ -223,8 +243,10 @@ pub(super) fn write_tree(tree: &Tree, id: usize, n_columns: usize) -> Value {
                         "size_leaf_vector": tree.width.to_string() },
     });
     if is_vector {
-        let leaf = |(node, split): (usize, Option<&Split>)| split.is_none().then(|| tree.value(node).to_vec());
-        let weights: Vec<f32> = splits().enumerate().filter_map(leaf).flatten().map(|value| value as f32).collect();
+        let leaf =
+            |(node, split): (usize, Option<&TreeSplit>)| split.is_none().then(|| tree.value(node).to_vec());
+        let weights: Vec<f32> =
+            splits().enumerate().filter_map(leaf).flatten().map(|value| value as f32).collect();
         written["leaf_weights"] = json!(weights);
     }
     written

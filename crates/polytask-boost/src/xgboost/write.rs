@@ -9,9 +9,8 @@ use super::categories::write_categories;
 use super::theirs;
 use super::trees::write_tree;
 use crate::booster::{Booster, Output};
-use crate::loss::Loss;
+use crate::loss::TreeLoss;
 use crate::table::ColumnSort;
-use crate::tree::Tree;
 
 /// Writes a model; `sorts` and `categories` say what its columns hold.
 ///
@@ -23,16 +22,22 @@ pub fn write(booster: &Booster, sorts: &[ColumnSort], categories: &[Vec<String>]
 }
 
 fn refuse<T>(what: impl Into<String>) -> Result<T> {
-    Err(Problem::new(what).try_this("a model of one objective, as `trees = \"boost\"` with tasks of one kind").into())
+    Err(Problem::new(what)
+        .try_this("a model of one objective, as `trees = \"boost\"` with tasks of one kind")
+        .into())
 }
 
 fn model(booster: &Booster, sorts: &[ColumnSort], categories: &[Vec<String>]) -> Result<Value> {
-    let Some(first) = booster.outputs.first() else { return refuse("the model has no target, expected at least one") };
+    let Some(first) = booster.outputs.first() else {
+        return refuse("the model has no target, expected at least one");
+    };
     let Some(objective) = theirs(&first.loss) else {
         return refuse(format!("loss `{}` is none of XGBoost's", first.loss.name));
     };
     let levels_may_differ = first.loss.name == "quantile";
-    let is_same = |output: &Output| output.loss == first.loss || levels_may_differ && output.loss.name == first.loss.name;
+    let is_same = |output: &Output| {
+        output.loss == first.loss || levels_may_differ && output.loss.name == first.loss.name
+    };
     if let Some(other) = booster.outputs.iter().find(|output| !is_same(output)) {
         return refuse(format!(
             "targets of different objectives: `{}` is {}, `{}` is {}; XGBoost has one for all",
@@ -94,7 +99,7 @@ fn rounds(booster: &Booster) -> Vec<usize> {
 fn base_score(booster: &Booster) -> Result<String> {
     let mut scores = Vec::new();
     for output in &booster.outputs {
-        let loss: Box<dyn Loss> = output.loss.make()?;
+        let loss: Box<dyn TreeLoss> = output.loss.make()?;
         let mut start = output.start.clone();
         if output.loss.name != "softmax" {
             loss.respond(&mut start);
@@ -105,7 +110,8 @@ fn base_score(booster: &Booster) -> Result<String> {
 }
 
 fn objective_of(booster: &Booster, name: &str) -> Value {
-    let levels: Vec<String> = booster.outputs.iter().map(|output| format!("{:E}", output.loss.level)).collect();
+    let levels: Vec<String> =
+        booster.outputs.iter().map(|output| format!("{:E}", output.loss.level)).collect();
     match name {
         "multi:softprob" => {
             let classes = booster.outputs[0].loss.classes.to_string();
@@ -117,10 +123,4 @@ fn objective_of(booster: &Booster, name: &str) -> Value {
         }
         _ => json!({ "name": name, "reg_loss_param": { "scale_pos_weight": "1" } }),
     }
-}
-
-/// A tree whose leaves are multiplied, for targets that training put on another scale.
-pub(crate) fn scaled(tree: &Tree, spans: &[f64]) -> Tree {
-    let values = tree.values.chunks_exact(tree.width).flat_map(|row| row.iter().zip(spans).map(|(value, span)| value * span));
-    Tree { values: values.collect(), ..tree.clone() }
 }

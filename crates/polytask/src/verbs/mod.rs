@@ -27,7 +27,7 @@ use polytask_core::{Error, Problem};
 
 use polytask_bench as bench;
 
-use crate::help;
+use crate::{help, models};
 use polytask_terminal::output::Outcome;
 
 /// One model for all your related tasks, and evidence of which task hurts which.
@@ -122,7 +122,10 @@ impl Cli {
             Verb::Compare(args) => compare::run(&args),
             Verb::Boost(args) => boost::run(&args),
             Verb::Embed(args) => embed::run(&args),
-            Verb::Predict(args) => predict::run(&args),
+            Verb::Predict(args) => match models::trees(args.model()) {
+                Some(folder) => boost::predict::run(&args, &folder),
+                None => predict::run(&args),
+            },
             Verb::Search(args) => search::run(&args),
             Verb::Mine(args) => mine::run(&args),
             Verb::Methods(args) => methods::run(&args),

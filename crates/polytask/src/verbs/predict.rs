@@ -1,13 +1,12 @@
 //! `polytask predict`: a task's labels, tags or numbers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use polytask_core::near;
 use polytask_model::{Input, InputReading, Model, ModelTask, Question};
 use serde_json::{Map, Value, json};
 
-use super::boost;
 use crate::columns::Columns;
 use crate::lines::{EmptyTexts, Row, for_pieces};
 use crate::models;
@@ -68,10 +67,14 @@ pub(crate) struct Args {
     pub(super) list: bool,
 }
 
-pub(crate) fn run(args: &Args) -> Result<Outcome> {
-    if let Some(folder) = models::trees(&args.model) {
-        return boost::predict::run(args, &folder);
+impl Args {
+    /// Where the model is meant to be.
+    pub(super) fn model(&self) -> &Path {
+        &self.model
     }
+}
+
+pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let model = Model::load(&models::folder(&args.model)?)?;
     let chosen = args.task.iter().map(|name| model.task(name)).collect::<Result<Vec<_>, _>>()?;
     let of_roles = if chosen.is_empty() { model.tasks.iter().collect() } else { chosen.clone() };

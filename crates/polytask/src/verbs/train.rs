@@ -110,7 +110,7 @@ impl RunArgs {
     pub(super) fn execute(&self, suite: Suite, out: &Path) -> Result<RunReport> {
         let mut progress = self.progress();
         if suite.model.trees.is_some() {
-            return self.boost(suite, out, &mut progress);
+            return self.boost(&suite, out, &mut progress);
         }
         match self.begin(suite, out, &mut progress)? {
             Work::Finished(report) => Ok(*report),
@@ -119,22 +119,22 @@ impl RunArgs {
     }
 
     /// Trees in the place of a network; a run that was interrupted begins anew, for it takes seconds.
-    fn boost(&self, suite: Suite, out: &Path, progress: &mut TerminalProgress) -> Result<RunReport> {
+    fn boost(&self, suite: &Suite, out: &Path, progress: &mut TerminalProgress) -> Result<RunReport> {
         if self.time.is_some() {
             let what = "`--time` plans the steps of a network, but `trees` in [model] has rounds";
             return output::refuse(what, "`--set` with fewer rounds, as in model.trees.rounds=50");
         }
         suites::set_threads(suite.train.threads)?;
         run::check_free(out, self.force, self.resume)?;
-        if let Some(report) = self.finished(&suite, out)? {
+        if let Some(report) = self.finished(suite, out)? {
             return Ok(report);
         }
-        let dataset = trees::read(&suite, progress)?;
+        let dataset = trees::read(suite, progress)?;
         let _held = run::claim(out, self.force, self.resume)?;
         let copy = suite::to_toml(&suite.with_absolute_paths());
         atomic::write(&out.join("suite.toml"), copy.as_bytes())?;
         let mut log = Log::open(&out.join("log.jsonl"), progress)?;
-        trees::run(&suite, &dataset, out, &mut log)
+        trees::run(suite, &dataset, out, &mut log)
     }
 
     pub(super) fn progress(&self) -> TerminalProgress {

@@ -40,7 +40,9 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let bytes = files::read(&path, files::LARGE).map_err(polytask_core::Error::io("read", &path))?;
     let report: RunReport = match serde_json::from_slice(&bytes) {
         Ok(report) => report,
-        Err(error) => return output::refuse(format!("{}: {error}", path.display()), "the file as the run wrote it"),
+        Err(error) => {
+            return output::refuse(format!("{}: {error}", path.display()), "the file as the run wrote it");
+        }
     };
     let Some(trees) = &report.trees else {
         let what = format!("the run in {} trained a network, expected trees", args.run.display());

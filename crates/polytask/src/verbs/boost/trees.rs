@@ -14,14 +14,21 @@ const EVERY: usize = 10;
 
 /// Reads the data of a suite of tables.
 pub(crate) fn read(suite: &Suite, observer: &mut dyn Observer) -> Result<Dataset> {
+    polytask_boost::suite::check(suite)?;
     observer.event(Event::Note(&format!("reading the {}", suite.input().plural)));
     let dataset = polytask_data::build(suite, &NoTexts(suite.input()))?;
+    polytask_boost::suite::check_data(suite, &dataset)?;
     dataset.warnings.iter().for_each(|warning| observer.event(Event::Note(warning)));
     Ok(dataset)
 }
 
 /// Fits, compares, writes.
-pub(crate) fn run(suite: &Suite, dataset: &Dataset, out: &Path, observer: &mut dyn Observer) -> Result<RunReport> {
+pub(crate) fn run(
+    suite: &Suite,
+    dataset: &Dataset,
+    out: &Path,
+    observer: &mut dyn Observer,
+) -> Result<RunReport> {
     let mut phase = String::new();
     let report = run_trees(RunFacts { suite, dataset, out }, &mut |progress| {
         let RunProgress { phase: name, round, rounds, loss } = progress;
@@ -34,7 +41,13 @@ pub(crate) fn run(suite: &Suite, dataset: &Dataset, out: &Path, observer: &mut d
         }
         if round % EVERY == 0 || round == rounds {
             let losses = [("loss", loss)];
-            observer.event(Event::Step { done: round as u64, losses: &losses, lr: 0.0, tokens: 0, observed: &[] });
+            observer.event(Event::Step {
+                done: round as u64,
+                losses: &losses,
+                lr: 0.0,
+                tokens: 0,
+                observed: &[],
+            });
         }
     })?;
     observer.event(Event::Done);
