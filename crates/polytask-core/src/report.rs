@@ -263,6 +263,65 @@ pub struct Sizes {
     pub single: usize,
 }
 
+/// How much a column of a table says in boosted trees.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ColumnImportance {
+    /// The task; empty where trees are for all of them.
+    pub task: String,
+    /// The column.
+    pub column: String,
+    /// What its splits gained, as a share of all gains.
+    pub gain: f64,
+    /// Number of its splits.
+    pub splits: usize,
+    /// Points of the task's main metric lost when its values are shuffled; `None` where it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permutation: Option<f64>,
+}
+
+/// A group of rows that is a task of its own in the eyes of boosted trees.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupGate {
+    /// The task of the suite, or the target where it has several.
+    pub task: String,
+    /// The group.
+    pub group: String,
+    /// Its rows in train.
+    pub rows: usize,
+    /// Its gate, 0 to 1; `None` without gates.
+    pub gate: Option<f64>,
+    /// How far the gate lies from the median.
+    pub distance: Option<f64>,
+    /// Whether it is unlike the others.
+    pub flagged: bool,
+    /// Rows it is scored on.
+    pub scored: usize,
+    /// The metric; empty where nothing is scored.
+    pub metric: String,
+    /// Main metric of the joint model on its rows.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub joint: f64,
+    /// The same of the model of its group alone; NaN without one (`null` in JSON).
+    #[serde(deserialize_with = "null_is_nan")]
+    pub single: f64,
+    /// Joint minus single, signed so that positive is better, with its paired interval; `None` where nothing is said.
+    pub delta: Option<Interval>,
+}
+
+/// What boosted trees say of themselves.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct TreesReport {
+    /// Number of trees.
+    pub trees: usize,
+    /// Number of their leaves.
+    pub leaves: usize,
+    /// Columns, the most telling first.
+    pub importance: Vec<ColumnImportance>,
+    /// Groups, the farthest gate first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupGate>,
+}
+
 /// Everything a run found.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RunReport {
@@ -317,6 +376,9 @@ pub struct RunReport {
     pub isolated: Vec<Isolated>,
     /// Where the run comes from.
     pub lineage: Lineage,
+    /// Boosted trees, where they stand in the place of a network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trees: Option<TreesReport>,
     /// How vectors lie, where that was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub geometry: Vec<TaskGeometry>,

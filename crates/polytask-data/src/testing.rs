@@ -25,6 +25,7 @@ pub(crate) fn suite(folder: &Path) -> Suite {
         pixel_std: 1.0,
         widths: None,
         precision: "f32".into(),
+        trees: None,
         dropout: None,
     };
     let train = TrainSpec {
@@ -89,6 +90,7 @@ pub(crate) fn source(name: &str, files: &[(Split, &str)]) -> SourceSpec {
         column_lines: BTreeMap::new(),
         features: vec![],
         ignore: vec![],
+        group: None,
         categories: vec![],
         valid: 0.1,
         missing: vec![],
@@ -114,6 +116,7 @@ pub(crate) fn task(name: &str, kind: &str, from: &str) -> TaskSpec {
         column_lines: BTreeMap::new(),
         head: Choice::named("linear"),
         loss: Choice::named(kind.losses[0]),
+        objective: None,
         metric: kind.metrics[0].into(),
         labels: None,
         counts_labels: false,

@@ -18,6 +18,7 @@ pub mod saliency;
 mod sample;
 pub mod sharpness;
 pub mod table;
+pub mod trees;
 pub mod words;
 
 pub use card::ModelFacts;

@@ -102,6 +102,14 @@ impl InputReading {
         tasks.iter().zip(names).map(question).collect()
     }
 
+    /// The symbols of a row of a table.
+    ///
+    /// # Errors
+    /// When no column is there, or one holds something else; when something else is read.
+    pub fn symbols(&self, row: &dyn InputRow) -> Result<Vec<u32>> {
+        self.table.as_ref().map_or_else(|| Ok(Vec::new()), |table| table.symbols(row))
+    }
+
     /// The inputs of a row for a task.
     fn read(&self, task: &ModelTask, row: &dyn InputRow, names: &[Vec<&str>]) -> Result<Vec<Input>> {
         let input = |names: &Vec<&str>| {

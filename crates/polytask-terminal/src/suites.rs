@@ -47,6 +47,9 @@ pub fn of_trained(source: &Path, suite: Option<&Path>) -> anyhow::Result<(PathBu
     } else {
         (source.to_path_buf(), source.join("model"))
     };
+    if has_trees(&model) {
+        return no_network(&model);
+    }
     if !is_model(&model) {
         let what = match source {
             path if !path.exists() => format!("there is no folder {}", path.display()),
@@ -71,6 +74,17 @@ pub fn of_trained(source: &Path, suite: Option<&Path>) -> anyhow::Result<(PathBu
 /// Whether a folder holds a model of ours.
 pub fn is_model(folder: &Path) -> bool {
     folder.join("polytask.json").is_file()
+}
+
+/// Whether a folder holds boosted trees.
+pub fn has_trees(folder: &Path) -> bool {
+    polytask_boost::suite::BoostModel::is_in(folder)
+}
+
+/// The error of whoever wants a network where trees are.
+pub fn no_network<T>(folder: &Path) -> anyhow::Result<T> {
+    let what = format!("folder {} holds boosted trees, expected a network", folder.display());
+    output::refuse(what, "`polytask predict`, `polytask compare` and `polytask boost explain` read trees")
 }
 
 /// Where single-task results are kept between runs.

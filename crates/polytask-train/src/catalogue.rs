@@ -15,5 +15,7 @@ pub fn catalogue() -> Catalogue {
         tunes: polytask_nn::tune::infos(),
         scores: polytask_nn::scores::infos(),
         learners: learner::infos(),
+        trees: polytask_boost::method::trees(),
+        objectives: polytask_boost::method::objectives(),
     }
 }

@@ -26,6 +26,7 @@ const TINY: &str = "tiny";
 /// Gets the encoder (from the network only when it is nowhere here) and reads all data.
 pub fn prepare(mut suite: Suite, observer: &mut dyn Observer) -> Result<Prepared> {
     regularizer::table::check(&suite)?;
+    refuse_trees(&suite)?;
     let (encoder, symbols, dataset) =
         if is_fresh(&suite) { fresh(&suite, observer)? } else { loaded(&suite, observer)? };
     for warning in &dataset.warnings {
@@ -45,6 +46,15 @@ pub fn prepare(mut suite: Suite, observer: &mut dyn Observer) -> Result<Prepared
         tell(&defaults::plan_time(suite, dataset, (seconds, pace), plans_evaluations), observer);
     }
     Ok(prepared)
+}
+
+/// Refuses to make a network of a suite that chooses trees.
+fn refuse_trees(suite: &Suite) -> Result<()> {
+    if suite.model.trees.is_none() {
+        return Ok(());
+    }
+    let what = "`trees` in [model] names boosted trees, but this needs the gradients of a network";
+    Err(Problem::new(what).try_this("`polytask train`, or the suite without `trees`").into())
 }
 
 fn tell(chosen: &[Chosen], observer: &mut dyn Observer) {

@@ -6,11 +6,14 @@ use anyhow::Result;
 use polytask_data::pull::{self, PullOptions};
 
 use polytask_terminal::output;
-use polytask_terminal::suites::is_model;
+use polytask_terminal::suites::{has_trees, is_model, no_network};
 
 /// The folder of a trained model, of a run's folder or its `model` folder; any folder of sentence-transformers as it is.
 pub(crate) fn folder(source: &Path) -> Result<PathBuf> {
     let (inside, is_encoder) = (source.join("model"), polytask_core::length::is_encoder_folder(source));
+    if let Some(trees) = trees(source) {
+        return no_network(&trees);
+    }
     if is_model(source) || is_encoder || !source.is_dir() {
         return Ok(source.to_path_buf());
     }
@@ -20,6 +23,11 @@ pub(crate) fn folder(source: &Path) -> Result<PathBuf> {
     let what =
         format!("folder {} holds no model, expected a model's files or model/ in it", source.display());
     output::refuse(what, "the folder that `polytask train --out` was given, once its run has finished")
+}
+
+/// The folder of boosted trees that a folder is, or that its run has.
+pub(crate) fn trees(source: &Path) -> Option<PathBuf> {
+    [source.to_path_buf(), source.join("model")].into_iter().find(|folder| has_trees(folder))
 }
 
 /// The same, or the encoder of this name as a suite may give it: in the cache, else pulled.

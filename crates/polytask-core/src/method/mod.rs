@@ -42,6 +42,10 @@ pub enum Family {
     Score,
     /// How models become one.
     Merge,
+    /// Boosted trees in the place of a network.
+    Trees,
+    /// What boosted trees learn of a target.
+    Objective,
 }
 
 /// A named part as it presents itself.

@@ -17,8 +17,9 @@ use crate::method::Choice;
 const ROW_ROLES: [&str; 2] = ["id", "weight"];
 
 /// Keys of a source that a task with data of its own may hold too.
-const SOURCE_KEYS: [&str; 15] = [
+const SOURCE_KEYS: [&str; 16] = [
     "features",
+    "group",
     "ignore",
     "categories",
     "data",

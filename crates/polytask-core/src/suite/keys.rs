@@ -203,6 +203,7 @@ static KEYS: &[KeyInfo] = &[
     key(MODEL, "widths", ValueType::Counts(None), "", "Widths of the layers of a network on images or tables.", "those of the published network; 256 and 256 for `table-mlp`"),
     key(MODEL, "precision", words(&["f32"]), r#""f32""#, "Numbers the model computes in.", "exact enough for every method"),
     key(MODEL, "dropout", ValueType::Share, "", "Share of values dropped in training, in trainable layers and before heads.", "what the encoder's folder says"),
+    key(MODEL, "trees", ValueType::Part, "", "Boosted trees in the place of the encoder: `boost` for all targets at once, `rmtgb` for tasks by `group`, which also says which of them is unlike the others.", "a table is read by the network that `encoder` names"),
 
     key(TRAIN, "epochs", POSITIVE, "1.0", "Passes over the largest source (joint) or over all sources (alternate).", "of a pre-trained encoder chosen from the data, as steps; for a fresh network on images or tables so many steps that 60,000 images or 400,000 rows are seen, each 20 or 30 times at most (36 steps at least)"),
     key(TRAIN, "steps", COUNT_FROM_1, "", "Optimiser steps, instead of epochs.", "epochs decide"),
@@ -244,6 +245,7 @@ static KEYS: &[KeyInfo] = &[
     key(OWN_DATA, "columns", ValueType::Columns, "{}", "Which column plays which role (text, a, b, query, label, score, weight, ...).", "a column has the name of its role, or a usual synonym"),
     key(OWN_DATA, "features", ValueType::Texts, "[]", "The columns of a table that are read (`table-class`, `table-regression`).", "all that are no target, weight or id of a task and do not stand in `ignore`; in them `?`, `-`, `NA`, `N/A`, `None`, `NULL` and `missing` say nothing, too"),
     key(OWN_DATA, "prompts", ValueType::Prompts, "{}", "Words before every text of a role, as `query: `; `passage` is what a retrieval ranks, `right` what a ranking does.", "the encoder's own default prompt, if it has one"),
+    key(OWN_DATA, "group", ValueType::Text, "", "Column of a table that names the group of a row: a shop, a patient, a school. For `trees = \"rmtgb\"` each group is a task; others read it as a category.", "rows have no groups"),
     key(OWN_DATA, "ignore", ValueType::Texts, "[]", "Columns of a table that are not read: names, ids, what is known only afterwards.", "every column may say something"),
     key(OWN_DATA, "categories", ValueType::Texts, "[]", "Columns of a table whose numbers are categories: codes, classes, years that are no amounts.", "a column whose first known cell is a number holds numbers, any other one categories"),
     key(OWN_DATA, "valid", ValueType::Fraction, "0.1", "Share of train that becomes valid, by hash, when there is no valid file.", "enough to choose on, little enough to spare"),
@@ -262,6 +264,7 @@ static KEYS: &[KeyInfo] = &[
     key(NODES, "text", ValueType::Text, "", "How a text is made of columns: `{title}: {description}`.", "title and text, as of a corpus"),
     key(TASK, "head", ValueType::Part, r#""linear""#, "What turns a vector into labels or numbers: `linear`, or `mlp` with a `hidden` layer.", "a pre-trained encoder needs no more"),
     key(TASK, "loss", ValueType::Part, "", "Its loss.", "the first loss of its kind"),
+    key(TASK, "objective", ValueType::Part, "", "What boosted trees learn of the target: `squared`, `poisson` or a `quantile` of numbers, `logistic` or `softmax` of classes.", "what fits its kind"),
     key(TASK, "metric", ValueType::Text, "", "The metric that decides; one of its kind.", "the first metric of its kind"),
     key(TASK, "labels", ValueType::Texts, "", "The label set, in the order of outputs.", "the labels that train shows, sorted"),
     key(TASK, "separator", ValueType::Text, "", "What stands between the labels of a cell (`multilabel`).", "`|`, a sign that labels seldom hold"),

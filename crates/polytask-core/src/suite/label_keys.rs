@@ -1,6 +1,7 @@
 //! Checks of the keys that say what the labels of a task are: `labels` and `separator`.
 
 use super::draft::Draft;
+use super::keys::Table;
 use super::reporter::Reporter;
 use super::section::Section;
 use super::tree::shorten;
@@ -64,4 +65,12 @@ pub(super) fn labels(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter) {
             "every label of the task",
         );
     }
+}
+
+/// Cells of rows that mean unknown. A number that marks unknown targets of one task may well be a number elsewhere in
+/// its rows; a word is a word.
+pub(super) fn missing_of_rows(section: &Section) -> Vec<String> {
+    let words = trimmed(section, "missing");
+    let is_of_rows = |word: &String| section.table() == Table::Source || word.parse::<f64>().is_err();
+    words.into_iter().filter(is_of_rows).collect()
 }

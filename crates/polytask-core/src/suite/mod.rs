@@ -143,6 +143,9 @@ pub struct ModelSpec {
     pub precision: String,
     /// Share of values dropped in training, in trainable layers and before heads; the encoder's own when absent.
     pub dropout: Option<f64>,
+    /// Boosted trees in the place of the encoder (tables).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trees: Option<Choice>,
 }
 
 /// Rows that one or several tasks read.
@@ -166,6 +169,9 @@ pub struct SourceSpec {
     pub ignore: Vec<String>,
     /// Columns of a table that hold categories, though written as numbers.
     pub categories: Vec<String>,
+    /// Column that names the group of a row: a task of its own in the eyes of boosted trees (tables).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// Share of train that becomes valid, by hash, when there is no valid file.
     pub valid: f64,
     /// Cells of targets, and of the columns of a table, that mean unknown, beside empty ones, null and NaN.
@@ -212,6 +218,9 @@ pub struct TaskSpec {
     pub head: Choice,
     /// Its loss.
     pub loss: Choice,
+    /// What boosted trees learn of the target; the kind's own without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objective: Option<Choice>,
     /// Metric that decides; one of the kind's.
     pub metric: String,
     /// The label set, when it is not what train shows.
@@ -275,6 +284,10 @@ pub struct Catalogue {
     pub tunes: Vec<&'static MethodInfo>,
     /// How texts can be scored against each other.
     pub scores: Vec<&'static MethodInfo>,
+    /// Boosted trees in the place of a network.
+    pub trees: Vec<&'static MethodInfo>,
+    /// What boosted trees learn of a target.
+    pub objectives: Vec<&'static MethodInfo>,
     /// What a run can be compared with.
     pub learners: Vec<&'static MethodInfo>,
 }

@@ -96,6 +96,12 @@ impl Shelf<'_> {
         chosen.map_or_else(fallback, |(choice, info)| (choice, Some(info)))
     }
 
+    /// The part a key names, where it is there.
+    pub(super) fn maybe(&self, section: &Section, key: &str, reporter: &mut Reporter) -> Option<Choice> {
+        let default = self.parts.first().map_or("", |part| part.id);
+        section.has(key).then(|| self.choice(section, key, default, reporter).0)
+    }
+
     /// The part the value of a key names (the key with an example); what is wrong is reported.
     fn chosen(
         &self,

@@ -172,6 +172,7 @@ impl Reader<'_, '_> {
         let (sharing, _) = shelf.choice(section, "sharing", &section.part("sharing"), self.reporter);
         let shelf = Shelf { noun: "tune", parts: &self.catalogue.tunes };
         let scores = Shelf { noun: "score", parts: &self.catalogue.scores };
+        let trees = Shelf { noun: "trees", parts: &self.catalogue.trees };
         let (tune, _) = shelf.choice(section, "tune", &section.part("tune"), self.reporter);
         let score = section.has("score").then(|| scores.choice(section, "score", "pooled", self.reporter).0);
         ModelSpec {
@@ -189,6 +190,7 @@ impl Reader<'_, '_> {
             widths: section.maybe_sizes("widths"),
             precision: section.text("precision"),
             dropout: section.maybe_real("dropout"),
+            trees: trees.maybe(section, "trees", self.reporter),
         }
     }
 
@@ -330,8 +332,9 @@ impl Reader<'_, '_> {
             features: section.texts("features"),
             ignore: section.texts("ignore"),
             categories: section.texts("categories"),
+            group: section.maybe_text("group"),
             valid: section.real("valid"),
-            missing: missing_of_rows(section),
+            missing: label_keys::missing_of_rows(section),
             limit: section.size("limit"),
             batch_rows: section.maybe_size("batch_rows"),
             batch_tokens: section.maybe_size("batch_tokens"),
@@ -353,6 +356,7 @@ impl Reader<'_, '_> {
         let shelf = Shelf { noun: "loss", parts: &self.catalogue.losses };
         let (loss, known) = shelf.choice(section, "loss", kind.losses[0], self.reporter);
         let heads = Shelf { noun: "head", parts: HEADS };
+        let objectives = Shelf { noun: "objective", parts: &self.catalogue.objectives };
         let (head, _) = heads.choice(section, "head", &section.part("head"), self.reporter);
         if draft.kind.is_some() {
             check::loss(draft, kind, self.catalogue, (&loss, known.is_some()), self.reporter);
@@ -370,6 +374,7 @@ impl Reader<'_, '_> {
             column_lines: inputs::column_lines(section),
             head,
             loss,
+            objective: objectives.maybe(section, "objective", self.reporter),
             metric: section.maybe_text("metric").unwrap_or_else(|| kind.metrics[0].into()),
             labels: section.has("labels").then(|| label_keys::trimmed(section, "labels")),
             counts_labels: section.has("labels"),
@@ -384,14 +389,6 @@ impl Reader<'_, '_> {
             line: section.origin.line(),
         }
     }
-}
-
-/// Cells of rows that mean unknown. A number that marks unknown targets of one task may well be a number elsewhere in
-/// its rows; a word is a word.
-fn missing_of_rows(section: &Section) -> Vec<String> {
-    let words = label_keys::trimmed(section, "missing");
-    let is_of_rows = |word: &String| section.table() == Table::Source || word.parse::<f64>().is_err();
-    words.into_iter().filter(is_of_rows).collect()
 }
 
 /// Whether a task reads the source of this name.

@@ -40,6 +40,8 @@ const AT: ParamInfo = ParamInfo { name: "at", about: "", default: "null", range:
 static SHARINGS: [MethodInfo; 2] =
     [part("hard", Family::Sharing, &[]), part("mmoe", Family::Sharing, &[AT, EXPERTS])];
 static TUNES: [MethodInfo; 1] = [part("full", Family::Tune, &[])];
+static TREES: [MethodInfo; 1] = [part("boost", Family::Trees, &[])];
+static OBJECTIVES: [MethodInfo; 1] = [part("squared", Family::Objective, &[])];
 static SCORES: [MethodInfo; 1] = [part("pooled", Family::Score, &[])];
 static LEARNERS: [MethodInfo; 2] =
     [part("single", Family::Learner, &[]), part("prior", Family::Learner, &[])];
@@ -55,6 +57,8 @@ fn catalogue() -> Catalogue {
         sharings: SHARINGS.iter().collect(),
         tunes: TUNES.iter().collect(),
         scores: SCORES.iter().collect(),
+        trees: TREES.iter().collect(),
+        objectives: OBJECTIVES.iter().collect(),
         learners: LEARNERS.iter().collect(),
     }
 }

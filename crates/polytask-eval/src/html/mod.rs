@@ -8,6 +8,7 @@ mod conflict;
 mod data;
 mod page;
 pub mod saliency;
+mod trees;
 
 use std::path::Path;
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::chart::{Chart, chart};
 use super::data::DataView;
+use super::trees::TreesView;
 use crate::words::{self, Standing, count, duration, number, signed};
 
 #[derive(Debug, Serialize)]
@@ -31,6 +32,7 @@ pub(super) struct Page<'a> {
     valid: Vec<Chart>,
     observed: Vec<Chart>,
     heat: Option<Heat<'a>>,
+    trees: Option<TreesView>,
     data: DataView<'a>,
     isolated: Vec<IsolatedView<'a>>,
     notes: &'a [String],
@@ -124,6 +126,7 @@ impl<'a> Page<'a> {
             valid: valid(report),
             observed: observed(report),
             heat: Heat::new(&report.conflict),
+            trees: report.trees.as_ref().map(TreesView::new),
             data: DataView::new(&report.data),
             isolated: report.isolated.iter().map(IsolatedView::new).collect(),
             notes: &report.notes,

@@ -148,6 +148,7 @@ impl Run<'_> {
         let summary = polytask_eval::summarise(&tasks);
         let mut report = RunReport {
             geometry: Vec::new(),
+            trees: None,
             version: REPORT_VERSION,
             name: suite.name.clone(),
             sides: Vec::new(),

@@ -28,7 +28,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
-    let loaded = suites::load(&args.suite, &args.set);
+    let loaded = suites::load(&args.suite, &args.set)
+        .and_then(|suite| polytask_boost::suite::check(&suite).map(|()| suite));
     let reads = args.data && loaded.is_ok();
     let checked = loaded.and_then(|suite| {
         // Both are looked at, whatever the other one says.

@@ -1,5 +1,6 @@
 //! The verbs: one file each, one line each in [`Verb`].
 
+mod boost;
 mod check;
 mod compare;
 mod conflict;
@@ -27,7 +28,7 @@ use polytask_core::{Error, Problem};
 
 use polytask_bench as bench;
 
-use crate::help;
+use crate::{help, models};
 use polytask_terminal::output::Outcome;
 
 /// One model for all your related tasks, and evidence of which task hurts which.
@@ -70,6 +71,8 @@ enum Verb {
     Eval(eval::Args),
     /// Compare two runs: every metric's difference with its paired interval
     Compare(compare::Args),
+    /// Look into boosted trees, add a group to them, exchange them with XGBoost
+    Boost(boost::Args),
     /// Turn texts into vectors
     Embed(embed::Args),
     /// Predict a task's labels, tags or numbers
@@ -120,8 +123,12 @@ impl Cli {
             Verb::Conflict(args) => conflict::run(&args),
             Verb::Eval(args) => eval::run(&args),
             Verb::Compare(args) => compare::run(&args),
+            Verb::Boost(args) => boost::run(&args),
             Verb::Embed(args) => embed::run(&args),
-            Verb::Predict(args) => predict::run(&args),
+            Verb::Predict(args) => match models::trees(args.model()) {
+                Some(folder) => boost::predict::run(&args, &folder),
+                None => predict::run(&args),
+            },
             Verb::Search(args) => search::run(&args),
             Verb::Mine(args) => mine::run(&args),
             Verb::Merge(args) => merge::run(&args),

@@ -1,6 +1,6 @@
 //! `polytask predict`: a task's labels, tags or numbers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use polytask_core::near;
@@ -47,10 +47,10 @@ pub(crate) struct Args {
     model: PathBuf,
     /// The task, or several by commas or repeated; all tasks that the input fits otherwise
     #[arg(long, short, value_delimiter = ',')]
-    task: Vec<String>,
+    pub(super) task: Vec<String>,
     /// File of rows, or - for JSON lines on standard input
     #[arg(long, short, conflicts_with = "text")]
-    input: Option<String>,
+    pub(super) input: Option<String>,
     /// A text, given in place of --input; twice for pairs
     #[arg(long)]
     text: Vec<String>,
@@ -58,13 +58,20 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["input", "text"], value_name = "FILE")]
     image: Vec<String>,
     #[command(flatten)]
-    columns: Columns,
+    pub(super) columns: Columns,
     /// The model's prompt to put before each text, by name [default: the model's own choice]
     #[arg(long, value_name = "NAME")]
     prompt: Option<String>,
     /// Show the tasks of the model
     #[arg(long)]
-    list: bool,
+    pub(super) list: bool,
+}
+
+impl Args {
+    /// Where the model is meant to be.
+    pub(super) fn model(&self) -> &Path {
+        &self.model
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
@@ -234,7 +241,7 @@ fn lacking(task: &ModelTask, args: &Args) -> String {
 
 /// Says which columns of a table the first row lacks, where it has others; refuses those that are there under another
 /// name, or not under the one that was given.
-fn check_absent(reading: &InputReading, args: &Args, row: &Row) -> Result<()> {
+pub(super) fn check_absent(reading: &InputReading, args: &Args, row: &Row) -> Result<()> {
     let (fields, found) = (reading.fields(), row.fields());
     let absent: Vec<&String> = fields.iter().filter(|field| !found.contains(&field.as_str())).collect();
     if absent.is_empty() || absent.len() == fields.len() {
@@ -261,7 +268,7 @@ fn check_absent(reading: &InputReading, args: &Args, row: &Row) -> Result<()> {
 }
 
 /// Says which fields held categories that the model does not know.
-fn tell_unknown(reading: &InputReading) {
+pub(super) fn tell_unknown(reading: &InputReading) {
     for (field, n) in reading.unknown() {
         let cells = polytask_core::plural(n, "cell");
         output::note(format!("column `{field}`: {cells} with a category that train did not have: unknown"));

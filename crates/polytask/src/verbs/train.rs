@@ -14,6 +14,8 @@ use polytask_terminal::output::{self, Outcome};
 use polytask_terminal::progress::TerminalProgress;
 use polytask_terminal::suites;
 
+use super::boost::trees;
+
 /// Train the tasks of a suite together and compare with single-task models
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -107,10 +109,32 @@ impl RunArgs {
     /// Runs a suite in `out`; that folder is touched only when suite and data are right.
     pub(super) fn execute(&self, suite: Suite, out: &Path) -> Result<RunReport> {
         let mut progress = self.progress();
+        if suite.model.trees.is_some() {
+            return self.boost(&suite, out, &mut progress);
+        }
         match self.begin(suite, out, &mut progress)? {
             Work::Finished(report) => Ok(*report),
             Work::Open(prepared) => self.train_in(&prepared, out, &mut progress, run::run),
         }
+    }
+
+    /// Trees in the place of a network; a run that was interrupted begins anew, for it takes seconds.
+    fn boost(&self, suite: &Suite, out: &Path, progress: &mut TerminalProgress) -> Result<RunReport> {
+        if self.time.is_some() {
+            let what = "`--time` plans the steps of a network, but `trees` in [model] has rounds";
+            return output::refuse(what, "`--set` with fewer rounds, as in model.trees.rounds=50");
+        }
+        suites::set_threads(suite.train.threads)?;
+        run::check_free(out, self.force, self.resume)?;
+        if let Some(report) = self.finished(suite, out)? {
+            return Ok(report);
+        }
+        let dataset = trees::read(suite, progress)?;
+        let _held = run::claim(out, self.force, self.resume)?;
+        let copy = suite::to_toml(&suite.with_absolute_paths());
+        atomic::write(&out.join("suite.toml"), copy.as_bytes())?;
+        let mut log = Log::open(&out.join("log.jsonl"), progress)?;
+        trees::run(suite, &dataset, out, &mut log)
     }
 
     pub(super) fn progress(&self) -> TerminalProgress {
@@ -239,6 +263,10 @@ pub(super) fn show(report: &RunReport, out: &Path, json: bool) -> Result<Outcome
         output::json(report)?;
     } else {
         output::line(polytask_eval::table(report, output::width()).trim_end())?;
+        if let Some(trees) = &report.trees {
+            let lines = polytask_eval::trees::summary(trees, output::width());
+            lines.iter().try_for_each(output::line)?;
+        }
         output::line(format!("\nmodel   {}", out.join("model").display()))?;
         output::line(format!("report  {}", out.join("report.html").display()))?;
     }

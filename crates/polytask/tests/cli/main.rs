@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bench;
+mod boost;
 mod cache;
 mod check;
 mod compare;

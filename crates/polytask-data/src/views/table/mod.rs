@@ -157,23 +157,26 @@ impl Table {
 
     /// Takes the columns that the first source says.
     fn choose(&mut self, of: &SourceColumns<'_>) -> Vec<Problem> {
-        let SourceSpec { features, ignore, categories, missing, .. } = of.source;
+        let SourceSpec { features, ignore, categories, missing, group, .. } = of.source;
         let others = targets_elsewhere(of);
         let is_read = |name: &&String| {
             !ignore.contains(name) && !INDEXES.contains(&name.as_str()) && !others.contains(name.as_str())
         };
-        let names: Vec<String> = if features.is_empty() {
+        let mut names: Vec<String> = if features.is_empty() {
             of.rest.iter().filter(is_read).cloned().collect()
         } else {
             features.clone()
         };
+        // A group is a name, however it is written, and is read whatever is listed.
+        let categories: Vec<String> = categories.iter().chain(group).cloned().collect();
+        names.extend(group.iter().filter(|group| !names.contains(group)).cloned().collect::<Vec<_>>());
         let mut problems = unknown_names(of);
         if names.is_empty() {
             let what = format!("source `{}` has no column left to read beside its targets", of.source.name);
             let remedy = "give the files a column of numbers or categories, or shorten `ignore`";
             problems.push(Problem::at(Place::file(of.file), what).try_this(remedy));
         }
-        self.reader = RowReader::open(&names, categories, missing);
+        self.reader = RowReader::open(&names, &categories, missing);
         self.first = Some(First { source: of.source.clone(), file: of.file.to_path_buf() });
         problems
     }
@@ -298,7 +301,8 @@ fn targets_elsewhere<'s>(of: &SourceColumns<'s>) -> BTreeSet<&'s str> {
 fn unknown_names(of: &SourceColumns<'_>) -> Vec<Problem> {
     let SourceSpec { features, ignore, categories, line, .. } = of.source;
     let place = || Place::line(&of.suite.file, *line);
-    let lists = [("features", features), ("ignore", ignore), ("categories", categories)];
+    let group: Vec<String> = of.source.group.iter().cloned().collect();
+    let lists = [("features", features), ("ignore", ignore), ("categories", categories), ("group", &group)];
     let named = lists.iter().flat_map(|(key, names)| names.iter().map(move |name| (*key, name)));
     let absent = named.filter(|(_, name)| of.is_complete && !of.names.contains(name)).map(|(key, name)| {
         let what = format!("no column `{name}`, which `{key}` names: found {}", listed(of.names));
@@ -314,7 +318,9 @@ fn unknown_names(of: &SourceColumns<'_>) -> Vec<Problem> {
 /// What a further source says of its columns otherwise than the first.
 fn differing(first: &SourceSpec, of: &SourceColumns<'_>) -> Vec<Problem> {
     let own = of.source;
+    let groups = [first, own].map(|source| source.group.iter().cloned().collect::<Vec<String>>());
     let keys = [
+        ("group", &groups[0], &groups[1]),
         ("features", &first.features, &own.features),
         ("ignore", &first.ignore, &own.ignore),
         ("categories", &first.categories, &own.categories),

@@ -42,7 +42,7 @@ pub(crate) struct Args {
 }
 
 /// The kinds of named parts.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 14] = [
     "weighting",
     "regularizer",
     "loss",
@@ -52,6 +52,8 @@ const KINDS: [&str; 12] = [
     "sharing",
     "tune",
     "score",
+    "trees",
+    "objective",
     LEARNER,
     MERGE,
     PAPER,
@@ -115,7 +117,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 }
 
 /// The tables of named parts.
-fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 11] {
+fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 13] {
     let known = polytask_train::catalogue();
     [
         ("weighting", known.weightings),
@@ -127,6 +129,8 @@ fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 11] {
         ("sharing", known.sharings),
         ("tune", known.tunes),
         ("score", known.scores),
+        ("trees", known.trees),
+        ("objective", known.objectives),
         (LEARNER, known.learners),
         (MERGE, polytask_merge::METHODS.iter().map(|method| &method.info).collect()),
     ]
@@ -197,8 +201,8 @@ impl Parameter {
 /// The lines of a suite that choose a part.
 fn example(kind: &str, info: &MethodInfo) -> String {
     let table = match kind {
-        "loss" | "metric" | "head" => "[[task]]",
-        "sharing" | "tune" | "score" => "[model]",
+        "loss" | "metric" | "head" | "objective" => "[[task]]",
+        "sharing" | "tune" | "score" | "trees" => "[model]",
         _ => "[train]",
     };
     match kind {

@@ -1,0 +1,60 @@
+//! Boosted trees on the page: columns by what they say, groups by how unlike the others they are.
+
+use polytask_core::report::{ColumnImportance, TreesReport};
+use serde::Serialize;
+
+use crate::trees::{group_rows, unlike};
+
+/// Columns and groups that are shown.
+const SHOWN: usize = 30;
+
+/// The section about trees.
+#[derive(Debug, Serialize)]
+pub(super) struct TreesView {
+    trees: usize,
+    leaves: usize,
+    unlike: Option<String>,
+    importance: Vec<ImportanceView>,
+    /// Cells of the table of groups, its head first; empty without groups.
+    groups: Vec<Vec<String>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ImportanceView {
+    task: String,
+    columns: Vec<ColumnView>,
+}
+
+#[derive(Debug, Serialize)]
+struct ColumnView {
+    name: String,
+    /// Per cent of the largest.
+    share: String,
+    gain: String,
+    splits: usize,
+    shuffled: String,
+}
+
+impl TreesView {
+    pub(super) fn new(trees: &TreesReport) -> Self {
+        let importance = trees.importance.chunk_by(|a, b| a.task == b.task).map(ImportanceView::new);
+        let groups = if trees.groups.is_empty() { Vec::new() } else { group_rows(&trees.groups, SHOWN) };
+        let (n_trees, leaves) = (trees.trees, trees.leaves);
+        Self { trees: n_trees, leaves, unlike: unlike(trees), importance: importance.collect(), groups }
+    }
+}
+
+impl ImportanceView {
+    fn new(columns: &[ColumnImportance]) -> Self {
+        let most = columns.iter().map(|column| column.gain).fold(f64::MIN_POSITIVE, f64::max);
+        let view = |column: &ColumnImportance| ColumnView {
+            name: column.column.clone(),
+            share: format!("{:.1}", 100.0 * column.gain / most),
+            gain: format!("{:.1}", 100.0 * column.gain),
+            splits: column.splits,
+            shuffled: column.permutation.map_or_else(String::new, |lost| format!("{lost:.2}")),
+        };
+        let task = if columns[0].task.is_empty() { "all tasks".into() } else { columns[0].task.clone() };
+        Self { task, columns: columns.iter().take(SHOWN).map(view).collect() }
+    }
+}

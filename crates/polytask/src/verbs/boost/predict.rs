@@ -1,0 +1,85 @@
+//! `polytask predict` of boosted trees.
+
+use std::path::Path;
+
+use anyhow::Result;
+use polytask_boost::suite::{BoostModel, RowView, TaskOutputs};
+use polytask_core::input::table::TABLE;
+use polytask_data::Symbols;
+use polytask_model::InputReading;
+use serde_json::{Map, Value, json};
+
+use super::super::predict::{Args, check_absent, tell_unknown};
+use crate::lines::{Row, for_pieces};
+use polytask_terminal::output::{self, Outcome};
+
+/// Answers the rows of a file.
+pub(crate) fn run(args: &Args, folder: &Path) -> Result<Outcome> {
+    let model = BoostModel::load(folder)?;
+    let symbols = Symbols::Table(model.table.clone());
+    let columns = InputReading::of(&symbols, &[]);
+    args.columns.check(&columns.fields().iter().map(String::as_str).collect::<Vec<_>>())?;
+    let chosen = args.task.iter().map(|name| model.task(name)).collect::<Result<Vec<_>, _>>()?;
+    if args.list {
+        return list(&model, &columns);
+    }
+    let Some(input) = &args.input else {
+        return output::refuse(format!("the model reads {}", TABLE.plural), format!("`{}`", TABLE.flag));
+    };
+    let tasks: Vec<&TaskOutputs> = if chosen.is_empty() { model.tasks.iter().collect() } else { chosen };
+    let reading = InputReading::of(&symbols, args.columns.pairs());
+    let (mut n, mut strangers) = (0, 0);
+    for_pieces(input, |rows| {
+        if n == 0 {
+            check_absent(&reading, args, &rows[0])?;
+        }
+        n += rows.len();
+        strangers += answer(&model, &tasks, &reading, rows, args)?;
+        Ok(())
+    })?;
+    tell_unknown(&reading);
+    if strangers > 0 {
+        let rows = polytask_core::plural(strangers, "row");
+        let group = model.group.as_deref().unwrap_or_default();
+        output::note(format!(
+            "{rows} of no `{group}` that train had: answered by the shared trees at the median gate"
+        ));
+    }
+    if n == 0 {
+        output::note(format!("{input} has no rows: nothing was predicted"));
+    }
+    Ok(Outcome::Done)
+}
+
+fn list(model: &BoostModel, columns: &InputReading) -> Result<Outcome> {
+    for TaskOutputs { info, .. } in &model.tasks {
+        let (name, kind, labels) = (&info.name, &info.kind, &info.labels);
+        output::json(&json!({ "task": name, "kind": kind, "inputs": ["row"], "labels": labels,
+                    "bounds": info.bounds, "features": columns.fields(), "group": model.group }))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Prints a line per row; how many rows are of a group that train did not have.
+fn answer(
+    model: &BoostModel,
+    tasks: &[&TaskOutputs],
+    reading: &InputReading,
+    rows: &[Row],
+    args: &Args,
+) -> Result<usize> {
+    let symbols = rows.iter().map(|row| reading.symbols(row)).collect::<Result<Vec<Vec<u32>>, _>>()?;
+    let view = RowView::new(&model.table, model.group.as_deref());
+    let viewed = view.rows(symbols.iter().map(Vec::as_slice))?;
+    let (margins, n) = (model.margins(&viewed), model.n_margins());
+    for row in margins.chunks_exact(n) {
+        if args.task.len() == 1 {
+            output::json(&tasks[0].answer(row)?)?;
+            continue;
+        }
+        let answer = |task: &&TaskOutputs| Ok((task.info.name.clone(), task.answer(row)?));
+        output::json(&tasks.iter().map(answer).collect::<Result<Map<String, Value>>>()?)?;
+    }
+    let is_strange = |group: &&Option<usize>| model.group.is_some() && group.is_none();
+    Ok(viewed.groups.iter().filter(is_strange).count())
+}

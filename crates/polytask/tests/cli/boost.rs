@@ -1,0 +1,247 @@
+//! Boosted trees from a suite to predictions, gates, further groups and files of XGBoost.
+
+use std::fmt::Write;
+
+use crate::support::{Place, Ran, has};
+
+/// Rows of shops: sales rise with the size, but in two of the shops they fall; some are not known.
+fn rows(first: usize, n: usize, shops: &[&str]) -> String {
+    let mut text = String::from("size,street,shop,sold,busy\n");
+    for i in first..first + n {
+        let shop = i % shops.len();
+        let (size, street) = ((i * 37 % 101) as f64 / 10.0, ["main", "side", "park"][i % 3]);
+        let f = if size > 5.0 { 1.0 } else { -1.0 } + if street == "main" { 0.5 } else { 0.0 };
+        let sold = 10.0 + if shops[shop].starts_with("odd") { -f } else { f } + (i % 7) as f64 / 20.0;
+        let busy = if f > 0.0 { "yes" } else { "no" };
+        let sold = if i % 11 == 0 { String::new() } else { format!("{sold:.2}") };
+        let busy = if i % 5 == 0 { "" } else { busy };
+        let _ = writeln!(text, "{size},{street},{},{sold},{busy}", shops[shop]);
+    }
+    text
+}
+
+const SHOPS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "odd1", "odd2"];
+
+const GATED: &str = "name = \"shops\"\n[model]\ntrees = { name = \"rmtgb\", shared = 10, gated = 40, own = 10 }\n\
+    [[task]]\nname = \"sold\"\nkind = \"table-regression\"\ndata = \"shops\"\ngroup = \"shop\"\nignore = [\"busy\"]\n\
+    columns = { value = \"sold\" }\nmetric = \"rmse\"\n";
+
+const MIXED: &str = "name = \"mixed\"\n[model]\ntrees = { name = \"boost\", n_estimators = 30, eta = 0.3, num_leaves = 6 }\n\
+    [[source]]\nname = \"rows\"\ndata = \"shops\"\n\
+    [[task]]\nname = \"sold\"\nkind = \"table-regression\"\nfrom = \"rows\"\ncolumns = { value = \"sold\" }\n\
+    [[task]]\nname = \"busy\"\nkind = \"table-class\"\nfrom = \"rows\"\ncolumns = { label = \"busy\" }\n";
+
+fn shops() -> Place {
+    let place = Place::new();
+    place.write("shops/train.csv", rows(0, 640, &SHOPS));
+    place.write("shops/test.csv", rows(640, 320, &SHOPS));
+    place.write("gated.toml", GATED);
+    place.write("mixed.toml", MIXED);
+    place
+}
+
+fn train(place: &Place, suite: &str, out: &str) -> Ran {
+    place.polytask(&["train", suite, "--out", out])
+}
+
+#[test]
+fn gates_tell_which_groups_are_unlike_the_others() {
+    let place = shops();
+    place.polytask(&["check", "gated.toml", "--data"]).done();
+    let out = train(&place, "gated.toml", "run").done();
+    has(&out, &["unlike the others, 2 of 8 groups", "odd1", "odd2", "pooling", "mtgb"]);
+    let report = place.json("run/report.json");
+    let groups = report["trees"]["groups"].as_array().unwrap();
+    for group in groups {
+        let is_odd = group["group"].as_str().unwrap().starts_with("odd");
+        assert_eq!(group["flagged"].as_bool().unwrap(), is_odd, "{group}");
+        assert!(
+            group["joint"].is_number() && group["single"].is_number() && group["delta"].is_object(),
+            "{group}"
+        );
+    }
+    let task = &report["tasks"][0];
+    let other =
+        |id: &str| task["others"].as_array().unwrap().iter().find(|other| other["learner"] == id).unwrap();
+    let rmse = |scores: &serde_json::Value| scores[0]["value"].as_f64().unwrap();
+    assert!(rmse(&task["joint"]) < rmse(&other("pooling")["scores"]), "{task}");
+    assert!(rmse(&task["joint"]) < rmse(&other("prior")["scores"]), "{task}");
+    has(
+        &place.polytask(&["boost", "explain", "run"]).done(),
+        &["gain %", "size", "odd1", "unlike the others"],
+    );
+    let found = place.polytask(&["boost", "explain", "run", "--json"]).object();
+    assert_eq!(found["importance"][0]["column"], "size");
+    has(&place.read("run/report.html"), &["<h2>Trees</h2>", "odd1", "unlike the others"]);
+    // The same bytes for any number of threads.
+    let again =
+        place.polytask(&["train", "gated.toml", "--out", "again", "--set", "train.threads=1", "--quiet"]);
+    again.done();
+    assert_eq!(place.read("run/model/boost.json"), place.read("again/model/boost.json"));
+    has(&train(&place, "gated.toml", "run").refused(), &["--force"]);
+    place.polytask(&["train", "gated.toml", "--out", "run", "--resume"]).done();
+}
+
+#[test]
+fn a_row_of_a_new_group_has_a_stated_answer_until_the_group_is_added() {
+    let place = shops();
+    train(&place, "gated.toml", "run").done();
+    let predict = |model: &str, input: &str| place.polytask(&["predict", "--model", model, "--input", input]);
+    place.write("new.csv", rows(1000, 80, &["odd-new"]));
+    let before = predict("run", "new.csv");
+    has(&before.err, &["80 rows of no `shop` that train had", "median gate"]);
+    let before = before.lines();
+    let add = |group: &str, target: &str, out: &str| {
+        let args = [
+            "boost", "extend", "run", "--input", "new.csv", "--group", group, "--target", target, "--out",
+            out,
+        ];
+        place.polytask(&args)
+    };
+    has(&add("a", "sold", "more").refused(), &["task `a` already"]);
+    has(&add("odd-new", "sodl", "more").refused(), &["no column `sodl`", "`sold`"]);
+    add("odd-new", "sold", "more").done();
+    has(&add("odd-new", "sold", "more").refused(), &["--force"]);
+    let after = predict("more", "new.csv");
+    assert!(!after.err.contains("no `shop`"), "{}", after.err);
+    let after = after.lines();
+    let truth: Vec<Option<f64>> = place
+        .read("new.csv")
+        .lines()
+        .skip(1)
+        .map(|row| row.split(',').nth(3).unwrap().parse().ok())
+        .collect();
+    let error = |answers: &[serde_json::Value]| {
+        let known = answers
+            .iter()
+            .zip(&truth)
+            .filter_map(|(answer, truth)| Some((answer["sold"]["value"].as_f64()?, (*truth)?)));
+        known.map(|(found, truth)| (found - truth).powi(2)).sum::<f64>()
+    };
+    assert!(error(&after) < 0.5 * error(&before), "{} {}", error(&after), error(&before));
+    assert_eq!(predict("run", "shops/test.csv").done(), predict("more", "shops/test.csv").done());
+    // A batch that lacks most groups is answered as the whole is.
+    let whole = predict("run", "shops/test.csv").lines();
+    let (head, rest) =
+        place.read("shops/test.csv").split_once('\n').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let last = rest.lines().last().unwrap();
+    place.write("last.csv", format!("{head}\n{last}\n"));
+    assert_eq!(predict("run", "last.csv").lines()[0], whole[whole.len() - 1]);
+}
+
+#[test]
+fn targets_of_two_kinds_with_gaps_are_one_model_and_those_of_one_are_a_file_of_xgboost() {
+    let place = shops();
+    train(&place, "mixed.toml", "run").done();
+    let report = place.json("run/report.json");
+    for task in 0..2 {
+        let value = report["tasks"][task]["joint"][0]["value"].as_f64().unwrap();
+        assert!(value > 0.6, "{task}: {value}");
+        assert!(report["tasks"][task]["single"][0]["value"].is_number());
+    }
+    place.write(
+        "row.jsonl",
+        "{\"street\": \"main\", \"size\": 9, \"more\": 1}\n{\"size\": null, \"street\": \"moon\"}\n",
+    );
+    let ran = place.polytask(&["predict", "--model", "run", "--input", "row.jsonl"]);
+    has(&ran.err, &["column `street`: 1 cell with a category that train did not have"]);
+    let lines = ran.lines();
+    assert_eq!((lines.len(), &lines[0]["busy"]["label"]), (2, &"yes".into()));
+    assert!(lines[1]["sold"]["value"].is_number());
+    let listed = place.polytask(&["predict", "--model", "run", "--list"]).lines();
+    assert_eq!(listed[0]["features"], serde_json::json!(["size", "street", "shop"]));
+    has(
+        &place.polytask(&["boost", "export", "run", "--out", "x.json"]).refused(),
+        &["`sold` is squared, `busy` is logistic"],
+    );
+    let one = MIXED
+        .replace("from = \"rows\"\ncolumns = { label = \"busy\" }\n", "")
+        .replace("[[task]]\nname = \"busy\"\nkind = \"table-class\"\n", "");
+    place.write(
+        "one.toml",
+        one.replace(
+            "data = \"shops\"
+",
+            "data = \"shops\"
+ignore = [\"busy\"]
+",
+        ),
+    );
+    train(&place, "one.toml", "one").done();
+    place.polytask(&["boost", "export", "one", "--out", "x.json"]).done();
+    place.polytask(&["boost", "import", "x.json", "--out", "theirs"]).done();
+    let ask =
+        |model: &str| place.polytask(&["predict", "--model", model, "--input", "shops/test.csv"]).lines();
+    for (ours, theirs) in ask("one").iter().zip(&ask("theirs")) {
+        let (ours, theirs) =
+            (ours["sold"]["value"].as_f64().unwrap(), theirs["target"]["value"].as_f64().unwrap());
+        assert!((ours - theirs).abs() < 1e-5 * ours.abs().max(1.0), "{ours} {theirs}");
+    }
+    place.write("x.json", place.read("x.json").replace("\"version\":[3,2,0]", "\"version\":[9,0,0]"));
+    let old = place.polytask(&["boost", "import", "x.json", "--out", "theirs", "--force"]).refused();
+    has(&old, &["version 9 of XGBoost", "x.json"]);
+}
+
+#[test]
+fn what_is_asked_of_trees_and_cannot_be_is_told_with_its_remedy() {
+    let place = shops();
+    let refused = |suite: String| {
+        place.write("other.toml", suite);
+        let message = train(&place, "other.toml", "nothing").refused();
+        assert!(!place.path("nothing").exists(), "a folder was made");
+        message
+    };
+    has(&refused(GATED.replace("\"shop\"", "\"shp\"")), &["no column `shp`", "`group`", "`shop`"]);
+    has(&refused(GATED.replace("rmtgb", "rmtbg")), &["unknown trees `rmtbg`", "`rmtgb`"]);
+    has(&refused(GATED.replace("own = 10", "owns = 10")), &["unknown parameter `owns`", "`own`"]);
+    has(
+        &refused(GATED.replace("shared = 10, gated = 40, own = 10", "shared = 0, gated = 0, own = 0")),
+        &["0 rounds"],
+    );
+    has(
+        &refused(MIXED.replace("eta = 0.3", "eta = 0.3, learning_rate = 0.1")),
+        &["`learning_rate`", "given twice"],
+    );
+    has(
+        &refused(
+            MIXED
+                .replace("\"boost\"", "\"rmtgb\"")
+                .replace(", n_estimators = 30, eta = 0.3, num_leaves = 6", ""),
+        ),
+        &["task `busy` is learnt otherwise", "`group`"],
+    );
+    has(
+        &refused(MIXED.replace("\"table-class\"\n", "\"table-class\"\nobjective = \"poisson\"\n")),
+        &["objective `poisson` of task `busy`", "logistic"],
+    );
+    let texts = "[model]\ntrees = \"boost\"\n[[task]]\nname = \"t\"\nkind = \"class\"\ndata = \"shops\"\n";
+    has(&refused(texts.into()), &["`trees`", "columns of a table"]);
+    // One label, one group, nothing known, no rows.
+    let with = |change: &dyn Fn(&str) -> String, suite: &str| {
+        let place = shops();
+        let text = place.read("shops/train.csv");
+        let (head, body) = text.split_once('\n').unwrap();
+        let lines: String = body.lines().map(|row| change(row) + "\n").collect();
+        place.write("shops/train.csv", format!("{head}\n{lines}"));
+        place.write("other.toml", suite);
+        train(&place, "other.toml", "nothing")
+    };
+    let cell = |at: usize, text: &'static str| {
+        move |row: &str| {
+            let mut cells: Vec<&str> = row.split(',').collect();
+            cells[at] = text;
+            cells.join(",")
+        }
+    };
+    has(&with(&cell(2, "a"), GATED).refused(), &["`shop`", "fewer than two groups"]);
+    has(&with(&cell(3, ""), GATED).refused(), &["sold"]);
+    let endless = |row: &str| row.strip_prefix("0,").map_or(row.to_owned(), |rest| format!("inf,{rest}"));
+    has(&with(&endless, GATED).refused(), &["size"]);
+    has(&with(&cell(4, "yes"), MIXED).refused(), &["busy", "label"]);
+    let ran = with(&cell(0, ""), GATED);
+    assert_eq!(ran.code, 0, "a column of which nothing is known is not read: {ran:#?}");
+    place.write("shops/train.csv", "size,street,shop,sold,busy\n");
+    has(&train(&place, "gated.toml", "nothing").refused(), &["train"]);
+    has(&place.polytask(&["boost", "explain", "nowhere"]).refused(), &["no report.json"]);
+    has(&place.polytask(&["boost", "export", "nowhere", "--out", "x"]).refused(), &["no boosted trees"]);
+}
