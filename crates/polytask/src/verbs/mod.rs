@@ -7,6 +7,7 @@ mod data;
 mod demo;
 mod embed;
 mod eval;
+mod index;
 mod info;
 mod init;
 mod methods;
@@ -73,7 +74,9 @@ enum Verb {
     Embed(embed::Args),
     /// Predict a task's labels, tags or numbers
     Predict(predict::Args),
-    /// Find the nearest passages of a corpus, exactly
+    /// Build an index of documents, change it, or say what is in it
+    Index(index::Args),
+    /// Find passages: in an index, or the nearest ones of a corpus
     Search(search::Args),
     /// Find hard negatives for training a search
     Mine(mine::Args),
@@ -119,6 +122,7 @@ impl Cli {
             Verb::Compare(args) => compare::run(&args),
             Verb::Embed(args) => embed::run(&args),
             Verb::Predict(args) => predict::run(&args),
+            Verb::Index(args) => index::run(&args),
             Verb::Search(args) => search::run(&args),
             Verb::Mine(args) => mine::run(&args),
             Verb::Methods(args) => methods::run(&args),
