@@ -13,6 +13,7 @@
 //! | `layers` | every layer of a training step, and its bare product | |
 //! | `embed` | texts to vectors, three mixes of lengths | sentence-transformers, onnxruntime |
 //! | `latency` | one short text, warm | onnxruntime |
+//! | `search` | rows of vectors or words, built and asked | faiss, hnswlib, bm25s |
 //! | `start` | process start to first vector | |
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -27,6 +28,7 @@ mod layers;
 mod leftovers;
 mod measure;
 mod mixed_step;
+mod search;
 mod start;
 mod step;
 mod texts;
@@ -53,6 +55,7 @@ Examples:
   polytask bench embed --against sentence-transformers
   polytask bench embed --against onnxruntime --python venv/bin/python
   polytask bench latency --against onnxruntime
+  polytask bench search --against faiss
   polytask bench start
 
 Times are in milliseconds, memory is the largest resident set of the process in MiB. Alone, a bench prints the
@@ -87,6 +90,8 @@ enum What {
     Embed(embed::Args),
     /// One short text to its vector, warm, tokenisation included
     Latency(latency::Args),
+    /// Rows of vectors or words: an index built, and asked
+    Search(search::Args),
     /// Process start to the first vector on disk
     Start(start::Args),
 }
@@ -105,6 +110,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         What::Layers(args) => layers::run(args),
         What::Embed(args) => embed::run(args),
         What::Latency(args) => latency::run(args),
+        What::Search(args) => search::run(args),
         What::Start(args) => start::run(args),
     }
 }

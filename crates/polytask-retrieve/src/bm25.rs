@@ -13,6 +13,13 @@ pub struct Bm25Params {
     pub b: f32,
 }
 
+impl Bm25Params {
+    /// What is added to a term's frequency in the denominator, by the length of its passage.
+    pub fn norm(self, length: f32, mean: f32) -> f32 {
+        self.k1 * (1.0 - self.b + self.b * length / mean.max(f32::MIN_POSITIVE))
+    }
+}
+
 impl Default for Bm25Params {
     fn default() -> Self {
         Self { k1: 1.2, b: 0.75 }
@@ -50,7 +57,7 @@ impl Bm25 {
         let total: usize = passages.iter().map(|terms| terms.as_ref().len()).sum();
         let mean = (total as f64 / passages.len().max(1) as f64) as f32;
         for (i, terms) in counted.iter().enumerate() {
-            let norm = params.k1 * (1.0 - params.b + params.b * length(i) / mean.max(f32::MIN_POSITIVE));
+            let norm = params.norm(length(i), mean);
             for &(term, count) in terms {
                 let found = starts[term as usize + 1] - starts[term as usize];
                 let weight = rarity(passages.len(), found) * count / (count + norm);
@@ -109,7 +116,7 @@ fn frequencies(terms: &[u32]) -> Vec<(u32, f32)> {
 }
 
 /// How much a term counts that `found` of `n` passages have.
-fn rarity(n: usize, found: usize) -> f32 {
+pub fn rarity(n: usize, found: usize) -> f32 {
     ((n as f64 - found as f64 + 0.5) / (found as f64 + 0.5)).ln_1p() as f32
 }
 

@@ -41,7 +41,7 @@ impl Vocabulary {
 }
 
 /// The runs of letters and digits of a text, in lower case.
-fn each_word(text: &str, mut take: impl FnMut(&str)) {
+pub fn each_word(text: &str, mut take: impl FnMut(&str)) {
     let mut word = String::new();
     for part in text.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()) {
         word.clear();

@@ -71,19 +71,9 @@ impl TerminalProgress {
 
     fn begin(&mut self, name: &str, total: u64, done: u64) {
         (self.phase, self.started, self.tokens) = (name.into(), Instant::now(), 0);
-        if !self.is_terminal {
-            return;
+        if self.is_terminal {
+            self.bar = new_bar(name, total, done);
         }
-        // Only the message is cut where the terminal ends: a line that wraps would be drawn anew below itself.
-        let style = "{prefix:>16.bold} {bar:24.cyan/dim} {pos}/{len}  {left}  {wide_msg}";
-        self.bar = ProgressBar::new(total);
-        // The template is fixed; if it were wrong the default style is shown instead.
-        if let Ok(style) = ProgressStyle::with_template(style) {
-            self.bar.set_style(style.with_key("left", left));
-        }
-        self.bar.set_prefix(printable(name).into_owned());
-        self.bar.set_position(done);
-        self.bar.reset_eta();
     }
 
     fn step(&mut self, done: u64, losses: &[(&str, f64)], tokens: usize) {
@@ -102,6 +92,55 @@ impl TerminalProgress {
             self.bar.suspend(|| note(text));
         } else if self.is_shown {
             note(text);
+        }
+    }
+}
+
+/// A bar of a phase whose work was partly done before.
+fn new_bar(name: &str, total: u64, done: u64) -> ProgressBar {
+    // Only the message is cut where the terminal ends: a line that wraps would be drawn anew below itself.
+    let style = "{prefix:>16.bold} {bar:24.cyan/dim} {pos}/{len}  {left}  {wide_msg}";
+    let bar = ProgressBar::new(total);
+    // The template is fixed; if it were wrong the default style is shown instead.
+    if let Ok(style) = ProgressStyle::with_template(style) {
+        bar.set_style(style.with_key("left", left));
+    }
+    bar.set_prefix(printable(name).into_owned());
+    bar.set_position(done);
+    bar.reset_eta();
+    bar
+}
+
+/// Progress of work that is no training: a bar with words beside it; one line at the end where there is no terminal.
+pub struct WorkProgress {
+    bar: Option<ProgressBar>,
+    name: String,
+    is_shown: bool,
+    started: Instant,
+}
+
+impl WorkProgress {
+    /// Work of `total` units begins; nothing is shown if `quiet`.
+    pub fn new(name: &str, total: u64, quiet: bool) -> Self {
+        let bar = (std::io::stderr().is_terminal() && !quiet).then(|| new_bar(name, total, 0));
+        Self { bar, name: name.to_owned(), is_shown: !quiet, started: Instant::now() }
+    }
+
+    /// Some units are done; `words` say more.
+    pub fn set(&self, done: u64, words: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(done.min(bar.length().unwrap_or(done)));
+            bar.set_message(printable(words).into_owned());
+        }
+    }
+
+    /// All is done.
+    pub fn finish(self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        if self.is_shown {
+            note(format!("{:>16}  done in {:.1} s", self.name, self.started.elapsed().as_secs_f64()));
         }
     }
 }

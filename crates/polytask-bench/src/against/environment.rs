@@ -35,6 +35,7 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("sentence_transformers_texts.py", include_str!("../../peers/sentence_transformers_texts.py")),
     ("onnxruntime_export.py", include_str!("../../peers/onnxruntime_export.py")),
     ("onnxruntime_texts.py", include_str!("../../peers/onnxruntime_texts.py")),
+    ("search.py", include_str!("../../peers/search.py")),
 ];
 
 /// How the names of folders with scripts start.

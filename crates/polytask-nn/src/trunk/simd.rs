@@ -48,7 +48,7 @@ pub fn choose(wanted: &str) -> Result<()> {
 
 /// Runs `f` compiled for the instructions in use; `f` must be inlined for that to take effect.
 #[inline]
-pub(crate) fn wide<R>(f: impl FnOnce() -> R) -> R {
+pub fn wide<R>(f: impl FnOnce() -> R) -> R {
     arch().dispatch(f)
 }
 

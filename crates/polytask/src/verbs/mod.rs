@@ -8,6 +8,7 @@ mod data;
 mod demo;
 mod embed;
 mod eval;
+mod index;
 mod info;
 mod init;
 mod merge;
@@ -77,7 +78,9 @@ enum Verb {
     Embed(embed::Args),
     /// Predict a task's labels, tags or numbers
     Predict(predict::Args),
-    /// Find the nearest passages of a corpus, exactly
+    /// Build an index of documents, change it, or say what is in it
+    Index(index::Args),
+    /// Find passages: in an index, or the nearest ones of a corpus
     Search(search::Args),
     /// Find hard negatives for training a search
     Mine(mine::Args),
@@ -129,6 +132,7 @@ impl Cli {
                 Some(folder) => boost::predict::run(&args, &folder),
                 None => predict::run(&args),
             },
+            Verb::Index(args) => index::run(&args),
             Verb::Search(args) => search::run(&args),
             Verb::Mine(args) => mine::run(&args),
             Verb::Merge(args) => merge::run(&args),

@@ -14,6 +14,7 @@ mod embed;
 mod folder;
 mod help;
 mod images;
+mod index;
 mod info;
 mod init;
 mod input;

@@ -1,0 +1,232 @@
+//! Documents on their way into a segment: read, cut, embedded where their vectors are not known yet.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::Path;
+
+use polytask_core::Error;
+use polytask_model::Result;
+use serde::Serialize;
+
+use crate::chunk::{CountTokens, Passage, cut};
+use crate::documents::{Document, FoundFile, RowColumns, Skipped, read};
+use crate::index::OpenIndex;
+use crate::store::{EncoderStamp, IndexSettings, SegmentWriter, TextHash, VectorCache, text_hash};
+use crate::vectors::RowSet;
+
+/// Passages embedded and written at once.
+pub(super) const PIECE: usize = 1024;
+
+/// What was added.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Added {
+    /// Documents that are new.
+    pub documents: usize,
+    /// Documents that took the place of older ones of their name.
+    pub replaced: usize,
+    /// Documents that were there already, word for word.
+    pub unchanged: usize,
+    /// Passages of new and replaced documents.
+    pub passages: usize,
+    /// Passages that were embedded; the vectors of others were there already.
+    pub embedded: usize,
+    /// What is not in the index, and why.
+    pub skipped: Vec<Skipped>,
+}
+
+/// How far a change has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of files that were read.
+    pub bytes: u64,
+    /// Documents that were read.
+    pub documents: usize,
+    /// Passages that have their vectors.
+    pub passages: usize,
+}
+
+/// What makes rows of documents.
+pub struct Embedding<'a> {
+    /// Which encoder it is.
+    pub stamp: &'a EncoderStamp,
+    /// Vectors of length 1, end to end.
+    pub embed: &'a dyn Fn(&[String]) -> Result<Vec<f32>>,
+    /// Counts tokens.
+    pub count: &'a CountTokens<'a>,
+}
+
+/// Documents on their way into a new segment.
+pub(super) struct Adding<'a> {
+    known: HashMap<String, (usize, u32, String)>,
+    /// Names that came in this change.
+    taken: HashSet<String>,
+    /// Documents of each old segment that are replaced.
+    removed: Vec<Vec<u32>>,
+    cache: VectorCache,
+    embedding: &'a Embedding<'a>,
+    settings: IndexSettings,
+    index: &'a Path,
+    writer: Option<SegmentWriter>,
+    /// Passages without vectors yet.
+    passages: Vec<Passage>,
+    added: Added,
+    progress: Progress,
+    tell: &'a mut dyn FnMut(Progress),
+}
+
+impl<'a> Adding<'a> {
+    pub(super) fn new(
+        open: &'a OpenIndex,
+        cache: VectorCache,
+        embedding: &'a Embedding<'a>,
+        tell: &'a mut dyn FnMut(Progress),
+    ) -> Result<Self> {
+        Ok(Self {
+            known: known(open)?,
+            taken: HashSet::new(),
+            removed: vec![Vec::new(); open.segments.len()],
+            cache,
+            embedding,
+            settings: open.manifest.settings,
+            index: open.folder(),
+            writer: None,
+            passages: Vec::new(),
+            added: Added::default(),
+            progress: Progress::default(),
+            tell,
+        })
+    }
+
+    /// The new segment, if there is one; the documents of each old one that are replaced; what was added.
+    pub(super) fn into_parts(self) -> (Option<SegmentWriter>, Vec<Vec<u32>>, Added) {
+        (self.writer, self.removed, self.added)
+    }
+
+    /// Reads the documents of some files.
+    pub(super) fn files(&mut self, found: &[FoundFile], columns: &RowColumns) -> Result<()> {
+        let result = found.iter().try_for_each(|file| {
+            read(file, columns, &mut |item| match item {
+                Ok(document) => self.document(&document),
+                Err(skipped) => {
+                    self.added.skipped.push(skipped);
+                    Ok(())
+                }
+            })?;
+            self.progress.bytes += file.length;
+            (self.tell)(self.progress);
+            Ok(())
+        });
+        let result = result.and_then(|()| self.flush());
+        if let (Err(polytask_model::Error::Core(error)), Some(writer)) = (&result, &self.writer) {
+            remove_if_full(error, writer.folder());
+        }
+        result
+    }
+
+    fn document(&mut self, document: &Document) -> Result<()> {
+        self.progress.documents += 1;
+        let skip = |reason: &str| Skipped { source: document.source.clone(), reason: reason.to_owned() };
+        if !self.taken.insert(document.id.clone()) {
+            self.added.skipped.push(skip(&format!("another document is called `{}`", document.id)));
+            return Ok(());
+        }
+        let hash = document.hash();
+        let known = self.known.get(&document.id).cloned();
+        if known.as_ref().is_some_and(|(_, _, known)| *known == hash) {
+            self.added.unchanged += 1;
+            return Ok(());
+        }
+        let n = self.cut(document)?;
+        if n == 0 {
+            self.added.skipped.push(skip("no text in it"));
+            return Ok(());
+        }
+        match known {
+            Some((segment, number, _)) => {
+                self.removed[segment].push(number);
+                self.added.replaced += 1;
+            }
+            None => self.added.documents += 1,
+        }
+        self.added.passages += n;
+        self.writer()?.document(document, hash, n).map_err(Into::into)
+    }
+
+    /// Cuts a document; gives the number of its passages.
+    fn cut(&mut self, document: &Document) -> Result<usize> {
+        let (chunking, count, mut n) = (self.settings.chunking, self.embedding.count, 0);
+        cut(document, chunking, count, &mut |passage| {
+            n += 1;
+            self.passages.push(passage);
+            if self.passages.len() == PIECE { self.flush() } else { Ok(()) }
+        })?;
+        Ok(n)
+    }
+
+    fn writer(&mut self) -> Result<&mut SegmentWriter> {
+        if self.writer.is_none() {
+            self.writer = Some(SegmentWriter::create(self.index, self.embedding.stamp)?);
+        }
+        Ok(self.writer.as_mut().expect("was just made"))
+    }
+
+    /// Embeds the passages that wait, but for those whose vectors are known, and writes them.
+    fn flush(&mut self) -> Result<()> {
+        if self.passages.is_empty() {
+            return Ok(());
+        }
+        let passages = std::mem::take(&mut self.passages);
+        let texts: Vec<String> = passages.iter().map(Passage::indexed).collect();
+        let hashes: Vec<TextHash> = texts.iter().map(|text| text_hash(text)).collect();
+        let mut unknown = RowSet::none(texts.len());
+        for (row, hash) in hashes.iter().enumerate() {
+            if self.cache.get(*hash).is_none() {
+                unknown.insert(row);
+            }
+        }
+        let new: Vec<String> = texts
+            .into_iter()
+            .enumerate()
+            .filter(|(row, _)| unknown.has(*row))
+            .map(|(_, text)| text)
+            .collect();
+        let (width, embedded) = (
+            self.embedding.stamp.width,
+            if new.is_empty() { Vec::new() } else { (self.embedding.embed)(&new)? },
+        );
+        let mut next = embedded.chunks(width);
+        let mut vectors = Vec::with_capacity(passages.len() * width);
+        for (row, hash) in hashes.iter().enumerate() {
+            let known = if unknown.has(row) { next.next() } else { self.cache.get(*hash) };
+            let vector = known.ok_or_else(|| Error::Bug("fewer vectors than texts".into()))?;
+            vectors.extend_from_slice(vector);
+        }
+        self.added.embedded += unknown.len();
+        self.progress.passages += passages.len();
+        self.writer()?.rows(&passages, &hashes, &vectors)?;
+        (self.tell)(self.progress);
+        Ok(())
+    }
+}
+
+/// The documents of an index: segment, number and hash, by name.
+fn known(open: &OpenIndex) -> Result<HashMap<String, (usize, u32, String)>> {
+    let mut known = HashMap::new();
+    for (at, segment) in open.segments.iter().enumerate() {
+        for document in segment.live_documents() {
+            let (number, document) = document?;
+            known.insert(document.id, (at, number, document.hash));
+        }
+    }
+    Ok(known)
+}
+
+/// Removes a folder where the disk is full: what is in it only takes space.
+pub(super) fn remove_if_full(error: &Error, folder: &Path) {
+    use std::io::ErrorKind::{FileTooLarge, StorageFull};
+    let is_full =
+        matches!(error, Error::Io { source, .. } if matches!(source.kind(), StorageFull | FileTooLarge));
+    if is_full {
+        let _ = fs::remove_dir_all(folder);
+    }
+}

@@ -1,0 +1,116 @@
+//! The encoder of an index: texts to vectors of length 1, and which encoder that is.
+
+use polytask_core::{Problem, hash};
+use polytask_model::{Model, Result};
+use polytask_nn::topk;
+
+use crate::store::EncoderStamp;
+
+/// A model that gives the vectors of an index.
+pub struct IndexEncoder {
+    /// The model.
+    pub model: Model,
+    stamp: EncoderStamp,
+    /// Tokens that stand in every text: special ones, and the prompt.
+    constant: usize,
+}
+
+impl IndexEncoder {
+    /// The encoder that a model is, for a task and with a prompt before every passage where they are named; `source` is
+    /// where it is found again.
+    ///
+    /// # Errors
+    /// When it reads no texts, compares no vectors, or has no such task or prompt.
+    pub fn new(model: Model, source: &str, task: Option<&str>, corpus_prompt: Option<&str>) -> Result<Self> {
+        let tokenizer = model.symbols.text()?;
+        if model.encoder.scoring()?.is_some() {
+            let what = format!(
+                "model {source} compares the states of tokens, expected one that gives a vector per text"
+            );
+            let remedy =
+                "a model of vectors; `polytask search INDEX QUERY --rerank MODEL` uses this one last";
+            return Err(Problem::new(what).try_this(remedy).into());
+        }
+        model.view(task)?;
+        let prompt = model.prompt(corpus_prompt)?;
+        let constant = tokenizer.encode_batch_after(prompt, &[""])?[0].len();
+        let stamp = EncoderStamp {
+            source: source.to_owned(),
+            hash: fingerprint(&model)?,
+            width: model.encoder.d_embedding(),
+            task: task.map(str::to_owned),
+            corpus_prompt: corpus_prompt.map(str::to_owned),
+        };
+        Ok(Self { model, stamp, constant })
+    }
+
+    /// Which encoder it is.
+    pub fn stamp(&self) -> &EncoderStamp {
+        &self.stamp
+    }
+
+    /// Most tokens of a passage.
+    pub fn most_tokens(&self) -> usize {
+        self.model.encoder.max_length.saturating_sub(self.constant).max(1)
+    }
+
+    /// How many tokens each text has, special ones not counted; none above [`IndexEncoder::most_tokens`] and one.
+    ///
+    /// # Errors
+    /// When the tokenizer refuses a text.
+    pub fn count(&self, texts: &[&str]) -> Result<Vec<usize>> {
+        let tokenizer = self.model.symbols.text()?;
+        let special = tokenizer.encode_batch_after("", &[""])?[0].len();
+        let most = tokenizer.max_length().saturating_sub(special);
+        let counted =
+            tokenizer.encode_batch_after("", texts)?.into_iter().map(|ids| match ids.len() - special {
+                // It was cut: there may be any number of them.
+                n if n >= most => usize::MAX / 4,
+                n => n,
+            });
+        Ok(counted.collect())
+    }
+
+    /// Vectors of passages, end to end.
+    ///
+    /// # Errors
+    /// Those of the model.
+    pub fn passages<S: AsRef<str>>(&self, texts: &[S]) -> Result<Vec<f32>> {
+        self.vectors(texts, self.stamp.corpus_prompt.as_deref())
+    }
+
+    /// Vectors of queries, end to end; `prompt` is one of the model's, by name.
+    ///
+    /// # Errors
+    /// When the model has no such prompt.
+    pub fn queries<S: AsRef<str>>(&self, texts: &[S], prompt: Option<&str>) -> Result<Vec<f32>> {
+        self.vectors(texts, prompt)
+    }
+
+    fn vectors<S: AsRef<str>>(&self, texts: &[S], prompt: Option<&str>) -> Result<Vec<f32>> {
+        let states = self.model.embed(texts, self.stamp.task.as_deref(), prompt)?;
+        let width = states.width;
+        let vectors = topk::normalised(states.values, width);
+        if vectors.iter().all(|v| v.is_finite()) {
+            return Ok(vectors);
+        }
+        let row = vectors.iter().position(|v| !v.is_finite()).unwrap_or(0) / width.max(1);
+        let what = format!("the model gave text {row} of a batch a vector that is not finite");
+        Err(Problem::new(what).try_this("`polytask embed` with this model shows it; train it again").into())
+    }
+}
+
+/// SHA-256 of everything a vector depends on: weights, tokenizer, pooling, length limit, prompts.
+fn fingerprint(model: &Model) -> Result<String> {
+    let (encoder, tokenizer) = (&model.encoder, model.symbols.text()?);
+    let mut lines = vec![
+        format!("weights {}", encoder.weights_hash()),
+        format!(
+            "pooling {:?} normalize {} length {}",
+            encoder.pooling, encoder.normalize, encoder.max_length
+        ),
+        format!("lowercase {} prompt {}", tokenizer.lowercase(), tokenizer.prompt()),
+    ];
+    lines.extend(tokenizer.files().iter().map(|(name, bytes)| format!("{name} {}", hash::sha256(bytes))));
+    Ok(hash::sha256(lines.join("\n").as_bytes()))
+}

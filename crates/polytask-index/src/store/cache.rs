@@ -1,0 +1,81 @@
+//! Vectors that were computed before, by the hash of their text: those of the index, and those of a build that was ended
+//! before it was done.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use polytask_core::{Error, Result, files};
+
+use super::manifest::{EncoderStamp, IndexManifest};
+use super::writer::{ENCODER, HASHES, PARTIAL, TextHash, vector_hash};
+use crate::vectors::{VECTORS, Values};
+
+/// Vectors by text.
+#[derive(Default)]
+pub(crate) struct VectorCache {
+    width: usize,
+    sources: Vec<(Values<f32>, Values<u64>)>,
+    places: HashMap<TextHash, (u32, u32)>,
+}
+
+impl VectorCache {
+    /// The vectors of an index and of builds that were ended.
+    pub(crate) fn open(index: &Path, manifest: &IndexManifest, partial: &[PathBuf]) -> Result<Self> {
+        let mut cache = Self { width: manifest.encoder.width, ..Self::default() };
+        for folder in partial {
+            if stamp(folder).is_some_and(|of| of.is_same(&manifest.encoder)) {
+                cache.add(folder)?;
+            }
+        }
+        for entry in &manifest.segments {
+            cache.add(&index.join(&entry.name))?;
+        }
+        Ok(cache)
+    }
+
+    fn add(&mut self, folder: &Path) -> Result<()> {
+        let (vectors, hashes) = (folder.join(VECTORS), folder.join(HASHES));
+        if !vectors.exists() || !hashes.exists() {
+            return Ok(());
+        }
+        let (row, source) = (4 * self.width as u64, self.sources.len() as u32);
+        cut_to_rows(&vectors, row)?;
+        cut_to_rows(&hashes, 24)?;
+        let (vectors, hashes) = (Values::<f32>::open(&vectors)?, Values::<u64>::open(&hashes)?);
+        let n = (vectors.len() / self.width).min(hashes.len() / 3);
+        for (row, hash) in hashes.as_chunks::<3>().0.iter().take(n).enumerate() {
+            self.places.entry([hash[0], hash[1]]).or_insert((source, row as u32));
+        }
+        self.sources.push((vectors, hashes));
+        Ok(())
+    }
+
+    /// The vector of a text, where it was computed before and is whole.
+    pub(crate) fn get(&self, hash: TextHash) -> Option<&[f32]> {
+        let &(source, row) = self.places.get(&hash)?;
+        let (vectors, hashes) = &self.sources[source as usize];
+        let vector = &vectors[row as usize * self.width..][..self.width];
+        (hashes[3 * row as usize + 2] == vector_hash(vector)).then_some(vector)
+    }
+}
+
+/// Cuts off the part of a row that an ended process left at the end of a file.
+fn cut_to_rows(path: &Path, row: u64) -> Result<()> {
+    let length = std::fs::metadata(path).map_err(Error::io("read", path))?.len();
+    if length.is_multiple_of(row) {
+        return Ok(());
+    }
+    let file = File::options().write(true).open(path).map_err(Error::io("write", path))?;
+    file.set_len(length - length % row).map_err(Error::io("write", path))
+}
+
+fn stamp(folder: &Path) -> Option<EncoderStamp> {
+    serde_json::from_slice(&files::read(&folder.join(ENCODER), files::SMALL).ok()?).ok()
+}
+
+/// Folders of builds that were ended.
+pub(crate) fn partial_folders(index: &Path) -> Vec<PathBuf> {
+    let names = files::names_in(index).into_iter().filter(|name| name.starts_with(PARTIAL));
+    names.map(|name| index.join(name)).filter(|path| path.is_dir()).collect()
+}

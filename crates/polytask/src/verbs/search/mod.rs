@@ -1,0 +1,126 @@
+//! `polytask search`: passages of an index, or the nearest ones of a corpus.
+
+mod corpus;
+mod index;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::columns::Columns;
+use crate::lines::{Row, for_pieces};
+use polytask_terminal::output::{self, Outcome};
+
+/// Find passages: in an index, or the nearest ones of a corpus
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  polytask search docs.index 'who repairs engines?' --top 5
+  polytask search docs.index 'warranty' --where type=md --where 'source~manual' --explain
+  polytask search docs.index --input queries.jsonl --mode bm25 > found.jsonl
+  polytask search docs.index 'warranty' --rerank runs/first
+
+  polytask search --model runs/first/model --corpus corpus.jsonl --query 'who repairs engines?' -k 5
+  polytask search -m runs/first --targets labels.txt --queries queries.txt --top 5
+  polytask search -m runs/first --corpus faq.csv --columns text=answer --query 'where is my card?'
+
+INDEX is what `polytask index build` made. Passages rank by reciprocal-rank fusion of cosines and BM25 (hybrid), or by one
+of them (--mode dense, bm25). --where keeps documents whose stored field meets a condition (= != < <= > >= and ~ for
+contains; `id` and `source` are fields, too). --explain says which words matched and how either way ranked a passage.
+
+Without an index a corpus is read, embedded and searched exactly. A corpus line is {\"_id\": …, \"title\": …, \"text\": …}
+(id and title may be absent), a query line {\"text\": …} or {\"query\": …}; CSV, TSV and Parquet are read too, and all of
+them compressed (.gz, .zst). --columns names other fields, for the roles text, title and id of the corpus and query of the
+queries.
+
+Exit codes: 0 done, 2 could not run.")]
+pub(crate) struct Args {
+    /// An index
+    #[arg(required_unless_present = "model")]
+    index: Option<PathBuf>,
+    /// Queries, as --query
+    #[arg(value_name = "QUERY", conflicts_with_all = ["input", "corpus"])]
+    texts: Vec<String>,
+    /// Folder of a run or a model, or an encoder's name as in a suite; that of the index where it has moved
+    #[arg(long, short)]
+    model: Option<PathBuf>,
+    /// File of passages; of labels or other targets, one per line of a .txt file, it is the same
+    #[arg(
+        long,
+        short,
+        visible_alias = "targets",
+        conflicts_with = "index",
+        required_unless_present = "index"
+    )]
+    corpus: Option<String>,
+    /// A query
+    #[arg(long, short, conflicts_with = "input")]
+    query: Vec<String>,
+    /// File of queries (.txt: one per line), or - for JSON lines on standard input
+    #[arg(long, short, visible_alias = "queries")]
+    input: Option<String>,
+    #[command(flatten)]
+    columns: Columns,
+    /// Passages per query
+    #[arg(short, long = "top", default_value_t = 10, value_parser = polytask_terminal::count)]
+    k: usize,
+    /// The task whose vectors are compared, for a model whose tasks have vectors of their own
+    #[arg(long, short, conflicts_with = "index")]
+    task: Option<String>,
+    /// The model's prompt to put before each query, by name [default: the model's own choice]
+    #[arg(long, value_name = "NAME")]
+    prompt: Option<String>,
+    /// The same for passages
+    #[arg(long, value_name = "NAME", conflicts_with = "index")]
+    corpus_prompt: Option<String>,
+    #[command(flatten)]
+    in_index: index::Options,
+    /// Print JSON lines also for --query
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Outcome> {
+    match &args.index {
+        Some(folder) => index::run(args, folder),
+        None => corpus::run(args),
+    }
+}
+
+impl Args {
+    /// The queries; `stored` are further columns in which a file may have them.
+    fn queries(&self, stored: &[&str]) -> Result<Vec<String>> {
+        let queries = match &self.input {
+            Some(input) => {
+                let names = match self.columns.given("query") {
+                    Some(column) => vec![column],
+                    None => ["text", "query"].iter().chain(stored).copied().collect(),
+                };
+                all_rows(input, |row| Ok(row.text_of(&names)?))?
+            }
+            None => [&self.query[..], &self.texts[..]].concat(),
+        };
+        if queries.is_empty() {
+            return output::refuse("no query", "`--query TEXT` or `--input FILE`");
+        }
+        Ok(queries)
+    }
+}
+
+/// Reads all lines of a file through `take`.
+fn all_rows<R>(path: &str, mut take: impl FnMut(&Row) -> Result<R>) -> Result<Vec<R>> {
+    let mut all = Vec::new();
+    for_pieces(path, |rows| {
+        for row in rows {
+            all.push(take(row)?);
+        }
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// The beginning of a text, on one line.
+fn short(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= 90 { line } else { line.chars().take(89).chain(['…']).collect() }
+}
