@@ -32,14 +32,15 @@ impl IndexEncoder {
             return Err(Problem::new(what).try_this(remedy).into());
         }
         model.view(task)?;
-        let prompt = model.prompt(corpus_prompt)?;
+        let corpus_prompt = model.passage_prompt(corpus_prompt, task);
+        let prompt = model.prompt(corpus_prompt.as_deref())?;
         let constant = tokenizer.encode_batch_after(prompt, &[""])?[0].len();
         let stamp = EncoderStamp {
             source: source.to_owned(),
             hash: fingerprint(&model)?,
             width: model.encoder.d_embedding(),
             task: task.map(str::to_owned),
-            corpus_prompt: corpus_prompt.map(str::to_owned),
+            corpus_prompt,
         };
         Ok(Self { model, stamp, constant })
     }
@@ -79,12 +80,13 @@ impl IndexEncoder {
         self.vectors(texts, self.stamp.corpus_prompt.as_deref())
     }
 
-    /// Vectors of queries, end to end; `prompt` is one of the model's, by name.
+    /// Vectors of queries, end to end; `prompt` is one of the model's, by name, in the place of the usual one.
     ///
     /// # Errors
     /// When the model has no such prompt.
     pub fn queries<S: AsRef<str>>(&self, texts: &[S], prompt: Option<&str>) -> Result<Vec<f32>> {
-        self.vectors(texts, prompt)
+        let prompt = self.model.query_prompt(prompt, self.stamp.task.as_deref());
+        self.vectors(texts, prompt.as_deref())
     }
 
     fn vectors<S: AsRef<str>>(&self, texts: &[S], prompt: Option<&str>) -> Result<Vec<f32>> {

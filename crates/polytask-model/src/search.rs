@@ -46,24 +46,26 @@ impl Model {
         corpus: &[P],
         options: SearchOptions<'_>,
     ) -> Result<Vec<Vec<(u32, f32)>>> {
-        let names = (self.query_prompt(&options), self.passage_prompt(&options));
-        let (prompt, corpus_prompt) = (names.0.as_deref(), names.1.as_deref());
-        let options = SearchOptions { prompt, corpus_prompt, ..options };
         let SearchOptions { k, task, .. } = options;
+        let (of_queries, of_passages) =
+            (self.query_prompt(options.prompt, task), self.passage_prompt(options.corpus_prompt, task));
+        let (prompt, corpus_prompt) = (of_queries.as_deref(), of_passages.as_deref());
+        let options = SearchOptions { prompt, corpus_prompt, ..options };
         match self.encoder.scoring()? {
             Some(scoring) => self.search_states(&*scoring, queries, corpus, options),
             None => search(self.embed(queries, task, prompt)?, self.embed(corpus, task, corpus_prompt)?, k),
         }
     }
 
-    /// Name of the prompt before each query.
-    fn query_prompt(&self, options: &SearchOptions<'_>) -> Option<String> {
-        options.prompt.map(str::to_owned).or_else(|| self.usual_prompt(options.task, &[QUERY]))
+    /// Name of the prompt before each query: the `given` one, else the task's or the one called `query`, where the model
+    /// has it.
+    pub fn query_prompt(&self, given: Option<&str>, task: Option<&str>) -> Option<String> {
+        given.map(str::to_owned).or_else(|| self.usual_prompt(task, &[QUERY]))
     }
 
-    /// Name of the prompt before each passage.
-    fn passage_prompt(&self, options: &SearchOptions<'_>) -> Option<String> {
-        options.corpus_prompt.map(str::to_owned).or_else(|| self.usual_prompt(options.task, PASSAGE))
+    /// The same before each passage; the usual names are `document`, `passage` and `corpus`.
+    pub fn passage_prompt(&self, given: Option<&str>, task: Option<&str>) -> Option<String> {
+        given.map(str::to_owned).or_else(|| self.usual_prompt(task, PASSAGE))
     }
 
     /// The first prompt of these names that the model has, the task's own first.

@@ -67,10 +67,10 @@ pub(crate) struct Args {
     /// The task whose vectors are compared, for a model whose tasks have vectors of their own
     #[arg(long, short, conflicts_with = "index")]
     task: Option<String>,
-    /// The model's prompt to put before each query, by name [default: the model's own choice]
+    /// The model's prompt to put before each query, by name [default: `query`, else the model's own choice]
     #[arg(long, value_name = "NAME")]
     prompt: Option<String>,
-    /// The same for passages
+    /// The same for passages [default: `document`, `passage` or `corpus`, else the model's own choice]
     #[arg(long, value_name = "NAME", conflicts_with = "index")]
     corpus_prompt: Option<String>,
     #[command(flatten)]
