@@ -206,7 +206,7 @@ fn halves_are_written_on_request_and_what_does_not_fit_them_is_refused() {
     place.run(&half, &place.options("half")).unwrap();
     assert_eq!(place.weights("half").find(NAME).unwrap().dtype, Dtype::BF16);
     Encoder::load(&place.path("half")).unwrap();
-    let mut huge = config("linear", &["a", "b"], &json!({"weight": [1e9, 1e9], "normalize": false}));
+    let mut huge = config("linear", &["a", "b"], &json!({"weight": [1e6, 1e6], "normalize": false}));
     huge.set_out_dtype("float16").unwrap();
     let error = place.run(&huge, &place.options("huge")).unwrap_err();
     assert!(error.contains("do not fit F16") && !place.path("huge").exists(), "{error}");

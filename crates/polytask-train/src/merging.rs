@@ -1,7 +1,7 @@
 //! Coefficients of a merge learned on a suite's rows: the loss of the merged model, and its slopes by the factors of the
 //! task vectors.
 //!
-//! The weights are θ₀ + Σ f_ig τ_i. One forward and one backward of the trunk give the gradient, whose inner products with
+//! The weights are `θ₀ + Σ f_ig τ_i`. One forward and one backward of the trunk give the gradient, whose inner products with
 //! the task vectors are taken block by block as it comes.
 
 use std::path::{Path, PathBuf};
@@ -269,9 +269,9 @@ impl Probe<'_> {
         let weights: Vec<f64> = tasks.iter().map(|&task| self.weights[task]).collect();
         let loss = evaluation.parts.iter().zip(&weights).map(|(part, weight)| weight * part.loss).sum();
         let slopes = vec![vec![0.0; self.groups.names.len()]; self.vectors.len()];
-        let mut sink = Slopes { vectors: self.vectors, groups: self.groups, slopes };
+        let mut sink = Slopes { vectors: self.vectors, groups: self.groups, sums: slopes };
         self.engine.weighted_sum(&self.theta, &batch, &evaluation, (&tasks, &weights), &mut sink)?;
-        Ok((loss, sink.slopes))
+        Ok((loss, sink.sums))
     }
 }
 
@@ -289,14 +289,14 @@ impl ProbeLoss for Probe<'_> {
 struct Slopes<'a> {
     vectors: &'a [Params],
     groups: &'a Groups,
-    slopes: Factors,
+    sums: Factors,
 }
 
 impl Slopes<'_> {
     /// Takes gradients of consecutive parameters of a block.
     fn add(&mut self, block: usize, first: usize, values: &[f32]) {
         let end = first + values.len();
-        for (slopes, vector) in self.slopes.iter_mut().zip(self.vectors) {
+        for (slopes, vector) in self.sums.iter_mut().zip(self.vectors) {
             let vector = &vector.blocks[block];
             for (tensor, group) in vector.tensors.iter().zip(&self.groups.of[block]) {
                 let range = tensor.range();

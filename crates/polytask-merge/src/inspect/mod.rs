@@ -70,6 +70,8 @@ pub struct Left {
     pub merge: String,
     /// Per model.
     pub shares: Vec<f64>,
+    /// Per model: how far the others move it, by the length of its own task vector.
+    pub moved: Vec<f64>,
 }
 
 /// A tensor and its lowest cosine of two models.
@@ -238,17 +240,22 @@ fn fill(inspection: &mut Inspection, sums: &Sums) {
             .push("without a base nothing is known of what each model learnt: name it with --base".into());
         return;
     }
-    let along = |factor: f64| {
-        (0..n)
-            .map(|i| factor * (0..n).map(|j| g[i][j]).sum::<f64>() / g[i][i].max(f64::MIN_POSITIVE))
-            .collect()
+    let left = |merge: &str, factor: f64| {
+        let (shares, moved) = (0..n).map(|i| left_of(g, i, factor)).unzip();
+        Left { merge: merge.into(), shares, moved }
     };
-    inspection.left = vec![
-        Left { merge: "task_arithmetic (the sum)".into(), shares: along(1.0) },
-        Left { merge: "linear (the mean)".into(), shares: along(1.0 / n as f64) },
-    ];
+    inspection.left = vec![left("task_arithmetic (the sum)", 1.0), left("linear (the mean)", 1.0 / n as f64)];
     inspection.tensors = conflicts(&inspection.models, sums);
     inspection.says = says(inspection);
+}
+
+/// What a merge leaves of a model along its own task vector, and how far it is moved by what the others add.
+fn left_of(g: &[Vec<f64>], i: usize, factor: f64) -> (f64, f64) {
+    let own = g[i][i].max(f64::MIN_POSITIVE);
+    let others = |j: &usize| *j != i;
+    let foreign: f64 =
+        (0..g.len()).filter(others).flat_map(|j| (0..g.len()).filter(others).map(move |k| g[j][k])).sum();
+    (factor * g[i].iter().sum::<f64>() / own, factor * (foreign.max(0.0) / own).sqrt())
 }
 
 /// The tensors with the lowest cosines that matter.
@@ -292,8 +299,9 @@ fn says(inspection: &Inspection) -> Vec<String> {
     let all_moved = models.iter().all(|model| model.length > 0.0);
     if n > 1 && all_moved && cosines.iter().all(|c| c.abs() < HARDLY) {
         said.push(format!(
-            "the task vectors hardly meet (cosines within ±{HARDLY}): the sum leaves each whole, the mean leaves 1/{n} of each; \
-             try `task_arithmetic`, and `ties` with density 0.2"
+            "the task vectors hardly meet (cosines within ±{HARDLY}): the sum leaves each whole and moves it by all the others add, \
+             the mean leaves 1/{n} of both; heads that bear little movement want the mean: try `linear`, `ties` with density \
+             0.2 and `task_arithmetic`"
         ));
     } else if n > 1 && all_moved && cosines.iter().all(|c| *c >= HARDLY) {
         said.push("the task vectors share a direction, which the sum counts several times: try `linear`, or `task_arithmetic` with lambda below 1".into());

@@ -74,9 +74,10 @@ fn square(
 }
 
 fn left(inspection: &Inspection) -> Vec<Vec<String>> {
-    let head = std::iter::once("left of each".to_owned()).chain(names(inspection)).collect();
+    let head = std::iter::once("left of each, moved by others".to_owned()).chain(names(inspection)).collect();
     let row = |left: &super::Left| {
-        let shares = left.shares.iter().map(|share| format!("{:.0} %", share * 100.0));
+        let cell = |(share, moved): (&f64, &f64)| format!("{:.0} %, {moved:.2}", share * 100.0);
+        let shares = left.shares.iter().zip(&left.moved).map(cell);
         std::iter::once(left.merge.clone()).chain(shares).collect()
     };
     std::iter::once(head).chain(inspection.left.iter().map(row)).collect()

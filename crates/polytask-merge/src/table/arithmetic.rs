@@ -2,7 +2,7 @@
 
 use polytask_core::method::{ParamInfo, Range};
 
-use super::{ANY, BaseUse, MergeMethod, WEIGHT, flag, info, real};
+use super::{ANY, BaseUse, LARGE, MergeMethod, WEIGHT, flag, info, real};
 use crate::combine::Combine;
 use crate::parts::Sparsify;
 
@@ -10,9 +10,9 @@ const DENSITY: ParamInfo = real(
     "density",
     "share of each task vector's entries that stay, tensor by tensor; 1 keeps all",
     "1.0",
-    (0.0, f64::MAX),
+    (0.0, 1.0),
 );
-const LAMBDA: ParamInfo = real("lambda", "factor of the merged task vector", "1.0", (f64::MIN, f64::MAX));
+const LAMBDA: ParamInfo = real("lambda", "factor of the merged task vector", "1.0", (-LARGE, LARGE));
 const GAMMA: ParamInfo = real("gamma", "share of the largest entries that go", "0.01", (0.0, 1.0));
 const EPSILON: ParamInfo =
     real("epsilon", "half the spread of the probabilities within a row", "0.15", (0.0, 0.5));

@@ -90,6 +90,8 @@ impl MergeMethod {
 }
 
 const ANY: usize = usize::MAX;
+/// No factor of a merge is larger.
+const LARGE: f64 = 1e6;
 
 /// A method's description; the rest stands beside it.
 const fn info(
@@ -115,7 +117,7 @@ const fn flag(name: &'static str, about: &'static str, default: &'static str) ->
     ParamInfo { name, about, default, range: Range::Bool }
 }
 
-const WEIGHT: ParamInfo = real("weight", "share of each model", "1.0", (f64::MIN, f64::MAX));
+const WEIGHT: ParamInfo = real("weight", "share of each model", "1.0", (-LARGE, LARGE));
 
 #[cfg(test)]
 mod tests {

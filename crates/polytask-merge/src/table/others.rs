@@ -2,7 +2,7 @@
 
 use polytask_core::method::{ParamInfo, Range};
 
-use super::{ANY, BaseUse, MergeMethod, WEIGHT, flag, info, real};
+use super::{ANY, BaseUse, LARGE, MergeMethod, WEIGHT, flag, info, real};
 use crate::combine::Combine;
 
 pub(super) static LINEAR: MergeMethod = MergeMethod {
@@ -25,7 +25,7 @@ pub(super) static PASSTHROUGH: MergeMethod = MergeMethod {
         "Pass through",
         "",
         "takes the tensors of one model, for slices that are stacked",
-        &[real("scale", "factor of the tensor", "1.0", (f64::MIN, f64::MAX))],
+        &[real("scale", "factor of the tensor", "1.0", (-LARGE, LARGE))],
     ),
     base: BaseUse::Ignored,
     models: (1, 1),
@@ -83,7 +83,7 @@ pub(super) static SCE: MergeMethod = MergeMethod {
     combine: Combine::Sce,
 };
 
-const RAM_EPSILON: ParamInfo = real("epsilon", "changes up to this are none", "1e-5", (0.0, f64::MAX));
+const RAM_EPSILON: ParamInfo = real("epsilon", "changes up to this are none", "1e-5", (0.0, 1.0));
 
 pub(super) static RAM: MergeMethod = MergeMethod {
     info: info(
@@ -107,8 +107,8 @@ pub(super) static RAMPLUS_TL: MergeMethod = MergeMethod {
         "as ram, with what one model alone moved stretched by how much that model shares",
         &[
             RAM_EPSILON,
-            real("r", "strength of the stretch", "0.1", (0.0, f64::MAX)),
-            real("alpha", "largest ratio of shared to own entries that counts", "0.2", (0.0, f64::MAX)),
+            real("r", "strength of the stretch", "0.1", (0.0, LARGE)),
+            real("alpha", "largest ratio of shared to own entries that counts", "0.2", (0.0, LARGE)),
         ],
     ),
     base: BaseUse::Required,

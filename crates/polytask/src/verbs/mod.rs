@@ -85,7 +85,7 @@ enum Verb {
     /// Find hard negatives for training a search
     Mine(mine::Args),
     /// Merge models that were trained from one base
-    Merge(merge::Args),
+    Merge(Box<merge::Args>),
     /// List the methods (weightings, losses, metrics, papers, …) or show one in full
     Methods(methods::Args),
     /// Run a paper's experiment: claim, arms, seeds, measured table, verdict

@@ -17,7 +17,8 @@ Examples:
   in the top fifth  share of its squared length in the largest fifth of entries
   cosine            of what two models add: 0 they do not meet, below 0 they pull apart
   signs apart       share of the entries both move that they move in opposite directions
-  left of each      what a merge leaves of a model along its own task vector
+  left of each      what a merge leaves of a model along its own task vector, and how far it is moved by
+                    what the others add, in lengths of its own
 
 Exit codes: 0 done, 1 the models cannot be merged as they are, 2 could not run.")]
 pub(crate) struct Args {

@@ -51,7 +51,7 @@ pub(crate) struct Args {
     /// What the models were trained from: a folder, or an encoder's name
     #[arg(long)]
     base: Option<String>,
-    /// The method [default: task_arithmetic with a base, linear without]
+    /// The method [default: the sum of task vectors with a base, the mean without]
     #[arg(long, short = 'M')]
     method: Option<String>,
     /// Share of each model: one number, or one per model
@@ -94,7 +94,7 @@ enum Verb {
     /// Say what models are to each other before they are merged
     Inspect(inspect::Args),
     /// Learn how much of each model a merge takes, on a suite's rows
-    Search(search::Args),
+    Search(Box<search::Args>),
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
