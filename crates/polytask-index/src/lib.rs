@@ -14,7 +14,7 @@ pub mod lexicon;
 pub mod store;
 pub mod vectors;
 
-pub use change::{Added, Embedding, IndexWriter, Progress};
+pub use change::{Added, Embedding, IndexProgress, IndexWriter};
 pub use chunk::{ChunkBy, Chunking, Passage};
 pub use documents::{Document, RowColumns, Skipped};
 pub use encoder::IndexEncoder;

@@ -36,7 +36,7 @@ pub struct Added {
 
 /// How far a change has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct IndexProgress {
     /// Bytes of files that were read.
     pub bytes: u64,
     /// Documents that were read.
@@ -70,8 +70,8 @@ pub(super) struct Adding<'a> {
     /// Passages without vectors yet.
     passages: Vec<Passage>,
     added: Added,
-    progress: Progress,
-    tell: &'a mut dyn FnMut(Progress),
+    progress: IndexProgress,
+    tell: &'a mut dyn FnMut(IndexProgress),
 }
 
 impl<'a> Adding<'a> {
@@ -79,7 +79,7 @@ impl<'a> Adding<'a> {
         open: &'a OpenIndex,
         cache: VectorCache,
         embedding: &'a Embedding<'a>,
-        tell: &'a mut dyn FnMut(Progress),
+        tell: &'a mut dyn FnMut(IndexProgress),
     ) -> Result<Self> {
         Ok(Self {
             known: known(open)?,
@@ -92,7 +92,7 @@ impl<'a> Adding<'a> {
             writer: None,
             passages: Vec::new(),
             added: Added::default(),
-            progress: Progress::default(),
+            progress: IndexProgress::default(),
             tell,
         })
     }

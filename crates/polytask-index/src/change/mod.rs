@@ -17,7 +17,7 @@ use crate::store::{
     EncoderStamp, IndexLock, IndexManifest, IndexSettings, LOCK, RemovedEntry, Segment, SegmentEntry,
     SegmentWriter, TextHash, VectorCache, partial_folders, text_hash,
 };
-pub use adding::{Added, Embedding, Progress};
+pub use adding::{Added, Embedding, IndexProgress};
 use adding::{Adding, PIECE, remove_if_full};
 
 /// Segments above which they are made one.
@@ -91,7 +91,7 @@ impl IndexWriter {
         found: &[FoundFile],
         columns: &RowColumns,
         embedding: &Embedding<'_>,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut dyn FnMut(IndexProgress),
     ) -> Result<Added> {
         let open = self.opened()?;
         open.check_encoder(embedding.stamp)?;

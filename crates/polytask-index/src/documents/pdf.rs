@@ -8,6 +8,13 @@ use super::Unreadable;
 /// When the file is broken, locked, or holds no text (scanned pages).
 #[cfg(feature = "pdf")]
 pub(super) fn read(bytes: &[u8]) -> Result<String, Unreadable> {
+    // The library is not sure never to panic on a hostile file.
+    let read = std::panic::catch_unwind(|| text(bytes));
+    read.unwrap_or_else(|_| Err(Unreadable::new("a broken PDF file")))
+}
+
+#[cfg(feature = "pdf")]
+fn text(bytes: &[u8]) -> Result<String, Unreadable> {
     let document = lopdf::Document::load_mem(bytes)
         .map_err(|error| Unreadable::new(format!("a broken PDF file: {error}")))?;
     if document.is_encrypted() {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use polytask_core::{Place, Problem, Result};
 
-use crate::vectors::Values;
+use crate::vectors::StoredNumbers;
 
 pub(crate) use search::weights;
 pub use search::{LexicalHit, LexicalPart, LexicalScratch, WordWeight, search};
@@ -17,15 +17,17 @@ pub use writer::LexiconWriter;
 /// The words of a segment, sorted, and their postings.
 #[derive(Debug)]
 pub struct Lexicon {
-    words: Values<u8>,
+    words: StoredNumbers<u8>,
     /// Where each word begins, `[words + 1]`.
-    word_starts: Values<u64>,
+    word_starts: StoredNumbers<u64>,
     /// Where the postings of each word begin, `[words + 1]`.
-    starts: Values<u64>,
-    rows: Values<u32>,
-    counts: Values<u16>,
+    starts: StoredNumbers<u64>,
+    rows: StoredNumbers<u32>,
+    counts: StoredNumbers<u16>,
     /// Number of words of each row.
-    lengths: Values<u32>,
+    lengths: StoredNumbers<u32>,
+    /// The sum of these.
+    total: u64,
 }
 
 impl Lexicon {
@@ -35,15 +37,17 @@ impl Lexicon {
     /// When a file is not there or does not fit the others.
     pub fn open(folder: &Path) -> Result<Self> {
         let lexicon = Self {
-            words: Values::open(&folder.join("words.txt"))?,
-            word_starts: Values::open(&folder.join("words.u64"))?,
-            starts: Values::open(&folder.join("postings.u64"))?,
-            rows: Values::open(&folder.join("postings.u32"))?,
-            counts: Values::open(&folder.join("postings.u16"))?,
-            lengths: Values::open(&folder.join("lengths.u32"))?,
+            words: StoredNumbers::open(&folder.join("words.txt"))?,
+            word_starts: StoredNumbers::open(&folder.join("words.u64"))?,
+            starts: StoredNumbers::open(&folder.join("postings.u64"))?,
+            rows: StoredNumbers::open(&folder.join("postings.u32"))?,
+            counts: StoredNumbers::open(&folder.join("postings.u16"))?,
+            lengths: StoredNumbers::open(&folder.join("lengths.u32"))?,
+            total: 0,
         };
         if lexicon.is_whole() {
-            return Ok(lexicon);
+            let total = lexicon.lengths.iter().map(|length| u64::from(*length)).sum();
+            return Ok(Self { total, ..lexicon });
         }
         let what = "the files of words do not fit each other";
         Err(Problem::at(Place::file(folder), what).try_this("build the index again").into())

@@ -50,12 +50,15 @@ struct Lengths {
 impl Lengths {
     fn of(parts: &[LexicalPart<'_>]) -> Self {
         let (mut n_rows, mut total) = (0, 0_u64);
-        for part in parts {
-            let lengths = part.lexicon.lengths.iter().enumerate();
-            for (_, length) in lengths.filter(|(row, _)| part.alive.is_none_or(|alive| alive.has(*row))) {
-                n_rows += 1;
-                total += u64::from(*length);
-            }
+        for LexicalPart { lexicon, alive, .. } in parts {
+            let Some(alive) = alive else {
+                n_rows += lexicon.n_rows();
+                total += lexicon.total;
+                continue;
+            };
+            let lengths = lexicon.lengths.iter().enumerate().filter(|(row, _)| alive.has(*row));
+            total += lengths.map(|(_, length)| u64::from(*length)).sum::<u64>();
+            n_rows += alive.len();
         }
         Self { n_rows, mean: (total as f64 / n_rows.max(1) as f64) as f32 }
     }
@@ -83,7 +86,8 @@ pub fn search(
         for (word, rarity) in words.iter().zip(&rarities) {
             for at in part.lexicon.postings(word) {
                 let (row, count) = (rows[at] as usize, f32::from(counts[at]));
-                if !part.finds(row) {
+                // A damaged file may name rows that are not there.
+                if row >= of_row.len() || !part.finds(row) {
                     continue;
                 }
                 if !std::mem::replace(&mut seen[row], true) {
@@ -137,7 +141,9 @@ fn n_found(parts: &[LexicalPart<'_>], word: &str) -> usize {
         let postings = part.lexicon.postings(word);
         match part.alive {
             None => postings.len(),
-            Some(alive) => part.lexicon.rows[postings].iter().filter(|row| alive.has(**row as usize)).count(),
+            Some(alive) => {
+                part.lexicon.rows[postings].iter().filter(|row| alive.holds(**row as usize)).count()
+            }
         }
     };
     parts.iter().map(in_part).sum()

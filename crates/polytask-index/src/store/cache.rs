@@ -9,13 +9,13 @@ use polytask_core::{Error, Result, files};
 
 use super::manifest::{EncoderStamp, IndexManifest};
 use super::writer::{ENCODER, HASHES, PARTIAL, TextHash, vector_hash};
-use crate::vectors::{VECTORS, Values};
+use crate::vectors::{StoredNumbers, VECTORS};
 
 /// Vectors by text.
 #[derive(Default)]
 pub(crate) struct VectorCache {
     width: usize,
-    sources: Vec<(Values<f32>, Values<u64>)>,
+    sources: Vec<(StoredNumbers<f32>, StoredNumbers<u64>)>,
     places: HashMap<TextHash, (u32, u32)>,
 }
 
@@ -42,7 +42,7 @@ impl VectorCache {
         let (row, source) = (4 * self.width as u64, self.sources.len() as u32);
         cut_to_rows(&vectors, row)?;
         cut_to_rows(&hashes, 24)?;
-        let (vectors, hashes) = (Values::<f32>::open(&vectors)?, Values::<u64>::open(&hashes)?);
+        let (vectors, hashes) = (StoredNumbers::<f32>::open(&vectors)?, StoredNumbers::<u64>::open(&hashes)?);
         let n = (vectors.len() / self.width).min(hashes.len() / 3);
         for (row, hash) in hashes.as_chunks::<3>().0.iter().take(n).enumerate() {
             self.places.entry([hash[0], hash[1]]).or_insert((source, row as u32));

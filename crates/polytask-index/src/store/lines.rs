@@ -8,23 +8,25 @@ use polytask_core::{Error, Place, Problem, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::vectors::Values;
+use crate::vectors::StoredNumbers;
 
 /// Lines that are read in any order.
 #[derive(Debug)]
 pub(crate) struct Lines {
     path: PathBuf,
-    text: Values<u8>,
+    text: StoredNumbers<u8>,
     /// Where each line begins, `[lines + 1]`.
-    starts: Values<u64>,
+    starts: StoredNumbers<u64>,
 }
 
 impl Lines {
     /// Maps the files that [`LineWriter`] wrote.
     pub(crate) fn open(folder: &Path, name: &str) -> Result<Self> {
         let path = folder.join(format!("{name}.jsonl"));
-        let (text, starts) =
-            (Values::<u8>::open(&path)?, Values::<u64>::open(&folder.join(format!("{name}.u64")))?);
+        let (text, starts) = (
+            StoredNumbers::<u8>::open(&path)?,
+            StoredNumbers::<u64>::open(&folder.join(format!("{name}.u64")))?,
+        );
         if starts.last() == Some(&(text.len() as u64)) && starts.is_sorted() {
             return Ok(Self { path, text, starts });
         }

@@ -11,7 +11,7 @@ use super::manifest::{IndexManifest, SegmentEntry};
 use crate::chunk::Passage;
 
 use crate::lexicon::Lexicon;
-use crate::vectors::{Flat, Hnsw, RowSet, Values};
+use crate::vectors::{Flat, Hnsw, RowSet, StoredNumbers};
 
 /// Files of a segment beside those of vectors and words.
 pub(super) const PASSAGES: &str = "passages";
@@ -52,7 +52,7 @@ pub struct Segment {
     pub(crate) removed: Vec<u32>,
     passages: Lines,
     documents: Lines,
-    owners: Values<u32>,
+    owners: StoredNumbers<u32>,
 }
 
 impl Segment {
@@ -73,7 +73,7 @@ impl Segment {
             lexicon: Lexicon::open(&folder)?,
             passages: Lines::open(&folder, PASSAGES)?,
             documents: Lines::open(&folder, DOCUMENTS)?,
-            owners: Values::open(&folder.join(OWNERS))?,
+            owners: StoredNumbers::open(&folder.join(OWNERS))?,
             alive: None,
             removed: Vec::new(),
             folder,
@@ -83,7 +83,7 @@ impl Segment {
         segment.check_rows(entry, width)?;
         if let Some(removed) = &entry.removed {
             let path = segment.folder.join(&removed.file);
-            let numbers = Values::<u32>::open(&path)?;
+            let numbers = StoredNumbers::<u32>::open(&path)?;
             if numbers.len() != removed.documents {
                 let what = format!(
                     "{} documents, expected {}: the index is damaged",
@@ -147,7 +147,12 @@ impl Segment {
     /// # Errors
     /// When its line is broken.
     pub fn document(&self, number: u32) -> Result<StoredDocument> {
-        self.documents.get(number as usize)
+        let document: StoredDocument = self.documents.get(number as usize)?;
+        if document.first.checked_add(document.rows).is_some_and(|end| end <= self.n_rows()) {
+            return Ok(document);
+        }
+        let what = format!("document {number} has rows beyond the last: the index is damaged");
+        Err(Problem::at(Place::file(&self.folder), what).try_this("build the index again").into())
     }
 
     /// The number of the document a row is of.

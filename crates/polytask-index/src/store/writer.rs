@@ -14,7 +14,7 @@ use crate::chunk::Passage;
 use crate::documents::Document;
 
 use crate::lexicon::LexiconWriter;
-use crate::vectors::{Flat, Hnsw, VECTORS, Values};
+use crate::vectors::{Flat, Hnsw, StoredNumbers, VECTORS};
 
 /// How names of folders begin whose segment is not whole.
 pub(super) const PARTIAL: &str = "partial-";
@@ -127,7 +127,7 @@ impl SegmentWriter {
         lexicon.finish(&folder)?;
         atomic::write(&folder.join(OWNERS), bytemuck::cast_slice(&owners))?;
         vectors.sync_all().map_err(Error::io("write", &folder))?;
-        let mapped = Values::open(&folder.join(VECTORS))?;
+        let mapped = StoredNumbers::open(&folder.join(VECTORS))?;
         Flat::of(width, mapped.clone(), settings.store).save_codes(&folder)?;
         if let Some(params) = settings.graph {
             Hnsw::of(width, mapped, params).save_graph(&folder)?;

@@ -56,6 +56,11 @@ impl RowSet {
         self.words[row / 64] >> (row % 64) & 1 == 1
     }
 
+    /// The same of any number, be there such a row or not.
+    pub fn holds(&self, row: usize) -> bool {
+        row / 64 < self.words.len() && self.has(row)
+    }
+
     /// Number of rows in it.
     pub fn len(&self) -> usize {
         self.n

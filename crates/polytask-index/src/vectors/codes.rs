@@ -8,7 +8,7 @@ use polytask_core::{Result, atomic};
 use serde::{Deserialize, Serialize};
 
 use super::kernels::{differing, dot, dot_half, dot_int8};
-use super::values::Values;
+use super::numbers::StoredNumbers;
 
 /// How vectors are kept for searching.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -54,9 +54,9 @@ impl VectorStore {
 #[derive(Debug, Clone)]
 pub(super) enum Codes {
     F32,
-    F16(Values<u16>),
-    Int8 { rows: Values<i8>, factors: Values<f32> },
-    Bit(Values<u64>),
+    F16(StoredNumbers<u16>),
+    Int8 { rows: StoredNumbers<i8>, factors: StoredNumbers<f32> },
+    Bit(StoredNumbers<u64>),
 }
 
 /// A query in the form of the rows it is held against.
@@ -70,9 +70,11 @@ impl Codes {
     pub(super) fn new(store: VectorStore) -> Self {
         match store {
             VectorStore::F32 => Self::F32,
-            VectorStore::F16 => Self::F16(Values::default()),
-            VectorStore::Int8 => Self::Int8 { rows: Values::default(), factors: Values::default() },
-            VectorStore::Bit => Self::Bit(Values::default()),
+            VectorStore::F16 => Self::F16(StoredNumbers::default()),
+            VectorStore::Int8 => {
+                Self::Int8 { rows: StoredNumbers::default(), factors: StoredNumbers::default() }
+            }
+            VectorStore::Bit => Self::Bit(StoredNumbers::default()),
         }
     }
 
@@ -107,12 +109,12 @@ impl Codes {
     pub(super) fn open(folder: &Path, store: VectorStore) -> Result<Self> {
         Ok(match store {
             VectorStore::F32 => Self::F32,
-            VectorStore::F16 => Self::F16(Values::open(&folder.join("vectors.f16"))?),
+            VectorStore::F16 => Self::F16(StoredNumbers::open(&folder.join("vectors.f16"))?),
             VectorStore::Int8 => Self::Int8 {
-                rows: Values::open(&folder.join("vectors.int8"))?,
-                factors: Values::open(&folder.join("factors.f32"))?,
+                rows: StoredNumbers::open(&folder.join("vectors.int8"))?,
+                factors: StoredNumbers::open(&folder.join("factors.f32"))?,
             },
-            VectorStore::Bit => Self::Bit(Values::open(&folder.join("vectors.bit"))?),
+            VectorStore::Bit => Self::Bit(StoredNumbers::open(&folder.join("vectors.bit"))?),
         })
     }
 

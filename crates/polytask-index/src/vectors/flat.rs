@@ -9,10 +9,10 @@ use rayon::prelude::*;
 
 use super::codes::Codes;
 use super::kernels::dot;
-use super::{Index, RowSet, SearchScratch, VECTORS, Values, VectorStore};
+use super::{Index, RowSet, SearchScratch, StoredNumbers, VECTORS, VectorStore};
 
 /// Rows a thread scores at once.
-const BLOCK: usize = 4096;
+const BLOCK: usize = 1024;
 /// Queries from which a batch is scored as one product.
 const BATCH: usize = 8;
 
@@ -20,18 +20,18 @@ const BATCH: usize = 8;
 #[derive(Debug, Clone)]
 pub struct Flat {
     width: usize,
-    vectors: Values<f32>,
+    vectors: StoredNumbers<f32>,
     codes: Codes,
 }
 
 impl Flat {
     /// No rows of `width` values.
     pub fn new(width: usize, store: VectorStore) -> Self {
-        Self { width, vectors: Values::default(), codes: Codes::new(store) }
+        Self { width, vectors: StoredNumbers::default(), codes: Codes::new(store) }
     }
 
     /// The rows of some vectors, which stay where they lie.
-    pub(crate) fn of(width: usize, vectors: Values<f32>, store: VectorStore) -> Self {
+    pub(crate) fn of(width: usize, vectors: StoredNumbers<f32>, store: VectorStore) -> Self {
         let mut codes = Codes::new(store);
         codes.add(&vectors, width);
         Self { width, vectors, codes }
@@ -42,7 +42,7 @@ impl Flat {
     /// # Errors
     /// When a file is not there or of another length.
     pub fn open(folder: &Path, width: usize, store: VectorStore) -> Result<Self> {
-        let vectors = Values::open(&folder.join(VECTORS))?;
+        let vectors = StoredNumbers::open(&folder.join(VECTORS))?;
         let codes = Codes::open(folder, store)?;
         let is_whole = vectors.len().is_multiple_of(width) && codes.fits(vectors.len() / width, width);
         if is_whole {
@@ -200,7 +200,7 @@ mod tests {
         among.insert(7);
         among.insert(4999);
         for store in VectorStore::ALL {
-            let index = Flat::of(WIDTH, Values::Owned(vectors.clone()), store);
+            let index = Flat::of(WIDTH, StoredNumbers::Owned(vectors.clone()), store);
             let (mut scratch, mut best) = (SearchScratch::default(), Vec::new());
             index.search(&vectors[..WIDTH], 10, Some(&among), &mut scratch, &mut best);
             let mut found = rows(&best);

@@ -18,7 +18,7 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
             sums[i] += a[i] * b[i];
         }
     }
-    fold(sums) + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>()
+    fold(&sums) + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>()
 }
 
 /// The inner product of a row and one of two-byte reals (their bits; none is infinite).
@@ -32,7 +32,7 @@ pub(super) fn dot_half(a: &[f32], b: &[u16]) -> f32 {
             sums[i] += a[i] * half(b[i]);
         }
     }
-    fold(sums) + a_rest.iter().zip(b_rest).map(|(a, b)| a * half(*b)).sum::<f32>()
+    fold(&sums) + a_rest.iter().zip(b_rest).map(|(a, b)| a * half(*b)).sum::<f32>()
 }
 
 /// A finite two-byte real.
@@ -54,16 +54,20 @@ pub(super) fn differing(a: &[u64], b: &[u64]) -> u32 {
     a.iter().zip(b).map(|(a, b)| (a ^ b).count_ones()).sum()
 }
 
-#[inline(always)]
-fn fold(mut sums: [f32; LANES]) -> f32 {
-    let mut n = LANES / 2;
-    while n > 0 {
-        for i in 0..n {
-            sums[i] += sums[i + n];
-        }
-        n /= 2;
+/// The sum of all lanes, halves first. Never inlined: seen together with the loop before it, the compiler would make
+/// pairs of the lanes in the place of whole vectors.
+#[inline(never)]
+fn fold(sums: &[f32; LANES]) -> f32 {
+    let mut half = [0.0_f32; LANES / 2];
+    let mut quarter = [0.0_f32; LANES / 4];
+    for i in 0..LANES / 2 {
+        half[i] = sums[i] + sums[i + LANES / 2];
     }
-    sums[0]
+    for i in 0..LANES / 4 {
+        quarter[i] = half[i] + half[i + LANES / 4];
+    }
+    let four = |i: usize| quarter[i] + quarter[i + 4];
+    (four(0) + four(2)) + (four(1) + four(3))
 }
 
 #[cfg(test)]

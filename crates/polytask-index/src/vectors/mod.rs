@@ -5,7 +5,7 @@ mod codes;
 mod flat;
 mod graph;
 mod kernels;
-mod values;
+mod numbers;
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub use codes::VectorStore;
 pub use flat::Flat;
 pub use graph::{GraphParams, Hnsw};
 pub(crate) use kernels::dot;
-pub use values::Values;
+pub use numbers::StoredNumbers;
 
 /// The file of the exact vectors.
 pub(crate) const VECTORS: &str = "vectors.f32";

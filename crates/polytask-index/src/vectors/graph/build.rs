@@ -106,8 +106,10 @@ impl Builder<'_> {
             return old.iter().copied().chain(new.map(|near| near.row)).collect();
         }
         let own = self.vector(row);
-        let old = old.iter().map(|&row| Near { score: dot(own, self.vector(row)), row });
-        let mut all: Vec<Near> = old.chain(new).collect();
+        let mut all: Vec<Near> = new.collect();
+        for &row in old {
+            all.push(Near { score: dot(own, self.vector(row)), row });
+        }
         all.sort_unstable_by(|a, b| b.cmp(a));
         self.spread(&all, most).into_iter().map(|near| near.row).collect()
     }
@@ -121,8 +123,15 @@ impl Builder<'_> {
             if chosen.len() == most {
                 break;
             }
-            let vector = self.vector(near.row);
-            if chosen.iter().all(|other| dot(vector, self.vector(other.row)) < near.score) {
+            let (vector, mut is_spread) = (self.vector(near.row), true);
+            // A loop, not a closure: that would be compiled apart, without the wide instructions.
+            for other in &chosen {
+                is_spread = dot(vector, self.vector(other.row)) < near.score;
+                if !is_spread {
+                    break;
+                }
+            }
+            if is_spread {
                 chosen.push(*near);
             }
         }

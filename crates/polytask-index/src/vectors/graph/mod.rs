@@ -14,7 +14,7 @@ use polytask_core::{Place, Problem, Purpose, Result, Rng, atomic};
 use polytask_nn::trunk::simd::wide;
 use serde::{Deserialize, Serialize};
 
-use super::{Index, RowSet, SearchScratch, VECTORS, Values};
+use super::{Index, RowSet, SearchScratch, StoredNumbers, VECTORS};
 use build::Builder;
 pub(crate) use search::Walk;
 use search::search_graph;
@@ -44,7 +44,7 @@ impl Default for GraphParams {
 pub struct Hnsw {
     width: usize,
     params: GraphParams,
-    vectors: Values<f32>,
+    vectors: StoredNumbers<f32>,
     lists: Lists,
 }
 
@@ -53,11 +53,11 @@ pub struct Hnsw {
 struct Lists {
     neighbours: usize,
     /// Of each row: how many, then who; `[rows, 2 neighbours + 1]`.
-    base: Values<u32>,
+    base: StoredNumbers<u32>,
     /// Number of upper lists before each row, `[rows + 1]`.
-    starts: Values<u32>,
+    starts: StoredNumbers<u32>,
     /// Of each row and level above the lowest: how many, then who; `[lists, neighbours + 1]`.
-    upper: Values<u32>,
+    upper: StoredNumbers<u32>,
     /// The row where searches begin, on the highest level.
     entry: u32,
     top: usize,
@@ -66,13 +66,16 @@ struct Lists {
 impl Hnsw {
     /// No rows of `width` values.
     pub fn new(width: usize, params: GraphParams) -> Self {
-        let lists =
-            Lists { neighbours: params.neighbours, starts: Values::Owned(vec![0]), ..Lists::default() };
-        Self { width, params, vectors: Values::default(), lists }
+        let lists = Lists {
+            neighbours: params.neighbours,
+            starts: StoredNumbers::Owned(vec![0]),
+            ..Lists::default()
+        };
+        Self { width, params, vectors: StoredNumbers::default(), lists }
     }
 
     /// The graph of some vectors, which stay where they lie.
-    pub(crate) fn of(width: usize, vectors: Values<f32>, params: GraphParams) -> Self {
+    pub(crate) fn of(width: usize, vectors: StoredNumbers<f32>, params: GraphParams) -> Self {
         let mut graph = Self { vectors, ..Self::new(width, params) };
         graph.link(0);
         graph
@@ -83,8 +86,8 @@ impl Hnsw {
     /// # Errors
     /// When a file is not there or does not fit the others.
     pub fn open(folder: &Path, width: usize, params: GraphParams) -> Result<Self> {
-        let vectors = Values::<f32>::open(&folder.join(VECTORS))?;
-        let open = |name: &str| Values::<u32>::open(&folder.join(name));
+        let vectors = StoredNumbers::<f32>::open(&folder.join(VECTORS))?;
+        let open = |name: &str| StoredNumbers::<u32>::open(&folder.join(name));
         let mut lists = Lists {
             neighbours: params.neighbours,
             base: open(FILES[0])?,
@@ -215,7 +218,8 @@ impl Lists {
     }
 
     /// The neighbours of a row on a level; none where a damaged file says what cannot be.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // within the walk
     fn of(&self, row: u32, level: usize) -> &[u32] {
         let (at, most) = self.place(row, level);
         let values: &[u32] = if level == 0 { &self.base } else { &self.upper };
@@ -269,7 +273,7 @@ mod tests {
     #[test]
     fn nearly_all_nearest_rows_are_found() {
         let (vectors, queries) = (clustered(6000, 1), clustered(100, 2));
-        let graph = Hnsw::of(WIDTH, Values::Owned(vectors.clone()), GraphParams::default());
+        let graph = Hnsw::of(WIDTH, StoredNumbers::Owned(vectors.clone()), GraphParams::default());
         let exact = topk::top_k(&queries, &vectors, WIDTH, 10).unwrap();
         let hits: usize = queries
             .chunks(WIDTH)
@@ -287,7 +291,7 @@ mod tests {
         let vectors = clustered(1500, 3);
         let build = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| Hnsw::of(WIDTH, Values::Owned(vectors.clone()), GraphParams::default()))
+            pool.install(|| Hnsw::of(WIDTH, StoredNumbers::Owned(vectors.clone()), GraphParams::default()))
         };
         let (one, three) = (build(1), build(3));
         assert_eq!(one.lists.base[..], three.lists.base[..]);
@@ -319,10 +323,15 @@ mod tests {
         let empty = Hnsw::new(WIDTH, GraphParams::default());
         assert!(search(&empty, &[0.0; WIDTH], 3, None).is_empty());
         let row = clustered(1, 5);
-        let same = Hnsw::of(WIDTH, Values::Owned(row.repeat(200)), GraphParams::default());
+        let same = Hnsw::of(WIDTH, StoredNumbers::Owned(row.repeat(200)), GraphParams::default());
         assert_eq!(search(&same, &row, 10, None).len(), 10);
         assert_eq!(
-            search(&Hnsw::of(WIDTH, Values::Owned(row.clone()), GraphParams::default()), &row, 3, None),
+            search(
+                &Hnsw::of(WIDTH, StoredNumbers::Owned(row.clone()), GraphParams::default()),
+                &row,
+                3,
+                None
+            ),
             [0]
         );
     }

@@ -12,12 +12,14 @@ pub(crate) struct Near {
 impl Eq for Near {}
 
 impl PartialOrd for Near {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Ord for Near {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         self.score.total_cmp(&other.score).then(other.row.cmp(&self.row))
     }

@@ -12,7 +12,7 @@ use polytask_core::{Error, Place, Problem, Result};
 
 /// Numbers that are read as a slice, wherever they lie.
 #[derive(Debug, Clone)]
-pub enum Values<T> {
+pub enum StoredNumbers<T> {
     /// In memory.
     Owned(Vec<T>),
     /// In a mapped file.
@@ -22,7 +22,7 @@ pub enum Values<T> {
 // Files hold numbers in this order of bytes, and are read as they lie.
 const _: () = assert!(cfg!(target_endian = "little"), "an index is read as it lies: lowest byte first");
 
-impl<T: Pod> Values<T> {
+impl<T: Pod> StoredNumbers<T> {
     /// Maps all of a file.
     ///
     /// # Errors
@@ -56,13 +56,13 @@ impl<T: Pod> Values<T> {
     }
 }
 
-impl<T> Default for Values<T> {
+impl<T> Default for StoredNumbers<T> {
     fn default() -> Self {
         Self::Owned(Vec::new())
     }
 }
 
-impl<T: Pod> Deref for Values<T> {
+impl<T: Pod> Deref for StoredNumbers<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
@@ -83,13 +83,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.u32");
         std::fs::write(&path, bytemuck::cast_slice(&[7_u32, 8, 9])).unwrap();
-        let mut values = Values::<u32>::open(&path).unwrap();
+        let mut values = StoredNumbers::<u32>::open(&path).unwrap();
         assert_eq!(values[..], [7, 8, 9]);
         values.to_mut().push(1);
         assert_eq!(values[..], [7, 8, 9, 1]);
         std::fs::write(&path, [1, 2, 3, 4, 5]).unwrap();
-        assert!(Values::<u32>::open(&path).unwrap_err().to_string().contains("5 bytes"));
+        assert!(StoredNumbers::<u32>::open(&path).unwrap_err().to_string().contains("5 bytes"));
         std::fs::write(&path, []).unwrap();
-        assert!(Values::<u32>::open(&path).unwrap().is_empty());
+        assert!(StoredNumbers::<u32>::open(&path).unwrap().is_empty());
     }
 }
