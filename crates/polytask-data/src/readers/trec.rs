@@ -16,7 +16,7 @@ pub struct TrecHit {
     pub query: String,
     /// The passage's id.
     pub passage: String,
-    /// Its score: larger is better; the rank is read from it, as trec_eval does.
+    /// Its score: larger is better; the rank is read from it, as `trec_eval` does.
     pub score: f32,
     /// The line it stands in.
     pub line: usize,
