@@ -17,9 +17,11 @@ use polytask_terminal::output::{self, Outcome};
 
 /// Add a group to a model with gates; what it says of the others stays the same to the bit
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "polytask boost extend [OPTIONS] <MODEL>\n       \
+                           --group <GROUP> --input <FILE> --target <COLUMN> --out <DIR>")]
 #[command(after_help = "\
 Examples:
-  polytask boost extend runs/school --group newtown --input newtown.csv --target score --out runs/school-2
+  polytask boost extend runs/school --group east --input east.csv --target score --out runs/more
 
 The group's gate is set by Newton's method on its rows, and it gets trees of its own; all others stay as they are.
 

@@ -20,7 +20,7 @@ use polytask_terminal::output::{self, Outcome};
 #[command(after_help = "\
 Examples:
   polytask boost explain runs/school
-  polytask boost extend runs/school --group newtown --input newtown.csv --target score --out runs/school-2
+  polytask boost extend runs/school --group east --input east.csv --target score --out runs/more
   polytask boost export runs/shop --out shop.json
   polytask boost import model.json --out models/theirs
 

@@ -20,7 +20,7 @@ const TOKENS: usize = 256;
 Examples:
   polytask index build runs/first docs/ --out docs.index
   polytask index build all-MiniLM-L6-v2 docs/ notes.md --out docs.index --tokens 128 --overlap 32
-  polytask index build all-MiniLM-L6-v2 faq.csv --columns text=answer,title=question --out faq.index --by whole
+  polytask index build runs/first faq.csv --columns text=answer,title=question --out faq.index
   polytask index build runs/first corpus.jsonl --out big.index --store int8 --graph
 
 Passages end with sentences (--by sentences), after any word (tokens) or with the document (whole), never cross a heading

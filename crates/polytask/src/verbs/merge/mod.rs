@@ -23,7 +23,7 @@ use polytask_terminal::progress::TerminalProgress;
     subcommand_negates_reqs = true,
     after_help = "\
 Examples:
-  polytask merge runs/a runs/b runs/c --base all-MiniLM-L6-v2 --method ties --density 0.2 --out merged
+  polytask merge a b c --base all-MiniLM-L6-v2 --method ties --density 0.2 --out merged
   polytask merge runs/a runs/b --base all-MiniLM-L6-v2 --weight 1,0.5 --out merged
   polytask merge merge.yaml --out merged
   polytask merge runs/a runs/b --method slerp --set t=0.3 --out merged

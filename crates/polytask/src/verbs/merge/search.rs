@@ -17,11 +17,13 @@ use polytask_terminal::suites;
 
 /// Learn how much of each model a merge takes, on a suite's rows
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "polytask merge search [OPTIONS]\n       \
+                           --base <BASE> --probe <SUITE> --out <OUT> <MODELS>...")]
 #[command(after_help = "\
 Examples:
   polytask merge search runs/a runs/b --base all-MiniLM-L6-v2 --probe suite.toml --out merged
-  polytask merge search runs/a runs/b --base all-MiniLM-L6-v2 --probe suite.toml --form atlas --blocks layer --out merged
-  polytask merge search runs/a runs/b --base all-MiniLM-L6-v2 --probe suite.toml --share sts=2 --share intent=1 --out merged
+  polytask merge search a b --base all-MiniLM-L6-v2 --probe all.toml --form atlas --out merged
+  polytask merge search a b --base all-MiniLM-L6-v2 --probe all.toml --share sts=2 --out merged
 
 The suite has a task for each head; its valid rows are the probe, test stays unread. The loss is that of the merged
 model with the heads as they are; what is learned is

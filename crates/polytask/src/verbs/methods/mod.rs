@@ -348,11 +348,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("rows.csv"), "text,label\nx,a\ny,b\n").unwrap();
         let known = polytask_train::catalogue();
-        for method in all().iter().filter(|method| method.kind != PAPER && !method.id.contains('@')) {
+        let stands_in_a_suite =
+            |method: &&Listed| ![PAPER, MERGE].contains(&method.kind) && !method.id.contains('@');
+        for method in all().iter().filter(stands_in_a_suite) {
             let (table, line) = method.example.split_once('\n').unwrap();
             let at = |header: &str| if table == header { line } else { "" };
             let (model, train, task) = (at("[model]"), at("[train]"), at("[[task]]"));
+            let of_trees = ["trees", "objective"].contains(&method.kind);
+            let model = if method.kind == "objective" { "trees = \"boost\"" } else { model };
+            let encoder = if of_trees { "" } else { "encoder = \"tiny\"" };
             let takes = |kind: &KindInfo| match method.kind {
+                "trees" | "objective" => kind.input.whole_row,
                 "loss" => known.losses_of(kind).contains(&method.id),
                 "metric" => known.has_metric(kind, method.id),
                 _ => kind.name == "class",
@@ -363,7 +369,7 @@ mod tests {
             let Some(kind) = KINDS_OF_TASKS.iter().find(fits) else { continue };
             let kind = kind.name;
             let text = format!(
-                "name = \"x\"\n[model]\nencoder = \"tiny\"\n{model}\n[train]\n{train}\n\
+                "name = \"x\"\n[model]\n{encoder}\n{model}\n[train]\n{train}\n\
                  [[task]]\nname = \"t\"\nkind = {kind:?}\ndata = \"rows.csv\"\n{task}\n"
             );
             let file = folder.path().join("suite.toml");
@@ -374,6 +380,8 @@ mod tests {
                 "sharing" => &suite.model.sharing.name,
                 "tune" => &suite.model.tune.name,
                 "score" => &suite.model.score.as_ref().unwrap().name,
+                "trees" => &suite.model.trees.as_ref().unwrap().name,
+                "objective" => &suite.tasks[0].objective.as_ref().unwrap().name,
                 "regularizer" => &suite.train.regularizer.name,
                 "loss" => &suite.tasks[0].loss.name,
                 "head" => &suite.tasks[0].head.name,
