@@ -152,11 +152,17 @@ impl BoostParams {
         at_least("rounds", self.rounds as f64, 1.0)?;
         at_least("min_delta", self.min_delta, 0.0)?;
         share("subsample", self.subsample)?;
-        if !(2..=65_000).contains(&self.max_bin) {
-            return Err(out_of_range("max_bin", self.max_bin as f64, "a whole number from 2 to 65000"));
-        }
+        check_bins(self.max_bin)?;
         Ok(())
     }
+}
+
+/// A bin is two bytes, some of which mean other things.
+pub(crate) fn check_bins(max_bin: usize) -> Result<()> {
+    if (2..=65_000).contains(&max_bin) {
+        return Ok(());
+    }
+    Err(out_of_range("max_bin", max_bin as f64, "a whole number from 2 to 65000"))
 }
 
 fn out_of_range(name: &str, found: f64, expected: &str) -> polytask_core::Error {

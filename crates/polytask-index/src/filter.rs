@@ -30,7 +30,7 @@ const MARKS: [(&str, Relation); 7] = [
     (">", Relation::More),
 ];
 
-/// A condition on a stored field; a document without the field meets none but `!=`.
+/// A condition on a stored field; a document without the field meets none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
     field: String,
@@ -50,7 +50,12 @@ impl Condition {
             let value = text[at + mark.len()..].trim().to_owned();
             Some(Self { field: text[..at].trim().to_owned(), relation: *relation, value })
         });
-        read.filter(|condition| !condition.field.is_empty()).ok_or_else(|| {
+        let is_whole = |condition: &Self| {
+            let needs_value = !matches!(condition.relation, Relation::Is | Relation::IsNot);
+            let is_doubled = condition.value.starts_with(['<', '>', '=', '!', '~']);
+            !(condition.field.is_empty() || is_doubled || needs_value && condition.value.is_empty())
+        };
+        read.filter(is_whole).ok_or_else(|| {
             let what =
                 format!("condition `{text}`, expected FIELD and VALUE with one of = != < <= > >= ~ between");
             Problem::new(what).try_this("`--where 'year>=2020'`").into()
@@ -68,7 +73,7 @@ impl Condition {
             "id" => self.holds(&document.id),
             "source" => self.holds(&document.source),
             field => match document.fields.get(field) {
-                None => self.relation == Relation::IsNot,
+                None => false,
                 Some(Value::Array(items)) if self.relation == Relation::IsNot => {
                     items.iter().all(|v| self.of_value(v))
                 }
@@ -86,8 +91,12 @@ impl Condition {
     }
 
     fn holds(&self, found: &str) -> bool {
+        let is_name = ["id", "source"].contains(&self.field.as_str());
         let order = match (found.trim().parse::<f64>(), self.value.parse::<f64>()) {
+            _ if is_name => Some(found.cmp(&self.value)),
             (Ok(found), Ok(wanted)) => found.partial_cmp(&wanted),
+            // What is no number is neither below nor above one.
+            (Err(_), Ok(_)) => (found == self.value).then_some(Ordering::Equal),
             _ => Some(found.cmp(&self.value)),
         };
         match self.relation {
@@ -110,10 +119,10 @@ mod tests {
 
     #[test]
     fn numbers_are_compared_as_numbers_and_texts_as_texts() {
-        let fields = json!({ "year": 2019, "lang": "de", "tags": ["a", "b"], "price": "9.50" });
+        let fields = json!({ "year": 2019, "lang": "de", "tags": ["a", "b"], "price": "9.50", "sold": "" });
         let Value::Object(fields) = fields else { panic!() };
         let document = StoredDocument {
-            id: "x".into(),
+            id: "007".into(),
             source: "docs/Manual.txt".into(),
             hash: String::new(),
             first: 0,
@@ -130,17 +139,30 @@ mod tests {
             "tags=b",
             "tags!=c",
             "price<10",
-            "none!=1",
             "source~manual",
-            "id=x",
+            "id=007",
+            "sold!=1",
             "year=2019.0",
         ] {
             assert!(holds(text), "{text}");
         }
-        for text in ["year>2019", "lang=d", "tags=c", "tags!=a", "none=1", "none<1", "id=y", "price>10"] {
+        for text in [
+            "year>2019",
+            "lang=d",
+            "tags=c",
+            "tags!=a",
+            "none=1",
+            "none!=1",
+            "none<1",
+            "id=7",
+            "price>10",
+            "sold<2015",
+            "sold>0",
+            "lang>3",
+        ] {
             assert!(!holds(text), "{text}");
         }
-        for text in ["year", "=3", "", " =3"] {
+        for text in ["year", "=3", "", " =3", "id~", "year<", "year=>2010"] {
             assert!(Condition::parse(text).unwrap_err().to_string().contains("try:"), "{text}");
         }
     }

@@ -1,8 +1,9 @@
 //! An index that is open for searching.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use polytask_core::{Error, Problem, Result};
+use polytask_core::{Error, Problem, Result, near};
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -153,6 +154,7 @@ impl OpenIndex {
         wanted: &Wanted<'_>,
     ) -> polytask_model::Result<Vec<Vec<Found>>> {
         let among = self.among(wanted.conditions)?;
+        let wanted = &Wanted { k: wanted.k.min(self.manifest.live_rows().max(1)), ..*wanted };
         let depth = if wanted.once_per_document { 10 * wanted.k } else { wanted.k };
         let depth = if wanted.mode == SearchMode::Hybrid { depth.max(DEPTH) } else { depth };
         let none = || vec![Vec::new(); queries.len()];
@@ -184,6 +186,7 @@ impl OpenIndex {
         if conditions.is_empty() {
             return Ok(None);
         }
+        self.check_fields(conditions)?;
         let of_segment = |segment: &Segment| {
             let mut rows = RowSet::none(segment.n_rows());
             for document in segment.live_documents() {
@@ -195,6 +198,28 @@ impl OpenIndex {
             Ok(rows)
         };
         self.segments.iter().map(of_segment).collect::<Result<_>>().map(Some)
+    }
+
+    /// Refuses conditions on fields that no document has.
+    ///
+    /// # Errors
+    /// When a field is unknown, or documents cannot be read.
+    pub(crate) fn check_fields(&self, conditions: &[Condition]) -> Result<()> {
+        if conditions.is_empty() || self.segments.is_empty() {
+            return Ok(());
+        }
+        let mut known: BTreeSet<String> = ["id", "source"].map(str::to_owned).into();
+        for segment in &self.segments {
+            for document in segment.live_documents() {
+                known.extend(document?.1.fields.keys().cloned());
+            }
+        }
+        let Some(condition) = conditions.iter().find(|condition| !known.contains(condition.field())) else {
+            return Ok(());
+        };
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let what = format!("no document has the field `{}`", condition.field());
+        Err(Problem::new(what).try_this(near::advice(condition.field(), &known)).into())
     }
 
     /// The nearest rows of each query by vectors: segment, row, cosine.

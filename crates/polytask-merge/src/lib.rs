@@ -22,3 +22,4 @@ pub use polytask_nn::{Error, Result};
 pub use report::{MergeReport, MergedModel};
 pub use run::{MergeOptions, Resolve, merge};
 pub use table::{BaseUse, METHODS, MergeMethod};
+pub use write::check_free;

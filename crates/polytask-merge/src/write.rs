@@ -65,6 +65,10 @@ impl Staged {
             CoreError::from(Problem::new(what).try_this("`--out merged`"))
         })?;
         let folder = out.with_file_name(format!(".{name}.{}.partial", std::process::id()));
+        // A process of the same number may have been killed here.
+        if folder.is_dir() {
+            fs::remove_dir_all(&folder).map_err(CoreError::io("remove", &folder))?;
+        }
         let staged = Self { folder, out: out.to_path_buf() };
         atomic::create_dir(&staged.folder)?;
         Ok(staged)
@@ -166,7 +170,11 @@ fn module_folders(folder: &Path) -> Result<Vec<PathBuf>> {
     named.collect()
 }
 
-fn check_free(out: &Path) -> Result<()> {
+/// Refuses a place for a merge that is taken.
+///
+/// # Errors
+/// When something is there that is no empty folder.
+pub fn check_free(out: &Path) -> Result<()> {
     let is_empty = out.is_dir() && files::names_in(out).is_empty();
     if !out.exists() || is_empty {
         return Ok(());

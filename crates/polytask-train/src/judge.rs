@@ -185,13 +185,17 @@ fn adopt_prompts(suite: &mut Suite, model: &Model) -> Vec<String> {
     for task in &suite.tasks {
         let Ok(trained) = model.task(&task.name) else { continue };
         let Some(source) = suite.sources.iter_mut().find(|source| source.name == task.from) else { continue };
-        if !source.prompts.is_empty() && source.prompts != trained.info.prompts {
+        let is_other = |(role, text): (&String, &String)| trained.info.prompts.get(role) != Some(text);
+        if source.prompts.iter().any(is_other) {
             said.push(format!(
                 "task `{}`: read with the prompts the model was trained with, not the suite's",
                 task.name
             ));
         }
-        source.prompts.clone_from(&trained.info.prompts);
+        // Each task keeps the roles it has; those that share a source have their inputs' in common.
+        let roles = task.kind.prompt_roles();
+        source.prompts.retain(|role, _| !roles.contains(&role.as_str()));
+        source.prompts.extend(trained.info.prompts.clone());
     }
     said
 }

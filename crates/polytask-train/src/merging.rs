@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::engine::{Engine, Weights};
 use crate::observe::{Event, Observer};
-use crate::subject::{Draws, Subject, draws};
+use crate::subject::{Draws, Subject, even_draws};
 use crate::{Error, Result};
 
 /// Most batches that are drawn before they repeat.
@@ -107,7 +107,7 @@ pub fn learn_merge(
     let groups = Groups::of(&base, grouping);
     let trainable = vec![true; base.blocks.len()];
     let rows = subject.rows(options.split, usize::MAX)?;
-    let draws = draws(rows, (MOST_BATCHES, options.rows), subject.suite.seed);
+    let draws = even_draws(rows, (MOST_BATCHES, options.rows), subject.suite.seed);
     let mut probe = Probe {
         subject: &subject,
         engine: subject.engine(&trainable),

@@ -122,6 +122,18 @@ pub(crate) fn draws(rows: Vec<Vec<u32>>, (batches, size): (usize, usize), seed: 
     (0..longest.div_ceil(size).min(batches)).map(batch).collect()
 }
 
+/// As [`draws`], where every batch has rows of every source: one with few of them begins anew.
+pub(crate) fn even_draws(rows: Vec<Vec<u32>>, (batches, size): (usize, usize), seed: u64) -> Vec<Draws> {
+    let longest = rows.iter().map(Vec::len).max().unwrap_or(0).div_ceil(size).min(batches);
+    let own = |(source, rows): (usize, Vec<u32>)| {
+        let alone = (0..source).map(|_| Vec::new()).chain([rows]).collect();
+        draws(alone, (batches, size), seed)
+    };
+    let of_sources: Vec<Vec<Draws>> = rows.into_iter().enumerate().map(own).collect();
+    let with_rows = || of_sources.iter().filter(|draws| !draws.is_empty());
+    (0..longest).map(|k| with_rows().flat_map(|draws| draws[k % draws.len()].clone()).collect()).collect()
+}
+
 /// At most `most` of `n` rows, evenly spaced.
 fn spread(n: usize, most: usize) -> impl Iterator<Item = u32> {
     let taken = n.min(most);
@@ -131,6 +143,18 @@ fn spread(n: usize, most: usize) -> impl Iterator<Item = u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_even_batch_has_rows_of_every_source() {
+        let rows = || vec![(0..160).collect(), Vec::new(), (0..1000).collect::<Vec<u32>>()];
+        let all = even_draws(rows(), (100, 16), 3);
+        assert_eq!(all.len(), 63);
+        for (k, batch) in all.iter().enumerate() {
+            assert_eq!(batch.iter().map(|(source, _)| *source).collect::<Vec<_>>(), [0, 2], "batch {k}");
+        }
+        assert_eq!(all[0][0], all[10][0], "the small one begins anew");
+        assert_eq!(all[7][1], draws(rows(), (100, 16), 3)[7][1], "the longest is drawn as ever");
+    }
 
     #[test]
     fn rows_are_spread_evenly_and_all_are_read_where_they_are_few() {

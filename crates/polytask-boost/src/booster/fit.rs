@@ -338,7 +338,9 @@ impl<'a> Judge<'a> {
     }
 
     fn is_over(&self, params: &BoostParams) -> bool {
-        params.early_stopping > 0 && self.round - self.best >= params.early_stopping
+        // Where nothing of valid is known, nothing is judged.
+        let is_judged = self.first.iter().any(|loss| loss.is_finite());
+        params.early_stopping > 0 && is_judged && self.round - self.best >= params.early_stopping
     }
 }
 

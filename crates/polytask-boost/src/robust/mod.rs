@@ -29,7 +29,7 @@ pub use gates::{GateRow, gate_rows};
 
 use crate::booster::{BoostedTree, Booster, Output};
 use crate::loss::LossSpec;
-use crate::params::{Growth, TreeParams, share};
+use crate::params::{Growth, TreeParams, check_bins, share};
 use crate::table::NumericTable;
 use crate::tree::Tree;
 
@@ -107,6 +107,7 @@ impl RobustParams {
         if self.starts == 0 {
             return Err(Problem::new("`starts` is 0, expected at least 1").try_this("10").into());
         }
+        check_bins(self.max_bin)?;
         share("subsample", self.subsample)?;
         self.tree().check()
     }

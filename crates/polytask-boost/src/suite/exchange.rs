@@ -18,7 +18,7 @@ impl BoostModel {
     /// # Errors
     /// When the format cannot say it, the group is unknown, or the file cannot be written.
     pub fn export(&self, group: Option<&str>, path: &Path) -> Result<()> {
-        let booster = self.plain_trees(group)?;
+        let (booster, tasks) = self.plain_trees(group)?;
         let columns =
             self.table.columns.iter().filter(|column| {
                 column.form != ColumnForm::Silent && Some(&column.name) != self.group.as_ref()
@@ -28,14 +28,14 @@ impl BoostModel {
             _ => (ColumnSort::Number, Vec::new()),
         };
         let (sorts, categories): (Vec<ColumnSort>, Vec<Vec<String>>) = columns.map(of).unzip();
-        xgboost::write(&in_units(&booster, &self.tasks), &sorts, &categories, path)
+        xgboost::write(&in_units(&booster, tasks), &sorts, &categories, path)
     }
 
-    /// Trees without gates.
-    fn plain_trees(&self, group: Option<&str>) -> Result<Booster> {
+    /// Trees without gates, and the tasks whose outputs they are.
+    fn plain_trees(&self, group: Option<&str>) -> Result<(Booster, &[TaskOutputs])> {
         let refuse = |what: String, remedy: &str| Err(Problem::new(what).try_this(remedy).into());
         match &self.trees {
-            TreesOf::Boost(booster) if group.is_none() => Ok(booster.clone()),
+            TreesOf::Boost(booster) if group.is_none() => Ok((booster.clone(), &self.tasks)),
             TreesOf::Boost(_) => refuse("the model has no groups".into(), "leave the group out"),
             TreesOf::Groups(all) => {
                 let [one] = all.as_slice() else {
@@ -45,7 +45,7 @@ impl BoostModel {
                     );
                 };
                 let number = group.map(|name| self.number_of(name)).transpose()?;
-                Ok(one.effective(&self.tasks[0].info.name, number))
+                Ok((one.effective(&self.tasks[0].info.name, number), &self.tasks))
             }
             TreesOf::Tasks(one) => {
                 let Some(name) = group else {
@@ -55,7 +55,7 @@ impl BoostModel {
                 let Some(number) = number else {
                     return Err(self.task(name).err().unwrap_or_else(|| no_group(name, &[])));
                 };
-                Ok(one.effective(name, Some(number)))
+                Ok((one.effective(name, Some(number)), &self.tasks[number..=number]))
             }
         }
     }
@@ -127,8 +127,10 @@ fn form(imported: &Imported, at: usize) -> ColumnForm {
 /// The trees with numbers in the units of their targets in the place of the scale of train.
 fn in_units(booster: &Booster, tasks: &[TaskOutputs]) -> Booster {
     let mut scales = vec![(0.0, 1.0); booster.n_margins()];
+    // The outputs of one task alone begin with its own.
+    let before = if let [one] = tasks { one.first } else { 0 };
     for task in tasks.iter().filter(|task| task.losses[0].name != "poisson") {
-        for (scale, own) in scales.iter_mut().skip(task.first).zip(&task.info.scale) {
+        for (scale, own) in scales.iter_mut().skip(task.first - before).zip(&task.info.scale) {
             *scale = *own;
         }
     }

@@ -17,7 +17,7 @@ use crate::method::Choice;
 const ROW_ROLES: [&str; 2] = ["id", "weight"];
 
 /// Keys of a source that a task with data of its own may hold too.
-const SOURCE_KEYS: [&str; 16] = [
+const SOURCE_KEYS: [&str; 17] = [
     "features",
     "group",
     "ignore",
@@ -29,6 +29,7 @@ const SOURCE_KEYS: [&str; 16] = [
     "batch_rows",
     "batch_tokens",
     "sampling_weight",
+    "prompts",
     "corpus",
     "queries",
     "qrels",

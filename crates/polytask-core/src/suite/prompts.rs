@@ -23,6 +23,19 @@ pub(super) fn read(
         reporter.report(section.place("prompts"), what, "remove it");
         return BTreeMap::new();
     }
+    // Tasks of a source read the same texts: which prompt stands before one that two tasks call differently is not said.
+    if let (Some((_, first)), [kind, others @ ..]) = (entries.first(), kinds)
+        && let Some(other) = others.iter().find(|other| other.inputs != kind.inputs)
+    {
+        let what = format!(
+            "`prompts` in {}, whose tasks call its texts {} and {}",
+            section.label,
+            near::list(kind.inputs),
+            near::list(other.inputs)
+        );
+        reporter.report(&first.origin, what, "a source of its own for each");
+        return BTreeMap::new();
+    }
     for (role, node) in
         entries.iter().filter(|(role, _)| !kinds.is_empty() && !roles.contains(&role.as_str()))
     {

@@ -57,7 +57,7 @@ pub struct Embedding<'a> {
 
 /// Documents on their way into a new segment.
 pub(super) struct Adding<'a> {
-    known: HashMap<String, (usize, u32, String)>,
+    known: HashMap<String, KnownDocument>,
     /// Names that came in this change.
     taken: HashSet<String>,
     /// Documents of each old segment that are replaced.
@@ -132,8 +132,15 @@ impl<'a> Adding<'a> {
         }
         let hash = document.hash();
         let known = self.known.get(&document.id).cloned();
-        if known.as_ref().is_some_and(|(_, _, known)| *known == hash) {
+        if known.as_ref().is_some_and(|known| known.hash == hash) {
             self.added.unchanged += 1;
+            return Ok(());
+        }
+        if let Some(other) =
+            known.as_ref().filter(|known| file_of(&known.source) != file_of(&document.source))
+        {
+            let reason = format!("`{}` of {} is in the index: remove that first", document.id, other.source);
+            self.added.skipped.push(skip(&reason));
             return Ok(());
         }
         let n = self.cut(document)?;
@@ -142,8 +149,8 @@ impl<'a> Adding<'a> {
             return Ok(());
         }
         match known {
-            Some((segment, number, _)) => {
-                self.removed[segment].push(number);
+            Some(known) => {
+                self.removed[known.segment].push(known.number);
                 self.added.replaced += 1;
             }
             None => self.added.documents += 1,
@@ -209,13 +216,31 @@ impl<'a> Adding<'a> {
     }
 }
 
+/// A document that is in the index.
+#[derive(Clone)]
+struct KnownDocument {
+    segment: usize,
+    number: u32,
+    hash: String,
+    source: String,
+}
+
+/// The file of a source, which names a row by its line.
+fn file_of(source: &str) -> &str {
+    match source.rsplit_once(':') {
+        Some((file, line)) if line.bytes().all(|byte| byte.is_ascii_digit()) => file,
+        _ => source,
+    }
+}
+
 /// The documents of an index: segment, number and hash, by name.
-fn known(open: &OpenIndex) -> Result<HashMap<String, (usize, u32, String)>> {
+fn known(open: &OpenIndex) -> Result<HashMap<String, KnownDocument>> {
     let mut known = HashMap::new();
-    for (at, segment) in open.segments.iter().enumerate() {
-        for document in segment.live_documents() {
+    for (segment, of) in open.segments.iter().enumerate() {
+        for document in of.live_documents() {
             let (number, document) = document?;
-            known.insert(document.id, (at, number, document.hash));
+            let place = KnownDocument { segment, number, hash: document.hash, source: document.source };
+            known.insert(document.id, place);
         }
     }
     Ok(known)

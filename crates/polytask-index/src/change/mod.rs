@@ -17,6 +17,7 @@ use crate::store::{
     EncoderStamp, IndexLock, IndexManifest, IndexSettings, LOCK, RemovedEntry, Segment, SegmentEntry,
     SegmentWriter, TextHash, VectorCache, partial_folders, text_hash,
 };
+use crate::vectors::VECTORS;
 pub use adding::{Added, Embedding, IndexProgress};
 use adding::{Adding, PIECE, remove_if_full};
 
@@ -48,8 +49,7 @@ impl IndexWriter {
             let remedy = "`polytask index add` adds to it, `--overwrite` builds it anew";
             return Err(Problem::new(what).try_this(remedy).into());
         }
-        let is_ours =
-            |name: &str| name == LOCK || name.starts_with("partial-") || name.starts_with("segment-");
+        let is_ours = |name: &str| name == LOCK || is_part(&folder.join(name));
         if !is_index
             && files::names_in(folder).iter().any(|name| !is_ours(name) && atomic::unfinished(name).is_none())
         {
@@ -107,7 +107,7 @@ impl IndexWriter {
         drop(open);
         if is_changed {
             self.manifest.commit(&self.folder)?;
-            self.tidy()?;
+            self.tidy();
         } else {
             self.leave();
         }
@@ -147,6 +147,7 @@ impl IndexWriter {
     /// When nothing can be written.
     pub fn remove(&mut self, ids: &[String], conditions: &[Condition]) -> Result<(usize, Vec<String>)> {
         let open = self.opened()?;
+        open.check_fields(conditions)?;
         let mut missing: HashSet<&str> = ids.iter().map(String::as_str).collect();
         let mut removed = vec![Vec::new(); open.segments.len()];
         for (segment, removed) in open.segments.iter().zip(&mut removed) {
@@ -167,7 +168,7 @@ impl IndexWriter {
             self.mark_removed(&open.segments, removed)?;
             self.manifest.commit(&self.folder)?;
             drop(open);
-            self.tidy()?;
+            self.tidy();
         }
         Ok((n, missing))
     }
@@ -178,6 +179,8 @@ impl IndexWriter {
     /// When it cannot be written; the index is then what it was.
     pub fn compact(&mut self) -> Result<()> {
         let open = self.opened()?;
+        // What is copied gets hashes of its own: damage must be found before.
+        open.verify()?;
         let mut writer = SegmentWriter::create(&self.folder, &self.manifest.encoder)?;
         let partial = writer.folder().to_path_buf();
         let copied = open.segments.iter().try_for_each(|segment| copy(segment, &mut writer, self.width()));
@@ -226,14 +229,14 @@ impl IndexWriter {
     }
 
     /// Compacts where that is worth it, and removes what no one needs.
-    fn tidy(&mut self) -> Result<()> {
+    fn tidy(&mut self) {
         let rows: usize = self.manifest.segments.iter().map(|entry| entry.rows).sum();
         let is_mostly_gone = 2 * self.manifest.live_rows() < rows;
-        if self.manifest.segments.len() > MOST_SEGMENTS || is_mostly_gone {
-            return self.compact();
+        let is_due = self.manifest.segments.len() > MOST_SEGMENTS || is_mostly_gone;
+        // The change itself stands; where there is no room for compaction, the next change tries again.
+        if !is_due || self.compact().is_err() {
+            self.sweep();
         }
-        self.sweep();
-        Ok(())
     }
 
     /// Removes what the manifest does not name: older segments and lists, builds that were ended.
@@ -249,11 +252,23 @@ impl IndexWriter {
                 let lists = files::names_in(&path).into_iter();
                 let old = lists.filter(|list| list.starts_with("removed-") && Some(list.as_str()) != current);
                 old.for_each(|list| drop(fs::remove_file(path.join(list))));
-            } else if path.is_dir() && (name.starts_with("segment-") || name.starts_with("partial-")) {
+            } else if is_part(&path) {
                 let _ = fs::remove_dir_all(&path);
             }
         }
     }
+}
+
+/// Whether a folder is one that an index made, finished or not: by its name, and by what it holds.
+fn is_part(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let number = name.strip_prefix("segment-").or_else(|| name.strip_prefix("partial-"));
+    let is_number = number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+    let holds_ours = || {
+        let names = files::names_in(path);
+        names.is_empty() || names.iter().any(|file| file == VECTORS)
+    };
+    is_number && path.is_dir() && holds_ours()
 }
 
 /// A name that no segment in a folder has.

@@ -37,11 +37,15 @@ pub(super) fn read(
     columns: &RowColumns,
     mut take: impl FnMut(Result<Document, Skipped>) -> polytask_model::Result<()>,
 ) -> polytask_model::Result<Result<(), Unreadable>> {
-    let reader = match readers::open(&file.path) {
+    let mut reader = match readers::open(&file.path) {
         Ok(reader) => reader,
         Err(error) => return Ok(Err(Unreadable::new(error.to_string()))),
     };
-    for (number, record) in reader.enumerate() {
+    let names = reader.columns();
+    if !columns.text.iter().any(|name| names.contains(name)) {
+        return Ok(Err(no_text(&names, columns)));
+    }
+    for record in reader {
         let source = |line: usize| format!("{}:{line}", file.name);
         let record = match record {
             Ok(record) => record,
@@ -53,18 +57,17 @@ pub(super) fn read(
         let source = source(record.line);
         match document(&record, columns, &source) {
             Some(document) => take(Ok(document))?,
-            None if number == 0 => return Ok(Err(no_text(&record, columns))),
             None => take(Err(Skipped { source, reason: "no text in this row".into() }))?,
         }
     }
     Ok(Ok(()))
 }
 
-fn no_text(record: &Record, columns: &RowColumns) -> Unreadable {
+fn no_text(names: &[String], columns: &RowColumns) -> Unreadable {
     Unreadable::new(format!(
         "no column `{}`, found `{}` (`--columns text=NAME` names another)",
         columns.text.join("`, `"),
-        record.columns().join("`, `")
+        names.join("`, `")
     ))
 }
 

@@ -175,6 +175,43 @@ fn settings_that_cannot_be_are_refused_before_anything_is_written() {
     has(&build(place, &docs, &index, &["--tokens", "100000"]).refused(), &["--tokens 100000", "or fewer"]);
     has(&build(place, &docs, &index, &["--tokens", "8", "--overlap", "8"]).refused(), &["--overlap 8"]);
     has(&build(place, &docs, "run", &[]).refused(), &["something else than an index"]);
+    for folder in ["settings/own/segment-1", "settings/own/partial-000"] {
+        place.write(&format!("{folder}/mine.txt"), "not of an index");
+        has(&build(place, &docs, "settings/own", &[]).refused(), &["something else than an index"]);
+        assert_eq!(place.read(&format!("{folder}/mine.txt")), "not of an index");
+        fs::remove_dir_all(place.path(folder)).unwrap();
+    }
+    place.write("settings/other.jsonl", "{\"id\":\"1\",\"text\":\"red shoes\"}\n");
+    place.write("settings/first.jsonl", "{\"id\":\"1\",\"text\":\"blue hats\",\"year\":2019}\n");
+    build(place, "settings/first.jsonl", "settings/two.index", &[]).done();
+    let added = place.polytask(&["index", "add", "settings/two.index", "settings/other.jsonl"]);
+    has(&added.err, &["is in the index: remove that first"]);
+    let remove = |condition: &str| {
+        place.polytask(&["index", "remove", "settings/two.index", "--where", condition]).refused()
+    };
+    has(&remove("yeer!=2010"), &["no document has the field `yeer`", "`year`"]);
+    has(&remove("id~"), &["condition `id~`"]);
+    let damaged = place.path("settings/two.index/segment-000001/vectors.f32");
+    let bytes = vec![0; fs::metadata(&damaged).unwrap().len() as usize];
+    fs::write(&damaged, bytes).unwrap();
+    has(&place.polytask(&["index", "compact", "settings/two.index"]).refused(), &["vectors.f32", "damaged"]);
+    let corpus =
+        ["search", "-m", "run/model", "--corpus", "settings/first.jsonl", "-q", "hats", "--mode", "bm25"];
+    has(&place.polytask(&corpus).refused(), &["`--mode` needs an index", "index build"]);
+    place.write("settings/rows.jsonl", "{\"title\":\"no text\"}\n{\"title\":\"b\",\"text\":\"a text\"}\n");
+    let rows = build(place, "settings/rows.jsonl", "settings/rows.index", &[]);
+    has(&rows.err, &["no text in this row"]);
+    let found = place.polytask(&[
+        "search",
+        "settings/rows.index",
+        "text",
+        "--mode",
+        "dense",
+        "--top",
+        "1000000000",
+        "--json",
+    ]);
+    assert_eq!(found.object()["hits"].as_array().unwrap().len(), 1);
     assert!(!place.path(&index).exists());
 }
 

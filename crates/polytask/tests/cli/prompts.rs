@@ -97,6 +97,26 @@ fn eval_search_and_predict_read_as_training_did() {
         let expected = ranking["retrieved"].as_array().unwrap().iter().map(|hit| &hit[1]);
         assert!(near(&numbers(hits), &numbers(expected)), "{found} {ranking}");
     }
+    let built = [
+        "index",
+        "build",
+        "run",
+        "jobs.tsv",
+        "--columns",
+        "text=title,id=code",
+        "--by",
+        "whole",
+        "--out",
+        "i",
+    ];
+    place.polytask(&built).done();
+    let hits = place.polytask(&["search", "i", "--mode", "dense", "--exact", "-i", "queries.txt"]).lines();
+    for (hits, found) in hits.iter().zip(&found) {
+        let ids = |of: &Value| {
+            of["hits"].as_array().unwrap().iter().map(|hit| hit["id"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(hits), ids(found), "an index reads as `search` does");
+    }
     let said = place.polytask(&["predict", "-m", "run", "--task", "alike", "-i", "alike.tsv"]).lines();
     let expected = predictions(&place, "bare.toml", "alike")["Numbers"]["predicted"].clone();
     assert!(near(&numbers(said.iter().map(|line| &line["score"])), &numbers(expected.as_array().unwrap())));
@@ -131,6 +151,10 @@ fn a_prompt_for_texts_there_are_none_of_is_refused() {
         &["unknown role `quary` in prompts of task `alike`", "`a`"],
     );
     has(&refused("prompts = { a = 3 }", ""), &["`prompts` in task `alike`", "roles"]);
+    let shared = "[[source]]\nname = \"rows\"\nfiles = { train = \"alike.tsv\" }\nprompts = { a = \"x\" }\n\
+                  [[task]]\nname = \"one\"\nkind = \"similarity\"\nfrom = \"rows\"\n\
+                  [[task]]\nname = \"two\"\nkind = \"regression\"\nfrom = \"rows\"\ncolumns = { value = \"score\" }\n";
+    has(&refused("", shared), &["whose tasks call its texts", "`a`, `b`", "`text`"]);
     let tags = "[[task]]\nname = \"tags\"\nkind = \"tagging\"\nfiles = { train = \"find.tsv\" }\nprompts = { text = \"x\" }\n";
     has(&refused("", tags), &["`prompts` in task `tags`", "reads no running text"]);
 }

@@ -10,11 +10,9 @@ fn prompt(source: &SourceSpec, role: &str) -> Option<Prompt> {
     source.prompts.get(role).map(|text| Prompt::from(text.as_str()))
 }
 
-/// What stands before the texts of each input.
+/// What stands before the texts of each input, which all tasks of a source call alike where it has prompts.
 pub(super) fn input_prompts(source: &SourceSpec, tasks: &[&TaskSpec]) -> Vec<Option<Prompt>> {
-    let of_input = |i| tasks.iter().find_map(|task| prompt(source, task.kind.inputs.get::<usize>(i)?));
-    let n_inputs = tasks.iter().map(|task| task.kind.inputs.len()).max();
-    (0..n_inputs.unwrap_or(0)).map(of_input).collect()
+    tasks[0].kind.inputs.iter().map(|role| prompt(source, role)).collect()
 }
 
 /// What stands before queries and passages of a task.

@@ -126,7 +126,7 @@ impl Builder<'_> {
             let (vector, mut is_spread) = (self.vector(near.row), true);
             // A loop, not a closure: that would be compiled apart, without the wide instructions.
             for other in &chosen {
-                is_spread = dot(vector, self.vector(other.row)) < near.score;
+                is_spread = dot(vector, self.vector(other.row)) <= near.score;
                 if !is_spread {
                     break;
                 }

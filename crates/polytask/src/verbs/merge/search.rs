@@ -92,6 +92,7 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<Outcome> {
     let options = learn_options(args)?;
+    polytask_merge::check_free(&args.out)?;
     let heads = args.heads.iter().map(|text| pair("--head", text)).collect::<Result<_>>()?;
     let merge = MergeOptions {
         out: args.out.clone(),
@@ -146,6 +147,8 @@ impl Drop for Place {
 
 fn tempdir() -> Result<Place> {
     let path = std::env::temp_dir().join(format!("polytask-merge-{}", std::process::id()));
+    // A process of the same number may have been killed here.
+    let _ = std::fs::remove_dir_all(&path);
     polytask_core::atomic::create_dir(&path)?;
     Ok(Place { path })
 }

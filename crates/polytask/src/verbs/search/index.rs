@@ -20,26 +20,48 @@ const RERANKED: usize = 50;
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     /// By what passages rank
-    #[arg(long, value_enum, default_value_t = Mode::Hybrid, requires = "index")]
+    #[arg(long, value_enum, default_value_t = Mode::Hybrid)]
     mode: Mode,
     /// A condition on a stored field (repeatable: all must hold)
-    #[arg(long = "where", value_name = "FIELD=VALUE", requires = "index")]
+    #[arg(long = "where", value_name = "FIELD=VALUE")]
     conditions: Vec<String>,
     /// Say why each passage was found
-    #[arg(long, requires = "index")]
+    #[arg(long)]
     explain: bool,
     /// Find each document once, by its best passage
-    #[arg(long, requires = "index")]
+    #[arg(long)]
     per_document: bool,
     /// Look at every vector, also where the index has a graph
-    #[arg(long, requires = "index")]
+    #[arg(long)]
     exact: bool,
     /// Model that ranks the first passages anew, by its own score
-    #[arg(long, value_name = "MODEL", requires = "index")]
+    #[arg(long, value_name = "MODEL")]
     rerank: Option<PathBuf>,
     /// How many passages it ranks [default: 50, or --top]
     #[arg(long, value_name = "N", requires = "rerank", value_parser = polytask_terminal::count)]
     rerank_top: Option<usize>,
+}
+
+impl Options {
+    /// Refuses what only an index can do, where there is none.
+    pub(super) fn check_unused(&self) -> Result<()> {
+        let given = [
+            ("--mode", self.mode != Mode::Hybrid),
+            ("--where", !self.conditions.is_empty()),
+            ("--explain", self.explain),
+            ("--per-document", self.per_document),
+            ("--exact", self.exact),
+            ("--rerank", self.rerank.is_some()),
+        ];
+        match given.iter().find(|(_, is_given)| *is_given) {
+            Some((name, _)) => {
+                let what =
+                    format!("`{name}` needs an index, and a corpus is searched by the vectors of a model");
+                output::refuse(what, "`polytask index build MODEL CORPUS --out INDEX`, then search that")
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 // Without comments on its values, which would stretch the help: the examples' text says what they are.

@@ -81,10 +81,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
-    match &args.index {
-        Some(folder) => index::run(args, folder),
-        None => corpus::run(args),
+    if let Some(folder) = &args.index {
+        return index::run(args, folder);
     }
+    args.in_index.check_unused()?;
+    corpus::run(args)
 }
 
 impl Args {
