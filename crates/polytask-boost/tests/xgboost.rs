@@ -4,8 +4,11 @@
 
 use std::path::PathBuf;
 
+use polytask_boost::ColumnSort;
+use polytask_boost::suite::BoostModel;
 use polytask_boost::xgboost::{Imported, read, write};
 use polytask_boost::{BoostParams, BoostTarget, LossSpec, NumericColumn, NumericTable, TrainingSet, fit};
+use polytask_core::input::table::{MISSING, category_symbol};
 use serde_json::{Value, json};
 
 const NEAR: f64 = 1e-6;
@@ -166,4 +169,36 @@ fn what_xgboost_cannot_say_is_refused_by_name() {
         write(&booster, &[polytask_boost::ColumnSort::Number], &[vec![]], &path).unwrap_err().to_string();
     assert!(error.contains("`n` is squared, `c` is logistic"), "{error}");
     assert!(!path.exists());
+}
+
+#[test]
+fn a_code_beyond_those_of_a_file_without_names_is_not_unknown() {
+    let files = Files::new();
+    let is_unnamed = |imported: &Imported| {
+        let sorts = imported.sorts.iter().enumerate();
+        sorts
+            .filter(|(_, sort)| **sort == ColumnSort::Category)
+            .map(|(at, _)| at)
+            .find(|at| imported.categories.get(*at).is_none_or(Vec::is_empty))
+    };
+    let mut n = 0;
+    for mut case in cases() {
+        // As files of before 3.1 have them.
+        case["model"]["learner"]["gradient_booster"]["model"]["cats"]["enc"] = json!([]);
+        let path = files.with(&case["model"]);
+        let Some(at) = is_unnamed(&read(&path).unwrap()) else { continue };
+        let model = BoostModel::import(&path).unwrap();
+        let row = |text: &str| -> Vec<u32> {
+            (0..model.table.columns.len())
+                .map(|column| if column == at { category_symbol(text) } else { MISSING })
+                .collect()
+        };
+        let (far, known) = (row("999999"), row("0"));
+        let rows = [far.as_slice(), known.as_slice()];
+        let viewed = model.view().rows(rows.into_iter()).unwrap();
+        let values = &viewed.table.columns()[at].values;
+        assert!(values[0] > values[1] && values[1] == 0.0, "{values:?}");
+        n += 1;
+    }
+    assert!(n > 0, "some files name no categories");
 }

@@ -47,8 +47,8 @@ pub fn unlike(trees: &TreesReport) -> Option<String> {
         trees.groups.iter().filter(|group| group.flagged).map(|group| named(&group)).collect();
     let few = if trees.groups.len() <= 3 { "; of so few, the split says nothing" } else { "" };
     Some(match flagged.len() {
-        0 => format!("no group is unlike the others, of {}{few}", trees.groups.len()),
-        n => format!("unlike the others, {n} of {} groups: {}", trees.groups.len(), flagged.join(", ")),
+        0 => format!("None of {} groups is unlike the others{few}", trees.groups.len()),
+        n => format!("Unlike the others, {n} of {} groups: {}", trees.groups.len(), flagged.join(", ")),
     })
 }
 

@@ -102,6 +102,9 @@ pub(crate) fn legend(report: &RunReport) -> impl Iterator<Item = &'static Column
 
 /// Which weights were kept.
 pub fn kept(report: &RunReport) -> String {
+    if report.trees.is_some() {
+        return format!("trees of {} kept", plural(report.kept as usize, "round"));
+    }
     match report.share {
         Some(share) => format!("weights {:.0} % of the way to step {} kept", 100.0 * share, report.kept),
         None => format!("weights of step {} kept", report.kept),

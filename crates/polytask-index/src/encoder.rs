@@ -37,7 +37,7 @@ impl IndexEncoder {
         let constant = tokenizer.encode_batch_after(prompt, &[""])?[0].len();
         let stamp = EncoderStamp {
             source: source.to_owned(),
-            hash: fingerprint(&model)?,
+            hash: fingerprint(&model, prompt)?,
             width: model.encoder.d_embedding(),
             task: task.map(str::to_owned),
             corpus_prompt,
@@ -103,7 +103,7 @@ impl IndexEncoder {
 }
 
 /// SHA-256 of everything a vector depends on: weights, tokenizer, pooling, length limit, prompts.
-fn fingerprint(model: &Model) -> Result<String> {
+fn fingerprint(model: &Model, prompt: &str) -> Result<String> {
     let (encoder, tokenizer) = (&model.encoder, model.symbols.text()?);
     let mut lines = vec![
         format!("weights {}", encoder.weights_hash()),
@@ -111,7 +111,7 @@ fn fingerprint(model: &Model) -> Result<String> {
             "pooling {:?} normalize {} length {}",
             encoder.pooling, encoder.normalize, encoder.max_length
         ),
-        format!("lowercase {} prompt {}", tokenizer.lowercase(), tokenizer.prompt()),
+        format!("lowercase {} prompt {prompt:?}", tokenizer.lowercase()),
     ];
     lines.extend(tokenizer.files().iter().map(|(name, bytes)| format!("{name} {}", hash::sha256(bytes))));
     Ok(hash::sha256(lines.join("\n").as_bytes()))

@@ -301,6 +301,22 @@ fn a_change_that_fails_half_way_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_process_that_ends_between_segment_and_manifest_loses_no_vector() {
+    let world = World::new();
+    world.create(settings(VectorStore::F32, false)).unwrap();
+    let manifest = fs::read(world.index().join("index.json")).unwrap();
+    world.write("c.txt", "A wolf waits at the river. The river is wide.");
+    world.add().unwrap();
+    let embedded = world.embedded.get();
+    // As if the process had ended before it wrote the manifest.
+    fs::write(world.index().join("index.json"), manifest).unwrap();
+    assert!(world.index().join("segment-000002").exists());
+    let added = world.add().unwrap();
+    assert_eq!((added.documents, added.embedded, world.embedded.get()), (1, 0, embedded));
+    OpenIndex::open(&world.index()).unwrap().verify().unwrap();
+}
+
+#[test]
 fn a_torn_end_of_a_vector_file_is_not_used() {
     let world = World::new();
     world.fails_after.set(1);

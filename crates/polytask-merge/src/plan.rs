@@ -52,7 +52,20 @@ pub(crate) fn plan(config: &MergeConfig, models: &[ModelInput]) -> Result<Vec<Jo
     let jobs = if config.stacked { stacked(config, models)? } else { whole(config, models) };
     let mut problems: Vec<Problem> = jobs.iter().filter_map(|job| wrong_setting(config, job)).collect();
     problems.dedup();
+    problems.extend(idle_filters(config, &jobs));
     if problems.is_empty() { Ok(jobs) } else { Err(problems) }
+}
+
+/// Filters of values that fit no tensor, most likely misspelt.
+fn idle_filters(config: &MergeConfig, jobs: &[Job]) -> Vec<Problem> {
+    // The factors that were learned name tensors of their own.
+    let names: Vec<&str> = jobs.iter().flat_map(|job| &job.inputs).map(|(_, name)| name.as_str()).collect();
+    let idle: BTreeSet<&str> = config.values().flat_map(|written| written.idle_filters(&names)).collect();
+    let problem = |filter: &str| {
+        let what = format!("filter `{filter}` fits no tensor");
+        Problem::new(what).try_this("a part of their names, as `attention` or `layer.0`")
+    };
+    idle.into_iter().map(problem).collect()
 }
 
 fn wrong_setting(config: &MergeConfig, job: &Job) -> Option<Problem> {

@@ -352,6 +352,23 @@ fn layers_are_stacked_as_the_file_says() {
 }
 
 #[test]
+fn a_filter_that_fits_no_tensor_is_named() {
+    let place = Place::new();
+    let text = |filter: &str| {
+        format!(
+            "merge_method: linear\nmodels:\n- model: a\n  parameters:\n    weight:\n    - filter: {filter}\n      value: 0.5\n    - value: 1\n- model: b\n"
+        )
+    };
+    let merged = |filter: &str, out: &str| {
+        let config = MergeConfig::read(&text(filter), Path::new("merge.yaml")).unwrap();
+        place.run(&config, &place.options(out))
+    };
+    merged("attention", "fits").unwrap();
+    let error = merged("attenton", "idle").unwrap_err();
+    assert!(error.contains("filter `attenton` fits no tensor"), "{error}");
+}
+
+#[test]
 fn gradients_run_along_the_layers() {
     let place = Place::new();
     let text =

@@ -104,7 +104,7 @@ impl Asked {
     fn of(mut suite: Suite, mut model: Model) -> Result<Self> {
         adopt_labels(&mut suite, &model)?;
         let said = adopt_prompts(&mut suite, &model);
-        check_prompts(&suite, &model.encoder)?;
+        check_prompts(&suite, &model.encoder, &model.symbols)?;
         let mut dataset = polytask_data::build(&suite, &model.symbols)?;
         dataset.warnings.extend(said);
         adopt_scales(&mut dataset, &model)?;

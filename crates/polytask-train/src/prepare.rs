@@ -66,7 +66,7 @@ fn tell(chosen: &[Chosen], observer: &mut dyn Observer) {
 fn loaded(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Symbols, Dataset)> {
     let (encoder, symbols) = load_encoder(suite, observer)?;
     check_reads(suite, &encoder)?;
-    check_prompts(suite, &encoder)?;
+    check_prompts(suite, &encoder, &symbols)?;
     refuse_dense(suite, &encoder)?;
     refuse_shared(suite, &encoder)?;
     refuse_adapted(suite, &encoder)?;
@@ -156,7 +156,8 @@ fn refuse_adapted(suite: &Suite, encoder: &Encoder) -> Result<()> {
 
 /// Refuses prompts of a suite where the encoder leaves prompts out of pooling: that would need their length beside every
 /// text.
-pub(crate) fn check_prompts(suite: &Suite, encoder: &Encoder) -> Result<()> {
+pub(crate) fn check_prompts(suite: &Suite, encoder: &Encoder, symbols: &Symbols) -> Result<()> {
+    check_room(suite, symbols)?;
     let Some(source) = suite.sources.iter().find(|source| !source.prompts.is_empty()) else { return Ok(()) };
     if encoder.includes_prompt() {
         return Ok(());
@@ -166,6 +167,24 @@ pub(crate) fn check_prompts(suite: &Suite, encoder: &Encoder) -> Result<()> {
         source.name, suite.model.encoder
     );
     Err(Problem::new(what).try_this("remove `prompts`").into())
+}
+
+/// Refuses prompts that leave no room for the text after them.
+fn check_room(suite: &Suite, symbols: &Symbols) -> Result<()> {
+    for source in &suite.sources {
+        for (role, prompt) in &source.prompts {
+            let tokenizer = symbols.text()?;
+            if tokenizer.encode_after(prompt, "")?.len() >= tokenizer.max_length() {
+                let what = format!(
+                    "the prompt of `{role}` in source `{}` fills all {} tokens that are read of a text",
+                    source.name,
+                    tokenizer.max_length()
+                );
+                return Err(Problem::new(what).try_this("a shorter one, or a larger `max_length`").into());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Refuses texts so long that no room is left for the rows of a prompt.

@@ -117,6 +117,16 @@ impl RobustParams {
         self.shared + self.gated * self.starts + self.own
     }
 
+    /// What is left after each round of the model that is kept, of what is left after all of them: the gated block is
+    /// that of the start that leaves least.
+    pub(crate) fn of_kept_start(&self, left: &[f64]) -> Vec<f64> {
+        let (shared, rest) = left.split_at(self.shared.min(left.len()));
+        let (gated, own) = rest.split_at((self.gated * self.starts).min(rest.len()));
+        let starts = gated.chunks(self.gated.max(1));
+        let kept = starts.min_by(|a, b| a.last().unwrap_or(&0.0).total_cmp(b.last().unwrap_or(&0.0)));
+        [shared, kept.unwrap_or(&[]), own].concat()
+    }
+
     /// The paper's trees: leaves are means.
     pub(crate) fn tree(&self) -> TreeParams {
         TreeParams {
@@ -267,5 +277,19 @@ fn add_all(trees: &[Tree], table: &NumericTable, row: usize, factor: f64, margin
     for tree in trees {
         let values = tree.value(tree.leaf(|column| table.at(row, column)));
         margins.iter_mut().zip(values).for_each(|(margin, value)| *margin += factor * value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_curve_is_that_of_the_start_that_leaves_least() {
+        let params = RobustParams { shared: 1, gated: 2, starts: 3, own: 1, ..RobustParams::default() };
+        let left = [9.0, 8.0, 7.0, 8.5, 5.0, 8.2, 6.0, 4.0];
+        assert_eq!(params.of_kept_start(&left), [9.0, 8.5, 5.0, 4.0]);
+        let alone = RobustParams { gated: 0, ..params };
+        assert_eq!(alone.of_kept_start(&[3.0, 2.0]), [3.0, 2.0]);
     }
 }

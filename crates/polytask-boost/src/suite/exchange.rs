@@ -95,7 +95,13 @@ impl BoostModel {
             TaskOutputs { info, first, width, is_set: false, losses: vec![output.loss.clone()] }
         });
         let tasks = tasks.collect();
-        Ok(Self::new("boost", &table, None, tasks, TreesOf::Boost(imported.booster)))
+        let is_coded = |(at, _): &(usize, &String)| {
+            imported.sorts[*at] == ColumnSort::Category
+                && imported.categories.get(*at).is_none_or(Vec::is_empty)
+        };
+        let coded = imported.booster.columns.iter().enumerate().filter(is_coded);
+        let coded = coded.map(|(_, name)| name.clone()).collect();
+        Ok(Self { coded, ..Self::new("boost", &table, None, tasks, TreesOf::Boost(imported.booster)) })
     }
 }
 

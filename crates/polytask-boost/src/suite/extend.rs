@@ -4,7 +4,6 @@ use polytask_core::input::table::ColumnForm;
 use polytask_core::{Problem, Result};
 
 use super::model::{BoostModel, TreesOf};
-use super::rows::RowView;
 use crate::robust::RobustParams;
 
 impl BoostModel {
@@ -31,7 +30,7 @@ impl BoostModel {
                 "a suite of one target",
             );
         };
-        let viewed = RowView::new(&self.table, self.group.as_deref()).rows(rows.iter().map(Vec::as_slice))?;
+        let viewed = self.view().rows(rows.iter().map(Vec::as_slice))?;
         let (shift, span) = task.info.scale.first().copied().unwrap_or((0.0, 1.0));
         let values: Vec<f64> = targets.iter().map(|target| (target - shift) / span).collect();
         let extended = one.extended(group, &viewed.table, &values, params)?;

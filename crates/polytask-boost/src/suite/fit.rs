@@ -68,7 +68,9 @@ pub fn fit_suite(
         }
         _ => boosted(fitting, &view, &train, &mut curves, observe)?,
     };
-    Ok((BoostModel::new(&choice.name, spec, own_group, outputs, trees), curves))
+    let robust = (choice.name == RMTGB.id).then(|| robust_params(choice, suite.seed)).transpose()?;
+    let model = BoostModel::new(&choice.name, spec, own_group, outputs, trees);
+    Ok((BoostModel { robust, ..model }, curves))
 }
 
 /// Refuses settings of trees that are out of range, given twice, or unlike in two sources.
@@ -242,12 +244,20 @@ fn by_group(
             values: &target.values,
             weights: &weights_of(train, target),
         };
-        fit_robust(set, params, None, &mut |round, left| {
-            curves.entry(target.name.clone()).or_default().push(Point { step: round as u64, value: left });
+        let mut all = Vec::new();
+        let fitted = fit_robust(set, params, None, &mut |round, left| {
+            all.push(left);
             observe(at * rounds + round, targets.len() * rounds, left);
-        })
+        });
+        curves.insert(target.name.clone(), points(&params.of_kept_start(&all)));
+        fitted
     };
     targets.iter().enumerate().map(one).collect()
+}
+
+/// A curve, a point per round.
+fn points(left: &[f64]) -> Vec<Point> {
+    (1..).zip(left).map(|(step, &value)| Point { step, value }).collect()
 }
 
 fn weights_of(train: &LaidSplit, target: &BoostTarget) -> Vec<f32> {
@@ -286,12 +296,14 @@ fn by_task(
         weights: &weights,
     };
     let rounds = params.rounds();
-    fit_robust(set, params, None, &mut |round, left| {
-        for name in &names {
-            curves.entry(name.clone()).or_default().push(Point { step: round as u64, value: left });
-        }
+    let mut all = Vec::new();
+    let fitted = fit_robust(set, params, None, &mut |round, left| {
+        all.push(left);
         observe(round, rounds, left);
-    })
+    });
+    let curve = points(&params.of_kept_start(&all));
+    curves.extend(names.iter().map(|name| (name.clone(), curve.clone())));
+    fitted
 }
 
 /// The loss of all tasks, each of which has one target.

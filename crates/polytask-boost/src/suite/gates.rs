@@ -7,7 +7,7 @@ use polytask_eval::Predictions;
 
 use super::facts::RunFacts;
 use super::model::{BoostModel, TreesOf};
-use super::rows::{Laid, RowView};
+use super::rows::Laid;
 use crate::robust::{Robust, gate_rows};
 
 /// Rows of a group below which no score of it is told.
@@ -71,7 +71,7 @@ fn groups_of_known(facts: RunFacts<'_>, model: &BoostModel, task: usize) -> Resu
     let dataset: &Dataset = facts.dataset;
     let split: Split = dataset.report_split(task);
     let laid = Laid::of(dataset, split);
-    let (data, view) = (&dataset.tasks[task], RowView::new(&model.table, model.group.as_deref()));
+    let (data, view) = (&dataset.tasks[task], model.view());
     let Some(targets) = data.targets.get(&split).filter(|_| !laid.texts.is_empty()) else {
         return Ok(Vec::new());
     };

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::rows::{RowView, ViewedRows};
 use crate::booster::Booster;
 use crate::loss::LossSpec;
-use crate::robust::Robust;
+use crate::robust::{Robust, RobustParams};
 
 /// The file of a model's folder.
 const FILE: &str = "boost.json";
@@ -66,7 +66,7 @@ pub enum TreesOf {
 /// A model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BoostModel {
-    version: u32,
+    pub(super) version: u32,
     /// The method as the suite names it.
     pub method: String,
     /// The columns.
@@ -74,6 +74,12 @@ pub struct BoostModel {
     /// Column that names groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Columns whose categories are codes without names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) coded: Vec<String>,
+    /// Settings of the blocks with gates, which a further group is learnt with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub robust: Option<RobustParams>,
     /// The tasks.
     pub tasks: Vec<TaskOutputs>,
     /// The trees.
@@ -89,7 +95,12 @@ impl BoostModel {
         trees: TreesOf,
     ) -> Self {
         let (method, table, group) = (method.to_owned(), table.clone(), group.cloned());
-        Self { version: VERSION, method, table, group, tasks, trees }
+        Self { version: VERSION, method, table, group, coded: Vec::new(), robust: None, tasks, trees }
+    }
+
+    /// How rows become what its trees read.
+    pub fn view(&self) -> RowView<'_> {
+        RowView::new(&self.table, self.group.as_deref()).coded(&self.coded)
     }
 
     /// Whether a folder holds one.
@@ -129,7 +140,7 @@ impl BoostModel {
         if let Some(mistake) = self.table.mistake() {
             return wrong(mistake);
         }
-        let n_columns = RowView::new(&self.table, self.group.as_deref()).n_columns();
+        let n_columns = self.view().n_columns();
         let columns = match &self.trees {
             TreesOf::Boost(booster) => booster.check().map(|()| vec![booster.columns.len()])?,
             TreesOf::Groups(all) => {

@@ -32,6 +32,8 @@ struct ViewedColumn<'a> {
     name: &'a str,
     /// Code of each category by its symbol; `None` for numbers.
     codes: Option<HashMap<u32, usize>>,
+    /// What a category is that has no code: unknown, or one that no split names.
+    unseen: f32,
 }
 
 /// The columns of a dataset.
@@ -75,11 +77,23 @@ impl<'a> RowView<'a> {
                 ColumnForm::Category { names } => Some(codes(names)),
                 _ => None,
             },
+            unseen: f32::NAN,
         };
         let (groups, columns): (Vec<_>, Vec<_>) =
             viewed.map(column).partition(|column| group == Some(column.name));
         let group = groups.into_iter().next().and_then(|column| Some((column.at, column.codes?)));
         Self { columns, group }
+    }
+
+    /// The same where the categories of some columns are codes by themselves, as in files that name none: another code is
+    /// not unknown, it stands in no split.
+    #[must_use]
+    pub(crate) fn coded(mut self, columns: &[String]) -> Self {
+        for column in self.columns.iter_mut().filter(|column| columns.iter().any(|name| name == column.name))
+        {
+            column.unseen = column.codes.as_ref().map_or(f32::NAN, |codes| codes.len() as f32);
+        }
+        self
     }
 
     /// Columns that trees read.
@@ -95,7 +109,7 @@ impl<'a> RowView<'a> {
         let value = |column: &ViewedColumn<'_>, symbol: u32| match &column.codes {
             _ if symbol == MISSING => f32::NAN,
             // A category that train did not have is unknown.
-            Some(codes) => codes.get(&symbol).map_or(f32::NAN, |code| *code as f32),
+            Some(codes) => codes.get(&symbol).map_or(column.unseen, |code| *code as f32),
             None => f32::from_bits(symbol),
         };
         let column = |column: &ViewedColumn<'_>| NumericColumn {

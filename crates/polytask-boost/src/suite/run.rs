@@ -13,7 +13,7 @@ use super::facts::{ByTask, RunFacts, metrics};
 use super::fit::{Curves, Fitting, fit_suite};
 use super::gates::group_gates;
 use super::model::{BoostModel, TreesOf};
-use super::rows::{Laid, RowView, ViewedRows};
+use super::rows::{Laid, ViewedRows};
 use super::written::{lineage, notes, write};
 use crate::method::{BOOST, RMTGB, robust_params};
 
@@ -36,8 +36,8 @@ struct Asked {
     laid: Laid,
 }
 
-/// Most rows a column's shuffling is measured on.
-const MOST_SHUFFLED: usize = 2000;
+/// Most rows a column's shuffling is measured on; above them nothing is shuffled.
+const MOST_SHUFFLED: usize = 40_000;
 /// Largest number of columns that are shuffled.
 const MOST_COLUMNS: usize = 200;
 
@@ -65,24 +65,10 @@ pub fn run(facts: RunFacts<'_>, observe: &mut dyn FnMut(RunProgress<'_>)) -> Res
     let (model, losses) = fit("joint", choice, &all)?;
     model.save(&out.join("model"))?;
     let joint = predictions(facts, &model, &all)?;
-    let (mut single, mut single_losses, mut others) = (ByTask::new(), Curves::new(), Vec::new());
-    if compares_alone(suite, &model) {
-        for (tasks, alone) in alone(suite, choice, &model)? {
-            let (model, curves) = fit("single", &alone, &tasks)?;
-            single.extend(predictions(facts, &model, &tasks)?);
-            single_losses.extend(curves);
-        }
-    }
-    for (id, other) in settings_of_the_method(suite, choice)? {
-        let (model, _) = fit(id, &other, &all)?;
-        others.push((id, predictions(facts, &model, &all)?));
-    }
-    if suite.train.compares("prior") {
-        others.push(("prior", prior(facts, &all)?));
-    }
-    let tasks = task_reports(facts, &joint, &single, &others)?;
+    let compared = compared(facts, choice, &model, &mut fit)?;
+    let tasks = task_reports(facts, &joint, &compared.single, &compared.others)?;
     let summary = polytask_eval::summarise(&tasks);
-    let trees = trees_report(facts, &model, &joint, &single)?;
+    let trees = trees_report(facts, &model, &joint, &compared.single)?;
     let steps = losses.values().map(Vec::len).max().unwrap_or(0) as u64;
     let report = RunReport {
         version: REPORT_VERSION,
@@ -94,7 +80,7 @@ pub fn run(facts: RunFacts<'_>, observe: &mut dyn FnMut(RunProgress<'_>)) -> Res
         steps,
         kept: steps,
         losses,
-        single_losses,
+        single_losses: compared.single_losses,
         data: polytask_data::card(suite, dataset),
         lineage: lineage(suite, dataset, &model),
         trees: Some(trees),
@@ -105,6 +91,40 @@ pub fn run(facts: RunFacts<'_>, observe: &mut dyn FnMut(RunProgress<'_>)) -> Res
     };
     write(facts, &report, &joint)?;
     Ok(report)
+}
+
+/// What a model is compared with.
+#[derive(Default)]
+struct Compared {
+    /// Predictions of models of each task alone.
+    single: ByTask,
+    single_losses: Curves,
+    /// Predictions of others, by what they are called.
+    others: Vec<(&'static str, ByTask)>,
+}
+
+/// Fits some tasks under a name.
+type Fit<'a> = dyn FnMut(&str, &Choice, &[usize]) -> Result<(BoostModel, Curves)> + 'a;
+
+/// Trains what the suite wants the model compared with.
+fn compared(facts: RunFacts<'_>, choice: &Choice, model: &BoostModel, fit: &mut Fit<'_>) -> Result<Compared> {
+    let (suite, mut compared) = (facts.suite, Compared::default());
+    let all: Vec<usize> = (0..suite.tasks.len()).collect();
+    if compares_alone(suite, model) {
+        for (tasks, alone) in alone(suite, choice, model)? {
+            let (model, curves) = fit("single", &alone, &tasks)?;
+            compared.single.extend(predictions(facts, &model, &tasks)?);
+            compared.single_losses.extend(curves);
+        }
+    }
+    for (id, other) in settings_of_the_method(suite, choice)? {
+        let (model, _) = fit(id, &other, &all)?;
+        compared.others.push((id, predictions(facts, &model, &all)?));
+    }
+    if suite.train.compares("prior") {
+        compared.others.push(("prior", prior(facts, &all)?));
+    }
+    Ok(compared)
 }
 
 /// Whether there is something that sharing could cost.
@@ -152,7 +172,7 @@ fn asked(facts: RunFacts<'_>, model: &BoostModel, split: Split) -> Result<Option
     if laid.texts.is_empty() {
         return Ok(None);
     }
-    let view = RowView::new(&model.table, model.group.as_deref());
+    let view = model.view();
     Ok(Some(Asked { rows: view.texts(facts.dataset, &laid.texts)?, laid }))
 }
 
@@ -258,7 +278,7 @@ fn shuffle_columns(
 ) -> Result<()> {
     let split = facts.dataset.report_split(0);
     let Some(Asked { rows, laid }) = asked(facts, model, split)? else { return Ok(()) };
-    if rows.table.n_rows() > MOST_SHUFFLED * 20 || model.columns().len() > MOST_COLUMNS {
+    if rows.table.n_rows() > MOST_SHUFFLED || model.columns().len() > MOST_COLUMNS {
         return Ok(());
     }
     let score = |margins: &[f64]| {

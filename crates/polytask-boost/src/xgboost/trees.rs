@@ -8,8 +8,6 @@ use crate::tree::{Rule, Tree, TreeNode, TreeSplit};
 
 /// What stands for no parent of the root.
 const NO_PARENT: i64 = 2_147_483_647;
-/// Nodes a tree may claim.
-const MOST_NODES: usize = 10_000_000;
 
 /// The arrays that every node has an entry in.
 struct Nodes<'a> {
@@ -30,8 +28,8 @@ pub(super) fn read_tree(part: Part<'_>, n_columns: usize) -> Result<Tree> {
     let n = count(param, "num_nodes")?;
     let width =
         if param["size_leaf_vector"].is_null() { 1 } else { count(param, "size_leaf_vector")?.max(1) };
-    if n == 0 || n > MOST_NODES {
-        return Err(wrong(format!("{at}: {n} nodes, expected 1 to {MOST_NODES}")));
+    if n == 0 {
+        return Err(wrong(format!("{at}: no nodes, expected at least one")));
     }
     let nodes = Nodes::of(tree, n, at)?;
     let order = order(&nodes, at)?;
@@ -188,66 +186,86 @@ fn leaf(tree: &Value, nodes: &Nodes<'_>, (node, width): (usize, usize), at: &str
 
 /// A tree as the file has it; `id` is its place.
 pub(super) fn write_tree(tree: &Tree, id: usize, n_columns: usize) -> Value {
-    let n = tree.nodes.len();
-    let is_vector = tree.width > 1;
     let splits = || tree.nodes.iter().map(|node| node.split.as_ref());
-    let mut parents = vec![if is_vector { -1 } else { NO_PARENT }; n];
-    for (at, split) in splits().enumerate().filter_map(|(at, split)| Some((at, split?))) {
-        [split.left, split.right].into_iter().for_each(|child| parents[child as usize] = at as i64);
-    }
-    let mut leaves = 0;
-    let right = |split: Option<&TreeSplit>| match split {
-        Some(split) => i64::from(split.right),
-        None if is_vector => {
-            leaves += 1;
-            leaves - 1
-        }
-        None => -1,
-    };
-    let right: Vec<i64> = splits().map(right).collect();
-    let condition = |(node, split): (usize, Option<&TreeSplit>)| match split.map(|split| &split.rule) {
-        Some(Rule::Below(cut)) => *cut,
-        Some(Rule::In(_)) => 0.0,
-        None if is_vector => f32::from_bits(1),
-        None => tree.value(node)[0] as f32,
-    };
-    let sets: Vec<(usize, &Vec<u32>)> = splits()
-        .enumerate()
-        .filter_map(|(node, split)| match &split?.rule {
-            Rule::In(set) => Some((node, set)),
-            Rule::Below(_) => None,
-        })
-        .collect();
-    let firsts = sets.iter().scan(0, |next, (_, set)| {
-        let first = *next;
-        *next += set.len();
-        Some(first)
-    });
+    let left = splits().map(|split| split.map_or(-1, |split| i64::from(split.left)));
+    let gains = splits().map(|split| split.map_or(0.0, |split| split.gain as f32));
+    let goes_left = splits().map(|split| u8::from(split.is_some_and(|split| split.default_left)));
+    let columns = splits().map(|split| split.map_or(0, |split| split.column));
+    let is_set = |split: &TreeSplit| matches!(split.rule, Rule::In(_));
+    let sorts = splits().map(|split| u8::from(split.is_some_and(is_set)));
+    let sizes = json!({ "num_deleted": "0", "num_feature": n_columns.to_string(),
+                        "num_nodes": tree.nodes.len().to_string(), "size_leaf_vector": tree.width.to_string() });
     let mut written = json!({
         "base_weights": tree.values.iter().map(|value| *value as f32).collect::<Vec<f32>>(),
-        "categories": sets.iter().flat_map(|(_, set)| set.iter()).collect::<Vec<_>>(),
-        "categories_nodes": sets.iter().map(|(node, _)| node).collect::<Vec<_>>(),
-        "categories_segments": firsts.collect::<Vec<_>>(),
-        "categories_sizes": sets.iter().map(|(_, set)| set.len()).collect::<Vec<_>>(),
-        "default_left": splits().map(|split| u8::from(split.is_some_and(|split| split.default_left))).collect::<Vec<_>>(),
+        "default_left": goes_left.collect::<Vec<_>>(),
         "id": id,
-        "left_children": splits().map(|split| split.map_or(-1, |split| i64::from(split.left))).collect::<Vec<_>>(),
-        "loss_changes": splits().map(|split| split.map_or(0.0, |split| split.gain as f32)).collect::<Vec<_>>(),
-        "parents": parents,
-        "right_children": right,
-        "split_conditions": splits().enumerate().map(condition).collect::<Vec<f32>>(),
-        "split_indices": splits().map(|split| split.map_or(0, |split| split.column)).collect::<Vec<_>>(),
-        "split_type": splits().map(|split| u8::from(split.is_some_and(|split| matches!(split.rule, Rule::In(_))))).collect::<Vec<_>>(),
+        "left_children": left.collect::<Vec<_>>(),
+        "loss_changes": gains.collect::<Vec<_>>(),
+        "parents": parents(tree),
+        "right_children": right_children(tree),
+        "split_conditions": conditions(tree),
+        "split_indices": columns.collect::<Vec<_>>(),
+        "split_type": sorts.collect::<Vec<_>>(),
         "sum_hessian": tree.nodes.iter().map(|node| node.cover as f32).collect::<Vec<_>>(),
-        "tree_param": { "num_deleted": "0", "num_feature": n_columns.to_string(), "num_nodes": n.to_string(),
-                        "size_leaf_vector": tree.width.to_string() },
+        "tree_param": sizes,
     });
-    if is_vector {
-        let leaf =
-            |(node, split): (usize, Option<&TreeSplit>)| split.is_none().then(|| tree.value(node).to_vec());
-        let weights: Vec<f32> =
-            splits().enumerate().filter_map(leaf).flatten().map(|value| value as f32).collect();
-        written["leaf_weights"] = json!(weights);
+    write_categories(tree, &mut written);
+    if tree.width > 1 {
+        written["leaf_weights"] = json!(leaf_weights(tree));
     }
     written
+}
+
+/// The node above each; the root has a mark of its own.
+fn parents(tree: &Tree) -> Vec<i64> {
+    let root = if tree.width > 1 { -1 } else { NO_PARENT };
+    let mut parents = vec![root; tree.nodes.len()];
+    for (at, node) in tree.nodes.iter().enumerate() {
+        for child in node.split.iter().flat_map(|split| [split.left, split.right]) {
+            parents[child as usize] = at as i64;
+        }
+    }
+    parents
+}
+
+/// The right child of each node; of a leaf of several values its number among the leaves.
+fn right_children(tree: &Tree) -> Vec<i64> {
+    let mut leaves = 0..;
+    let right = |split: &Option<TreeSplit>| match split {
+        Some(split) => i64::from(split.right),
+        None if tree.width > 1 => leaves.next().unwrap_or_default(),
+        None => -1,
+    };
+    tree.nodes.iter().map(|node| &node.split).map(right).collect()
+}
+
+/// The cut of each node; of a leaf of one value that value.
+fn conditions(tree: &Tree) -> Vec<f32> {
+    let condition = |(at, split): (usize, Option<&TreeSplit>)| match split.map(|split| &split.rule) {
+        Some(Rule::Below(cut)) => *cut,
+        Some(Rule::In(_)) => 0.0,
+        None if tree.width > 1 => f32::from_bits(1),
+        None => tree.value(at)[0] as f32,
+    };
+    tree.nodes.iter().map(|node| node.split.as_ref()).enumerate().map(condition).collect()
+}
+
+/// The sets of categories end to end, with where each begins.
+fn write_categories(tree: &Tree, written: &mut Value) {
+    let set = |(at, node): (usize, &TreeNode)| match &node.split.as_ref()?.rule {
+        Rule::In(set) => Some((at, set.clone())),
+        Rule::Below(_) => None,
+    };
+    let (nodes, sets): (Vec<usize>, Vec<Vec<u32>>) = tree.nodes.iter().enumerate().filter_map(set).unzip();
+    let firsts = sets.iter().scan(0, |next, set| Some(std::mem::replace(next, *next + set.len())));
+    written["categories_segments"] = json!(firsts.collect::<Vec<_>>());
+    written["categories_sizes"] = json!(sets.iter().map(Vec::len).collect::<Vec<_>>());
+    written["categories_nodes"] = json!(nodes);
+    written["categories"] = json!(sets.concat());
+}
+
+/// The values of all leaves, end to end.
+fn leaf_weights(tree: &Tree) -> Vec<f32> {
+    let leaves = tree.nodes.iter().enumerate().filter(|(_, node)| node.split.is_none());
+    leaves.flat_map(|(at, _)| tree.value(at)).map(|value| *value as f32).collect()
 }

@@ -168,7 +168,8 @@ fn facts(report: &RunReport) -> Vec<Fact> {
             format!("{regressed} regressed"),
         );
     }
-    fact("Training", words::plural(report.steps as usize, "step"), words::kept(report));
+    let pace = if report.trees.is_some() { "round" } else { "step" };
+    fact("Training", words::plural(report.steps as usize, pace), words::kept(report));
     let total: f64 = report.seconds.values().filter(|s| s.is_finite()).sum();
     fact("Time", duration(total), words::plural(report.lineage.threads, "thread"));
     // Parameters are no headline.
@@ -179,7 +180,8 @@ fn facts(report: &RunReport) -> Vec<Fact> {
         regularizer => format!("{regularizer} · seed {}", report.lineage.seed),
     };
     let note = [parameters, regularized].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
-    fact("Weighting", weighting.to_owned(), note.join(" · "));
+    let label = if report.trees.is_some() { "Trees" } else { "Weighting" };
+    fact(label, weighting.to_owned(), note.join(" · "));
     facts
 }
 

@@ -101,6 +101,7 @@ impl IndexWriter {
         adding.files(found, columns)?;
         let (writer, removed, added) = adding.into_parts();
         let entry = self.finish(writer)?;
+        self.manifest.columns = columns.clone();
         let is_changed = entry.is_some() || added.replaced > 0;
         self.mark_removed(&open.segments, removed)?;
         self.manifest.segments.extend(entry);

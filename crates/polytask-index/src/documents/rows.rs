@@ -2,12 +2,13 @@
 
 use polytask_core::Cell;
 use polytask_data::readers::{self, Record};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
 use super::{Document, FoundFile, Skipped, Unreadable};
 
 /// Which columns hold what; the first that a row has counts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowColumns {
     /// The text.
     pub text: Vec<String>,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use polytask_core::{Error, Result, files};
 
 use super::manifest::{EncoderStamp, IndexManifest};
-use super::writer::{ENCODER, HASHES, PARTIAL, TextHash, vector_hash};
+use super::writer::{ENCODER, HASHES, PARTIAL, SEGMENT, TextHash, vector_hash};
 use crate::vectors::{StoredNumbers, VECTORS};
 
 /// Vectors by text.
@@ -23,7 +23,11 @@ impl VectorCache {
     /// The vectors of an index and of builds that were ended.
     pub(crate) fn open(index: &Path, manifest: &IndexManifest, partial: &[PathBuf]) -> Result<Self> {
         let mut cache = Self { width: manifest.encoder.width, ..Self::default() };
-        for folder in partial {
+        let of_index = |folder: &&PathBuf| {
+            let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+            manifest.segments.iter().any(|entry| Some(&entry.name) == name.as_ref())
+        };
+        for folder in partial.iter().filter(|folder| !of_index(folder)) {
             if stamp(folder).is_some_and(|of| of.is_same(&manifest.encoder)) {
                 cache.add(folder)?;
             }
@@ -74,8 +78,9 @@ fn stamp(folder: &Path) -> Option<EncoderStamp> {
     serde_json::from_slice(&files::read(&folder.join(ENCODER), files::SMALL).ok()?).ok()
 }
 
-/// Folders of builds that were ended.
+/// Folders of segments, finished or not, which builds that were ended may have left.
 pub(crate) fn partial_folders(index: &Path) -> Vec<PathBuf> {
-    let names = files::names_in(index).into_iter().filter(|name| name.starts_with(PARTIAL));
+    let is_segment = |name: &String| name.starts_with(PARTIAL) || name.starts_with(SEGMENT);
+    let names = files::names_in(index).into_iter().filter(is_segment);
     names.map(|name| index.join(name)).filter(|path| path.is_dir()).collect()
 }

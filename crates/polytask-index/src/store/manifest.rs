@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chunk::Chunking;
 use crate::documents::MANIFEST;
+use crate::documents::RowColumns;
 
 use crate::vectors::{GraphParams, VectorStore};
 
@@ -111,6 +112,9 @@ pub struct IndexManifest {
     pub encoder: EncoderStamp,
     /// How it is made.
     pub settings: IndexSettings,
+    /// Which columns of rows held what in the last change.
+    #[serde(default)]
+    pub columns: RowColumns,
     /// Its rows, oldest first.
     pub segments: Vec<SegmentEntry>,
 }
@@ -118,7 +122,8 @@ pub struct IndexManifest {
 impl IndexManifest {
     /// An index of nothing.
     pub fn new(encoder: EncoderStamp, settings: IndexSettings) -> Self {
-        Self { polytask_index: FORM, generation: 0, encoder, settings, segments: Vec::new() }
+        let columns = RowColumns::default();
+        Self { polytask_index: FORM, generation: 0, encoder, settings, columns, segments: Vec::new() }
     }
 
     /// Reads that of an index.

@@ -18,6 +18,8 @@ use crate::vectors::{Flat, Hnsw, StoredNumbers, VECTORS};
 
 /// How names of folders begin whose segment is not whole.
 pub(super) const PARTIAL: &str = "partial-";
+/// How the name of a finished one begins.
+pub(super) const SEGMENT: &str = "segment-";
 /// The encoder of a partial segment.
 pub(super) const ENCODER: &str = "encoder.json";
 /// Of each row, the hash of its text and that of its vector.
@@ -132,7 +134,6 @@ impl SegmentWriter {
         if let Some(params) = settings.graph {
             Hnsw::of(width, mapped, params).save_graph(&folder)?;
         }
-        fs::remove_file(folder.join(ENCODER)).map_err(Error::io("write", &folder))?;
         let files = stamps(&folder)?;
         let target = index.join(name);
         // What a process that was ended had renamed and no manifest names.
@@ -154,6 +155,7 @@ impl SegmentWriter {
 
 fn stamps(folder: &Path) -> Result<BTreeMap<String, FileStamp>> {
     let mut files = BTreeMap::new();
+    // Which encoder made the vectors stays, too, for a process that finds the folder before a manifest names it.
     for name in polytask_core::files::names_in(folder) {
         let path = folder.join(&name);
         let bytes = fs::metadata(&path).map_err(Error::io("read", &path))?.len();

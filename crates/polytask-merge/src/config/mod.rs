@@ -25,7 +25,7 @@ pub struct MergeConfig {
     pub method: &'static MergeMethod,
     /// Folder of the base, as written.
     pub base: Option<String>,
-    /// Type inputs are rounded to first.
+    /// Type of the result where `out_dtype` says none; inputs are never rounded.
     pub(crate) dtype: Option<Dtype>,
     /// Type of the result; that of the inputs where nothing is said.
     pub(crate) out_dtype: Option<Dtype>,
@@ -171,7 +171,29 @@ impl MergeConfig {
                 "`density` 0.2, as the TIES paper has it; 1 to keep all; `--compat` for mergekit's default",
             ));
         }
+        problems.extend(["density", "lambda"].iter().filter_map(|name| self.keeps_nothing(name)));
         problems
+    }
+
+    /// A setting of 0 with which the base alone is left.
+    fn keeps_nothing(&self, name: &str) -> Option<Problem> {
+        self.method.param(name)?;
+        let mut levels = self.slices.iter().map(|slice| &slice.parameters).chain(&self.levels);
+        let is_zero =
+            |written: &Written| matches!(written, Written::Value(value) if value.as_f64() == Some(0.0));
+        let written = levels.find_map(|level| level.get(name))?;
+        is_zero(written).then(|| {
+            let what = format!("`{name}` is 0: nothing of any model is left beside the base");
+            Problem::new(what).try_this(format!("a `{name}` above 0"))
+        })
+    }
+
+    /// Every value that is written, of models, slices and all.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Written> {
+        let of_slices = self.slices.iter().flat_map(|slice| {
+            slice.sources.iter().map(|source| &source.parameters).chain([&slice.parameters])
+        });
+        of_slices.chain(&self.levels).flat_map(Parameters::values)
     }
 
     /// The base of a slice.

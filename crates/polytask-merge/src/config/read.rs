@@ -398,6 +398,14 @@ tokenizer_source: base
             ("merge_method: slerp\nbase_model: m\nmodels: [{model: a}, {model: b}]", "found 2"),
             ("merge_method: nuslerp\nmodels: [{model: a}]", "2 models, found 1"),
             ("merge_method: task_arithmetic\nbase_model: a\nmodels: [{model: a}]", "found 0"),
+            (
+                "merge_method: ties\nbase_model: m\nmodels: [{model: a}]\nparameters: {density: 0}",
+                "`density` is 0: nothing of any model is left",
+            ),
+            (
+                "merge_method: task_arithmetic\nbase_model: m\nmodels: [{model: a}]\nparameters: {lambda: 0.0}",
+                "`lambda` is 0",
+            ),
         ] {
             let error = told(text);
             assert!(error.contains(part), "{text}\n{error}");

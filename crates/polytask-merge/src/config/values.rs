@@ -55,6 +55,13 @@ impl Written {
 }
 
 impl Written {
+    /// Filters by name that fit none of some tensors.
+    pub(crate) fn idle_filters<'a>(&'a self, tensors: &[&str]) -> Vec<&'a str> {
+        let Self::ByName(cases) = self else { return Vec::new() };
+        let filters = cases.iter().filter_map(|(filter, _)| filter.as_deref()).filter(|part| *part != "*");
+        filters.filter(|part| !tensors.iter().any(|tensor| tensor.contains(part))).collect()
+    }
+
     /// As it was written.
     pub(crate) fn to_json(&self) -> Value {
         match self {

@@ -102,21 +102,17 @@ pub(super) static DARE_TIES: MergeMethod = method(
     (Sparsify::Random, true),
 );
 
+/// Parameters of what drops the largest and the smallest entries.
+const OUTLIERS: &[ParamInfo] =
+    &[WEIGHT, DENSITY, GAMMA, LAMBDA, flag("normalize", NORMALIZE, NO), flag("rescale", RESCALE, NO), INT8];
+
 pub(super) static BREADCRUMBS: MergeMethod = method(
     info(
         "breadcrumbs",
         "Model Breadcrumbs",
         "Davari and Belilovsky, ECCV 2024",
         "drops the largest and the smallest entries of each task vector and adds",
-        &[
-            WEIGHT,
-            DENSITY,
-            GAMMA,
-            LAMBDA,
-            flag("normalize", NORMALIZE, NO),
-            flag("rescale", RESCALE, NO),
-            INT8,
-        ],
+        OUTLIERS,
     ),
     &["weight", "density", "gamma"],
     (Sparsify::Outliers, false),
@@ -128,15 +124,7 @@ pub(super) static BREADCRUMBS_TIES: MergeMethod = method(
         "Model Breadcrumbs with elected signs",
         "Davari and Belilovsky, ECCV 2024; Yadav et al., NeurIPS 2023",
         "drops the largest and the smallest entries of each task vector, elects a sign per entry and adds those that have it",
-        &[
-            WEIGHT,
-            DENSITY,
-            GAMMA,
-            LAMBDA,
-            flag("normalize", NORMALIZE, NO),
-            flag("rescale", RESCALE, NO),
-            INT8,
-        ],
+        OUTLIERS,
     ),
     &["weight", "density", "gamma"],
     (Sparsify::Outliers, true),

@@ -49,7 +49,7 @@ fn gates_tell_which_groups_are_unlike_the_others() {
     let place = shops();
     place.polytask(&["check", "gated.toml", "--data"]).done();
     let out = train(&place, "gated.toml", "run").done();
-    has(&out, &["unlike the others, 2 of 8 groups", "odd1", "odd2", "pooling", "mtgb"]);
+    has(&out, &["Unlike the others, 2 of 8 groups", "odd1", "odd2", "pooling", "mtgb"]);
     let report = place.json("run/report.json");
     let groups = report["trees"]["groups"].as_array().unwrap();
     for group in groups {
@@ -68,11 +68,11 @@ fn gates_tell_which_groups_are_unlike_the_others() {
     assert!(rmse(&task["joint"]) < rmse(&other("prior")["scores"]), "{task}");
     has(
         &place.polytask(&["boost", "explain", "run"]).done(),
-        &["gain %", "size", "odd1", "unlike the others"],
+        &["gain %", "size", "odd1", "Unlike the others"],
     );
     let found = place.polytask(&["boost", "explain", "run", "--json"]).object();
     assert_eq!(found["importance"][0]["column"], "size");
-    has(&place.read("run/report.html"), &["<h2>Trees</h2>", "odd1", "unlike the others"]);
+    has(&place.read("run/report.html"), &["<h2>Trees</h2>", "odd1", "Unlike the others"]);
     // The same bytes for any number of threads.
     let again =
         place.polytask(&["train", "gated.toml", "--out", "again", "--set", "train.threads=1", "--quiet"]);
@@ -100,6 +100,8 @@ fn a_row_of_a_new_group_has_a_stated_answer_until_the_group_is_added() {
     };
     has(&add("a", "sold", "more").refused(), &["task `a` already"]);
     has(&add("odd-new", "sodl", "more").refused(), &["no column `sodl`", "`sold`"]);
+    has(&add(" ", "sold", "more").refused(), &["--group is empty"]);
+    has(&add("odd-new", "shop", "more").refused(), &["`shop` is one the model reads"]);
     add("odd-new", "sold", "more").done();
     has(&add("odd-new", "sold", "more").refused(), &["--force"]);
     let after = predict("more", "new.csv");

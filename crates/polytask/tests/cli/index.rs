@@ -142,7 +142,8 @@ fn what_cannot_be_read_is_listed_and_the_rest_indexed() {
     assert_eq!(sources(&found), ["one.txt"]);
     place.write("bad/none/binary.bin", b"\0\0");
     has(&build(place, "bad/none", "bad/none.index", &[]).refused(), &["no document"]);
-    has(&build(place, "bad/nowhere", "bad/none.index", &[]).refused(), &["no document"]);
+    has(&build(place, "bad/nowhere", "bad/none.index", &[]).refused(), &["bad/nowhere does not exist"]);
+    assert!(!place.path("bad/none.index").exists(), "what comes to nothing leaves nothing");
 }
 
 #[test]
@@ -255,4 +256,32 @@ fn a_disk_that_is_full_leaves_the_old_index_and_nothing_half_written() {
     assert_eq!(place.names(&index), [".lock", "index.json", "segment-000001"]);
     let info = place.polytask(&["index", "info", &index, "--verify", "--json"]).object();
     assert_eq!(info["documents"], 5);
+}
+
+#[test]
+fn rows_are_read_as_before_and_answers_name_their_queries() {
+    let (place, _, index) = docs("again");
+    for (name, text) in [("faq", "the horse leaves the dog"), ("more", "the saw takes a drill")] {
+        place.write(
+            &format!("again/{name}.csv"),
+            format!("question,answer\\n{name},{text}\\n").replace("\\n", "\n"),
+        );
+    }
+    build(place, "again/faq.csv", &index, &["--columns", "text=answer,title=question"]).done();
+    let added = place.polytask(&["index", "add", &index, "again/more.csv", "--json"]).object();
+    assert_eq!(added["in_all"]["documents"], 2, "the columns of the build hold: {added}");
+    has(
+        &place.polytask(&["index", "add", &index, "again/nowhere.csv"]).refused(),
+        &["nowhere.csv does not exist"],
+    );
+    let input = "{\"_id\":\"q7\",\"text\":\"drill\"}\n{\"text\":\"dog\"}\n";
+    let lines = place.polytask_reading(input, &["search", &index, "--input", "-"]).lines();
+    assert_eq!((&lines[0]["id"], &lines[1]["id"]), (&"q7".into(), &Value::Null));
+    let corpus =
+        ["search", "-m", "run/model", "--corpus", "again/more.csv", "--columns", "text=answer", "-i", "-"];
+    assert_eq!(place.polytask_reading(input, &corpus).lines()[0]["id"], "q7");
+    let reranked = ["search", &index, "drill", "--rerank", "run/model", "--rerank-top", "1", "--json"];
+    let hits = place.polytask(&reranked).object()["hits"].clone();
+    let ranked_anew = |hit: &Value| hit.get("before_reranking").is_some();
+    assert_eq!(hits.as_array().unwrap().iter().map(ranked_anew).collect::<Vec<_>>(), [true, false], "{hits}");
 }

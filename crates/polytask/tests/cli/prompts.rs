@@ -138,6 +138,14 @@ fn the_folder_names_prompts_as_sentence_transformers_does() {
     assert_ne!(embed(&["--prompt", "document"]).lines(), embed(&[]).lines());
 }
 
+/// Training with these prompts of pairs is refused before it begins.
+fn refuses_without_room(prompts: &str) {
+    let place = prompted();
+    place.write("long.toml", SUITE.replace("prompts = { a = \"is: \", b = \"is: \" }", prompts));
+    let refused = place.polytask(&["train", "long.toml", "--out", "long"]).refused();
+    has(&refused, &["the prompt of `a` in source `alike` fills all", "max_length"]);
+}
+
 #[test]
 fn a_prompt_for_texts_there_are_none_of_is_refused() {
     let refused = |prompts: &str, more: &str| {
@@ -151,6 +159,8 @@ fn a_prompt_for_texts_there_are_none_of_is_refused() {
         &["unknown role `quary` in prompts of task `alike`", "`a`"],
     );
     has(&refused("prompts = { a = 3 }", ""), &["`prompts` in task `alike`", "roles"]);
+    let long = format!("prompts = {{ a = {:?}, b = \"\" }}", "word ".repeat(200));
+    refuses_without_room(&long);
     let shared = "[[source]]\nname = \"rows\"\nfiles = { train = \"alike.tsv\" }\nprompts = { a = \"x\" }\n\
                   [[task]]\nname = \"one\"\nkind = \"similarity\"\nfrom = \"rows\"\n\
                   [[task]]\nname = \"two\"\nkind = \"regression\"\nfrom = \"rows\"\ncolumns = { value = \"score\" }\n";

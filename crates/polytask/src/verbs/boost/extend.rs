@@ -38,9 +38,9 @@ pub(crate) struct Args {
     /// Column of the target
     #[arg(long)]
     target: String,
-    /// Rounds of its own trees
-    #[arg(long, default_value_t = 20)]
-    own: usize,
+    /// Rounds of its own trees [default: as many as those of the run's groups]
+    #[arg(long, value_parser = polytask_terminal::count)]
+    own: Option<usize>,
     /// Folder of the new model
     #[arg(long, short)]
     out: PathBuf,
@@ -54,6 +54,7 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<Outcome> {
     let model = model_of(&args.model)?;
+    check(&model, args)?;
     let reading = InputReading::of(&Symbols::Table(model.table.clone()), &[]);
     let (mut symbols, mut targets) = (Vec::new(), Vec::new());
     for_pieces(&args.input, |rows| {
@@ -69,7 +70,12 @@ pub(super) fn run(args: &Args) -> Result<Outcome> {
             "another `--input`",
         );
     }
-    let params = RobustParams { own: args.own.max(1), ..RobustParams::default() };
+    if targets.iter().all(|target| target.is_nan()) {
+        let what = format!("column `{}` of {} has no known target", args.target, args.input);
+        return output::refuse(what, "rows of the group with what is true of them");
+    }
+    let stored = model.robust.clone().unwrap_or_default();
+    let params = RobustParams { own: args.own.unwrap_or(stored.own.max(1)), ..stored };
     let extended = model.extended(&args.group, &symbols, &targets, &params)?;
     save(&extended, &args.out, args.force)?;
     let (group, rows) = (&args.group, symbols.len());
@@ -83,6 +89,18 @@ pub(super) fn run(args: &Args) -> Result<Outcome> {
         ))?;
     }
     Ok(Outcome::Done)
+}
+
+/// Refuses a group without a name and a target that the model reads.
+fn check(model: &BoostModel, args: &Args) -> Result<()> {
+    if args.group.trim().is_empty() {
+        return output::refuse("--group is empty: no row names such a group", "the name its rows have");
+    }
+    if model.table.columns.iter().any(|column| column.name == args.target) {
+        let what = format!("column `{}` is one the model reads, expected its target", args.target);
+        return output::refuse(what, format!("the column of task `{}`", model.tasks[0].info.name));
+    }
+    Ok(())
 }
 
 /// The target of a row: a number, or the number of its label; NaN where it is unknown.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use polytask_boost::suite::{BoostModel, RowView, TaskOutputs};
+use polytask_boost::suite::{BoostModel, TaskOutputs};
 use polytask_core::input::table::TABLE;
 use polytask_data::Symbols;
 use polytask_model::InputReading;
@@ -69,7 +69,7 @@ fn answer(
     args: &Args,
 ) -> Result<usize> {
     let symbols = rows.iter().map(|row| reading.symbols(row)).collect::<Result<Vec<Vec<u32>>, _>>()?;
-    let view = RowView::new(&model.table, model.group.as_deref());
+    let view = model.view();
     let viewed = view.rows(symbols.iter().map(Vec::as_slice))?;
     let (margins, n) = (model.margins(&viewed), model.n_margins());
     for row in margins.chunks_exact(n) {

@@ -32,7 +32,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome> {
-    args.reading.columns.check(&["text", "title", "id"])?;
+    args.reading.check()?;
     suites::set_threads(args.reading.threads)?;
     let mut writer = IndexWriter::open(&args.index)?;
     let stamp = writer.manifest().encoder.clone();

@@ -95,7 +95,7 @@ enum Store {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome> {
-    args.reading.columns.check(&["text", "title", "id"])?;
+    args.reading.check()?;
     suites::set_threads(args.reading.threads)?;
     let encoder = encoder(&args.model, args.task.as_deref(), args.corpus_prompt.as_deref())?;
     let settings = settings(args, encoder.most_tokens())?;

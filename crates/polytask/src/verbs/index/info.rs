@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use polytask_core::plural;
-use polytask_index::OpenIndex;
+use polytask_index::{IndexManifest, OpenIndex};
 use serde_json::json;
 
 use polytask_terminal::output::{self, Outcome};
@@ -40,20 +40,75 @@ fn fields(index: &OpenIndex) -> Result<BTreeMap<String, usize>> {
     Ok(all)
 }
 
+/// What an index holds, counted.
+struct Facts {
+    documents: usize,
+    passages: usize,
+    /// Passages whose documents were removed.
+    removed: usize,
+    words: usize,
+    /// Bytes by the name of the file, over all segments.
+    bytes: BTreeMap<String, u64>,
+    /// Documents that have a field, by its name.
+    fields: BTreeMap<String, usize>,
+}
+
+impl Facts {
+    fn of(index: &OpenIndex) -> Result<Self> {
+        let manifest = &index.manifest;
+        let mut bytes = BTreeMap::new();
+        for (name, stamp) in manifest.segments.iter().flat_map(|entry| &entry.files) {
+            *bytes.entry(name.clone()).or_default() += stamp.bytes;
+        }
+        Ok(Self {
+            documents: manifest.live_documents(),
+            passages: manifest.live_rows(),
+            removed: manifest.segments.iter().map(|entry| entry.rows - entry.live_rows()).sum(),
+            words: index.segments.iter().map(|segment| segment.lexicon.n_words()).sum(),
+            bytes,
+            fields: fields(index)?,
+        })
+    }
+
+    fn lines(&self, manifest: &IndexManifest) -> [String; 6] {
+        let (encoder, settings) = (&manifest.encoder, &manifest.settings);
+        let chunking = settings.chunking;
+        let by = serde_json::to_value(chunking.by).unwrap_or_default();
+        let graph = settings.graph.map_or(String::new(), |graph| {
+            format!(", graph of {} neighbours, breadth {}", graph.neighbours, graph.breadth)
+        });
+        let mib = self.bytes.values().sum::<u64>() as f64 / f64::from(1 << 20);
+        let (by, segments) = (by.as_str().unwrap_or_default(), plural(manifest.segments.len(), "segment"));
+        let hash = encoder.hash.get(..12).unwrap_or(&encoder.hash);
+        let (passages, documents, words) = (
+            plural(self.passages, "passage"),
+            plural(self.documents, "document"),
+            plural(self.words, "word"),
+        );
+        [
+            format!("{passages} in {documents}, {words}"),
+            format!("encoder   {} (width {}, hash {hash})", encoder.source, encoder.width),
+            format!("passages  by {by}, at most {} tokens, overlap {}", chunking.tokens, chunking.overlap),
+            format!("vectors   {}{graph}", settings.store.name()),
+            format!("disk      {mib:.1} MiB in {segments}, {} passages removed", self.removed),
+            format!("fields    {}", self.field_names()),
+        ]
+    }
+
+    fn field_names(&self) -> String {
+        let names: Vec<String> = self.fields.iter().map(|(name, n)| format!("{name} ({n})")).collect();
+        if names.is_empty() { "none".into() } else { names.join(", ") }
+    }
+}
+
 pub(super) fn run(args: &Args) -> Result<Outcome> {
     let index = OpenIndex::open(&args.index)?;
     if args.verify {
         index.verify()?;
     }
-    let (manifest, fields) = (&index.manifest, fields(&index)?);
-    let mut bytes: BTreeMap<&str, u64> = BTreeMap::new();
-    for (name, stamp) in manifest.segments.iter().flat_map(|entry| &entry.files) {
-        *bytes.entry(name).or_default() += stamp.bytes;
-    }
-    let (documents, passages) = (manifest.live_documents(), manifest.live_rows());
-    let removed: usize = manifest.segments.iter().map(|entry| entry.rows - entry.live_rows()).sum();
-    let words: usize = index.segments.iter().map(|segment| segment.lexicon.n_words()).sum();
+    let (manifest, facts) = (&index.manifest, Facts::of(&index)?);
     if args.json {
+        let Facts { documents, passages, removed, words, bytes, fields } = facts;
         output::json(&json!({
             "index": args.index, "documents": documents, "passages": passages, "removed_passages": removed,
             "segments": manifest.segments.len(), "words": words, "bytes": bytes, "fields": fields,
@@ -62,41 +117,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome> {
         }))?;
         return Ok(Outcome::Done);
     }
-    let (encoder, settings) = (&manifest.encoder, &manifest.settings);
-    let chunking = settings.chunking;
-    let by = serde_json::to_value(chunking.by)?;
-    let graph = settings.graph.map_or(String::new(), |graph| {
-        format!(", graph of {} neighbours, breadth {}", graph.neighbours, graph.breadth)
-    });
-    let mib = bytes.values().sum::<u64>() as f64 / f64::from(1 << 20);
-    let names: Vec<String> = fields.iter().map(|(name, n)| format!("{name} ({n})")).collect();
-    let lines = [
-        format!(
-            "{} in {}, {}",
-            plural(passages, "passage"),
-            plural(documents, "document"),
-            plural(words, "word")
-        ),
-        format!(
-            "encoder   {} (width {}, hash {})",
-            encoder.source,
-            encoder.width,
-            encoder.hash.get(..12).unwrap_or(&encoder.hash)
-        ),
-        format!(
-            "passages  by {}, at most {} tokens, overlap {}",
-            by.as_str().unwrap_or_default(),
-            chunking.tokens,
-            chunking.overlap
-        ),
-        format!("vectors   {}{graph}", settings.store.name()),
-        format!(
-            "disk      {mib:.1} MiB in {}, {removed} passages removed",
-            plural(manifest.segments.len(), "segment")
-        ),
-        format!("fields    {}", if names.is_empty() { "none".into() } else { names.join(", ") }),
-    ];
-    lines.iter().try_for_each(output::line)?;
+    facts.lines(manifest).iter().try_for_each(output::line)?;
     if args.verify {
         output::line("every file is as it was written")?;
     }

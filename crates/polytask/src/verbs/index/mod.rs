@@ -81,9 +81,8 @@ struct Reading {
 }
 
 impl Reading {
-    /// The columns of rows.
-    fn row_columns(&self) -> RowColumns {
-        let default = RowColumns::default();
+    /// The columns of rows: those that are named, else those of the last change.
+    fn row_columns(&self, default: RowColumns) -> RowColumns {
         let of = |role: &str, names: Vec<String>| match self.columns.given(role) {
             Some(column) => vec![column.to_owned()],
             None => names,
@@ -95,9 +94,22 @@ impl Reading {
         }
     }
 
+    /// Refuses arguments that cannot be, before anything is made.
+    fn check(&self) -> Result<()> {
+        self.columns.check(&["text", "title", "id"])?;
+        match self.documents.iter().find(|path| path.symlink_metadata().is_err()) {
+            Some(absent) => {
+                let what = format!("{} does not exist", absent.display());
+                output::refuse(what, "a file or a folder that is there")
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Adds the documents to an index and says what was done.
     fn add(&self, index: &Path, writer: &mut IndexWriter, encoder: &IndexEncoder) -> Result<Outcome> {
         let (files, unlisted) = files_of(&self.documents);
+        let columns = self.row_columns(writer.manifest().columns.clone());
         let total = files.iter().map(|file| file.length).sum();
         let bar = WorkProgress::new("index", total, self.quiet);
         let embedding = Embedding {
@@ -105,7 +117,7 @@ impl Reading {
             embed: &|texts| encoder.passages(texts),
             count: &|texts| encoder.count(texts),
         };
-        let mut added = writer.add(&files, &self.row_columns(), &embedding, &mut |progress| {
+        let mut added = writer.add(&files, &columns, &embedding, &mut |progress| {
             let words = format!("{} documents, {} passages", progress.documents, progress.passages);
             bar.set(progress.bytes, &words);
         })?;

@@ -40,9 +40,9 @@ pub(super) fn run(args: &Args) -> Result<Outcome> {
         if args.json || args.input.is_some() {
             let hits: Vec<Value> =
                 hits.iter().map(|&(i, s)| hit((&corpus.ids, &corpus.texts), i as usize, s)).collect();
-            output::json(&json!({ "query": query, "hits": hits }))?;
+            output::json(&query.json(&hits))?;
         } else {
-            output::line(query)?;
+            output::line(&query.text)?;
             for (i, score) in hits {
                 output::line(format!(
                     "  {score:.4}  {}  {}",

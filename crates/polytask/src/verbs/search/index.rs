@@ -114,12 +114,12 @@ pub(super) fn run(args: &Args, folder: &Path) -> Result<Outcome> {
     };
     let all = index.search(&queries, &vectors, &wanted)?;
     for (query, found) in queries.iter().zip(all) {
-        let answers = answers(&index, reranker.as_ref(), (query, found), args)?;
+        let answers = answers(&index, reranker.as_ref(), (&query.text, found), args)?;
         if args.json || args.input.is_some() {
             let hits: Vec<Value> = answers.iter().map(Answer::json).collect::<Result<_>>()?;
-            output::json(&json!({ "query": query, "hits": hits }))?;
+            output::json(&query.json(&hits))?;
         } else {
-            output::line(query)?;
+            output::line(&query.text)?;
             if answers.is_empty() {
                 output::line("  nothing found")?;
             }
@@ -169,15 +169,23 @@ fn answers(
         return found.iter().map(answer).collect();
     };
     let hits: Vec<Hit> = found.iter().map(|found| index.hit(found)).collect::<Result<_, _>>()?;
-    let options = SearchOptions { k: args.k, ..SearchOptions::default() };
-    let texts: Vec<String> = hits.iter().map(indexed).collect();
+    let n = args.in_index.rerank_top.unwrap_or(hits.len()).min(hits.len());
+    let options = SearchOptions { k: args.k.min(n), ..SearchOptions::default() };
+    let texts: Vec<String> = hits[..n].iter().map(indexed).collect();
     let ranked = model.search(&[query], &texts, options)?.pop().unwrap_or_default();
     let answer = |(at, score): (u32, f32)| {
         let at = at as usize;
         let hit = Hit { score, ..hits[at].clone() };
         Answer { hit, first: Some((at + 1, found[at].score)), explained: explained(&found[at]) }
     };
-    Ok(ranked.into_iter().map(answer).collect())
+    let ranked = ranked.into_iter().map(answer);
+    // Those that were not ranked anew follow in their own order.
+    let rest = (n..hits.len()).map(|at| Answer {
+        hit: hits[at].clone(),
+        first: None,
+        explained: explained(&found[at]),
+    });
+    Ok(ranked.chain(rest).take(args.k).collect())
 }
 
 /// The text that stands for a passage in an index.

@@ -6,6 +6,7 @@ mod index;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use serde_json::{Value, json};
 
 use crate::columns::Columns;
 use crate::lines::{Row, for_pieces};
@@ -88,23 +89,53 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     corpus::run(args)
 }
 
+/// What is asked.
+struct Query {
+    text: String,
+    /// Its id in the file it stands in.
+    id: Option<String>,
+}
+
+impl AsRef<str> for Query {
+    fn as_ref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Query {
+    /// What was found for it.
+    fn json(&self, hits: &[Value]) -> Value {
+        let mut found = json!({ "query": self.text, "hits": hits });
+        if let Some(id) = &self.id {
+            found["id"] = json!(id);
+        }
+        found
+    }
+}
+
 impl Args {
     /// The queries; `stored` are further columns in which a file may have them.
-    fn queries(&self, stored: &[&str]) -> Result<Vec<String>> {
-        let queries = match &self.input {
-            Some(input) => {
-                let names = match self.columns.given("query") {
-                    Some(column) => vec![column],
-                    None => ["text", "query"].iter().chain(stored).copied().collect(),
-                };
-                all_rows(input, |row| Ok(row.text_of(&names)?))?
-            }
-            None => [&self.query[..], &self.texts[..]].concat(),
+    fn queries(&self, stored: &[&str]) -> Result<Vec<Query>> {
+        let queries = if let Some(input) = &self.input {
+            self.queries_of(input, stored)?
+        } else {
+            let texts = self.query.iter().chain(&self.texts);
+            texts.map(|text| Query { text: text.clone(), id: None }).collect()
         };
         if queries.is_empty() {
             return output::refuse("no query", "`--query TEXT` or `--input FILE`");
         }
         Ok(queries)
+    }
+
+    /// The queries of a file, with their ids where it has some.
+    fn queries_of(&self, input: &str, stored: &[&str]) -> Result<Vec<Query>> {
+        let own = self.columns.given("query").map(|column| vec![column]);
+        let names = own.unwrap_or_else(|| ["text", "query"].iter().chain(stored).copied().collect());
+        all_rows(input, |row| {
+            let id = ["_id", "id"].iter().find_map(|name| row.cell(name)?.to_text());
+            Ok(Query { text: row.text_of(&names)?, id })
+        })
     }
 }
 
