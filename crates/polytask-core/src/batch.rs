@@ -1,11 +1,24 @@
 //! Token sequences laid end to end, without padding.
 
+/// Marks a token of the second of two texts that are read as one sequence: encoders with token types tell them apart.
+pub const SECOND_TEXT: u32 = 1 << 31;
+
+/// The token of a symbol, without its mark.
+pub fn token_id(symbol: u32) -> u32 {
+    symbol & !SECOND_TEXT
+}
+
+/// Whether a symbol is one of the second of two texts.
+pub fn is_second(symbol: u32) -> bool {
+    symbol & SECOND_TEXT != 0
+}
+
 /// A batch of token sequences as flat rows: sequence `s` is `ids[starts[s]..starts[s + 1]]`.
 ///
 /// Rows (tokens) are the unit of work of the trunk; a padded layout never exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedBatch {
-    /// Token ids, `[rows]`.
+    /// Token ids, `[rows]`; those of a second text carry [`SECOND_TEXT`].
     pub ids: Vec<u32>,
     /// Where each sequence starts, `[sequences + 1]`; the first is 0, the last is the number of rows.
     pub starts: Vec<u32>,
@@ -42,7 +55,12 @@ impl PackedBatch {
     #[must_use]
     pub fn lengthened(&self, rows: usize) -> Self {
         let starts = self.starts.iter().enumerate().map(|(s, start)| start + (s * rows) as u32).collect();
-        Self { ids: vec![0; self.ids.len() + rows * self.n_sequences()], starts }
+        let mut ids = Vec::with_capacity(self.ids.len() + rows * self.n_sequences());
+        for s in 0..self.n_sequences() {
+            ids.resize(ids.len() + rows, 0);
+            ids.extend_from_slice(&self.ids[self.rows(s)]);
+        }
+        Self { ids, starts }
     }
 
     /// The layout of one state per token.

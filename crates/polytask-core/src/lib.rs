@@ -29,7 +29,7 @@ pub mod synonyms;
 pub mod target;
 pub mod words;
 
-pub use batch::{Layout, PackedBatch};
+pub use batch::{Layout, PackedBatch, SECOND_TEXT, is_second, token_id};
 pub use cell::Cell;
 pub use error::{Error, Place, Problem, Result};
 pub use input::{InputInfo, image};

@@ -19,6 +19,8 @@ pub struct Rows {
     pub weights: Vec<f32>,
     /// What tells the rows of a split apart, where that is more than their texts: `[rows]`, else empty.
     pub keys: Vec<u64>,
+    /// The texts as they are in the file, `[rows][inputs of the kind]`, where a teacher will read them; else empty.
+    pub raw: Vec<String>,
 }
 
 impl Rows {
@@ -131,6 +133,8 @@ pub struct TaskData {
     pub corpus_ids: Vec<String>,
     /// The targets.
     pub targets: BTreeMap<Split, Targets>,
+    /// What a teacher says of the rows of train.
+    pub taught: Option<TeacherOutputs>,
     /// The task's own row weights, `[rows]`, where it names a `weight` column; else those of its source's rows.
     pub weights: BTreeMap<Split, Vec<f32>>,
 }
@@ -156,7 +160,35 @@ pub struct Dataset {
     pub warnings: Vec<String>,
 }
 
+/// What a teacher says of the rows of train, on the scale of the student's outputs.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TeacherOutputs {
+    /// Outputs per row.
+    pub width: usize,
+    /// `[rows, width]`; NaN where it has not answered.
+    pub values: Vec<f32>,
+}
+
+impl TeacherOutputs {
+    /// Those of a row.
+    pub fn row(&self, i: usize) -> &[f32] {
+        &self.values[i * self.width..(i + 1) * self.width]
+    }
+
+    /// Whether it has answered a row.
+    pub fn is_known(&self, i: usize) -> bool {
+        self.row(i).iter().all(|value| value.is_finite())
+    }
+}
+
 impl TaskData {
+    /// Whether row `i` of a split has something to learn: a known target, or a teacher's answer.
+    pub fn teaches(&self, split: Split, i: usize) -> bool {
+        let is_taught =
+            split == Split::Train && self.taught.as_ref().is_some_and(|taught| taught.is_known(i));
+        is_taught || self.targets.get(&split).is_some_and(|targets| targets.is_known(i))
+    }
+
     /// Whether a passage has a query's text.
     pub fn is_text_of(&self, passage: u32, query: TextId) -> bool {
         let passage = passage as usize;

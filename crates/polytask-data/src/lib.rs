@@ -21,7 +21,7 @@ pub mod views;
 
 pub use build::{NO_TEST, Progress, build, build_with};
 pub use card::card;
-pub use dataset::{Dataset, Relevance, Rows, SourceData, Targets, TaskData};
+pub use dataset::{Dataset, Relevance, Rows, SourceData, Targets, TaskData, TeacherOutputs};
 pub use plan::Plan;
 pub use polytask_core::image::ImageSpec;
 pub use propose::{Proposal, propose};

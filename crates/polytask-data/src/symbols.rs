@@ -103,6 +103,10 @@ impl Tokenize for Symbols {
         self.text()?.encode_after(prompt, text)
     }
 
+    fn encode_pair(&self, first: &str, second: &str) -> Result<Vec<u32>> {
+        self.text()?.encode_pair(first, second)
+    }
+
     fn encode_words(&self, words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)> {
         self.text()?.encode_words(words)
     }
@@ -130,6 +134,10 @@ impl Tokenize for NoTexts {
     }
 
     fn encode_after(&self, _prompt: &str, _text: &str) -> Result<Vec<u32>> {
+        Err(reads(self.0, &input::text::TEXT))
+    }
+
+    fn encode_pair(&self, _first: &str, _second: &str) -> Result<Vec<u32>> {
         Err(reads(self.0, &input::text::TEXT))
     }
 

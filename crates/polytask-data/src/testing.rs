@@ -124,6 +124,8 @@ pub(crate) fn task(name: &str, kind: &str, from: &str) -> TaskSpec {
         separator: None,
         missing: vec![],
         identical: polytask_core::suite::Identical::Ignore,
+        teacher: None,
+        range: None,
         margin: 1.0,
         loss_weight: 1.0,
         lr_factor: 1.0,
@@ -193,6 +195,11 @@ impl crate::Tokenize for Characters {
 
     fn encode_after(&self, prompt: &str, text: &str) -> polytask_core::Result<Vec<u32>> {
         self.encode(&format!("{prompt}{text}"))
+    }
+
+    fn encode_pair(&self, first: &str, second: &str) -> polytask_core::Result<Vec<u32>> {
+        let second = self.encode(second)?.into_iter().skip(1).map(|token| token | polytask_core::SECOND_TEXT);
+        Ok(self.encode(first)?.into_iter().chain(second).collect())
     }
 
     fn encode_words(&self, words: &[&str]) -> polytask_core::Result<(Vec<u32>, Vec<u32>)> {

@@ -11,6 +11,9 @@ pub trait Tokenize: Sync {
     fn encode(&self, text: &str) -> Result<Vec<u32>>;
     /// The same with a prompt before it, in the place of the tokenizer's own.
     fn encode_after(&self, prompt: &str, text: &str) -> Result<Vec<u32>>;
+    /// Token ids of two texts as one sequence; those of the second carry [`polytask_core::SECOND_TEXT`] where the tokenizer
+    /// tells them apart.
+    fn encode_pair(&self, first: &str, second: &str) -> Result<Vec<u32>>;
     /// Token ids of given words, and the position of each word's first token, `[words]` (`u32::MAX` if cut).
     fn encode_words(&self, words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)>;
     /// Longest sequence it gives, in tokens including special ones.
@@ -28,6 +31,10 @@ impl Tokenize for Tokenizer {
 
     fn encode_after(&self, prompt: &str, text: &str) -> Result<Vec<u32>> {
         Self::encode_after(self, prompt, text)
+    }
+
+    fn encode_pair(&self, first: &str, second: &str) -> Result<Vec<u32>> {
+        Self::encode_pair(self, first, second)
     }
 
     fn encode_words(&self, words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)> {

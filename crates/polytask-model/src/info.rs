@@ -26,6 +26,9 @@ pub struct TaskInfo {
     /// Width of its head's hidden layer, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<usize>,
+    /// Whether its head is a pooler and a linear map.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_pooler: bool,
     /// Role → column of its inputs, where the suite named one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, String>,

@@ -47,6 +47,8 @@ pub(crate) enum Content<'a> {
     Text(Cow<'a, str>),
     /// A text with words of its task before it, in the place of the model's own.
     Prompted(&'a str, Cow<'a, str>),
+    /// Two texts that are one sequence, each with words of its task before it.
+    Pair([(&'a str, Cow<'a, str>); 2]),
     Words(Vec<&'a str>),
     Image(&'a str),
     Row(&'a [u32]),
@@ -63,6 +65,15 @@ impl<'a> Content<'a> {
             Input::Image(file) => Self::Image(file),
             Input::Row(symbols) => Self::Row(symbols),
         }
+    }
+
+    /// Two texts as one sequence.
+    pub(crate) fn joined(inputs: [&'a Input; 2], prompts: [Option<&'a str>; 2]) -> Self {
+        let part = |i: usize| match Self::of(inputs[i], false) {
+            Self::Text(text) => (prompts[i].unwrap_or_default(), text),
+            _ => ("", Cow::Borrowed("")),
+        };
+        Self::Pair([part(0), part(1)])
     }
 
     /// The content with a prompt before it, where there is one; only running text has one.
@@ -138,22 +149,37 @@ fn encode(symbols: &Symbols, contents: &[Content<'_>], prompt: &str) -> Result<V
             Content::Prompted(own, text) => texts.push(format!("{own}{text}")),
             Content::Image(file) => images.push(*file),
             Content::Row(_) => drop(symbols.table()?),
-            Content::Words(_) => {}
+            Content::Pair(_) | Content::Words(_) => {}
         }
     }
     let texts = if texts.is_empty() { Vec::new() } else { symbols.text()?.encode_batch_after("", &texts)? };
     let images = if images.is_empty() { Vec::new() } else { images::read_all(&symbols.images()?, &images)? };
     let (mut texts, mut images) = (texts.into_iter(), images.into_iter());
     let mut words = encode_words(symbols, contents)?.into_iter();
+    let mut pairs = encode_pairs(symbols, contents)?.into_iter();
     let next = |content: &Content<'_>| match content {
         Content::Text(_) | Content::Prompted(..) => {
             texts.next().map(|symbols| Encoded { symbols, starts: Vec::new() })
         }
         Content::Image(_) => images.next().map(|symbols| Encoded { symbols, starts: Vec::new() }),
         Content::Row(symbols) => Some(Encoded { symbols: symbols.to_vec(), starts: Vec::new() }),
+        Content::Pair(_) => pairs.next().map(|symbols| Encoded { symbols, starts: Vec::new() }),
         Content::Words(_) => words.next(),
     };
     Ok(contents.iter().map(next).map(Option::unwrap_or_default).collect())
+}
+
+fn encode_pairs(symbols: &Symbols, contents: &[Content<'_>]) -> Result<Vec<Vec<u32>>> {
+    let pairs = contents.iter().filter_map(|content| match content {
+        Content::Pair([a, b]) => Some((format!("{}{}", a.0, a.1), format!("{}{}", b.0, b.1))),
+        _ => None,
+    });
+    let pairs: Vec<(String, String)> = pairs.collect();
+    if pairs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let tokenizer = symbols.text()?;
+    pairs.par_iter().map(|(a, b)| Ok(tokenizer.encode_pair(a, b)?)).collect()
 }
 
 fn encode_words(symbols: &Symbols, contents: &[Content<'_>]) -> Result<Vec<Encoded>> {

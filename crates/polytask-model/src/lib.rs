@@ -6,6 +6,7 @@
 //! merges or indexes a model needs this crate and no trainer.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod classifier;
 mod embed;
 mod folder;
 mod info;
@@ -15,6 +16,7 @@ mod pass;
 mod predict;
 mod prompts;
 mod question;
+mod rank;
 mod reading;
 mod search;
 mod symbols;

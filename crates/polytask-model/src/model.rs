@@ -9,10 +9,12 @@ use std::sync::OnceLock;
 use polytask_core::{InputInfo, Problem, atomic, near};
 use polytask_data::Symbols;
 use polytask_nn::encoder::Encoder;
+use polytask_nn::folder::{is_publishable, read_classifier, write_classifier};
 use polytask_nn::trunk::LaidOut;
 use polytask_nn::{Params, weights};
 
 use crate::Result;
+use crate::classifier;
 use crate::folder::{read_tasks, what_is, write_tasks};
 use crate::prompts;
 use crate::symbols::symbols_of;
@@ -46,6 +48,11 @@ impl Model {
             let params = Params { blocks: vec![task.block.clone()] };
             weights::write(&place.join("model.safetensors"), &weights::tensors_of(&params), &[])?;
             atomic::write_json(&place.join("config.json"), &task.info)?;
+            if task.info.is_pooler && task.kind.joins_texts() && is_publishable(&self.encoder) {
+                let place = folder.join("cross-encoder").join(&task.info.name);
+                let head = (&task.block, &task.info.labels[..]);
+                write_classifier((&self.encoder, trunk), head, &place, self.symbols.files())?;
+            }
         }
         let tasks = self.tasks.iter().map(|task| task.info.clone()).collect();
         write_tasks(folder, tasks, self.score())
@@ -57,10 +64,14 @@ impl Model {
             let what = format!("model {} is {}, expected a folder", folder.display(), what_is(folder));
             return Err(Problem::new(what).try_this("the folder `model` of a run").into());
         }
+        let published = read_classifier(folder)?;
         let encoder = Encoder::load(folder)?;
         let symbols = symbols_of(folder, &encoder, None)?;
         let load = |info| ModelTask::load(folder, info, &encoder);
         let score = encoder.score.as_ref().map(|by| by.choice.name.clone());
+        if let Some(head) = published {
+            return Ok(classifier::model(encoder, symbols, head));
+        }
         let tasks = read_tasks(folder, score.as_deref())?.into_iter().map(load).collect::<Result<_>>()?;
         Ok(Self::new(encoder, symbols, tasks))
     }

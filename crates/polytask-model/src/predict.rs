@@ -41,6 +41,34 @@ impl Model {
     /// # Errors
     /// When a task ranks a corpus, a row has another number of inputs than its kind, or the model reads other inputs.
     pub fn predict(&self, questions: &[Question<'_>], prompt: Option<&str>) -> Result<Predicted> {
+        let (numbered, read) = self.numbered(questions, prompt)?;
+        let (outputs, encoded) = self.outputs(&numbered, &read)?;
+        let answers =
+            numbered.iter().zip(outputs).map(|(question, outputs)| question.answers(&outputs, &read));
+        Ok(Predicted { answers: answers.collect(), encoded })
+    }
+
+    /// What a task's head gives for each row, `[rows][outputs]`, before it is put into words: logits of labels, numbers on
+    /// the scale the head learnt.
+    ///
+    /// # Errors
+    /// As [`Model::predict`], and for a task that tags words.
+    pub fn head_outputs(&self, question: &Question<'_>) -> Result<Vec<Vec<f32>>> {
+        if question.task.kind.tags_words() {
+            let what =
+                format!("task `{}` tags words: a row has no outputs of its own", question.task.info.name);
+            return Err(Problem::new(what).try_this("a task that answers rows").into());
+        }
+        let (numbered, read) = self.numbered(std::slice::from_ref(question), None)?;
+        Ok(self.outputs(&numbered, &read)?.0.pop().unwrap_or_default())
+    }
+
+    /// Questions with their inputs numbered, and these as symbols.
+    fn numbered<'q>(
+        &self,
+        questions: &'q [Question<'q>],
+        prompt: Option<&str>,
+    ) -> Result<(Vec<Numbered<'q>>, Read<'q>)> {
         questions.iter().try_for_each(check)?;
         let mut contents = Distinct::new();
         let mut numbered: Vec<Numbered<'_>> = questions
@@ -55,10 +83,7 @@ impl Model {
             .iter_mut()
             .filter(|question| question.tags_words())
             .for_each(|question| question.place(&read));
-        let (outputs, encoded) = self.outputs(&numbered, &read)?;
-        let answers =
-            numbered.iter().zip(outputs).map(|(question, outputs)| question.answers(&outputs, &read));
-        Ok(Predicted { answers: answers.collect(), encoded })
+        Ok((numbered, read))
     }
 
     /// The outputs of each question's head, of each row for tasks of sentences, of each tagged word for others; and how
@@ -147,6 +172,12 @@ impl<'a> Numbered<'a> {
         contents: &mut Distinct<Content<'a>>,
     ) -> Self {
         let (task, rows) = (question.task, &question.rows);
+        if task.kind.joins_texts() {
+            let prompts = [0, 1].map(|i| task.prompt(task.kind.inputs[i]).filter(|_| own_prompts));
+            let content = |row: &'a Vec<Input>| Content::joined([&row[0], &row[1]], prompts);
+            let contents = vec![rows.iter().map(|row| contents.number(content(row))).collect()];
+            return Self { task, view, contents, rows_of: Vec::new() };
+        }
         let mut number = |input: usize| {
             let prompt = task.prompt(task.kind.inputs[input]).filter(|_| own_prompts);
             let content = |row: &'a Vec<Input>| Content::of(&row[input], task.reads_words()).after(prompt);

@@ -47,6 +47,9 @@ impl Model {
         options: SearchOptions<'_>,
     ) -> Result<Vec<Vec<(u32, f32)>>> {
         let SearchOptions { k, task, .. } = options;
+        if self.only_reads_pairs(task) {
+            return queries.iter().map(|query| self.rank(query.as_ref(), corpus, options)).collect();
+        }
         let (of_queries, of_passages) =
             (self.query_prompt(options.prompt, task), self.passage_prompt(options.corpus_prompt, task));
         let (prompt, corpus_prompt) = (of_queries.as_deref(), of_passages.as_deref());

@@ -34,7 +34,8 @@ impl ModelTask {
             Problem::new(what).try_this("use the version of polytask that wrote the folder, or a newer one")
         })?;
         check_task(folder, &info, kind)?;
-        let options = HeadOptions { hidden: info.hidden, scoring: encoder.scoring()? };
+        let options =
+            HeadOptions { hidden: info.hidden, is_pooler: info.is_pooler, scoring: encoder.scoring()? };
         let head = encoder.head(kind.head, info.n_outputs, options);
         let mut params = Params { blocks: vec![head.block(&format!("head.{}", info.name), 0)] };
         let path = folder.join("heads").join(&info.name).join("model.safetensors");

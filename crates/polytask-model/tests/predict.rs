@@ -25,6 +25,7 @@ fn task(name: &str, kind: &str, labels: &[&str], encoder: &Encoder) -> ModelTask
         bounds: Vec::new(),
         n_outputs,
         hidden: None,
+        is_pooler: false,
         columns: std::collections::BTreeMap::new(),
         reads_words: false,
     };

@@ -293,7 +293,8 @@ fn check<T: Real>(head: &dyn Head, block: &Block<T>, input: &TaskInput<T>) -> Re
     if n_weights != 0 && n_weights != n_rows {
         return Err(shape("loss", &format!("{n_weights} row weights"), &format!("{n_rows}, one per row")));
     }
-    let fits = match &input.target {
+    let own = if let Target::Taught { own, .. } = &input.target { own } else { &input.target };
+    let fits = match own {
         Target::Passages { positive, relations } => {
             input.inputs.len() == 2
                 && input.inputs[0].len() == positive.len()
@@ -305,6 +306,7 @@ fn check<T: Real>(head: &dyn Head, block: &Block<T>, input: &TaskInput<T>) -> Re
                 && input.inputs.iter().all(|rows| rows.len() == n_rows)
         }
         Target::Label(_) => input.inputs.iter().all(|rows| rows.len() == n_rows),
+        Target::Taught { .. } => false,
     };
     let found = || format!("inputs of {} rows", lengths(&input.inputs));
     if fits { Ok(()) } else { Err(shape("loss", &found(), &format!("rows to fit {n_rows} targets"))) }

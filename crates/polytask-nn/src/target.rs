@@ -31,6 +31,15 @@ pub enum Target {
         /// `[queries, passages]`: what each passage is to each query.
         relations: Vec<Relation>,
     },
+    /// What is known, and what a teacher says.
+    Taught {
+        /// What is known.
+        own: Box<Self>,
+        /// Outputs per row.
+        width: usize,
+        /// `[rows, width]`: the teacher's outputs on the scale of the student's; NaN where it has not answered.
+        values: Vec<f32>,
+    },
 }
 
 /// What a passage of a batch is to a query.
@@ -52,6 +61,7 @@ impl Target {
             Self::Labels { n_labels: width, values } | Self::Numbers { width, values } => {
                 values.len() / (*width).max(1)
             }
+            Self::Taught { own, .. } => own.n_rows(),
         }
     }
 
@@ -67,6 +77,7 @@ impl Target {
             Self::Labels { .. } => "several labels per row",
             Self::Numbers { .. } => "numbers",
             Self::Passages { .. } => "passages",
+            Self::Taught { own, .. } => own.describe(),
         }
     }
 }

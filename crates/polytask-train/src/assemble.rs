@@ -5,9 +5,9 @@
 use std::collections::HashMap;
 
 use polytask_core::{Layout, PackedBatch, Purpose, Rng, Split};
-use polytask_data::{Dataset, Relevance, Rows, Targets, TaskData, TextId};
+use polytask_data::{Dataset, Relevance, Rows, Targets, TaskData, TeacherOutputs, TextId};
 use polytask_nn::Trunk;
-use polytask_nn::objective::{Relation, Target};
+use polytask_nn::objective::{Relation, Target, UNKNOWN};
 
 /// A step's batch: the texts once, and what each task makes of them.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -127,14 +127,14 @@ impl Builder<'_> {
         let source = &self.dataset.sources[task.data.source].splits[&split];
         let targets = &task.data.targets[&split];
         let weights = self.dataset.weights(task.index, split);
-        let rows: Vec<u32> = rows.iter().copied().filter(|&r| targets.is_known(r as usize)).collect();
+        let rows: Vec<u32> = rows.iter().copied().filter(|&r| task.data.teaches(split, r as usize)).collect();
         if rows.is_empty() {
             return;
         }
         let part = match targets {
             Targets::Passages(relevance) => self.passages(task, source, relevance, &rows, draw),
             Targets::Tags(tags) => self.words(task, source, tags, &rows, weights),
-            _ => self.sentences(task, source, targets, &rows),
+            _ => self.sentences(task, source, (split, targets), &rows),
         };
         let mut part = part;
         if part.leaf == Leaf::Sentences {
@@ -167,7 +167,13 @@ impl Builder<'_> {
     }
 
     /// Labels, label sets and numbers on sentence vectors.
-    fn sentences(&mut self, task: &TaskView, source: &Rows, targets: &Targets, rows: &[u32]) -> TaskBatch {
+    fn sentences(
+        &mut self,
+        task: &TaskView,
+        source: &Rows,
+        (split, targets): (Split, &Targets),
+        rows: &[u32],
+    ) -> TaskBatch {
         let inputs = self.input_sequences(source, rows);
         let (sequences, inputs) = leaf_rows(inputs);
         TaskBatch {
@@ -175,7 +181,7 @@ impl Builder<'_> {
             sequences,
             leaf: Leaf::Sentences,
             inputs,
-            target: sentence_target(task.data, targets, rows),
+            target: taught(task.data, sentence_target(task.data, targets, rows), rows, split),
             weights: Vec::new(),
             rows: rows.to_vec(),
         }
@@ -325,14 +331,31 @@ fn leaf_rows(inputs: Vec<Vec<u32>>) -> (Vec<u32>, Vec<Vec<u32>>) {
     (sequences, inputs.into_iter().map(place).collect())
 }
 
+/// The targets with what a teacher says beside them.
+fn taught(data: &TaskData, own: Target, rows: &[u32], split: Split) -> Target {
+    match data.taught.as_ref().filter(|_| split == Split::Train) {
+        None => own,
+        Some(TeacherOutputs { width, .. }) => {
+            let values =
+                rows.iter().flat_map(|&row| data.taught.iter().flat_map(move |of| of.row(row as usize)));
+            Target::Taught { own: Box::new(own), width: *width, values: values.copied().collect() }
+        }
+    }
+}
+
 /// Targets of sentence tasks, numbers scaled as the task's data says.
 pub(crate) fn sentence_target(data: &TaskData, targets: &Targets, rows: &[u32]) -> Target {
     let n_labels = data.labels.len();
     match targets {
-        Targets::Label(labels) => Target::Label(rows.iter().filter_map(|&r| labels[r as usize]).collect()),
+        Targets::Label(labels) => {
+            Target::Label(rows.iter().map(|&r| labels[r as usize].unwrap_or(UNKNOWN)).collect())
+        }
         Targets::Labels(sets) => {
             let mut values = vec![0.0; rows.len() * n_labels];
             for (i, &row) in rows.iter().enumerate() {
+                if sets[row as usize].is_none() {
+                    values[i * n_labels..(i + 1) * n_labels].fill(f32::NAN);
+                }
                 for &label in sets[row as usize].iter().flatten() {
                     values[i * n_labels + label as usize] = 1.0;
                 }

@@ -13,6 +13,7 @@ pub fn catalogue() -> Catalogue {
         metrics: polytask_eval::infos(),
         sharings: polytask_nn::sharing::infos(),
         tunes: polytask_nn::tune::infos(),
+        distils: polytask_nn::distil::infos(),
         scores: polytask_nn::scores::infos(),
         learners: learner::infos(),
         trees: polytask_boost::method::trees(),

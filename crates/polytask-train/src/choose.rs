@@ -141,7 +141,7 @@ impl Trainer<'_> {
     /// Whether interpolated weights mean something: running statistics of a blend would be those of neither network, and
     /// fresh gates or hidden layers have no start worth half the way.
     fn can_blend(&self) -> bool {
-        let is_fitted = |task: &usize| self.engine.heads[*task].hidden.is_none();
+        let is_fitted = |task: &usize| !self.engine.heads[*task].has_hidden();
         let trunk = self.engine.trunk;
         self.reference.is_some()
             && trunk.can_be_cut()
@@ -200,7 +200,7 @@ impl Trainer<'_> {
     /// head no linear model fits has no probe.
     fn has_loser(&self, predictions: &BTreeMap<usize, Predictions>) -> Result<bool> {
         let Some(probes) = self.reference else { return Ok(false) };
-        let fitted = probes.valid.iter().filter(|(task, _)| self.engine.heads[**task].hidden.is_none());
+        let fitted = probes.valid.iter().filter(|(task, _)| !self.engine.heads[**task].has_hidden());
         let probes = fitted.map(|(task, probe)| (*task, probe.clone())).collect();
         Ok(self.gain(predictions, &probes)?.has_loser)
     }

@@ -100,7 +100,7 @@ fn predict_task(
         }
         _ => {
             let output = sentence_outputs(engine, weights, task, pooled, rows, &shown)?;
-            Ok(read_outputs(data, targets, &shown, &output))
+            Ok(read_outputs(engine.heads[task].kind, data, targets, &shown, &output))
         }
     }
 }

@@ -4,6 +4,7 @@ use polytask_core::suite::{SourceSpec, Suite, TaskSpec};
 use polytask_core::{KindInfo, Split};
 use polytask_data::{Dataset, Targets, TaskData};
 use polytask_nn::Block;
+use polytask_nn::distil::{self, OutputSort, Taught};
 use polytask_nn::encoder::{Encoder, freeze_blocks};
 use polytask_nn::heads::{self, Head, HeadOptions};
 use polytask_nn::losses::{self, LossFn};
@@ -24,6 +25,8 @@ pub struct TaskHead {
     pub head: Box<dyn Head>,
     /// Width of its hidden layer, where it has one.
     pub hidden: Option<usize>,
+    /// Whether it is a pooler and a linear map.
+    pub is_pooler: bool,
     /// The loss.
     pub loss: Box<dyn LossFn>,
     /// Whether the head has parameters.
@@ -58,9 +61,11 @@ impl TaskHead {
 
     fn new(suite: &Suite, spec: &TaskSpec, data: &TaskData, encoder: &Encoder) -> Result<Self> {
         let n_outputs = spec.kind.n_outputs(data.labels.len(), data.scale.len());
-        let options = HeadOptions { hidden: spec.hidden(), scoring: encoder.scoring()? };
+        let options =
+            HeadOptions { hidden: spec.hidden(), is_pooler: spec.is_pooler(), scoring: encoder.scoring()? };
         let head = encoder.head(spec.kind.head, n_outputs, options);
         let loss = losses::make(&spec.loss, &data.labels, &label_counts(data))?;
+        let loss = taught(spec, loss)?;
         let info = losses::find(&spec.loss.name).map(polytask_nn::losses::Loss::info);
         let negatives = info.and_then(|info| spec.loss.param(info, "negatives").as_u64()).unwrap_or(0);
         let frozen = freeze_blocks(&encoder.params, &spec.freeze)?;
@@ -72,6 +77,7 @@ impl TaskHead {
             is_on_fresh: is_fresh(suite),
             head,
             hidden: spec.hidden(),
+            is_pooler: spec.is_pooler(),
             loss,
             loss_weight: spec.loss_weight,
             lr_factor: spec.lr_factor * suite.train.head_lr_factor,
@@ -81,6 +87,11 @@ impl TaskHead {
             metric: spec.metric.clone(),
             margin: spec.margin,
         })
+    }
+
+    /// Whether no linear model fits it, so that it starts from random weights.
+    pub fn has_hidden(&self) -> bool {
+        self.hidden.is_some() || self.is_pooler
     }
 
     /// Fresh parameters.
@@ -97,6 +108,13 @@ impl TaskHead {
         let (view, reads_states) = (self.view, self.head.reads_states());
         TaskView { index, view, data: &dataset.tasks[index], negatives: self.negatives, reads_states }
     }
+}
+
+/// The loss of a task with the pull of its teacher, where it has one.
+fn taught(spec: &TaskSpec, own: Box<dyn LossFn>) -> Result<Box<dyn LossFn>> {
+    let (Some(teacher), Some(sort)) = (&spec.teacher, OutputSort::of(spec.kind)) else { return Ok(own) };
+    let distil = distil::make(&teacher.loss, sort, &spec.name)?;
+    Ok(Box::new(Taught { own, distil, alpha: teacher.alpha }))
 }
 
 /// Splits with judgements by id; a valid split that was cut from train has those of train.

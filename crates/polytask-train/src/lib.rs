@@ -50,6 +50,7 @@ pub mod sharpness;
 mod side;
 mod subject;
 pub mod swept;
+mod teacher;
 mod to_model;
 mod token_states;
 pub mod trainer;

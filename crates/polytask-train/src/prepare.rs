@@ -18,6 +18,7 @@ use crate::prepared::{Prepared, is_fresh};
 use crate::regularizer;
 use crate::scored;
 use crate::share;
+use crate::teacher;
 use polytask_model::symbols_of;
 
 /// Name of the small random encoder for tests and first tries.
@@ -27,11 +28,12 @@ const TINY: &str = "tiny";
 pub fn prepare(mut suite: Suite, observer: &mut dyn Observer) -> Result<Prepared> {
     regularizer::table::check(&suite)?;
     refuse_trees(&suite)?;
-    let (encoder, symbols, dataset) =
+    let (encoder, symbols, mut dataset) =
         if is_fresh(&suite) { fresh(&suite, observer)? } else { loaded(&suite, observer)? };
     for warning in &dataset.warnings {
         observer.event(Event::Note(warning));
     }
+    teacher::teach(&suite, &mut dataset, observer)?;
     let chosen = defaults::choose(&mut suite, &dataset, &encoder)?;
     tell(&chosen, observer);
     let card = polytask_data::card(&suite, &dataset);

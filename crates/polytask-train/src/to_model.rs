@@ -22,7 +22,8 @@ pub(crate) fn to_model(
     let data = prepared.dataset.tasks.iter();
     let tasks = task_heads.iter().zip(data).zip(blocks).map(|((head, data), block)| {
         let n_outputs = head.head.n_outputs();
-        let options = HeadOptions { hidden: head.hidden, scoring: head.head.scoring() };
+        let options =
+            HeadOptions { hidden: head.hidden, is_pooler: head.is_pooler, scoring: head.head.scoring() };
         ModelTask {
             info: TaskInfo {
                 name: head.name.clone(),
@@ -37,6 +38,7 @@ pub(crate) fn to_model(
                 },
                 n_outputs,
                 hidden: head.hidden,
+                is_pooler: head.is_pooler,
                 columns: input_columns(&prepared.suite, &head.name),
                 prompts: prompts(&prepared.suite, &head.name),
                 reads_words: reads_words(&prepared.suite, &head.name),

@@ -45,7 +45,7 @@ pub(crate) fn predict(
             (0..rows.n_inputs as u32).map(|i| (i * n..(i + 1) * n).collect()).collect();
         output.extend(objective::text_output(head, block, &of_task.encode(&texts)?.rows(), &inputs)?);
     }
-    Ok(read_outputs(data, targets, &shown, &output))
+    Ok(read_outputs(engine.heads[task].kind, data, targets, &shown, &output))
 }
 
 /// Token states of a view.

@@ -1,5 +1,6 @@
 //! From the outputs of heads to predictions in the units of the targets.
 
+use polytask_core::KindInfo;
 use polytask_core::outputs::{largest, sigmoid};
 use polytask_core::target::in_units;
 use polytask_data::{Targets, TaskData};
@@ -7,6 +8,7 @@ use polytask_eval::Predictions;
 
 /// Outputs in the units of the targets, beside the truth.
 pub(crate) fn read_outputs(
+    kind: &KindInfo,
     data: &TaskData,
     targets: &Targets,
     shown: &[usize],
@@ -28,7 +30,7 @@ pub(crate) fn read_outputs(
             let truth = shown.iter().flat_map(|&i| &values[i * width..(i + 1) * width]);
             let scaled = output.iter().enumerate().map(|(i, &y)| {
                 let scale = data.scale.get(i % width).copied().unwrap_or((0.0, 1.0));
-                in_units(y, scale, data.bounds.get(i % width).copied().flatten())
+                in_units(kind.form.link(y), scale, data.bounds.get(i % width).copied().flatten())
             });
             Predictions::Numbers {
                 width: *width,

@@ -4,6 +4,8 @@
 //! [`KINDS`]; a form of targets that no other kind has stands in the same file.
 
 mod class;
+mod cross_class;
+mod cross_similarity;
 mod image_class;
 mod image_regression;
 mod multilabel;
@@ -27,6 +29,8 @@ use crate::target::{TargetForm, TargetType};
 /// All kinds, sorted by name.
 pub static KINDS: &[&KindInfo] = &[
     &class::INFO,
+    &cross_class::INFO,
+    &cross_similarity::INFO,
     &image_class::INFO,
     &image_regression::INFO,
     &multilabel::INFO,
@@ -118,6 +122,7 @@ impl KindInfo {
     pub fn of(form: &dyn TargetForm, input: &InputInfo, n_inputs: usize) -> Option<&'static Self> {
         let fits = |kind: &&Self| {
             !kind.ranks_nodes()
+                && !kind.joins_texts()
                 && kind.form.name() == form.name()
                 && kind.input == input
                 && kind.inputs.len() == n_inputs
@@ -128,6 +133,23 @@ impl KindInfo {
     /// The kind that reads targets of another form from as many inputs like these.
     pub fn with_form(&self, form: &dyn TargetForm) -> Option<&'static Self> {
         Self::of(form, self.input, self.inputs.len())
+    }
+
+    /// The kind that reads two texts as one sequence in the place of this one.
+    pub fn joined(&self) -> Option<&'static Self> {
+        let same =
+            |kind: &&Self| kind.joins_texts() && kind.inputs == self.inputs && kind.target == self.target;
+        KINDS.iter().copied().find(same).filter(|_| !self.joins_texts())
+    }
+
+    /// Whether its two texts are read as one sequence.
+    pub fn joins_texts(&self) -> bool {
+        self.head == HeadForm::CrossLinear
+    }
+
+    /// Sequences of a row that the encoder reads.
+    pub fn n_sequences(&self) -> usize {
+        if self.joins_texts() { 1 } else { self.inputs.len() }
     }
 
     /// Whether a suite has to declare what it ranks: no such kind is made of rows alone.
@@ -201,6 +223,8 @@ pub enum HeadForm {
     Cosine,
     /// A linear map of the sentence vector.
     Linear,
+    /// A linear map of the vector of two texts that are one sequence.
+    CrossLinear,
     /// A linear map of [u, v, |u − v|, u · v] of two sentence vectors.
     PairLinear,
     /// A linear map of the state of each word's first token.
@@ -213,13 +237,13 @@ impl HeadForm {
         match self {
             Self::TokenLinear => true,
             Self::Cosine => is_scored,
-            Self::Linear | Self::PairLinear => false,
+            Self::Linear | Self::CrossLinear | Self::PairLinear => false,
         }
     }
 
     /// Whether a hidden layer may stand before its map.
     pub fn takes_hidden(self) -> bool {
-        self == Self::Linear
+        matches!(self, Self::Linear | Self::CrossLinear)
     }
 }
 

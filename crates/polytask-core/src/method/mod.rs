@@ -38,6 +38,8 @@ pub enum Family {
     Learner,
     /// What of the encoder is trained.
     Tune,
+    /// What lies between a student and its teacher.
+    Distil,
     /// How well two texts fit.
     Score,
     /// How models become one.

@@ -109,7 +109,8 @@ pub(super) fn readers(source: &Draft, readers: &[&Draft], reporter: &mut Reporte
     }
     let mut known = readers.iter().filter_map(|reader| Some((reader, reader.kind?)));
     let Some((first, kind)) = known.next() else { return };
-    for (reader, other) in known.filter(|(_, other)| other.inputs.len() != kind.inputs.len()) {
+    let reads = |kind: &KindInfo| (kind.inputs.len(), kind.n_sequences());
+    for (reader, other) in known.filter(|(_, other)| reads(other) != reads(kind)) {
         let what = format!(
             "{} ({}) reads {} of each row, but {} of the same source ({}) reads {}",
             reader.section.label,
@@ -122,7 +123,7 @@ pub(super) fn readers(source: &Draft, readers: &[&Draft], reporter: &mut Reporte
         reporter.report(
             reader.section.place("from"),
             what,
-            "a [[source]] of its own for each number of texts",
+            "a [[source]] of its own for each way to read texts",
         );
     }
 }

@@ -4,7 +4,7 @@ use super::near;
 use super::reporter::Reporter;
 use super::section::Section;
 use super::tree::{Data, Node, shorten};
-use crate::kind::KindInfo;
+use crate::kind::{KINDS, KindInfo};
 
 /// A task whose own keys have been read; what depends on other sections comes later.
 pub(super) struct Draft<'t> {
@@ -29,5 +29,24 @@ pub(super) fn kind(section: &Section, node: &Node, reporter: &mut Reporter) -> O
         let what = format!("unknown kind `{}` of {}", shorten(&name), section.label);
         reporter.report(section.place("kind"), what, near::advice(&name, &names));
     }
-    found
+    found.map(|found| of_form(section, found, reporter))
+}
+
+/// The kind that reads two texts in the form a task asks for.
+fn of_form(section: &Section, kind: &'static KindInfo, reporter: &mut Reporter) -> &'static KindInfo {
+    let (form, is_joined) = (section.maybe_text("form"), kind.joins_texts());
+    match (form.as_deref(), kind.joined()) {
+        (None, _) => kind,
+        (Some("pair"), _) if is_joined => kind,
+        (Some("pair"), Some(joined)) => joined,
+        (Some("siamese"), _) if !is_joined => kind,
+        (Some(form), _) => {
+            let what =
+                format!("`form` of {} is {form:?}, which the kind `{}` has not", section.label, kind.name);
+            let joined = KINDS.iter().filter(|kind| kind.joined().is_some()).map(|kind| kind.name);
+            let remedy = format!("remove it; \"pair\" is for {}", near::list(&joined.collect::<Vec<_>>()));
+            reporter.report(section.place("form"), what, remedy);
+            kind
+        }
+    }
 }

@@ -23,11 +23,14 @@ pub enum Table {
     Source,
     /// A `[[task]]`.
     Task,
+    /// The `teacher` of a task.
+    Teacher,
 }
 
 impl Table {
     /// All tables, in the order a suite file has them.
-    pub const ALL: [Self; 6] = [Self::Root, Self::Model, Self::Train, Self::Nodes, Self::Source, Self::Task];
+    pub const ALL: [Self; 7] =
+        [Self::Root, Self::Model, Self::Train, Self::Nodes, Self::Source, Self::Task, Self::Teacher];
 
     /// How the table is opened in a file.
     pub const fn header(self) -> &'static str {
@@ -38,6 +41,7 @@ impl Table {
             Self::Nodes => "[[nodes]]",
             Self::Source => "[[source]]",
             Self::Task => "[[task]]",
+            Self::Teacher => "teacher = { ... } in a [[task]]",
         }
     }
 }
@@ -62,6 +66,10 @@ pub enum ValueType {
     Text,
     /// A file or folder, relative to the suite file's folder.
     Path,
+    /// The same, or a list of them.
+    Paths,
+    /// Two numbers, the smaller first.
+    Interval,
     /// Whole numbers of at least 1, as many as given.
     Counts(Option<usize>),
     /// Distinct texts.
@@ -95,9 +103,11 @@ impl ValueType {
             Self::Share => "a number of at least 0 and below 1",
             Self::Fraction => "a number above 0 and below 1",
             Self::Betas => "a list of two numbers of at least 0 and below 1",
+            Self::Interval => "a list of two numbers, the smaller first",
             Self::Name => "a name of letters, digits, - and _ (at most 64)",
             Self::Text => "a text",
             Self::Path => "a path, relative to the suite file's folder",
+            Self::Paths => "a path, or a list of paths, relative to the suite file's folder",
             Self::Texts => "a list of distinct texts",
             Self::Learners => "true, false or a list of learners",
             Self::Blocks => "a list of `embeddings`, `layer.3` or `layer.0-3`",
@@ -149,6 +159,7 @@ const MODEL: &[Table] = &[Table::Model];
 const TRAIN: &[Table] = &[Table::Train];
 const TASK: &[Table] = &[Table::Task];
 const OWN_DATA: &[Table] = &[Table::Source, Table::Task];
+const TEACHER: &[Table] = &[Table::Teacher];
 const NODES: &[Table] = &[Table::Nodes];
 const NAMED: &[Table] = &[Table::Nodes, Table::Source, Table::Task];
 
@@ -239,6 +250,7 @@ static KEYS: &[KeyInfo] = &[
 
     key(NAMED, "name", ValueType::Name, "", "Its name in commands, reports and file names.", "must be given"),
     key(TASK, "kind", ValueType::Text, "", "What the task is; `polytask check` answers an unknown kind with all there are.", "must be given"),
+    key(TASK, "form", words(&["siamese", "pair"]), "", "How two texts are read: each alone (`siamese`), so that vectors can be kept, or as one sequence (`pair`), a cross-encoder: `pair-class` becomes `cross-class`, `similarity` `cross-similarity`.", "`siamese`; the kind says it where it is a cross-encoder's"),
     key(TASK, "from", ValueType::Name, "", "The source whose rows it reads.", "the task has data of its own"),
     key(OWN_DATA, "data", ValueType::Path, "", "A folder with train, valid and test files, a BEIR folder, or one file to train on.", "`files`, `qrels` or (a task) `from` must be given"),
     key(OWN_DATA, "files", ValueType::Files, "", "The file of each split; dev, val and validation mean valid.", "`data` says where"),
@@ -267,8 +279,14 @@ static KEYS: &[KeyInfo] = &[
     key(TASK, "objective", ValueType::Part, "", "What boosted trees learn of the target: `squared`, `poisson` or a `quantile` of numbers, `logistic` or `softmax` of classes.", "what fits its kind"),
     key(TASK, "metric", ValueType::Text, "", "The metric that decides; one of its kind.", "the first metric of its kind"),
     key(TASK, "labels", ValueType::Texts, "", "The label set, in the order of outputs.", "the labels that train shows, sorted"),
+    key(TASK, "range", ValueType::Interval, "", "Smallest and largest score there can be (`similarity`, `cross-similarity`): `[0, 5]`.", "the smallest and the largest of train"),
     key(TASK, "separator", ValueType::Text, "", "What stands between the labels of a cell (`multilabel`).", "`|`, a sign that labels seldom hold"),
     key(TASK, "identical", words(&["ignore", "keep"]), r#""ignore""#, "What becomes of a passage with a query's own text or id (`retrieval`): `ignore` leaves it out of the query's negatives and hits, `keep` takes it as any other.", "as like the query as can be, it would stand first everywhere; `keep` where a copy is what is looked for"),
+    key(TASK, "teacher", ValueType::Section(Table::Teacher), "", "A run or model folder whose answers on train the task learns from, or a table with more about it.", "labels alone are learnt"),
+    key(TEACHER, "model", ValueType::Paths, "", "Runs or model folders; of several, the mean of their outputs counts.", "it must be given"),
+    key(TEACHER, "task", ValueType::Name, "", "The task of that model.", "the one of the same name, or the only one that fits"),
+    key(TEACHER, "loss", ValueType::Part, r#""logit-mse""#, "What lies between the outputs of student and teacher.", "it needs no temperature, and is what distilled sentence pairs were published with"),
+    key(TEACHER, "alpha", ValueType::Scalar(Range::Real { min: 0.0, max: 1.0 }), "0.5", "Weight of the teacher; labels have the rest, and rows without one are learnt from the teacher alone.", "half and half, as published for sentence pairs (Barkan et al. 2020)"),
     key(TASK, "margin", AT_LEAST_0, "1.0", "Points (of 100) below single-task that count as regression.", "about what a user would notice"),
     key(TASK, "loss_weight", AT_LEAST_0, "1.0", "Factor on its loss.", "weightings start from equal tasks"),
     key(TASK, "lr_factor", AT_LEAST_0, "1.0", "Its head learns this many times faster than `train.head_lr_factor` says.", "heads learn alike; 10 for tags where heads start from probes and `train.head_lr_factor` is not given"),

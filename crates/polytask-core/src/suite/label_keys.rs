@@ -28,6 +28,16 @@ pub(super) fn separator(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter)
     }
 }
 
+/// A range is one of scores.
+pub(super) fn range(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter) {
+    let section = &draft.section;
+    if section.has("range") && !kind.form.has_range() {
+        let what =
+            format!("`range` in {} is for scores of two texts, found kind `{}`", section.label, kind.name);
+        reporter.report(section.place("range"), what, "remove it");
+    }
+}
+
 /// Passages that are a query itself are kept where passages are ranked.
 pub(super) fn identical(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter) {
     let section = &draft.section;

@@ -18,6 +18,7 @@ mod prompts;
 mod read;
 mod reporter;
 mod section;
+mod teacher;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ pub use keys::{KeyInfo, POOLINGS, Table, ValueType, keys, keys_of};
 pub use nodes::NodeSpec;
 pub use parts::{HEADS, NO_REGULARIZER, SAMPLINGS};
 pub use read::{load, load_to_judge, parse, parse_to_judge};
+pub use teacher::TeacherSpec;
 pub use template::{Draft, DraftData, DraftTask, template};
 pub use train::{GradientSpace, Keep, Mixing, OPEN, Sampling, Schedule, Start, TINY, TrainSpec};
 pub use write::{hash, to_toml, weight_hash, weight_settings};
@@ -232,12 +234,18 @@ pub struct TaskSpec {
     /// files).
     #[serde(skip)]
     pub reads_words: bool,
+    /// Smallest and largest score there can be, when they are not those of train.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<(f64, f64)>,
     /// What stands between the labels of a cell that holds several; `|` when it is not given.
     pub separator: Option<String>,
     /// Cells of its target that mean unknown, beside those of its source.
     pub missing: Vec<String>,
     /// What becomes of a passage with a query's own text or id.
     pub identical: Identical,
+    /// Another model whose answers on train it learns from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<TeacherSpec>,
     /// Points (of 100) below single-task that count as regression.
     pub margin: f64,
     /// Factor on its loss.
@@ -282,6 +290,8 @@ pub struct Catalogue {
     pub sharings: Vec<&'static MethodInfo>,
     /// What of the encoder can be trained.
     pub tunes: Vec<&'static MethodInfo>,
+    /// What can lie between a student and its teacher.
+    pub distils: Vec<&'static MethodInfo>,
     /// How texts can be scored against each other.
     pub scores: Vec<&'static MethodInfo>,
     /// Boosted trees in the place of a network.
@@ -321,6 +331,11 @@ fn with_own(listed: &[&'static str], parts: &[&'static MethodInfo], kind: &KindI
 }
 
 impl TaskSpec {
+    /// Whether its head is a pooler and a linear map.
+    pub fn is_pooler(&self) -> bool {
+        self.head.name == "pooler"
+    }
+
     /// Width of its head's hidden layer, where it has one.
     pub fn hidden(&self) -> Option<usize> {
         let info = parts::HEADS.iter().find(|info| info.id == self.head.name)?;

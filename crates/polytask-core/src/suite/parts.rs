@@ -75,6 +75,11 @@ pub static HEADS: &[&MethodInfo] = &[
             range: Range::Integer { min: 1 },
         }],
     ),
+    &head(
+        "pooler",
+        "A layer with tanh, as wide as the vector, then a linear map: the head of BERT's classifiers; on `pooling = \"cls\"` a cross-encoder of it is a folder that transformers and sentence-transformers load.",
+        &[],
+    ),
 ];
 
 const fn head(id: &'static str, about: &'static str, params: &'static [ParamInfo]) -> MethodInfo {

@@ -16,6 +16,7 @@ use super::parts::{self, HEADS, NO_REGULARIZER, SAMPLINGS, Shelf};
 use super::prompts;
 use super::reporter::{Purpose, Reporter};
 use super::section::Section;
+use super::teacher;
 use super::tree::{Data, Node, Origin, shorten};
 use super::written;
 use super::{Catalogue, ModelSpec, Sampling, SourceSpec, Start, Suite, TaskSpec, TrainSpec};
@@ -364,6 +365,7 @@ impl Reader<'_, '_> {
             label_keys::labels(draft, kind, self.reporter);
             label_keys::separator(draft, kind, self.reporter);
             label_keys::identical(draft, kind, self.reporter);
+            label_keys::range(draft, kind, self.reporter);
             inputs::head(draft, kind, &head, self.reporter);
         }
         TaskSpec {
@@ -379,9 +381,17 @@ impl Reader<'_, '_> {
             labels: section.has("labels").then(|| label_keys::trimmed(section, "labels")),
             counts_labels: section.has("labels"),
             reads_words: false,
+            range: section.maybe_interval("range"),
             separator: section.maybe_text("separator"),
             missing: label_keys::trimmed(section, "missing"),
             identical: section.word("identical"),
+            teacher: teacher::read(
+                section,
+                kind,
+                &self.catalogue.distils,
+                self.file.parent().unwrap_or(Path::new("")),
+                self.reporter,
+            ),
             margin: section.real("margin"),
             loss_weight: section.real("loss_weight"),
             lr_factor: fresh::lr_factor(section, kind, tags_start_small),

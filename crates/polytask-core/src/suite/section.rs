@@ -160,6 +160,11 @@ impl<'a> Section<'a> {
         self.node(key).and_then(|node| serde_json::from_value(node.json()).ok())
     }
 
+    /// Two numbers, when they are given.
+    pub(super) fn maybe_interval(&self, key: &str) -> Option<(f64, f64)> {
+        self.node(key).and_then(|node| serde_json::from_value(node.json()).ok())
+    }
+
     pub(super) fn flag(&self, key: &str) -> bool {
         self.value(key).as_bool().expect("a switch is given or the default")
     }
@@ -194,6 +199,13 @@ impl<'a> Section<'a> {
 
     pub(super) fn path(&self, key: &str) -> Option<PathBuf> {
         self.maybe_text(key).map(PathBuf::from)
+    }
+
+    /// A path, or all of a list.
+    pub(super) fn paths(&self, key: &str) -> Vec<PathBuf> {
+        let Some(node) = self.node(key) else { return Vec::new() };
+        let texts = node.items().iter().filter_map(Node::text);
+        node.text().into_iter().chain(texts).map(PathBuf::from).collect()
     }
 
     /// Split → path with where each was written.
@@ -237,13 +249,23 @@ fn mistake(expected: &ValueType, node: &Node) -> Option<Mistake> {
             node.items().len() == 2
                 && node.items().iter().all(|beta| mistake(&ValueType::Share, beta).is_none())
         }
+        ValueType::Interval => matches!(
+            &node.items().iter().filter_map(|item| item.json().as_f64()).collect::<Vec<_>>()[..],
+            [low, high] if low < high && node.items().len() == 2
+        ),
         ValueType::Counts(n) => {
             let is_count = |item: &Node| item.json().as_u64().is_some_and(|n| n > 0);
             let items = node.items();
             !items.is_empty() && n.is_none_or(|n| n == items.len()) && items.iter().all(is_count)
         }
         ValueType::Name => text.is_some_and(is_name),
-        ValueType::Text | ValueType::Path => text.is_some_and(|text| !text.trim().is_empty()),
+        ValueType::Paths if matches!(node.data, Data::List(_)) => {
+            !node.items().is_empty()
+                && node.items().iter().all(|item| mistake(&ValueType::Path, item).is_none())
+        }
+        ValueType::Text | ValueType::Path | ValueType::Paths => {
+            text.is_some_and(|text| !text.trim().is_empty())
+        }
         ValueType::Learners if node.json().is_boolean() => true,
         ValueType::Texts | ValueType::Blocks | ValueType::Learners => return list_mistake(expected, node),
         ValueType::Columns | ValueType::Prompts | ValueType::Files => return table_mistake(expected, node),

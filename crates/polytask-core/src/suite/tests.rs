@@ -39,6 +39,7 @@ const EXPERTS: ParamInfo =
 const AT: ParamInfo = ParamInfo { name: "at", about: "", default: "null", range: Range::Text };
 static SHARINGS: [MethodInfo; 2] =
     [part("hard", Family::Sharing, &[]), part("mmoe", Family::Sharing, &[AT, EXPERTS])];
+static DISTILS: [MethodInfo; 1] = [part("logit-mse", Family::Distil, &[])];
 static TUNES: [MethodInfo; 1] = [part("full", Family::Tune, &[])];
 static TREES: [MethodInfo; 1] = [part("boost", Family::Trees, &[])];
 static OBJECTIVES: [MethodInfo; 1] = [part("squared", Family::Objective, &[])];
@@ -56,6 +57,7 @@ fn catalogue() -> Catalogue {
         metrics: METRICS.iter().collect(),
         sharings: SHARINGS.iter().collect(),
         tunes: TUNES.iter().collect(),
+        distils: DISTILS.iter().collect(),
         scores: SCORES.iter().collect(),
         trees: TREES.iter().collect(),
         objectives: OBJECTIVES.iter().collect(),
@@ -230,6 +232,7 @@ fn every_word_of_a_closed_set_is_read() {
         let ValueType::Scalar(Range::OneOf(words)) = key.value else { continue };
         for word in words {
             let text = match key.tables[0] {
+                Table::Task if key.name == "form" => format!("{task}form = '{word}'\n"),
                 Table::Task => format!("{ranked}{} = '{word}'\n", key.name),
                 table => format!("{}\n{} = '{word}'\n{task}", table.header(), key.name),
             };
@@ -495,7 +498,8 @@ fn the_merged_suite_has_every_key_with_a_default() {
     let (_folder, path) = folder();
     let written = to_toml(&parse(GOOD, &path, &catalogue(), &[]).unwrap());
     let lines: Vec<&str> = written.lines().filter_map(|line| line.split(" = ").next()).collect();
-    for key in keys().iter().filter(|key| !key.default.is_empty() && key.default != "{}") {
+    let is_written = |key: &&super::KeyInfo| !key.default.is_empty() && key.default != "{}";
+    for key in keys().iter().filter(is_written).filter(|key| key.tables != [super::Table::Teacher]) {
         assert!(lines.contains(&key.name), "{} is missing in\n{written}", key.name);
     }
 }
@@ -660,4 +664,72 @@ fn sharing_is_a_part_by_name_or_table_and_mistakes_in_it_are_named() {
     let range = message("sharing={name='mmoe',experts=0,att='layer.1'}");
     assert!(range.contains("parameter `experts` of sharing `mmoe`"), "{range}");
     assert!(range.contains("unknown parameter `att`") && range.contains("`at`"), "{range}");
+}
+
+fn task(lines: &str) -> Result<Suite, String> {
+    let (folder, path) = folder();
+    std::fs::create_dir_all(folder.path().join("runs/old")).unwrap();
+    let text = format!("[[task]]\nname = 't'\ndata = 'data/banking'\n{lines}\n");
+    parse(&text, &path, &catalogue(), &[]).map_err(|error| error.to_string())
+}
+
+#[test]
+fn two_texts_as_one_sequence_are_a_kind_of_their_own() {
+    let kind = |lines| task(lines).map(|suite| suite.tasks[0].kind.name);
+    assert_eq!(kind("kind = 'pair-class'\nform = 'pair'"), Ok("cross-class"));
+    assert_eq!(kind("kind = 'cross-class'"), Ok("cross-class"));
+    assert_eq!(kind("kind = 'cross-similarity'\nform = 'pair'"), Ok("cross-similarity"));
+    assert_eq!(kind("kind = 'similarity'\nform = 'siamese'"), Ok("similarity"));
+    let error = kind("kind = 'class'\nform = 'pair'").unwrap_err();
+    assert!(error.contains("\"pair\", which the kind `class` has not"), "{error}");
+    assert!(error.contains("`pair-class`, `similarity`"), "{error}");
+    assert!(kind("kind = 'cross-class'\nform = 'siamese'").is_err());
+}
+
+#[test]
+fn a_teacher_is_a_folder_or_a_table_with_more_about_it() {
+    let teacher = |lines: &str| {
+        let suite = task(&format!("kind = 'class'\n{lines}"))?;
+        let written = to_toml(&suite);
+        let (_folder, path) = folder();
+        std::fs::create_dir_all(path.parent().unwrap().join("runs/old")).unwrap();
+        let again = parse(&written, &path, &catalogue(), &[]).unwrap();
+        assert_eq!(again.tasks[0].teacher, suite.tasks[0].teacher, "{written}");
+        Ok::<_, String>(suite.tasks[0].teacher.clone().unwrap())
+    };
+    let short = teacher("teacher = 'runs/old'").unwrap();
+    assert_eq!(
+        (short.model, short.alpha, short.loss.name),
+        (vec!["runs/old".into()], 0.5, "logit-mse".into())
+    );
+    let long = teacher("teacher = { model = ['runs/old', 'runs'], task = 'x', alpha = 1 }").unwrap();
+    assert_eq!((long.model.len(), long.task.as_deref(), long.alpha), (2, Some("x"), 1.0));
+    for (lines, expected) in [
+        ("teacher = 'runs/gone'", "there is no folder `runs/gone`"),
+        ("teacher = { alpha = 0.5 }", "has no `model`"),
+        ("teacher = { model = 'runs/old', alpha = 1.5 }", "`alpha` in the teacher of task `t` is 1.5"),
+        ("teacher = { model = [] }", "a path, or a list of paths"),
+        ("teacher = { model = 'runs/old', loss = 'klx' }", "unknown loss `klx`"),
+        ("teacher = { model = 'runs/old', weight = 1 }", "unknown key `weight`"),
+    ] {
+        let error = teacher(lines).unwrap_err();
+        assert!(error.contains(expected), "{lines}: {error}");
+    }
+    let error = task("kind = 'retrieval'\nteacher = 'runs/old'").unwrap_err();
+    assert!(error.contains("tasks of the kind `retrieval` have none"), "{error}");
+}
+
+#[test]
+fn a_range_is_two_numbers_of_a_score() {
+    let range = |lines: &str| task(lines).map(|suite| suite.tasks[0].range);
+    assert_eq!(range("kind = 'similarity'\nrange = [0, 5]"), Ok(Some((0.0, 5.0))));
+    assert_eq!(range("kind = 'similarity'"), Ok(None));
+    for (lines, expected) in [
+        ("kind = 'similarity'\nrange = [5, 0]", "a list of two numbers, the smaller first"),
+        ("kind = 'similarity'\nrange = 5", "a list of two numbers, the smaller first"),
+        ("kind = 'class'\nrange = [0, 1]", "is for scores of two texts, found kind `class`"),
+    ] {
+        let error = range(lines).unwrap_err();
+        assert!(error.contains(expected), "{lines}: {error}");
+    }
 }

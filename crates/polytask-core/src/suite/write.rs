@@ -88,6 +88,9 @@ impl Suite {
             suite.model.encoder =
                 self.absolute(Path::new(&self.model.encoder)).to_string_lossy().into_owned();
         }
+        for teacher in suite.tasks.iter_mut().filter_map(|task| task.teacher.as_mut()) {
+            teacher.model.iter_mut().for_each(|folder| *folder = self.absolute(folder));
+        }
         for nodes in &mut suite.nodes {
             nodes.file = self.absolute(&nodes.file);
         }
@@ -125,6 +128,7 @@ fn section(table: Table, values: &Value) -> toml_edit::Table {
 fn item(form: &ValueType, value: &Value) -> Option<Item> {
     let sections = |table| value.as_array().into_iter().flatten().map(move |value| section(table, value));
     Some(match form {
+        ValueType::Section(_) if value.is_null() => return None,
         ValueType::Section(table) => Item::Table(section(*table, value)),
         ValueType::Sections(table) => Item::ArrayOfTables(sections(*table).collect::<ArrayOfTables>()),
         ValueType::Columns | ValueType::Prompts | ValueType::Files

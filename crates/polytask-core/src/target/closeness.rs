@@ -29,6 +29,10 @@ impl TargetForm for Closeness {
         Some(1)
     }
 
+    fn has_range(&self) -> bool {
+        true
+    }
+
     fn scale(&self, known: &[f64]) -> (f64, f64) {
         range(known.iter().copied()).map_or((0.0, 1.0), |(low, high)| (low, span(high - low)))
     }

@@ -21,6 +21,8 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::outputs::sigmoid;
+
 pub use closeness::Closeness;
 pub use column::SeenColumn;
 pub use label::OneLabel;
@@ -80,6 +82,21 @@ pub trait TargetForm: Debug + Sync {
     /// span 1 where all are equal.
     fn scale(&self, known: &[f64]) -> (f64, f64) {
         numbers::standard(known)
+    }
+
+    /// Whether its numbers are scores between two ends, which become 0 and 1.
+    fn has_range(&self) -> bool {
+        false
+    }
+
+    /// Whether outputs are log-odds of shares: of numbers from 0 to 1.
+    fn gives_log_odds(&self) -> bool {
+        false
+    }
+
+    /// An output on the head's scale of targets.
+    fn link(&self, output: f32) -> f32 {
+        if self.gives_log_odds() { sigmoid(output) } else { output }
     }
 
     /// Between which values an answer lies, from the known values in train.

@@ -44,7 +44,7 @@ impl Builder<'_> {
             if let Some(problem) = weightless(self.suite, source, &self.dataset, t) {
                 self.problems.note(problem);
             }
-            self.dataset.tasks[t].scale = numbers::scale(task.kind.form, &self.dataset.tasks[t]);
+            self.dataset.tasks[t].scale = numbers::scale(task.kind.form, task.range, &self.dataset.tasks[t]);
             self.dataset.tasks[t].keeps_identical = task.identical == Identical::Keep;
             self.dataset.tasks[t].bounds = numbers::bounds(task.kind.form, &self.dataset.tasks[t]);
             let data = &self.dataset.tasks[t];

@@ -96,9 +96,13 @@ impl Merged {
     }
 }
 
-/// What maps a task's numbers to the head's scale, from train.
-pub(super) fn scale(form: &dyn TargetForm, data: &TaskData) -> Vec<(f64, f64)> {
-    columns(data).map(|known| form.scale(&known)).collect()
+/// What maps a task's numbers to the head's scale: their `stated` smallest and largest value, else those of train.
+pub(super) fn scale(form: &dyn TargetForm, stated: Option<(f64, f64)>, data: &TaskData) -> Vec<(f64, f64)> {
+    let scale = |known: Vec<f64>| match stated {
+        Some((low, high)) => (low, high - low),
+        None => form.scale(&known),
+    };
+    columns(data).map(scale).collect()
 }
 
 /// Between which values each number lies, where the form says so.
@@ -172,7 +176,7 @@ mod tests {
         let targets = Targets::Numbers { width: 1, values };
         let mut data =
             TaskData { name: "t".into(), targets: [(Split::Train, targets)].into(), ..TaskData::default() };
-        data.scale = scale(&Numbers, &data);
+        data.scale = scale(&Numbers, None, &data);
         data
     }
 

@@ -121,6 +121,8 @@ pub(super) struct Table {
     pub(super) hashes: Vec<u64>,
     /// What tells rows apart, where that is more than their texts; else empty.
     pub(super) keys: Vec<u64>,
+    /// The texts as they are in the file, where a teacher will read them; else empty.
+    pub(super) raw: Vec<String>,
     /// By task.
     pub(super) targets: Vec<TargetColumn>,
     /// `[tasks][rows]`, empty for a task without weights of its own.
@@ -152,10 +154,17 @@ impl Table {
             n_inputs: self.n_inputs,
             weights: weights(&self.weights),
             hashes: pick(&self.hashes, &rows),
+            raw: self.raw_of(&rows),
             keys: if self.keys.is_empty() { vec![] } else { pick(&self.keys, &rows) },
             targets: self.targets.iter().map(|column| column.select(&rows)).collect(),
             task_weights: self.task_weights.iter().map(weights).collect(),
         }
+    }
+
+    /// The kept texts of some rows.
+    fn raw_of(&self, rows: &[usize]) -> Vec<String> {
+        let n = self.raw.len() / self.len().max(1);
+        rows.iter().flat_map(|&i| &self.raw[i * n..(i + 1) * n]).cloned().collect()
     }
 
     /// Renumbers the labels of a task.
@@ -164,6 +173,12 @@ impl Table {
     }
 
     pub(super) fn rows(self) -> Rows {
-        Rows { texts: self.texts, n_inputs: self.n_inputs, weights: self.weights, keys: self.keys }
+        Rows {
+            texts: self.texts,
+            n_inputs: self.n_inputs,
+            weights: self.weights,
+            keys: self.keys,
+            raw: self.raw,
+        }
     }
 }

@@ -173,7 +173,10 @@ impl Plan {
 
 /// A task's source, and for each row of train whether the task's target is known.
 fn known_rows(task: &crate::TaskData) -> (usize, Vec<bool>) {
-    let known = task.targets.get(&Split::Train).map(|t| (0..t.len()).map(|i| t.is_known(i)).collect());
+    let known = task
+        .targets
+        .get(&Split::Train)
+        .map(|t| (0..t.len()).map(|i| task.teaches(Split::Train, i)).collect());
     (task.source, known.unwrap_or_default())
 }
 

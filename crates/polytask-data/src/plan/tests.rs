@@ -16,7 +16,7 @@ fn example(sizes: &[usize]) -> (Suite, Dataset) {
         suite.sources.push(testing::source(&name, &[]));
         suite.tasks.push(testing::task(&name, "class", &name));
         let texts = (0..n).map(|i| dataset.texts.push(&vec![1; 3 + (i * 7 + s) % 10])).collect();
-        let rows = Rows { texts, n_inputs: 1, weights: vec![1.0; n], keys: vec![] };
+        let rows = Rows { texts, n_inputs: 1, weights: vec![1.0; n], keys: vec![], raw: vec![] };
         dataset
             .sources
             .push(SourceData { name: name.clone(), splits: BTreeMap::from([(Split::Train, rows)]) });

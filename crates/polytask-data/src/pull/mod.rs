@@ -27,7 +27,7 @@ use polytask_core::{Error, Result, atomic};
 
 use self::http::Client;
 pub use self::known::doubt;
-pub(crate) use self::options::cache;
+pub use self::options::cache;
 pub use self::options::{Patience, PullOptions, PullProgress, without_home};
 
 /// Wheels that carry an encoder, by the encoder's full name.

@@ -129,7 +129,7 @@ pub fn without_home() -> Option<String> {
 }
 
 /// The folder of the cache.
-pub(crate) fn cache() -> PathBuf {
+pub fn cache() -> PathBuf {
     cache_folder(&var)
 }
 

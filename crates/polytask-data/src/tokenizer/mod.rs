@@ -7,6 +7,7 @@
 
 mod cut;
 mod normalise;
+mod pair;
 mod prompts;
 mod tiny;
 

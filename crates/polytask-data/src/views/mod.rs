@@ -133,10 +133,25 @@ pub(crate) enum Content {
     Text(String),
     /// The same with a prompt before it, in the place of the tokenizer's own.
     Prompted(Prompt, String),
+    /// Two running texts that are one sequence, to be tokenised, with their prompts before them.
+    Pair(Box<[Prompted; 2]>),
     /// Words that carry tags, to be tokenised.
     Words(Vec<String>),
     /// Symbols.
     Symbols(SymbolBytes),
+}
+
+/// A text and what stands before it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Prompted {
+    prompt: Option<Prompt>,
+    text: String,
+}
+
+impl Prompted {
+    fn whole(&self) -> String {
+        format!("{}{}", self.prompt.as_deref().unwrap_or_default(), self.text)
+    }
 }
 
 /// Symbols of so many bytes each, little-endian, end to end.
@@ -166,6 +181,16 @@ impl Content {
         }
     }
 
+    /// Two running texts as one sequence.
+    pub(crate) fn joined(first: Self, second: Self) -> Self {
+        let part = |content| match content {
+            Self::Text(text) => Prompted { prompt: None, text },
+            Self::Prompted(prompt, text) => Prompted { prompt: Some(prompt), text },
+            _ => unreachable!("texts alone are joined, and words have no kind that joins them"),
+        };
+        Self::Pair(Box::new([part(first), part(second)]))
+    }
+
     /// A key that no two different contents share (128 bits of SHA-256), so that texts need not be kept.
     pub(crate) fn key(&self) -> Key {
         let mut hasher = Sha256::new();
@@ -176,6 +201,14 @@ impl Content {
                 hasher.update(prompt.as_bytes());
                 hasher.update([0xff]);
                 hasher.update(text.as_bytes());
+            }
+            Self::Pair(parts) => {
+                for part in &**parts {
+                    hasher.update([0xff, 0xfc]);
+                    hasher.update(part.prompt.as_deref().unwrap_or_default().as_bytes());
+                    hasher.update([0xff]);
+                    hasher.update(part.text.as_bytes());
+                }
             }
             Self::Words(words) => {
                 for word in words {
@@ -198,6 +231,7 @@ impl Content {
     pub(crate) fn n_bytes(&self) -> usize {
         match self {
             Self::Text(text) | Self::Prompted(_, text) => text.len(),
+            Self::Pair(parts) => parts.iter().map(|part| part.text.len()).sum(),
             Self::Words(words) => words.iter().map(String::len).sum(),
             Self::Symbols(SymbolBytes { bytes, .. }) => bytes.len(),
         }
@@ -207,12 +241,15 @@ impl Content {
     pub(crate) fn hash(&self) -> u64 {
         match self {
             Self::Text(text) | Self::Prompted(_, text) => text64(text),
+            Self::Pair(parts) => {
+                bytes64(&parts.each_ref().map(|part| text64(&part.text).to_le_bytes()).concat())
+            }
             Self::Words(words) => text64(&words.join(" ")),
             Self::Symbols(SymbolBytes { bytes, .. }) => bytes64(bytes),
         }
     }
 
-    /// Hash of the text, without its prompt, in lower case with its white space folded.
+    /// Hash of the text, without its prompt, in lower case with its white space folded; of two texts in either order.
     pub(crate) fn folded(&self) -> u64 {
         let fold = |text: &str| {
             let mut folded = String::with_capacity(text.len());
@@ -224,6 +261,11 @@ impl Content {
         };
         match self {
             Self::Text(text) | Self::Prompted(_, text) => text64(&fold(text)),
+            Self::Pair(parts) => {
+                let mut both = parts.each_ref().map(|part| text64(&fold(&part.text)));
+                both.sort_unstable();
+                bytes64(&both.map(u64::to_le_bytes).concat())
+            }
             Self::Words(words) => text64(&fold(&words.join(" "))),
             Self::Symbols(SymbolBytes { bytes, .. }) => bytes64(bytes),
         }
@@ -244,6 +286,10 @@ impl Content {
             Self::Text(text) => Encoded { symbols: tokenizer.encode(text)?, starts: None },
             Self::Prompted(prompt, text) => {
                 Encoded { symbols: tokenizer.encode_after(prompt, text)?, starts: None }
+            }
+            Self::Pair(parts) => {
+                let [first, second] = parts.each_ref().map(Prompted::whole);
+                Encoded { symbols: tokenizer.encode_pair(&first, &second)?, starts: None }
             }
             Self::Words(words) => {
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();

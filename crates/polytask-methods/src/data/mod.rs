@@ -2,6 +2,7 @@
 
 pub mod idx;
 pub mod multi_mnist;
+pub mod pairs;
 pub(crate) mod rows;
 pub mod sentences;
 pub mod work;

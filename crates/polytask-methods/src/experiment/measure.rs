@@ -60,6 +60,8 @@ pub(super) struct Lesson<'a> {
     pub(super) setting: &'a Setting,
     /// What its model is asked without having been trained on it.
     pub(super) unseen: Option<&'a Suite>,
+    /// Where its model is kept, for arms that learn from it.
+    pub(super) kept: Option<&'a Path>,
     /// Names of what methods see of themselves.
     pub(super) observe: &'a [String],
     /// Where checkpoints and models lie.
@@ -93,6 +95,9 @@ impl Lesson<'_> {
         let (start, mut clock) = (Instant::now(), Clock::new(&mut *observer));
         let look = |finished: &Finished| {
             let mut part = look(finished, &names, self.observe)?;
+            if let Some(kept) = self.kept {
+                finished.save(kept)?;
+            }
             if !self.arm.alone && self.unseen.is_some() {
                 finished.save(&self.model())?;
                 self.ask(&self.model(), &mut part)?;

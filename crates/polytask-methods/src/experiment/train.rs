@@ -166,7 +166,9 @@ impl<'a> Lab<'a> {
         let is_beside = data.folder == folder;
         let text = suite::to_toml(&if is_beside { suite.clone() } else { suite.with_absolute_paths() });
         let key = self.key(one, (&text, &data), unseen.as_ref());
-        if let Some(measured) = read_kept(&place, &key) {
+        let kept = one.arm.keeps.then(|| self.file(one, "model"));
+        let has_model = kept.as_ref().is_none_or(|folder| folder.is_dir());
+        if let Some(measured) = read_kept(&place, &key).filter(|_| has_model) {
             return Ok(measured);
         }
         atomic::write(&file, text.as_bytes())?;
@@ -179,6 +181,7 @@ impl<'a> Lab<'a> {
             arm: one.arm,
             setting: one.setting,
             unseen: unseen.as_ref(),
+            kept: kept.as_deref(),
             observe: &self.recipe.spec.observe,
             folder: &folder,
         };
@@ -198,9 +201,24 @@ impl<'a> Lab<'a> {
         let asked = unseen.map(suite::to_toml).unwrap_or_default();
         let learner = one.arm.learner.as_deref().unwrap_or_default();
         let (alone, observe) = (one.arm.alone, &self.recipe.spec.observe);
-        let key =
-            format!("{version} {SEMANTICS} {alone} {observe:?} {} {settings}{learner}{asked}", data.key);
+        let taught = self.teachers(one);
+        let key = format!(
+            "{version} {SEMANTICS} {alone} {observe:?} {} {settings}{learner}{asked}{taught}",
+            data.key
+        );
         hash::sha256(key.as_bytes())
+    }
+
+    /// The results of the arms whose kept models an arm may learn from; nothing where there are none.
+    fn teachers(&self, one: &One) -> String {
+        let keeps = self.recipe.arms(one.setting).filter(|arm| arm.keeps && arm.name != one.arm.name);
+        let result = |arm: &ArmSpec| {
+            let of_arm = One { arm, label: None, ..*one };
+            let kept: Kept =
+                serde_json::from_slice(&files::read(&self.file(&of_arm, "json"), files::LARGE).ok()?).ok()?;
+            Some(kept.key)
+        };
+        keeps.filter_map(result).collect()
     }
 
     /// The suite of a training, and its data.

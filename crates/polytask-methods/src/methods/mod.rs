@@ -4,7 +4,9 @@
 #![allow(clippy::doc_markdown)]
 
 pub mod codiemb;
+pub mod dse;
 pub mod flat_mtl;
 pub mod rep_mtl;
 pub mod text_methods;
+pub mod trans_encoder;
 pub mod unified_ranker;

@@ -15,6 +15,11 @@ impl Adam {
         Self { lr, step: 0, mean: vec![0.0; n], square: vec![0.0; n] }
     }
 
+    /// Takes another rate from here on.
+    pub(crate) fn set_rate(&mut self, lr: f64) {
+        self.lr = lr;
+    }
+
     /// Takes a step against a gradient.
     pub(crate) fn step(&mut self, values: &mut [f64], gradient: &[f64]) {
         self.step += 1;

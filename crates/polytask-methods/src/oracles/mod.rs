@@ -6,4 +6,6 @@ pub(crate) const MOST_STEPS: usize = 1_000_000;
 pub(crate) mod adam;
 pub(crate) mod bipartite;
 mod mlp;
+pub(crate) mod pair_logits;
 pub(crate) mod two_goals;
+pub(crate) mod two_views;

@@ -133,6 +133,9 @@ pub struct ArmSpec {
     /// The tasks it is trained on, where these are not the setting's: it is asked about all of the setting's.
     #[serde(default)]
     pub tasks: Vec<String>,
+    /// Whether its model is kept beside its result, as `NAME.model`, for later arms that learn from it.
+    #[serde(default)]
+    pub keeps: bool,
     /// What learns in the place of a training: `probe`, `bm25`, `prior`.
     pub learner: Option<String>,
     /// The settings it belongs to; all when absent.
@@ -243,7 +246,7 @@ impl Recipe {
                 wanted.extend(arm.like.iter().chain(&arm.in_time_of).cloned());
             }
         }
-        self.spec.arm.retain(|arm| arm.alone || wanted.contains(&arm.name));
+        self.spec.arm.retain(|arm| arm.alone || arm.keeps || wanted.contains(&arm.name));
         let named = |arm: &&ArmSpec| names.contains(&arm.name);
         let belongs = |setting: &str, arm: &ArmSpec| {
             arm.settings.is_empty() || arm.settings.iter().any(|s| s == setting)

@@ -7,6 +7,7 @@
 //! The old layout is written because every version reads it: 6.x maps the old module paths and pooling keys to
 //! its own, while versions before 6 know neither its paths nor its keys.
 
+mod classifier;
 mod dense;
 mod facts;
 mod images;
@@ -24,6 +25,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::classifier::{PublishedHead, is_publishable, read_classifier, write_classifier};
 pub use self::dense::{Dense, DenseActivation};
 pub use self::facts::FolderFacts;
 pub(crate) use self::images::Images;

@@ -1,4 +1,5 @@
-//! A hidden layer with ReLU, then a linear map: the head for vectors no layer above has shaped yet.
+//! A hidden layer, then a linear map: with ReLU the head for vectors no layer above has shaped yet, with tanh the pooler of
+//! BERT and its classifier.
 
 use candle_core::Tensor;
 use polytask_core::{Purpose, Rng, hash};
@@ -6,7 +7,7 @@ use polytask_core::{Purpose, Rng, hash};
 use super::{Head, HeadRows, INIT_STD, Pairing, affine, shape};
 use crate::{Block, Result};
 
-/// `W₂ relu(W₁ x + b₁) + b₂`.
+/// `W₂ f(W₁ x + b₁) + b₂`, where f is ReLU or tanh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mlp {
     /// Values per leaf row.
@@ -15,6 +16,8 @@ pub struct Mlp {
     pub hidden: usize,
     /// Outputs per row.
     pub n_outputs: usize,
+    /// Whether the hidden layer has tanh in the place of ReLU.
+    pub is_tanh: bool,
 }
 
 impl Head for Mlp {
@@ -50,7 +53,7 @@ impl Head for Mlp {
         let mut block = Block::zeros(name, &tensors);
         let mut rng = Rng::new(seed, Purpose::Init, &[hash::text64(name)]);
         // The hidden layer as He et al. (2015) start one under a ReLU, the outputs as a linear head.
-        let hidden = (2.0 / self.d_in.max(1) as f64).sqrt();
+        let hidden = if self.is_tanh { INIT_STD } else { (2.0 / self.d_in.max(1) as f64).sqrt() };
         for (tensor, std) in [(0, hidden), (2, INIT_STD)] {
             block.tensor_mut(tensor).fill_with(|| (std * rng.normal()) as f32);
         }
@@ -59,6 +62,7 @@ impl Head for Mlp {
 
     fn output(&self, weights: &[Tensor], inputs: &[HeadRows], _pairing: Pairing) -> Result<Tensor> {
         match (inputs, weights.len()) {
+            ([x], 4) if self.is_tanh => affine(&affine(x, &weights[..2])?.tanh()?, &weights[2..]),
             ([x], 4) => affine(&affine(x, &weights[..2])?.relu()?, &weights[2..]),
             _ => Err(shape("mlp head", &format!("{} inputs", inputs.len()), "1 input and 4 tensors")),
         }
@@ -75,6 +79,10 @@ impl Head for Mlp {
         let ([x], [dx], [first, _, second, _]) = (inputs, directions, weights) else {
             return Err(shape("mlp head", &format!("{} directions", directions.len()), "1 direction"));
         };
+        if self.is_tanh {
+            let slope = (1.0 - affine(x, &weights[..2])?.tanh()?.sqr()?)?; // [rows, hidden]
+            return Ok((dx.matmul(&first.t()?)? * slope)?.matmul(&second.t()?)?);
+        }
         let hidden = affine(x, &weights[..2])?.detach();
         let passes = hidden.ge(0.0)?.to_dtype(x.dtype())?; // [rows, hidden]
         let d_hidden = (dx.matmul(&first.t()?)? * passes)?;
@@ -92,7 +100,7 @@ mod tests {
     fn at_a_kink_the_slope_is_that_of_the_backward() {
         let tensor =
             |values: &[f64], shape: &[usize]| Tensor::from_slice(values, shape, &Device::Cpu).unwrap();
-        let head = Mlp { d_in: 2, hidden: 2, n_outputs: 1 };
+        let head = Mlp { d_in: 2, hidden: 2, n_outputs: 1, is_tanh: false };
         let weights = [
             tensor(&[1.0, 2.0, -3.0, 0.5], &[2, 2]),
             tensor(&[0.0, 0.0], &[2]),

@@ -106,7 +106,9 @@ pub trait Head: Send + Sync {
 pub fn build(form: HeadForm, d_in: usize, n_outputs: usize) -> Box<dyn Head> {
     match form {
         HeadForm::Cosine => Box::new(Cosine { d_in }),
-        HeadForm::Linear | HeadForm::TokenLinear => Box::new(Linear { d_in, n_outputs }),
+        HeadForm::Linear | HeadForm::CrossLinear | HeadForm::TokenLinear => {
+            Box::new(Linear { d_in, n_outputs })
+        }
         HeadForm::PairLinear => Box::new(PairLinear { d_in, n_outputs }),
     }
 }
@@ -116,6 +118,8 @@ pub fn build(form: HeadForm, d_in: usize, n_outputs: usize) -> Box<dyn Head> {
 pub struct HeadOptions {
     /// Width of a hidden layer in place of a linear map.
     pub hidden: Option<usize>,
+    /// Whether a layer with tanh, as wide as what it reads, stands before the map: the pooler of BERT.
+    pub is_pooler: bool,
     /// A score of token states in the place of a cosine.
     pub scoring: Option<Arc<dyn TokenScoring>>,
 }
@@ -123,8 +127,11 @@ pub struct HeadOptions {
 /// As [`build`], with options where they fit the form.
 pub fn build_with(form: HeadForm, d_in: usize, n_outputs: usize, options: HeadOptions) -> Box<dyn Head> {
     match (form, options) {
-        (HeadForm::Linear, HeadOptions { hidden: Some(hidden), .. }) => {
-            Box::new(Mlp { d_in, hidden, n_outputs })
+        (HeadForm::Linear | HeadForm::CrossLinear, HeadOptions { hidden: Some(hidden), .. }) => {
+            Box::new(Mlp { d_in, hidden, n_outputs, is_tanh: false })
+        }
+        (HeadForm::Linear | HeadForm::CrossLinear, HeadOptions { is_pooler: true, .. }) => {
+            Box::new(Mlp { d_in, hidden: d_in, n_outputs, is_tanh: true })
         }
         (HeadForm::Cosine, HeadOptions { scoring: Some(scoring), .. }) => {
             Box::new(LateInteraction { d_in, scoring })

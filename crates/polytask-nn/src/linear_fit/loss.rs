@@ -31,7 +31,9 @@ fn of_row(row: &mut [f32], i: usize, target: &Target) -> f64 {
         Target::Label(labels) => one_label(row, labels[i] as usize),
         Target::Labels { n_labels, values } => each(row, &values[i * n_labels..(i + 1) * n_labels], binary),
         Target::Numbers { width, values } => each(row, &values[i * width..(i + 1) * width], squared),
-        Target::Passages { .. } => unreachable!("no linear model ranks passages: this is a bug"),
+        Target::Passages { .. } | Target::Taught { .. } => {
+            unreachable!("no linear model ranks passages or has a teacher: this is a bug")
+        }
     }
 }
 

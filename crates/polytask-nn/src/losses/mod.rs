@@ -24,6 +24,7 @@ use polytask_core::{MethodInfo, Problem};
 
 use crate::target::Target;
 use crate::{Error, Result};
+pub(crate) use parts::{like, log_sum_exp, logistic, select, softplus};
 
 /// All losses, sorted by id.
 pub static LOSSES: &[&dyn Loss] = &[

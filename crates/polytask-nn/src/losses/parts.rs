@@ -139,7 +139,7 @@ pub(super) fn shares(mut weights: Vec<f64>) -> Vec<f64> {
 ///
 /// The maximum is a constant of the graph: the engine's fused soft-max has no backward, and with the maximum
 /// detached the gradient of the composition is exactly the soft-max.
-pub(super) fn log_sum_exp(x: &Tensor) -> Result<Tensor> {
+pub(crate) fn log_sum_exp(x: &Tensor) -> Result<Tensor> {
     let highest = x.detach().max_keepdim(1)?; // [rows, 1]
     let sum = x.broadcast_sub(&highest)?.exp()?.sum_keepdim(1)?; // [rows, 1]
     Ok((sum.log()? + highest)?)
@@ -152,19 +152,19 @@ pub(super) fn log_sum_exp_jvp(x: &Tensor, direction: &Tensor) -> Result<Tensor> 
 }
 
 /// `log(1 + exp x)` for each entry, without overflow, and with the slope of the logistic function at 0 too.
-pub(super) fn softplus(x: &Tensor) -> Result<Tensor> {
+pub(crate) fn softplus(x: &Tensor) -> Result<Tensor> {
     let highest = x.detach().relu()?;
     let sum = ((x - &highest)?.exp()? + highest.neg()?.exp()?)?;
     Ok((sum.log()? + highest)?)
 }
 
 /// The logistic function, the slope of [`softplus`], without overflow.
-pub(super) fn logistic(x: &Tensor) -> Result<Tensor> {
+pub(crate) fn logistic(x: &Tensor) -> Result<Tensor> {
     Ok(softplus(&x.neg()?)?.neg()?.exp()?)
 }
 
 /// The entries `indices` of dimension `dim`.
-pub(super) fn select(x: &Tensor, indices: &[usize], dim: usize) -> Result<Tensor> {
+pub(crate) fn select(x: &Tensor, indices: &[usize], dim: usize) -> Result<Tensor> {
     let indices: Vec<u32> = indices.iter().map(|&i| i as u32).collect();
     let n = indices.len();
     let indices = Tensor::from_vec(indices, n, x.device())?;
@@ -172,7 +172,7 @@ pub(super) fn select(x: &Tensor, indices: &[usize], dim: usize) -> Result<Tensor
 }
 
 /// A constant in the precision of `x`.
-pub(super) fn like(x: &Tensor, values: Vec<f64>, shape: &[usize]) -> Result<Tensor> {
+pub(crate) fn like(x: &Tensor, values: Vec<f64>, shape: &[usize]) -> Result<Tensor> {
     let tensor = Tensor::from_vec(values, shape, x.device())?;
     Ok(if x.dtype() == DType::F64 { tensor } else { tensor.to_dtype(x.dtype())? })
 }

@@ -207,6 +207,7 @@ fn filtered(input: &TaskInput<f64>, keep: &[usize]) -> TaskInput<f64> {
             let relations = keep.iter().flat_map(|&i| relations[i * n..(i + 1) * n].to_vec()).collect();
             Target::Passages { positive: keep.iter().map(|&i| positive[i]).collect(), relations }
         }
+        Target::Taught { .. } => unreachable!("a loss of labels has no teacher"),
     };
     let inputs = if matches!(input.target, Target::Passages { .. }) { 1 } else { kept.inputs.len() };
     for rows in &mut kept.inputs[..inputs] {
@@ -227,6 +228,7 @@ fn unknown_rows_count_as_if_they_were_not_there() {
             Target::Labels { n_labels: width, values } | Target::Numbers { width, values } => {
                 (0..6).filter(|i| values[i * width..(i + 1) * width].iter().all(|v| v.is_nan())).collect()
             }
+            Target::Taught { .. } => unreachable!("a loss of labels has no teacher"),
         };
         let n = target.n_rows();
         let weights = (0..n).map(|i| 1.0 + i as f32).collect();
@@ -262,6 +264,7 @@ fn nothing_known_gives_loss_zero_and_zero_gradients() {
             Target::Passages { positive, relations } => {
                 Target::Passages { positive: vec![UNKNOWN; positive.len()], relations }
             }
+            Target::Taught { .. } => unreachable!("a loss of labels has no teacher"),
         };
         let input = input(head.n_inputs(), 6, nothing, vec![]);
         let found = gradient(&*head, &block, &*loss(&name), &input).unwrap();

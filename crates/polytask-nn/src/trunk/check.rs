@@ -1,7 +1,7 @@
 //! What both trunks refuse: parameters of another shape, ids outside the vocabulary, sequences too long,
 //! cotangents that do not fit the batch.
 
-use polytask_core::{Layout, PackedBatch};
+use polytask_core::{Layout, PackedBatch, token_id};
 
 use super::graph::Graph;
 use super::shape_error::shape;
@@ -62,7 +62,8 @@ pub(crate) fn batch(graph: &Graph, batch: &PackedBatch) -> Result<()> {
             "ascending starts from 0 to the number of rows",
         );
     }
-    if let Some(id) = batch.ids.iter().find(|&&id| id as usize >= graph.vocab_size()) {
+    let token = |&symbol: &u32| if graph.front.is_table() { token_id(symbol) } else { symbol };
+    if let Some(id) = batch.ids.iter().map(token).find(|&id| id as usize >= graph.vocab_size()) {
         let expected =
             format!("ids below {}; does the tokenizer belong to this encoder?", graph.vocab_size());
         return shape("word embedding", format!("token id {id}"), expected);

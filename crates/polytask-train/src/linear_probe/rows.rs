@@ -62,7 +62,9 @@ fn pick_targets(target: &Target, places: &[usize]) -> Target {
             Target::Labels { n_labels: *n_labels, values: rows(values, *n_labels) }
         }
         Target::Numbers { width, values } => Target::Numbers { width: *width, values: rows(values, *width) },
-        Target::Passages { .. } => unreachable!("no probe reads passages: this is a bug"),
+        Target::Passages { .. } | Target::Taught { .. } => {
+            unreachable!("no probe reads passages or has a teacher: this is a bug")
+        }
     }
 }
 
@@ -95,7 +97,8 @@ impl Reader<'_> {
 
     /// Whether the targets are numbers.
     pub(super) fn reads_numbers(&self) -> bool {
-        self.head().kind.target_type() == TargetType::Numbers
+        let kind = self.head().kind;
+        kind.target_type() == TargetType::Numbers && !kind.form.gives_log_odds()
     }
 
     /// Outputs per row.
@@ -128,7 +131,13 @@ impl Reader<'_> {
         }
         let weights = dataset.weights(self.task, split);
         let weights = rows.iter().map(|&row| weights[row as usize]).collect();
-        let target = sentence_target(&dataset.tasks[self.task], targets, &rows);
+        let target = match sentence_target(&dataset.tasks[self.task], targets, &rows) {
+            // A logistic fit, as of one label.
+            Target::Numbers { width, values } if self.head().kind.form.gives_log_odds() => {
+                Target::Labels { n_labels: width, values }
+            }
+            target => target,
+        };
         ProbeRows { split, rows, features, target, weights }
     }
 
@@ -175,7 +184,7 @@ impl Reader<'_> {
             return Predictions::Labels { truth: truth.clone(), predicted, n_labels: self.n_outputs() };
         }
         let shown: Vec<usize> = rows.rows.iter().map(|&row| row as usize).collect();
-        read_outputs(data, &data.targets[&rows.split], &shown, outputs)
+        read_outputs(self.head().kind, data, &data.targets[&rows.split], &shown, outputs)
     }
 
     /// The metric that chooses: the task's own, for words their macro-F1.

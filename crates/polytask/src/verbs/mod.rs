@@ -6,6 +6,7 @@ mod compare;
 mod conflict;
 mod data;
 mod demo;
+mod distill;
 mod embed;
 mod eval;
 mod index;
@@ -84,6 +85,8 @@ enum Verb {
     Search(search::Args),
     /// Find hard negatives for training a search
     Mine(mine::Args),
+    /// Improve a sentence model by pairs of texts without labels
+    Distill(distill::Args),
     /// Merge models that were trained from one base
     Merge(Box<merge::Args>),
     /// List the methods (weightings, losses, metrics, papers, …) or show one in full
@@ -135,6 +138,7 @@ impl Cli {
             Verb::Index(args) => index::run(&args),
             Verb::Search(args) => search::run(&args),
             Verb::Mine(args) => mine::run(&args),
+            Verb::Distill(args) => distill::run(&args),
             Verb::Merge(args) => merge::run(&args),
             Verb::Methods(args) => methods::run(&args),
             Verb::Reproduce(args) => reproduce::run(&args),

@@ -137,7 +137,8 @@ impl Reading<'_, '_> {
         if self.has(Split::Valid) {
             tables.insert(Split::Valid, self.read_split(Split::Valid)?);
         } else if let Some(is_train) = cut(&train.hashes, self.spec.valid).filter(|_| has_train) {
-            let (rest, valid) = train.partition(&is_train);
+            let (rest, mut valid) = train.partition(&is_train);
+            valid.raw.clear();
             train = rest;
             tables.insert(Split::Valid, valid);
         }
@@ -154,6 +155,11 @@ impl Reading<'_, '_> {
     /// A table without rows.
     fn table(&self, n_inputs: usize) -> Table {
         Table::new(n_inputs, self.tasks.iter().map(|task| task.kind.target_type()))
+    }
+
+    /// Whether the texts of a row are one sequence; all tasks of a source read rows alike.
+    fn joins_texts(&self) -> bool {
+        self.tasks[0].kind.joins_texts()
     }
 
     fn has(&self, split: Split) -> bool {
@@ -200,7 +206,8 @@ impl Reading<'_, '_> {
         let Some(found) = self.find_columns(split, &file, &mut reader, judged.is_some())? else {
             return Ok(self.table(1));
         };
-        let n_inputs = self.columns.as_ref().map_or(1, |columns| columns.n_inputs);
+        let n_inputs =
+            if self.joins_texts() { 1 } else { self.columns.as_ref().map_or(1, |columns| columns.n_inputs) };
         let mut table = self.table(n_inputs);
         let before = self.builder.problems.len();
         let mark = self.begin_columns();
@@ -316,6 +323,7 @@ impl Reading<'_, '_> {
         table.weights.push(row.weight);
         table.hashes.push(row.hash);
         table.keys.extend(row.key);
+        table.raw.extend(row.raw);
         for (t, read) in row.targets.into_iter().enumerate() {
             let target = match read {
                 TargetCell::Unknown => Target::Unknown,

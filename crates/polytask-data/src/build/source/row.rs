@@ -20,6 +20,8 @@ pub(super) struct Row {
     /// What tells it from others, where that is more than its texts.
     pub(super) key: Option<u64>,
     pub(super) texts: Vec<Content>,
+    /// The same as they are in the file, where a teacher will read them.
+    pub(super) raw: Vec<String>,
     pub(super) weight: f32,
     pub(super) targets: Vec<TargetCell>,
     pub(super) task_weights: Vec<Option<f32>>,
@@ -133,11 +135,21 @@ impl Reading<'_, '_> {
             line: record.line,
             hash: key.unwrap_or_else(|| rng::key(0, Purpose::Split, &hashes())),
             key,
+            raw: self.raw(columns, split, record),
             texts,
             weight: row_weight.unwrap_or(1.0),
             targets,
             task_weights,
         })
+    }
+
+    /// The inputs of a record of train as they are in the file, where a teacher will read them.
+    fn raw(&self, columns: &Columns, split: Split, record: &Record) -> Vec<String> {
+        if split != Split::Train || !self.tasks.iter().any(|task| task.teacher.is_some()) {
+            return Vec::new();
+        }
+        let text = |name: &String| record.get(name).and_then(Cell::to_text).unwrap_or_default();
+        columns.inputs.iter().map(text).collect()
     }
 
     /// The inputs of a record that can be read.
@@ -178,7 +190,14 @@ impl Reading<'_, '_> {
             Fault::Named(error) => drop(wrong.keep::<()>(Err(error))),
         });
         let prompts = self.prompts.iter().map(Option::as_ref).chain(std::iter::repeat(None));
-        texts.into_iter().zip(prompts).map(|(text, prompt)| text.after(prompt)).collect()
+        let mut texts: Vec<Content> =
+            texts.into_iter().zip(prompts).map(|(text, prompt)| text.after(prompt)).collect();
+        if self.joins_texts() && texts.len() == 2 {
+            let second = texts.pop();
+            let first = texts.pop();
+            texts.extend(first.zip(second).map(|(first, second)| Content::joined(first, second)));
+        }
+        texts
     }
 
     /// The text of the node that the first input names; none where that is a text itself.

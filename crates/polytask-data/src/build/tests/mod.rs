@@ -698,3 +698,39 @@ fn labels_of_a_cell_are_cut_at_the_separator_of_the_task() {
     suite.tasks[0].separator = Some(";".into());
     assert_eq!(folder.build(&suite).unwrap().tasks[0].labels, ["a", "a|b", "b"]);
 }
+
+#[test]
+fn two_texts_of_a_cross_task_are_one_sequence_and_a_pair_in_either_order_is_the_same_leak() {
+    let folder = Folder::new();
+    folder.write("a/train.tsv", "a\tb\tlabel\nx\ty\tyes\ny\tx\tno\nx\ty\tno\n");
+    folder.write("a/valid.tsv", "a\tb\tlabel\nX\tz\tyes\n");
+    let dataset = folder.build(&folder.suite(&[("a", "cross-class")], &[])).unwrap();
+    let train = &dataset.sources[0].splits[&Split::Train];
+    assert_eq!((train.n_inputs, train.texts.clone(), train.raw.len()), (1, vec![0, 1, 0], 0));
+    let marked = polytask_core::SECOND_TEXT;
+    assert_eq!(dataset.texts.tokens(0), [1, u32::from('x'), 2, u32::from('y') | marked, 2 | marked]);
+    assert_eq!((dataset.folded[0], dataset.folded[0] == dataset.folded[2]), (dataset.folded[1], false));
+}
+
+#[test]
+fn texts_are_kept_where_a_teacher_will_read_them() {
+    let folder = Folder::new();
+    let rows: String = (0..40).map(|i| format!("a {i}\tb {i}\tyes\n")).collect();
+    folder.write("a/train.tsv", &format!("a\tb\tlabel\n{rows}"));
+    let mut suite = folder.suite(&[("a", "pair-class")], &[]);
+    let teacher = polytask_core::suite::TeacherSpec {
+        model: vec!["x".into()],
+        task: None,
+        loss: polytask_core::method::Choice::named("logit-mse"),
+        alpha: 0.5,
+    };
+    suite.tasks[0].teacher = Some(teacher);
+    let dataset = folder.build(&suite).unwrap();
+    let train = &dataset.sources[0].splits[&Split::Train];
+    assert!(train.len() > 20 && train.len() < 40, "part of the rows became valid");
+    for (i, raw) in train.raw.chunks(2).enumerate() {
+        assert_eq!([text(&dataset, train.inputs(i)[0]), text(&dataset, train.inputs(i)[1])], raw[..2]);
+    }
+    assert_eq!(train.raw.len(), 2 * train.len());
+    assert!(dataset.sources[0].splits[&Split::Valid].raw.is_empty());
+}

@@ -2,6 +2,7 @@
 
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
+use polytask_core::token_id;
 use rayon::prelude::*;
 
 use super::super::check;
@@ -109,7 +110,7 @@ impl<T: Real> Composed<T> {
     fn touched(saved: &ComposedSaved, cotangents: &[Cotangent<T>], task: usize) -> Vec<u32> {
         let own = cotangents.iter().filter(|c| c.task == task && c.lowest == FRONT);
         let rows = own.flat_map(|c| c.sequences.iter().flat_map(|&s| saved.batch.rows(s as usize)));
-        let mut ids: Vec<u32> = rows.map(|row| saved.symbols.ids[row]).collect();
+        let mut ids: Vec<u32> = rows.map(|row| token_id(saved.symbols.ids[row])).collect();
         ids.sort_unstable();
         ids.dedup();
         ids

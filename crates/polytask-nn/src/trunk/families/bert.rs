@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fields::{Composition, Fields};
 use super::post_norm::PostNormLayer;
-use super::{EncoderFamily, MAX_LAYERS, MAX_SIZE};
+use super::{Classifier, EncoderFamily, MAX_LAYERS, MAX_SIZE};
 use crate::trunk::activation::Activation;
 use crate::trunk::dropout::Site;
 use crate::trunk::graph::{BlockGraph, Graph, INPUT};
@@ -27,6 +27,7 @@ pub static BERT: EncoderFamily = EncoderFamily {
     prefixes: &["bert."],
     ties: &[],
     kept: &["pooler.dense.weight", "pooler.dense.bias", "embeddings.position_ids"],
+    classifier: Some(Classifier { dense: "pooler.dense", output: "classifier" }),
     compose: |fields| compose(fields, 0),
 };
 
@@ -38,6 +39,7 @@ pub(super) static ELECTRA: EncoderFamily = EncoderFamily {
     prefixes: &["electra."],
     ties: &[],
     kept: &["embeddings.position_ids"],
+    classifier: None,
     compose: |fields| compose(fields, 0),
 };
 
@@ -53,6 +55,7 @@ pub(super) static ROBERTA: EncoderFamily = EncoderFamily {
     prefixes: &["roberta."],
     ties: &[],
     kept: &["pooler.dense.weight", "pooler.dense.bias", "embeddings.position_ids"],
+    classifier: Some(Classifier { dense: "classifier.dense", output: "classifier.out_proj" }),
     compose: |fields| {
         let pad = fields.size_or("pad_token_id", 1);
         compose(fields, pad + 1)

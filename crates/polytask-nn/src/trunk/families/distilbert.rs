@@ -22,6 +22,7 @@ pub(super) static DISTILBERT: EncoderFamily = EncoderFamily {
     prefixes: &["distilbert."],
     ties: &[],
     kept: &["embeddings.position_ids"],
+    classifier: None,
     compose,
 };
 

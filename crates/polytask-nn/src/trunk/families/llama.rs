@@ -64,6 +64,7 @@ const fn family(
         prefixes: &["model."],
         ties: &[],
         kept: &[],
+        classifier: None,
         compose,
     }
 }

@@ -56,8 +56,19 @@ pub struct EncoderFamily {
     pub ties: &'static [&'static str],
     /// Tensors of published files that no state depends on; they go back into the saved file as they came.
     pub kept: &'static [&'static str],
+    /// The head of its published classifiers, where that is a layer with tanh and a linear map of the first state.
+    pub classifier: Option<Classifier>,
     /// The network of a configuration; what is wrong stays in the fields.
     pub compose: fn(&mut Fields) -> Option<Composition>,
+}
+
+/// Names of the two affine maps of a family's classifiers, without `.weight` and `.bias`.
+#[derive(Debug, Clone, Copy)]
+pub struct Classifier {
+    /// Before tanh.
+    pub dense: &'static str,
+    /// After it.
+    pub output: &'static str,
 }
 
 impl std::fmt::Debug for EncoderFamily {

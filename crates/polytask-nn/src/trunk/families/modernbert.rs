@@ -22,6 +22,7 @@ pub(super) static MODERNBERT: EncoderFamily = EncoderFamily {
     prefixes: &["model."],
     ties: &[],
     kept: &[],
+    classifier: None,
     compose,
 };
 

@@ -3,9 +3,9 @@
 
 use polytask_core::input::text::TEXT;
 
-use super::EncoderFamily;
 use super::fields::{Composition, Fields};
 use super::post_norm::PostNormLayer;
+use super::{Classifier, EncoderFamily};
 use crate::trunk::activation::Activation;
 use crate::trunk::dropout::Site;
 use crate::trunk::graph::{BlockGraph, Graph, INPUT};
@@ -25,6 +25,7 @@ pub(super) static MPNET: EncoderFamily = EncoderFamily {
     prefixes: &["mpnet."],
     ties: &[],
     kept: &["pooler.dense.weight", "pooler.dense.bias", "embeddings.position_ids"],
+    classifier: Some(Classifier { dense: "classifier.dense", output: "classifier.out_proj" }),
     compose,
 };
 

@@ -22,6 +22,7 @@ pub(super) static NOMIC: EncoderFamily = EncoderFamily {
     prefixes: &["bert.", "model."],
     ties: &[],
     kept: &["pooler.dense.weight", "pooler.dense.bias"],
+    classifier: None,
     compose,
 };
 

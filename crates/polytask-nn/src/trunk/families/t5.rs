@@ -23,6 +23,7 @@ pub(super) static T5: EncoderFamily = EncoderFamily {
     prefixes: &[],
     ties: &["encoder.embed_tokens.weight"],
     kept: &[],
+    classifier: None,
     compose,
 };
 

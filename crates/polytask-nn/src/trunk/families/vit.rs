@@ -22,6 +22,7 @@ pub(super) static VIT: EncoderFamily = EncoderFamily {
     prefixes: &["vit."],
     ties: &[],
     kept: &["embeddings.mask_token", "pooler.dense.bias", "pooler.dense.weight"],
+    classifier: None,
     compose: |fields| compose(fields, &VIT_NAMES),
 };
 
@@ -33,6 +34,7 @@ pub(super) static DINOV2: EncoderFamily = EncoderFamily {
     prefixes: &["dinov2.", "dinov2_with_registers."],
     ties: &[],
     kept: &["embeddings.mask_token"],
+    classifier: None,
     compose: |fields| compose(fields, &DINOV2_NAMES),
 };
 

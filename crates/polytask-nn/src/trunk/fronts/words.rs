@@ -1,7 +1,7 @@
 //! Word vectors: a look-up, whose gradient is row-sparse.
 
 use candle_core::{Device, Tensor};
-use polytask_core::PackedBatch;
+use polytask_core::{PackedBatch, token_id};
 use rayon::prelude::*;
 
 use super::{Front, FrontPass, FrontShare};
@@ -50,7 +50,7 @@ impl Front for Words {
         let d = self.width();
         let least = CHUNK.max(pass.threads.least());
         out.par_chunks_mut(d).zip(&pass.symbols.ids).with_min_len(least).for_each(|(row, &id)| {
-            row.copy_from_slice(&pass.values[id as usize * d..][..d]);
+            row.copy_from_slice(&pass.values[token_id(id) as usize * d..][..d]);
         });
     }
 
@@ -63,7 +63,8 @@ impl Front for Words {
     ) -> Result<()> {
         let d = self.width();
         let sparse = |(share, group): &(&FrontShare<'_>, &Group)| {
-            let row_and_id = |row: usize| (pass.symbols.ids[share.stack.rows[row] as usize], row as u32);
+            let row_and_id =
+                |row: usize| (token_id(pass.symbols.ids[share.stack.rows[row] as usize]), row as u32);
             let mut order: Vec<(u32, u32)> = group.rows.clone().map(row_and_id).collect();
             order.sort_unstable();
             let mut ids: Vec<u32> = order.iter().map(|&(id, _)| id).collect();
@@ -93,7 +94,8 @@ impl Front for Words {
     }
 
     fn plain(&self, tensors: &[Tensor], symbols: &PackedBatch) -> Result<Tensor> {
-        Ok(tensors[0].index_select(&Tensor::new(&*symbols.ids, &Device::Cpu)?, 0)?)
+        let ids: Vec<u32> = symbols.ids.iter().map(|&symbol| token_id(symbol)).collect();
+        Ok(tensors[0].index_select(&Tensor::new(ids, &Device::Cpu)?, 0)?)
     }
 }
 

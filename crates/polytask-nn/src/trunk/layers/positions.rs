@@ -1,6 +1,7 @@
 //! Learned position vectors, and the vectors of token types: added to word vectors.
 
 use candle_core::{Device, Tensor};
+use polytask_core::is_second;
 use rayon::prelude::*;
 
 use super::rows::each_row;
@@ -10,7 +11,7 @@ use crate::trunk::elementwise::add;
 use crate::trunk::pool::Buf;
 use crate::trunk::stack::Stack;
 
-/// Adds to each row the vector of its position, and that of token type 0: polytask reads every token as type 0.
+/// Adds to each row the vector of its position, and that of its token type: 1 in the second of two texts, else 0.
 #[derive(Debug)]
 pub(in crate::trunk) struct Positions {
     width: usize,
@@ -45,6 +46,12 @@ impl Positions {
         self.table.as_ref().map_or(0, |(_, rows)| rows * self.width)
     }
 
+    /// The token type of a symbol; a table of one type has no other.
+    fn type_of(&self, symbol: u32) -> usize {
+        let has_second = self.types.as_ref().is_some_and(|(_, rows)| *rows > 1);
+        usize::from(has_second && is_second(symbol))
+    }
+
     fn row(&self, position: u32) -> usize {
         (self.offset + position as usize) * self.width
     }
@@ -73,7 +80,7 @@ impl Layer for Positions {
         _: bool,
     ) -> (Kept, Buf) {
         let (table, types) = weights.values.split_at(self.n_positions());
-        let (mut x, positions) = (input.into_buf(at.pool), at.batch.positions());
+        let (mut x, positions, symbols) = (input.into_buf(at.pool), at.batch.positions(), &at.batch.ids);
         each_row(
             at.threads,
             &mut x,
@@ -84,7 +91,7 @@ impl Layer for Positions {
                     add(x, &table[self.row(positions[row])..][..self.width]);
                 }
                 if self.types.is_some() {
-                    add(x, &types[..self.width]);
+                    add(x, &types[self.type_of(symbols[row]) * self.width..][..self.width]);
                 }
             },
         );
@@ -101,8 +108,13 @@ impl Layer for Positions {
                 let to = self.row(positions[stack.rows[row] as usize]);
                 add(&mut table[to..][..d], &g[row * d..][..d]);
             }
-            if self.types.is_some() {
+            let is_second = |row: &usize| self.type_of(at.batch.ids[stack.rows[*row] as usize]) > 0;
+            if self.types.is_some() && !group.rows.clone().any(|row| is_second(&row)) {
                 Stack::reduce(group, &sums, d, 0, &mut types[..d]);
+            } else if self.types.is_some() {
+                for row in group.rows.clone() {
+                    add(&mut types[usize::from(is_second(&row)) * d..][..d], &g[row * d..][..d]);
+                }
             }
         });
         Below::of(g, given.onto)
@@ -122,7 +134,8 @@ impl Layer for Positions {
             x = (x + table.index_select(&Tensor::new(rows, &Device::Cpu)?, 0)?)?;
         }
         if let Some(types) = types.first() {
-            x = x.broadcast_add(&types.narrow(0, 0, 1)?)?;
+            let rows: Vec<u32> = at.batch.ids.iter().map(|&symbol| self.type_of(symbol) as u32).collect();
+            x = (x + types.index_select(&Tensor::new(rows, &Device::Cpu)?, 0)?)?;
         }
         Ok(x)
     }

@@ -42,7 +42,7 @@ pub(crate) struct Args {
 }
 
 /// The kinds of named parts.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "weighting",
     "regularizer",
     "loss",
@@ -54,10 +54,13 @@ const KINDS: [&str; 14] = [
     "score",
     "trees",
     "objective",
+    DISTIL,
     LEARNER,
     MERGE,
     PAPER,
 ];
+/// What lies between a student and its teacher.
+const DISTIL: &str = "distil";
 /// What a run is compared with.
 const LEARNER: &str = "learner";
 /// How models become one.
@@ -117,7 +120,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 }
 
 /// The tables of named parts.
-fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 13] {
+fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 14] {
     let known = polytask_train::catalogue();
     [
         ("weighting", known.weightings),
@@ -131,6 +134,7 @@ fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 13] {
         ("score", known.scores),
         ("trees", known.trees),
         ("objective", known.objectives),
+        (DISTIL, known.distils),
         (LEARNER, known.learners),
         (MERGE, polytask_merge::METHODS.iter().map(|method| &method.info).collect()),
     ]
@@ -208,6 +212,9 @@ fn example(kind: &str, info: &MethodInfo) -> String {
     match kind {
         // A cut is a number.
         "metric" => return format!("{table}\nmetric = {:?}", info.id.replace("@k", "@10")),
+        DISTIL => {
+            return format!("[[task]]\nteacher = {{ model = \"runs/teacher\", loss = {:?} }}", info.id);
+        }
         LEARNER => return format!("{table}\nbaselines = [{:?}]", info.id),
         MERGE => return format!("polytask merge MODEL MODEL --method {} --out DIR", info.id),
         _ => {}
@@ -346,6 +353,7 @@ mod tests {
     #[test]
     fn the_example_of_every_part_is_right_in_a_suite() {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("runs/teacher")).unwrap();
         std::fs::write(folder.path().join("rows.csv"), "text,label\nx,a\ny,b\n").unwrap();
         let known = polytask_train::catalogue();
         let stands_in_a_suite =
@@ -386,6 +394,7 @@ mod tests {
                 "loss" => &suite.tasks[0].loss.name,
                 "head" => &suite.tasks[0].head.name,
                 "metric" => &suite.tasks[0].metric,
+                DISTIL => &suite.tasks[0].teacher.as_ref().unwrap().loss.name,
                 LEARNER => &suite.train.baselines[0],
                 _ => method.id,
             };

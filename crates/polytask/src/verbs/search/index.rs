@@ -172,7 +172,7 @@ fn answers(
     let n = args.in_index.rerank_top.unwrap_or(hits.len()).min(hits.len());
     let options = SearchOptions { k: args.k.min(n), ..SearchOptions::default() };
     let texts: Vec<String> = hits[..n].iter().map(indexed).collect();
-    let ranked = model.search(&[query], &texts, options)?.pop().unwrap_or_default();
+    let ranked = model.rank(query, &texts, options)?;
     let answer = |(at, score): (u32, f32)| {
         let at = at as usize;
         let hit = Hit { score, ..hits[at].clone() };

@@ -1,0 +1,105 @@
+//! `polytask distill`: sentence models from pairs of texts without labels.
+
+mod loops;
+mod pairs;
+mod training;
+mod written;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use self::loops::Loops;
+use crate::columns::Columns;
+use crate::models;
+use polytask_terminal::output::{self, Outcome};
+
+/// Cycles with a dev file, which says when to stop.
+const CYCLES: usize = 3;
+
+/// Improve a sentence model by pairs of texts without labels
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  polytask distill pairs.tsv --start all-MiniLM-L6-v2 --out te
+  polytask distill pairs.tsv --start runs/a --mutual runs/b --dev dev.tsv --cycles 3 --out te
+  polytask search -m te/best-bi --targets labels.txt --query 'fixes cars'
+  polytask search docs.index 'warranty' --rerank te/best-cross
+
+Trans-Encoder (Liu et al., ICLR 2022): the cosines of a sentence model label the pairs for a cross-encoder, which reads both
+texts as one; its scores label the pairs for the next sentence model, which begins as the first one did. With --mutual two
+models do so side by side and learn from the mean of their labels. Cross-encoders begin as --cross, else as --start, with
+a new head.
+
+A row of the file has two texts (a, b, or the usual names that training knows). Without --dev, which has scores, one cycle is
+run, for nothing says when to stop, and the last models are the ones kept; by the published oracle later cycles add little.
+
+--out gets cycle-N/ with the labels and the runs, best-bi/ (a sentence-transformers folder), best-cross/ and distill.json.
+An interrupted run goes on with the same command and --resume.
+
+Exit codes: 0 done, 2 could not run.")]
+pub(crate) struct Args {
+    /// File of pairs of texts
+    pairs: PathBuf,
+    /// How models teach each other
+    #[arg(long, value_enum, default_value_t = Method::TransEncoder)]
+    method: Method,
+    /// Model or encoder to begin with: a run, a folder, or a name as in a suite
+    #[arg(long)]
+    start: PathBuf,
+    /// A second one beside it
+    #[arg(long, value_name = "START")]
+    mutual: Option<PathBuf>,
+    /// Encoder that cross-encoders begin with [default: --start]
+    #[arg(long, value_name = "ENCODER")]
+    cross: Option<PathBuf>,
+    /// How often each form teaches the other [default: 3 with --dev, else 1]
+    #[arg(long, value_parser = polytask_terminal::count)]
+    cycles: Option<usize>,
+    /// File of pairs with scores, by which the best models are chosen
+    #[arg(long)]
+    dev: Option<PathBuf>,
+    /// Folder of the result
+    #[arg(long, short)]
+    out: PathBuf,
+    #[command(flatten)]
+    columns: Columns,
+    /// Change a setting of all trainings: train.epochs=3, train.lr=1e-5
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Seed of every random choice
+    #[arg(long, default_value_t = 13)]
+    seed: u64,
+    /// Go on with what an interrupted run left
+    #[arg(long)]
+    resume: bool,
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+    /// Print what came out as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// How models teach each other.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Method {
+    TransEncoder,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Outcome> {
+    let Method::TransEncoder = args.method;
+    args.columns.check(&pairs::ROLES)?;
+    let pairs = pairs::read(&args.pairs, &args.columns)?;
+    let starts = std::iter::once(&args.start).chain(&args.mutual);
+    let starts: Vec<PathBuf> = starts.map(|start| models::folder_or_encoder(start)).collect::<Result<_>>()?;
+    let cross = args.cross.as_deref().map(models::folder_or_encoder).transpose()?;
+    let cycles = args.cycles.unwrap_or(if args.dev.is_some() { CYCLES } else { 1 });
+    let done = Loops::new(args, pairs, (starts, cross))?.run(cycles)?;
+    if args.json {
+        output::json(&done)?;
+    } else {
+        done.print(&args.out)?;
+    }
+    Ok(Outcome::Done)
+}
