@@ -17,6 +17,7 @@ mod prompts;
 mod question;
 mod reading;
 mod search;
+mod segment;
 mod symbols;
 mod task;
 
@@ -29,6 +30,10 @@ pub use polytask_nn::{Error, Result};
 pub use predict::Predicted;
 pub use question::Question;
 pub use reading::{InputReading, InputRow};
+pub use segment::{
+    Combine, FoundSegment, PlaceScores, SegmentMethod, Segmenter, SegmenterInfo, choose_segmenter, read_segmenters,
+    write_segmenters,
+};
 pub use search::{SearchOptions, search};
 pub use symbols::symbols_of;
 pub use task::ModelTask;

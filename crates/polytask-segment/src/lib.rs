@@ -11,6 +11,7 @@ pub mod read;
 pub mod sentences;
 pub mod tiling;
 pub mod trivial;
+pub mod tune;
 
 pub use boundaries::Boundaries;
 pub use document::SegmentedDocument;
@@ -19,3 +20,4 @@ pub use pairs::{PairSampling, SentencePair};
 pub use sentences::sentences;
 pub use tiling::TilingThreshold;
 pub use trivial::Trivial;
+pub use tune::best_threshold;

@@ -67,20 +67,79 @@ fn peaks(values: impl Iterator<Item = f64>) -> Vec<f64> {
     reached.collect()
 }
 
-/// Cosines of the mean vectors of up to `width` sentences on both sides of every place between two sentences.
+/// Cosines of the mean vectors of up to `width` sentences on both sides of every place between two sentences, made as
+/// vectors come in; memory holds those of `2 · width` sentences.
+#[derive(Debug, Clone)]
+pub struct Similarities {
+    d: usize,
+    width: usize,
+    /// Vectors of the last sentences, end to end.
+    rows: Vec<f32>,
+    /// Number of the first of them.
+    base: usize,
+    made: Vec<f64>,
+}
+
+impl Similarities {
+    /// Of vectors of `d` numbers.
+    pub fn new(d: usize, width: usize) -> Self {
+        Self { d, width: width.max(1), rows: Vec::new(), base: 0, made: Vec::new() }
+    }
+
+    /// Takes the vectors of further sentences.
+    ///
+    /// # Shapes
+    /// `[sentences, d]`, each of length 1.
+    pub fn push(&mut self, vectors: &[f32]) {
+        for vector in vectors.chunks_exact(self.d) {
+            self.rows.extend_from_slice(vector);
+            let n = self.n_seen();
+            // The place whose right side is full now.
+            if n > self.width {
+                self.make(n - self.width);
+            }
+        }
+        let keep_from = self.n_seen().saturating_sub(2 * self.width).max(self.base);
+        self.rows.drain(..(keep_from - self.base) * self.d);
+        self.base = keep_from;
+    }
+
+    /// All similarities, one per place.
+    pub fn finish(mut self) -> Vec<f64> {
+        let n = self.n_seen();
+        (self.made.len() + 1..n).for_each(|gap| self.make(gap));
+        self.made
+    }
+
+    fn n_seen(&self) -> usize {
+        self.base + self.rows.len() / self.d.max(1)
+    }
+
+    /// The similarity before the sentence `gap`.
+    fn make(&mut self, gap: usize) {
+        let left = self.sum(gap.saturating_sub(self.width)..gap);
+        let right = self.sum(gap..(gap + self.width).min(self.n_seen()));
+        self.made.push(cosine(&left, &right));
+    }
+
+    fn sum(&self, sentences: std::ops::Range<usize>) -> Vec<f64> {
+        let mut sum = vec![0.0_f64; self.d];
+        for sentence in sentences {
+            let row = &self.rows[(sentence - self.base) * self.d..][..self.d];
+            sum.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
+        }
+        sum
+    }
+}
+
+/// The same of all vectors at once.
 ///
 /// # Shapes
-/// `vectors` `[sentences, d]`, each of length 1 → `[sentences − 1]`.
+/// `vectors` `[sentences, d]` → `[sentences − 1]`.
 pub fn similarities(vectors: &[f32], d: usize, width: usize) -> Vec<f64> {
-    let row = |i: usize| &vectors[i * d..(i + 1) * d];
-    let n = if d == 0 { 0 } else { vectors.len() / d };
-    let sum = |units: std::ops::Range<usize>| {
-        let mut sum = vec![0.0_f64; d];
-        units.for_each(|unit| sum.iter_mut().zip(row(unit)).for_each(|(sum, x)| *sum += f64::from(*x)));
-        sum
-    };
-    let gaps = 1..n;
-    gaps.map(|gap| cosine(&sum(gap.saturating_sub(width)..gap), &sum(gap..(gap + width).min(n)))).collect()
+    let mut made = Similarities::new(d, width);
+    made.push(vectors);
+    made.finish()
 }
 
 fn cosine(a: &[f64], b: &[f64]) -> f64 {
@@ -128,6 +187,9 @@ mod tests {
         assert_eq!(similarities(&vectors, 2, 1), [1.0, 0.0, 1.0]);
         let wide = similarities(&vectors, 2, 2);
         assert!(wide[1].abs() < 1e-12 && (wide[0] - 0.5_f64.sqrt()).abs() < 1e-12, "{wide:?}");
+        let (mut parts, wide) = (Similarities::new(2, 3), similarities(&vectors, 2, 3));
+        vectors.chunks(2).for_each(|vector| parts.push(vector));
+        assert_eq!(parts.finish(), wide);
         assert!(similarities(&[], 2, 1).is_empty() && similarities(&[1.0, 0.0], 2, 3).is_empty());
     }
 
