@@ -23,6 +23,7 @@ pub mod printable;
 pub mod report;
 pub mod rng;
 pub mod saliency;
+pub mod segmentation;
 pub mod sharpness;
 pub mod suite;
 pub mod synonyms;

@@ -22,7 +22,7 @@ pub struct Interval {
 }
 
 /// JSON has no NaN: it is written as `null` and must come back.
-fn null_is_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+pub(crate) fn null_is_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
@@ -382,6 +382,9 @@ pub struct RunReport {
     /// How vectors lie, where that was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub geometry: Vec<TaskGeometry>,
+    /// How well segments of documents were found, where tasks are their heads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub segmentations: Vec<crate::segmentation::SegmentationReport>,
     /// Seconds per phase (`joint`, `single`, `evaluate`, …).
     pub seconds: BTreeMap<String, f64>,
     /// Parameters of the one model and of a model for each task, where there is more than one task.

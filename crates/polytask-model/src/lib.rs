@@ -30,10 +30,10 @@ pub use polytask_nn::{Error, Result};
 pub use predict::Predicted;
 pub use question::Question;
 pub use reading::{InputReading, InputRow};
-pub use segment::{
-    Combine, FoundSegment, PlaceScores, SegmentMethod, Segmenter, SegmenterInfo, choose_segmenter, read_segmenters,
-    write_segmenters,
-};
 pub use search::{SearchOptions, search};
+pub use segment::{
+    Combine, FoundSegment, PlaceScores, SegmentMethod, Segmenter, SegmenterInfo, TrainedOn, choose_segmenter,
+    judge, read_segmenters, tuned, write_segmenters,
+};
 pub use symbols::symbols_of;
 pub use task::ModelTask;

@@ -33,7 +33,7 @@ pub struct DocumentColumns {
 }
 
 /// Roles of the columns of a document, as they are named in settings.
-pub const ROLES: [&str; 5] = ["sentences", "sections", "boundaries", "labels", "id"];
+pub use polytask_core::suite::DOCUMENT_ROLES as ROLES;
 
 impl Default for DocumentColumns {
     fn default() -> Self {
@@ -77,7 +77,8 @@ impl SegmentedDocument {
     /// A document of the cells of a row; `fallback` is its name where it has none.
     ///
     /// # Errors
-    /// When it has no list of sentences, one of them is empty, or what is said of them is not as long.
+    /// When it has no list of sentences, one of them is unknown, or what is said of them is not as long. An empty one is
+    /// a sentence: transcripts have turns without words.
     pub fn of_cells<'c>(
         cell: &dyn Fn(&str) -> Option<&'c Cell>,
         columns: &DocumentColumns,
@@ -111,7 +112,8 @@ impl SegmentedDocument {
 
     /// Up to `width` sentences that end with the sentence `last`, as one text.
     pub fn before(&self, last: usize, width: usize) -> String {
-        self.sentences[(last + 1).saturating_sub(width.max(1))..=last].join(" ")
+        let end = last + 1;
+        self.sentences[end.saturating_sub(width.max(1))..end].join(" ")
     }
 
     /// Up to `width` sentences from the sentence `first` on, as one text.
@@ -120,27 +122,23 @@ impl SegmentedDocument {
     }
 }
 
-fn sentences_of(
-    id: &str,
-    found: Option<(String, &Cell)>,
-    names: &[String],
-) -> Result<Vec<String>, Problem> {
+fn sentences_of(id: &str, found: Option<(String, &Cell)>, names: &[String]) -> Result<Vec<String>, Problem> {
     let Some((name, cell)) = found else {
-        let what = format!("document `{id}` has no column `{}`, expected a list of sentences", names.join("` or `"));
+        let what =
+            format!("document `{id}` has no column `{}`, expected a list of sentences", names.join("` or `"));
         return Err(Problem::new(what).try_this("columns = { sentences = \"...\" }"));
     };
     let Some(items) = cell.to_items() else {
         let what = format!("document `{id}`: `{name}` is {}, expected a list of sentences", cell.describe());
         return Err(Problem::new(what).try_this("[\"One sentence.\", \"Another.\"]"));
     };
-    let sentences: Vec<String> = items.iter().map(|item| item.to_text().unwrap_or_default()).collect();
-    match sentences.iter().position(|sentence| sentence.trim().is_empty()) {
-        Some(at) => {
-            let what = format!("document `{id}`: sentence {} of {} is empty", at + 1, sentences.len());
-            Err(Problem::new(what).try_this("leave it out, with what is said of it in the other columns"))
-        }
-        None => Ok(sentences),
-    }
+    let text = |(at, item): (usize, &Cell)| {
+        item.to_text().ok_or_else(|| {
+            let what = format!("document `{id}`: sentence {} of {} is null", at + 1, items.len());
+            Problem::new(what).try_this("leave it out, with what is said of it in the other columns")
+        })
+    };
+    items.iter().enumerate().map(text).collect()
 }
 
 /// The items of a list that says something of each sentence.
@@ -223,7 +221,8 @@ mod tests {
 
     #[test]
     fn a_column_named_for_one_role_plays_no_other() {
-        let pairs = [("sections".to_owned(), "labels".to_owned()), ("sentences".to_owned(), "lines".to_owned())];
+        let pairs =
+            [("sections".to_owned(), "labels".to_owned()), ("sentences".to_owned(), "lines".to_owned())];
         let columns = DocumentColumns::default().named(pairs.iter().map(|(role, column)| (role, column)));
         let found = read(json!({"lines": ["a", "b"], "labels": [0, -1]}), &columns).unwrap();
         assert_eq!((found.sections, found.classes), (Some(vec![0, 1]), None));
@@ -232,8 +231,11 @@ mod tests {
     #[test]
     fn mistakes_name_the_document_and_what_was_expected() {
         let cases = [
-            (json!({"id": "d7", "sentences": ["a", "b"], "labels": ["x"]}), "1 value in `labels`, 2 sentences"),
-            (json!({"id": "d7", "sentences": ["a", " "]}), "sentence 2 of 2 is empty"),
+            (
+                json!({"id": "d7", "sentences": ["a", "b"], "labels": ["x"]}),
+                "1 value in `labels`, 2 sentences",
+            ),
+            (json!({"id": "d7", "sentences": ["a", null]}), "sentence 2 of 2 is null"),
             (json!({"id": "d7", "sentences": "one text"}), "expected a list of sentences"),
             (json!({"id": "d7", "text": "x"}), "has no column `sentences` or"),
             (json!({"id": "d7", "sentences": ["a"], "boundaries": [2]}), "boundary 2, expected 0 or 1"),

@@ -106,10 +106,7 @@ mod tests {
         ];
         assert_eq!(adjacent, expected);
         assert_eq!(places(apart(&SECTIONS, true)), [(0, 5), (1, 5), (2, 4)]);
-        assert_eq!(
-            places(apart(&SECTIONS, false)),
-            [(0, 2), (0, 3), (0, 4), (1, 3), (1, 4), (2, 5), (3, 5)]
-        );
+        assert_eq!(places(apart(&SECTIONS, false)), [(0, 2), (0, 3), (0, 4), (1, 3), (1, 4), (2, 5), (3, 5)]);
         assert!(!neighbours(&SECTIONS, false)[1].is_next && neighbours(&SECTIONS, false)[0].is_next);
     }
 

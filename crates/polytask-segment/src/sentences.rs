@@ -66,11 +66,10 @@ mod tests {
     fn wrapped_lines_end_no_sentence_and_paragraphs_and_items_do() {
         assert_eq!(texts("The cat sees\na bird. It sings.\n"), ["The cat sees\na bird.", "It sings."]);
         assert_eq!(texts("A title\n\nA text\n- one\n- two"), ["A title", "A text", "- one", "- two"]);
-        assert_eq!(texts("Er kam um 3.5 Uhr. 東京です。はい！"), [
-            "Er kam um 3.5 Uhr.",
-            "東京です。",
-            "はい！"
-        ]);
+        assert_eq!(
+            texts("Er kam um 3.5 Uhr. 東京です。はい！"),
+            ["Er kam um 3.5 Uhr.", "東京です。", "はい！"]
+        );
         assert!(texts(" \n\t ").is_empty() && texts("no end at all").len() == 1);
     }
 

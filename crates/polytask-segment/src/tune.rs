@@ -18,7 +18,8 @@ pub fn best_threshold(mut places: Vec<ScoredPlace>, n_true: usize) -> Option<(f6
         let f1 = 2.0 * hits as f64 / (at + 1 + n_true) as f64;
         if hits > 0 && best.is_none_or(|(_, best)| f1 > best) {
             // Half-way, so that scores a little off on other documents fall on the right side.
-            best = Some((next.map_or(score - score.abs() * 0.5 - 1e-9, |next| f64::midpoint(score, next)), f1));
+            best =
+                Some((next.map_or(score - score.abs() * 0.5 - 1e-9, |next| f64::midpoint(score, next)), f1));
         }
     }
     best

@@ -3,6 +3,7 @@
 pub mod idx;
 pub mod multi_mnist;
 pub(crate) mod rows;
+pub mod segments;
 pub mod sentences;
 pub mod work;
 

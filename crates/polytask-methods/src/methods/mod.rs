@@ -7,4 +7,5 @@ pub mod codiemb;
 pub mod flat_mtl;
 pub mod rep_mtl;
 pub mod text_methods;
+pub mod topic_segmentation;
 pub mod unified_ranker;

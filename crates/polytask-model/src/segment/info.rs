@@ -116,7 +116,9 @@ pub fn choose(mut all: Vec<SegmenterInfo>, name: Option<&str>) -> Result<Segment
             "`--method texttiling`, which needs no training".to_owned(),
         ),
         Some(name) => (format!("the model has no segmentation `{name}`"), near::advice(name, &names)),
-        None => (format!("the model has several segmentations: {}", names.join(", ")), "`--task NAME`".into()),
+        None => {
+            (format!("the model has several segmentations: {}", names.join(", ")), "`--task NAME`".into())
+        }
     };
     Err(Problem::new(what).try_this(remedy).into())
 }

@@ -22,7 +22,8 @@ pub(super) fn scores<S: AsRef<str>>(
     let places = block.start..block.end.min(sentences.len().saturating_sub(1));
     let classed = block.start..(block.end + 1).min(sentences.len());
     let mut questions = Vec::new();
-    if let Some(stp) = info.stp.as_deref().filter(|_| info.combine != Combine::Tc) {
+    let stp = info.stp.as_deref().filter(|_| info.combine != Combine::Tc && !places.is_empty());
+    if let Some(stp) = stp {
         let rows = places.clone().map(|place| sides(sentences, place, info.context)).collect();
         questions.push(Question { task: model.task(stp)?, rows });
     }
@@ -30,8 +31,11 @@ pub(super) fn scores<S: AsRef<str>>(
         let rows = classed.map(|at| vec![Input::Text(sentences[at].as_ref().to_owned())]).collect();
         questions.push(Question { task: model.task(tc)?, rows });
     }
+    if questions.is_empty() {
+        return Ok(PlaceScores::default());
+    }
     let mut answers = model.predict(&questions, None)?.answers.into_iter();
-    let same = if info.stp.is_some() && info.combine != Combine::Tc { answers.next() } else { None };
+    let same = if stp.is_some() { answers.next() } else { None };
     let same: Vec<f64> = same.iter().flatten().map(|answer| probability(answer, SAME)).collect();
     let labels = info.labels(model);
     let mut classes: Vec<Vec<f64>> = answers
@@ -60,9 +64,8 @@ fn sides<S: AsRef<str>>(sentences: &[S], last: usize, context: usize) -> Vec<Inp
         let texts: Vec<&str> = sentences[range].iter().map(AsRef::as_ref).collect();
         Input::Text(texts.join(" "))
     };
-    let context = context.max(1);
-    let before = join((last + 1).saturating_sub(context)..last + 1);
-    vec![before, join(last + 1..(last + 1 + context).min(sentences.len()))]
+    let (context, end) = (context.max(1), last + 1);
+    vec![join(end.saturating_sub(context)..end), join(end..(end + context).min(sentences.len()))]
 }
 
 /// The probability that both are of one class.

@@ -2,15 +2,19 @@
 //! change.
 
 mod info;
+mod judge;
 mod learned;
 
 use std::ops::Range;
 
 use polytask_core::Problem;
 use polytask_nn::topk;
+use polytask_segment::Boundaries;
 use polytask_segment::tiling::{self, Similarities, TilingThreshold};
 
 pub use info::{Combine, SegmenterInfo, choose as choose_segmenter, read_segmenters, write_segmenters};
+
+pub use judge::{TrainedOn, judge, tuned};
 
 use crate::{Model, Result};
 
@@ -93,6 +97,32 @@ impl Segmenter {
         }
     }
 
+    /// What it is called in tables.
+    pub fn name(&self) -> String {
+        match &self.method {
+            SegmentMethod::TextTiling { .. } => "texttiling".into(),
+            SegmentMethod::Learned(info) => info.name.clone(),
+        }
+    }
+
+    /// The score above which a place of any text is a boundary; none where each text has its own.
+    pub fn fixed_threshold(&self) -> Option<f64> {
+        match &self.method {
+            SegmentMethod::TextTiling { threshold: TilingThreshold::Depth(depth), .. } => Some(*depth),
+            SegmentMethod::TextTiling { .. } => None,
+            SegmentMethod::Learned(info) => Some(info.threshold),
+        }
+    }
+
+    /// The boundaries of a text of so many sentences and these scores.
+    pub fn boundaries(&self, scores: &PlaceScores, n_sentences: usize) -> Boundaries {
+        let threshold = self.threshold(&scores.scores);
+        let places = scores.scores.iter().zip(&scores.can_end);
+        let mut marks: Vec<bool> = places.map(|(score, can_end)| *can_end && *score > threshold).collect();
+        marks.resize(n_sentences, false);
+        Boundaries::new(marks)
+    }
+
     /// The score above which a place is a boundary, in a text of these scores.
     pub fn threshold(&self, scores: &[f64]) -> f64 {
         match &self.method {
@@ -129,28 +159,29 @@ impl Segmenter {
     }
 
     /// Gives the segments of a text to `take`, in order. Heads need one sentence (or context) beyond a boundary, so that
-    /// segments come while a long text is read; depths are measured against those of the whole text.
+    /// segments come while a long text is read; depths are measured against those of the whole text. `ends` are sentences
+    /// that end a segment whatever the model says, in order.
     ///
     /// # Errors
     /// Those of the model and of taking.
     pub fn segment<S: AsRef<str> + Sync>(
         &self,
         sentences: &[S],
+        ends: &[usize],
         take: &mut dyn FnMut(FoundSegment) -> Result<()>,
     ) -> Result<()> {
-        let mut open = Open::default();
+        let mut open = Open { ends, ..Open::default() };
         if let SegmentMethod::Learned(info) = &self.method {
             let labels = info.labels(&self.model);
             for block in blocks(sentences.len()) {
                 let scores = learned::scores(&self.model, info, sentences, block)?;
                 open.read(&scores, info.threshold, labels, take)?;
             }
-            return open.end(labels, take);
+            return open.end(sentences.len(), labels, take);
         }
         let scores = self.scores(sentences)?;
         open.read(&scores, self.threshold(&scores.scores), &[], take)?;
-        open.n_sentences = sentences.len();
-        open.end(&[], take)
+        open.end(sentences.len(), &[], take)
     }
 
     fn depths<S: AsRef<str> + Sync>(&self, sentences: &[S], width: usize) -> Result<PlaceScores> {
@@ -180,15 +211,16 @@ fn blocks(n: usize) -> impl Iterator<Item = Range<usize>> {
 
 /// The segment that goes on.
 #[derive(Default)]
-struct Open {
+struct Open<'a> {
+    /// Sentences that end a segment whatever is said of them.
+    ends: &'a [usize],
     start: usize,
     n_sentences: usize,
-    n_places: usize,
     /// Sums of the probabilities of its classes.
     classes: Vec<f64>,
 }
 
-impl Open {
+impl Open<'_> {
     /// Reads further places, each with the sentence before it.
     fn read(
         &mut self,
@@ -205,8 +237,8 @@ impl Open {
                 self.classes.iter_mut().zip(classes).for_each(|(sum, p)| *sum += p);
             }
             let Some(&score) = places.scores.get(at) else { continue };
-            self.n_places += 1;
-            if places.can_end[at] && score > threshold {
+            let is_forced = self.ends.binary_search(&(self.n_sentences - 1)).is_ok();
+            if is_forced || places.can_end[at] && score > threshold {
                 self.close(Some(score), labels, take)?;
             }
         }
@@ -228,9 +260,14 @@ impl Open {
         take(FoundSegment { sentences, score, class })
     }
 
-    fn end(mut self, labels: &[String], take: &mut dyn FnMut(FoundSegment) -> Result<()>) -> Result<()> {
-        // The last place has one more sentence behind it.
-        self.n_sentences = self.n_sentences.max(self.n_places + usize::from(self.n_places > 0));
-        if self.n_sentences > self.start { self.close(None, labels, take) } else { Ok(()) }
+    /// Gives what is left of a text of so many sentences.
+    fn end(
+        mut self,
+        n_sentences: usize,
+        labels: &[String],
+        take: &mut dyn FnMut(FoundSegment) -> Result<()>,
+    ) -> Result<()> {
+        self.n_sentences = n_sentences;
+        if n_sentences > self.start { self.close(None, labels, take) } else { Ok(()) }
     }
 }

@@ -22,16 +22,14 @@ fn pk_and_window_diff_equal_segeval_and_nltk() {
     let golden = golden();
     let (reference, found) = (marks(&golden["ref"]), marks(&golden["hyp"]));
     let n = reference.n_units();
-    let hypotheses = [
-        ("hyp", found),
-        ("none", Boundaries::new(vec![false; n])),
-        ("all", Boundaries::new(vec![true; n])),
-    ];
+    let hypotheses =
+        [("hyp", found), ("none", Boundaries::new(vec![false; n])), ("all", Boundaries::new(vec![true; n]))];
     for (style, name) in [(WindowStyle::Segeval, "segeval"), (WindowStyle::Nltk, "nltk")] {
         for k in [2, 3] {
             for (which, hypothesis) in &hypotheses {
                 let expected = &golden[format!("{name}_k{k}")][*which];
-                let scores = (pk(&reference, hypothesis, k, style), window_diff(&reference, hypothesis, k, style));
+                let scores =
+                    (pk(&reference, hypothesis, k, style), window_diff(&reference, hypothesis, k, style));
                 assert!(is_near(scores.0.unwrap(), &expected[0]), "{name} {k} {which}: {scores:?}");
                 assert!(is_near(scores.1.unwrap(), &expected[1]), "{name} {k} {which}: {scores:?}");
             }

@@ -1,4 +1,4 @@
-//! How well segments were found: windows that disagree (Pk, WindowDiff) and boundaries that were hit.
+//! How well segments were found: windows that disagree (Pk, `WindowDiff`) and boundaries that were hit.
 
 mod found;
 mod scores;

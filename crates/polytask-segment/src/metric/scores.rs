@@ -68,7 +68,7 @@ pub struct SegmentScores {
     pub window_diff: f64,
     /// Documents.
     pub n_documents: usize,
-    /// Documents of no more than k units, which Pk and WindowDiff leave out.
+    /// Documents of no more than k units, which Pk and `WindowDiff` leave out.
     pub n_skipped: usize,
     /// Precision of exact boundaries.
     pub precision: f64,

@@ -1,4 +1,4 @@
-//! Pk (Beeferman, Berger & Lafferty 1999) and WindowDiff (Pevzner & Hearst 2002).
+//! Pk (Beeferman, Berger & Lafferty 1999) and `WindowDiff` (Pevzner & Hearst 2002).
 
 use serde::{Deserialize, Serialize};
 

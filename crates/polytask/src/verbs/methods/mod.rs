@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use polytask_core::method::MethodInfo;
-use polytask_core::suite::{HEADS, SAMPLINGS};
+use polytask_core::suite::{DOCUMENTS, HEADS, SAMPLINGS};
 use polytask_core::{ParamInfo, near};
 use polytask_eval::table::{aligned, fitting, wrapped};
 use polytask_methods::Paper;
@@ -117,7 +117,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 }
 
 /// The tables of named parts.
-fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 13] {
+fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 14] {
     let known = polytask_train::catalogue();
     [
         ("weighting", known.weightings),
@@ -126,6 +126,7 @@ fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 13] {
         ("metric", known.metrics),
         ("head", HEADS.to_vec()),
         ("sampling", SAMPLINGS.to_vec()),
+        ("documents", DOCUMENTS.to_vec()),
         ("sharing", known.sharings),
         ("tune", known.tunes),
         ("score", known.scores),
