@@ -17,6 +17,7 @@ pub mod input;
 pub mod kind;
 pub mod length;
 pub mod method;
+mod nan;
 pub mod near;
 pub mod outputs;
 pub mod printable;

@@ -8,10 +8,10 @@ pub struct SegmentationRow {
     /// What it is called: the segmentation, `texttiling`, or a trivial row.
     pub name: String,
     /// Share of windows that disagree whether there is a boundary; lower is better.
-    #[serde(deserialize_with = "crate::report::null_is_nan")]
+    #[serde(deserialize_with = "crate::nan::null_is_nan")]
     pub pk: f64,
     /// Share of windows that disagree how many boundaries there are; lower is better.
-    #[serde(deserialize_with = "crate::report::null_is_nan")]
+    #[serde(deserialize_with = "crate::nan::null_is_nan")]
     pub window_diff: f64,
     /// Precision of exact boundaries.
     pub precision: f64,

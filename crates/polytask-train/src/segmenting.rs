@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use polytask_core::method::Choice;
-use polytask_core::segmentation::SegmentationReport;
+use polytask_core::segmentation::{SegmentationReport, SegmentationRow};
 use polytask_core::suite::{DOCUMENTS, SourceSpec};
 use polytask_core::{Problem, Split, Suite};
 use polytask_data::documents;
@@ -61,6 +61,13 @@ pub fn segmentations(
         reports.push(report(suite, (source, form), &segmenter, (folder, f64::NAN))?);
     }
     Ok(reports)
+}
+
+/// A segmentation in a sentence, for the notes of a report.
+pub(crate) fn said(report: &SegmentationReport) -> String {
+    let row = |row: &SegmentationRow| format!("{} Pk {:.4}, F1 {:.4}", row.name, row.pk, row.f1);
+    let rows: Vec<String> = report.rows.iter().map(row).collect();
+    format!("segments on {} ({}): {}", report.split, report.convention, rows.join("; "))
 }
 
 /// The segmentations whose heads can decide anything.

@@ -81,6 +81,7 @@ impl Run<'_> {
         report.segmentations = timed(&mut report.seconds, "segments", || {
             segmenting::finish(&self.prepared.suite, &self.options.out.join("model"), observer)
         })?;
+        report.notes.extend(report.segmentations.iter().map(segmenting::said));
         let rows =
             judged(&self.prepared.suite, &self.joint.engine, &joint.predictions, |task| self.split_of(task));
         self.write(&report, &rows)?;

@@ -23,7 +23,8 @@ impl Reading<'_, '_> {
             return None;
         }
         let place = Place::line(&self.builder.suite.file, self.spec.line);
-        let what = format!("source `{}` has no valid file, and documents are not cut by rows", self.spec.name);
+        let what =
+            format!("source `{}` has no valid file, and documents are not cut by rows", self.spec.name);
         Some(Problem::at(place, what).try_this("files = { train = \"...\", valid = \"...\" }"))
     }
 }

@@ -30,15 +30,12 @@ impl Topics {
         if !is_asked {
             return Ok(Self::Unasked);
         }
-        let by = match segmenter {
-            Some(folder) => {
-                let info = choose_segmenter(read_segmenters(Path::new(folder))?, None)?;
-                Segmenter::learned(Model::load(Path::new(folder))?, info)?
-            }
-            None => {
-                let model = Model::load(&models::folder_or_pulled(Path::new(&encoder.stamp().source))?)?;
-                Segmenter::text_tiling(model, WIDTH, TilingThreshold::default())?
-            }
+        let by = if let Some(folder) = segmenter.map(Path::new) {
+            let info = choose_segmenter(read_segmenters(folder)?, None)?;
+            Segmenter::learned(Model::load(folder)?, info)?
+        } else {
+            let model = Model::load(&models::folder_or_pulled(Path::new(&encoder.stamp().source))?)?;
+            Segmenter::text_tiling(model, WIDTH, TilingThreshold::default())?
         };
         Ok(Self::By(Box::new(by)))
     }

@@ -118,6 +118,9 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 
 /// The segmenter that is meant.
 fn segmenter(args: &Args) -> Result<Segmenter> {
+    if let Some(threshold) = args.threshold.filter(|threshold| !threshold.is_finite()) {
+        return output::refuse(format!("--threshold {threshold}, expected a number"), "`--threshold 0.5`");
+    }
     let folder = models::folder_or_encoder(&args.model)?;
     let learnt = read_segmenters(&folder)?;
     let model = Model::load(&folder)?;
