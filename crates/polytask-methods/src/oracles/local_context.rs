@@ -31,7 +31,7 @@ struct World {
 /// An arm that is none of the experiment.
 pub(crate) fn run(request: &OracleRequest) -> Result<OracleScores> {
     let segment = request.number("segment", 1.0..=1000.0)?;
-    let noise = request.number("noise", 0.0..=100.0)?;
+    let noise = request.number("deviation", 0.0..=100.0)?;
     let sentences = request.count("sentences", 100..=1_000_000)?;
     let Some((_, context)) = ARMS.iter().find(|(name, _)| *name == request.arm) else {
         let names = ARMS.map(|(name, _)| name).join(", ");
