@@ -210,6 +210,7 @@ fn example(kind: &str, info: &MethodInfo) -> String {
         // A cut is a number.
         "metric" => return format!("{table}\nmetric = {:?}", info.id.replace("@k", "@10")),
         LEARNER => return format!("{table}\nbaselines = [{:?}]", info.id),
+        "documents" => return format!("[[source]]\n{kind} = {{ name = {:?}, of = \"topics\" }}", info.id),
         MERGE => return format!("polytask merge MODEL MODEL --method {} --out DIR", info.id),
         _ => {}
     }
