@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::nan::null_is_nan;
+
 /// Version of `report.json`; raised when a field changes its meaning.
 pub const REPORT_VERSION: u32 = 2;
 
@@ -19,11 +21,6 @@ pub struct Interval {
     /// Upper end of the 95 % interval.
     #[serde(deserialize_with = "null_is_nan")]
     pub high: f64,
-}
-
-/// JSON has no NaN: it is written as `null` and must come back.
-fn null_is_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// A metric of one model on one split of one task.
@@ -382,6 +379,9 @@ pub struct RunReport {
     /// How vectors lie, where that was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub geometry: Vec<TaskGeometry>,
+    /// How well segments of documents were found, where tasks are their heads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub segmentations: Vec<crate::segmentation::SegmentationReport>,
     /// Seconds per phase (`joint`, `single`, `evaluate`, …).
     pub seconds: BTreeMap<String, f64>,
     /// Parameters of the one model and of a model for each task, where there is more than one task.

@@ -5,6 +5,7 @@
 pub mod build;
 pub mod card;
 pub mod dataset;
+pub mod documents;
 pub mod images;
 mod limits;
 pub mod plan;

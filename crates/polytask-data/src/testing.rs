@@ -86,6 +86,7 @@ pub(crate) fn source(name: &str, files: &[(Split, &str)]) -> SourceSpec {
         right: None,
         name: name.into(),
         files: files.iter().map(|(split, file)| (*split, PathBuf::from(file))).collect(),
+        documents: None,
         columns: BTreeMap::new(),
         column_lines: BTreeMap::new(),
         features: vec![],

@@ -16,6 +16,7 @@ pub mod predictions;
 pub mod saliency;
 #[cfg(test)]
 mod sample;
+mod segments;
 pub mod sharpness;
 pub mod table;
 pub mod trees;
@@ -30,5 +31,6 @@ pub use judged::{JudgedRows, RowsOf};
 pub use metric::{METRICS, Metric, Unit, find, higher_is_better, infos, resampled, score};
 pub use mteb::MtebRun;
 pub use predictions::{Predictions, Ranking, n_examples};
+pub use segments::segmentation_table;
 pub use table::table;
 pub use words::{Standing, verdict};

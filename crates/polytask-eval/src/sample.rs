@@ -146,6 +146,7 @@ pub(crate) fn report() -> RunReport {
     };
     RunReport {
         geometry: Vec::new(),
+        segmentations: Vec::new(),
         trees: None,
         on_valid: Vec::new(),
         version: polytask_core::report::REPORT_VERSION,

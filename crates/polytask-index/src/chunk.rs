@@ -1,8 +1,9 @@
 //! Documents cut into passages: whole, by sentences, or by windows of tokens; never across a heading.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 
+use polytask_segment::sentences::{sentences, trimmed, unwrapped};
 use serde::{Deserialize, Serialize};
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -19,6 +20,8 @@ pub enum ChunkBy {
     Tokens,
     /// At the end of the document.
     Whole,
+    /// Where topics end; within a segment only where it is longer than a passage.
+    Segments,
 }
 
 /// How documents are cut.
@@ -63,6 +66,9 @@ pub type CountTokens<'a> = dyn Fn(&[&str]) -> polytask_model::Result<Vec<usize>>
 /// Takes passages one after the other.
 pub type TakePassage<'a> = dyn FnMut(Passage) -> polytask_model::Result<()> + 'a;
 
+/// Says of every place between two of some sentences whether a topic ends there.
+pub type EndTopics<'a> = dyn Fn(&[&str]) -> polytask_model::Result<Vec<bool>> + 'a;
+
 /// Texts counted at once.
 const COUNTED: usize = 1024;
 
@@ -82,9 +88,14 @@ pub fn cut(
     document: &Document,
     chunking: Chunking,
     count: &CountTokens<'_>,
+    topics: Option<&EndTopics<'_>>,
     take: &mut TakePassage<'_>,
 ) -> polytask_model::Result<()> {
-    let mut cutter = Cutter { text: &document.text, chunking, count, take, place: (0, 0) };
+    let ends = match topics.filter(|_| chunking.by == ChunkBy::Segments) {
+        Some(topics) => ends_of(document, topics)?,
+        None => HashSet::new(),
+    };
+    let mut cutter = Cutter { text: &document.text, chunking, count, take, ends, place: (0, 0) };
     let title: Vec<String> = document.title.iter().filter(|title| !title.is_empty()).cloned().collect();
     if chunking.by == ChunkBy::Whole {
         return cutter.whole(title);
@@ -95,11 +106,22 @@ pub fn cut(
     })
 }
 
+/// The bytes at which topics of a document end; all its sentences are looked at together, over its headings.
+fn ends_of(document: &Document, topics: &EndTopics<'_>) -> polytask_model::Result<HashSet<usize>> {
+    let bodies = document.sections().into_iter().map(|section| section.body);
+    let all: Vec<Range<usize>> = bodies.flat_map(|body| sentences(&document.text, body)).collect();
+    let texts: Vec<&str> = all.iter().map(|bytes| &document.text[bytes.clone()]).collect();
+    let is_end = topics(&texts)?;
+    Ok(all.iter().zip(is_end).filter(|(_, is_end)| *is_end).map(|(bytes, _)| bytes.end).collect())
+}
+
 struct Cutter<'a, 'c> {
     text: &'a str,
     chunking: Chunking,
     count: &'a CountTokens<'c>,
     take: &'a mut TakePassage<'c>,
+    /// Bytes at which topics end.
+    ends: HashSet<usize>,
     /// A byte and the number of characters before it.
     place: (usize, usize),
 }
@@ -154,8 +176,12 @@ impl Cutter<'_, '_> {
                 self.words(bytes, packer.budget)?
             };
             for (bytes, tokens) in parts {
-                let chars = self.chars(&bytes);
+                let (chars, end) = (self.chars(&bytes), bytes.end);
                 if let Some((bytes, chars)) = packer.push(Unit { bytes, chars, tokens }) {
+                    self.give(titles.to_vec(), bytes, chars)?;
+                }
+                let closed = if self.ends.contains(&end) { packer.close() } else { None };
+                if let Some((bytes, chars)) = closed {
                     self.give(titles.to_vec(), bytes, chars)?;
                 }
             }
@@ -244,6 +270,14 @@ impl Packer {
         full
     }
 
+    /// Gives what stands in it and begins anew, with nothing of it.
+    fn close(&mut self) -> Option<(Range<usize>, Range<usize>)> {
+        let rest = self.rest();
+        self.units.clear();
+        self.tokens = 0;
+        rest
+    }
+
     /// What stands in it, where that is anything new.
     fn rest(&mut self) -> Option<(Range<usize>, Range<usize>)> {
         if std::mem::take(&mut self.n_new) == 0 {
@@ -252,45 +286,6 @@ impl Packer {
         let (first, last) = (self.units.front()?, self.units.back()?);
         Some((first.bytes.start..last.bytes.end, first.chars.start..last.chars.end))
     }
-}
-
-/// A range without the blanks around it, where anything is left.
-fn trimmed(text: &str, bytes: Range<usize>) -> Option<Range<usize>> {
-    let part = &text[bytes.clone()];
-    let start = bytes.start + (part.len() - part.trim_start().len());
-    let end = start + part.trim().len();
-    (start < end).then_some(start..end)
-}
-
-/// The text with the line ends that only wrap a paragraph as blanks, byte for byte: sentences go on over them. A line
-/// end stays before an empty line and before what begins a list, a table or a quotation.
-fn unwrapped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut lines = text.split_inclusive('\n').peekable();
-    while let Some(line) = lines.next() {
-        let wraps = !line.trim().is_empty() && lines.peek().is_some_and(|next| goes_on(next));
-        if wraps && line.ends_with('\n') {
-            let kept = line.trim_end_matches(['\r', '\n']);
-            out.push_str(kept);
-            out.extend(std::iter::repeat_n(' ', line.len() - kept.len()));
-        } else {
-            out.push_str(line);
-        }
-    }
-    out
-}
-
-/// Whether a line goes on with the paragraph before it.
-fn goes_on(line: &str) -> bool {
-    let line = line.trim_start();
-    let is_item = line.starts_with(['-', '*', '+', '|', '>', '#', '•']);
-    let is_numbered = line.split_once(['.', ')']).is_some_and(|(number, rest)| {
-        !number.is_empty()
-            && number.len() <= 3
-            && number.bytes().all(|b| b.is_ascii_digit())
-            && rest.starts_with(' ')
-    });
-    !line.is_empty() && !is_item && !is_numbered
 }
 
 #[cfg(test)]
@@ -307,7 +302,7 @@ mod tests {
 
     fn passages(document: &Document, by: ChunkBy, tokens: usize, overlap: usize) -> Vec<Passage> {
         let mut all = Vec::new();
-        cut(document, Chunking { by, tokens, overlap }, &|texts| Ok(count(texts)), &mut |passage| {
+        cut(document, Chunking { by, tokens, overlap }, &|texts| Ok(count(texts)), None, &mut |passage| {
             all.push(passage);
             Ok(())
         })
@@ -344,12 +339,34 @@ mod tests {
         assert_eq!(texts(&passages(&document, ChunkBy::Sentences, 3, 0)), ["a b c", "d e f", "g. h"]);
         let by_char = |texts: &[&str]| Ok(texts.iter().map(|text| text.len()).collect());
         let (mut all, chunking) = (Vec::new(), Chunking { by: ChunkBy::Sentences, tokens: 4, overlap: 0 });
-        cut(&Document::of_text("abcdefghij kl"), chunking, &by_char, &mut |p| {
+        cut(&Document::of_text("abcdefghij kl"), chunking, &by_char, None, &mut |p| {
             all.push(p.text);
             Ok(())
         })
         .unwrap();
         assert_eq!(all, ["abcd", "efgh", "ij", "kl"]);
+    }
+
+    #[test]
+    fn passages_end_where_topics_do_and_with_the_budget() {
+        let document = Document::of_text("A one. A two. B one. B two. B three.");
+        let topics = |texts: &[&str]| Ok((1..texts.len()).map(|i| i == 2).collect());
+        for (tokens, expected) in [
+            (50, &["A one. A two.", "B one. B two. B three."][..]),
+            (4, &["A one. A two.", "B one. B two.", "B three."][..]),
+        ] {
+            let (mut all, chunking) = (Vec::new(), Chunking { by: ChunkBy::Segments, tokens, overlap: 2 });
+            cut(&document, chunking, &|texts| Ok(count(texts)), Some(&topics), &mut |passage| {
+                all.push(passage.text);
+                Ok(())
+            })
+            .unwrap();
+            let starts: Vec<bool> =
+                all.iter().map(|text| text.contains("A ") && text.contains("B ")).collect();
+            assert!(!starts.contains(&true), "{all:?}");
+            assert_eq!(all.len(), expected.len(), "{all:?}");
+            assert!(all.iter().zip(expected).all(|(text, expected)| text.ends_with(expected)), "{all:?}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub mod store;
 pub mod vectors;
 
 pub use change::{Added, Embedding, IndexProgress, IndexWriter};
-pub use chunk::{ChunkBy, Chunking, Passage};
+pub use chunk::{ChunkBy, Chunking, EndTopics, Passage};
 pub use documents::{Document, RowColumns, Skipped};
 pub use encoder::IndexEncoder;
 pub use filter::Condition;

@@ -108,7 +108,7 @@ impl World {
         };
         let count = |texts: &[&str]| Ok(texts.iter().map(|text| text.split_whitespace().count()).collect());
         let stamp = stamp();
-        let embedding = Embedding { stamp: &stamp, embed: &embed, count: &count };
+        let embedding = Embedding { stamp: &stamp, embed: &embed, count: &count, topics: None };
         let (files, _) = files_of(&[self.path("docs")]);
         writer.add(&files, &RowColumns::default(), &embedding, &mut |_| at()).map_err(core)
     }

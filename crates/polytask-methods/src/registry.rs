@@ -3,7 +3,9 @@
 use polytask_core::{Problem, near};
 use polytask_train::Result;
 
-use crate::methods::{codiemb, dse, flat_mtl, rep_mtl, text_methods, trans_encoder, unified_ranker};
+use crate::methods::{
+    codiemb, dse, flat_mtl, rep_mtl, text_methods, topic_segmentation, trans_encoder, unified_ranker,
+};
 use crate::paper::Paper;
 
 /// All papers, by number; experiments that are no single paper's come last.
@@ -13,6 +15,7 @@ pub static PAPERS: &[&Paper] = &[
     &rep_mtl::PAPER,
     &codiemb::PAPER,
     &dse::PAPER,
+    &topic_segmentation::PAPER,
     &flat_mtl::PAPER,
     &text_methods::PAPER,
 ];

@@ -19,6 +19,7 @@ mod question;
 mod rank;
 mod reading;
 mod search;
+mod segment;
 mod symbols;
 mod task;
 
@@ -32,5 +33,9 @@ pub use predict::Predicted;
 pub use question::Question;
 pub use reading::{InputReading, InputRow};
 pub use search::{SearchOptions, search};
+pub use segment::{
+    Combine, FoundSegment, PlaceScores, SegmentMethod, Segmenter, SegmenterInfo, TrainedOn, choose_segmenter,
+    judge, read_segmenters, tuned, write_segmenters,
+};
 pub use symbols::symbols_of;
 pub use task::ModelTask;

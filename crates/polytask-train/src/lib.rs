@@ -45,6 +45,7 @@ pub mod run;
 pub mod saliency;
 mod scales;
 mod scored;
+pub mod segmenting;
 mod share;
 pub mod sharpness;
 mod side;

@@ -1,4 +1,4 @@
-//! The crates' one direction: `core → {data, eval} → nn → {model, weighting} → {retrieve, merge, boost} → index → train → methods → serve →
+//! The crates' one direction: `core → segment → {data, eval} → nn → {model, weighting} → {retrieve, merge, boost} → index → train → methods → serve →
 //! terminal → bench → polytask`, where an arrow means "is used by"; `llm` stands beside `data`. A crate may use any crate of an
 //! earlier layer and none of its own, in tests too.
 
@@ -9,6 +9,7 @@ use super::Tree;
 /// Our crates by layer, lowest first.
 const LAYERS: &[&[&str]] = &[
     &["polytask-core"],
+    &["polytask-segment"],
     &["polytask-data", "polytask-eval", "polytask-llm"],
     &["polytask-nn"],
     &["polytask-model", "polytask-weighting"],

@@ -47,6 +47,11 @@ pub static KINDS: &[&KindInfo] = &[
     &tagging::INFO,
 ];
 
+/// The kind that stands for several tasks, one per head, on rows made of documents.
+pub const SEGMENTATION: &str = "segmentation";
+/// Its heads: whether two neighbours are of one topic, which class a sentence is of, whether one follows the other.
+pub const SEGMENT_HEADS: [&str; 3] = ["stp", "tc", "nsp"];
+
 /// The kind of this name.
 pub fn find(name: &str) -> Option<&'static KindInfo> {
     KINDS.iter().copied().find(|kind| kind.name == name)

@@ -48,6 +48,8 @@ pub enum Family {
     Trees,
     /// What boosted trees learn of a target.
     Objective,
+    /// How rows are made of documents.
+    Documents,
 }
 
 /// A named part as it presents itself.

@@ -16,7 +16,8 @@ pub(super) struct Draft<'t> {
 
 /// The kind of a task.
 pub(super) fn kind(section: &Section, node: &Node, reporter: &mut Reporter) -> Option<&'static KindInfo> {
-    let names: Vec<&str> = crate::kind::KINDS.iter().map(|kind| kind.name).collect();
+    let mut names: Vec<&str> = crate::kind::KINDS.iter().map(|kind| kind.name).collect();
+    names.push(crate::kind::SEGMENTATION);
     let Some(name) = section.maybe_text("kind") else {
         if node.get("kind").is_none() && matches!(node.data, Data::Table(_)) {
             let what = format!("{} has no `kind`, expected one of {}", section.label, near::list(&names));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Split;
 use super::images;
+use super::keys::Table;
 use super::near;
 use super::reporter::Reporter;
 use super::section::Section;
@@ -14,6 +15,8 @@ use crate::files::names_in;
 /// File formats that are read, by extension, in any case of letters.
 pub const FORMATS: &[&str] =
     &["csv", "tsv", "jsonl", "parquet", "tab", "ndjson", "json", "conll", "bio", "iob", "iob2"];
+/// Forms of documents in sentences that are read beside these.
+const DOCUMENT_FORMS: [&str; 3] = ["ref", "txt", "lab"];
 /// Compressions that are read, by further extension.
 pub const COMPRESSIONS: &[&str] = &["gz", "zst"];
 
@@ -59,7 +62,8 @@ pub(super) struct Found {
 
 /// Resolves the keys `data`, `files`, `corpus`, `queries` and `qrels` of a section.
 pub(super) fn resolve(section: &Section, base: &Path, reporter: &mut Reporter) -> Found {
-    let mut search = Search { base, label: &section.label, reporter, found: Found::default() };
+    let is_documents = section.table() == Table::Source && section.has("documents");
+    let mut search = Search { base, label: &section.label, reporter, is_documents, found: Found::default() };
     match section.path("data") {
         Some(_) if section.has("files") => {
             let what = format!("{} has both `data` and `files`, expected one of them", section.label);
@@ -93,7 +97,8 @@ pub(super) fn resolve(section: &Section, base: &Path, reporter: &mut Reporter) -
 
 /// Reports a file that is not there, or of no known format.
 pub(super) fn expect_file(section: &Section, base: &Path, path: &Path, reporter: &mut Reporter) {
-    let mut search = Search { base, label: &section.label, reporter, found: Found::default() };
+    let mut search =
+        Search { base, label: &section.label, reporter, is_documents: false, found: Found::default() };
     let origin = section.place("file");
     let _ = search.file(path, "file", origin) && search.format(path, origin);
 }
@@ -102,6 +107,8 @@ struct Search<'a, 'b, 'c> {
     base: &'a Path,
     label: &'a str,
     reporter: &'b mut Reporter<'c>,
+    /// Whether files hold documents, which have forms of their own.
+    is_documents: bool,
     found: Found,
 }
 
@@ -130,7 +137,9 @@ impl Search<'_, '_, '_> {
     /// Whether a file's format is known by its name.
     fn format(&mut self, path: &Path, origin: &Origin) -> bool {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if is_readable(&name) || images::is_idx(&name) {
+        let is_document =
+            self.is_documents && name.rsplit('.').next().is_some_and(|e| DOCUMENT_FORMS.contains(&e));
+        if is_readable(&name) || images::is_idx(&name) || is_document {
             return true;
         }
         let what =

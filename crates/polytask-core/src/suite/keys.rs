@@ -158,6 +158,7 @@ const ROOT: &[Table] = &[Table::Root];
 const MODEL: &[Table] = &[Table::Model];
 const TRAIN: &[Table] = &[Table::Train];
 const TASK: &[Table] = &[Table::Task];
+const SOURCE: &[Table] = &[Table::Source];
 const OWN_DATA: &[Table] = &[Table::Source, Table::Task];
 const TEACHER: &[Table] = &[Table::Teacher];
 const NODES: &[Table] = &[Table::Nodes];
@@ -254,6 +255,7 @@ static KEYS: &[KeyInfo] = &[
     key(TASK, "from", ValueType::Name, "", "The source whose rows it reads.", "the task has data of its own"),
     key(OWN_DATA, "data", ValueType::Path, "", "A folder with train, valid and test files, a BEIR folder, or one file to train on.", "`files`, `qrels` or (a task) `from` must be given"),
     key(OWN_DATA, "files", ValueType::Files, "", "The file of each split; dev, val and validation mean valid.", "`data` says where"),
+    key(SOURCE, "documents", ValueType::Part, "", "How rows are made of the documents in its files: `pairs` of sentences or `sentences`; a task of the kind `segmentation` writes such sources itself.", "a row of a file is a row"),
     key(OWN_DATA, "columns", ValueType::Columns, "{}", "Which column plays which role (text, a, b, query, label, score, weight, ...).", "a column has the name of its role, or a usual synonym"),
     key(OWN_DATA, "features", ValueType::Texts, "[]", "The columns of a table that are read (`table-class`, `table-regression`).", "all that are no target, weight or id of a task and do not stand in `ignore`; in them `?`, `-`, `NA`, `N/A`, `None`, `NULL` and `missing` say nothing, too"),
     key(OWN_DATA, "prompts", ValueType::Prompts, "{}", "Words before every text of a role, as `query: `; `passage` is what a retrieval ranks, `right` what a ranking does.", "the encoder's own default prompt, if it has one"),

@@ -5,6 +5,7 @@
 //! checked against the [`Catalogue`] of named parts, all mistakes reported at once.
 
 mod check;
+mod documents;
 mod draft;
 mod files;
 mod fresh;
@@ -38,6 +39,7 @@ use crate::method::{Choice, MethodInfo};
 use crate::near;
 
 pub use crate::files::names_in;
+pub use documents::{DOCUMENT_ROLES, DOCUMENTS, NEXT_LABELS, TOPIC_LABELS};
 pub use files::{BeirFolder, COMPRESSIONS, FORMATS, is_readable};
 pub use keys::{KeyInfo, POOLINGS, Table, ValueType, keys, keys_of};
 pub use nodes::NodeSpec;
@@ -157,6 +159,9 @@ pub struct SourceSpec {
     pub name: String,
     /// The file of each split, relative to the suite's folder.
     pub files: BTreeMap<Split, PathBuf>,
+    /// How its rows are made of documents, where its files hold documents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub documents: Option<Choice>,
     /// Role → column, for the input roles of all its tasks (`a`, `text`, `id`, `weight`, …).
     pub columns: BTreeMap<String, String>,
     /// Lines of the suite file where these are written, by role, for later errors.

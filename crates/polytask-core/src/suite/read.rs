@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::check;
+use super::documents;
 use super::draft::{self, Draft};
 use super::files;
 use super::fresh;
@@ -76,6 +77,7 @@ fn parse_for(
     let mut tree = written::read(text, file)?;
     let mut reporter = Reporter::new(file, purpose);
     written::apply(&mut tree, overrides, &mut reporter);
+    documents::expand(&mut tree, &mut reporter);
     let suite = Reader { file, catalogue, reporter: &mut reporter }.suite(&tree);
     match reporter.finish() {
         problems if problems.is_empty() => Ok(suite),
@@ -327,6 +329,7 @@ impl Reader<'_, '_> {
         SourceSpec {
             name: draft.name.clone(),
             files: found.files,
+            documents: documents::choice(section, self.reporter),
             columns,
             column_lines: inputs::column_lines(section),
             prompts: prompts::read(section, &kinds, self.reporter),

@@ -71,6 +71,11 @@ impl Reader {
         Self { header, ahead: VecDeque::new(), rest, said: None }
     }
 
+    /// A stream of rows of these columns that are made of something else.
+    pub(crate) fn of_rows(columns: Columns, rows: Records) -> Self {
+        Self::new(Some(columns), rows)
+    }
+
     /// The same with something that a user should know.
     fn saying(self, said: Option<String>) -> Self {
         Self { said, ..self }

@@ -8,7 +8,7 @@ use polytask_core::Error;
 use polytask_model::Result;
 use serde::Serialize;
 
-use crate::chunk::{CountTokens, Passage, cut};
+use crate::chunk::{CountTokens, EndTopics, Passage, cut};
 use crate::documents::{Document, FoundFile, RowColumns, Skipped, read};
 use crate::index::OpenIndex;
 use crate::store::{EncoderStamp, IndexSettings, SegmentWriter, TextHash, VectorCache, text_hash};
@@ -53,6 +53,8 @@ pub struct Embedding<'a> {
     pub embed: &'a dyn Fn(&[String]) -> Result<Vec<f32>>,
     /// Counts tokens.
     pub count: &'a CountTokens<'a>,
+    /// Says where topics end, where passages end with them.
+    pub topics: Option<&'a EndTopics<'a>>,
 }
 
 /// Documents on their way into a new segment.
@@ -161,8 +163,9 @@ impl<'a> Adding<'a> {
 
     /// Cuts a document; gives the number of its passages.
     fn cut(&mut self, document: &Document) -> Result<usize> {
-        let (chunking, count, mut n) = (self.settings.chunking, self.embedding.count, 0);
-        cut(document, chunking, count, &mut |passage| {
+        let (chunking, mut n) = (self.settings.chunking, 0);
+        let Embedding { count, topics, .. } = *self.embedding;
+        cut(document, chunking, count, topics, &mut |passage| {
             n += 1;
             self.passages.push(passage);
             if self.passages.len() == PIECE { self.flush() } else { Ok(()) }

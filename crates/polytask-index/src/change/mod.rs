@@ -64,6 +64,13 @@ impl IndexWriter {
         Ok(Self { folder: folder.to_path_buf(), manifest, _lock: lock })
     }
 
+    /// The same, with passages that end where the heads of another model say.
+    #[must_use]
+    pub fn with_segmenter(mut self, source: Option<String>) -> Self {
+        self.manifest.segmenter = source;
+        self
+    }
+
     /// Begins a change of an index.
     ///
     /// # Errors

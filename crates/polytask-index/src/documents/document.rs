@@ -34,10 +34,12 @@ pub struct Document {
 }
 
 /// What stands below a heading.
-pub(crate) struct Section {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentSection {
     /// The heading and those above it, outermost first.
-    pub(crate) titles: Vec<String>,
-    pub(crate) body: Range<usize>,
+    pub titles: Vec<String>,
+    /// Where it stands in the text.
+    pub body: Range<usize>,
 }
 
 impl Document {
@@ -55,13 +57,13 @@ impl Document {
 
     /// Its sections, in order: what stands before the first heading, and below each, where something does or nothing
     /// else follows.
-    pub(crate) fn sections(&self) -> Vec<Section> {
+    pub fn sections(&self) -> Vec<DocumentSection> {
         let mut sections = Vec::new();
         let mut above: Vec<&Heading> = Vec::new();
         let ends = self.headings.iter().skip(1).map(|next| next.bytes.start).chain([self.text.len()]);
         let first = self.headings.first().map_or(self.text.len(), |heading| heading.bytes.start);
         if !self.text[..first].trim().is_empty() {
-            sections.push(Section { titles: Vec::new(), body: 0..first });
+            sections.push(DocumentSection { titles: Vec::new(), body: 0..first });
         }
         for (at, (heading, end)) in self.headings.iter().zip(ends).enumerate() {
             above.retain(|outer| outer.level < heading.level);
@@ -69,7 +71,8 @@ impl Document {
             let body = heading.bytes.end.min(end)..end;
             let has_below = self.headings.get(at + 1).is_some_and(|next| next.level > heading.level);
             if !has_below || !self.text[body.clone()].trim().is_empty() {
-                sections.push(Section { titles: above.iter().map(|h| h.title.clone()).collect(), body });
+                sections
+                    .push(DocumentSection { titles: above.iter().map(|h| h.title.clone()).collect(), body });
             }
         }
         sections

@@ -16,7 +16,7 @@ use polytask_data::readers;
 use serde::Serialize;
 use serde_json::Value;
 
-pub use document::{Document, Heading};
+pub use document::{Document, DocumentSection, Heading};
 pub use rows::RowColumns;
 pub(crate) use walk::MANIFEST;
 pub use walk::{FoundFile, files_of};

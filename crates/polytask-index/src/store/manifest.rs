@@ -112,6 +112,9 @@ pub struct IndexManifest {
     pub encoder: EncoderStamp,
     /// How it is made.
     pub settings: IndexSettings,
+    /// The model whose heads say where passages end, where it is not the encoder: a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segmenter: Option<String>,
     /// Which columns of rows held what in the last change.
     #[serde(default)]
     pub columns: RowColumns,
@@ -123,7 +126,15 @@ impl IndexManifest {
     /// An index of nothing.
     pub fn new(encoder: EncoderStamp, settings: IndexSettings) -> Self {
         let columns = RowColumns::default();
-        Self { polytask_index: FORM, generation: 0, encoder, settings, columns, segments: Vec::new() }
+        Self {
+            polytask_index: FORM,
+            generation: 0,
+            encoder,
+            settings,
+            segmenter: None,
+            columns,
+            segments: Vec::new(),
+        }
     }
 
     /// Reads that of an index.

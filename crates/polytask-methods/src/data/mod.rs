@@ -4,6 +4,7 @@ pub mod idx;
 pub mod multi_mnist;
 pub mod pairs;
 pub(crate) mod rows;
+pub mod segments;
 pub mod sentences;
 pub mod work;
 

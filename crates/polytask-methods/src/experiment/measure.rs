@@ -14,6 +14,7 @@ use polytask_train::evaluate;
 use polytask_train::judge::{Side, judge};
 use polytask_train::observe::{Observer, Silent};
 use polytask_train::run::{Finished, Prepared, learn_alone, train_alone};
+use polytask_train::segmenting;
 use polytask_train::sharpness::{Reach, Spot};
 use polytask_train::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,9 @@ use crate::recipe::{ArmSpec, Setting};
 
 /// The learner that is the encoder as it came.
 const PROBE: &str = "probe";
+
+/// The row of segments by depths.
+const TILING: &str = "texttiling";
 
 /// Batches, and rows of each source in a batch, that sharpness is measured on.
 const BATCHES: usize = 6;
@@ -98,6 +102,11 @@ impl Lesson<'_> {
             if let Some(kept) = self.kept {
                 finished.save(kept)?;
             }
+            if !self.arm.alone && self.prepared.suite.sources.iter().any(|source| source.documents.is_some())
+            {
+                finished.save(&self.model())?;
+                self.segments(&mut part)?;
+            }
             if !self.arm.alone && self.unseen.is_some() {
                 finished.save(&self.model())?;
                 self.ask(&self.model(), &mut part)?;
@@ -111,6 +120,20 @@ impl Lesson<'_> {
         }
         measured.step_ms += clock.step_ms();
         measured.seconds += start.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// Adds how well the heads of segmentations find segments together, and what depths by the same vectors find.
+    fn segments(&self, measured: &mut Measured) -> Result<()> {
+        for report in segmenting::finish(&self.prepared.suite, &self.model(), &mut Silent)? {
+            for row in report.rows.iter().filter(|row| row.name == report.name || row.name == TILING) {
+                let values = [("pk", row.pk), ("boundary f1", row.f1)];
+                let named = values.map(|(metric, value)| (format!("{} {metric}", row.name), 100.0 * value));
+                measured.values.extend(named);
+            }
+        }
+        // A model folder per training would be gigabytes; one that cannot be removed harms nobody.
+        let _ = std::fs::remove_dir_all(self.model());
         Ok(())
     }
 

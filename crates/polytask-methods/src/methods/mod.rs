@@ -8,5 +8,6 @@ pub mod dse;
 pub mod flat_mtl;
 pub mod rep_mtl;
 pub mod text_methods;
+pub mod topic_segmentation;
 pub mod trans_encoder;
 pub mod unified_ranker;

@@ -16,6 +16,7 @@ use crate::learner::trained::{self, Place, Training};
 use crate::learner::{Fitted, LEARNERS, Learner, Trained};
 use crate::observe::{Event, Observer};
 pub use crate::prepared::Prepared;
+use crate::segmenting;
 use crate::share;
 use crate::side::{Side, suite_compares, with_sides};
 use crate::{Error, Result};
@@ -77,6 +78,10 @@ impl Run<'_> {
         if self.diagnose_every > 0 {
             report.on_valid = self.valid_reports(&joint, &singles)?;
         }
+        report.segmentations = timed(&mut report.seconds, "segments", || {
+            segmenting::finish(&self.prepared.suite, &self.options.out.join("model"), observer)
+        })?;
+        report.notes.extend(report.segmentations.iter().map(segmenting::said));
         let rows =
             judged(&self.prepared.suite, &self.joint.engine, &joint.predictions, |task| self.split_of(task));
         self.write(&report, &rows)?;
@@ -148,6 +153,7 @@ impl Run<'_> {
         let summary = polytask_eval::summarise(&tasks);
         let mut report = RunReport {
             geometry: Vec::new(),
+            segmentations: Vec::new(),
             trees: None,
             version: REPORT_VERSION,
             name: suite.name.clone(),

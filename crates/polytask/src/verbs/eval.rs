@@ -11,6 +11,7 @@ use polytask_eval::{JudgedRows, Predictions, words};
 use polytask_model::{InputReading, Model};
 use polytask_train::geometry::geometry;
 use polytask_train::judge::{Judged, Side, judge};
+use polytask_train::segmenting::segmentations;
 
 use crate::columns::Columns;
 use crate::models;
@@ -92,10 +93,14 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         .collect();
     let mut progress = TerminalProgress::new(args.json);
     let asked = args.geometry.then(|| suite.clone());
+    let segmented = suite.sources.iter().any(|source| source.documents.is_some()).then(|| suite.clone());
     let Judged { mut report, rows, queries } =
         judge(suite, sides[0], sides.get(1).copied(), split, &mut progress)?;
     if let Some(suite) = asked {
         report.geometry = geometry(&suite, &sides, split, &mut progress)?;
+    }
+    if let Some(suite) = segmented {
+        report.segmentations = segmentations(&suite, &model, &mut progress)?;
     }
     let notes = notes(&tasks, &report, args.split.as_deref());
     report.notes.extend(notes);
@@ -115,6 +120,10 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     } else {
         report.notes.iter().for_each(|note| output::note(format!("note: {note}")));
         output::line(polytask_eval::table(&report, output::width()).trim_end())?;
+        for segmentation in &report.segmentations {
+            output::line("")?;
+            output::line(polytask_eval::segmentation_table(segmentation, output::width()).trim_end())?;
+        }
         if !report.geometry.is_empty() {
             output::line("")?;
             output::line(

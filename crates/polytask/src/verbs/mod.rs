@@ -20,6 +20,7 @@ mod pull;
 mod reproduce;
 mod saliency;
 mod search;
+pub(crate) mod segment;
 mod sharpness;
 mod show;
 mod train;
@@ -83,6 +84,8 @@ enum Verb {
     Index(index::Args),
     /// Find passages: in an index, or the nearest ones of a corpus
     Search(search::Args),
+    /// Find where topics change in documents
+    Segment(segment::Args),
     /// Find hard negatives for training a search
     Mine(mine::Args),
     /// Improve a sentence model by pairs of texts without labels
@@ -137,6 +140,7 @@ impl Cli {
             },
             Verb::Index(args) => index::run(&args),
             Verb::Search(args) => search::run(&args),
+            Verb::Segment(args) => segment::run(&args),
             Verb::Mine(args) => mine::run(&args),
             Verb::Distill(args) => distill::run(&args),
             Verb::Merge(args) => merge::run(&args),

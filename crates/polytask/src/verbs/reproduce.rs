@@ -168,6 +168,11 @@ mod tests {
             let rows = table(head, &|code| format!("a {code}\tb {code}\t{score}\t{score}\n"));
             write(&format!("{file}.tsv"), &rows);
         }
+        for folder in ["csabstruct", "wikiseg_synth", "qmsum_topics"] {
+            let units = if folder == "qmsum_topics" { "turns" } else { "sentences" };
+            let rows = format!("{{\"{units}\":[\"a b\",\"c d\"],\"labels\":[\"x\",\"y\"]}}\n");
+            ["train", "dev", "test"].map(|split| write(&format!("{folder}/{split}.jsonl"), &rows));
+        }
         write("skill_extraction/esco_skills.txt", "cook\nfly\nbuild\n");
         for file in ["tech_test", "house_test"] {
             let rows = "sentence,label\nmust cook,cook\nmust do,LABEL NOT PRESENT\nmust cook,fly\n";

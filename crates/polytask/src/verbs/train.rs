@@ -267,6 +267,10 @@ pub(super) fn show(report: &RunReport, out: &Path, json: bool) -> Result<Outcome
             let lines = polytask_eval::trees::summary(trees, output::width());
             lines.iter().try_for_each(output::line)?;
         }
+        for segmentation in &report.segmentations {
+            output::line("")?;
+            output::line(polytask_eval::segmentation_table(segmentation, output::width()).trim_end())?;
+        }
         output::line(format!("\nmodel   {}", out.join("model").display()))?;
         output::line(format!("report  {}", out.join("report.html").display()))?;
     }

@@ -34,6 +34,7 @@ mod resume;
 mod saliency;
 mod scores;
 mod search;
+mod segment;
 mod sharing;
 mod sharpness;
 mod support;

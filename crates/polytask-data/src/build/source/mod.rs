@@ -2,6 +2,7 @@
 
 mod ends;
 mod install;
+mod open;
 mod prompts;
 mod row;
 mod sides;
@@ -131,6 +132,9 @@ impl Reading<'_, '_> {
                 .problems
                 .add(Problem::at(place, what).try_this("files = { train = \"...\" }"));
         }
+        if let Some(problem) = self.lacks_valid() {
+            return self.builder.problems.add(problem);
+        }
         let mut tables = BTreeMap::new();
         let mut train = if has_train { self.read_split(Split::Train)? } else { self.table(1) };
         self.close_labels(&mut train);
@@ -193,7 +197,7 @@ impl Reading<'_, '_> {
             self.builder.problems.add(Problem::at(place, what).try_this("queries = \"queries.jsonl\""))?;
             return Ok(self.table(1));
         };
-        let opened = self.builder.file(named).and_then(|file| Ok((readers::open(&file)?, file)));
+        let opened = self.builder.file(named).and_then(|file| Ok((self.open(&file, split)?, file)));
         let judged = self.read_judgements(split)?;
         let (mut reader, file) = match opened {
             Ok(opened) => opened,

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use polytask_index::{IndexWriter, OpenIndex};
+use polytask_index::{ChunkBy, IndexWriter, OpenIndex};
 
+use super::topics::Topics;
 use super::{Reading, build};
 use polytask_terminal::output::Outcome;
 use polytask_terminal::suites;
@@ -39,5 +40,8 @@ pub(super) fn run(args: &Args) -> Result<Outcome> {
     let source = args.model.clone().unwrap_or_else(|| PathBuf::from(&stamp.source));
     let encoder = build::encoder(&source, stamp.task.as_deref(), stamp.corpus_prompt.as_deref())?;
     OpenIndex::open(&args.index)?.check_encoder(encoder.stamp())?;
-    args.reading.add(&args.index, &mut writer, &encoder)
+    let manifest = writer.manifest();
+    let by_topics = manifest.settings.chunking.by == ChunkBy::Segments;
+    let topics = Topics::new(&encoder, by_topics, manifest.segmenter.as_deref())?;
+    args.reading.add(&args.index, &mut writer, &encoder, topics.ends().as_deref())
 }

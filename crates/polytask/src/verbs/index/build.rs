@@ -7,6 +7,7 @@ use polytask_index::{ChunkBy, Chunking, GraphParams, IndexEncoder, IndexSettings
 use polytask_model::Model;
 
 use super::Reading;
+use super::topics::{self, Topics};
 use crate::models;
 use polytask_terminal::output::{self, Outcome};
 use polytask_terminal::suites;
@@ -22,10 +23,12 @@ Examples:
   polytask index build all-MiniLM-L6-v2 docs/ notes.md --out docs.index --tokens 128 --overlap 32
   polytask index build runs/first faq.csv --columns text=answer,title=question --out faq.index
   polytask index build runs/first corpus.jsonl --out big.index --store int8 --graph
+  polytask index build runs/first docs/ --out docs.index --by segments --segmenter runs/topics
 
-Passages end with sentences (--by sentences), after any word (tokens) or with the document (whole), never cross a heading
-of Markdown or HTML, and are embedded with the titles above them. A row of JSONL, CSV, TSV or Parquet is a document; its
-other columns are stored, to be shown and filtered by. What cannot be read is listed with the reason, and the rest indexed.
+Passages end with sentences (--by sentences), after any word (tokens), where topics change (segments: texttiling by the
+index's vectors, or the heads of --segmenter) or with the document (whole), never cross a heading of Markdown or HTML, and
+are embedded with the titles above them. A row of JSONL, CSV, TSV or Parquet is a document; its other columns are stored,
+to be shown and filtered by. What cannot be read is listed with the reason, and the rest indexed.
 
 Exact vectors are always kept. --store f16, int8 or bit searches a form of them that takes a half, a quarter or a 32nd of
 the memory, and ranks what it finds by the exact ones; --graph searches along a graph of neighbours (HNSW).
@@ -44,6 +47,9 @@ pub(super) struct Args {
     /// Where passages may end
     #[arg(long, value_enum, default_value_t = By::Sentences)]
     by: By,
+    /// Model whose heads say where topics change [default: texttiling by the vectors of the index]
+    #[arg(long, value_name = "MODEL")]
+    segmenter: Option<PathBuf>,
     /// Most tokens of a passage, titles included [default: 256, or what the encoder reads]
     #[arg(long, value_parser = polytask_terminal::count)]
     tokens: Option<usize>,
@@ -82,6 +88,7 @@ pub(super) struct Args {
 enum By {
     Sentences,
     Tokens,
+    Segments,
     Whole,
 }
 
@@ -96,11 +103,20 @@ enum Store {
 
 pub(super) fn run(args: &Args) -> Result<Outcome> {
     args.reading.check()?;
+    if args.segmenter.is_some() && args.by != By::Segments {
+        return output::refuse(
+            "`--segmenter` says where topics change, and passages end elsewhere",
+            "`--by segments`",
+        );
+    }
     suites::set_threads(args.reading.threads)?;
     let encoder = encoder(&args.model, args.task.as_deref(), args.corpus_prompt.as_deref())?;
     let settings = settings(args, encoder.most_tokens())?;
-    let mut writer = IndexWriter::create(&args.out, encoder.stamp().clone(), settings, args.overwrite)?;
-    args.reading.add(&args.out, &mut writer, &encoder)
+    let segmenter = args.segmenter.as_deref().map(topics::source).transpose()?;
+    let topics = Topics::new(&encoder, args.by == By::Segments, segmenter.as_deref())?;
+    let writer = IndexWriter::create(&args.out, encoder.stamp().clone(), settings, args.overwrite)?;
+    let mut writer = writer.with_segmenter(segmenter);
+    args.reading.add(&args.out, &mut writer, &encoder, topics.ends().as_deref())
 }
 
 /// The encoder at a place, which is written down so that it is found from anywhere.
@@ -124,6 +140,7 @@ fn settings(args: &Args, most: usize) -> Result<IndexSettings> {
     let by = match args.by {
         By::Sentences => ChunkBy::Sentences,
         By::Tokens => ChunkBy::Tokens,
+        By::Segments => ChunkBy::Segments,
         By::Whole => ChunkBy::Whole,
     };
     let store = match args.store {

@@ -77,6 +77,7 @@ impl Facts {
         let graph = settings.graph.map_or(String::new(), |graph| {
             format!(", graph of {} neighbours, breadth {}", graph.neighbours, graph.breadth)
         });
+        let of = manifest.segmenter.as_ref().map_or(String::new(), |model| format!(" of {model}"));
         let mib = self.bytes.values().sum::<u64>() as f64 / f64::from(1 << 20);
         let (by, segments) = (by.as_str().unwrap_or_default(), plural(manifest.segments.len(), "segment"));
         let hash = encoder.hash.get(..12).unwrap_or(&encoder.hash);
@@ -88,7 +89,10 @@ impl Facts {
         [
             format!("{passages} in {documents}, {words}"),
             format!("encoder   {} (width {}, hash {hash})", encoder.source, encoder.width),
-            format!("passages  by {by}, at most {} tokens, overlap {}", chunking.tokens, chunking.overlap),
+            format!(
+                "passages  by {by}{of}, at most {} tokens, overlap {}",
+                chunking.tokens, chunking.overlap
+            ),
             format!("vectors   {}{graph}", settings.store.name()),
             format!("disk      {mib:.1} MiB in {segments}, {} passages removed", self.removed),
             format!("fields    {}", self.field_names()),
@@ -112,7 +116,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome> {
         output::json(&json!({
             "index": args.index, "documents": documents, "passages": passages, "removed_passages": removed,
             "segments": manifest.segments.len(), "words": words, "bytes": bytes, "fields": fields,
-            "encoder": manifest.encoder, "settings": manifest.settings, "generation": manifest.generation,
+            "encoder": manifest.encoder, "settings": manifest.settings, "segmenter": manifest.segmenter, "generation": manifest.generation,
             "verified": args.verify,
         }))?;
         return Ok(Outcome::Done);

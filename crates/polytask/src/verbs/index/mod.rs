@@ -4,12 +4,13 @@ mod add;
 mod build;
 mod change;
 mod info;
+mod topics;
 
 use anyhow::Result;
 use polytask_core::plural;
 use polytask_index::change::Embedding;
 use polytask_index::documents::files_of;
-use polytask_index::{Added, IndexEncoder, IndexWriter, RowColumns, Skipped};
+use polytask_index::{Added, EndTopics, IndexEncoder, IndexWriter, RowColumns, Skipped};
 use polytask_terminal::progress::WorkProgress;
 use serde_json::json;
 
@@ -107,7 +108,13 @@ impl Reading {
     }
 
     /// Adds the documents to an index and says what was done.
-    fn add(&self, index: &Path, writer: &mut IndexWriter, encoder: &IndexEncoder) -> Result<Outcome> {
+    fn add(
+        &self,
+        index: &Path,
+        writer: &mut IndexWriter,
+        encoder: &IndexEncoder,
+        topics: Option<&EndTopics<'_>>,
+    ) -> Result<Outcome> {
         let (files, unlisted) = files_of(&self.documents);
         let columns = self.row_columns(writer.manifest().columns.clone());
         let total = files.iter().map(|file| file.length).sum();
@@ -116,6 +123,7 @@ impl Reading {
             stamp: encoder.stamp(),
             embed: &|texts| encoder.passages(texts),
             count: &|texts| encoder.count(texts),
+            topics,
         };
         let mut added = writer.add(&files, &columns, &embedding, &mut |progress| {
             let words = format!("{} documents, {} passages", progress.documents, progress.passages);

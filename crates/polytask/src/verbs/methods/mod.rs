@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use polytask_core::method::MethodInfo;
-use polytask_core::suite::{HEADS, SAMPLINGS};
+use polytask_core::suite::{DOCUMENTS, HEADS, SAMPLINGS};
 use polytask_core::{ParamInfo, near};
 use polytask_eval::table::{aligned, fitting, wrapped};
 use polytask_methods::Paper;
@@ -129,6 +129,7 @@ fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 14] {
         ("metric", known.metrics),
         ("head", HEADS.to_vec()),
         ("sampling", SAMPLINGS.to_vec()),
+        ("documents", DOCUMENTS.to_vec()),
         ("sharing", known.sharings),
         ("tune", known.tunes),
         ("score", known.scores),
@@ -216,6 +217,7 @@ fn example(kind: &str, info: &MethodInfo) -> String {
             return format!("[[task]]\nteacher = {{ model = \"runs/teacher\", loss = {:?} }}", info.id);
         }
         LEARNER => return format!("{table}\nbaselines = [{:?}]", info.id),
+        "documents" => return format!("[[source]]\n{kind} = {{ name = {:?}, of = \"topics\" }}", info.id),
         MERGE => return format!("polytask merge MODEL MODEL --method {} --out DIR", info.id),
         _ => {}
     }

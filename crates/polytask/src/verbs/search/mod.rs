@@ -152,7 +152,7 @@ fn all_rows<R>(path: &str, mut take: impl FnMut(&Row) -> Result<R>) -> Result<Ve
 }
 
 /// The beginning of a text, on one line.
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= 90 { line } else { line.chars().take(89).chain(['…']).collect() }
 }
