@@ -11,6 +11,7 @@ use polytask_nn::objective::{Target, TaskInput, gradient, output};
 use polytask_nn::{Block, losses};
 use polytask_train::Result;
 
+use super::MOST_STEPS;
 use super::adam::Adam;
 use crate::paper::{OracleRequest, OracleScore, OracleScores};
 
@@ -22,8 +23,7 @@ const FEATURES: usize = 4 * WIDTH;
 const TEST: usize = 4000;
 /// Standard deviation of the true weights.
 const TRUE_WEIGHT: f64 = 0.6;
-/// Steps of a fit, and their first rate; it falls to 0.
-const STEPS: usize = 300;
+/// First rate of a fit; it falls to 0.
 const RATE: f64 = 0.1;
 /// Penalty on the weights.
 const DECAY: f64 = 1e-3;
@@ -71,11 +71,12 @@ pub(crate) fn run(request: &OracleRequest) -> Result<OracleScores> {
     let n = request.count("labels", 10..=100_000)?;
     let (noise, is_fitted) =
         (request.number("spread", 0.0..=MOST_NOISE)?, request.count("fitted", 0..=1)? == 1);
+    let steps = request.count("steps", 1..=MOST_STEPS)?;
     let form = Form::of(request.count("form", 0..=2)?);
     let mut rng = Rng::new(request.seed, Purpose::Method, &[25]);
     let pairs = Pairs::draw(n + TEST, &mut rng);
     let teacher: Vec<f64> = if is_fitted {
-        let block = fit(&pairs, n, &vec![0.0; n], 0.0, Form::All)?;
+        let block = fit(&pairs, (n, steps), &vec![0.0; n], 0.0, Form::All)?;
         pairs.outputs(&block)?
     } else {
         pairs.logits.iter().map(|logit| logit + noise * rng.normal()).collect()
@@ -84,12 +85,12 @@ pub(crate) fn run(request: &OracleRequest) -> Result<OracleScores> {
         "truth" => pairs.accuracy(n, &pairs.logits),
         "teacher" => pairs.accuracy(n, &teacher),
         arm => {
-            let block = fit(&pairs, n, &teacher[..n], alpha(arm)?, form)?;
+            let block = fit(&pairs, (n, steps), &teacher[..n], alpha(arm)?, form)?;
             pairs.accuracy(n, &pairs.outputs(&block)?)
         }
     };
     let score = OracleScore { task: "pairs", metric: "accuracy", value: accuracy };
-    Ok(OracleScores { tasks: vec![score], steps: STEPS as u64 })
+    Ok(OracleScores { tasks: vec![score], steps: steps as u64 })
 }
 
 /// The weight of the teacher in an arm.
@@ -154,7 +155,13 @@ fn inner(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// The head fitted to the first `n` pairs.
-fn fit(pairs: &Pairs, n: usize, teacher: &[f64], alpha: f64, form: Form) -> Result<Block<f64>> {
+fn fit(
+    pairs: &Pairs,
+    (n, steps): (usize, usize),
+    teacher: &[f64],
+    alpha: f64,
+    form: Form,
+) -> Result<Block<f64>> {
     let loss = Taught {
         own: losses::make(&Choice::named("bce"), &[], &[])?,
         distil: distil::make(&Choice::named("logit-mse"), OutputSort::Each, "pairs")?,
@@ -173,13 +180,13 @@ fn fit(pairs: &Pairs, n: usize, teacher: &[f64], alpha: f64, form: Form) -> Resu
     let mut block: Block<f64> = head().block("pairs", 0).cast();
     block.values.fill(0.0);
     let mut adam = Adam::new(block.values.len(), RATE);
-    for step in 0..STEPS {
+    for step in 0..steps {
         let mut slope = gradient(&head(), &block, &loss, &input)?.d_head;
         for (place, (slope, weight)) in slope.iter_mut().zip(&block.values).enumerate() {
             let is_used = place >= FEATURES || form.uses(place);
             *slope = if is_used { *slope + DECAY * weight } else { 0.0 };
         }
-        adam.set_rate(RATE * (1.0 - step as f64 / STEPS as f64));
+        adam.set_rate(RATE * (1.0 - step as f64 / steps as f64));
         adam.step(&mut block.values, &slope);
     }
     Ok(block)
@@ -192,7 +199,7 @@ mod tests {
     use super::*;
 
     /// Mean accuracy of an arm over seeds, in hundredths.
-    fn mean(arm: &str, numbers: [(&str, f64); 4]) -> f64 {
+    fn mean(arm: &str, numbers: [(&str, f64); 5]) -> f64 {
         let numbers: BTreeMap<String, f64> =
             numbers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let one = |seed| run(&OracleRequest { arm, numbers: &numbers, seed }).unwrap().tasks[0].value;
@@ -203,7 +210,7 @@ mod tests {
     #[test]
     fn accuracies_are_those_of_the_independent_program() {
         let world = |labels: f64, noise: f64, fitted: f64, form: f64| {
-            [("labels", labels), ("spread", noise), ("fitted", fitted), ("form", form)]
+            [("labels", labels), ("spread", noise), ("fitted", fitted), ("form", form), ("steps", 300.0)]
         };
         for (numbers, expected) in [
             (world(100.0, 0.0, 0.0, 0.0), [75.3, 87.0, 87.1]),

@@ -9,6 +9,7 @@ use polytask_core::{Problem, Purpose, Rng};
 use polytask_eval::{Predictions, score};
 use polytask_train::Result;
 
+use super::MOST_STEPS;
 use super::adam::Adam;
 use crate::paper::{OracleRequest, OracleScore, OracleScores};
 
@@ -18,7 +19,6 @@ const LENGTH: usize = 5;
 const TRAIN: usize = 3000;
 const TEST: usize = 2000;
 const BATCH: usize = 64;
-const STEPS: usize = 300;
 const CYCLES: usize = 2;
 /// Share of the second sentence's words that are words of the first.
 const SHARED: f64 = 0.4;
@@ -54,6 +54,7 @@ pub(crate) fn run(request: &OracleRequest) -> Result<OracleScores> {
     let noise = request.number("spread", 0.0..=MOST_NOISE)?;
     let (is_same, is_mutual) = (request.count("same", 0..=1)? == 1, request.count("mutual", 0..=1)? == 1);
     let is_mse = request.count("mse", 0..=1)? == 1;
+    let n_steps = request.count("steps", 1..=MOST_STEPS)?;
     let mut rng = Rng::new(request.seed, Purpose::Method, &[6]);
     let truth = draws(&mut rng);
     let (train, test) = (pairs(TRAIN, &mut rng), pairs(TEST, &mut rng));
@@ -64,7 +65,7 @@ pub(crate) fn run(request: &OracleRequest) -> Result<OracleScores> {
     let starts: Vec<Vectors> = (0..n).map(|_| disturbed(1.0, &mut rng)).collect();
     let views: Vec<Vectors> =
         if is_same { starts.clone() } else { (0..n).map(|_| disturbed(noise, &mut rng)).collect() };
-    let mut world = World { train, test, truth, is_mse, rng };
+    let mut world = World { train, test, truth, is_mse, n_steps, rng };
     let (value, steps) = world.cycles(&starts, &views, wanted)?;
     let score = OracleScore { task: "pairs", metric: "spearman", value };
     Ok(OracleScores { tasks: vec![score], steps })
@@ -156,6 +157,8 @@ struct World {
     truth: Vectors,
     /// Whether the pair form learns by the squared error of its shares.
     is_mse: bool,
+    /// Steps of each training.
+    n_steps: usize,
     rng: Rng,
 }
 
@@ -170,14 +173,14 @@ impl World {
         for cycle in 1..=CYCLES {
             let targets = average(&labels);
             let crosses: Vec<CrossForm> = views.iter().map(|view| self.cross(view, &targets)).collect();
-            steps += (STEPS * crosses.len()) as u64;
+            steps += (self.n_steps * crosses.len()) as u64;
             if wanted == Stage::Cross(cycle) {
                 return Ok((self.agrees(&crosses[0].shares(&self.test))?, steps));
             }
             let said: Vec<Vec<f64>> = crosses.iter().map(|cross| cross.shares(&self.train)).collect();
             let targets = average(&said);
             let forms: Vec<Vectors> = starts.iter().map(|start| self.bi(start, &targets)).collect();
-            steps += (STEPS * forms.len()) as u64;
+            steps += (self.n_steps * forms.len()) as u64;
             if wanted == Stage::Bi(cycle) {
                 return Ok((self.agrees(&cosines(&forms[0], &self.test))?, steps));
             }
@@ -197,7 +200,7 @@ impl World {
     fn cross(&mut self, view: &[f64], targets: &[f64]) -> CrossForm {
         let mut form = CrossForm { vectors: view.to_vec(), head: [1.0, 0.0] };
         let (mut adam, mut head_adam) = (Adam::new(view.len(), RATE), Adam::new(2, HEAD_RATE));
-        for _ in 0..STEPS {
+        for _ in 0..self.n_steps {
             let (mut slopes, mut of_head) = (vec![0.0; view.len()], [0.0; 2]);
             for _ in 0..BATCH {
                 let i = self.rng.below(TRAIN);
@@ -219,7 +222,7 @@ impl World {
     fn bi(&mut self, start: &[f64], targets: &[f64]) -> Vectors {
         let mut vectors = start.to_vec();
         let mut adam = Adam::new(start.len(), RATE);
-        for _ in 0..STEPS {
+        for _ in 0..self.n_steps {
             let mut slopes = vec![0.0; start.len()];
             for _ in 0..BATCH {
                 let i = self.rng.below(TRAIN);
@@ -245,7 +248,7 @@ mod tests {
     use super::*;
 
     fn mean_of(arm: &str, [noise, same, mutual]: [f64; 3]) -> f64 {
-        let numbers = [("spread", noise), ("same", same), ("mutual", mutual), ("mse", 0.0)];
+        let numbers = [("spread", noise), ("same", same), ("mutual", mutual), ("mse", 0.0), ("steps", 300.0)];
         let numbers: BTreeMap<String, f64> =
             numbers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let one = |seed| run(&OracleRequest { arm, numbers: &numbers, seed }).unwrap().tasks[0].value;

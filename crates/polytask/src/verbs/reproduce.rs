@@ -168,10 +168,15 @@ mod tests {
             let rows = table(head, &|code| format!("a {code}\tb {code}\t{score}\t{score}\n"));
             write(&format!("{file}.tsv"), &rows);
         }
+        for split in ["train", "dev", "test"] {
+            write(&format!("mrpc/{split}.tsv"), "label\tsentence1\tsentence2\n1\ta b\tb a\n0\tc\td\n");
+        }
         for folder in ["csabstruct", "wikiseg_synth", "qmsum_topics"] {
             let units = if folder == "qmsum_topics" { "turns" } else { "sentences" };
             let rows = format!("{{\"{units}\":[\"a b\",\"c d\"],\"labels\":[\"x\",\"y\"]}}\n");
-            ["train", "dev", "test"].map(|split| write(&format!("{folder}/{split}.jsonl"), &rows));
+            for split in ["train", "dev", "test"] {
+                write(&format!("{folder}/{split}.jsonl"), &rows);
+            }
         }
         write("skill_extraction/esco_skills.txt", "cook\nfly\nbuild\n");
         for file in ["tech_test", "house_test"] {
@@ -225,6 +230,10 @@ mod tests {
             return recipe.arms(setting).for_each(|arm| drop(ask(&arm.name).unwrap()));
         }
         let catalogue = polytask_train::catalogue();
+        // Models that other arms learn from.
+        for arm in recipe.arms(setting).filter(|arm| arm.keeps) {
+            fs::create_dir(folder.join(format!("{}.model", arm.name))).unwrap();
+        }
         for arm in recipe.arms(setting) {
             for changes in changes(arm) {
                 let part = (setting, arm);

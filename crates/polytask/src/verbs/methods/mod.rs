@@ -42,13 +42,14 @@ pub(crate) struct Args {
 }
 
 /// The kinds of named parts.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 16] = [
     "weighting",
     "regularizer",
     "loss",
     "metric",
     "head",
     "sampling",
+    "documents",
     "sharing",
     "tune",
     "score",
@@ -120,7 +121,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 }
 
 /// The tables of named parts.
-fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 14] {
+fn tables() -> [(&'static str, Vec<&'static MethodInfo>); 15] {
     let known = polytask_train::catalogue();
     [
         ("weighting", known.weightings),
