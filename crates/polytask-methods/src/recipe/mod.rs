@@ -100,6 +100,8 @@ pub struct Setting {
     pub oracle: bool,
     /// What an arm's score is.
     pub score: ArmScore,
+    /// Seeds of its arms, where these are not the recipe's.
+    pub seeds: Option<usize>,
     /// Numbers the data are made by, on top of the recipe's.
     #[serde(default)]
     pub data: BTreeMap<String, f64>,
@@ -204,7 +206,8 @@ impl Recipe {
         let asked: Vec<String> = of_method.iter().flat_map(|text| asked(text, &method)).collect();
         asked.iter().try_for_each(|name| numbers::check_asked(&written, name))?;
         let spec: Spec = serde_json::from_value(method).map_err(|e| wrong(e.to_string()))?;
-        if spec.seeds == 0 || spec.quick.seeds == 0 {
+        let is_none = |setting: &Setting| setting.seeds == Some(0);
+        if spec.seeds == 0 || spec.quick.seeds == 0 || spec.setting.iter().any(is_none) {
             return Err(wrong("`seeds` is 0, expected at least 1".into()).into());
         }
         Ok(Self { suite, set: set.into_iter().cloned().collect(), asked, spec })
@@ -216,6 +219,7 @@ impl Recipe {
         let spec = &mut self.spec;
         let quick = spec.quick.clone();
         spec.seeds = quick.seeds;
+        spec.setting.iter_mut().for_each(|setting| setting.seeds = None);
         let is_asked = |name: &str| self.asked.iter().any(|asked| asked == name);
         spec.data.extend(quick.data.into_iter().filter(|(name, _)| !is_asked(name)));
         spec.setting.retain(|setting| quick.settings.contains(&setting.name));
@@ -326,6 +330,19 @@ impl Recipe {
     pub fn arms(&self, setting: &Setting) -> impl Iterator<Item = &ArmSpec> {
         let belongs = |arm: &&ArmSpec| arm.settings.is_empty() || arm.settings.contains(&setting.name);
         self.spec.arm.iter().filter(belongs)
+    }
+
+    /// Seeds that the arms of a setting are trained with.
+    pub fn seeds(&self, setting: &Setting) -> usize {
+        setting.seeds.unwrap_or(self.spec.seeds)
+    }
+
+    /// With this many seeds in every setting.
+    #[must_use]
+    pub fn with_seeds(mut self, seeds: usize) -> Self {
+        self.spec.seeds = seeds;
+        self.spec.setting.iter_mut().for_each(|setting| setting.seeds = None);
+        self
     }
 
     /// The numbers a setting's data are made by.
