@@ -15,6 +15,7 @@
 //! | `latency` | one short text, warm | onnxruntime |
 //! | `search` | rows of vectors or words, built and asked | faiss, hnswlib, bm25s |
 //! | `boost` | trees for four targets of a table | lightgbm, xgboost |
+//! | `merge` | three checkpoints become one | mergekit |
 //! | `start` | process start to first vector | |
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -29,6 +30,7 @@ mod latency;
 mod layers;
 mod leftovers;
 mod measure;
+mod merge;
 mod mixed_step;
 mod search;
 mod start;
@@ -59,6 +61,7 @@ Examples:
   polytask bench latency --against onnxruntime
   polytask bench search --against faiss
   polytask bench boost --against lightgbm
+  polytask bench merge --against mergekit
   polytask bench start
 
 Times are in milliseconds, memory is the largest resident set of the process in MiB. Alone, a bench prints the
@@ -97,6 +100,8 @@ enum What {
     Search(search::Args),
     /// Boosted trees for several targets of a table
     Boost(boost::Args),
+    /// Three checkpoints of one base merged, from files to files
+    Merge(merge::Args),
     /// Process start to the first vector on disk
     Start(start::Args),
 }
@@ -117,6 +122,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         What::Latency(args) => latency::run(args),
         What::Search(args) => search::run(args),
         What::Boost(args) => boost::run(args),
+        What::Merge(args) => merge::run(args),
         What::Start(args) => start::run(args),
     }
 }
