@@ -260,8 +260,9 @@ fn sample_size(inputs: &Path) -> Result<usize> {
 fn same(ours: &[f32], theirs: &[f32]) -> Result<Vec<(&'static str, f64)>> {
     let (n, found) = (ours.len(), theirs.len());
     ensure!(n == found && n > 0, "the peer gave {found} values, expected {n}");
-    // Written so that a difference that is not a number counts.
-    let others = ours.iter().zip(theirs).filter(|(a, b)| !((*a - *b).abs() <= CLOSE)).count();
+    // A difference that is not a number is not among the close ones.
+    let close = ours.iter().zip(theirs).filter(|(a, b)| (*a - *b).abs() <= CLOSE).count();
+    let others = n - close;
     let share = others as f64 / n as f64;
     ensure!(share <= OTHERS, "{others} of {n} values differ by more than {CLOSE}");
     Ok(vec![("share of values that differ by more than 1e-6", share)])

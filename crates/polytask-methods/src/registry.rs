@@ -3,7 +3,7 @@
 use polytask_core::{Problem, near};
 use polytask_train::Result;
 
-use crate::methods::{codiemb, flat_mtl, rep_mtl, rmtgb, text_methods, unified_ranker};
+use crate::methods::{codiemb, flat_mtl, rep_mtl, rmtgb, self_positioning, text_methods, unified_ranker};
 use crate::paper::Paper;
 
 /// All papers, by number; experiments that are no single paper's come last.
@@ -12,6 +12,7 @@ pub static PAPERS: &[&Paper] = &[
     &rep_mtl::PAPER,
     &codiemb::PAPER,
     &rmtgb::PAPER,
+    &self_positioning::PAPER,
     &flat_mtl::PAPER,
     &text_methods::PAPER,
 ];

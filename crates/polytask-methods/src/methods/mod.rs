@@ -7,5 +7,6 @@ pub mod codiemb;
 pub mod flat_mtl;
 pub mod rep_mtl;
 pub mod rmtgb;
+pub mod self_positioning;
 pub mod text_methods;
 pub mod unified_ranker;

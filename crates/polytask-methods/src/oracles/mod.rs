@@ -7,4 +7,5 @@ pub(crate) mod adam;
 pub(crate) mod bipartite;
 pub(crate) mod mirrored;
 mod mlp;
+pub(crate) mod quadratics;
 pub(crate) mod two_goals;

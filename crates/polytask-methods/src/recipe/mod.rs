@@ -10,11 +10,14 @@ use polytask_core::{Problem, Suite, near};
 use polytask_train::Result;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use toml_edit::{ArrayOfTables, DocumentMut, Item, TableLike};
+use toml_edit::{DocumentMut, Item};
 
 use crate::findings::Role;
 
+mod json;
 mod numbers;
+
+use json::{json, of_value};
 
 /// The numbers of the data that a `--set` of this text sets: one, or the whole table.
 fn asked(text: &str, method: &Value) -> Vec<String> {
@@ -376,38 +379,6 @@ fn change(method: &mut Value, text: &str) -> Result<()> {
     }
     *place = value;
     Ok(())
-}
-
-fn json(item: &Item) -> Value {
-    match item {
-        Item::None => Value::Null,
-        Item::Value(value) => of_value(value),
-        Item::Table(table) => of_table(table),
-        Item::ArrayOfTables(tables) => of_tables(tables),
-    }
-}
-
-fn of_tables(tables: &ArrayOfTables) -> Value {
-    tables.iter().map(|table| of_table(table)).collect()
-}
-
-fn of_table(table: &dyn TableLike) -> Value {
-    Value::Object(table.iter().map(|(name, item)| (name.to_owned(), json(item))).collect())
-}
-
-fn of_value(value: &toml_edit::Value) -> Value {
-    use toml_edit::Value as V;
-    match value {
-        V::String(text) => text.value().clone().into(),
-        V::Integer(n) => (*n.value()).into(),
-        // JSON has no other numbers; what is none is refused by its name.
-        V::Float(x) if !x.value().is_finite() => x.value().to_string().into(),
-        V::Float(x) => (*x.value()).into(),
-        V::Boolean(flag) => (*flag.value()).into(),
-        V::Datetime(date) => date.value().to_string().into(),
-        V::Array(items) => items.iter().map(of_value).collect(),
-        V::InlineTable(table) => of_table(table),
-    }
 }
 
 #[cfg(test)]
