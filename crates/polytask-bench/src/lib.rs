@@ -14,11 +14,14 @@
 //! | `embed` | texts to vectors, three mixes of lengths | sentence-transformers, onnxruntime |
 //! | `latency` | one short text, warm | onnxruntime |
 //! | `search` | rows of vectors or words, built and asked | faiss, hnswlib, bm25s |
+//! | `boost` | trees for four targets of a table | lightgbm, xgboost |
+//! | `merge` | three checkpoints become one | mergekit |
 //! | `start` | process start to first vector | |
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod against;
 mod batch;
+mod boost;
 mod conflict;
 mod conv_step;
 mod embed;
@@ -27,6 +30,7 @@ mod latency;
 mod layers;
 mod leftovers;
 mod measure;
+mod merge;
 mod mixed_step;
 mod search;
 mod start;
@@ -56,6 +60,8 @@ Examples:
   polytask bench embed --against onnxruntime --python venv/bin/python
   polytask bench latency --against onnxruntime
   polytask bench search --against faiss
+  polytask bench boost --against lightgbm
+  polytask bench merge --against mergekit
   polytask bench start
 
 Times are in milliseconds, memory is the largest resident set of the process in MiB. Alone, a bench prints the
@@ -92,6 +98,10 @@ enum What {
     Latency(latency::Args),
     /// Rows of vectors or words: an index built, and asked
     Search(search::Args),
+    /// Boosted trees for several targets of a table
+    Boost(boost::Args),
+    /// Three checkpoints of one base merged, from files to files
+    Merge(merge::Args),
     /// Process start to the first vector on disk
     Start(start::Args),
 }
@@ -111,6 +121,8 @@ pub fn run(args: &Args) -> Result<Outcome> {
         What::Embed(args) => embed::run(args),
         What::Latency(args) => latency::run(args),
         What::Search(args) => search::run(args),
+        What::Boost(args) => boost::run(args),
+        What::Merge(args) => merge::run(args),
         What::Start(args) => start::run(args),
     }
 }

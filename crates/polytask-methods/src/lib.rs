@@ -6,6 +6,7 @@
 //! every seed through the same calls as `polytask train` and judges the differences.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod apart;
 pub mod data;
 pub mod experiment;
 pub mod findings;

@@ -75,10 +75,12 @@ impl OracleRequest<'_> {
 }
 
 /// What an arm reached in a world of known truth.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct OracleScores {
     /// Each task with its metric and value.
     pub tasks: Vec<OracleScore>,
+    /// What else was measured, by name.
+    pub measured: Vec<(&'static str, f64)>,
     /// Steps taken.
     pub steps: u64,
 }

@@ -4,7 +4,8 @@ use polytask_core::{Problem, near};
 use polytask_train::Result;
 
 use crate::methods::{
-    codiemb, dse, flat_mtl, rep_mtl, text_methods, topic_segmentation, trans_encoder, unified_ranker,
+    codiemb, dse, flat_mtl, rep_mtl, rmtgb, self_positioning, text_methods, topic_segmentation,
+    trans_encoder, unified_ranker,
 };
 use crate::paper::Paper;
 
@@ -14,7 +15,9 @@ pub static PAPERS: &[&Paper] = &[
     &trans_encoder::PAPER,
     &rep_mtl::PAPER,
     &codiemb::PAPER,
+    &rmtgb::PAPER,
     &dse::PAPER,
+    &self_positioning::PAPER,
     &topic_segmentation::PAPER,
     &flat_mtl::PAPER,
     &text_methods::PAPER,

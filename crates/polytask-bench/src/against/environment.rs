@@ -26,6 +26,8 @@ const REQUIREMENTS: &str = include_str!("../../peers/requirements.txt");
 /// The peers' scripts, by file name.
 const SCRIPTS: &[(&str, &str)] = &[
     ("common.py", include_str!("../../peers/common.py")),
+    ("boost.py", include_str!("../../peers/boost.py")),
+    ("merge.py", include_str!("../../peers/merge.py")),
     ("texts.py", include_str!("../../peers/texts.py")),
     ("torch_batch.py", include_str!("../../peers/torch_batch.py")),
     ("torch_images.py", include_str!("../../peers/torch_images.py")),

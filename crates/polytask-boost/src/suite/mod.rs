@@ -6,6 +6,7 @@ mod extend;
 mod facts;
 mod fit;
 mod gates;
+mod judged;
 mod model;
 mod outputs;
 mod rows;
@@ -14,6 +15,7 @@ mod written;
 
 pub use facts::RunFacts;
 pub use fit::{Curves, Fitting, check, check_data, fit_suite};
+pub use judged::{JudgedTask, judged};
 pub use model::{BoostModel, TaskOutputs, TreesOf, TreesTask};
 pub use rows::{RowView, ViewedRows};
 pub use run::{RunProgress, run};

@@ -185,7 +185,8 @@ fn mechanism(compared: &[ArmComparison]) -> Mechanism {
 /// A comparison in words.
 pub(crate) fn sentence(c: &ArmComparison) -> String {
     let more = match (c.lower, c.bar < 0.0) {
-        (true, _) => "lower than",
+        (true, false) => "lower than",
+        (true, true) => "not above",
         (false, true) => "not below",
         (false, false) => "higher than",
     };

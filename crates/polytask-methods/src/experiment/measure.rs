@@ -191,10 +191,11 @@ impl Lesson<'_> {
 impl Measured {
     /// What an oracle says.
     pub(super) fn of_oracle(scores: OracleScores, seconds: f64) -> Self {
-        let OracleScores { tasks, steps } = scores;
+        let OracleScores { tasks, measured, steps } = scores;
         Self {
             metrics: tasks.iter().map(|score| (score.task.into(), score.metric.into())).collect(),
             test: tasks.iter().map(|score| (score.task.into(), score.value)).collect(),
+            values: measured.into_iter().map(|(name, value)| (name.into(), value)).collect(),
             step_ms: 1000.0 * seconds / steps.max(1) as f64,
             steps,
             seconds,

@@ -9,6 +9,7 @@ mod measure;
 mod statistics;
 mod train;
 mod trained;
+mod trees;
 
 use std::path::PathBuf;
 
@@ -63,7 +64,9 @@ pub fn reproduce(paper: &Paper, options: &Options, observer: &mut dyn Observer) 
     if options.quick {
         recipe = recipe.shortened();
     }
-    recipe.spec.seeds = options.seeds.unwrap_or(recipe.spec.seeds);
+    if let Some(seeds) = options.seeds {
+        recipe = recipe.with_seeds(seeds);
+    }
     let _held = run::lock(&options.out)?;
     let lab = train::Lab { paper, recipe: &recipe, options, frozen: FrozenStates::default() };
     observer.event(Event::Note(&format!("{}: {} trainings at most", paper.title, lab.trainings())));

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::measure::{Lesson, Measured};
 use super::statistics::mean;
 use super::trained::Trained;
-use super::{Options, judge};
+use super::{Options, judge, trees};
 use crate::paper::{Data, OracleRequest, Paper, Request};
 use crate::recipe::{ArmSpec, Recipe, Setting};
 
@@ -48,16 +48,17 @@ impl<'a> Lab<'a> {
     /// How many trainings there are when none was kept and the first candidate of no choice wins.
     pub(super) fn trainings(&self) -> usize {
         let spec = &self.recipe.spec;
-        let of_arm = |arm: &ArmSpec| match arm.choose.len() {
-            0 => spec.seeds,
-            n => n * self.choose_on() + spec.seeds - self.choose_on(),
+        let of_arm = |setting: &Setting, arm: &ArmSpec| match (arm.choose.len(), self.recipe.seeds(setting)) {
+            (0, seeds) => seeds,
+            (n, seeds) => n * self.choose_on(setting) + seeds - self.choose_on(setting),
         };
-        let of_setting = |setting: &Setting| self.recipe.arms(setting).map(of_arm).sum::<usize>();
+        let of_setting =
+            |setting: &Setting| self.recipe.arms(setting).map(|arm| of_arm(setting, arm)).sum::<usize>();
         spec.setting.iter().map(of_setting).sum()
     }
 
-    fn choose_on(&self) -> usize {
-        self.recipe.spec.choose_on.clamp(1, self.recipe.spec.seeds.max(1))
+    fn choose_on(&self, setting: &Setting) -> usize {
+        self.recipe.spec.choose_on.clamp(1, self.recipe.seeds(setting).max(1))
     }
 
     /// Trains a setting's arms in their order.
@@ -83,7 +84,7 @@ impl<'a> Lab<'a> {
     ) -> Result<Trained<'a>> {
         let (chosen, changes) = self.changes(setting, spec, before, observer)?;
         let mut runs = Vec::new();
-        for seed in 1..=self.recipe.spec.seeds {
+        for seed in 1..=self.recipe.seeds(setting) {
             let label = chosen.as_deref();
             let one = One { setting, arm: spec, label, changes: &changes, seed };
             runs.push(self.train(&one, observer)?);
@@ -123,7 +124,7 @@ impl<'a> Lab<'a> {
             let changes = [&spec.set[..], &candidate.set].concat();
             let label = Some(candidate.label.as_str());
             let mut scores = Vec::new();
-            for seed in 1..=self.choose_on() {
+            for seed in 1..=self.choose_on(setting) {
                 let one = One { setting, arm: spec, label, changes: &changes, seed };
                 let measured = self.train(&one, observer)?;
                 let alone = judge::alone(before).map(|alone| &alone.runs[seed - 1]);
@@ -173,6 +174,11 @@ impl<'a> Lab<'a> {
         }
         atomic::write(&file, text.as_bytes())?;
         let name = format!("{} #{}", one.arm.name, one.seed);
+        if suite.model.trees.is_some() {
+            let measured = trees::measure(&suite, one.arm.alone, (&name, &data.folder), observer)?;
+            atomic::write_json(&place, &Kept { key, measured: measured.clone() })?;
+            return Ok(measured);
+        }
         let mut prepared = prepare(suite, &mut Silent)?;
         prepared.frozen = self.frozen.clone();
         let lesson = Lesson {

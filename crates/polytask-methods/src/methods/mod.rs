@@ -7,6 +7,8 @@ pub mod codiemb;
 pub mod dse;
 pub mod flat_mtl;
 pub mod rep_mtl;
+pub mod rmtgb;
+pub mod self_positioning;
 pub mod text_methods;
 pub mod topic_segmentation;
 pub mod trans_encoder;

@@ -46,7 +46,7 @@ pub(crate) fn run(request: &OracleRequest) -> Result<OracleScores> {
     let back = mean_average_precision(&turned(&scores), &turned(&world.train), &turned(&world.held_out));
     let score = |task, value| OracleScore { task, metric: "map", value };
     let tasks = vec![score("left to right", forth), score("right to left", back)];
-    Ok(OracleScores { tasks, steps: steps as u64 })
+    Ok(OracleScores { tasks, steps: steps as u64, ..OracleScores::default() })
 }
 
 impl World {

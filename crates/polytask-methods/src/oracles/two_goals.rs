@@ -73,7 +73,7 @@ pub(crate) fn run(request: &OracleRequest) -> Result<OracleScores> {
     for step in 0..n_steps {
         world.step(&train, &plan[step as usize % plan.len()], &mut rng)?;
     }
-    Ok(OracleScores { tasks: world.scores(&test)?, steps: n_steps })
+    Ok(OracleScores { tasks: world.scores(&test)?, steps: n_steps, ..OracleScores::default() })
 }
 
 /// The steps of an arm, taken in turn; each adds up its parts.

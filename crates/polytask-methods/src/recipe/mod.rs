@@ -10,11 +10,14 @@ use polytask_core::{Problem, Suite, near};
 use polytask_train::Result;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use toml_edit::{ArrayOfTables, DocumentMut, Item, TableLike};
+use toml_edit::{DocumentMut, Item};
 
 use crate::findings::Role;
 
+mod json;
 mod numbers;
+
+use json::{json, of_value};
 
 /// The numbers of the data that a `--set` of this text sets: one, or the whole table.
 fn asked(text: &str, method: &Value) -> Vec<String> {
@@ -100,6 +103,8 @@ pub struct Setting {
     pub oracle: bool,
     /// What an arm's score is.
     pub score: ArmScore,
+    /// Seeds of its arms, where these are not the recipe's.
+    pub seeds: Option<usize>,
     /// Numbers the data are made by, on top of the recipe's.
     #[serde(default)]
     pub data: BTreeMap<String, f64>,
@@ -207,7 +212,8 @@ impl Recipe {
         let asked: Vec<String> = of_method.iter().flat_map(|text| asked(text, &method)).collect();
         asked.iter().try_for_each(|name| numbers::check_asked(&written, name))?;
         let spec: Spec = serde_json::from_value(method).map_err(|e| wrong(e.to_string()))?;
-        if spec.seeds == 0 || spec.quick.seeds == 0 {
+        let is_none = |setting: &Setting| setting.seeds == Some(0);
+        if spec.seeds == 0 || spec.quick.seeds == 0 || spec.setting.iter().any(is_none) {
             return Err(wrong("`seeds` is 0, expected at least 1".into()).into());
         }
         Ok(Self { suite, set: set.into_iter().cloned().collect(), asked, spec })
@@ -219,6 +225,7 @@ impl Recipe {
         let spec = &mut self.spec;
         let quick = spec.quick.clone();
         spec.seeds = quick.seeds;
+        spec.setting.iter_mut().for_each(|setting| setting.seeds = None);
         let is_asked = |name: &str| self.asked.iter().any(|asked| asked == name);
         spec.data.extend(quick.data.into_iter().filter(|(name, _)| !is_asked(name)));
         spec.setting.retain(|setting| quick.settings.contains(&setting.name));
@@ -331,6 +338,19 @@ impl Recipe {
         self.spec.arm.iter().filter(belongs)
     }
 
+    /// Seeds that the arms of a setting are trained with.
+    pub fn seeds(&self, setting: &Setting) -> usize {
+        setting.seeds.unwrap_or(self.spec.seeds)
+    }
+
+    /// With this many seeds in every setting.
+    #[must_use]
+    pub fn with_seeds(mut self, seeds: usize) -> Self {
+        self.spec.seeds = seeds;
+        self.spec.setting.iter_mut().for_each(|setting| setting.seeds = None);
+        self
+    }
+
     /// The numbers a setting's data are made by.
     pub fn numbers(&self, setting: &Setting) -> BTreeMap<String, f64> {
         self.spec.data.clone().into_iter().chain(setting.data.clone()).collect()
@@ -362,38 +382,6 @@ fn change(method: &mut Value, text: &str) -> Result<()> {
     }
     *place = value;
     Ok(())
-}
-
-fn json(item: &Item) -> Value {
-    match item {
-        Item::None => Value::Null,
-        Item::Value(value) => of_value(value),
-        Item::Table(table) => of_table(table),
-        Item::ArrayOfTables(tables) => of_tables(tables),
-    }
-}
-
-fn of_tables(tables: &ArrayOfTables) -> Value {
-    tables.iter().map(|table| of_table(table)).collect()
-}
-
-fn of_table(table: &dyn TableLike) -> Value {
-    Value::Object(table.iter().map(|(name, item)| (name.to_owned(), json(item))).collect())
-}
-
-fn of_value(value: &toml_edit::Value) -> Value {
-    use toml_edit::Value as V;
-    match value {
-        V::String(text) => text.value().clone().into(),
-        V::Integer(n) => (*n.value()).into(),
-        // JSON has no other numbers; what is none is refused by its name.
-        V::Float(x) if !x.value().is_finite() => x.value().to_string().into(),
-        V::Float(x) => (*x.value()).into(),
-        V::Boolean(flag) => (*flag.value()).into(),
-        V::Datetime(date) => date.value().to_string().into(),
-        V::Array(items) => items.iter().map(of_value).collect(),
-        V::InlineTable(table) => of_table(table),
-    }
 }
 
 #[cfg(test)]
