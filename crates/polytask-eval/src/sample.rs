@@ -147,6 +147,7 @@ pub(crate) fn report() -> RunReport {
     RunReport {
         geometry: Vec::new(),
         trees: None,
+        labels: Vec::new(),
         on_valid: Vec::new(),
         version: polytask_core::report::REPORT_VERSION,
         name: "quickstart".into(),

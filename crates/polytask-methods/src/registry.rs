@@ -3,12 +3,18 @@
 use polytask_core::{Problem, near};
 use polytask_train::Result;
 
-use crate::methods::{codiemb, flat_mtl, rep_mtl, text_methods, unified_ranker};
+use crate::methods::{codiemb, crosstune, flat_mtl, rep_mtl, text_methods, unified_ranker};
 use crate::paper::Paper;
 
 /// All papers, by number; experiments that are no single paper's come last.
-pub static PAPERS: &[&Paper] =
-    &[&unified_ranker::PAPER, &rep_mtl::PAPER, &codiemb::PAPER, &flat_mtl::PAPER, &text_methods::PAPER];
+pub static PAPERS: &[&Paper] = &[
+    &unified_ranker::PAPER,
+    &crosstune::PAPER,
+    &rep_mtl::PAPER,
+    &codiemb::PAPER,
+    &flat_mtl::PAPER,
+    &text_methods::PAPER,
+];
 
 /// The paper with this number or name (`31`, `flat-mtl`, `flat_mtl`); the error names the nearest.
 pub fn find(wanted: &str) -> Result<&'static Paper> {

@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod embed;
+mod encode;
 mod folder;
 mod info;
 mod input;
@@ -20,6 +21,7 @@ mod search;
 mod symbols;
 mod task;
 
+pub use encode::EncodedText;
 pub use folder::{tasks_in, write_tasks};
 pub use info::TaskInfo;
 pub use input::Input;

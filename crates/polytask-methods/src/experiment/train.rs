@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::measure::{Lesson, Measured};
 use super::statistics::mean;
 use super::trained::Trained;
-use super::{Options, judge};
+use super::{Options, judge, labelled};
 use crate::paper::{Data, OracleRequest, Paper, Request};
 use crate::recipe::{ArmSpec, Recipe, Setting};
 
@@ -171,6 +171,11 @@ impl<'a> Lab<'a> {
         }
         atomic::write(&file, text.as_bytes())?;
         let name = format!("{} #{}", one.arm.name, one.seed);
+        if suite.matches_labels() {
+            let measured = labelled::measure(&suite, one.arm.learner.as_deref(), &folder)?;
+            atomic::write_json(&place, &Kept { key, measured: measured.clone() })?;
+            return Ok(measured);
+        }
         let mut prepared = prepare(suite, &mut Silent)?;
         prepared.frozen = self.frozen.clone();
         let lesson = Lesson {

@@ -5,5 +5,6 @@ pub(crate) const MOST_STEPS: usize = 1_000_000;
 
 pub(crate) mod adam;
 pub(crate) mod bipartite;
+pub(crate) mod described_labels;
 mod mlp;
 pub(crate) mod two_goals;

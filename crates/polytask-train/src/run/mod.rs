@@ -149,6 +149,7 @@ impl Run<'_> {
         let mut report = RunReport {
             geometry: Vec::new(),
             trees: None,
+            labels: Vec::new(),
             version: REPORT_VERSION,
             name: suite.name.clone(),
             sides: Vec::new(),

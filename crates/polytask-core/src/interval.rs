@@ -1,0 +1,22 @@
+//! A value with its interval, as reports write it.
+
+use serde::{Deserialize, Serialize};
+
+/// A value with its interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// The estimate; NaN where the metric is undefined (`null` in JSON).
+    #[serde(deserialize_with = "null_is_nan")]
+    pub value: f64,
+    /// Lower end of the 95 % interval.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub low: f64,
+    /// Upper end of the 95 % interval.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub high: f64,
+}
+
+/// JSON has no NaN: it is written as `null` and must come back.
+pub(crate) fn null_is_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
