@@ -90,43 +90,46 @@ fn temperature(scores: &[f32], labels: &[u32], n_labels: usize) -> f64 {
     f64::midpoint(low, high).exp()
 }
 
-/// Temperature and shift of the least loss of scores, each of which is a label that holds or not; a little decay keeps
-/// them finite where scores tell all apart.
+/// Temperature and shift of the least loss of scores, each of which is a label that holds or not.
 fn platt(scores: &[f32], holds: &[bool]) -> (f64, f64) {
-    const DECAY: f64 = 1e-3;
+    let n = scores.len().max(1) as f64;
+    let mean = scores.iter().map(|score| f64::from(*score)).sum::<f64>() / n;
+    let variance = scores.iter().map(|score| (f64::from(*score) - mean).powi(2)).sum::<f64>() / n;
+    let deviation = variance.sqrt().max(1e-6);
+    let scaled: Vec<f64> = scores.iter().map(|score| (f64::from(*score) - mean) / deviation).collect();
+    let (a, b) = logistic(&scaled, holds);
+    // Scores that say the opposite of what is right are not turned round.
+    let a = a.max(1e-3) / deviation;
+    (1.0 / a, mean - b / a)
+}
+
+/// Slope and intercept of a logistic regression on one number, by Newton's method with halved steps; a little decay keeps
+/// them finite where the numbers tell all apart.
+fn logistic(x: &[f64], holds: &[bool]) -> (f64, f64) {
+    const DECAY: f64 = 1e-4;
+    let n = x.len().max(1) as f64;
     let objective = |a: f64, b: f64| -> f64 {
-        let pairs = scores.iter().zip(holds);
-        let mean = pairs.map(|(s, y)| binary_loss(a * f64::from(*s) + b, *y)).sum::<f64>()
-            / holds.len().max(1) as f64;
-        mean + DECAY / 2.0 * (a * a + b * b)
+        let loss: f64 = x.iter().zip(holds).map(|(x, holds)| binary_loss(a * x + b, *holds)).sum();
+        loss / n + DECAY / 2.0 * (a * a + b * b)
     };
     let (mut a, mut b) = (1.0, 0.0);
     for _ in 0..NEWTON {
         let (mut g, mut h) = ([DECAY * a, DECAY * b], [DECAY, 0.0, DECAY]);
-        for (score, holds) in scores.iter().zip(holds) {
-            let s = f64::from(*score);
-            let p = 1.0 / (1.0 + (-(a * s + b)).exp());
-            let (e, w) = (p - f64::from(u8::from(*holds)), p * (1.0 - p));
-            let n = holds_len(scores);
-            g = [g[0] + e * s / n, g[1] + e / n];
-            h = [h[0] + w * s * s / n, h[1] + w * s / n, h[2] + w / n];
+        for (x, holds) in x.iter().zip(holds) {
+            let p = 1.0 / (1.0 + (-(a * x + b)).exp());
+            let (error, weight) = ((p - f64::from(u8::from(*holds))) / n, p * (1.0 - p) / n);
+            g = [g[0] + error * x, g[1] + error];
+            h = [h[0] + weight * x * x, h[1] + weight * x, h[2] + weight];
         }
         let determinant = h[0] * h[2] - h[1] * h[1];
         let step = [(h[2] * g[0] - h[1] * g[1]) / determinant, (h[0] * g[1] - h[1] * g[0]) / determinant];
-        let mut length = 1.0;
-        let now = objective(a, b);
+        let (mut length, now) = (1.0, objective(a, b));
         while length > 1e-6 && objective(a - length * step[0], b - length * step[1]) > now {
             length /= 2.0;
         }
         (a, b) = (a - length * step[0], b - length * step[1]);
     }
-    // Scores that say the opposite of what is right are not turned round.
-    let a = a.max(1e-6);
-    (1.0 / a, -b / a)
-}
-
-fn holds_len(scores: &[f32]) -> f64 {
-    scores.len().max(1) as f64
+    (a, b)
 }
 
 /// How often answers of about one probability are right, in bins of equal width, rising.
