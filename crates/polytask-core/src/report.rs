@@ -4,24 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::interval::Interval;
+pub use crate::label_report::{GeneratedReport, LabelTask, ReliabilityBin, ScopeReport};
 use crate::nan::null_is_nan;
 
 /// Version of `report.json`; raised when a field changes its meaning.
 pub const REPORT_VERSION: u32 = 2;
-
-/// A value with its interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Interval {
-    /// The estimate; NaN where the metric is undefined (`null` in JSON).
-    #[serde(deserialize_with = "null_is_nan")]
-    pub value: f64,
-    /// Lower end of the 95 % interval.
-    #[serde(deserialize_with = "null_is_nan")]
-    pub low: f64,
-    /// Upper end of the 95 % interval.
-    #[serde(deserialize_with = "null_is_nan")]
-    pub high: f64,
-}
 
 /// A metric of one model on one split of one task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -376,6 +364,9 @@ pub struct RunReport {
     /// Boosted trees, where they stand in the place of a network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trees: Option<TreesReport>,
+    /// Labels matched by their descriptions, where the encoder stays as it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<LabelTask>,
     /// How vectors lie, where that was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub geometry: Vec<TaskGeometry>,

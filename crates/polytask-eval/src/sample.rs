@@ -148,6 +148,7 @@ pub(crate) fn report() -> RunReport {
         geometry: Vec::new(),
         segmentations: Vec::new(),
         trees: None,
+        labels: Vec::new(),
         on_valid: Vec::new(),
         version: polytask_core::report::REPORT_VERSION,
         name: "quickstart".into(),

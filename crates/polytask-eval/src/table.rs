@@ -6,6 +6,7 @@
 use polytask_core::report::{RunReport, Score, TaskReport};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::heads;
 use crate::words::{self, Standing, plain, signed, signed_range, value};
 
 /// What a layout shows, widest first.
@@ -36,15 +37,24 @@ pub fn table(report: &RunReport, width: usize) -> String {
         first.push(String::new());
     }
     let layouts = LAYOUTS.iter().map(|&layout| cells(report, layout));
-    let mut lines = fitting(layouts, width).unwrap_or_else(|| blocks(report));
+    let mut lines = if report.labels.is_empty() {
+        fitting(layouts, width).unwrap_or_else(|| blocks(report))
+    } else {
+        aligned(&heads::comparison(report))
+    };
     // Narrow layouts leave columns out, and so what these mean.
     let legend: Vec<&str> =
-        words::legend(report).filter(|column| lines[0].contains(column.id)).map(|c| c.said).collect();
+        words::legend(report).filter(|column| is_shown(&lines, column.id)).map(|c| c.said).collect();
     lines.push(String::new());
     let below = summary(report);
     lines.extend(below.iter().map(String::as_str).chain(legend).flat_map(|line| wrapped(line, width)));
     first.extend(lines);
     first.join("\n") + "\n"
+}
+
+/// Whether a table names a learner: at the head of a column, or of a line where heads on labels are compared.
+fn is_shown(lines: &[String], id: &str) -> bool {
+    lines[0].contains(id) || lines.iter().any(|line| line.contains(&format!(" {id} ")))
 }
 
 /// The first of several layouts of a table (rows of cells, a head first) whose lines are at most `width` columns wide.

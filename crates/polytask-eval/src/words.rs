@@ -53,7 +53,7 @@ pub(crate) const PROBE: &str = "probe";
 pub(crate) const PRIOR: &str = "prior";
 
 /// What the columns of these learners mean.
-const LEGEND: [Column; 3] = [
+const LEGEND: [Column; 7] = [
     Column {
         id: PROBE,
         title: "Probe",
@@ -68,6 +68,26 @@ const LEGEND: [Column; 3] = [
         id: PRIOR,
         title: "Prior",
         said: "Prior: the most frequent label, the mean: what needs no input.",
+    },
+    Column {
+        id: "zero-shot",
+        title: "Zero-shot",
+        said: "Zero-shot: cosines with the descriptions of labels, nothing learnt.",
+    },
+    Column {
+        id: "nearest-mean",
+        title: "Nearest mean",
+        said: "Nearest-mean: cosines with the mean of each label's texts.",
+    },
+    Column {
+        id: "bilinear",
+        title: "Bilinear",
+        said: "Bilinear: a matrix between texts and descriptions, from the identity.",
+    },
+    Column {
+        id: "random-labels",
+        title: "Random labels",
+        said: "Random-labels: the same matrix with label vectors that mean nothing, a control.",
     },
 ];
 
@@ -291,6 +311,10 @@ pub fn verdict(report: &RunReport) -> String {
         [ours, theirs] => (plain(ours), plain(theirs)),
         _ => (format!("One model for {}", plural(report.tasks.len(), "task")), "single-task models".into()),
     };
+    if !report.labels.is_empty() {
+        let n = plural(report.labels.len(), "task");
+        return format!("{n} on an encoder that stays as it is: labels matched by their descriptions.");
+    }
     if report.tasks.len() == 1 && compared == 0 {
         return format!("{one}: alone, it shares with no other.");
     }

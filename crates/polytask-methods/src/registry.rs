@@ -4,7 +4,7 @@ use polytask_core::{Problem, near};
 use polytask_train::Result;
 
 use crate::methods::{
-    codiemb, dse, flat_mtl, rep_mtl, rmtgb, self_positioning, text_methods, topic_segmentation,
+    codiemb, crosstune, dse, flat_mtl, rep_mtl, rmtgb, self_positioning, text_methods, topic_segmentation,
     trans_encoder, unified_ranker,
 };
 use crate::paper::Paper;
@@ -12,6 +12,7 @@ use crate::paper::Paper;
 /// All papers, by number; experiments that are no single paper's come last.
 pub static PAPERS: &[&Paper] = &[
     &unified_ranker::PAPER,
+    &crosstune::PAPER,
     &trans_encoder::PAPER,
     &rep_mtl::PAPER,
     &codiemb::PAPER,

@@ -8,6 +8,7 @@
 
 mod classifier;
 mod embed;
+mod encode;
 mod folder;
 mod info;
 mod input;
@@ -23,6 +24,7 @@ mod segment;
 mod symbols;
 mod task;
 
+pub use encode::EncodedText;
 pub use folder::{tasks_in, write_tasks};
 pub use info::TaskInfo;
 pub use input::Input;

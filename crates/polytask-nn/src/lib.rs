@@ -12,6 +12,7 @@ pub mod encoder;
 pub mod error;
 pub mod folder;
 pub mod heads;
+pub mod label_cross;
 pub mod linear_fit;
 pub mod losses;
 pub mod objective;

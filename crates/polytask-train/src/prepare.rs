@@ -52,6 +52,10 @@ pub fn prepare(mut suite: Suite, observer: &mut dyn Observer) -> Result<Prepared
 
 /// Refuses to make a network of a suite that chooses trees.
 fn refuse_trees(suite: &Suite) -> Result<()> {
+    if suite.matches_labels() {
+        let what = "heads that match texts with descriptions leave the encoder as it is, but this trains it";
+        return Err(Problem::new(what).try_this("`polytask train`, or head = \"linear\"").into());
+    }
     if suite.model.trees.is_none() {
         return Ok(());
     }

@@ -30,6 +30,12 @@ pub(crate) fn trees(source: &Path) -> Option<PathBuf> {
     [source.to_path_buf(), source.join("model")].into_iter().find(|folder| has_trees(folder))
 }
 
+/// The folder of labels matched by their descriptions that a folder is, or that its run has.
+pub(crate) fn labels(source: &Path) -> Option<PathBuf> {
+    let is_in = |folder: &PathBuf| polytask_labels::LabelModel::is_in(folder);
+    [source.to_path_buf(), source.join("model")].into_iter().find(is_in)
+}
+
 /// The same, or the encoder of this name as a suite may give it: in the cache, else pulled.
 pub(crate) fn folder_or_encoder(source: &Path) -> Result<PathBuf> {
     match source.to_str() {

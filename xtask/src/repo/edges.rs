@@ -1,4 +1,4 @@
-//! The crates' one direction: `core → segment → {data, eval} → nn → {model, weighting} → {retrieve, merge, boost} → index → train → methods → serve →
+//! The crates' one direction: `core → segment → {data, eval} → nn → {model, weighting} → {retrieve, merge, boost, labels} → index → train → methods → serve →
 //! terminal → bench → polytask`, where an arrow means "is used by"; `llm` stands beside `data`. A crate may use any crate of an
 //! earlier layer and none of its own, in tests too.
 
@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["polytask-data", "polytask-eval", "polytask-llm"],
     &["polytask-nn"],
     &["polytask-model", "polytask-weighting"],
-    &["polytask-retrieve", "polytask-merge", "polytask-boost"],
+    &["polytask-retrieve", "polytask-merge", "polytask-boost", "polytask-labels"],
     &["polytask-index"],
     &["polytask-train"],
     &["polytask-methods"],

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::draft::Draft;
 use super::files::Found;
+use super::label_file::{self, needs_no_train};
 use super::near;
 use super::reporter::Reporter;
 use super::section::Section;
@@ -162,10 +163,15 @@ pub(super) fn found(draft: &Draft, readers: &[&Draft], found: &Found, reporter: 
     if found.broken || ["data", "files", "qrels"].iter().any(|key| section.is_refused(key)) {
         return;
     }
+    let needs_none = !readers.is_empty() && readers.iter().all(|reader| needs_no_train(reader));
+    if found.files.is_empty() && found.qrels.is_empty() && needs_none {
+        return;
+    }
     if found.files.is_empty() && found.qrels.is_empty() {
         let what = format!("{} has no data, expected `data`, `files` or a source", section.label);
         reporter.report(section.origin, what, "data = \"a folder with train, valid and test files\"");
     } else if reporter.wants_train()
+        && !needs_none
         && !found.files.contains_key(&Split::Train)
         && !found.qrels.contains_key(&Split::Train)
     {
@@ -347,6 +353,7 @@ pub(super) fn fit(
         reporter.report(train.place("steps"), what, "remove one");
     }
     watch(&suite.train.watch, train.place("watch"), tasks, catalogue, reporter);
+    label_file::all_or_none(suite, tasks, reporter);
 }
 
 fn watch(watch: &str, origin: &Origin, tasks: &[Draft], catalogue: &Catalogue, reporter: &mut Reporter) {

@@ -25,12 +25,22 @@ pub enum Table {
     Task,
     /// The `teacher` of a task.
     Teacher,
+    /// `generated` in a `[[task]]`.
+    Generated,
 }
 
 impl Table {
     /// All tables, in the order a suite file has them.
-    pub const ALL: [Self; 7] =
-        [Self::Root, Self::Model, Self::Train, Self::Nodes, Self::Source, Self::Task, Self::Teacher];
+    pub const ALL: [Self; 8] = [
+        Self::Root,
+        Self::Model,
+        Self::Train,
+        Self::Nodes,
+        Self::Source,
+        Self::Task,
+        Self::Teacher,
+        Self::Generated,
+    ];
 
     /// How the table is opened in a file.
     pub const fn header(self) -> &'static str {
@@ -42,6 +52,7 @@ impl Table {
             Self::Source => "[[source]]",
             Self::Task => "[[task]]",
             Self::Teacher => "teacher = { ... } in a [[task]]",
+            Self::Generated => "[task.generated]",
         }
     }
 }
@@ -74,6 +85,8 @@ pub enum ValueType {
     Counts(Option<usize>),
     /// Distinct texts.
     Texts,
+    /// Distinct texts, or a file of names and descriptions.
+    LabelSet,
     /// A switch, or the ids of learners.
     Learners,
     /// Names of trunk blocks: `embeddings`, `layer.3`, `layer.0-3`.
@@ -109,6 +122,7 @@ impl ValueType {
             Self::Path => "a path, relative to the suite file's folder",
             Self::Paths => "a path, or a list of paths, relative to the suite file's folder",
             Self::Texts => "a list of distinct texts",
+            Self::LabelSet => "a list of distinct texts, or a TOML file of names and descriptions",
             Self::Learners => "true, false or a list of learners",
             Self::Blocks => "a list of `embeddings`, `layer.3` or `layer.0-3`",
             Self::Columns => "a table from roles to column names",
@@ -159,6 +173,7 @@ const MODEL: &[Table] = &[Table::Model];
 const TRAIN: &[Table] = &[Table::Train];
 const TASK: &[Table] = &[Table::Task];
 const SOURCE: &[Table] = &[Table::Source];
+const GENERATED: &[Table] = &[Table::Generated];
 const OWN_DATA: &[Table] = &[Table::Source, Table::Task];
 const TEACHER: &[Table] = &[Table::Teacher];
 const NODES: &[Table] = &[Table::Nodes];
@@ -276,12 +291,15 @@ static KEYS: &[KeyInfo] = &[
     key(NODES, "file", ValueType::Path, "", "File with a row per node: JSONL, TSV, CSV or Parquet, compressed or not.", "it must be given"),
     key(NODES, "id", ValueType::Text, "", "Column of the id that edges name.", "`_id`, `id`, `code` and other usual names are tried"),
     key(NODES, "text", ValueType::Text, "", "How a text is made of columns: `{title}: {description}`.", "title and text, as of a corpus"),
-    key(TASK, "head", ValueType::Part, r#""linear""#, "What turns a vector into labels or numbers: `linear`, or `mlp` with a `hidden` layer.", "a pre-trained encoder needs no more"),
+    key(TASK, "head", ValueType::Part, r#""linear""#, "What turns a vector into labels or numbers: `linear`, or `mlp` with a `hidden` layer; or, on an encoder that stays as it is, one that matches texts with descriptions of labels (`zero-shot`, `nearest-mean`, `bilinear`, `label-cross`).", "a pre-trained encoder needs no more; `label-cross` where `labels` is a file"),
     key(TASK, "loss", ValueType::Part, "", "Its loss.", "the first loss of its kind"),
     key(TASK, "objective", ValueType::Part, "", "What boosted trees learn of the target: `squared`, `poisson` or a `quantile` of numbers, `logistic` or `softmax` of classes.", "what fits its kind"),
     key(TASK, "metric", ValueType::Text, "", "The metric that decides; one of its kind.", "the first metric of its kind"),
-    key(TASK, "labels", ValueType::Texts, "", "The label set, in the order of outputs.", "the labels that train shows, sorted"),
     key(TASK, "range", ValueType::Interval, "", "Smallest and largest score there can be (`similarity`, `cross-similarity`): `[0, 5]`.", "the smallest and the largest of train"),
+    key(TASK, "labels", ValueType::LabelSet, "", "The label set, in the order of outputs: a list, or a TOML file of lines `name = \"description\"`.", "the labels that train shows, sorted"),
+    key(TASK, "none", ValueType::Text, "", "What the target's column holds in rows that are of none of the labels (heads that match descriptions).", "no row is out of scope"),
+    key(TASK, "out_of_scope", ValueType::Fraction, "", "Share of rows of known labels that may be answered \"none of these\" (heads that match descriptions); the threshold that keeps it is fitted on valid.", "every row gets a label; 0.05 where `none` is given"),
+    key(TASK, "generated", ValueType::Section(Table::Generated), "", "Rows that somebody or something made up, to train on beside those of train (heads that match descriptions).", "train alone"),
     key(TASK, "separator", ValueType::Text, "", "What stands between the labels of a cell (`multilabel`).", "`|`, a sign that labels seldom hold"),
     key(TASK, "identical", words(&["ignore", "keep"]), r#""ignore""#, "What becomes of a passage with a query's own text or id (`retrieval`): `ignore` leaves it out of the query's negatives and hits, `keep` takes it as any other.", "as like the query as can be, it would stand first everywhere; `keep` where a copy is what is looked for"),
     key(TASK, "teacher", ValueType::Section(Table::Teacher), "", "A run or model folder whose answers on train the task learns from, or a table with more about it.", "labels alone are learnt"),
@@ -293,6 +311,11 @@ static KEYS: &[KeyInfo] = &[
     key(TASK, "loss_weight", AT_LEAST_0, "1.0", "Factor on its loss.", "weightings start from equal tasks"),
     key(TASK, "lr_factor", AT_LEAST_0, "1.0", "Its head learns this many times faster than `train.head_lr_factor` says.", "heads learn alike; 10 for tags where heads start from probes and `train.head_lr_factor` is not given"),
     key(TASK, "freeze", ValueType::Blocks, "[]", "Blocks in which this task's gradient stops.", "every task shapes the whole trunk"),
+
+    key(GENERATED, "file", ValueType::Path, "", "The rows: JSON lines with `text` and `label`.", "must be given"),
+    key(GENERATED, "filter", ValueType::Scalar(Range::Real { min: 0.0, max: 1.0 }), "0.5", "Least probability that a teacher fitted on train gives a row's label, which must be its first choice too; 0 keeps all rows.", "wrong rows hurt more than right ones help"),
+    key(GENERATED, "gate", ValueType::Scalar(Range::Bool), "true", "Whether the rows are used only where valid is better with them.", "what does not help is left out"),
+    key(GENERATED, "most", COUNT_FROM_1, "64", "Most rows of a label.", "a few times what few labels are"),
 ];
 
 #[cfg(test)]

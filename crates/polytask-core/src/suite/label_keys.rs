@@ -49,16 +49,13 @@ pub(super) fn identical(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter)
 }
 
 /// A label set is for kinds with labels, and has something to choose between.
-pub(super) fn labels(draft: &Draft, kind: &KindInfo, reporter: &mut Reporter) {
-    if !draft.section.has("labels") {
-        return;
-    }
+pub(super) fn labels(draft: &Draft, kind: &KindInfo, given: Option<&[String]>, reporter: &mut Reporter) {
+    let Some(given) = given else { return };
     let (origin, label) = (draft.section.place("labels"), &draft.section.label);
     let Some(least) = kind.form.least_labels() else {
         let what = format!("`labels` in {label}: the kind `{}` has no labels", kind.name);
         return reporter.report(origin, what, "remove it");
     };
-    let given = trimmed(&draft.section, "labels");
     for (i, name) in given.iter().enumerate() {
         let what = match name.as_str() {
             "" => format!("`labels` in {label} has an empty label, which in data means unknown"),

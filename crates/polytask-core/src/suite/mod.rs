@@ -12,6 +12,7 @@ mod fresh;
 pub mod images;
 mod inputs;
 mod keys;
+mod label_file;
 mod label_keys;
 pub mod nodes;
 mod parts;
@@ -42,8 +43,9 @@ pub use crate::files::names_in;
 pub use documents::{DOCUMENT_ROLES, DOCUMENTS, NEXT_LABELS, TOPIC_LABELS};
 pub use files::{BeirFolder, COMPRESSIONS, FORMATS, is_readable};
 pub use keys::{KeyInfo, POOLINGS, Table, ValueType, keys, keys_of};
+pub use label_file::{DescribedLabel, described};
 pub use nodes::NodeSpec;
-pub use parts::{HEADS, NO_REGULARIZER, SAMPLINGS};
+pub use parts::{HEADS, LABEL_HEADS, NO_REGULARIZER, SAMPLINGS};
 pub use read::{load, load_to_judge, parse, parse_to_judge};
 pub use teacher::TeacherSpec;
 pub use template::{Draft, DraftData, DraftTask, template};
@@ -232,6 +234,21 @@ pub struct TaskSpec {
     pub metric: String,
     /// The label set, when it is not what train shows.
     pub labels: Option<Vec<String>>,
+    /// The file that the label set was read from, with descriptions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_file: Option<PathBuf>,
+    /// What each label means; empty without descriptions (not written to files).
+    #[serde(skip)]
+    pub descriptions: Vec<DescribedLabel>,
+    /// What the target's column holds in rows that are of none of the labels; it is the last label then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub none: Option<String>,
+    /// Share of rows of known labels that may be answered "none of these".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub out_of_scope: Option<f64>,
+    /// Rows that were made up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generated: Option<GeneratedRows>,
     /// Whether the suite itself names the labels, so that numbers may be their places (not written to files).
     #[serde(skip)]
     pub counts_labels: bool,
@@ -262,6 +279,19 @@ pub struct TaskSpec {
     /// Line of the suite file where it is declared, for later errors.
     #[serde(skip)]
     pub line: usize,
+}
+
+/// Rows that somebody or something made up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GeneratedRows {
+    /// The file of rows, relative to the suite's folder.
+    pub file: PathBuf,
+    /// Least probability that a teacher gives a row's label.
+    pub filter: f64,
+    /// Whether they are used only where valid is better with them.
+    pub gate: bool,
+    /// Most rows of a label.
+    pub most: usize,
 }
 
 /// What becomes of a passage that has a query's own text or id, where it is no answer.
@@ -341,6 +371,11 @@ impl TaskSpec {
         self.head.name == "pooler"
     }
 
+    /// Whether its head matches texts with descriptions of labels.
+    pub fn matches_labels(&self) -> bool {
+        parts::is_label_head(&self.head.name)
+    }
+
     /// Width of its head's hidden layer, where it has one.
     pub fn hidden(&self) -> Option<usize> {
         let info = parts::HEADS.iter().find(|info| info.id == self.head.name)?;
@@ -349,6 +384,11 @@ impl TaskSpec {
 }
 
 impl Suite {
+    /// Whether its tasks match texts with descriptions of labels on an encoder that stays as it is.
+    pub fn matches_labels(&self) -> bool {
+        self.tasks.iter().any(TaskSpec::matches_labels)
+    }
+
     /// What its tasks read; those of a checked suite all read the same.
     pub fn input(&self) -> &'static InputInfo {
         self.tasks.first().map_or(&text::TEXT, |task| task.kind.input)

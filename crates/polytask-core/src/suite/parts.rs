@@ -64,6 +64,8 @@ const fn sampling(
 
 /// The heads a task with labels or numbers may choose, sorted by name.
 pub static HEADS: &[&MethodInfo] = &[
+    &BILINEAR,
+    &LABEL_CROSS,
     &head("linear", "A linear map.", &[]),
     &head(
         "mlp",
@@ -80,7 +82,101 @@ pub static HEADS: &[&MethodInfo] = &[
         "A layer with tanh, as wide as the vector, then a linear map: the head of BERT's classifiers; on `pooling = \"cls\"` a cross-encoder of it is a folder that transformers and sentence-transformers load.",
         &[],
     ),
+    &NEAREST_MEAN,
+    &ZERO_SHOT,
 ];
+
+/// Heads on an encoder that stays as it is, which match texts with descriptions of labels.
+pub static LABEL_HEADS: &[&MethodInfo] = &[&BILINEAR, &LABEL_CROSS, &NEAREST_MEAN, &ZERO_SHOT];
+
+/// Cosine of text and description.
+static ZERO_SHOT: MethodInfo =
+    head("zero-shot", "Cosines of a text with the descriptions of labels; learns nothing.", &[]);
+
+/// Cosine of text and mean of a label's texts.
+static NEAREST_MEAN: MethodInfo = head(
+    "nearest-mean",
+    "Cosines of a text with the mean of each label's texts; the description where a label has none.",
+    &[],
+);
+
+/// A matrix between texts and descriptions.
+static BILINEAR: MethodInfo = head(
+    "bilinear",
+    "s xᵀ W d of text and description, W from the identity: the zero-shot classifier before it learns.",
+    &[
+        ParamInfo {
+            name: "scale",
+            about: "The factor s, which cosines start with.",
+            default: "10.0",
+            range: Range::Positive,
+        },
+        ParamInfo {
+            name: "pull",
+            about: "How strongly W is pulled towards the identity, beside rows whose losses are added up.",
+            default: "4.0",
+            range: Range::Positive,
+        },
+    ],
+);
+
+/// Cross-attention of descriptions on texts.
+static LABEL_CROSS: MethodInfo = MethodInfo {
+    paper: "Luo et al., LREC-COLING 2024, arXiv 2403.12468",
+    ..head(
+        "label-cross",
+        "Descriptions of labels attend to the tokens of a text; with the prior `cosine` it is the zero-shot classifier before it learns.",
+        &[
+            ParamInfo {
+                name: "prior",
+                about: "What scores start from: the cosine of text and description with a learned factor, or nothing.",
+                default: "\"cosine\"",
+                range: Range::OneOf(&["cosine", "none"]),
+            },
+            ParamInfo {
+                name: "width",
+                about: "Width of the head, at most that of the encoder.",
+                default: "256",
+                range: Range::Integer { min: 1 },
+            },
+            ParamInfo {
+                name: "heads",
+                about: "Attention heads.",
+                default: "4",
+                range: Range::Integer { min: 1 },
+            },
+            ParamInfo {
+                name: "epochs",
+                about: "Most passes over the rows of train.",
+                default: "100",
+                range: Range::Integer { min: 1 },
+            },
+            ParamInfo {
+                name: "patience",
+                about: "Passes without a better loss on valid before training stops; the best one is kept.",
+                default: "10",
+                range: Range::Integer { min: 1 },
+            },
+            ParamInfo {
+                name: "lr",
+                about: "Learning rate of AdamW.",
+                default: "1e-3",
+                range: Range::Positive,
+            },
+            ParamInfo {
+                name: "dropout",
+                about: "Share of values dropped in training.",
+                default: "0.1",
+                range: Range::Real { min: 0.0, max: 0.9 },
+            },
+        ],
+    )
+};
+
+/// Whether a head matches texts with descriptions.
+pub(super) fn is_label_head(name: &str) -> bool {
+    LABEL_HEADS.iter().any(|head| head.id == name)
+}
 
 const fn head(id: &'static str, about: &'static str, params: &'static [ParamInfo]) -> MethodInfo {
     MethodInfo { id, title: id, paper: "", family: Family::Head, about, cost: "", kinds: &[], params }

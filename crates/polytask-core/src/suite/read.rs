@@ -10,6 +10,7 @@ use super::files;
 use super::fresh;
 use super::inputs;
 use super::keys::Table;
+use super::label_file;
 use super::label_keys;
 use super::near;
 use super::nodes::{self, NodeSpec};
@@ -21,7 +22,7 @@ use super::teacher;
 use super::tree::{Data, Node, Origin, shorten};
 use super::written;
 use super::{Catalogue, ModelSpec, Sampling, SourceSpec, Start, Suite, TaskSpec, TrainSpec};
-use crate::error::{Error, Place, Problem, Result};
+use crate::error::{Error, Result};
 use crate::input::{FreshTraining, InputInfo};
 use crate::kind::{self, KindInfo};
 use crate::method::Choice;
@@ -41,17 +42,7 @@ pub fn load_to_judge(path: &Path, catalogue: &Catalogue, overrides: &[String]) -
 
 fn load_for(purpose: Purpose, path: &Path, catalogue: &Catalogue, overrides: &[String]) -> Result<Suite> {
     let bytes = crate::files::read(path, crate::files::SMALL).map_err(Error::io("read", path))?;
-    match String::from_utf8(bytes) {
-        Ok(text) => parse_for(purpose, &text, path, catalogue, overrides),
-        Err(error) => Err(not_utf8(path, &error).into()),
-    }
-}
-
-fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Problem {
-    let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
-    let line = valid.matches('\n').count() + 1;
-    Problem::at(Place::line(path, line), "bytes that are not UTF-8 text, expected a TOML file in UTF-8")
-        .try_this("save the file as UTF-8")
+    parse_for(purpose, &written::decoded(bytes, path)?, path, catalogue, overrides)
 }
 
 /// Checks the text of a suite file that stands (or would stand) at `file`.
@@ -124,7 +115,7 @@ impl Reader<'_, '_> {
             sources,
             folder: self.file.parent().unwrap_or(Path::new("")).to_path_buf(),
             file: self.file.to_path_buf(),
-            is_to_judge: !self.reporter.wants_train(),
+            is_to_judge: !self.reporter.wants_train() || tasks.iter().all(label_file::needs_no_train),
         };
         check::fit(&suite, &train, &tasks, self.catalogue, self.reporter);
         suite
@@ -361,14 +352,17 @@ impl Reader<'_, '_> {
         let (loss, known) = shelf.choice(section, "loss", kind.losses[0], self.reporter);
         let heads = Shelf { noun: "head", parts: HEADS };
         let objectives = Shelf { noun: "objective", parts: &self.catalogue.objectives };
-        let (head, _) = heads.choice(section, "head", &section.part("head"), self.reporter);
+        let labels = label_file::labels(section, self.file, self.reporter);
+        let usual = if labels.file.is_some() { "label-cross".into() } else { section.part("head") };
+        let (head, _) = heads.choice(section, "head", &usual, self.reporter);
         if draft.kind.is_some() {
             check::loss(draft, kind, self.catalogue, (&loss, known.is_some()), self.reporter);
             check::metric(draft, kind, self.catalogue, self.reporter);
-            label_keys::labels(draft, kind, self.reporter);
+            label_keys::labels(draft, kind, labels.names.as_deref(), self.reporter);
             label_keys::separator(draft, kind, self.reporter);
             label_keys::identical(draft, kind, self.reporter);
             label_keys::range(draft, kind, self.reporter);
+            label_file::fits(draft, kind, &head, self.reporter);
             inputs::head(draft, kind, &head, self.reporter);
         }
         TaskSpec {
@@ -381,7 +375,12 @@ impl Reader<'_, '_> {
             loss,
             objective: objectives.maybe(section, "objective", self.reporter),
             metric: section.maybe_text("metric").unwrap_or_else(|| kind.metrics[0].into()),
-            labels: section.has("labels").then(|| label_keys::trimmed(section, "labels")),
+            labels: labels.names,
+            label_file: labels.file,
+            descriptions: labels.described,
+            none: section.maybe_text("none"),
+            out_of_scope: label_file::out_of_scope(section),
+            generated: label_file::generated(section, self.file, self.reporter),
             counts_labels: section.has("labels"),
             reads_words: false,
             range: section.maybe_interval("range"),

@@ -54,6 +54,13 @@ impl<'a> Reporter<'a> {
         self.found.push((origin.clone(), problem));
     }
 
+    /// Notes a mistake of another file that a value names.
+    pub(super) fn report_elsewhere(&mut self, origin: &Origin, problem: Problem) {
+        if !self.counts_only() {
+            self.found.push((origin.clone(), problem));
+        }
+    }
+
     /// All mistakes: overrides first, then by line, in the order found within a line.
     pub(super) fn finish(mut self) -> Vec<Problem> {
         self.found.sort_by(|a, b| a.0.cmp(&b.0));

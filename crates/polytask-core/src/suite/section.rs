@@ -267,7 +267,10 @@ fn mistake(expected: &ValueType, node: &Node) -> Option<Mistake> {
             text.is_some_and(|text| !text.trim().is_empty())
         }
         ValueType::Learners if node.json().is_boolean() => true,
-        ValueType::Texts | ValueType::Blocks | ValueType::Learners => return list_mistake(expected, node),
+        ValueType::LabelSet if text.is_some_and(|text| !text.trim().is_empty()) => true,
+        ValueType::LabelSet | ValueType::Texts | ValueType::Blocks | ValueType::Learners => {
+            return list_mistake(expected, node);
+        }
         ValueType::Columns | ValueType::Prompts | ValueType::Files => return table_mistake(expected, node),
         ValueType::Part => text.is_some() || matches!(node.data, Data::Table(_)),
         // Each is checked as a section of its own.

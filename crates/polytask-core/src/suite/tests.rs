@@ -499,8 +499,9 @@ fn the_merged_suite_has_every_key_with_a_default() {
     let (_folder, path) = folder();
     let written = to_toml(&parse(GOOD, &path, &catalogue(), &[]).unwrap());
     let lines: Vec<&str> = written.lines().filter_map(|line| line.split(" = ").next()).collect();
-    let is_written = |key: &&super::KeyInfo| !key.default.is_empty() && key.default != "{}";
-    for key in keys().iter().filter(is_written).filter(|key| key.tables != [super::Table::Teacher]) {
+    // A table that is written only where it was given has its defaults with it.
+    let stands = |key: &&KeyInfo| ![Table::Generated, Table::Teacher].contains(&key.tables[0]);
+    for key in keys().iter().filter(|key| !key.default.is_empty() && key.default != "{}").filter(stands) {
         assert!(lines.contains(&key.name), "{} is missing in\n{written}", key.name);
     }
 }
@@ -733,4 +734,78 @@ fn a_range_is_two_numbers_of_a_score() {
         let error = range(lines).unwrap_err();
         assert!(error.contains(expected), "{lines}: {error}");
     }
+}
+
+/// The suite of a task whose labels are described in a file, with further lines, in a folder of its own.
+fn described_suite(labels: &str, lines: &str) -> (tempfile::TempDir, Result<Suite, Error>) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("labels.toml"), labels).unwrap();
+    fs::write(folder.path().join("test.jsonl"), "").unwrap();
+    fs::write(folder.path().join("gen.jsonl"), "").unwrap();
+    let text = format!(
+        "[[task]]\nname = 'news'\nkind = 'class'\nlabels = 'labels.toml'\nfiles = {{ test = 'test.jsonl' }}\n{lines}"
+    );
+    let suite = parse(&text, &folder.path().join("s.toml"), &catalogue(), &[]);
+    (folder, suite)
+}
+
+const DESCRIBED: &str = "World = 'News of the world.'\n\"Sci/Tech\" = ''\n";
+
+#[test]
+fn labels_of_a_file_keep_its_order_and_their_descriptions_and_need_no_rows_to_train_on() {
+    let lines = "none = 'other'\ngenerated = { file = 'gen.jsonl', filter = 0.4 }";
+    let (folder, suite) = described_suite(DESCRIBED, lines);
+    let suite = suite.unwrap();
+    let task = &suite.tasks[0];
+    assert_eq!(task.labels.as_deref().unwrap(), ["World", "Sci/Tech", "other"]);
+    assert_eq!(task.descriptions[0].description, "News of the world.");
+    assert_eq!(
+        (task.descriptions[1].description.as_str(), task.descriptions[1].is_described),
+        ("Sci/Tech", false)
+    );
+    assert_eq!((task.head.name.as_str(), task.out_of_scope), ("label-cross", Some(0.05)));
+    let generated = task.generated.as_ref().unwrap();
+    assert_eq!((generated.filter, generated.gate, generated.most), (0.4, true, 64));
+    assert!(suite.matches_labels() && suite.is_to_judge);
+    let absolute = suite.with_absolute_paths();
+    let again = parse(&to_toml(&absolute), &folder.path().join("other/s.toml"), &catalogue(), &[]).unwrap();
+    assert_eq!((&again.tasks[0].labels, &again.tasks[0].descriptions), (&task.labels, &task.descriptions));
+    assert_eq!(to_toml(&again), to_toml(&absolute));
+}
+
+#[test]
+fn mistakes_of_a_file_of_labels_are_told_with_its_lines() {
+    for (labels, line, what) in [
+        ("a = 'One.'\nb = ' one. '\n", 2, "label `b` has the description of label `a` in line 1"),
+        ("a = 'One.'\n\nb = 3\n", 3, "label `b` is 3, expected its description"),
+        ("a = 'One.'\n'' = 'x'\n", 2, "a label has an empty name"),
+        ("a = 'One.\n", 1, "not valid TOML"),
+        ("", 0, "the file has no label"),
+    ] {
+        let error = described_suite(labels, "").1.unwrap_err().to_string();
+        let place = if line > 0 { format!("labels.toml:{line}: ") } else { "labels.toml: ".into() };
+        assert!(error.contains(&place) && error.contains(what), "{error}");
+    }
+    let error = described_suite("a = 'One.'\n", "").1.unwrap_err().to_string();
+    assert!(error.contains("`labels` in task `news` has 1 label, expected at least 2"), "{error}");
+}
+
+#[test]
+fn keys_of_described_labels_stand_where_they_mean_something() {
+    let refused = |lines: &str, what: &str| {
+        let error = described_suite(DESCRIBED, lines).1.unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+    };
+    refused("none = 'World'", "`none` in task `news` is `World`, which is a label of the file");
+    refused(
+        "head = 'linear'\nout_of_scope = 0.1",
+        "`out_of_scope` in task `news` is for heads that match descriptions",
+    );
+    refused("generated = { filter = 0.5 }", "`generated` of task `news` has no `file`");
+    refused("generated = { file = 'gone.jsonl' }", "there is no file `gone.jsonl`");
+    refused("generated = { file = 'gen.jsonl', fliter = 0.5 }", "unknown key `fliter`");
+    refused("out_of_scope = 1.5", "`out_of_scope` in task `news` is 1.5");
+    refused("head = { name = 'label-cross', prior = 'cosin' }", "parameter `prior`");
+    let other = "[[task]]\nname = 'other'\nkind = 'class'\nhead = 'linear'\nlabels = ['a', 'b']\nfiles = { train = 'test.jsonl' }";
+    refused(other, "head `linear` in task `other` is trained with the encoder");
 }

@@ -16,7 +16,12 @@ const MEANS: [&str; 5] = ["baselines", "checkpoint_every", "data_mb", "recompute
 /// # Panics
 /// When a path is not UTF-8, which neither a suite file nor [`Suite::with_absolute_paths`] gives.
 pub fn to_toml(suite: &Suite) -> String {
-    let value = serde_json::to_value(suite).expect("a suite has texts for keys and UTF-8 paths");
+    let mut value = serde_json::to_value(suite).expect("a suite has texts for keys and UTF-8 paths");
+    for task in value.get_mut("task").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(file) = task.get("label_file").cloned() {
+            task["labels"] = file;
+        }
+    }
     let mut document = DocumentMut::new();
     *document.as_table_mut() = section(Table::Root, &value);
     document.to_string()
@@ -93,6 +98,12 @@ impl Suite {
         }
         for nodes in &mut suite.nodes {
             nodes.file = self.absolute(&nodes.file);
+        }
+        for task in &mut suite.tasks {
+            let generated = task.generated.iter_mut().map(|rows| &mut rows.file);
+            for path in task.label_file.iter_mut().chain(generated) {
+                *path = self.absolute(path);
+            }
         }
         for source in &mut suite.sources {
             let single = source.corpus.iter_mut().chain(&mut source.queries);

@@ -8,6 +8,16 @@ use super::reporter::Reporter;
 use super::tree::{Data, Node, Origin};
 use crate::error::{Place, Problem};
 
+/// The text of a file in UTF-8.
+pub(super) fn decoded(bytes: Vec<u8>, path: &Path) -> Result<String, Problem> {
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+        let line = valid.matches('\n').count() + 1;
+        Problem::at(Place::line(path, line), "bytes that are not UTF-8 text, expected a TOML file in UTF-8")
+            .try_this("save the file as UTF-8")
+    })
+}
+
 /// Reads TOML into a tree.
 pub(super) fn read(text: &str, file: &Path) -> Result<Node, Problem> {
     let lines = Lines::of(text);

@@ -6,6 +6,7 @@
 mod chart;
 mod conflict;
 mod data;
+mod labels;
 mod page;
 pub mod saliency;
 mod trees;

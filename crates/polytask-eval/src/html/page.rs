@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::chart::{Chart, chart};
 use super::data::DataView;
+use super::labels::LabelView;
 use super::trees::TreesView;
 use crate::words::{self, Standing, count, duration, number, signed};
 
@@ -33,6 +34,7 @@ pub(super) struct Page<'a> {
     observed: Vec<Chart>,
     heat: Option<Heat<'a>>,
     trees: Option<TreesView>,
+    labels: Vec<LabelView>,
     data: DataView<'a>,
     isolated: Vec<IsolatedView<'a>>,
     notes: &'a [String],
@@ -127,6 +129,7 @@ impl<'a> Page<'a> {
             observed: observed(report),
             heat: Heat::new(&report.conflict),
             trees: report.trees.as_ref().map(TreesView::new),
+            labels: report.labels.iter().map(LabelView::new).collect(),
             data: DataView::new(&report.data),
             isolated: report.isolated.iter().map(IsolatedView::new).collect(),
             notes: &report.notes,

@@ -1,5 +1,6 @@
 //! Data sets that experiments find and make.
 
+pub mod few_labels;
 pub(crate) mod groups;
 pub mod idx;
 pub mod multi_mnist;

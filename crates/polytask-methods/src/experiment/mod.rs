@@ -5,6 +5,7 @@
 
 mod clock;
 mod judge;
+mod labelled;
 mod measure;
 mod statistics;
 mod train;

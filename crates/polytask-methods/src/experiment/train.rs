@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::measure::{Lesson, Measured};
 use super::statistics::mean;
 use super::trained::Trained;
-use super::{Options, judge, trees};
+use super::{Options, judge, labelled, trees};
 use crate::paper::{Data, OracleRequest, Paper, Request};
 use crate::recipe::{ArmSpec, Recipe, Setting};
 
@@ -176,6 +176,11 @@ impl<'a> Lab<'a> {
         let name = format!("{} #{}", one.arm.name, one.seed);
         if suite.model.trees.is_some() {
             let measured = trees::measure(&suite, one.arm.alone, (&name, &data.folder), observer)?;
+            atomic::write_json(&place, &Kept { key, measured: measured.clone() })?;
+            return Ok(measured);
+        }
+        if suite.matches_labels() {
+            let measured = labelled::measure(&suite, one.arm.learner.as_deref(), &folder)?;
             atomic::write_json(&place, &Kept { key, measured: measured.clone() })?;
             return Ok(measured);
         }

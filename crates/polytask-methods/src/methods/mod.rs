@@ -4,6 +4,7 @@
 #![allow(clippy::doc_markdown)]
 
 pub mod codiemb;
+pub mod crosstune;
 pub mod dse;
 pub mod flat_mtl;
 pub mod rep_mtl;

@@ -90,7 +90,7 @@ pub(crate) fn run(request: &OracleRequest) -> Result<OracleScores> {
         }
     };
     let score = OracleScore { task: "pairs", metric: "accuracy", value: accuracy };
-    Ok(OracleScores { tasks: vec![score], steps: steps as u64 })
+    Ok(OracleScores { tasks: vec![score], measured: Vec::new(), steps: steps as u64 })
 }
 
 /// The weight of the teacher in an arm.

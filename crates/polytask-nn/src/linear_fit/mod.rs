@@ -4,6 +4,7 @@
 //! and variance 1 first (nearly constant ones to less). The loss l follows from the target: the cross-entropy of one label, the sum over labels of binary
 //! cross-entropies, or half the squared error. All three are convex, so the answer does not depend on the start.
 
+pub mod bilinear;
 mod lbfgs;
 mod loss;
 #[cfg(test)]

@@ -155,6 +155,7 @@ impl Run<'_> {
             geometry: Vec::new(),
             segmentations: Vec::new(),
             trees: None,
+            labels: Vec::new(),
             version: REPORT_VERSION,
             name: suite.name.clone(),
             sides: Vec::new(),

@@ -12,6 +12,7 @@ mod eval;
 mod index;
 mod info;
 mod init;
+mod labels;
 mod merge;
 mod methods;
 mod mine;
@@ -134,9 +135,10 @@ impl Cli {
             Verb::Compare(args) => compare::run(&args),
             Verb::Boost(args) => boost::run(&args),
             Verb::Embed(args) => embed::run(&args),
-            Verb::Predict(args) => match models::trees(args.model()) {
-                Some(folder) => boost::predict::run(&args, &folder),
-                None => predict::run(&args),
+            Verb::Predict(args) => match (models::trees(args.model()), models::labels(args.model())) {
+                (Some(folder), _) => boost::predict::run(&args, &folder),
+                (None, Some(folder)) => labels::predict::run(&args, &folder),
+                (None, None) => predict::run(&args),
             },
             Verb::Index(args) => index::run(&args),
             Verb::Search(args) => search::run(&args),

@@ -24,6 +24,7 @@ Examples:
   polytask predict --model runs/first --input mails.csv.gz --columns text=message
   polytask predict --model runs/digits --task digit --image seven.png
   polytask predict --model runs/shop --input customers.csv --columns age=years
+  polytask predict --model runs/few --labels more.toml --input mails.jsonl
 
 An input line holds the kind's inputs: {\"text\": …}, {\"a\": …, \"b\": …}, {\"tokens\": […]} or {\"image\": FILE},
 the file relative to the input's folder; of a table the columns it was trained on, {\"age\": 39, \"job\": \"clerk\"};
@@ -37,6 +38,7 @@ Output is a JSON line per line of input, in order. Of one --task it holds
   of an order: {\"label\": \"high\", \"place\": 1.8}, places counted from 0
   a number: {\"value\": 3.2}, of several {\"values\": […]}; of a similarity {\"cosine\": 0.8, \"score\": 4.1}
   tags:     {\"words\": […], \"tags\": […]}
+  of described labels also \"calibrated\", and \"none\" where a row may be of none of them
 of several tasks {TASK: …}; without --task these are all tasks whose inputs the first line has. However many tasks
 there are, every distinct text is encoded once.
 
@@ -53,7 +55,7 @@ pub(crate) struct Args {
     pub(super) input: Option<String>,
     /// A text, given in place of --input; twice for pairs
     #[arg(long)]
-    text: Vec<String>,
+    pub(super) text: Vec<String>,
     /// A file of an image, given in place of --input
     #[arg(long, conflicts_with_all = ["input", "text"], value_name = "FILE")]
     image: Vec<String>,
@@ -62,6 +64,9 @@ pub(crate) struct Args {
     /// The model's prompt to put before each text, by name [default: the model's own choice]
     #[arg(long, value_name = "NAME")]
     prompt: Option<String>,
+    /// Labels to add by their descriptions, a TOML file of lines name = "description" (a model that matches them)
+    #[arg(long, value_name = "FILE")]
+    pub(super) labels: Option<PathBuf>,
     /// Show the tasks of the model
     #[arg(long)]
     pub(super) list: bool,
@@ -74,7 +79,17 @@ impl Args {
     }
 }
 
+/// Refuses labels where none are matched by their descriptions.
+pub(super) fn refuse_labels(args: &Args) -> Result<()> {
+    if args.labels.is_none() {
+        return Ok(());
+    }
+    let what = "`--labels` adds labels by their descriptions, which the heads of this model do not read";
+    output::refuse(what, "a run of `head = \"label-cross\"`")
+}
+
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
+    refuse_labels(args)?;
     let model = Model::load(&models::folder(&args.model)?)?;
     let chosen = args.task.iter().map(|name| model.task(name)).collect::<Result<Vec<_>, _>>()?;
     let of_roles = if chosen.is_empty() { model.tasks.iter().collect() } else { chosen.clone() };

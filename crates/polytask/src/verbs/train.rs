@@ -15,6 +15,7 @@ use polytask_terminal::progress::TerminalProgress;
 use polytask_terminal::suites;
 
 use super::boost::trees;
+use super::labels;
 
 /// Train the tasks of a suite together and compare with single-task models
 #[derive(Debug, clap::Args)]
@@ -47,6 +48,10 @@ pub(super) enum Work {
     /// All, or what its last checkpoint left.
     Open(Box<Prepared>),
 }
+
+/// How a suite is read that trains no network, and how it runs then.
+type Reads<D> = fn(&Suite, &mut dyn Observer) -> Result<D>;
+type Trains<D> = fn(&Suite, &D, &Path, &mut dyn Observer) -> Result<RunReport>;
 
 /// What every verb that trains takes.
 #[derive(Debug, clap::Args)]
@@ -110,7 +115,10 @@ impl RunArgs {
     pub(super) fn execute(&self, suite: Suite, out: &Path) -> Result<RunReport> {
         let mut progress = self.progress();
         if suite.model.trees.is_some() {
-            return self.boost(&suite, out, &mut progress);
+            return self.apart(&suite, out, &mut progress, (trees::read, trees::run));
+        }
+        if suite.matches_labels() {
+            return self.apart(&suite, out, &mut progress, (labels::run::read, labels::run::run));
         }
         match self.begin(suite, out, &mut progress)? {
             Work::Finished(report) => Ok(*report),
@@ -118,23 +126,33 @@ impl RunArgs {
         }
     }
 
-    /// Trees in the place of a network; a run that was interrupted begins anew, for it takes seconds.
-    fn boost(&self, suite: &Suite, out: &Path, progress: &mut TerminalProgress) -> Result<RunReport> {
+    /// Trees in the place of a network, or heads on one that stays as it is, by how they read a suite and run; a run that
+    /// was interrupted begins anew, for it takes seconds.
+    fn apart<D>(
+        &self,
+        suite: &Suite,
+        out: &Path,
+        progress: &mut TerminalProgress,
+        (read, train): (Reads<D>, Trains<D>),
+    ) -> Result<RunReport> {
         if self.time.is_some() {
-            let what = "`--time` plans the steps of a network, but `trees` in [model] has rounds";
-            return output::refuse(what, "`--set` with fewer rounds, as in model.trees.rounds=50");
+            let what = "`--time` plans the steps of a network that is trained, found none";
+            return output::refuse(
+                what,
+                "`--set` with fewer rounds, as in model.trees.rounds=50, or no `--time`",
+            );
         }
         suites::set_threads(suite.train.threads)?;
         run::check_free(out, self.force, self.resume)?;
         if let Some(report) = self.finished(suite, out)? {
             return Ok(report);
         }
-        let dataset = trees::read(suite, progress)?;
+        let read = read(suite, progress)?;
         let _held = run::claim(out, self.force, self.resume)?;
         let copy = suite::to_toml(&suite.with_absolute_paths());
         atomic::write(&out.join("suite.toml"), copy.as_bytes())?;
         let mut log = Log::open(&out.join("log.jsonl"), progress)?;
-        trees::run(suite, &dataset, out, &mut log)
+        train(suite, &read, out, &mut log)
     }
 
     pub(super) fn progress(&self) -> TerminalProgress {
@@ -271,6 +289,9 @@ pub(super) fn show(report: &RunReport, out: &Path, json: bool) -> Result<Outcome
             output::line("")?;
             output::line(polytask_eval::segmentation_table(segmentation, output::width()).trim_end())?;
         }
+        let labels = report.labels.iter();
+        let lines = labels.flat_map(|task| polytask_eval::labels::summary(task, output::width()));
+        lines.into_iter().try_for_each(output::line)?;
         output::line(format!("\nmodel   {}", out.join("model").display()))?;
         output::line(format!("report  {}", out.join("report.html").display()))?;
     }

@@ -21,6 +21,7 @@ mod info;
 mod init;
 mod input;
 mod judge;
+mod labels;
 mod lock;
 mod merge;
 mod methods;

@@ -9,12 +9,13 @@ use polytask_data::Symbols;
 use polytask_model::InputReading;
 use serde_json::{Map, Value, json};
 
-use super::super::predict::{Args, check_absent, tell_unknown};
+use super::super::predict::{Args, check_absent, refuse_labels, tell_unknown};
 use crate::lines::{Row, for_pieces};
 use polytask_terminal::output::{self, Outcome};
 
 /// Answers the rows of a file.
 pub(crate) fn run(args: &Args, folder: &Path) -> Result<Outcome> {
+    refuse_labels(args)?;
     let model = BoostModel::load(folder)?;
     let symbols = Symbols::Table(model.table.clone());
     let columns = InputReading::of(&symbols, &[]);
