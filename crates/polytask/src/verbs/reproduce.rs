@@ -171,7 +171,9 @@ mod tests {
         for folder in ["csabstruct", "wikiseg_synth", "qmsum_topics"] {
             let units = if folder == "qmsum_topics" { "turns" } else { "sentences" };
             let rows = format!("{{\"{units}\":[\"a b\",\"c d\"],\"labels\":[\"x\",\"y\"]}}\n");
-            ["train", "dev", "test"].map(|split| write(&format!("{folder}/{split}.jsonl"), &rows));
+            ["train", "dev", "test"]
+                .iter()
+                .for_each(|split| write(&format!("{folder}/{split}.jsonl"), &rows));
         }
         write("skill_extraction/esco_skills.txt", "cook\nfly\nbuild\n");
         for file in ["tech_test", "house_test"] {
