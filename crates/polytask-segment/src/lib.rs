@@ -1,4 +1,4 @@
-//! Where topics change, without a model: sentences of a text ([`sentences`]), documents whose segments are known
+//! Where topics change, without a model: sentences of a text ([`mod@sentences`]), documents whose segments are known
 //! ([`SegmentedDocument`]), depths of similarity ([`tiling`]), pairs of sentences to learn from ([`pairs`]) and how well
 //! segments were found ([`SegmentScores`]).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
