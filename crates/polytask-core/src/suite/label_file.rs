@@ -175,7 +175,9 @@ pub(super) fn needs_no_train(draft: &Draft) -> bool {
 pub(super) fn fits(draft: &Draft, kind: &KindInfo, head: &Choice, reporter: &mut Reporter) {
     let (section, label) = (&draft.section, &draft.section.label);
     let has_labels = matches!(kind.target_type(), TargetType::Label | TargetType::Labels);
-    let is_of_texts = kind.inputs == ["text"] && has_labels && !kind.tags_words() && kind.name != "ordinal";
+    // Labels of an order have losses of their own.
+    let has_own_loss = kind.losses.iter().any(|loss| ["cross-entropy", "bce"].contains(loss));
+    let is_of_texts = kind.inputs == ["text"] && has_labels && !kind.tags_words() && has_own_loss;
     let matches = is_label_head(&head.name);
     if matches && !is_of_texts {
         let key = if section.has("head") { "head" } else { "labels" };
