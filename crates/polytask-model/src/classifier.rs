@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 
 use polytask_core::{KindInfo, TargetType, kind};
-use polytask_data::Symbols;
 use polytask_nn::encoder::Encoder;
 use polytask_nn::folder::PublishedHead;
 use polytask_nn::heads::HeadOptions;
 use polytask_nn::pooling::PoolMode;
 
-use crate::Model;
 use crate::info::TaskInfo;
 use crate::task::ModelTask;
 
@@ -18,8 +16,8 @@ fn named(kind: &'static KindInfo) -> &'static str {
     kind.target
 }
 
-/// The model of an encoder with a published head: one output scores two texts, several are labels of them.
-pub(crate) fn model(mut encoder: Encoder, symbols: Symbols, head: PublishedHead) -> Model {
+/// The task of a published head, and the encoder that pools for it: one output scores two texts, several are labels of them.
+pub(crate) fn task(mut encoder: Encoder, head: PublishedHead) -> (Encoder, ModelTask) {
     encoder.pooling = PoolMode::Cls.into();
     let wanted = if head.n_outputs == 1 { TargetType::Numbers } else { TargetType::Label };
     let kind = kind::KINDS.iter().copied().find(|kind| kind.joins_texts() && kind.target_type() == wanted);
@@ -45,5 +43,5 @@ pub(crate) fn model(mut encoder: Encoder, symbols: Symbols, head: PublishedHead)
         prompts: BTreeMap::default(),
         reads_words: false,
     };
-    Model::new(encoder, symbols, vec![ModelTask { info, kind, head: form, block }])
+    (encoder, ModelTask { info, kind, head: form, block })
 }

@@ -70,7 +70,8 @@ impl Model {
         let load = |info| ModelTask::load(folder, info, &encoder);
         let score = encoder.score.as_ref().map(|by| by.choice.name.clone());
         if let Some(head) = published {
-            return Ok(classifier::model(encoder, symbols, head));
+            let (encoder, task) = classifier::task(encoder, head);
+            return Ok(Self::new(encoder, symbols, vec![task]));
         }
         let tasks = read_tasks(folder, score.as_deref())?.into_iter().map(load).collect::<Result<_>>()?;
         Ok(Self::new(encoder, symbols, tasks))

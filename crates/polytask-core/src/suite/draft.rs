@@ -14,6 +14,13 @@ pub(super) struct Draft<'t> {
     pub(super) kind: Option<&'static KindInfo>,
 }
 
+impl Draft<'_> {
+    /// Whether a task reads the source of this name.
+    pub(super) fn reads(&self, source: &str) -> bool {
+        self.section.maybe_text("from").as_deref() == Some(source)
+    }
+}
+
 /// The kind of a task.
 pub(super) fn kind(section: &Section, node: &Node, reporter: &mut Reporter) -> Option<&'static KindInfo> {
     let mut names: Vec<&str> = crate::kind::KINDS.iter().map(|kind| kind.name).collect();

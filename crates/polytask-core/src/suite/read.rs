@@ -279,7 +279,7 @@ impl Reader<'_, '_> {
     /// The sources written, then one for each task with data of its own.
     fn sources(&mut self, sources: &[Draft], tasks: &[Draft], nodes: &[NodeSpec]) -> Vec<SourceSpec> {
         let shared = sources.iter().map(|draft| {
-            let readers: Vec<&Draft> = tasks.iter().filter(|task| reads(task, &draft.name)).collect();
+            let readers: Vec<&Draft> = tasks.iter().filter(|task| task.reads(&draft.name)).collect();
             check::readers(draft, &readers, self.reporter);
             let columns = check::source_columns(&draft.section, &readers, self.reporter);
             self.source(draft, &readers, columns, nodes)
@@ -387,13 +387,7 @@ impl Reader<'_, '_> {
             separator: section.maybe_text("separator"),
             missing: label_keys::trimmed(section, "missing"),
             identical: section.word("identical"),
-            teacher: teacher::read(
-                section,
-                kind,
-                &self.catalogue.distils,
-                self.file.parent().unwrap_or(Path::new("")),
-                self.reporter,
-            ),
+            teacher: teacher::read(section, kind, (self.catalogue, self.file), self.reporter),
             margin: section.real("margin"),
             loss_weight: section.real("loss_weight"),
             lr_factor: fresh::lr_factor(section, kind, tags_start_small),
@@ -401,9 +395,4 @@ impl Reader<'_, '_> {
             line: section.origin.line(),
         }
     }
-}
-
-/// Whether a task reads the source of this name.
-fn reads(task: &Draft, source: &str) -> bool {
-    task.section.maybe_text("from").as_deref() == Some(source)
 }

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::catalogue::Catalogue;
 use super::keys::Table;
 use super::parts::Shelf;
 use super::reporter::Reporter;
 use super::section::Section;
 use super::tree::{Data, Node};
 use crate::kind::KindInfo;
-use crate::method::{Choice, MethodInfo};
+use crate::method::Choice;
 use crate::target::TargetType;
 
 /// The loss of a teacher whose suite names none.
@@ -33,11 +34,11 @@ pub struct TeacherSpec {
 pub(super) fn read(
     section: &Section,
     kind: &KindInfo,
-    losses: &[&'static MethodInfo],
-    base: &Path,
+    (catalogue, file): (&Catalogue, &Path),
     reporter: &mut Reporter,
 ) -> Option<TeacherSpec> {
     let node = section.node("teacher")?;
+    let base = file.parent().unwrap_or(Path::new(""));
     let node = long_form(node);
     let own = Section::check(Table::Teacher, format!("the teacher of {}", section.label), &node, reporter);
     let model: Vec<PathBuf> = own.paths("model");
@@ -56,7 +57,7 @@ pub(super) fn read(
         let what = format!("{}: tasks of the kind `{}` have none", own.label, kind.name);
         reporter.report(section.place("teacher"), what, "remove it");
     }
-    let (loss, _) = Shelf { noun: "loss", parts: losses }.choice(&own, "loss", LOSS, reporter);
+    let (loss, _) = Shelf { noun: "loss", parts: &catalogue.distils }.choice(&own, "loss", LOSS, reporter);
     Some(TeacherSpec { model, task: own.maybe_text("task"), loss, alpha: own.real("alpha") })
 }
 

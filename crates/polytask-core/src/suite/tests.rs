@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::error::Error;
-use crate::method::{Family, ParamInfo, Range};
+use crate::method::{Family, MethodInfo, ParamInfo, Range};
 
 const fn part(id: &'static str, family: Family, params: &'static [ParamInfo]) -> MethodInfo {
     MethodInfo { id, title: id, paper: "", family, about: "", cost: "", kinds: &[], params }

@@ -1,5 +1,6 @@
 //! Reads one source: its splits, row by row, with the targets of all its tasks.
 
+mod by_hash;
 mod ends;
 mod install;
 mod open;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use polytask_core::suite::{SourceSpec, TaskSpec};
 use polytask_core::target::{LabelTable, TargetCell};
-use polytask_core::{Error, Place, Problem, Result, Split, rng};
+use polytask_core::{Error, Place, Problem, Result, Split};
 
 use super::columns::Columns;
 use super::corpus::Corpus;
@@ -25,6 +26,7 @@ use crate::SourceData;
 use crate::readers::qrels::{self, Qrel};
 use crate::readers::{self, Reader};
 use crate::views::{Content, Prompt};
+use by_hash::{cut, keep_lowest};
 use prompts::{input_prompts, ranking_prompts};
 use row::Row;
 
@@ -381,27 +383,4 @@ fn label_table(task: &TaskSpec, source: &SourceSpec) -> LabelTable {
     let table = task.labels.as_deref().map_or_else(LabelTable::open, LabelTable::declared);
     let missing = task.missing.iter().chain(&source.missing).cloned().collect();
     table.missing(missing).separated(task.separator.clone()).counted(task.counts_labels)
-}
-
-/// Keeps the rows of lowest hash, in the order of the file.
-fn keep_lowest(rows: &mut Vec<Row>, n: usize) {
-    if rows.len() > n {
-        // Not the hash that decides about valid: the two choices must be independent.
-        rows.sort_by_cached_key(|row| (rng::at(row.hash, 1), row.line));
-        rows.truncate(n);
-        rows.sort_by_key(|row| row.line);
-    }
-}
-
-/// Which rows of train stay there when a share becomes valid, by hash: the same for any order of the rows,
-/// equal texts on one side. `None` when nothing can be cut.
-fn cut(hashes: &[u64], share: f64) -> Option<Vec<bool>> {
-    let unit = |hash: u64| (rng::at(hash, 0) >> 11) as f64 / (1_u64 << 53) as f64;
-    let lowest = hashes.iter().map(|&hash| unit(hash)).fold(f64::INFINITY, f64::min);
-    let mut is_train: Vec<bool> = hashes.iter().map(|&hash| unit(hash) >= share).collect();
-    if share > 0.0 && is_train.iter().all(|&stays| stays) {
-        is_train = hashes.iter().map(|&hash| unit(hash) > lowest).collect();
-    }
-    let n_train = is_train.iter().filter(|stays| **stays).count();
-    (n_train > 0 && n_train < hashes.len()).then_some(is_train)
 }
