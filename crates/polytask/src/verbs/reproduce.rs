@@ -179,6 +179,7 @@ mod tests {
             let rows = table(head, &|code| format!("a {code}\tb {code}\t{score}\t{score}\n"));
             write(&format!("{file}.tsv"), &rows);
         }
+        few_labels(&write);
         for split in ["train", "dev", "test"] {
             write(&format!("mrpc/{split}.tsv"), "label\tsentence1\tsentence2\n1\ta b\tb a\n0\tc\td\n");
         }
@@ -193,6 +194,33 @@ mod tests {
         for file in ["tech_test", "house_test"] {
             let rows = "sentence,label\nmust cook,cook\nmust do,LABEL NOT PRESENT\nmust cook,fly\n";
             write(&format!("skill_extraction/{file}.csv"), rows);
+        }
+    }
+
+    /// Texts of a few labels, under the columns of the four sets.
+    fn few_labels(write: &dyn Fn(&str, &str)) {
+        let lines = |line: &dyn Fn(usize) -> String| (0..12).map(line).collect::<String>();
+        let label = |i: usize| ["World", "Sports", "Business", "Sci/Tech"][i % 4];
+        let drawn = |split: &str| {
+            let seeds = ["13", "21", "42", "87", "100"];
+            let row = |i| seeds.map(|seed| format!("{seed}\t{split}\t{}\tnews {i}\n", label(i))).concat();
+            lines(&row)
+        };
+        let draws = format!("seed\tsplit\tlabel\ttext\n{}{}", drawn("train"), drawn("dev"));
+        write("ag_news_sample/fewshot16.tsv", &draws);
+        for file in [
+            "ag_news_sample/train.tsv",
+            "ag_news_sample/test.tsv",
+            "dbpedia14_sample/train.tsv",
+            "dbpedia14_sample/test.tsv",
+        ] {
+            write(file, &format!("text\tlabel\n{}", lines(&|i| format!("{file} {i}\t{}\n", label(i)))));
+        }
+        for (set, column) in [("banking77", "category"), ("clinc150", "intent")] {
+            for split in ["train", "test"] {
+                let rows = lines(&|i| format!("{split} {i},{}\n", label(i)));
+                write(&format!("{set}/{split}.csv"), &format!("text,{column}\n{rows}"));
+            }
         }
     }
 

@@ -37,7 +37,8 @@ fn pairs_without_labels_give_a_sentence_model_and_a_cross_encoder() {
     let cross = place.read("te/cycle-1/cross.jsonl");
     assert_eq!(cross.lines().count(), 2 * done["pairs"].as_u64().unwrap() as usize);
     assert!(cross.lines().nth(1).unwrap().contains("\"b\":\"the cook 0\""), "{cross}");
-    place.polytask(&["embed", "-m", "te/best-bi", "--text", "the cook"]).done();
+    place.write("texts.txt", "the cook\n");
+    place.polytask(&["embed", "-m", "te/best-bi", "--input", "texts.txt", "--output", "vectors.npy"]).done();
     let answer = ["predict", "-m", "te/best-cross", "--text", "the cook", "--text", "the wall"];
     has(&place.polytask(&answer).done(), &["probability"]);
     // The same command goes on with nothing left, and gives the same.

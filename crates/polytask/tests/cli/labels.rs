@@ -156,6 +156,9 @@ fn labels_in_data_that_the_file_lacks_are_refused_with_their_line_and_networks_r
     place.write("few.toml", suite(FILES));
     let error = place.polytask(&["train", "few.toml", "--out", "run"]).refused();
     has(&error, &["train.jsonl:4", "label `loan` is unknown"]);
+    place.write("train.jsonl", rows(3, false));
+    let two = "[[task]]\nname = \"other\"\nkind = \"class\"\nlabels = \"labels.toml\"\n";
+    place.write("few.toml", format!("{}{two}{FILES}\n", suite(FILES)));
     let error = place.polytask(&["conflict", "few.toml"]).refused();
     has(&error, &["leave the encoder as it is"]);
 }

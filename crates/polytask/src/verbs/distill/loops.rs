@@ -11,7 +11,7 @@ use polytask_nn::topk;
 use serde_json::json;
 
 use super::Args;
-use super::pairs::Pairs;
+use super::pairs::{Pairs, scored};
 use super::training::{Form, TASK, Training};
 use super::written::{Best, Distilled, HalfCycle};
 use polytask_terminal::output;
@@ -34,6 +34,8 @@ struct Side {
 pub(super) struct Loops<'a> {
     args: &'a Args,
     pairs: Pairs,
+    /// Pairs with scores, as the trainings read them.
+    dev: Option<PathBuf>,
     sides: Vec<Side>,
     done: Distilled,
 }
@@ -57,8 +59,11 @@ impl<'a> Loops<'a> {
         };
         let done = Distilled::new(key(args, &pairs, &starts)?, pairs.rows.len(), pairs.doubles);
         done.check_folder(&args.out, args.resume)?;
+        let dev = args.dev.as_deref().map(|dev| scored(dev, &args.columns)).transpose()?;
         atomic::create_dir(&args.out)?;
-        Ok(Self { args, pairs, sides: starts.into_iter().map(side).collect(), done })
+        let place = args.out.join("dev.jsonl");
+        let dev = dev.map(|rows| atomic::write(&place, rows.as_bytes()).map(|()| place)).transpose()?;
+        Ok(Self { args, pairs, dev, sides: starts.into_iter().map(side).collect(), done })
     }
 
     /// Runs the cycles; the models of `--out` are those of the best half-cycles by dev, else the last.
@@ -102,7 +107,7 @@ impl<'a> Loops<'a> {
                 form,
                 encoder: if form == Form::Bi { &side.start } else { &side.cross_start },
                 rows: &rows,
-                dev: self.args.dev.as_deref(),
+                dev: self.dev.as_deref(),
                 seed: self.args.seed,
                 set: &self.args.set,
                 out: folder.join(format!("{}{number}", form.name())),
