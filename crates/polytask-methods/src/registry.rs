@@ -4,8 +4,8 @@ use polytask_core::{Problem, near};
 use polytask_train::Result;
 
 use crate::methods::{
-    codiemb, crosstune, dse, flat_mtl, rep_mtl, rmtgb, self_positioning, text_methods, topic_segmentation,
-    trans_encoder, unified_ranker,
+    atlas, codiemb, crosstune, dse, flat_mtl, rep_mtl, rmtgb, self_positioning, text_methods,
+    topic_segmentation, trans_encoder, unified_ranker,
 };
 use crate::paper::Paper;
 
@@ -17,6 +17,7 @@ pub static PAPERS: &[&Paper] = &[
     &rep_mtl::PAPER,
     &codiemb::PAPER,
     &rmtgb::PAPER,
+    &atlas::PAPER,
     &dse::PAPER,
     &self_positioning::PAPER,
     &topic_segmentation::PAPER,

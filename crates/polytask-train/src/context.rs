@@ -13,6 +13,8 @@ use polytask_nn::Block;
 use crate::Result;
 use crate::engine::Weights;
 use crate::evaluate;
+use crate::heads::TaskHead;
+use crate::kept_heads;
 use crate::linear_probe::{self, Probes};
 use crate::observe::Observer;
 use crate::prepared::{Prepared, lineage};
@@ -138,7 +140,11 @@ impl Run<'_> {
         let Suite { seed, train, .. } = &self.prepared.suite;
         match &self.probes {
             Some(probes) if train.start == Start::Probe => probes.heads.clone(),
-            _ => side.parts.heads.iter().map(|head| head.block(*seed)).collect(),
+            _ => {
+                let kept = &self.prepared.kept_heads;
+                let head = |head: &TaskHead| kept_heads::or_fresh(kept, &head.name, head.block(*seed));
+                side.parts.heads.iter().map(head).collect()
+            }
         }
     }
 }

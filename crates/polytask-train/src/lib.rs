@@ -24,6 +24,7 @@ pub mod heads;
 pub mod history;
 pub mod judge;
 mod judged;
+mod kept_heads;
 pub mod learner;
 mod linear_probe;
 pub mod log;

@@ -12,6 +12,7 @@ use polytask_nn::trunk::NetConfig;
 use crate::Result;
 use crate::cache::FrozenStates;
 use crate::defaults::{self, Chosen};
+use crate::kept_heads;
 use crate::observe::{Event, Observer};
 use crate::pace::pace;
 use crate::prepared::{Prepared, is_fresh};
@@ -28,6 +29,7 @@ const TINY: &str = "tiny";
 pub fn prepare(mut suite: Suite, observer: &mut dyn Observer) -> Result<Prepared> {
     regularizer::table::check(&suite)?;
     refuse_trees(&suite)?;
+    let kept_heads = kept_heads::take(&mut suite, observer)?;
     let (encoder, symbols, mut dataset) =
         if is_fresh(&suite) { fresh(&suite, observer)? } else { loaded(&suite, observer)? };
     for warning in &dataset.warnings {
@@ -40,7 +42,7 @@ pub fn prepare(mut suite: Suite, observer: &mut dyn Observer) -> Result<Prepared
     encoder.pooling.check(&*encoder.trunk)?;
     let (bare, frozen) = (encoder.without_adapters()?, FrozenStates::default());
     let encoder = scored::set(&suite, &dataset, encoder, bare.as_ref())?;
-    let mut prepared = Prepared { suite, dataset, encoder, bare, symbols, card, frozen };
+    let mut prepared = Prepared { suite, dataset, encoder, bare, kept_heads, symbols, card, frozen };
     if let Some(seconds) = prepared.suite.train.seconds.take() {
         let pace = pace(&prepared)?;
         let plans_evaluations = chosen.iter().any(|chosen| chosen.key == "eval_every");
@@ -231,7 +233,10 @@ fn tiny_tokenizer(suite: &Suite) -> Result<Tokenizer> {
 }
 
 /// The encoder's folder: beside the suite, or wherever `pull` finds it.
-fn locate(suite: &Suite, observer: &mut dyn Observer) -> Result<std::path::PathBuf> {
+///
+/// # Errors
+/// An encoder that is nowhere.
+pub fn locate(suite: &Suite, observer: &mut dyn Observer) -> Result<std::path::PathBuf> {
     let beside = suite.folder.join(&suite.model.encoder);
     if length::is_encoder_folder(&beside) {
         return Ok(beside);

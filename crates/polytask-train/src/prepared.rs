@@ -1,8 +1,11 @@
 //! What a run works on, and where that comes from.
 
+use std::collections::BTreeMap;
+
 use polytask_core::report::{DataCard, Lineage};
 use polytask_core::{Suite, hash, suite};
 use polytask_data::{Dataset, Symbols};
+use polytask_nn::Block;
 use polytask_nn::encoder::Encoder;
 
 use crate::cache::FrozenStates;
@@ -17,6 +20,8 @@ pub struct Prepared {
     pub encoder: Encoder,
     /// The encoder without them, where its vectors are others with fresh ones.
     pub bare: Option<Encoder>,
+    /// Heads that the encoder's folder has, by task, where training starts from them.
+    pub kept_heads: BTreeMap<String, Block>,
     /// What turns its inputs into symbols.
     pub symbols: Symbols,
     /// What the data looks like.
@@ -55,5 +60,9 @@ pub(crate) fn encoder_settings(prepared: &Prepared) -> String {
     let Prepared { encoder, symbols, .. } = prepared;
     let files = symbols.files().iter().map(|(name, bytes)| format!("{name} {}", hash::sha256(bytes)));
     let settings = format!("{} {} {:?}", encoder.pooling, symbols.settings(), encoder.network);
-    hash::sha256(files.chain([settings]).collect::<Vec<_>>().join("\n").as_bytes())
+    let bytes =
+        |block: &Block| block.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let heads =
+        prepared.kept_heads.iter().map(|(task, block)| format!("{task} {}", hash::sha256(&bytes(block))));
+    hash::sha256(files.chain([settings]).chain(heads).collect::<Vec<_>>().join("\n").as_bytes())
 }

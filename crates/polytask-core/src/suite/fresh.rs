@@ -21,7 +21,7 @@ pub(super) fn start(section: &Section, is_fresh: bool) -> Start {
 
 /// Heads that start from random weights have to catch up with a trained encoder; all others learn as it does.
 pub(super) fn head_lr_factor(section: &Section, of_fresh: bool, start: Start) -> f64 {
-    let is_alike = of_fresh || start == Start::Probe;
+    let is_alike = of_fresh || start != Start::Random;
     if is_alike && !section.has("head_lr_factor") { 1.0 } else { section.real("head_lr_factor") }
 }
 

@@ -168,6 +168,8 @@ pub enum Start {
     Probe,
     /// Small random weights.
     Random,
+    /// The heads that the encoder's folder has, as a model of ours; random weights for other tasks.
+    Model,
 }
 
 /// Which weights a run keeps.

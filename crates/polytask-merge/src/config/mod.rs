@@ -68,6 +68,18 @@ pub struct Given {
     pub values: Vec<Value>,
 }
 
+impl Given {
+    /// Reads `NAME=VALUE` or `NAME=VALUE,VALUE,…`; `None` where a side is missing.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (name, values) = text.split_once('=')?;
+        let (name, values) = (name.trim(), values.trim());
+        let read =
+            |value: &str| serde_json::from_str(value.trim()).unwrap_or_else(|_| Value::from(value.trim()));
+        let is_whole = !name.is_empty() && !values.is_empty();
+        is_whole.then(|| Self { name: name.to_owned(), values: values.split(',').map(read).collect() })
+    }
+}
+
 impl MergeConfig {
     /// A merge of whole models.
     ///

@@ -1,8 +1,10 @@
 //! Data sets that experiments find and make.
 
+pub mod demo;
 pub mod few_labels;
 pub(crate) mod groups;
 pub mod idx;
+pub mod label_sets;
 pub mod multi_mnist;
 pub mod pairs;
 pub(crate) mod rows;

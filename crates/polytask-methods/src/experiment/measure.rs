@@ -20,6 +20,7 @@ use polytask_train::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::clock::Clock;
+use super::names::slug;
 use super::statistics::mean;
 use crate::paper::OracleScores;
 use crate::recipe::{ArmSpec, Setting};
@@ -100,7 +101,8 @@ impl Lesson<'_> {
         let look = |finished: &Finished| {
             let mut part = look(finished, &names, self.observe)?;
             if let Some(kept) = self.kept {
-                finished.save(kept)?;
+                let of_task = || kept.join(slug(&names[group[0]]));
+                finished.save(&if self.arm.alone { of_task() } else { kept.to_path_buf() })?;
             }
             if !self.arm.alone && self.prepared.suite.sources.iter().any(|source| source.documents.is_some())
             {

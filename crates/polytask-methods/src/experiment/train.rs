@@ -12,11 +12,12 @@ use polytask_train::run::SEMANTICS;
 use serde::{Deserialize, Serialize};
 
 use super::measure::{Lesson, Measured};
+use super::names::slug;
 use super::statistics::mean;
 use super::trained::Trained;
 use super::{Options, judge, labelled, trees};
 use crate::paper::{Data, OracleRequest, Paper, Request};
-use crate::recipe::{ArmSpec, Recipe, Setting};
+use crate::recipe::{ArmSpec, Recipe, Setting, of_suite};
 
 /// All that stays the same while an experiment runs.
 pub(super) struct Lab<'a> {
@@ -36,12 +37,12 @@ struct Kept {
 }
 
 /// One training: of which arm, named how in files, with which changes, by which seed.
-struct One<'a> {
-    setting: &'a Setting,
-    arm: &'a ArmSpec,
-    label: Option<&'a str>,
-    changes: &'a [String],
-    seed: usize,
+pub(super) struct One<'a> {
+    pub(super) setting: &'a Setting,
+    pub(super) arm: &'a ArmSpec,
+    pub(super) label: Option<&'a str>,
+    pub(super) changes: &'a [String],
+    pub(super) seed: usize,
 }
 
 impl<'a> Lab<'a> {
@@ -184,6 +185,11 @@ impl<'a> Lab<'a> {
             atomic::write_json(&place, &Kept { key, measured: measured.clone() })?;
             return Ok(measured);
         }
+        if !one.arm.steps.is_empty() {
+            let measured = self.stepwise(one, (&name, &folder), observer)?;
+            atomic::write_json(&place, &Kept { key, measured: measured.clone() })?;
+            return Ok(measured);
+        }
         let mut prepared = prepare(suite, &mut Silent)?;
         prepared.frozen = self.frozen.clone();
         let lesson = Lesson {
@@ -212,9 +218,9 @@ impl<'a> Lab<'a> {
         let asked = unseen.map(suite::to_toml).unwrap_or_default();
         let learner = one.arm.learner.as_deref().unwrap_or_default();
         let (alone, observe) = (one.arm.alone, &self.recipe.spec.observe);
-        let taught = self.teachers(one);
+        let (taught, steps) = (self.teachers(one), steps_key(one));
         let key = format!(
-            "{version} {SEMANTICS} {alone} {observe:?} {} {settings}{learner}{asked}{taught}",
+            "{version} {SEMANTICS} {alone} {observe:?} {} {settings}{learner}{asked}{taught}{steps}",
             data.key
         );
         hash::sha256(key.as_bytes())
@@ -243,16 +249,22 @@ impl<'a> Lab<'a> {
             seed: one.seed as u64,
         })?;
         let seed = format!("seed={}", one.seed);
-        let changes: Vec<String> = one.changes.iter().cloned().chain([seed]).collect();
+        let changes: Vec<String> = of_suite(one.changes).into_iter().chain([seed]).collect();
         let part = (one.setting, one.arm);
         let suite = self.recipe.suite(part, &data.folder, &changes, self.options.catalogue)?;
         Ok((suite, data))
     }
 
+    /// The suite of a training with more changes.
+    pub(super) fn suite_with(&self, one: &One, more: &[String]) -> Result<Suite> {
+        let changes = [one.changes, more].concat();
+        Ok(self.suite(&One { changes: &changes, ..*one })?.0)
+    }
+
     /// What the models of a training are asked without having been trained on it.
     fn unseen(&self, one: &One, data: &Data) -> Result<Option<Suite>> {
         let changes: Vec<String> =
-            one.changes.iter().cloned().chain([format!("seed={}", one.seed)]).collect();
+            of_suite(one.changes).into_iter().chain([format!("seed={}", one.seed)]).collect();
         self.recipe.suite_of_unseen((one.setting, one.arm), &data.folder, &changes, self.options.catalogue)
     }
 
@@ -283,6 +295,16 @@ impl<'a> Lab<'a> {
     }
 }
 
+/// The steps of an arm with their settings; nothing where it is one training.
+fn steps_key(one: &One) -> String {
+    if one.arm.steps.is_empty() {
+        return String::new();
+    }
+    let steps = serde_json::to_string(&one.arm.steps).unwrap_or_default();
+    let of_steps = one.changes.iter().filter(|change| !of_suite(&[(*change).clone()]).contains(change));
+    format!("{steps}{:?}", of_steps.collect::<Vec<_>>())
+}
+
 /// The arm an arm refers to.
 fn earlier<'t, 'a>(before: &'t [Trained<'a>], name: &str, of: &ArmSpec) -> Result<&'t Trained<'a>> {
     before.iter().find(|arm| arm.spec.name == name).ok_or_else(|| {
@@ -295,22 +317,4 @@ fn earlier<'t, 'a>(before: &'t [Trained<'a>], name: &str, of: &ArmSpec) -> Resul
 fn read_kept(path: &Path, key: &str) -> Option<Measured> {
     let kept: Kept = serde_json::from_slice(&files::read(path, files::LARGE).ok()?).ok()?;
     (kept.key == key).then_some(kept.measured)
-}
-
-/// A name as part of a path: letters and digits in lower case, joined by hyphens; a dot stays between digits.
-pub(super) fn slug(name: &str) -> String {
-    let keep = |c: char| if c.is_alphanumeric() || c == '.' { c } else { ' ' };
-    let words: String = name.to_lowercase().chars().map(keep).collect();
-    words.split_whitespace().map(|word| word.trim_matches('.')).collect::<Vec<_>>().join("-")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_become_parts_of_paths() {
-        assert_eq!(slug("F-CAGrad, rho = 0.05 (adaptive)"), "f-cagrad-rho-0.05-adaptive");
-        assert_eq!(slug("20% random labels"), "20-random-labels");
-    }
 }

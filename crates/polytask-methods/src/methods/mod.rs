@@ -3,6 +3,7 @@
 // Headers name papers, authors and venues in prose.
 #![allow(clippy::doc_markdown)]
 
+pub mod atlas;
 pub mod codiemb;
 pub mod crosstune;
 pub mod dse;

@@ -35,13 +35,8 @@
 //! of six claims at 95 % one may hold by chance. What steps cost stands in
 //! `docs/performance.md`, measured on a quiet machine.
 
-use std::path::Path;
-
-use polytask_core::Problem;
-use polytask_train::Result;
-
-use crate::data;
-use crate::paper::{Data, Paper, Request};
+use crate::data::demo;
+use crate::paper::Paper;
 
 /// The experiment.
 pub static PAPER: Paper = Paper {
@@ -55,25 +50,6 @@ pub static PAPER: Paper = Paper {
     cost: "a run of the demo per arm and seed",
     parts: &[],
     recipe: include_str!("../../recipes/text_methods.toml"),
-    data: demo,
+    data: demo::data,
     oracle: None,
 };
-
-/// The demo's folders, in a data folder or in the source tree.
-fn demo(request: &Request) -> Result<Data> {
-    let in_tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let bases = [request.bases, &[".".into(), in_tree]].concat();
-    let is_demo = |folder: &Path| {
-        ["banking77", "snli", "sick", "onet"].iter().all(|name| folder.join(name).is_dir())
-            && folder.join("suite.toml").is_file()
-    };
-    let Some(found) = data::find(&bases, "demo", is_demo) else {
-        let what = format!("the demo's data are not in {}", data::tried(&bases));
-        return Err(Problem::new(what)
-            .try_this("`--data DIR` with the folder `demo` of the source tree")
-            .into());
-    };
-    let folder = found.canonicalize().map_err(polytask_core::Error::io("read", &found))?;
-    let key = std::fs::read_to_string(folder.join("suite.toml")).unwrap_or_default();
-    Ok(Data { folder, key: polytask_core::hash::sha256(key.as_bytes()) })
-}

@@ -5,6 +5,7 @@ pub(crate) const MOST_STEPS: usize = 1_000_000;
 
 pub(crate) mod adam;
 pub(crate) mod bipartite;
+pub(crate) mod blocks;
 pub(crate) mod described_labels;
 pub(crate) mod local_context;
 pub(crate) mod mirrored;

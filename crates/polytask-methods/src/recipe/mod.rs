@@ -16,8 +16,10 @@ use crate::findings::Role;
 
 mod json;
 mod numbers;
+mod steps;
 
 use json::{json, of_value};
+pub use steps::{StepSpec, of_step, of_suite};
 
 /// The numbers of the data that a `--set` of this text sets: one, or the whole table.
 fn asked(text: &str, method: &Value) -> Vec<String> {
@@ -129,6 +131,9 @@ pub struct ArmSpec {
     /// Settings changed in it.
     #[serde(default)]
     pub set: Vec<String>,
+    /// What is done, where that is more than one training; a setting `step.N.KEY=VALUE` is that of a step.
+    #[serde(default)]
+    pub steps: Vec<StepSpec>,
     /// Candidates, of which the best on valid is reported.
     #[serde(default)]
     pub choose: Vec<Candidate>,

@@ -10,7 +10,7 @@ use polytask_core::{Error, Problem, files};
 use polytask_eval::table::aligned;
 use polytask_merge::{Given, MergeConfig, MergeMethod, MergeOptions, MergeReport};
 use polytask_train::observe::{Event, Observer};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::models;
 use polytask_terminal::output::{self, Outcome};
@@ -201,12 +201,10 @@ fn given(args: &Args) -> Result<Vec<Given>> {
     ];
     let mut given: Vec<Given> = flags.into_iter().flatten().collect();
     for text in &args.set {
-        let (name, values) = pair("--set", text)?;
-        let values = values.split(',').map(|value| {
-            let value = value.trim();
-            serde_json::from_str(value).unwrap_or_else(|_| Value::from(value))
-        });
-        given.push(Given { values: values.collect(), name });
+        let Some(parsed) = Given::parse(text) else {
+            return output::refuse(format!("`--set {text}`, expected KEY=VALUE"), "`--set KEY=VALUE`");
+        };
+        given.push(parsed);
     }
     Ok(given)
 }

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use polytask_core::Split;
 use polytask_eval::table::aligned;
-use polytask_merge::learn::{AnisotropicSettings, CoefficientPenalty, Form, SearchSettings};
-use polytask_merge::{MergeConfig, MergeOptions};
-use polytask_train::merging::{FactorGroup, LearnOptions, Learned, LearnedMerge, MergeFolders, learn_merge};
+use polytask_merge::MergeOptions;
+use polytask_train::merging::{
+    BLOCKS, FORMS, LearnOptions, LearnedMerge, MergeInputs, SearchWords, merge_searched,
+};
 use serde_json::json;
 
-use super::{folder_of, pair, with_progress};
+use super::{folder_of, pair};
 use polytask_terminal::output::{self, Outcome};
 use polytask_terminal::progress::TerminalProgress;
 use polytask_terminal::suites;
@@ -50,10 +51,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SUITE")]
     probe: PathBuf,
     /// What is learned
-    #[arg(long, default_value = "slerp", value_parser = ["slerp", "average", "free", "atlas"])]
+    #[arg(long, default_value = "slerp", value_parser = FORMS)]
     form: String,
     /// With --form atlas: what has a number of its own
-    #[arg(long, default_value = "tensor", value_parser = ["tensor", "layer"])]
+    #[arg(long, default_value = "tensor", value_parser = BLOCKS)]
     blocks: String,
     /// valid or train
     #[arg(long, default_value = "valid", value_parser = ["valid", "train"])]
@@ -94,21 +95,21 @@ pub(super) fn run(args: &Args) -> Result<Outcome> {
     let options = learn_options(args)?;
     polytask_merge::check_free(&args.out)?;
     let heads = args.heads.iter().map(|text| pair("--head", text)).collect::<Result<_>>()?;
+    let learned = json!({"form": args.form, "blocks": args.blocks, "probe": args.probe, "split": args.split,
+        "steps": args.steps, "rows": args.rows, "mu": args.mu, "l1": args.l1, "shares": options.shares});
     let merge = MergeOptions {
         out: args.out.clone(),
         compat: false,
         seed: 13,
         shard: 5_000_000_000,
         heads,
-        learned: None,
+        learned: Some(learned),
     };
-    let learnt = learn(args, &options, &merge)?;
-    let config = MergeConfig::of_factors(&args.models, &args.base, &learnt.factors);
-    let learned = json!({"form": args.form, "blocks": args.blocks, "probe": args.probe, "split": args.split,
-        "steps": args.steps, "rows": args.rows, "mu": args.mu, "l1": args.l1, "shares": options.shares, "found": learnt});
-    let merge = MergeOptions { learned: Some(learned), ..merge };
-    let report =
-        with_progress(args.json, |progress| polytask_merge::merge(&config, &folder_of, &merge, progress))?;
+    let suite = suites::load_to_judge(&args.probe, &args.set)?;
+    suites::set_threads(suite.train.threads)?;
+    let inputs = MergeInputs { models: &args.models, base: &args.base, resolve: &folder_of };
+    let mut observer = TerminalProgress::new(args.json);
+    let (learnt, report) = merge_searched(suite, inputs, (&options, merge), &mut observer, &mut |_, _| {})?;
     if args.json {
         output::json(&json!({"out": args.out, "merge": report}))?;
         return Ok(Outcome::Done);
@@ -118,44 +119,9 @@ pub(super) fn run(args: &Args) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Learns the factors, beside a plain sum that brings all heads together.
-fn learn(args: &Args, options: &LearnOptions, merge: &MergeOptions) -> Result<LearnedMerge> {
-    let suite = suites::load_to_judge(&args.probe, &args.set)?;
-    suites::set_threads(suite.train.threads)?;
-    let place = tempdir()?;
-    let start = place.path.join("start");
-    let even = vec![vec![(String::new(), 1.0)]; args.models.len()];
-    let config = MergeConfig::of_factors(&args.models, &args.base, &even);
-    let plain = MergeOptions { out: start.clone(), ..merge.clone() };
-    with_progress(true, |progress| polytask_merge::merge(&config, &folder_of, &plain, progress))?;
-    let models = args.models.iter().map(|name| folder_of(name)).collect::<polytask_merge::Result<_>>()?;
-    let folders = MergeFolders { start, base: folder_of(&args.base)?, models };
-    Ok(learn_merge(suite, &folders, options, &mut TerminalProgress::new(args.json))?)
-}
-
-/// A folder that goes away.
-struct Place {
-    path: PathBuf,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        // What is left in the temporary folder is nobody's loss.
-        let _ = std::fs::remove_dir_all(&self.path);
-    }
-}
-
-fn tempdir() -> Result<Place> {
-    let path = std::env::temp_dir().join(format!("polytask-merge-{}", std::process::id()));
-    // A process of the same number may have been killed here.
-    let _ = std::fs::remove_dir_all(&path);
-    polytask_core::atomic::create_dir(&path)?;
-    Ok(Place { path })
-}
-
 fn learn_options(args: &Args) -> Result<LearnOptions> {
-    let is_atlas = args.form == "atlas";
-    let lr = args.lr.unwrap_or(if is_atlas { 0.01 } else { 0.05 });
+    let words = SearchWords { form: &args.form, blocks: &args.blocks, lr: args.lr, mu: args.mu, l1: args.l1 };
+    let lr = words.rate();
     if !(lr > 0.0 && lr.is_finite() && args.mu >= 0.0 && args.l1 >= 0.0) {
         let what = format!(
             "--lr {lr}, --mu {}, --l1 {}: expected a rate above 0 and prices of at least 0",
@@ -173,24 +139,12 @@ fn learn_options(args: &Args) -> Result<LearnOptions> {
             ),
         }
     };
-    let learned = if is_atlas {
-        let penalty = if args.l1 > 0.0 { CoefficientPenalty::L1(args.l1) } else { CoefficientPenalty::Off };
-        let grouping = if args.blocks == "layer" { FactorGroup::Layer } else { FactorGroup::Tensor };
-        Learned::Blocks(AnisotropicSettings { lr, penalty, ..AnisotropicSettings::default() }, grouping)
-    } else {
-        let form = match args.form.as_str() {
-            "average" => Form::Average,
-            "free" => Form::Free,
-            _ => Form::Slerp,
-        };
-        Learned::Search(SearchSettings { form, lr, mu: args.mu })
-    };
     Ok(LearnOptions {
         split: if args.split == "valid" { Split::Valid } else { Split::Train },
         rows: args.rows,
         steps: args.steps,
         shares: args.shares.iter().map(share).collect::<Result<_>>()?,
-        learned,
+        learned: words.learned(),
     })
 }
 

@@ -20,6 +20,10 @@ use crate::observe::{Event, Observer};
 use crate::subject::{Draws, Subject, even_draws};
 use crate::{Error, Result};
 
+mod searched;
+
+pub use searched::{BLOCKS, FORMS, MergeInputs, SearchWords, merge_searched};
+
 /// Most batches that are drawn before they repeat.
 const MOST_BATCHES: usize = 1 << 14;
 
