@@ -119,3 +119,39 @@ fn wrong_words_are_refused_with_the_nearest_and_nothing_is_written() {
     let names = place.names(".");
     assert!(names.iter().all(|name| !name.contains("partial")), "{names:?}");
 }
+
+#[test]
+fn training_goes_on_from_the_heads_of_a_merge() {
+    let place = runs();
+    place.polytask(&["merge", "run-topic", "run-near", "--base", "base", "--out", "both"]).done();
+    place.write("further.toml", suite("further", "both", &[TOPIC, NEAR]));
+    let told = place
+        .polytask(&[
+            "train",
+            "further.toml",
+            "--out",
+            "further",
+            "--set",
+            "train.start=model",
+            "--set",
+            "train.lr=1e-12",
+            "--set",
+            "train.steps=1",
+        ])
+        .done();
+    let scores = |model: &str| {
+        let report = place.polytask(&["eval", "further.toml", "--model", model, "--json"]).object();
+        report["tasks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|task| task["joint"][0].clone())
+            .collect::<Vec<Value>>()
+    };
+    // So small a step changes no score: heads that began anew would.
+    assert_eq!(scores("further/model"), scores("both"), "{told}");
+
+    let refused =
+        place.polytask(&["train", "base.toml", "--out", "x", "--set", "train.start=model"]).refused();
+    has(&refused, &["start = \"model\"", "`tiny`", "has no head"]);
+}
