@@ -7,6 +7,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod candidates;
 pub mod distil;
 pub mod encoder;
 pub mod error;

@@ -273,7 +273,7 @@ fn leaf<T: Real>(z: &[T], width: usize) -> Result<Tensor> {
     Ok(Tensor::from_slice(z, (z.len() / width.max(1), width), &Device::Cpu)?)
 }
 
-fn tensors<T: Real>(block: &Block<T>) -> Result<Vec<Tensor>> {
+pub(crate) fn tensors<T: Real>(block: &Block<T>) -> Result<Vec<Tensor>> {
     let tensor = |(i, spec): (usize, &crate::TensorSpec)| {
         Ok(Tensor::from_slice(block.tensor(i), spec.shape.as_slice(), &Device::Cpu)?)
     };

@@ -248,6 +248,11 @@ impl HeadForm {
 
     /// Whether a hidden layer may stand before its map.
     pub fn takes_hidden(self) -> bool {
+        self.reads_one_vector() || self == Self::PairLinear
+    }
+
+    /// Whether it is a map of one vector, which other heads of one vector may replace.
+    pub fn reads_one_vector(self) -> bool {
         matches!(self, Self::Linear | Self::CrossLinear)
     }
 }

@@ -99,9 +99,14 @@ fn encoder_reads(section: &Section, encoder: &str, own: &InputInfo, reporter: &m
     }
 }
 
-/// A chosen head is for kinds whose head is a map of one vector.
+/// A chosen head is for kinds whose head is a map of one vector; a hidden layer also for those that read two.
 pub(super) fn head(draft: &Draft, kind: &KindInfo, head: &Choice, reporter: &mut Reporter) {
-    if !kind.head.takes_hidden() && head.name != "linear" {
+    let fits = match head.name.as_str() {
+        "linear" => true,
+        "mlp" => kind.head.takes_hidden(),
+        _ => kind.head.reads_one_vector(),
+    };
+    if !fits {
         let what =
             format!("head `{}` in {} does not fit the kind `{}`", head.name, draft.section.label, kind.name);
         reporter.report(draft.section.place("head"), what, "remove it");

@@ -69,7 +69,7 @@ pub static HEADS: &[&MethodInfo] = &[
     &head("linear", "A linear map.", &[]),
     &head(
         "mlp",
-        "A hidden layer with ReLU, then a linear map.",
+        "A hidden layer with ReLU, then a linear map; of two texts it reads both vectors, their distance and their product.",
         &[ParamInfo {
             name: "hidden",
             about: "Width of the hidden layer.",

@@ -7,7 +7,9 @@ mod cosine;
 mod late;
 mod linear;
 mod mlp;
+mod pair_features;
 mod pair_linear;
+mod pair_mlp;
 mod rows;
 
 use std::sync::Arc;
@@ -23,6 +25,7 @@ pub use late::LateInteraction;
 pub use linear::Linear;
 pub use mlp::Mlp;
 pub use pair_linear::PairLinear;
+pub use pair_mlp::PairMlp;
 pub use rows::HeadRows;
 
 /// How the rows of two inputs meet.
@@ -67,6 +70,11 @@ pub trait Head: Send + Sync {
 
     /// Whether the outputs of two inputs are others with the roles swapped.
     fn is_directed(&self) -> bool {
+        false
+    }
+
+    /// Whether its first map reads `[u, v, |u − v|, u · v]` of two vectors, so that it can be split.
+    fn reads_pair_features(&self) -> bool {
         false
     }
 
@@ -132,6 +140,9 @@ pub fn build_with(form: HeadForm, d_in: usize, n_outputs: usize, options: HeadOp
         }
         (HeadForm::Linear | HeadForm::CrossLinear, HeadOptions { is_pooler: true, .. }) => {
             Box::new(Mlp { d_in, hidden: d_in, n_outputs, is_tanh: true })
+        }
+        (HeadForm::PairLinear, HeadOptions { hidden: Some(hidden), .. }) => {
+            Box::new(PairMlp::new(d_in, hidden, n_outputs))
         }
         (HeadForm::Cosine, HeadOptions { scoring: Some(scoring), .. }) => {
             Box::new(LateInteraction { d_in, scoring })

@@ -4,7 +4,7 @@ use anyhow::Result;
 use polytask_model::{Model, ModelTask, SearchOptions};
 use serde_json::{Value, json};
 
-use super::{Args, all_rows, short};
+use super::{Args, Query, all_rows, short};
 use crate::models;
 use polytask_terminal::output::{self, Outcome};
 
@@ -35,7 +35,10 @@ pub(super) fn run(args: &Args) -> Result<Outcome> {
         prompt: args.prompt.as_deref(),
         corpus_prompt: args.corpus_prompt.as_deref(),
     };
-    let found = model.search(&queries, &corpus.texts, options)?;
+    let found = match &args.label {
+        Some(label) => by_label(&model, (&queries, &corpus.texts), (args.task.as_deref(), label), args.k)?,
+        None => model.search(&queries, &corpus.texts, options)?,
+    };
     for (query, hits) in queries.iter().zip(found) {
         if args.json || args.input.is_some() {
             let hits: Vec<Value> =
@@ -53,6 +56,23 @@ pub(super) fn run(args: &Args) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Done)
+}
+
+/// The passages whose pair with a query most probably has a label; says how fast that went.
+fn by_label(
+    model: &Model,
+    (queries, texts): (&[Query], &[String]),
+    wanted: (Option<&str>, &str),
+    k: usize,
+) -> Result<Vec<Vec<(u32, f32)>>> {
+    let found = model.search_pairs(queries, texts, wanted, k)?;
+    let (encoding, scoring) = (found.encoding.as_secs_f64(), found.scoring.as_secs_f64());
+    let rate = found.n_pairs as f64 / scoring.max(1e-9);
+    output::note(format!(
+        "{} in {scoring:.2} s ({rate:.0} a second), after {encoding:.2} s for the vectors of all texts",
+        polytask_core::plural(found.n_pairs as usize, "pair")
+    ));
+    Ok(found.hits)
 }
 
 /// A passage that was found.

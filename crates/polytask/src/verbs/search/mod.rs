@@ -23,6 +23,7 @@ Examples:
 
   polytask search --model runs/first/model --corpus corpus.jsonl --query 'who repairs engines?' -k 5
   polytask search -m runs/first --targets labels.txt --queries queries.txt --top 5
+  polytask search -m runs/pairs --targets claims.txt --query 'the shop is open' --label entailment
   polytask search -m runs/first --corpus faq.csv --columns text=answer --query 'where is my card?'
 
 INDEX is what `polytask index build` made. Passages rank by reciprocal-rank fusion of cosines and BM25 (hybrid), or by one
@@ -68,6 +69,10 @@ pub(crate) struct Args {
     /// The task whose vectors are compared, for a model whose tasks have vectors of their own
     #[arg(long, short, conflicts_with = "index")]
     task: Option<String>,
+    /// Rank by how probable a label of the pair (query, passage) is, for a model with a task of kind pair-class: each text is
+    /// encoded once, the task's head reads every pair
+    #[arg(long, value_name = "LABEL", conflicts_with_all = ["index", "prompt", "corpus_prompt"])]
+    label: Option<String>,
     /// The model's prompt to put before each query, by name [default: `query`, else the model's own choice]
     #[arg(long, value_name = "NAME")]
     prompt: Option<String>,
