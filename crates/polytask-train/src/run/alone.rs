@@ -31,11 +31,13 @@ pub struct Finished<'a> {
 }
 
 impl Finished<'_> {
-    /// Writes the model that the training left.
+    /// Writes the model that the training left, with the heads of the tasks that were trained.
     pub fn save(&self, folder: &Path) -> Result<()> {
         let (prepared, parts) = (self.run.prepared(), self.side.parts);
-        let blocks = self.weights.heads.to_vec();
-        Ok(to_model(prepared, parts.encoder, &parts.heads, blocks).save(self.weights.trunk, folder)?)
+        let mut model = to_model(prepared, parts.encoder, &parts.heads, self.weights.heads.to_vec());
+        let names: Vec<&String> = self.tasks.iter().map(|&task| &parts.heads[task].name).collect();
+        model.tasks.retain(|task| names.contains(&&task.info.name));
+        Ok(model.save(self.weights.trunk, folder)?)
     }
 }
 

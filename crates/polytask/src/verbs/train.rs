@@ -87,6 +87,14 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 }
 
 impl RunArgs {
+    /// Those of a verb that trains a suite as one of its steps.
+    pub(super) fn of(
+        (set, seed): (&[String], Option<u64>),
+        (resume, quiet, json): (bool, bool, bool),
+    ) -> Self {
+        Self { set: set.to_vec(), seed, resume, force: false, time: None, quiet, json }
+    }
+
     /// The suite with `first` and the command line's settings.
     pub(super) fn load(&self, path: &Path, first: &[&str]) -> Result<Suite> {
         let seed = self.seed.map(|seed| format!("seed={seed}"));

@@ -83,3 +83,87 @@ fn what_cannot_be_distilled_is_refused_with_the_reason() {
     place.write("pairs.tsv", format!("a\tb\n{alike}"));
     has(&refused(&[]), &["the models say the same of every pair"]);
 }
+
+#[test]
+fn tasks_trained_alone_teach_one_joint_model() {
+    let place = place(60);
+    let rows: String = (0..60)
+        .map(|i| {
+            format!(
+                "the {} {i}\tthe {} {i}\t{}\n",
+                ["cook", "wall"][i % 2],
+                ["cook", "soup"][i % 2],
+                ["same", "other"][i % 2]
+            )
+        })
+        .collect();
+    place.write("labels.tsv", format!("a\tb\tlabel\n{rows}"));
+    place.write("both.toml", "[model]\nencoder = \"tiny\"\n[train]\nsteps = 20\nbatch_rows = 8\nlr = 1e-2\n\
+        [[task]]\nname = \"close\"\nkind = \"similarity\"\nloss = \"cosine-mse\"\nfiles = { train = \"pairs.tsv\", valid = \"pairs.tsv\" }\n\
+        [[task]]\nname = \"kind\"\nkind = \"pair-class\"\nhead = { name = \"mlp\", hidden = 8 }\nfiles = { train = \"labels.tsv\", valid = \"labels.tsv\" }\n");
+    let report = place.polytask(&["distill", "both.toml", "--out", "taught", "-q", "--json"]).object();
+    assert_eq!(report["tasks"].as_array().unwrap().len(), 2);
+    let suite = place.read("taught/student/suite.toml");
+    has(&suite, &["teachers/close", "teachers/kind", "alpha = 0.5"]);
+    let teacher = place.json("taught/teachers/kind/polytask.json");
+    assert_eq!(teacher["tasks"].as_array().unwrap().len(), 1, "{teacher}");
+    // Candidates are ranked by a label of the pair.
+    place.write("texts.txt", "the soup 1\nthe cook 2\n");
+    let found = place
+        .polytask(&[
+            "search",
+            "-m",
+            "taught/student",
+            "--targets",
+            "texts.txt",
+            "--query",
+            "the cook 2",
+            "--label",
+            "same",
+            "--json",
+        ])
+        .object();
+    let hits = found["hits"].as_array().unwrap();
+    let answer = place
+        .polytask(&[
+            "predict",
+            "-m",
+            "taught/student",
+            "--task",
+            "kind",
+            "--text",
+            "the cook 2",
+            "--text",
+            "the cook 2",
+            "--json",
+        ])
+        .object();
+    let of = |text: &str| hits.iter().find(|hit| hit["text"] == text).unwrap()["score"].as_f64().unwrap();
+    let share = answer["kind"]["scores"]["same"]
+        .as_f64()
+        .or_else(|| answer["scores"]["same"].as_f64())
+        .unwrap_or_else(|| panic!("{answer}"));
+    assert!((of("the cook 2") - share).abs() < 1e-5, "{hits:?} {answer}");
+    let refused = place
+        .polytask(&[
+            "search",
+            "-m",
+            "taught/student",
+            "--targets",
+            "texts.txt",
+            "--query",
+            "x",
+            "--label",
+            "sane",
+        ])
+        .refused();
+    has(&refused, &["no label `sane`", "same"]);
+
+    let again = place.polytask(&["distill", "both.toml", "--out", "taught", "-q"]).refused();
+    has(&again, &["taught/teachers is there already", "--resume"]);
+    let done =
+        place.polytask(&["distill", "both.toml", "--out", "taught", "--resume", "-q", "--json"]).object();
+    assert_eq!(done["tasks"], report["tasks"]);
+    let refused = place.polytask(&["distill", "pairs.tsv", "--out", "x"]).refused();
+    has(&refused, &["no model to begin with", "--start"]);
+}

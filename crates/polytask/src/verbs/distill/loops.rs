@@ -18,6 +18,8 @@ use polytask_terminal::output;
 
 /// Standard deviation of labels below which models say the same of every pair.
 const COLLAPSED: f64 = 0.02;
+/// Seed where none is given.
+const SEED: u64 = 13;
 /// Pairs that a cross-encoder reads at a time.
 const PIECE: usize = 2048;
 
@@ -108,7 +110,7 @@ impl<'a> Loops<'a> {
                 encoder: if form == Form::Bi { &side.start } else { &side.cross_start },
                 rows: &rows,
                 dev: self.dev.as_deref(),
-                seed: self.args.seed,
+                seed: self.args.seed.unwrap_or(SEED),
                 set: &self.args.set,
                 out: folder.join(format!("{}{number}", form.name())),
             };
@@ -231,8 +233,13 @@ fn moments(values: &[f32]) -> (f64, f64) {
 fn key(args: &Args, pairs: &Pairs, starts: &[PathBuf]) -> Result<String> {
     let rows: Vec<String> = pairs.rows.iter().map(|[a, b]| format!("{a}\u{1}{b}")).collect();
     let dev = args.dev.as_deref().map(hash::sha256_file).transpose()?.unwrap_or_default();
-    let all =
-        format!("{starts:?} {:?} {:?} {} {dev} {}", args.cross, args.set, args.seed, rows.join("\u{2}"));
+    let all = format!(
+        "{starts:?} {:?} {:?} {} {dev} {}",
+        args.cross,
+        args.set,
+        args.seed.unwrap_or(SEED),
+        rows.join("\u{2}")
+    );
     Ok(hash::sha256(all.as_bytes()))
 }
 

@@ -1,7 +1,8 @@
-//! `polytask distill`: sentence models from pairs of texts without labels.
+//! `polytask distill`: a joint student of single-task teachers, and sentence models from pairs of texts without labels.
 
 mod loops;
 mod pairs;
+mod students;
 mod training;
 mod written;
 
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use self::loops::Loops;
+use super::train;
 use crate::columns::Columns;
 use crate::models;
 use polytask_terminal::output::{self, Outcome};
@@ -17,16 +19,20 @@ use polytask_terminal::output::{self, Outcome};
 /// Cycles with a dev file, which says when to stop.
 const CYCLES: usize = 3;
 
-/// Improve a sentence model by pairs of texts without labels
+/// Teach one joint model by single-task models, or a sentence model by pairs without labels
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
+  polytask distill suite.toml --out runs/taught
   polytask distill pairs.tsv --start all-MiniLM-L6-v2 --out te
   polytask distill pairs.tsv --start runs/a --mutual runs/b --dev dev.tsv --cycles 3 --out te
   polytask search -m te/best-bi --targets labels.txt --query 'fixes cars'
   polytask search docs.index 'warranty' --rerank te/best-cross
 
-Trans-Encoder (Liu et al., ICLR 2022): the cosines of a sentence model label the pairs for a cross-encoder, which reads both
+Of a suite (.toml) every task that has labels or numbers is trained alone first, and these models teach one joint model what
+they say of the rows of train (the suite's `teacher`, --alpha its weight): --out gets teachers/TASK and student/, a run.
+
+With pairs, Trans-Encoder (Liu et al., ICLR 2022): the cosines of a sentence model label the pairs for a cross-encoder, which reads both
 texts as one; its scores label the pairs for the next sentence model, which begins as the first one did. With --mutual two
 models do so side by side and learn from the mean of their labels. Cross-encoders begin as --cross, else as --start, with
 a new head.
@@ -39,14 +45,18 @@ An interrupted run goes on with the same command and --resume.
 
 Exit codes: 0 done, 2 could not run.")]
 pub(crate) struct Args {
-    /// File of pairs of texts
-    pairs: PathBuf,
+    /// Suite (.toml), or file of pairs of texts
+    #[arg(value_name = "SUITE|PAIRS")]
+    input: PathBuf,
     /// How models teach each other
     #[arg(long, value_enum, default_value_t = Method::TransEncoder)]
     method: Method,
-    /// Model or encoder to begin with: a run, a folder, or a name as in a suite
+    /// Model or encoder that pairs improve: a run, a folder, or a name as in a suite
     #[arg(long)]
-    start: PathBuf,
+    start: Option<PathBuf>,
+    /// Weight of the teachers of a suite; labels have the rest
+    #[arg(long, default_value_t = 0.5)]
+    alpha: f64,
     /// A second one beside it
     #[arg(long, value_name = "START")]
     mutual: Option<PathBuf>,
@@ -67,9 +77,9 @@ pub(crate) struct Args {
     /// Change a setting of all trainings: train.epochs=3, train.lr=1e-5
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Seed of every random choice
-    #[arg(long, default_value_t = 13)]
-    seed: u64,
+    /// Seed of every random choice [default: the suite's, 13 for pairs]
+    #[arg(long)]
+    seed: Option<u64>,
     /// Go on with what an interrupted run left
     #[arg(long)]
     resume: bool,
@@ -88,10 +98,21 @@ enum Method {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
+    if args.input.extension().is_some_and(|end| end == "toml") {
+        check_of_suite(args)?;
+        let report = students::run(args)?;
+        return train::show(&report, &students::student(&args.out), args.json);
+    }
     let Method::TransEncoder = args.method;
+    let Some(start) = &args.start else {
+        return output::refuse(
+            "no model to begin with",
+            "`--start all-MiniLM-L6-v2`, or a suite in the place of pairs",
+        );
+    };
     args.columns.check(&pairs::ROLES)?;
-    let pairs = pairs::read(&args.pairs, &args.columns)?;
-    let starts = std::iter::once(&args.start).chain(&args.mutual);
+    let pairs = pairs::read(&args.input, &args.columns)?;
+    let starts = std::iter::once(start).chain(&args.mutual);
     let starts: Vec<PathBuf> = starts.map(|start| models::folder_or_encoder(start)).collect::<Result<_>>()?;
     let cross = args.cross.as_deref().map(models::folder_or_encoder).transpose()?;
     let cycles = args.cycles.unwrap_or(if args.dev.is_some() { CYCLES } else { 1 });
@@ -102,4 +123,25 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         done.print(&args.out)?;
     }
     Ok(Outcome::Done)
+}
+
+/// Refuses what is for pairs only.
+fn check_of_suite(args: &Args) -> Result<()> {
+    let given = [
+        ("--start", args.start.is_some()),
+        ("--mutual", args.mutual.is_some()),
+        ("--cross", args.cross.is_some()),
+        ("--cycles", args.cycles.is_some()),
+        ("--dev", args.dev.is_some()),
+    ];
+    if let Some((flag, _)) = given.iter().find(|(_, is_given)| *is_given) {
+        return output::refuse(
+            format!("`{flag}` is for pairs, found a suite"),
+            format!("leave `{flag}` out"),
+        );
+    }
+    if (0.0..=1.0).contains(&args.alpha) {
+        return Ok(());
+    }
+    output::refuse(format!("`--alpha {}`, expected 0 to 1", args.alpha), "`--alpha 0.5`")
 }
