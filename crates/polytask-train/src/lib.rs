@@ -52,7 +52,7 @@ pub mod sharpness;
 mod side;
 mod subject;
 pub mod swept;
-mod teacher;
+pub mod teacher;
 mod to_model;
 mod token_states;
 pub mod trainer;

@@ -307,6 +307,7 @@ static KEYS: &[KeyInfo] = &[
     key(TEACHER, "task", ValueType::Name, "", "The task of that model.", "the one of the same name, or the only one that fits"),
     key(TEACHER, "loss", ValueType::Part, r#""logit-mse""#, "What lies between the outputs of student and teacher.", "it needs no temperature, and is what distilled sentence pairs were published with"),
     key(TEACHER, "alpha", ValueType::Scalar(Range::Real { min: 0.0, max: 1.0 }), "0.5", "Weight of the teacher; labels have the rest, and rows without one are learnt from the teacher alone.", "half and half, as published for sentence pairs (Barkan et al. 2020)"),
+    key(TEACHER, "out_of_fold", ValueType::Scalar(Range::Bool), "false", "Each of several models answers the rows of its own fold alone, which it was not trained on, as `polytask distill SUITE --folds N` makes them.", "one model, or the mean of several, answers all rows"),
     key(TASK, "margin", AT_LEAST_0, "1.0", "Points (of 100) below single-task that count as regression.", "about what a user would notice"),
     key(TASK, "loss_weight", AT_LEAST_0, "1.0", "Factor on its loss.", "weightings start from equal tasks"),
     key(TASK, "lr_factor", AT_LEAST_0, "1.0", "Its head learns this many times faster than `train.head_lr_factor` says.", "heads learn alike; 10 for tags where heads start from probes and `train.head_lr_factor` is not given"),

@@ -28,6 +28,8 @@ pub struct TeacherSpec {
     pub loss: Choice,
     /// Weight of the teacher; the labels have the rest.
     pub alpha: f64,
+    /// Whether each of several models answers the rows of its own fold, the only ones it was not trained on.
+    pub out_of_fold: bool,
 }
 
 /// The teacher of a task, where it has one.
@@ -58,7 +60,13 @@ pub(super) fn read(
         reporter.report(section.place("teacher"), what, "remove it");
     }
     let (loss, _) = Shelf { noun: "loss", parts: &catalogue.distils }.choice(&own, "loss", LOSS, reporter);
-    Some(TeacherSpec { model, task: own.maybe_text("task"), loss, alpha: own.real("alpha") })
+    Some(TeacherSpec {
+        model,
+        task: own.maybe_text("task"),
+        loss,
+        alpha: own.real("alpha"),
+        out_of_fold: own.flag("out_of_fold"),
+    })
 }
 
 /// `teacher = "runs/x"` is a table with that model.

@@ -3,6 +3,7 @@
 //! A teacher reads the texts as they are in the files, by its own tokenizer, once: its outputs are kept in the cache by its
 //! weights and by the row ([`store`]), so that another run, more rows or a killed run ask for what is missing only.
 
+mod folds;
 mod store;
 mod translate;
 
@@ -15,6 +16,7 @@ use polytask_model::{Input, Model, ModelTask, Question};
 
 use crate::Result;
 use crate::observe::{Event, Observer};
+pub use folds::{folds_of, hide_fold};
 use store::Store;
 use translate::{Student, fits};
 
@@ -36,7 +38,7 @@ pub(crate) fn teach(suite: &Suite, dataset: &mut Dataset, observer: &mut dyn Obs
     Ok(())
 }
 
-/// The mean of what all teachers of a task say.
+/// The mean of what all teachers of a task say; of those by folds, of each row what the one says that has not seen it.
 fn taught(
     suite: &Suite,
     dataset: &mut Dataset,
@@ -44,21 +46,32 @@ fn taught(
     observer: &mut dyn Observer,
 ) -> Result<TeacherOutputs> {
     let mut sum: Option<TeacherOutputs> = None;
-    for named in &teacher.model {
+    let folds = teacher.out_of_fold.then(|| folds_of(dataset, t, teacher.model.len()));
+    for (k, named) in teacher.model.iter().enumerate() {
         let folder = folder_of(&suite.path(named));
         let weights = weights_of(&folder)?;
         dataset.files.insert(named.display().to_string(), weights.clone());
-        let own = one(dataset, (t, task, teacher), (&folder, &weights), observer)?;
-        sum = Some(match sum {
-            None => own,
-            Some(TeacherOutputs { width, values }) => {
-                TeacherOutputs { width, values: values.iter().zip(&own.values).map(|(a, b)| a + b).collect() }
-            }
-        });
+        let is_asked = |row: usize| folds.as_ref().is_none_or(|folds| folds[row] == k);
+        let own = one(dataset, (t, task, teacher), (&folder, &weights), &is_asked, observer)?;
+        match &mut sum {
+            None => sum = Some(own),
+            Some(all) => add(all, &own, &is_asked),
+        }
     }
     let mut mean = sum.unwrap_or_default();
-    mean.values.iter_mut().for_each(|value| *value /= teacher.model.len() as f32);
+    let n = if teacher.out_of_fold { 1 } else { teacher.model.len() };
+    mean.values.iter_mut().for_each(|value| *value /= n as f32);
     Ok(mean)
+}
+
+/// Adds what one more teacher says to the rows it was asked about; what nobody has answered yet is taken over.
+fn add(all: &mut TeacherOutputs, own: &TeacherOutputs, is_asked: &dyn Fn(usize) -> bool) {
+    let width = all.width.max(1);
+    let rows = all.values.chunks_mut(width).zip(own.values.chunks(width)).enumerate();
+    for (_, (sum, own)) in rows.filter(|(row, _)| is_asked(*row)) {
+        let is_first = sum.iter().all(|value| value.is_nan());
+        sum.iter_mut().zip(own).for_each(|(sum, own)| *sum = if is_first { *own } else { *sum + own });
+    }
 }
 
 /// What one teacher says.
@@ -66,6 +79,7 @@ fn one(
     dataset: &Dataset,
     (t, task, teacher): (usize, &TaskSpec, &TeacherSpec),
     (folder, weights): (&Path, &str),
+    is_asked: &dyn Fn(usize) -> bool,
     observer: &mut dyn Observer,
 ) -> Result<TeacherOutputs> {
     let model = Model::load(folder)?;
@@ -74,8 +88,10 @@ fn one(
     student.check(asked, &task.name)?;
     let rows = rows_of(dataset, (t, task));
     let mut store = Store::open(weights, &asked.info.name, asked.info.n_outputs)?;
-    let missing = store.missing(&rows);
-    tell(task, folder, (rows.len(), missing.len()), observer);
+    let mut missing = store.missing(&rows);
+    missing.retain(|&row| is_asked(row));
+    let n_asked = (0..rows.len()).filter(|&row| is_asked(row)).count();
+    tell(task, folder, (n_asked, missing.len()), observer);
     for (done, part) in missing.chunks(ROWS).enumerate() {
         let inputs = part.iter().map(|&i| rows[i].iter().map(|text| Input::from(*text)).collect()).collect();
         let outputs = model.head_outputs(&Question { task: asked, rows: inputs })?;
@@ -86,7 +102,8 @@ fn one(
     if !missing.is_empty() {
         observer.event(Event::Done);
     }
-    Ok(student.outputs(asked, rows.iter().map(|row| store.get(row))))
+    let answer = |(i, row): (usize, &Vec<&str>)| is_asked(i).then(|| store.get(row)).flatten();
+    Ok(student.outputs(asked, rows.iter().enumerate().map(answer)))
 }
 
 fn tell(task: &TaskSpec, folder: &Path, (all, missing): (usize, usize), observer: &mut dyn Observer) {

@@ -8,6 +8,7 @@ mod baselines;
 mod diagnosis;
 mod displaced;
 mod families;
+mod folds;
 mod gramian;
 mod isolation;
 mod kinds;

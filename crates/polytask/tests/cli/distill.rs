@@ -166,4 +166,7 @@ fn tasks_trained_alone_teach_one_joint_model() {
     assert_eq!(done["tasks"], report["tasks"]);
     let refused = place.polytask(&["distill", "pairs.tsv", "--out", "x"]).refused();
     has(&refused, &["no model to begin with", "--start"]);
+
+    place.polytask(&["distill", "both.toml", "--folds", "2", "--out", "folds", "-q"]).done();
+    has(&place.read("folds/student/suite.toml"), &["out_of_fold = true", "kind-1-of-2", "kind-2-of-2"]);
 }

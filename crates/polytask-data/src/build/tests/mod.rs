@@ -719,6 +719,7 @@ fn texts_are_kept_where_a_teacher_will_read_them() {
     folder.write("a/train.tsv", &format!("a\tb\tlabel\n{rows}"));
     let mut suite = folder.suite(&[("a", "pair-class")], &[]);
     let teacher = polytask_core::suite::TeacherSpec {
+        out_of_fold: false,
         model: vec!["x".into()],
         task: None,
         loss: polytask_core::method::Choice::named("logit-mse"),

@@ -24,6 +24,7 @@ const CYCLES: usize = 3;
 #[command(after_help = "\
 Examples:
   polytask distill suite.toml --out runs/taught
+  polytask distill suite.toml --folds 5 --out runs/taught
   polytask distill pairs.tsv --start all-MiniLM-L6-v2 --out te
   polytask distill pairs.tsv --start runs/a --mutual runs/b --dev dev.tsv --cycles 3 --out te
   polytask search -m te/best-bi --targets labels.txt --query 'fixes cars'
@@ -77,6 +78,9 @@ pub(crate) struct Args {
     /// Change a setting of all trainings: train.epochs=3, train.lr=1e-5
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Teachers of each task of a suite: of several, each is trained without a part of the rows, and that part it answers
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = polytask_terminal::count)]
+    folds: usize,
     /// Seed of every random choice [default: the suite's, 13 for pairs]
     #[arg(long)]
     seed: Option<u64>,

@@ -1,4 +1,6 @@
 //! A suite whose tasks get teachers of their own: each is trained alone, and all of them teach one joint student.
+//!
+//! With folds a task has several teachers, each trained without a part of the rows, which it alone answers.
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +10,7 @@ use polytask_core::{Error, Suite, TargetType, atomic};
 use polytask_train::observe::{Event, Observer};
 use polytask_train::prepare::prepare;
 use polytask_train::run::{Finished, Prepared, train_alone};
+use polytask_train::teacher::hide_fold;
 
 use super::Args;
 use crate::verbs::train::RunArgs;
@@ -30,13 +33,14 @@ pub(super) fn run(args: &Args) -> Result<RunReport> {
         let what = format!("{} is there already", folder.display());
         return output::refuse(what, "`--resume` to go on, or another `--out`");
     }
-    let missing: Vec<&String> = taught.iter().filter(|task| !folder.join(task).is_dir()).collect();
+    let all: Vec<Teacher> = taught.iter().flat_map(|task| Teacher::all_of(task, args.folds)).collect();
+    let missing: Vec<&Teacher> = all.iter().filter(|teacher| !folder.join(teacher.name()).is_dir()).collect();
     if !missing.is_empty() {
         atomic::create_dir(&folder)?;
         let mut progress = TerminalProgress::new(args.quiet);
         suites::set_threads(suite.train.threads)?;
-        let prepared = prepare(suite, &mut progress)?;
-        missing.iter().try_for_each(|task| teacher(&prepared, task, &folder, &mut progress))?;
+        let mut prepared = prepare(suite, &mut progress)?;
+        missing.iter().try_for_each(|teacher| teacher.train(&mut prepared, &folder, &mut progress))?;
     }
     let set: Vec<String> = taught.iter().map(|task| setting(args, task, &folder)).collect::<Result<_>>()?;
     let set: Vec<&str> = set.iter().map(String::as_str).collect();
@@ -58,26 +62,60 @@ fn taught(suite: &Suite) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Trains a task alone; its model appears whole or not at all.
-fn teacher(prepared: &Prepared, name: &str, folder: &Path, progress: &mut TerminalProgress) -> Result<()> {
-    let task = prepared.suite.tasks.iter().position(|task| task.name == name).unwrap_or_default();
-    progress.event(Event::Note(&format!("teacher of {name}: trained on it alone")));
-    let partial = folder.join(format!(".{name}.partial"));
-    // One of an interrupted run may be here.
-    let _ = std::fs::remove_dir_all(&partial);
-    let save = |finished: &Finished| finished.save(&partial);
-    train_alone(prepared, (&format!("teacher of {name}"), &[task]), folder, progress, save)?;
-    let whole = folder.join(name);
-    std::fs::rename(&partial, &whole).map_err(Error::io("write", &whole))?;
-    let _ = std::fs::remove_dir_all(folder.join("checkpoint"));
-    Ok(())
+/// A model that is trained on one task alone, without the rows of a fold where there are several.
+struct Teacher<'a> {
+    task: &'a str,
+    /// The fold it does not see, of how many.
+    fold: Option<(usize, usize)>,
 }
 
-/// The setting by which a task learns from its teacher.
+impl<'a> Teacher<'a> {
+    fn all_of(task: &'a str, folds: usize) -> Vec<Self> {
+        match folds {
+            1 => vec![Self { task, fold: None }],
+            n => (0..n).map(|fold| Self { task, fold: Some((fold, n)) }).collect(),
+        }
+    }
+
+    /// The name of its folder.
+    fn name(&self) -> String {
+        self.fold
+            .map_or_else(|| self.task.to_owned(), |(fold, n)| format!("{}-{}-of-{n}", self.task, fold + 1))
+    }
+
+    /// Trains it; its model appears whole or not at all.
+    fn train(&self, prepared: &mut Prepared, folder: &Path, progress: &mut TerminalProgress) -> Result<()> {
+        let task = prepared.suite.tasks.iter().position(|task| task.name == self.task).unwrap_or_default();
+        let name = format!("teacher {}", self.name());
+        progress.event(Event::Note(&format!("{name}: trained on {} alone", self.task)));
+        let partial = folder.join(format!(".{}.partial", self.name()));
+        // One of an interrupted run may be here.
+        let _ = std::fs::remove_dir_all(&partial);
+        let whole = prepared.dataset.tasks[task].clone();
+        if let Some(fold) = self.fold {
+            hide_fold(&mut prepared.dataset, task, fold);
+        }
+        let save = |finished: &Finished| finished.save(&partial);
+        let trained = train_alone(prepared, (&name, &[task]), folder, progress, save);
+        prepared.dataset.tasks[task] = whole;
+        trained?;
+        let place = folder.join(self.name());
+        std::fs::rename(&partial, &place).map_err(Error::io("write", &place))?;
+        let _ = std::fs::remove_dir_all(folder.join("checkpoint"));
+        Ok(())
+    }
+}
+
+/// The setting by which a task learns from its teachers.
 fn setting(args: &Args, task: &str, folder: &Path) -> Result<String> {
-    let place = folder.join(task);
-    let place = place.canonicalize().map_err(Error::io("read", &place))?;
-    // A JSON string is one of TOML, too.
-    let model = serde_json::Value::from(place.display().to_string());
-    Ok(format!("task.{task}.teacher={{ model = {model}, alpha = {:?} }}", args.alpha))
+    let place = |teacher: Teacher| {
+        let place = folder.join(teacher.name());
+        let place = place.canonicalize().map_err(Error::io("read", &place))?;
+        // A JSON string is one of TOML, too.
+        Ok(serde_json::Value::from(place.display().to_string()))
+    };
+    let models = Teacher::all_of(task, args.folds).into_iter().map(place).collect::<Result<Vec<_>>>()?;
+    let models = serde_json::Value::from(models);
+    let (alpha, out_of_fold) = (args.alpha, args.folds > 1);
+    Ok(format!("task.{task}.teacher={{ model = {models}, alpha = {alpha:?}, out_of_fold = {out_of_fold} }}"))
 }
