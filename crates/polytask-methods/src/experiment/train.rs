@@ -289,7 +289,7 @@ impl<'a> Lab<'a> {
     }
 
     /// Where the suite or the result of a training lies.
-    fn file(&self, one: &One, ending: &str) -> PathBuf {
+    pub(super) fn file(&self, one: &One, ending: &str) -> PathBuf {
         let label = one.label.map(|label| format!(" {label}")).unwrap_or_default();
         self.folder(one).join(format!("{}.{ending}", slug(&format!("{}{label}", one.arm.name))))
     }
