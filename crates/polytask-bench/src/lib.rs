@@ -14,6 +14,7 @@
 //! | `embed` | texts to vectors, three mixes of lengths | sentence-transformers, onnxruntime |
 //! | `latency` | one short text, warm | onnxruntime |
 //! | `search` | rows of vectors or words, built and asked | faiss, hnswlib, bm25s |
+//! | `passages` | documents cut by topics and by windows: what is found | |
 //! | `boost` | trees for four targets of a table | lightgbm, xgboost |
 //! | `merge` | three checkpoints become one | mergekit |
 //! | `start` | process start to first vector | |
@@ -32,6 +33,7 @@ mod leftovers;
 mod measure;
 mod merge;
 mod mixed_step;
+mod passages;
 mod search;
 mod start;
 mod step;
@@ -60,6 +62,7 @@ Examples:
   polytask bench embed --against onnxruntime --python venv/bin/python
   polytask bench latency --against onnxruntime
   polytask bench search --against faiss
+  polytask bench passages --data data/
   polytask bench boost --against lightgbm
   polytask bench merge --against mergekit
   polytask bench start
@@ -98,6 +101,8 @@ enum What {
     Latency(latency::Args),
     /// Rows of vectors or words: an index built, and asked
     Search(search::Args),
+    /// Documents cut where topics change, beside windows of a fixed size: what is found of the answers
+    Passages(passages::Args),
     /// Boosted trees for several targets of a table
     Boost(boost::Args),
     /// Three checkpoints of one base merged, from files to files
@@ -121,6 +126,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         What::Embed(args) => embed::run(args),
         What::Latency(args) => latency::run(args),
         What::Search(args) => search::run(args),
+        What::Passages(args) => passages::run(args),
         What::Boost(args) => boost::run(args),
         What::Merge(args) => merge::run(args),
         What::Start(args) => start::run(args),

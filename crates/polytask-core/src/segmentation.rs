@@ -57,6 +57,9 @@ pub struct SegmentationReport {
     /// F1 on the documents the threshold was chosen on, where it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub f1_on_valid: Option<f64>,
+    /// The ways to ask the heads about a place that were tried on valid, each with its F1 there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<(String, f64)>,
     /// The segmentation first.
     pub rows: Vec<SegmentationRow>,
     /// Its classes, where it says any and they are known.

@@ -24,6 +24,10 @@ pub fn segmentation_table(report: &SegmentationReport, width: usize) -> String {
         width,
     );
     lines.extend(wrapped(&made_of(report), width));
+    if !report.tried.is_empty() {
+        let tried: Vec<String> = report.tried.iter().map(|(name, f1)| format!("{name} {f1:.4}")).collect();
+        lines.extend(wrapped(&format!("tried on valid (F1): {}", tried.join(", ")), width));
+    }
     lines.push(String::new());
     lines.extend(aligned(&rows(&report.rows)));
     if let Some(classes) = &report.classes {
@@ -85,13 +89,19 @@ mod tests {
             rate: 0.2367,
             threshold: Some(0.4),
             f1_on_valid: Some(0.9),
+            tried: vec![("neighbours".into(), 0.8), ("pairs of 2 a side".into(), 0.9)],
             rows: vec![row("topics", 0.05), row("none", 0.5)],
             classes: None,
         };
         let table = segmentation_table(&report, 100);
-        for words in
-            ["k = 2, n-k windows (segeval)", "3 documents, 1 of", "chosen on valid", "0.0500", "none"]
-        {
+        for words in [
+            "k = 2, n-k windows (segeval)",
+            "3 documents, 1 of",
+            "chosen on valid",
+            "neighbours 0.8000, pairs of 2",
+            "0.0500",
+            "none",
+        ] {
             assert!(table.contains(words), "{words}: {table}");
         }
     }

@@ -2,9 +2,11 @@
 
 use polytask_core::{Problem, hash};
 use polytask_model::{Model, Result};
+use polytask_nn::States;
 use polytask_nn::topk;
 
-use crate::store::EncoderStamp;
+use crate::change::EmbeddedTexts;
+use crate::store::{EncoderStamp, TokenStamp};
 
 /// A model that gives the vectors of an index.
 pub struct IndexEncoder {
@@ -17,20 +19,14 @@ pub struct IndexEncoder {
 
 impl IndexEncoder {
     /// The encoder that a model is, for a task and with a prompt before every passage where they are named; `source` is
-    /// where it is found again.
+    /// where it is found again. Of a model that compares the states of tokens these are kept beside its pooled vectors,
+    /// which find what they then rank.
     ///
     /// # Errors
-    /// When it reads no texts, compares no vectors, or has no such task or prompt.
+    /// When it reads no texts, or has no such task or prompt.
     pub fn new(model: Model, source: &str, task: Option<&str>, corpus_prompt: Option<&str>) -> Result<Self> {
         let tokenizer = model.symbols.text()?;
-        if model.encoder.scoring()?.is_some() {
-            let what = format!(
-                "model {source} compares the states of tokens, expected one that gives a vector per text"
-            );
-            let remedy =
-                "a model of vectors; `polytask search INDEX QUERY --rerank MODEL` uses this one last";
-            return Err(Problem::new(what).try_this(remedy).into());
-        }
+        let score = model.encoder.scoring()?.and(model.encoder.score.clone());
         model.view(task)?;
         let corpus_prompt = model.passage_prompt(corpus_prompt, task);
         let prompt = model.prompt(corpus_prompt.as_deref())?;
@@ -41,6 +37,7 @@ impl IndexEncoder {
             width: model.encoder.d_embedding(),
             task: task.map(str::to_owned),
             corpus_prompt,
+            tokens: score.map(|score| TokenStamp { score, width: model.encoder.trunk.d_hidden() }),
         };
         Ok(Self { model, stamp, constant })
     }
@@ -89,17 +86,58 @@ impl IndexEncoder {
         self.vectors(texts, prompt.as_deref())
     }
 
-    fn vectors<S: AsRef<str>>(&self, texts: &[S], prompt: Option<&str>) -> Result<Vec<f32>> {
-        let states = self.model.embed(texts, self.stamp.task.as_deref(), prompt)?;
-        let width = states.width;
-        let vectors = topk::normalised(states.values, width);
-        if vectors.iter().all(|v| v.is_finite()) {
-            return Ok(vectors);
-        }
-        let row = vectors.iter().position(|v| !v.is_finite()).unwrap_or(0) / width.max(1);
-        let what = format!("the model gave text {row} of a batch a vector that is not finite");
-        Err(Problem::new(what).try_this("`polytask embed` with this model shows it; train it again").into())
+    /// Vectors of passages and what else is kept of them.
+    ///
+    /// # Errors
+    /// Those of the model.
+    pub fn embedded_passages<S: AsRef<str>>(&self, texts: &[S]) -> Result<EmbeddedTexts> {
+        self.embedded(texts, self.stamp.corpus_prompt.as_deref())
     }
+
+    /// Vectors of queries and what else they are compared by.
+    ///
+    /// # Errors
+    /// When the model has no such prompt.
+    pub fn embedded_queries<S: AsRef<str>>(
+        &self,
+        texts: &[S],
+        prompt: Option<&str>,
+    ) -> Result<EmbeddedTexts> {
+        let prompt = self.model.query_prompt(prompt, self.stamp.task.as_deref());
+        self.embedded(texts, prompt.as_deref())
+    }
+
+    fn embedded<S: AsRef<str>>(&self, texts: &[S], prompt: Option<&str>) -> Result<EmbeddedTexts> {
+        if self.stamp.tokens.is_none() {
+            return Ok(self.vectors(texts, prompt)?.into());
+        }
+        let (states, tokens) = self.model.embed_with_states(texts, self.stamp.task.as_deref(), prompt)?;
+        if let Some(at) = tokens.values.iter().position(|value| !value.is_finite()) {
+            let token = at / tokens.width.max(1);
+            let row = tokens.starts.partition_point(|start| *start as usize <= token) - 1;
+            return Err(no_number(row));
+        }
+        Ok(EmbeddedTexts { vectors: unit(states)?, tokens: Some(tokens) })
+    }
+
+    fn vectors<S: AsRef<str>>(&self, texts: &[S], prompt: Option<&str>) -> Result<Vec<f32>> {
+        unit(self.model.embed(texts, self.stamp.task.as_deref(), prompt)?)
+    }
+}
+
+/// Vectors of length 1.
+fn unit(states: States) -> Result<Vec<f32>> {
+    let width = states.width;
+    let vectors = topk::normalised(states.values, width);
+    if vectors.iter().all(|v| v.is_finite()) {
+        return Ok(vectors);
+    }
+    Err(no_number(vectors.iter().position(|v| !v.is_finite()).unwrap_or(0) / width.max(1)))
+}
+
+fn no_number(row: usize) -> polytask_model::Error {
+    let what = format!("the model gave text {row} of a batch a vector that is not finite");
+    Problem::new(what).try_this("`polytask embed` with this model shows it; train it again").into()
 }
 
 /// SHA-256 of everything a vector depends on: weights, tokenizer, pooling, length limit, prompts.
@@ -113,6 +151,7 @@ fn fingerprint(model: &Model, prompt: &str) -> Result<String> {
         ),
         format!("lowercase {} prompt {prompt:?}", tokenizer.lowercase()),
     ];
+    lines.extend(encoder.score.iter().map(|score| format!("score {score:?}")));
     lines.extend(tokenizer.files().iter().map(|(name, bytes)| format!("{name} {}", hash::sha256(bytes))));
     Ok(hash::sha256(lines.join("\n").as_bytes()))
 }

@@ -13,6 +13,7 @@ use crate::fuse::{DEPTH, Found, SearchMode, best_per, fuse};
 use crate::lexicon::{LexicalPart, LexicalScratch, WordWeight, search as search_words, weights};
 use crate::store::{EncoderStamp, IndexManifest, Segment, StoredDocument, verify};
 use crate::vectors::{Index, RowSet, SearchScratch};
+use polytask_nn::scores::Ragged;
 
 /// Most often that an index is read again whose files were replaced meanwhile.
 const TRIES: usize = 5;
@@ -30,8 +31,10 @@ pub struct Wanted<'a> {
     pub conditions: &'a [Condition],
     /// Whether a document is found once, by its best passage.
     pub once_per_document: bool,
-    /// Whether all rows are looked at where a graph could be used.
+    /// Whether all rows are looked at where a graph, or a first ranking by vectors and words, could be used.
     pub exact: bool,
+    /// The states of the queries' tokens, where what is found first is then ranked by these.
+    pub tokens: Option<&'a Ragged>,
 }
 
 /// A passage that was found, with everything known of it.
@@ -140,7 +143,7 @@ impl OpenIndex {
     }
 
     /// The best passages of each query, best first. `vectors` are those of the queries; with [`SearchMode::Bm25`] they
-    /// are not looked at.
+    /// are not looked at. With [`Wanted::tokens`] what is found so is ranked by these.
     ///
     /// # Shapes
     /// `vectors`: `[queries, width]`.
@@ -156,7 +159,8 @@ impl OpenIndex {
         let among = self.among(wanted.conditions)?;
         let wanted = &Wanted { k: wanted.k.min(self.manifest.live_rows().max(1)), ..*wanted };
         let depth = if wanted.once_per_document { 10 * wanted.k } else { wanted.k };
-        let depth = if wanted.mode == SearchMode::Hybrid { depth.max(DEPTH) } else { depth };
+        let is_deep = wanted.mode == SearchMode::Hybrid || wanted.tokens.is_some();
+        let depth = if is_deep { depth.max(DEPTH) } else { depth };
         let none = || vec![Vec::new(); queries.len()];
         let dense = if wanted.mode == SearchMode::Bm25 {
             none()
@@ -170,15 +174,21 @@ impl OpenIndex {
         };
         let of_document =
             |found: &Found| (found.place.0, self.segments[found.place.0 as usize].owner(found.place.1));
-        let one = |(dense, words): (Vec<_>, Vec<_>)| {
+        let one = |(query, (dense, words)): (usize, (Vec<_>, Vec<_>))| -> polytask_model::Result<Vec<Found>> {
             let mut found = fuse(wanted.mode, &dense, &words);
+            if let Some(tokens) = wanted.tokens {
+                if wanted.exact {
+                    self.add_all(&mut found, among.as_deref());
+                }
+                self.rank_by_tokens(&mut found, tokens, query)?;
+            }
             if wanted.once_per_document {
                 best_per(&mut found, of_document);
             }
             found.truncate(wanted.k);
-            found
+            Ok(found)
         };
-        Ok(dense.into_iter().zip(words).map(one).collect())
+        dense.into_iter().zip(words).enumerate().map(one).collect()
     }
 
     /// The rows of each segment that may be found; `None` where nothing is asked of documents.

@@ -10,11 +10,12 @@ pub mod encoder;
 pub mod filter;
 pub mod fuse;
 pub mod index;
+mod late;
 pub mod lexicon;
 pub mod store;
 pub mod vectors;
 
-pub use change::{Added, Embedding, IndexProgress, IndexWriter};
+pub use change::{Added, EmbeddedTexts, Embedding, IndexProgress, IndexWriter};
 pub use chunk::{ChunkBy, Chunking, EndTopics, Passage};
 pub use documents::{Document, RowColumns, Skipped};
 pub use encoder::IndexEncoder;

@@ -36,6 +36,7 @@ fn stamp() -> EncoderStamp {
         width: WIDTH,
         task: None,
         corpus_prompt: None,
+        tokens: None,
     }
 }
 
@@ -104,7 +105,7 @@ impl World {
             }
             self.fails_after.set(self.fails_after.get() - 1);
             self.embedded.set(self.embedded.get() + texts.len());
-            Ok(texts.iter().flat_map(|text| vector(text)).collect())
+            Ok(texts.iter().flat_map(|text| vector(text)).collect::<Vec<f32>>().into())
         };
         let count = |texts: &[&str]| Ok(texts.iter().map(|text| text.split_whitespace().count()).collect());
         let stamp = stamp();
@@ -128,7 +129,7 @@ fn core(error: polytask_model::Error) -> polytask_core::Error {
 /// Text and score of what is found.
 fn found(index: &Path, query: &str, mode: SearchMode, conditions: &[Condition]) -> Vec<(String, f32)> {
     let index = OpenIndex::open(index).unwrap();
-    let wanted = Wanted { mode, k: 5, conditions, once_per_document: false, exact: false };
+    let wanted = Wanted { mode, k: 5, conditions, once_per_document: false, exact: false, tokens: None };
     let found = index.search(&[query], &vector(query), &wanted).unwrap().remove(0);
     found.iter().map(|found| index.hit(found).unwrap()).map(|hit| (hit.text, hit.score)).collect()
 }
@@ -167,8 +168,14 @@ fn what_was_built_is_found_by_vectors_words_and_both() {
             assert!(world.found("bird in the tree", mode)[0].0.starts_with("A bird sings"));
         }
         let index = OpenIndex::open(&world.index()).unwrap();
-        let wanted =
-            Wanted { mode: SearchMode::Hybrid, k: 3, conditions: &[], once_per_document: true, exact: true };
+        let wanted = Wanted {
+            mode: SearchMode::Hybrid,
+            k: 3,
+            conditions: &[],
+            once_per_document: true,
+            exact: true,
+            tokens: None,
+        };
         let hits = index.search(&["engine"], &vector("engine"), &wanted).unwrap().remove(0);
         let best = index.hit(&hits[0]).unwrap();
         assert_eq!((&*best.source, best.titles[0].as_str()), ("a.md", "Engines"));
@@ -245,8 +252,14 @@ fn a_reader_goes_on_while_its_segments_are_replaced() {
     world.create(settings(VectorStore::F32, false)).unwrap();
     let reader = OpenIndex::open(&world.index()).unwrap();
     IndexWriter::open(&world.index()).unwrap().compact().unwrap();
-    let wanted =
-        Wanted { mode: SearchMode::Hybrid, k: 1, conditions: &[], once_per_document: false, exact: false };
+    let wanted = Wanted {
+        mode: SearchMode::Hybrid,
+        k: 1,
+        conditions: &[],
+        once_per_document: false,
+        exact: false,
+        tokens: None,
+    };
     let hits = reader.search(&["oil slippery"], &vector("oil slippery"), &wanted).unwrap().remove(0);
     assert_eq!(reader.hit(&hits[0]).unwrap().text, "Oil is slippery.");
 }
@@ -385,6 +398,7 @@ fn a_changed_byte_is_found_by_verify_and_is_never_a_crash() {
                 conditions: &[],
                 once_per_document: false,
                 exact: false,
+                tokens: None,
             };
             for found in index.search(&[query], &vector(query), &wanted).unwrap().remove(0) {
                 let _ = index.hit(&found);

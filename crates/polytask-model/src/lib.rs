@@ -38,8 +38,8 @@ pub use question::Question;
 pub use reading::{InputReading, InputRow};
 pub use search::{SearchOptions, search};
 pub use segment::{
-    Combine, FoundSegment, PlaceScores, SegmentMethod, Segmenter, SegmenterInfo, TrainedOn, choose_segmenter,
-    judge, read_segmenters, tuned, write_segmenters,
+    Combine, FoundSegment, PlaceScores, SegmentMethod, Segmenter, SegmenterInfo, TrainedOn, Tuned,
+    choose_segmenter, judge, read_segmenters, tuned, write_segmenters,
 };
 pub use symbols::symbols_of;
 pub use task::ModelTask;

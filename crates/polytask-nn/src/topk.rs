@@ -1,19 +1,24 @@
 //! Exact search: the k corpus vectors with the largest inner product, for each query.
 //!
-//! Scores come from blocked matrix products (queries × a block of the corpus); only the best k of each query
-//! live from block to block, so memory does not grow with the corpus.
+//! Scores come from blocked matrix products (some queries × a block of the corpus) that stay in a thread's cache; only the
+//! best k of each query live from block to block, so memory does not grow with the corpus. Threads share the queries, and
+//! all go through a strip of the corpus before the next is read.
 
 use std::cmp::Ordering;
 
-use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
+use crate::trunk::kernels::{Mat, MatMut, Threads, matmul};
 use crate::{Error, Result};
 
-/// Queries scored at once.
-const QUERIES: usize = 1024;
-/// Corpus rows scored at once.
-const ROWS: usize = 4096;
+/// Queries that a thread scores at once, at most.
+const QUERIES: usize = 128;
+/// Corpus rows scored at once: 256 KiB of scores.
+const ROWS: usize = 512;
+/// Corpus rows that all queries are held against before the next are read.
+const STRIP: usize = 16 * ROWS;
+/// Scores that are compared with the worst of the best at once.
+const LOOK: usize = 32;
 
 /// Rows of `width` values brought to length 1; rows of zeros stay.
 pub fn normalised(mut values: Vec<f32>, width: usize) -> Vec<f32> {
@@ -44,22 +49,33 @@ pub fn top_k(queries: &[f32], corpus: &[f32], width: usize, k: usize) -> Result<
     if k == 0 {
         return Ok(found);
     }
-    for (queries, found) in queries.chunks(QUERIES * width).zip(found.chunks_mut(QUERIES)) {
-        let queries = matrix(queries, width)?;
-        for (b, rows) in corpus.chunks(ROWS * width).enumerate() {
-            let n_rows = rows.len() / width;
-            let scores = queries.matmul(&matrix(rows, width)?.t()?)?; // [queries, rows]
-            let scores = scores.flatten_all()?.to_vec1::<f32>()?;
-            found.par_iter_mut().zip(scores.par_chunks(n_rows)).for_each(|(best, scores)| {
-                merge(best, scores, (b * ROWS) as u32, k);
-            });
-        }
+    let share = found.len().div_ceil(rayon::current_num_threads()).clamp(1, QUERIES);
+    for (strip, rows) in corpus.chunks(STRIP * width).enumerate() {
+        let parts = queries.par_chunks(share * width).zip(found.par_chunks_mut(share));
+        parts.for_each_init(Vec::new, |scores, (queries, found)| {
+            take_strip((queries, rows), width, (strip * STRIP, k), scores, found);
+        });
     }
     Ok(found)
 }
 
-fn matrix(values: &[f32], width: usize) -> Result<Tensor> {
-    Ok(Tensor::from_slice(values, (values.len() / width, width), &Device::Cpu)?)
+/// Takes the scores of a strip of the corpus, whose first row is given, into the best of some queries.
+fn take_strip(
+    (queries, corpus): (&[f32], &[f32]),
+    width: usize,
+    (first, k): (usize, usize),
+    scores: &mut Vec<f32>,
+    found: &mut [Vec<(u32, f32)>],
+) {
+    for (block, rows) in corpus.chunks(ROWS * width).enumerate() {
+        let n_rows = rows.len() / width;
+        scores.resize(found.len() * n_rows, 0.0);
+        let (left, right) = (Mat::new(queries, found.len(), width), Mat::new(rows, n_rows, width).t());
+        matmul(MatMut::new(scores, found.len(), n_rows), false, left, right, 1.0, Threads::One);
+        for (best, scores) in found.iter_mut().zip(scores.chunks(n_rows)) {
+            merge(best, scores, (first + block * ROWS) as u32, k);
+        }
+    }
 }
 
 /// Higher score first, then lower row; what is not a number last.
@@ -74,8 +90,25 @@ fn rank(a: (u32, f32), b: (u32, f32)) -> Ordering {
 /// Takes a block's scores into the `k` best so far, kept in order of rank.
 pub fn merge(best: &mut Vec<(u32, f32)>, scores: &[f32], first: u32, k: usize) {
     let worst = if best.len() == k { best.last().copied() } else { None };
-    let beats = |item: &(u32, f32)| worst.is_none_or(|worst| rank(*item, worst) == Ordering::Less);
-    best.extend(scores.iter().enumerate().map(|(i, &score)| (first + i as u32, score)).filter(beats));
+    match worst.filter(|worst| !worst.1.is_nan()) {
+        // Most scores are below the worst: many are looked at in one comparison.
+        Some(worst) => {
+            let before = best.len();
+            for (at, some) in (first..).step_by(LOOK).zip(scores.chunks(LOOK)) {
+                if some.iter().fold(false, |any, score| any | (*score >= worst.1)) {
+                    let all = (at..).zip(some.iter().copied());
+                    best.extend(all.filter(|item| rank(*item, worst) == Ordering::Less));
+                }
+            }
+            if best.len() == before {
+                return;
+            }
+        }
+        None => {
+            let beats = |item: &(u32, f32)| worst.is_none_or(|worst| rank(*item, worst) == Ordering::Less);
+            best.extend((first..).zip(scores.iter().copied()).filter(beats));
+        }
+    }
     if best.len() > k {
         best.select_nth_unstable_by(k - 1, |a, b| rank(*a, *b));
         best.truncate(k);
@@ -106,9 +139,9 @@ mod tests {
     #[test]
     fn found_rows_equal_a_full_sort_across_blocks() {
         let width = 6;
-        let corpus = integers((2 * ROWS + 77) * width, 1);
+        let corpus = integers((2 * STRIP + ROWS + 77) * width, 1);
         let queries = integers(5 * width, 2);
-        for k in [1, 10, 5000, 3 * ROWS] {
+        for k in [1, 10, 5000, 3 * STRIP] {
             let found = top_k(&queries, &corpus, width, k).unwrap();
             for (query, found) in queries.chunks(width).zip(&found) {
                 let expected = naive(query, &corpus, k);

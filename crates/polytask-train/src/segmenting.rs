@@ -8,9 +8,10 @@ use polytask_core::suite::{DOCUMENTS, SourceSpec};
 use polytask_core::{Problem, Split, Suite};
 use polytask_data::documents;
 use polytask_model::{
-    Combine, Model, Segmenter, SegmenterInfo, TrainedOn, judge, read_segmenters, tuned, write_segmenters,
+    Combine, Model, Segmenter, SegmenterInfo, TrainedOn, Tuned, judge, read_segmenters, tuned,
+    write_segmenters,
 };
-use polytask_segment::{Convention, SegmentedDocument, TilingThreshold, WindowStyle};
+use polytask_segment::{Convention, Crossing, SegmentedDocument, TilingThreshold, WindowStyle};
 
 use crate::observe::{Event, Observer};
 use crate::{Error, Result};
@@ -25,7 +26,10 @@ struct Written<'a> {
     info: SegmenterInfo,
 }
 
-/// Chooses the threshold of each segmentation on valid, writes it into the model's folder, and scores it on test (valid
+/// What is added to the name of a segmentation that is asked about neighbours alone.
+pub const BY_NEIGHBOURS: &str = "neighbours";
+
+/// Chooses on valid which pairs each segmentation is asked about and from which threshold on, writes that into the model's folder, and scores it on test (valid
 /// without one).
 ///
 /// # Errors
@@ -34,10 +38,13 @@ pub fn finish(suite: &Suite, folder: &Path, observer: &mut dyn Observer) -> Resu
     let (mut infos, mut reports) = (Vec::new(), Vec::new());
     for Written { source, form, info } in written(suite, observer) {
         let valid = read(suite, source, form, Split::Valid)?;
-        let (segmenter, f1) = tuned(Segmenter::learned(Model::load(folder)?, info.clone())?, &valid)?;
-        infos
-            .push(SegmenterInfo { threshold: segmenter.fixed_threshold().unwrap_or(info.threshold), ..info });
-        reports.push(report(suite, (source, form), &segmenter, (folder, f1))?);
+        let crossings = crossings(form);
+        let Tuned { segmenter, f1, tried } =
+            tuned(Segmenter::learned(Model::load(folder)?, info)?, &valid, &crossings)?;
+        let mut report = report(suite, (source, form), &segmenter, folder)?;
+        (report.f1_on_valid, report.tried) = (Some(f1), tried);
+        infos.extend(segmenter.info().cloned());
+        reports.push(report);
     }
     if !infos.is_empty() {
         write_segmenters(folder, &infos)?;
@@ -58,9 +65,17 @@ pub fn segmentations(
     for Written { source, form, info } in written(suite, observer) {
         let Some(own) = known.iter().find(|known| known.name == info.name) else { continue };
         let segmenter = Segmenter::learned(Model::load(folder)?, own.clone())?;
-        reports.push(report(suite, (source, form), &segmenter, (folder, f64::NAN))?);
+        reports.push(report(suite, (source, form), &segmenter, folder)?);
     }
     Ok(reports)
+}
+
+/// The ways to ask about a place that a segmentation chooses from.
+fn crossings(form: &Choice) -> Vec<Crossing> {
+    match form.param(DOCUMENTS[0], "across").as_str() {
+        Some("neighbours") => vec![Crossing::NEIGHBOURS],
+        _ => Crossing::all(),
+    }
 }
 
 /// A segmentation in a sentence, for the notes of a report.
@@ -98,18 +113,20 @@ fn written<'a>(suite: &'a Suite, observer: &mut dyn Observer) -> Vec<Written<'a>
             _ => Combine::Stp,
         };
         let context = form.count(DOCUMENTS[0], "context").max(1);
-        let info = SegmenterInfo { name: name.into(), stp, tc, nsp, context, combine, threshold: 0.5 };
+        let (name, crossing) = (name.into(), Crossing::NEIGHBOURS);
+        let info = SegmenterInfo { name, stp, tc, nsp, context, combine, crossing, threshold: 0.5 };
         all.push(Written { source, form, info });
     }
     all
 }
 
-/// A segmenter's scores, with those of `TextTiling` on the vectors of the same model.
+/// A segmenter's scores, with those by neighbours alone where it is asked otherwise, and those of `TextTiling` on the
+/// vectors of the same model.
 fn report(
     suite: &Suite,
     (source, form): (&SourceSpec, &Choice),
     segmenter: &Segmenter,
-    (folder, f1): (&Path, f64),
+    folder: &Path,
 ) -> Result<SegmentationReport> {
     let split = if source.files.contains_key(&Split::Test) { Split::Test } else { Split::Valid };
     let known = read(suite, source, form, split)?;
@@ -118,14 +135,26 @@ fn report(
     let convention = Convention { k: trained_on.k(), windows: WindowStyle::Segeval, joined: false };
     let mut report = judge(segmenter, &known, trained_on, convention)?;
     report.split = split.name().into();
-    report.f1_on_valid = Some(f1).filter(|f1| f1.is_finite());
-    // Where each task has vectors of its own there are none that could be compared.
-    if let Ok(tiling) = Segmenter::text_tiling(Model::load(folder)?, WIDTH, TilingThreshold::default()) {
-        let (tiling, _) = tuned(tiling, &read(suite, source, form, Split::Valid)?)?;
-        let own = judge(&tiling, &known, trained_on, convention)?;
-        report.rows.extend(own.rows.into_iter().take(1));
+    let valid = read(suite, source, form, Split::Valid)?;
+    for (name, other) in others(segmenter, folder)? {
+        let other = tuned(other, &valid, &[Crossing::NEIGHBOURS])?.segmenter;
+        let own = judge(&other, &known, trained_on, convention)?.rows.into_iter().next();
+        report.rows.extend(own.map(|row| SegmentationRow { name: name.unwrap_or(row.name), ..row }));
     }
     Ok(report)
+}
+
+/// What a segmenter stands beside that is chosen on valid as well, with a name where it has none of its own.
+fn others(segmenter: &Segmenter, folder: &Path) -> Result<Vec<(Option<String>, Segmenter)>> {
+    let mut others = Vec::new();
+    if let Some(info) = segmenter.info().filter(|info| info.crossing != Crossing::NEIGHBOURS) {
+        let name = format!("{}, {BY_NEIGHBOURS}", info.name);
+        others.push((Some(name), Segmenter::learned(Model::load(folder)?, info.clone())?));
+    }
+    // Where each task has vectors of its own there are none that could be compared.
+    let tiling = Segmenter::text_tiling(Model::load(folder)?, WIDTH, TilingThreshold::default());
+    others.extend(tiling.ok().map(|tiling| (None, tiling)));
+    Ok(others)
 }
 
 fn read(suite: &Suite, source: &SourceSpec, form: &Choice, split: Split) -> Result<Vec<SegmentedDocument>> {

@@ -46,6 +46,12 @@ pub static DOCUMENTS: &[&MethodInfo] = &[
                 range: Range::OneOf(&["stp", "tc", "mean"]),
             },
             ParamInfo {
+                name: "across",
+                about: "Which pairs across a place decide: its two neighbours, or by themselves the neighbours, all pairs of two or three sentences a side, or peaks of these, whichever has the best F1 on valid.",
+                default: "\"auto\"",
+                range: Range::OneOf(&["auto", "neighbours"]),
+            },
+            ParamInfo {
                 name: "nsp_boundary",
                 about: "Whether the first sentence of a section counts as following the last one of the section before.",
                 default: "\"follow\"",
@@ -76,7 +82,7 @@ pub(super) fn choice(section: &Section, reporter: &mut Reporter) -> Option<Choic
 }
 
 /// Keys of a segmentation itself.
-const OWN: [&str; 4] = ["heads", "context", "combine", "nsp_boundary"];
+const OWN: [&str; 5] = ["heads", "context", "combine", "across", "nsp_boundary"];
 /// Keys that are about its documents.
 const OF_ROWS: [&str; 6] = ["data", "files", "limit", "batch_rows", "batch_tokens", "sampling_weight"];
 /// Keys that each of its heads takes.

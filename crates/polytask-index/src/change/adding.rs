@@ -6,6 +6,7 @@ use std::path::Path;
 
 use polytask_core::Error;
 use polytask_model::Result;
+use polytask_nn::scores::Ragged;
 use serde::Serialize;
 
 use crate::chunk::{CountTokens, EndTopics, Passage, cut};
@@ -45,12 +46,27 @@ pub struct IndexProgress {
     pub passages: usize,
 }
 
+/// What an encoder makes of some texts.
+#[derive(Debug, Clone, Default)]
+pub struct EmbeddedTexts {
+    /// Vectors of length 1, end to end.
+    pub vectors: Vec<f32>,
+    /// The states of their tokens, where the encoder compares these.
+    pub tokens: Option<Ragged>,
+}
+
+impl From<Vec<f32>> for EmbeddedTexts {
+    fn from(vectors: Vec<f32>) -> Self {
+        Self { vectors, tokens: None }
+    }
+}
+
 /// What makes rows of documents.
 pub struct Embedding<'a> {
     /// Which encoder it is.
     pub stamp: &'a EncoderStamp,
-    /// Vectors of length 1, end to end.
-    pub embed: &'a dyn Fn(&[String]) -> Result<Vec<f32>>,
+    /// Embeds texts.
+    pub embed: &'a dyn Fn(&[String]) -> Result<EmbeddedTexts>,
     /// Counts tokens.
     pub count: &'a CountTokens<'a>,
     /// Says where topics end, where passages end with them.
@@ -180,6 +196,11 @@ impl<'a> Adding<'a> {
         Ok(self.writer.as_mut().expect("was just made"))
     }
 
+    /// Token states of no text.
+    fn no_tokens(&self) -> Ragged {
+        Ragged::new(self.embedding.stamp.tokens.as_ref().map_or(0, |tokens| tokens.width))
+    }
+
     /// Embeds the passages that wait, but for those whose vectors are known, and writes them.
     fn flush(&mut self) -> Result<()> {
         if self.passages.is_empty() {
@@ -202,18 +223,24 @@ impl<'a> Adding<'a> {
             .collect();
         let (width, embedded) = (
             self.embedding.stamp.width,
-            if new.is_empty() { Vec::new() } else { (self.embedding.embed)(&new)? },
+            if new.is_empty() { EmbeddedTexts::default() } else { (self.embedding.embed)(&new)? },
         );
-        let mut next = embedded.chunks(width);
+        let mut next = embedded.vectors.chunks(width);
+        let (mut tokens, mut n_new) = (self.no_tokens(), 0);
         let mut vectors = Vec::with_capacity(passages.len() * width);
         for (row, hash) in hashes.iter().enumerate() {
             let known = if unknown.has(row) { next.next() } else { self.cache.get(*hash) };
             let vector = known.ok_or_else(|| Error::Bug("fewer vectors than texts".into()))?;
             vectors.extend_from_slice(vector);
+            match &embedded.tokens {
+                Some(new) if unknown.has(row) => tokens.push(new.text(n_new)),
+                _ => self.cache.push_tokens(*hash, &mut tokens),
+            }
+            n_new += usize::from(unknown.has(row));
         }
         self.added.embedded += unknown.len();
         self.progress.passages += passages.len();
-        self.writer()?.rows(&passages, &hashes, &vectors)?;
+        self.writer()?.rows(&passages, &hashes, (&vectors, &tokens))?;
         (self.tell)(self.progress);
         Ok(())
     }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use polytask_core::{Problem, atomic, files};
 use polytask_model::Result;
+use polytask_nn::scores::Ragged;
 
 use crate::documents::{FoundFile, MANIFEST, RowColumns};
 use crate::filter::Condition;
@@ -18,7 +19,7 @@ use crate::store::{
     SegmentWriter, TextHash, VectorCache, partial_folders, text_hash,
 };
 use crate::vectors::VECTORS;
-pub use adding::{Added, Embedding, IndexProgress};
+pub use adding::{Added, EmbeddedTexts, Embedding, IndexProgress};
 use adding::{Adding, PIECE, remove_if_full};
 
 /// Segments above which they are made one.
@@ -191,7 +192,8 @@ impl IndexWriter {
         open.verify()?;
         let mut writer = SegmentWriter::create(&self.folder, &self.manifest.encoder)?;
         let partial = writer.folder().to_path_buf();
-        let copied = open.segments.iter().try_for_each(|segment| copy(segment, &mut writer, self.width()));
+        let copied =
+            open.segments.iter().try_for_each(|segment| copy(segment, &mut writer, &self.manifest.encoder));
         let entry = copied.and_then(|()| {
             Ok(writer.finish(&self.folder, &next_name(&self.folder), &self.manifest.settings)?)
         });
@@ -205,10 +207,6 @@ impl IndexWriter {
         drop(open);
         self.sweep();
         Ok(())
-    }
-
-    fn width(&self) -> usize {
-        self.manifest.encoder.width
     }
 
     /// The index as it is; one that is being built has nothing.
@@ -287,7 +285,9 @@ fn next_name(folder: &Path) -> String {
 }
 
 /// Copies what lives of a segment.
-fn copy(segment: &Segment, writer: &mut SegmentWriter, width: usize) -> Result<()> {
+fn copy(segment: &Segment, writer: &mut SegmentWriter, encoder: &EncoderStamp) -> Result<()> {
+    let no_tokens = || Ragged::new(encoder.tokens.as_ref().map_or(0, |tokens| tokens.width));
+    let mut tokens = no_tokens();
     let (mut passages, mut hashes, mut vectors) = (Vec::new(), Vec::<TextHash>::new(), Vec::new());
     for document in segment.live_documents() {
         let (_, document) = document?;
@@ -297,14 +297,18 @@ fn copy(segment: &Segment, writer: &mut SegmentWriter, width: usize) -> Result<(
             let passage = segment.passage(row as u32)?;
             hashes.push(text_hash(&passage.indexed()));
             passages.push(passage);
-            vectors.extend_from_slice(segment.vector(row as u32, width));
+            vectors.extend_from_slice(segment.vector(row as u32, encoder.width));
+            if let Some(states) = &segment.tokens {
+                states.push_to(row, &mut tokens);
+            }
             if passages.len() == PIECE {
-                writer.rows(&passages, &hashes, &vectors)?;
+                writer.rows(&passages, &hashes, (&vectors, &tokens))?;
+                tokens = no_tokens();
                 passages.clear();
                 hashes.clear();
                 vectors.clear();
             }
         }
     }
-    Ok(writer.rows(&passages, &hashes, &vectors)?)
+    Ok(writer.rows(&passages, &hashes, (&vectors, &tokens))?)
 }

@@ -6,23 +6,34 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use polytask_core::{Error, Result, files};
+use polytask_nn::scores::Ragged;
 
 use super::manifest::{EncoderStamp, IndexManifest};
 use super::writer::{ENCODER, HASHES, PARTIAL, SEGMENT, TextHash, vector_hash};
-use crate::vectors::{StoredNumbers, VECTORS};
+use crate::vectors::{COUNTS, STATES, StoredNumbers, TokenStates, VECTORS};
+
+/// Rows of a folder.
+struct CachedRows {
+    vectors: StoredNumbers<f32>,
+    hashes: StoredNumbers<u64>,
+    tokens: Option<TokenStates>,
+}
 
 /// Vectors by text.
 #[derive(Default)]
 pub(crate) struct VectorCache {
     width: usize,
-    sources: Vec<(StoredNumbers<f32>, StoredNumbers<u64>)>,
+    /// Numbers of a token's state, where these are kept.
+    token_width: Option<usize>,
+    sources: Vec<CachedRows>,
     places: HashMap<TextHash, (u32, u32)>,
 }
 
 impl VectorCache {
     /// The vectors of an index and of builds that were ended.
     pub(crate) fn open(index: &Path, manifest: &IndexManifest, partial: &[PathBuf]) -> Result<Self> {
-        let mut cache = Self { width: manifest.encoder.width, ..Self::default() };
+        let token_width = manifest.encoder.tokens.as_ref().map(|tokens| tokens.width);
+        let mut cache = Self { width: manifest.encoder.width, token_width, ..Self::default() };
         let of_index = |folder: &&PathBuf| {
             let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
             manifest.segments.iter().any(|entry| Some(&entry.name) == name.as_ref())
@@ -47,20 +58,37 @@ impl VectorCache {
         cut_to_rows(&vectors, row)?;
         cut_to_rows(&hashes, 24)?;
         let (vectors, hashes) = (StoredNumbers::<f32>::open(&vectors)?, StoredNumbers::<u64>::open(&hashes)?);
+        let tokens = match self.token_width {
+            Some(width) => {
+                cut_to_rows(&folder.join(STATES), 2)?;
+                cut_to_rows(&folder.join(COUNTS), 4)?;
+                Some(TokenStates::open(folder, width)?)
+            }
+            None => None,
+        };
         let n = (vectors.len() / self.width).min(hashes.len() / 3);
+        let n = tokens.as_ref().map_or(n, |tokens| n.min(tokens.len()));
         for (row, hash) in hashes.as_chunks::<3>().0.iter().take(n).enumerate() {
             self.places.entry([hash[0], hash[1]]).or_insert((source, row as u32));
         }
-        self.sources.push((vectors, hashes));
+        self.sources.push(CachedRows { vectors, hashes, tokens });
         Ok(())
     }
 
     /// The vector of a text, where it was computed before and is whole.
     pub(crate) fn get(&self, hash: TextHash) -> Option<&[f32]> {
         let &(source, row) = self.places.get(&hash)?;
-        let (vectors, hashes) = &self.sources[source as usize];
+        let CachedRows { vectors, hashes, .. } = &self.sources[source as usize];
         let vector = &vectors[row as usize * self.width..][..self.width];
         (hashes[3 * row as usize + 2] == vector_hash(vector)).then_some(vector)
+    }
+
+    /// Adds the token states of a text that is known, where these are kept.
+    pub(crate) fn push_tokens(&self, hash: TextHash, to: &mut Ragged) {
+        let Some(&(source, row)) = self.places.get(&hash) else { return };
+        if let Some(tokens) = &self.sources[source as usize].tokens {
+            tokens.push_to(row as usize, to);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::Path;
 
 use polytask_core::{Error, Place, Problem, Result, atomic, files};
+use polytask_nn::scores::ScoredBy;
 use serde::{Deserialize, Serialize};
 
 use crate::chunk::Chunking;
@@ -16,8 +17,17 @@ use crate::vectors::{GraphParams, VectorStore};
 /// The form of index this version writes and reads.
 const FORM: u32 = 1;
 
+/// The token states that an encoder compares in the place of vectors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenStamp {
+    /// How they are compared.
+    pub score: ScoredBy,
+    /// Numbers of a state.
+    pub width: usize,
+}
+
 /// Which encoder the vectors are of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EncoderStamp {
     /// Where it was found: a folder, or an encoder's name.
     pub source: String,
@@ -31,12 +41,17 @@ pub struct EncoderStamp {
     /// The prompt before every passage, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corpus_prompt: Option<String>,
+    /// The states of tokens that are kept beside the vectors, where it compares these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<TokenStamp>,
 }
 
 impl EncoderStamp {
     /// Whether vectors of both may be compared.
     pub fn is_same(&self, other: &Self) -> bool {
-        let all = |of: &Self| (of.hash.clone(), of.width, of.task.clone(), of.corpus_prompt.clone());
+        let all = |of: &Self| {
+            (of.hash.clone(), of.width, of.task.clone(), of.corpus_prompt.clone(), of.tokens.clone())
+        };
         all(self) == all(other)
     }
 }

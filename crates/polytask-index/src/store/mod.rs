@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `index.json` | the manifest: encoder, settings, segments with length and hash of every file |
 //! | `segment-N/vectors.f32` | the exact vectors, and beside it small codes and the graph |
+//! | `segment-N/tokens.*` | states of all tokens, where the encoder compares these |
 //! | `segment-N/words.*`, `postings.*`, `lengths.u32` | BM25 |
 //! | `segment-N/passages.*`, `documents.*`, `owners.u32` | texts, places, stored fields |
 //! | `segment-N/removed-G.u32` | numbers of removed documents, as of change G |
@@ -20,7 +21,9 @@ mod writer;
 pub(crate) use cache::{VectorCache, partial_folders};
 pub use lock::IndexLock;
 pub(crate) use lock::LOCK;
-pub use manifest::{EncoderStamp, FileStamp, IndexManifest, IndexSettings, RemovedEntry, SegmentEntry};
+pub use manifest::{
+    EncoderStamp, FileStamp, IndexManifest, IndexSettings, RemovedEntry, SegmentEntry, TokenStamp,
+};
 pub(crate) use segment::verify;
 pub use segment::{Segment, StoredDocument};
 pub(crate) use writer::{SegmentWriter, TextHash, text_hash};

@@ -11,7 +11,7 @@ use super::manifest::{IndexManifest, SegmentEntry};
 use crate::chunk::Passage;
 
 use crate::lexicon::Lexicon;
-use crate::vectors::{Flat, Hnsw, RowSet, StoredNumbers};
+use crate::vectors::{Flat, Hnsw, RowSet, StoredNumbers, TokenStates};
 
 /// Files of a segment beside those of vectors and words.
 pub(super) const PASSAGES: &str = "passages";
@@ -44,6 +44,8 @@ pub struct Segment {
     pub flat: Flat,
     /// The graph of neighbours, if there is one.
     pub graph: Option<Hnsw>,
+    /// The states of all tokens, where the encoder compares these.
+    pub tokens: Option<TokenStates>,
     /// Its words.
     pub lexicon: Lexicon,
     /// The rows that live, where some do not.
@@ -69,6 +71,9 @@ impl Segment {
             Some(params) => Some(Hnsw::open(&folder, width, params)?),
             None => None,
         };
+        let tokens = manifest.encoder.tokens.as_ref();
+        let tokens =
+            tokens.map(|stamp| TokenStates::open_whole(&folder, stamp.width, entry.rows)).transpose()?;
         let mut segment = Self {
             lexicon: Lexicon::open(&folder)?,
             passages: Lines::open(&folder, PASSAGES)?,
@@ -79,6 +84,7 @@ impl Segment {
             folder,
             flat,
             graph,
+            tokens,
         };
         segment.check_rows(entry, width)?;
         if let Some(removed) = &entry.removed {

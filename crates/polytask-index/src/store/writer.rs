@@ -14,7 +14,9 @@ use crate::chunk::Passage;
 use crate::documents::Document;
 
 use crate::lexicon::LexiconWriter;
-use crate::vectors::{Flat, Hnsw, StoredNumbers, VECTORS};
+use polytask_nn::scores::Ragged;
+
+use crate::vectors::{Flat, Hnsw, StoredNumbers, TokenWriter, VECTORS};
 
 /// How names of folders begin whose segment is not whole.
 pub(super) const PARTIAL: &str = "partial-";
@@ -45,6 +47,8 @@ pub(crate) struct SegmentWriter {
     folder: PathBuf,
     width: usize,
     vectors: File,
+    /// Where the encoder compares states of tokens.
+    tokens: Option<TokenWriter>,
     hashes: File,
     passages: LineWriter,
     documents: LineWriter,
@@ -67,6 +71,7 @@ impl SegmentWriter {
         Ok(Self {
             width: encoder.width,
             vectors: create(VECTORS)?,
+            tokens: encoder.tokens.is_some().then(|| TokenWriter::create(&folder)).transpose()?,
             hashes: create(HASHES)?,
             passages: LineWriter::create(&folder, PASSAGES)?,
             documents: LineWriter::create(&folder, DOCUMENTS)?,
@@ -100,8 +105,13 @@ impl SegmentWriter {
         self.documents.push(&StoredDocument { first, ..document })
     }
 
-    /// Adds passages with their vectors, which are on the disk when this returns.
-    pub(crate) fn rows(&mut self, passages: &[Passage], hashes: &[TextHash], vectors: &[f32]) -> Result<()> {
+    /// Adds passages with their vectors and token states, which are on the disk when this returns.
+    pub(crate) fn rows(
+        &mut self,
+        passages: &[Passage],
+        hashes: &[TextHash],
+        (vectors, tokens): (&[f32], &Ragged),
+    ) -> Result<()> {
         for passage in passages {
             self.lexicon.push(&passage.indexed());
             self.passages.push(passage)?;
@@ -117,6 +127,9 @@ impl SegmentWriter {
         };
         // Vectors first: a hash says that its vector is there.
         write(&mut self.vectors, VECTORS, bytemuck::cast_slice(vectors))?;
+        if let Some(writer) = &mut self.tokens {
+            writer.rows(tokens)?;
+        }
         write(&mut self.hashes, HASHES, bytemuck::cast_slice(own.as_flattened()))
     }
 

@@ -6,6 +6,7 @@ mod flat;
 mod graph;
 mod kernels;
 mod numbers;
+mod tokens;
 
 use std::path::Path;
 
@@ -19,6 +20,8 @@ pub use flat::Flat;
 pub use graph::{GraphParams, Hnsw};
 pub(crate) use kernels::dot;
 pub use numbers::StoredNumbers;
+pub use tokens::TokenStates;
+pub(crate) use tokens::{COUNTS, STATES, TokenWriter};
 
 /// The file of the exact vectors.
 pub(crate) const VECTORS: &str = "vectors.f32";

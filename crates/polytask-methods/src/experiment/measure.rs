@@ -128,7 +128,9 @@ impl Lesson<'_> {
     /// Adds how well the heads of segmentations find segments together, and what depths by the same vectors find.
     fn segments(&self, measured: &mut Measured) -> Result<()> {
         for report in segmenting::finish(&self.prepared.suite, &self.model(), &mut Silent)? {
-            for row in report.rows.iter().filter(|row| row.name == report.name || row.name == TILING) {
+            let neighbours = format!("{}, {}", report.name, segmenting::BY_NEIGHBOURS);
+            let is_meant = |name: &str| name == report.name || name == neighbours || name == TILING;
+            for row in report.rows.iter().filter(|row| is_meant(&row.name)) {
                 let values = [("pk", row.pk), ("boundary f1", row.f1)];
                 let named = values.map(|(metric, value)| (format!("{} {metric}", row.name), 100.0 * value));
                 measured.values.extend(named);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use polytask_core::{Error, Problem, atomic, files, near};
+use polytask_segment::Crossing;
 use serde::{Deserialize, Serialize};
 
 use crate::{Model, Result};
@@ -41,6 +42,9 @@ pub struct SegmenterInfo {
     pub context: usize,
     /// Which heads decide.
     pub combine: Combine,
+    /// Which pairs across a place they are asked about.
+    #[serde(default)]
+    pub crossing: Crossing,
     /// Probability of a boundary above which there is one.
     pub threshold: f64,
 }
@@ -62,6 +66,12 @@ impl SegmenterInfo {
             Combine::Tc => self.tc.is_none(),
             Combine::Mean => self.stp.is_none() || self.tc.is_none(),
         };
+        if !(1..=Crossing::WIDEST).contains(&self.crossing.width) {
+            let what =
+                format!("segmentation `{}` compares {} sentences a side", self.name, self.crossing.width);
+            let what = format!("{what}, expected 1 to {}", Crossing::WIDEST);
+            return Err(Problem::new(what).try_this("train again, or copy the model's folder whole").into());
+        }
         if lacks {
             let what = format!("segmentation `{}` decides by heads that it lacks", self.name);
             return Err(Problem::new(what).try_this("heads = [\"stp\", ...], or another `combine`").into());

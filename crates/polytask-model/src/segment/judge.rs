@@ -4,9 +4,7 @@ use polytask_core::Problem;
 use polytask_core::segmentation::{SegmentClasses, SegmentationReport, SegmentationRow};
 use polytask_eval::{Predictions, score};
 use polytask_segment::metric::half_segment;
-use polytask_segment::{
-    Boundaries, Convention, SegmentScores, SegmentedDocument, Trivial, best_threshold, boundaries,
-};
+use polytask_segment::{Boundaries, Convention, SegmentScores, SegmentedDocument, Trivial, boundaries};
 
 use super::{PlaceScores, SegmentMethod, Segmenter};
 use crate::Result;
@@ -42,7 +40,7 @@ impl TrainedOn {
 }
 
 /// The true boundaries of all documents.
-fn known(documents: &[SegmentedDocument]) -> Result<Vec<Boundaries>> {
+pub(super) fn known(documents: &[SegmentedDocument]) -> Result<Vec<Boundaries>> {
     let known = |document: &SegmentedDocument| {
         document.boundaries().ok_or_else(|| {
             let what = format!("document `{}` does not say where its segments end", document.id);
@@ -51,26 +49,6 @@ fn known(documents: &[SegmentedDocument]) -> Result<Vec<Boundaries>> {
         })
     };
     documents.iter().map(known).collect()
-}
-
-/// The segmenter with the threshold that gives the best F1 of exact boundaries on some documents, and that F1.
-///
-/// # Errors
-/// When the segments of a document are not known or none has a boundary.
-pub fn tuned(segmenter: Segmenter, documents: &[SegmentedDocument]) -> Result<(Segmenter, f64)> {
-    let (known, mut places) = (known(documents)?, Vec::new());
-    for (document, boundaries) in documents.iter().zip(&known) {
-        let found = segmenter.scores(&document.sentences)?;
-        let scored = found.scores.iter().zip(boundaries.marks()).zip(&found.can_end);
-        places
-            .extend(scored.filter(|(_, can_end)| **can_end).map(|((score, is_true), _)| (*score, *is_true)));
-    }
-    let n_true = known.iter().map(Boundaries::count).sum();
-    let Some((threshold, f1)) = best_threshold(places, n_true) else {
-        let what = "no document to choose the threshold on has a boundary";
-        return Err(Problem::new(what).try_this("documents of several segments").into());
-    };
-    Ok((segmenter.above(threshold), f1))
 }
 
 /// Scores a segmenter on documents whose segments are known.
@@ -108,6 +86,7 @@ pub fn judge(
         rate: trained_on.rate,
         threshold: segmenter.fixed_threshold(),
         f1_on_valid: None,
+        tried: Vec::new(),
         rows,
         classes: classes(segmenter, documents, &all)?,
     })

@@ -4,17 +4,19 @@
 mod info;
 mod judge;
 mod learned;
+mod tune;
 
 use std::ops::Range;
 
 use polytask_core::Problem;
 use polytask_nn::topk;
-use polytask_segment::Boundaries;
 use polytask_segment::tiling::{self, Similarities, TilingThreshold};
+use polytask_segment::{Boundaries, Crossing};
 
 pub use info::{Combine, SegmenterInfo, choose as choose_segmenter, read_segmenters, write_segmenters};
 
-pub use judge::{TrainedOn, judge, tuned};
+pub use judge::{TrainedOn, judge};
+pub use tune::{Tuned, tuned};
 
 use crate::{Model, Result};
 
@@ -89,6 +91,14 @@ impl Segmenter {
         Ok(Self { model, method: SegmentMethod::Learned(info) })
     }
 
+    /// What is known of its heads, where it has any.
+    pub fn info(&self) -> Option<&SegmenterInfo> {
+        match &self.method {
+            SegmentMethod::TextTiling { .. } => None,
+            SegmentMethod::Learned(info) => Some(info),
+        }
+    }
+
     /// What the numbers of boundaries are.
     pub fn score_name(&self) -> &'static str {
         match self.method {
@@ -146,20 +156,15 @@ impl Segmenter {
     /// # Errors
     /// Those of the model.
     pub fn scores<S: AsRef<str> + Sync>(&self, sentences: &[S]) -> Result<PlaceScores> {
-        match &self.method {
-            SegmentMethod::TextTiling { width, .. } => self.depths(sentences, *width),
-            SegmentMethod::Learned(info) => {
-                let mut all = PlaceScores::default();
-                for block in blocks(sentences.len()) {
-                    all.extend(learned::scores(&self.model, info, sentences, block)?);
-                }
-                Ok(all)
-            }
-        }
+        let own = match &self.method {
+            SegmentMethod::TextTiling { .. } => Crossing::NEIGHBOURS,
+            SegmentMethod::Learned(info) => info.crossing,
+        };
+        Ok(self.readings(sentences, &[own])?.pop().unwrap_or_default())
     }
 
-    /// Gives the segments of a text to `take`, in order. Heads need one sentence (or context) beyond a boundary, so that
-    /// segments come while a long text is read; depths are measured against those of the whole text. `ends` are sentences
+    /// Gives the segments of a text to `take`, in order. Heads need a few sentences beyond a boundary (the context, and those
+    /// whose pairs are asked about), so that segments come while a long text is read; depths are measured against those of the whole text. `ends` are sentences
     /// that end a segment whatever the model says, in order.
     ///
     /// # Errors

@@ -99,6 +99,36 @@ fn search_and_predict_score_as_training_did() {
 }
 
 #[test]
+fn an_index_of_token_states_ranks_as_a_search_without_one() {
+    for score in ["\"soft-li\"", "\"maxsim\""] {
+        let place = place(score);
+        place.polytask(&["train", "suite.toml", "--out", "run", "-q"]).done();
+        let build = ["index", "build", "run", "jobs.tsv", "--out", "jobs.index", "--by", "whole", "-q"];
+        let columns = ["--columns", "text=title,id=code"];
+        place.polytask(&[&build[..], &columns].concat()).done();
+        place.write("queries.txt", "soup maker\nflyer of a plane\nwall builder\n");
+        let search = ["search", "-m", "run", "--targets", "jobs.tsv", "-i", "queries.txt"];
+        let plain = place.polytask(&[&search[..], &columns].concat()).lines();
+        for more in [&["--exact"][..], &[], &["--mode", "dense"]] {
+            let found =
+                place.polytask(&[&["search", "jobs.index", "-i", "queries.txt"], more].concat()).lines();
+            for (found, plain) in found.iter().zip(&plain) {
+                let of = |line: &Value, key: &str| -> Vec<Value> {
+                    line["hits"].as_array().unwrap().iter().map(|hit| hit[key].clone()).collect()
+                };
+                assert_eq!(of(found, "id"), of(plain, "id"), "{score} {more:?}");
+                for (a, b) in of(found, "score").iter().zip(of(plain, "score")) {
+                    // States are kept in two bytes.
+                    assert!((a.as_f64().unwrap() - b.as_f64().unwrap()).abs() < 1e-2, "{a} {b}");
+                }
+            }
+        }
+        let told = place.polytask(&["index", "info", "jobs.index"]).done();
+        has(&told, &["states of tokens compared by", score.trim_matches('"')]);
+    }
+}
+
+#[test]
 fn a_model_keeps_its_score_when_it_is_trained_again_and_a_suite_may_take_another() {
     let place = place("\"maxsim\"");
     place.polytask(&["train", "suite.toml", "--out", "run", "-q"]).done();

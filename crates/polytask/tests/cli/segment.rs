@@ -169,3 +169,38 @@ fn mistakes_of_a_segmentation_are_told_with_their_place() {
     let one = json!({ "sentences": ["a b.", "c d."], "labels": ["animal", "animal"] });
     has(&train("train.jsonl", &format!("{one}\n")), &["train.jsonl", "one section"]);
 }
+
+#[test]
+fn the_heads_of_a_segmentation_are_tasks_whose_conflict_is_measured() {
+    let place = with_documents();
+    let told = place.polytask(&["conflict", "topics.toml", "--json"]).object();
+    assert_eq!(told["tasks"], json!(["topics-stp", "topics-tc", "topics-nsp"]), "{told}");
+}
+
+#[test]
+fn which_pairs_decide_is_chosen_on_valid_or_fixed_to_neighbours() {
+    let place = with_documents();
+    let trained = |out: &str, across: &str| {
+        let set = format!("task.topics.across=\"{across}\"");
+        let report =
+            place.polytask(&["train", "topics.toml", "--out", out, "--set", &set, "--json"]).object();
+        (report["segmentations"][0].clone(), place.json(&format!("{out}/model/segmenters.json"))[0].clone())
+    };
+    let (report, kept) = trained("fixed", "neighbours");
+    assert!(report["tried"].is_null(), "{report}");
+    assert_eq!(kept["crossing"], json!({ "width": 1, "peaks": false }));
+    let (report, kept) = trained("chosen", "auto");
+    let tried = report["tried"].as_array().unwrap();
+    let best = tried.iter().map(|one| one[1].as_f64().unwrap()).fold(0.0, f64::max);
+    assert_eq!((tried.len(), report["f1_on_valid"].as_f64().unwrap()), (6, best), "{report}");
+    let is_other = kept["crossing"] != json!({ "width": 1, "peaks": false });
+    let rows = report["rows"].as_array().unwrap();
+    assert_eq!(rows.iter().any(|row| row["name"] == "topics, neighbours"), is_other, "{report}");
+    place.write("wrong.toml", format!("{TOPICS}across = \"all\"\n"));
+    has(&place.polytask(&["check", "wrong.toml"]).err, &["`across`", "auto, neighbours"]);
+    // A folder of an older version says nothing of pairs: neighbours decide.
+    let mut old = place.json("chosen/model/segmenters.json");
+    old[0].as_object_mut().unwrap().remove("crossing");
+    place.write("chosen/model/segmenters.json", old.to_string());
+    assert!(!segment(&place, &["test.jsonl", "--model", "chosen", "--json"]).lines().is_empty());
+}

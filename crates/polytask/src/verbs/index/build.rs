@@ -31,7 +31,8 @@ are embedded with the titles above them. A row of JSONL, CSV, TSV or Parquet is 
 to be shown and filtered by. What cannot be read is listed with the reason, and the rest indexed.
 
 Exact vectors are always kept. --store f16, int8 or bit searches a form of them that takes a half, a quarter or a 32nd of
-the memory, and ranks what it finds by the exact ones; --graph searches along a graph of neighbours (HNSW).
+the memory, and ranks what it finds by the exact ones; --graph searches along a graph of neighbours (HNSW). Of a model that
+compares the states of tokens (score.json) these are kept too, and rank what vectors and words find.
 
 A build that was ended leaves no index; the same command uses the vectors it had computed. One process at a time writes.
 

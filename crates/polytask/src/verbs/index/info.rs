@@ -77,6 +77,12 @@ impl Facts {
         let graph = settings.graph.map_or(String::new(), |graph| {
             format!(", graph of {} neighbours, breadth {}", graph.neighbours, graph.breadth)
         });
+        let tokens = encoder.tokens.as_ref().map_or(String::new(), |tokens| {
+            format!(
+                ", states of tokens compared by {} (width {}, f16)",
+                tokens.score.choice.name, tokens.width
+            )
+        });
         let of = manifest.segmenter.as_ref().map_or(String::new(), |model| format!(" of {model}"));
         let mib = self.bytes.values().sum::<u64>() as f64 / f64::from(1 << 20);
         let (by, segments) = (by.as_str().unwrap_or_default(), plural(manifest.segments.len(), "segment"));
@@ -93,7 +99,7 @@ impl Facts {
                 "passages  by {by}{of}, at most {} tokens, overlap {}",
                 chunking.tokens, chunking.overlap
             ),
-            format!("vectors   {}{graph}", settings.store.name()),
+            format!("vectors   {}{graph}{tokens}", settings.store.name()),
             format!("disk      {mib:.1} MiB in {segments}, {} passages removed", self.removed),
             format!("fields    {}", self.field_names()),
         ]

@@ -121,7 +121,7 @@ impl Reading {
         let bar = WorkProgress::new("index", total, self.quiet);
         let embedding = Embedding {
             stamp: encoder.stamp(),
-            embed: &|texts| encoder.passages(texts),
+            embed: &|texts| encoder.embedded_passages(texts),
             count: &|texts| encoder.count(texts),
             topics,
         };

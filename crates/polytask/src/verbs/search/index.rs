@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use polytask_index::{
-    Condition, Explained, Found, Hit, IndexEncoder, OpenIndex, Passage, SearchMode, Wanted,
+    Condition, EmbeddedTexts, Explained, Found, Hit, IndexEncoder, OpenIndex, Passage, SearchMode, Wanted,
 };
 use polytask_model::{Model, SearchOptions};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ pub(super) struct Options {
     /// Find each document once, by its best passage
     #[arg(long)]
     per_document: bool,
-    /// Look at every vector, also where the index has a graph
+    /// Look at every row, also where the index has a graph or keeps token states
     #[arg(long)]
     exact: bool,
     /// Model that ranks the first passages anew, by its own score
@@ -101,18 +101,21 @@ pub(super) fn run(args: &Args, folder: &Path) -> Result<Outcome> {
     let index = OpenIndex::open(folder)?;
     let reranker = options.rerank.as_deref().map(load).transpose()?;
     let k = if reranker.is_some() { options.rerank_top.unwrap_or(RERANKED).max(args.k) } else { args.k };
+    let embedded = match options.mode {
+        Mode::Bm25 => EmbeddedTexts::default(),
+        Mode::Hybrid | Mode::Dense => {
+            encoder_of(&index, args)?.embedded_queries(&queries, args.prompt.as_deref())?
+        }
+    };
     let wanted = Wanted {
         mode: options.mode.into(),
         k,
         conditions: &conditions,
         once_per_document: options.per_document,
         exact: options.exact,
+        tokens: embedded.tokens.as_ref(),
     };
-    let vectors = match options.mode {
-        Mode::Bm25 => Vec::new(),
-        Mode::Hybrid | Mode::Dense => encoder_of(&index, args)?.queries(&queries, args.prompt.as_deref())?,
-    };
-    let all = index.search(&queries, &vectors, &wanted)?;
+    let all = index.search(&queries, &embedded.vectors, &wanted)?;
     for (query, found) in queries.iter().zip(all) {
         let answers = answers(&index, reranker.as_ref(), (&query.text, found), args)?;
         if args.json || args.input.is_some() {

@@ -67,8 +67,8 @@ pub(super) fn run(args: &Args, segmenter: Segmenter) -> Result<Outcome> {
     };
     let (segmenter, on_valid) = match &options.valid {
         Some(file) => {
-            let (segmenter, f1) = tuned(segmenter, &read(args, std::slice::from_ref(file))?)?;
-            (segmenter, Some(f1))
+            let tuned = tuned(segmenter, &read(args, std::slice::from_ref(file))?, &[])?;
+            (tuned.segmenter, Some(tuned.f1))
         }
         None => (segmenter, None),
     };
