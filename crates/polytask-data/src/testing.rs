@@ -26,6 +26,7 @@ pub(crate) fn suite(folder: &Path) -> Suite {
         widths: None,
         precision: "f32".into(),
         trees: None,
+        endpoint: None,
         dropout: None,
     };
     let train = TrainSpec {
@@ -125,6 +126,7 @@ pub(crate) fn task(name: &str, kind: &str, from: &str) -> TaskSpec {
         descriptions: Vec::new(),
         none: None,
         out_of_scope: None,
+        beside: None,
         generated: None,
         reads_words: false,
         separator: None,

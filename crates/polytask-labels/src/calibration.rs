@@ -5,7 +5,7 @@ use polytask_core::outputs::{sigmoid, softmax};
 use polytask_core::report::ReliabilityBin;
 use serde::{Deserialize, Serialize};
 
-use crate::rows::{Right, binary_loss, log_share};
+use crate::rows::{Examples, Right, binary_loss, log_share};
 
 /// Bins of the expected calibration error.
 const BINS: usize = 15;
@@ -66,6 +66,28 @@ impl Calibration {
     /// Whether a row is of none of the labels.
     pub fn is_none(&self, scores: &[f32]) -> bool {
         self.threshold.is_some_and(|threshold| self.certainty(scores) < threshold)
+    }
+}
+
+impl Examples {
+    /// The loss of each row, when a calibration was fitted on these very rows: what scores are worth whatever their scale.
+    pub(crate) fn calibrated_losses(&self, scores: &[f32], n_labels: usize) -> Vec<f64> {
+        let fitted = Calibration::fit(scores, &self.right, n_labels, None);
+        match &self.right {
+            Right::One(labels) => {
+                let rows = scores.chunks(n_labels).zip(labels);
+                rows.map(|(row, label)| -log_share(row, *label as usize, fitted.temperature)).collect()
+            }
+            Right::Any(holds) => {
+                let at = |score: f32| (f64::from(score) - fitted.shift) / fitted.temperature;
+                let row = |(scores, holds): (&[f32], &[bool])| {
+                    let losses =
+                        scores.iter().zip(holds).map(|(score, holds)| binary_loss(at(*score), *holds));
+                    losses.sum::<f64>() / n_labels as f64
+                };
+                scores.chunks(n_labels).zip(holds.chunks(n_labels)).map(row).collect()
+            }
+        }
     }
 }
 
@@ -160,6 +182,7 @@ mod tests {
     use polytask_core::{Purpose, Rng};
 
     use super::*;
+    use crate::features::tests::single;
 
     /// Rows whose labels are drawn from the shares of their scores.
     fn drawn(n: usize, factor: f32) -> (Vec<f32>, Vec<u32>) {
@@ -216,6 +239,20 @@ mod tests {
         let fitted = Calibration::fit(&scores, &Right::One(vec![0; 100]), 2, Some(0.05));
         assert_eq!(scores.chunks(2).filter(|row| fitted.is_none(row)).count(), 5);
         assert!(!Calibration::default().is_none(&[f32::NEG_INFINITY]));
+    }
+
+    #[test]
+    fn losses_that_are_calibrated_do_not_hang_on_the_scale_of_scores() {
+        let rows = Examples::of_labels(single(&[&[1.0], &[1.0], &[1.0]]), vec![0, 1, 1]);
+        let scores = [2.0, 0.0, 0.0, 1.0, 0.5, 0.0];
+        let (one, ten) = (
+            rows.calibrated_losses(&scores, 2),
+            rows.calibrated_losses(&scores.map(|score| 10.0 * score), 2),
+        );
+        assert!(one.iter().zip(&ten).all(|(a, b)| (a - b).abs() < 1e-4), "{one:?} {ten:?}");
+        let right = Right::Any(vec![true, false, true, false]);
+        let several = Examples { features: single(&[&[1.0], &[1.0]]), right, weights: vec![1.0; 2] };
+        assert_eq!(several.calibrated_losses(&[5.0, 1.0, 1.0, 2.0], 2).len(), 2);
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use polytask_core::Suite;
 use polytask_data::Dataset;
-use polytask_model::Model;
+
+use crate::encoder::TextEncoder;
 
 /// What a run reads.
 #[derive(Clone, Copy)]
@@ -14,7 +15,7 @@ pub struct LabelRun<'a> {
     /// Its data.
     pub dataset: &'a Dataset,
     /// The encoder.
-    pub model: &'a Model,
+    pub encoder: &'a TextEncoder,
     /// Folder of the run.
     pub out: &'a Path,
 }

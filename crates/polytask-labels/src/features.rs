@@ -1,8 +1,5 @@
 //! What a frozen encoder says of texts: a unit vector each, and the states of their tokens where a head reads them.
 
-use polytask_model::Model;
-use polytask_nn::Result;
-
 /// Shortest vector that is brought to length 1.
 const SHORTEST: f32 = 1e-12;
 
@@ -68,31 +65,6 @@ impl Features {
     }
 }
 
-/// Encodes sequences, each distinct one once, in their order.
-///
-/// # Errors
-/// When the model cannot encode them.
-pub fn encode(model: &Model, sequences: &[Vec<u32>], with_states: bool) -> Result<Features> {
-    let (d_vector, d_state) = (model.encoder.d_embedding(), model.encoder.trunk.d_hidden());
-    let mut vectors = vec![0.0; sequences.len() * d_vector];
-    let mut states: Vec<Vec<f32>> = vec![Vec::new(); if with_states { sequences.len() } else { 0 }];
-    model.encode(sequences, |found| {
-        let place = found.sequence;
-        vectors[place * d_vector..(place + 1) * d_vector].copy_from_slice(found.vector);
-        if with_states {
-            states[place] = found.states.to_vec();
-        }
-    })?;
-    vectors.chunks_mut(d_vector.max(1)).for_each(to_unit);
-    let mut starts = vec![0];
-    starts.extend(states.iter().scan(0, |end, of| {
-        *end += of.len() / d_state.max(1);
-        Some(*end as u32)
-    }));
-    starts.resize(sequences.len() + 1, 0);
-    Ok(Features { vectors, d_vector, states: states.concat(), starts, d_state })
-}
-
 /// Brings a vector to length 1.
 pub(crate) fn to_unit(vector: &mut [f32]) {
     let norm = vector.iter().map(|v| v * v).sum::<f32>().sqrt().max(SHORTEST);
@@ -128,17 +100,5 @@ pub(crate) mod tests {
         let mut zero = [0.0, 0.0];
         to_unit(&mut zero);
         assert_eq!(zero, [0.0, 0.0]);
-    }
-
-    #[test]
-    fn an_encoder_gives_unit_vectors_in_the_order_of_the_texts() {
-        let encoder = polytask_nn::Encoder::tiny(polytask_data::TINY_VOCAB, 1).unwrap();
-        let model = Model::new(encoder, polytask_data::Tokenizer::tiny().into(), Vec::new());
-        let sequences = model.sequences(&["a", "a longer text", "a"], None).unwrap();
-        let found = encode(&model, &sequences, true).unwrap();
-        assert_eq!(found.vector(0), found.vector(2));
-        assert_eq!(found.states_of(0), found.states_of(2));
-        assert_eq!(found.states_of(1).len(), sequences[1].len() * found.d_state);
-        assert!((found.vector(1).iter().map(|v| v * v).sum::<f32>() - 1.0).abs() < 1e-5);
     }
 }

@@ -5,19 +5,20 @@ use polytask_core::report::{GeneratedReport, LabelTask, Point};
 use polytask_core::suite::{DescribedLabel, TaskSpec};
 use polytask_core::{Problem, Split, Suite};
 use polytask_eval::Predictions;
-use polytask_model::Model;
 use polytask_nn::Result;
 
 use crate::calibration::{Calibration, calibration_error, reliability};
+use crate::encoder::TextEncoder;
 use crate::facts::{LabelRun, RunPhase};
-use crate::features::{Features, encode};
+use crate::features::Features;
 use crate::generated::Judge;
-use crate::heads::{Examples, FitRows, FittedHead, PROBE, RANDOM_LABELS, fit, reads_states};
+use crate::heads::{CONTRASTIVE, Examples, FitRows, fit, reads_states};
 use crate::labels::LabelTexts;
 use crate::model::MatchedTask;
 use crate::rows::{KnownRows, Right, is_set};
 use crate::said::{answers, predictions};
 use crate::scope;
+use crate::side::{Side, Tuning, learners};
 
 /// Rows that are encoded and scored together.
 const PART: usize = 512;
@@ -32,13 +33,8 @@ pub(crate) struct Judged {
     pub(crate) losses: Vec<Point>,
     /// Predictions on the split it is reported on, the chosen head's first, each with its learner.
     pub(crate) predictions: Vec<(String, Predictions)>,
-}
-
-/// A head with what makes answers of its scores.
-struct Side {
-    learner: String,
-    head: FittedHead,
-    calibration: Calibration,
+    /// The encoder, where the chosen head tuned it.
+    pub(crate) tuned: Option<Box<TextEncoder>>,
 }
 
 /// What a task is fitted on.
@@ -60,20 +56,17 @@ impl<'a> Fitting<'a> {
         let spec = &of.suite.tasks[task];
         let described = described_labels(spec, &of.dataset.tasks[task].labels);
         let n = described.len();
-        let mut labels = LabelTexts::new(of.model, &described)?;
-        let with_states = reads_states(&spec.head.name);
+        let mut labels = LabelTexts::new(of.encoder, &described)?;
+        let with_states = reads_states(&spec.head.name)
+            || spec.beside.as_ref().is_some_and(|beside| reads_states(&beside.name));
         let known = |split| KnownRows::of(of.dataset, task, split, n);
         let encoded = |rows: &KnownRows| {
-            check_memory(of.suite, of.model, rows, with_states)?;
-            encode(of.model, &rows.sequences, with_states)
+            check_memory(of.suite, of.encoder, rows, with_states)?;
+            of.encoder.encode(&rows.sequences, with_states)
         };
         let train = known(Split::Train);
-        let features = train.as_ref().map(encoded).transpose()?.unwrap_or(Features {
-            d_vector: labels.d_vector,
-            d_state: of.model.encoder.trunk.d_hidden(),
-            starts: vec![0],
-            ..Features::default()
-        });
+        let features =
+            train.as_ref().map(encoded).transpose()?.unwrap_or(of.encoder.nothing(labels.d_vector));
         let train_rows = match &train {
             Some(rows) => rows.examples(&features, &rows.scoped(n).0, n),
             None if is_set(spec) => Examples { features, right: Right::Any(Vec::new()), weights: Vec::new() },
@@ -98,22 +91,52 @@ impl<'a> Fitting<'a> {
         };
         let mut losses = Vec::new();
         let mut sides = Vec::new();
-        for choice in learners(self.of.suite, &self.spec.head, !train.is_empty()) {
-            let head = fit(&choice, self.fit_rows(&train), &mut |done, total, loss| {
-                if choice.name == self.spec.head.name {
+        for choice in learners(self.of.suite, self.spec, !train.is_empty()) {
+            let is_chosen = sides.is_empty();
+            sides.push(self.side(&choice, &train, &mut |done, total, loss| {
+                if is_chosen {
                     losses.push(Point { step: done as u64, value: loss });
-                    observe(RunPhase { name: &self.spec.name, done, total, loss });
                 }
-            })?;
-            let calibration = self.calibration(&head)?;
-            sides.push(Side { learner: choice.name, head, calibration });
+                if is_chosen || choice.name == CONTRASTIVE {
+                    let name = if is_chosen { &self.spec.name } else { &choice.name };
+                    observe(RunPhase { name, done, total, loss });
+                }
+            })?);
         }
         let scored = self.scored(&sides, observe)?;
         let predictions = self.predictions(&sides, scored.as_ref());
         let report = LabelTask { generated, ..self.report(&sides[0], scored.as_ref()) };
-        let matched = self.matched(&sides[0]);
+        let matched = self.matched(&sides[0])?;
         let notes = self.notes();
-        Ok(Judged { matched, report, notes, losses, predictions })
+        let tuned = sides.swap_remove(0).tuned;
+        Ok(Judged { matched, report, notes, losses, predictions, tuned })
+    }
+
+    /// A learner, fitted and calibrated.
+    fn side(
+        &self,
+        choice: &Choice,
+        train: &Examples,
+        observe: &mut dyn FnMut(usize, usize, f64),
+    ) -> Result<Side> {
+        if let (CONTRASTIVE, Some(rows)) =
+            (choice.name.as_str(), self.train.as_ref().filter(|_| !train.is_empty()))
+        {
+            let tuning = Tuning {
+                encoder: self.of.encoder,
+                described: &self.described,
+                labels: &self.labels,
+                train: rows,
+                valid: self.valid.as_ref().map(|(rows, _)| rows),
+                rate: self.spec.out_of_scope,
+                seed: self.of.suite.seed,
+            };
+            return tuning.side(choice, observe);
+        }
+        let head = fit(choice, self.fit_rows(train), observe)?;
+        let calibration =
+            Calibration::of(&head, &self.labels, self.valid_rows.as_ref(), self.spec.out_of_scope)?;
+        Ok(Side { learner: choice.name.clone(), head, calibration, tuned: None })
     }
 
     fn fit_rows<'b>(&'b self, train: &'b Examples) -> FitRows<'b> {
@@ -124,21 +147,12 @@ impl<'a> Fitting<'a> {
         let Some(rows) = &self.spec.generated else { return Ok(None) };
         let train = self.train.as_ref().map_or(&[][..], |rows| &rows.sequences);
         let on = self.fit_rows(&self.train_rows);
-        let (suite, model, head) = (self.of.suite, self.of.model, &self.spec.head);
-        Judge { suite, model, rows, head, on, train, prompt: self.prompt() }.rows().map(Some)
+        let (suite, encoder, head) = (self.of.suite, self.of.encoder, &self.spec.head);
+        Judge { suite, encoder, rows, head, on, train, prompt: self.prompt() }.rows().map(Some)
     }
 
     fn prompt(&self) -> Option<&str> {
         self.of.suite.source_of(self.spec).prompts.get("text").map(String::as_str)
-    }
-
-    /// What valid makes of a head's scores; what rows of train would, they would do too well.
-    fn calibration(&self, head: &FittedHead) -> Result<Calibration> {
-        let Some(valid) = self.valid_rows.as_ref().filter(|valid| !valid.is_empty()) else {
-            return Ok(Calibration::default());
-        };
-        let scores = head.scores(&self.labels, &valid.features)?;
-        Ok(Calibration::fit(&scores, &valid.right, self.labels.len(), self.spec.out_of_scope))
     }
 
     /// Scores of all sides on the split the task is reported on, `[sides][rows, labels]`.
@@ -155,9 +169,12 @@ impl<'a> Fitting<'a> {
         let mut scores = vec![Vec::new(); sides.len()];
         let parts = rows.len().div_ceil(PART);
         for (part, sequences) in rows.sequences.chunks(PART).enumerate() {
-            let features = encode(self.of.model, sequences, with_states)?;
+            let features = self.of.encoder.encode(sequences, with_states)?;
             for (side, to) in sides.iter().zip(&mut scores) {
-                to.extend(side.head.scores(&self.labels, &features)?);
+                to.extend(match &side.tuned {
+                    Some(tuned) => side.head.scores(&self.labels, &tuned.encode(sequences, false)?)?,
+                    None => side.head.scores(&self.labels, &features)?,
+                });
             }
             observe(RunPhase { name: split.name(), done: part + 1, total: parts, loss: f64::NAN });
         }
@@ -234,8 +251,12 @@ impl<'a> Fitting<'a> {
         report
     }
 
-    fn matched(&self, side: &Side) -> MatchedTask {
-        MatchedTask {
+    fn matched(&self, side: &Side) -> Result<MatchedTask> {
+        let labels = match &side.tuned {
+            Some(tuned) => LabelTexts::new(tuned, &self.described)?,
+            None => self.labels.clone(),
+        };
+        Ok(MatchedTask {
             name: self.spec.name.clone(),
             kind: self.spec.kind,
             metric: self.spec.metric.clone(),
@@ -245,9 +266,9 @@ impl<'a> Fitting<'a> {
             columns: self.of.suite.source_of(self.spec).columns.clone(),
             prompt: self.prompt().map(str::to_owned),
             calibration: side.calibration,
-            labels: self.labels.clone(),
+            labels,
             head: side.head.clone(),
-        }
+        })
     }
 
     /// What a reader should know of the task.
@@ -300,24 +321,6 @@ fn described_labels(spec: &TaskSpec, names: &[String]) -> Vec<DescribedLabel> {
         .collect()
 }
 
-/// The heads that are fitted: the chosen one first, then those it is compared with.
-fn learners(suite: &Suite, chosen: &Choice, has_rows: bool) -> Vec<Choice> {
-    let mut all = vec![chosen.clone()];
-    // Without rows to learn from, all of them are one.
-    if suite.train.baselines.is_empty() || !has_rows {
-        return all;
-    }
-    let wanted = |name: &&str| *name != PROBE || suite.train.compares(PROBE);
-    for name in
-        ["zero-shot", "nearest-mean", PROBE, "bilinear", RANDOM_LABELS].iter().filter(|name| wanted(name))
-    {
-        if *name != chosen.name {
-            all.push(Choice::named(name));
-        }
-    }
-    all
-}
-
 /// The cosine above which as many labels lie as hold in train.
 fn offset(labels: &LabelTexts, train: &Examples) -> f32 {
     let Right::Any(holds) = &train.right else { return 0.0 };
@@ -328,9 +331,11 @@ fn offset(labels: &LabelTexts, train: &Examples) -> f32 {
 }
 
 /// Refuses to keep more states than the suite allows.
-fn check_memory(suite: &Suite, model: &Model, rows: &KnownRows, with_states: bool) -> Result<()> {
+fn check_memory(suite: &Suite, encoder: &TextEncoder, rows: &KnownRows, with_states: bool) -> Result<()> {
+    // The only state of a text from elsewhere is its vector.
+    let Some(d_state) = encoder.d_state() else { return Ok(()) };
     let tokens: usize = rows.sequences.iter().map(Vec::len).sum();
-    let mib = (tokens * model.encoder.trunk.d_hidden() * size_of::<f32>()) >> 20;
+    let mib = (tokens * d_state * size_of::<f32>()) >> 20;
     if !with_states || mib <= suite.train.cache_mb {
         return Ok(());
     }

@@ -8,16 +8,14 @@ use polytask_core::outputs::{largest, softmax};
 use polytask_core::report::GeneratedReport;
 use polytask_core::suite::GeneratedRows;
 use polytask_core::{Error, Place, Problem, Suite, files, near};
-use polytask_model::Model;
 use polytask_nn::Result;
 use serde::Deserialize;
 
-use crate::features::encode;
-use crate::heads::{FitRows, PROBE, fit, reads_states};
+use crate::encoder::TextEncoder;
+use crate::heads::{FitRows, PROBE, fit, info_of, reads_states};
 use crate::rows::Examples;
+use crate::writing::FEWEST_WORDS;
 
-/// Words below which a text says too little.
-const FEWEST_WORDS: usize = 3;
 /// Mistakes of a file that are told.
 const MOST_MISTAKES: usize = 20;
 /// Trainings whose median the gate looks at, where a head hangs on its random start: on a small valid one or two rows
@@ -53,7 +51,7 @@ fn passes(shares: &[f32], label: u32, least: f64) -> bool {
 /// What made-up rows are judged with.
 pub(crate) struct Judge<'a> {
     pub(crate) suite: &'a Suite,
-    pub(crate) model: &'a Model,
+    pub(crate) encoder: &'a TextEncoder,
     pub(crate) rows: &'a GeneratedRows,
     pub(crate) head: &'a Choice,
     pub(crate) on: FitRows<'a>,
@@ -68,7 +66,9 @@ impl Judge<'_> {
         let made = self.read()?;
         let n_all = made.len();
         let (kept, sequences) = self.cleaned(&made)?;
-        let features = encode(self.model, &sequences, reads_states(&self.head.name))?;
+        // As rows of train are, with which they will lie.
+        let with_states = !self.on.train.features.states.is_empty() || reads_states(&self.head.name);
+        let features = self.encoder.encode(&sequences, with_states)?;
         let made = Examples::of_labels(features, kept);
         let passed = self.filtered(&made)?;
         let mut report = GeneratedReport {
@@ -121,7 +121,7 @@ impl Judge<'_> {
     /// Rows without repetitions, rows of train, texts that are too short, and more than the most of a label.
     fn cleaned(&self, made: &[(String, u32)]) -> Result<(Vec<u32>, Vec<Vec<u32>>)> {
         let texts: Vec<&str> = made.iter().map(|(text, _)| text.trim()).collect();
-        let sequences = self.model.sequences(&texts, self.prompt)?;
+        let sequences = self.encoder.sequences(&texts, self.prompt)?;
         let mut seen: BTreeSet<&[u32]> = self.train.iter().map(Vec::as_slice).collect();
         let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
         let (mut labels, mut kept) = (Vec::new(), Vec::new());
@@ -163,7 +163,7 @@ impl Judge<'_> {
         };
         let with = self.on.train.with(made);
         let reached = |train: &Examples| -> Result<Gate> {
-            let seeds = if reads_states(&self.head.name) { SEEDS } else { 1 };
+            let seeds = if hangs_on_chance(self.head) { SEEDS } else { 1 };
             let mut found = Vec::new();
             for seed in 0..seeds {
                 let on = FitRows { train, seed: self.on.seed.wrapping_add(seed), ..self.on };
@@ -177,6 +177,12 @@ impl Judge<'_> {
         };
         Ok(Some([reached(self.on.train)?, reached(&with)?]))
     }
+}
+
+/// Whether a head hangs much on its random start: cross-attention that does not start from a matrix that was fitted.
+fn hangs_on_chance(head: &Choice) -> bool {
+    let prior = info_of(&head.name).map(|info| head.param(info, "prior"));
+    reads_states(&head.name) && prior.is_ok_and(|prior| prior.as_str() != Some("bilinear"))
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

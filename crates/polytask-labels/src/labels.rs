@@ -2,11 +2,11 @@
 
 use polytask_core::near;
 use polytask_core::suite::DescribedLabel;
-use polytask_model::Model;
-use polytask_nn::Result;
+use polytask_nn::{Block, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::features::{Features, encode};
+use crate::encoder::TextEncoder;
+use crate::features::Features;
 
 /// Descriptions whose cosine is larger are told to be alike.
 const ALIKE: f32 = 0.95;
@@ -55,9 +55,8 @@ impl LabelTexts {
     ///
     /// # Errors
     /// When the encoder cannot read them.
-    pub fn new(model: &Model, labels: &[DescribedLabel]) -> Result<Self> {
-        let descriptions: Vec<&str> = labels.iter().map(|label| label.description.as_str()).collect();
-        let found = encode(model, &model.sequences(&descriptions, None)?, true)?;
+    pub fn new(encoder: &TextEncoder, labels: &[DescribedLabel]) -> Result<Self> {
+        let found = encoder.encode(&descriptions(encoder, labels)?, true)?;
         Ok(Self {
             names: labels.iter().map(|label| label.name.clone()).collect(),
             means: (0..found.len()).flat_map(|text| mean(found.states_of(text), found.d_state)).collect(),
@@ -65,6 +64,18 @@ impl LabelTexts {
             vectors: found.vectors,
             offset: 0.0,
         })
+    }
+
+    /// Labels whose vectors were kept; the only state of a description is its vector.
+    pub(crate) fn kept(labels: &[DescribedLabel], vectors: Block) -> Self {
+        let vectors = vectors.values;
+        Self {
+            names: labels.iter().map(|label| label.name.clone()).collect(),
+            d_vector: vectors.len() / labels.len().max(1),
+            means: vectors.clone(),
+            vectors,
+            offset: 0.0,
+        }
     }
 
     /// Number of labels.
@@ -114,6 +125,12 @@ impl LabelTexts {
             format!("task `{task}`: descriptions the encoder hardly tells apart (cosine above {ALIKE}): {shown}{more}")
         })
     }
+}
+
+/// Symbols of what labels mean.
+pub(crate) fn descriptions(encoder: &TextEncoder, labels: &[DescribedLabel]) -> Result<Vec<Vec<u32>>> {
+    let texts: Vec<&str> = labels.iter().map(|label| label.description.as_str()).collect();
+    encoder.sequences(&texts, None)
 }
 
 /// The mean of rows.

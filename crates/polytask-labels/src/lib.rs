@@ -6,10 +6,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod calibration;
+mod contrast;
+mod encoder;
 mod facts;
 mod features;
 mod fitting;
 mod generated;
+mod head_spec;
 pub mod heads;
 mod labels;
 mod model;
@@ -17,13 +20,17 @@ mod rows;
 mod run;
 mod said;
 mod scope;
+mod side;
+mod writing;
 mod written;
 
 pub use calibration::{Calibration, calibration_error, reliability};
+pub use encoder::{RemoteEncoder, TextEncoder, WrittenEndpoint};
 pub use facts::{LabelRun, RunPhase};
-pub use features::{Features, encode};
+pub use features::Features;
 pub use generated::{Gate, use_generated};
 pub use labels::LabelTexts;
 pub use model::{LabelModel, MatchedTask};
 pub use run::{judge, run};
 pub use scope::{auroc, share};
+pub use writing::{WritingPlan, WrittenRows, WrittenTexts};

@@ -8,30 +8,20 @@ use polytask_core::suite::DescribedLabel;
 use polytask_core::target::OutputMeaning;
 use polytask_core::{Error, KindInfo, Place, Problem, atomic, files, kind, near};
 use polytask_model::Model;
-use polytask_nn::label_cross::LabelCross;
-use polytask_nn::weights::{self, WeightFiles};
+use polytask_nn::weights;
 use polytask_nn::{Block, Params, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::calibration::Calibration;
-use crate::features::encode;
+use crate::encoder::{RemoteEncoder, TextEncoder, WrittenEndpoint};
+use crate::head_spec::{HeadSpec, meanings, read};
 use crate::heads::FittedHead;
 use crate::labels::{LabelTexts, WrittenLabel};
 
 /// The file of tasks, and its version.
 const FILE: &str = "labels.json";
-const VERSION: u32 = 1;
-
-/// Which head a task has.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "head")]
-enum HeadSpec {
-    ZeroShot,
-    NearestMean,
-    Bilinear { scale: f64 },
-    LabelCross { d_in: usize, width: usize, heads: usize, has_prior: bool },
-}
+const VERSION: u32 = 2;
 
 /// A task as the folder keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,6 +48,9 @@ struct WrittenTask {
 #[derive(Debug, Serialize, Deserialize)]
 struct LabelsFile {
     version: u32,
+    /// What gives vectors of texts, where no encoder lies in the folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    endpoint: Option<WrittenEndpoint>,
     tasks: Vec<WrittenTask>,
 }
 
@@ -89,7 +82,7 @@ pub struct MatchedTask {
 /// An encoder with tasks whose labels are matched by their descriptions.
 pub struct LabelModel {
     /// The encoder.
-    pub model: Model,
+    pub encoder: TextEncoder,
     /// The tasks.
     pub tasks: Vec<MatchedTask>,
 }
@@ -114,13 +107,16 @@ impl LabelModel {
         if file.version != VERSION {
             return Err(wrong(format!("version is {}, expected {VERSION}", file.version)).into());
         }
-        let model = Model::load(folder)?;
+        let encoder = match file.endpoint {
+            Some(written) => RemoteEncoder::of_folder(written)?.into(),
+            None => TextEncoder::from(Model::load(folder)?),
+        };
         let tasks = file.tasks.into_iter().map(|task| {
             let checked = task.check().map_err(|what| wrong(format!("task `{}`: {what}", task.name)))?;
-            MatchedTask::load(&model, folder, task, checked)
+            MatchedTask::load(&encoder, folder, task, checked)
         });
         let tasks = tasks.collect::<Result<_>>()?;
-        Ok(Self { model, tasks })
+        Ok(Self { encoder, tasks })
     }
 
     /// A task by its name.
@@ -140,8 +136,8 @@ impl LabelModel {
     /// # Errors
     /// When the encoder cannot read them.
     pub fn answers<S: AsRef<str>>(&self, task: &MatchedTask, texts: &[S]) -> Result<Vec<Value>> {
-        let sequences = self.model.sequences(texts, task.prompt.as_deref())?;
-        let features = encode(&self.model, &sequences, task.head.reads_states())?;
+        let sequences = self.encoder.sequences(texts, task.prompt.as_deref())?;
+        let features = self.encoder.encode(&sequences, task.head.reads_states())?;
         let scores = task.head.scores(&task.labels, &features)?;
         Ok(scores.chunks(task.labels.len()).map(|row| task.answer(row)).collect())
     }
@@ -153,6 +149,15 @@ impl LabelModel {
     pub fn add_labels(&mut self, task: &str, more: &[DescribedLabel]) -> Result<()> {
         let place = self.task(task).map(|found| self.tasks.iter().position(|one| one.name == found.name))?;
         let Some(task) = place.and_then(|place| self.tasks.get_mut(place)) else { return Ok(()) };
+        if matches!(task.head, FittedHead::Logistic(..)) {
+            let what = format!(
+                "the head of task `{}` does not read descriptions, so that it takes no further labels",
+                task.name
+            );
+            return Err(Problem::new(what)
+                .try_this("a run with head = \"bilinear\" or \"label-cross\"")
+                .into());
+        }
         let folded = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
         for label in more {
             let other = task
@@ -175,35 +180,61 @@ impl LabelModel {
             task.described.push(label.clone());
         }
         let offset = task.labels.offset;
-        task.labels = LabelTexts { offset, ..LabelTexts::new(&self.model, &task.described)? };
+        task.labels = LabelTexts { offset, ..LabelTexts::new(&self.encoder, &task.described)? };
         Ok(())
     }
 
     /// Writes the folder.
-    pub(crate) fn save(model: &Model, tasks: &[MatchedTask], folder: &Path) -> Result<()> {
+    pub(crate) fn save(encoder: &TextEncoder, tasks: &[MatchedTask], folder: &Path) -> Result<()> {
         atomic::create_dir(folder)?;
-        model.save(&model.encoder.params, folder)?;
+        if let Some(model) = encoder.model() {
+            model.save(&model.encoder.params, folder)?;
+        }
         for task in tasks {
-            let Some(block) = task.head.block(&task.labels) else { continue };
+            let blocks = task.blocks(encoder.remote().is_some());
+            if blocks.is_empty() {
+                continue;
+            }
             let place = folder.join("heads").join(&task.name);
             atomic::create_dir(&place)?;
-            let params = Params { blocks: vec![block] };
-            weights::write(&place.join("model.safetensors"), &weights::tensors_of(&params), &[])?;
+            weights::write(&place.join("model.safetensors"), &weights::tensors_of(&Params { blocks }), &[])?;
         }
         // Last: what it names is there.
-        let file = LabelsFile { version: VERSION, tasks: tasks.iter().map(WrittenTask::from).collect() };
+        let endpoint = encoder.remote().map(RemoteEncoder::written);
+        let tasks = tasks.iter().map(WrittenTask::from).collect();
+        let file = LabelsFile { version: VERSION, endpoint, tasks };
         Ok(atomic::write_json(&folder.join(FILE), &file)?)
     }
 }
 
 impl MatchedTask {
-    fn load(model: &Model, folder: &Path, task: WrittenTask, kind: &'static KindInfo) -> Result<Self> {
+    fn load(
+        encoder: &TextEncoder,
+        folder: &Path,
+        task: WrittenTask,
+        kind: &'static KindInfo,
+    ) -> Result<Self> {
         let described: Vec<DescribedLabel> = task.labels.iter().map(DescribedLabel::from).collect();
-        let labels = LabelTexts { offset: task.offset, ..LabelTexts::new(model, &described)? };
         let place = folder.join("heads").join(&task.name).join("model.safetensors");
+        let labels = match encoder.remote().map(RemoteEncoder::written) {
+            Some(written) => LabelTexts::kept(&described, read(&place, meanings(&described, written.width))?),
+            None => LabelTexts::new(encoder, &described)?,
+        };
+        let labels = LabelTexts { offset: task.offset, ..labels };
         let head = task.head.load(&place, task.n_fitted, labels.d_vector)?;
         let WrittenTask { name, metric, none, n_fitted, columns, prompt, calibration, .. } = task;
         Ok(Self { name, kind, metric, described, none, n_fitted, columns, prompt, calibration, labels, head })
+    }
+
+    /// What lies in the folder of the task: the head, and vectors of descriptions where asking for them would cost.
+    fn blocks(&self, with_labels: bool) -> Vec<Block> {
+        let mut blocks = self.head.blocks(&self.labels);
+        if with_labels {
+            let mut block = meanings(&self.described, self.labels.d_vector);
+            block.values.copy_from_slice(&self.labels.vectors);
+            blocks.push(block);
+        }
+        blocks
     }
 
     /// Whether a row may have several labels.
@@ -272,64 +303,6 @@ impl From<&MatchedTask> for WrittenTask {
             calibration: task.calibration,
             columns: task.columns.clone(),
             prompt: task.prompt.clone(),
-        }
-    }
-}
-
-impl HeadSpec {
-    fn of(head: &FittedHead) -> Self {
-        match head {
-            FittedHead::NearestMean(_) => Self::NearestMean,
-            FittedHead::Bilinear(_, scale) => Self::Bilinear { scale: *scale },
-            FittedHead::Cross(LabelCross { d_in, width, heads }, _, has_prior) => {
-                Self::LabelCross { d_in: *d_in, width: *width, heads: *heads, has_prior: *has_prior }
-            }
-            // Learners that a run is only compared with are written nowhere.
-            FittedHead::ZeroShot | FittedHead::Logistic(..) | FittedHead::RandomLabels(..) => Self::ZeroShot,
-        }
-    }
-
-    fn load(self, file: &Path, n_labels: usize, d_vector: usize) -> Result<FittedHead> {
-        let tensor = |rows: usize, columns: usize| -> Result<Vec<f32>> {
-            Ok(read(file, Block::zeros("head", &[("weight", &[rows, columns], true)]))?.values)
-        };
-        Ok(match self {
-            Self::ZeroShot => FittedHead::ZeroShot,
-            Self::NearestMean => FittedHead::NearestMean(tensor(n_labels, d_vector)?),
-            Self::Bilinear { scale } => FittedHead::Bilinear(tensor(d_vector + 1, d_vector + 1)?, scale),
-            Self::LabelCross { d_in, width, heads, has_prior } => {
-                let head = LabelCross::new(d_in, width, heads);
-                FittedHead::Cross(head, read(file, head.block("head", 0))?, has_prior)
-            }
-        })
-    }
-}
-
-/// A block with the values of a file.
-fn read(file: &Path, block: Block) -> Result<Block> {
-    let mut params = Params { blocks: vec![block] };
-    WeightFiles::open(file)?.load_into(&mut params, ToString::to_string)?.require_all(file)?;
-    Ok(params.blocks.remove(0))
-}
-
-impl FittedHead {
-    /// Whether it reads the states of all tokens.
-    pub(crate) fn reads_states(&self) -> bool {
-        matches!(self, Self::Cross(..))
-    }
-
-    /// Its parameters; none of a head that has none.
-    fn block(&self, labels: &LabelTexts) -> Option<Block> {
-        let tensor = |values: &[f32], columns: usize| {
-            let mut block = Block::zeros("head", &[("weight", &[values.len() / columns, columns], true)]);
-            block.values.copy_from_slice(values);
-            block
-        };
-        match self {
-            Self::NearestMean(means) => Some(tensor(means, labels.d_vector)),
-            Self::Bilinear(matrix, _) => Some(tensor(matrix, labels.d_vector + 1)),
-            Self::Cross(_, block, _) => Some(block.clone()),
-            Self::ZeroShot | Self::Logistic(..) | Self::RandomLabels(..) => None,
         }
     }
 }

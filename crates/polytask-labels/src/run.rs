@@ -19,7 +19,8 @@ use crate::written::{metrics, notes, write};
 pub fn run(of: LabelRun<'_>, observe: &mut dyn FnMut(RunPhase<'_>)) -> Result<RunReport> {
     let (judged, mut report) = judged(of, observe)?;
     let models: Vec<MatchedTask> = judged.iter().map(|one| one.matched.clone()).collect();
-    LabelModel::save(of.model, &models, &of.out.join("model"))?;
+    let tuned = judged.iter().find_map(|one| one.tuned.as_deref());
+    LabelModel::save(tuned.unwrap_or(of.encoder), &models, &of.out.join("model"))?;
     let with_scores = judged.iter().enumerate().filter(|(_, one)| !one.predictions.is_empty());
     let joint = with_scores.map(|(task, one)| (task, one.predictions[0].1.clone())).collect();
     write(of, &mut report, &joint)?;

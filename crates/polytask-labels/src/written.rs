@@ -22,7 +22,7 @@ fn lineage(of: LabelRun<'_>) -> Lineage {
         version: env!("CARGO_PKG_VERSION").into(),
         suite: suite::hash(of.suite),
         data: hash::sha256(files.join("\n").as_bytes()),
-        encoder: of.model.encoder.weights_hash(),
+        encoder: of.encoder.hash(),
         seed: of.suite.seed,
         threads: rayon::current_num_threads(),
         machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
@@ -54,7 +54,11 @@ pub(crate) fn write(
     polytask_eval::html::write(report, &out.join("report.html"))?;
     let about = ModelFacts {
         name: suite.name.clone(),
-        encoder: suite.model.encoder.clone(),
+        encoder: suite
+            .model
+            .endpoint
+            .as_ref()
+            .map_or_else(|| suite.model.encoder.clone(), ToString::to_string),
         folder: "model".into(),
         input: Some(suite.input()),
         ..ModelFacts::default()

@@ -27,11 +27,13 @@ pub enum Table {
     Teacher,
     /// `generated` in a `[[task]]`.
     Generated,
+    /// `endpoint` in `[model]`.
+    Endpoint,
 }
 
 impl Table {
     /// All tables, in the order a suite file has them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Root,
         Self::Model,
         Self::Train,
@@ -40,6 +42,7 @@ impl Table {
         Self::Task,
         Self::Teacher,
         Self::Generated,
+        Self::Endpoint,
     ];
 
     /// How the table is opened in a file.
@@ -53,6 +56,7 @@ impl Table {
             Self::Task => "[[task]]",
             Self::Teacher => "teacher = { ... } in a [[task]]",
             Self::Generated => "[task.generated]",
+            Self::Endpoint => "[model.endpoint]",
         }
     }
 }
@@ -174,6 +178,7 @@ const TRAIN: &[Table] = &[Table::Train];
 const TASK: &[Table] = &[Table::Task];
 const SOURCE: &[Table] = &[Table::Source];
 const GENERATED: &[Table] = &[Table::Generated];
+const ENDPOINT: &[Table] = &[Table::Endpoint];
 const OWN_DATA: &[Table] = &[Table::Source, Table::Task];
 const TEACHER: &[Table] = &[Table::Teacher];
 const NODES: &[Table] = &[Table::Nodes];
@@ -231,6 +236,7 @@ static KEYS: &[KeyInfo] = &[
     key(MODEL, "precision", words(&["f32"]), r#""f32""#, "Numbers the model computes in.", "exact enough for every method"),
     key(MODEL, "dropout", ValueType::Share, "", "Share of values dropped in training, in trainable layers and before heads.", "what the encoder's folder says"),
     key(MODEL, "trees", ValueType::Part, "", "Boosted trees in the place of the encoder: `boost` for all targets at once, `rmtgb` for tasks by `group`, which also says which of them is unlike the others.", "a table is read by the network that `encoder` names"),
+    key(MODEL, "endpoint", ValueType::Section(Table::Endpoint), "", "An endpoint that gives vectors of texts in the place of the encoder, for heads that match descriptions.", "the encoder gives them, on this machine"),
 
     key(TRAIN, "epochs", POSITIVE, "1.0", "Passes over the largest source (joint) or over all sources (alternate).", "of a pre-trained encoder chosen from the data, as steps; for a fresh network on images or tables so many steps that 60,000 images or 400,000 rows are seen, each 20 or 30 times at most (36 steps at least)"),
     key(TRAIN, "steps", COUNT_FROM_1, "", "Optimiser steps, instead of epochs.", "epochs decide"),
@@ -291,13 +297,14 @@ static KEYS: &[KeyInfo] = &[
     key(NODES, "file", ValueType::Path, "", "File with a row per node: JSONL, TSV, CSV or Parquet, compressed or not.", "it must be given"),
     key(NODES, "id", ValueType::Text, "", "Column of the id that edges name.", "`_id`, `id`, `code` and other usual names are tried"),
     key(NODES, "text", ValueType::Text, "", "How a text is made of columns: `{title}: {description}`.", "title and text, as of a corpus"),
-    key(TASK, "head", ValueType::Part, r#""linear""#, "What turns a vector into labels or numbers: `linear`, or `mlp` with a `hidden` layer; or, on an encoder that stays as it is, one that matches texts with descriptions of labels (`zero-shot`, `nearest-mean`, `bilinear`, `label-cross`).", "a pre-trained encoder needs no more; `label-cross` where `labels` is a file"),
+    key(TASK, "head", ValueType::Part, r#""linear""#, "What turns a vector into labels or numbers: `linear`, or `mlp` with a `hidden` layer; or, on an encoder that stays as it is, one that matches texts with descriptions of labels (`zero-shot`, `nearest-mean`, `bilinear`, `label-cross`), or tunes the encoder by pairs of them (`contrastive`).", "a pre-trained encoder needs no more; `label-cross` where `labels` is a file"),
     key(TASK, "loss", ValueType::Part, "", "Its loss.", "the first loss of its kind"),
     key(TASK, "objective", ValueType::Part, "", "What boosted trees learn of the target: `squared`, `poisson` or a `quantile` of numbers, `logistic` or `softmax` of classes.", "what fits its kind"),
     key(TASK, "metric", ValueType::Text, "", "The metric that decides; one of its kind.", "the first metric of its kind"),
     key(TASK, "range", ValueType::Interval, "", "Smallest and largest score there can be (`similarity`, `cross-similarity`): `[0, 5]`.", "the smallest and the largest of train"),
     key(TASK, "labels", ValueType::LabelSet, "", "The label set, in the order of outputs: a list, or a TOML file of lines `name = \"description\"`.", "the labels that train shows, sorted"),
     key(TASK, "none", ValueType::Text, "", "What the target's column holds in rows that are of none of the labels (heads that match descriptions).", "no row is out of scope"),
+    key(TASK, "beside", ValueType::Part, "", "A head that is fitted beside the task's own and printed with it: `contrastive` tunes a copy of the encoder, which takes minutes.", "only heads that take seconds are"),
     key(TASK, "out_of_scope", ValueType::Fraction, "", "Share of rows of known labels that may be answered \"none of these\" (heads that match descriptions); the threshold that keeps it is fitted on valid.", "every row gets a label; 0.05 where `none` is given"),
     key(TASK, "generated", ValueType::Section(Table::Generated), "", "Rows that somebody or something made up, to train on beside those of train (heads that match descriptions).", "train alone"),
     key(TASK, "separator", ValueType::Text, "", "What stands between the labels of a cell (`multilabel`).", "`|`, a sign that labels seldom hold"),
@@ -317,6 +324,15 @@ static KEYS: &[KeyInfo] = &[
     key(GENERATED, "filter", ValueType::Scalar(Range::Real { min: 0.0, max: 1.0 }), "0.5", "Least probability that a teacher fitted on train gives a row's label, which must be its first choice too; 0 keeps all rows.", "wrong rows hurt more than right ones help"),
     key(GENERATED, "gate", ValueType::Scalar(Range::Bool), "true", "Whether the rows are used only where valid is better with them.", "what does not help is left out"),
     key(GENERATED, "most", COUNT_FROM_1, "64", "Most rows of a label.", "a few times what few labels are"),
+
+    key(ENDPOINT, "url", ValueType::Text, "", "Its address, as `http://127.0.0.1:8000/v1`; it speaks the form of OpenAI.", "must be given"),
+    key(ENDPOINT, "model", ValueType::Text, "", "Name of the model there.", "must be given"),
+    key(ENDPOINT, "key_env", ValueType::Text, "", "The environment variable that holds its key; the key itself is written nowhere.", "no key is sent"),
+    key(ENDPOINT, "cassette", ValueType::Path, r#""vectors.cassette""#, "File of requests and answers, from which a text that was paid for is answered.", "nothing is paid twice"),
+    key(ENDPOINT, "mode", words(&["record", "replay", "strict"]), r#""replay""#, "What the cassette does: `replay` answers from it and asks the rest, `record` asks all anew, `strict` asks nothing.", "a run that was interrupted goes on"),
+    key(ENDPOINT, "requests", COUNT_FROM_1, "", "Most requests, all runs with the cassette together.", "no limit"),
+    key(ENDPOINT, "tokens", COUNT_FROM_1, "", "Most tokens, all runs with the cassette together.", "no limit"),
+    key(ENDPOINT, "batch", COUNT_FROM_1, "64", "Texts of a request.", "few requests, none too large"),
 ];
 
 #[cfg(test)]

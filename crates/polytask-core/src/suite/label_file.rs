@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::draft::Draft;
 use super::keys::Table;
 use super::label_keys::trimmed;
-use super::parts::{LABEL_HEADS, is_label_head};
+use super::parts::{LABEL_HEADS, Shelf, is_label_head, tunes_encoder};
 use super::reporter::Reporter;
 use super::section::Section;
 use super::tree::{Data, Node, shorten};
@@ -146,6 +146,11 @@ pub(super) fn out_of_scope(section: &Section) -> Option<f64> {
     section.maybe_real("out_of_scope").or_else(|| section.has("none").then_some(USUAL_RATE))
 }
 
+/// A head that is fitted beside the task's own.
+pub(super) fn beside(section: &Section, reporter: &mut Reporter) -> Option<Choice> {
+    Shelf { noun: "head", parts: LABEL_HEADS }.maybe(section, "beside", reporter)
+}
+
 /// The made-up rows of a task.
 pub(super) fn generated(section: &Section, suite: &Path, reporter: &mut Reporter) -> Option<GeneratedRows> {
     let node = section.node("generated")?;
@@ -188,7 +193,9 @@ pub(super) fn fits(draft: &Draft, kind: &KindInfo, head: &Choice, reporter: &mut
             "kind = \"class\" or \"multilabel\", or another head",
         );
     }
-    for key in ["none", "out_of_scope", "generated"].into_iter().filter(|key| section.has(key) && !matches) {
+    for key in
+        ["none", "out_of_scope", "generated", "beside"].into_iter().filter(|key| section.has(key) && !matches)
+    {
         let heads: Vec<&str> = LABEL_HEADS.iter().map(|head| head.id).collect();
         let what = format!("`{key}` in {label} is for heads that match descriptions, found `{}`", head.name);
         reporter.report(section.place(key), what, format!("one of {}", near::list(&heads)));
@@ -197,6 +204,11 @@ pub(super) fn fits(draft: &Draft, kind: &KindInfo, head: &Choice, reporter: &mut
         let what =
             format!("`generated` in {label} holds rows of one label each, found the kind `{}`", kind.name);
         reporter.report(section.place("generated"), what, "kind = \"class\", or remove it");
+    }
+    if section.has("generated") && tunes_encoder(&head.name) {
+        let what =
+            format!("`generated` in {label} is for heads on the encoder as it is, found `{}`", head.name);
+        reporter.report(section.place("generated"), what, "head = \"bilinear\", or remove it");
     }
     if section.has("none") && kind.target_type() == TargetType::Labels {
         let what = format!("`none` in {label}: a row of several labels that has none is an empty list");
@@ -208,6 +220,15 @@ pub(super) fn fits(draft: &Draft, kind: &KindInfo, head: &Choice, reporter: &mut
 pub(super) fn all_or_none(suite: &Suite, tasks: &[Draft], reporter: &mut Reporter) {
     if !suite.matches_labels() {
         return;
+    }
+    let tuning = suite.tasks.iter().zip(tasks).find(|(task, _)| tunes_encoder(&task.head.name));
+    if let Some((_, draft)) = tuning.filter(|_| tasks.len() > 1) {
+        let what = format!(
+            "the head of {} tunes the encoder for itself, but the suite has {} tasks",
+            draft.section.label,
+            tasks.len()
+        );
+        reporter.report(draft.section.place("head"), what, "a suite of its own, or beside = \"contrastive\"");
     }
     for (task, draft) in suite.tasks.iter().zip(tasks).filter(|(task, _)| !task.matches_labels()) {
         let what = format!(

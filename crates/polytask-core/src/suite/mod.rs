@@ -8,6 +8,7 @@ mod catalogue;
 mod check;
 mod documents;
 mod draft;
+mod endpoint;
 mod files;
 mod fresh;
 pub mod images;
@@ -43,6 +44,7 @@ use crate::near;
 pub use crate::files::names_in;
 pub use catalogue::Catalogue;
 pub use documents::{DOCUMENT_ROLES, DOCUMENTS, NEXT_LABELS, TOPIC_LABELS};
+pub use endpoint::EndpointSpec;
 pub use files::{BeirFolder, COMPRESSIONS, FORMATS, is_readable};
 pub use keys::{KeyInfo, POOLINGS, Table, ValueType, keys, keys_of};
 pub use label_file::{DescribedLabel, described};
@@ -154,6 +156,9 @@ pub struct ModelSpec {
     /// Boosted trees in the place of the encoder (tables).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trees: Option<Choice>,
+    /// An endpoint that gives vectors of texts in the place of the encoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<EndpointSpec>,
 }
 
 /// Rows that one or several tasks read.
@@ -248,6 +253,9 @@ pub struct TaskSpec {
     /// Share of rows of known labels that may be answered "none of these".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out_of_scope: Option<f64>,
+    /// A head that is fitted beside the task's own and printed with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Choice>,
     /// Rows that were made up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generated: Option<GeneratedRows>,

@@ -65,6 +65,7 @@ const fn sampling(
 /// The heads a task with labels or numbers may choose, sorted by name.
 pub static HEADS: &[&MethodInfo] = &[
     &BILINEAR,
+    &CONTRASTIVE,
     &LABEL_CROSS,
     &head("linear", "A linear map.", &[]),
     &head(
@@ -87,7 +88,7 @@ pub static HEADS: &[&MethodInfo] = &[
 ];
 
 /// Heads on an encoder that stays as it is, which match texts with descriptions of labels.
-pub static LABEL_HEADS: &[&MethodInfo] = &[&BILINEAR, &LABEL_CROSS, &NEAREST_MEAN, &ZERO_SHOT];
+pub static LABEL_HEADS: &[&MethodInfo] = &[&BILINEAR, &CONTRASTIVE, &LABEL_CROSS, &NEAREST_MEAN, &ZERO_SHOT];
 
 /// Cosine of text and description.
 static ZERO_SHOT: MethodInfo =
@@ -113,30 +114,59 @@ static BILINEAR: MethodInfo = head(
         },
         ParamInfo {
             name: "pull",
-            about: "How strongly W is pulled towards the identity, beside rows whose losses are added up.",
-            default: "4.0",
+            about: "How strongly W is pulled towards the identity, beside rows whose losses are added up; where it is not given, the one of 16, 4, 1 and 0.25 that valid prefers, and 4 without valid.",
+            default: "null",
             range: Range::Positive,
         },
     ],
 );
+
+/// A tuned encoder, and a logistic regression on it.
+static CONTRASTIVE: MethodInfo = MethodInfo {
+    paper: "Tunstall et al. 2022, arXiv 2209.11055",
+    ..head(
+        "contrastive",
+        "Tunes the encoder so that texts of one label, and what it means, lie together and others apart; then a logistic regression on its vectors.",
+        &[
+            ParamInfo {
+                name: "steps",
+                about: "Steps of tuning.",
+                default: "100",
+                range: Range::Integer { min: 1 },
+            },
+            ParamInfo {
+                name: "rows",
+                about: "Rows of a step; each comes with another row of its label, and all pairs of them count.",
+                default: "16",
+                range: Range::Integer { min: 1 },
+            },
+            ParamInfo {
+                name: "lr",
+                about: "Peak learning rate of AdamW.",
+                default: "5e-5",
+                range: Range::Positive,
+            },
+        ],
+    )
+};
 
 /// Cross-attention of descriptions on texts.
 static LABEL_CROSS: MethodInfo = MethodInfo {
     paper: "Luo et al., LREC-COLING 2024, arXiv 2403.12468",
     ..head(
         "label-cross",
-        "Descriptions of labels attend to the tokens of a text; with the prior `cosine` it is the zero-shot classifier before it learns.",
+        "Descriptions of labels attend to the tokens of a text; before it learns it is its prior.",
         &[
             ParamInfo {
                 name: "prior",
-                about: "What scores start from: the cosine of text and description with a learned factor, or nothing.",
-                default: "\"cosine\"",
-                range: Range::OneOf(&["cosine", "none"]),
+                about: "What scores start from, with a learned factor: `bilinear`, a matrix that was fitted on the rows before; the cosine of text and description; or nothing.",
+                default: "\"bilinear\"",
+                range: Range::OneOf(&["bilinear", "cosine", "none"]),
             },
             ParamInfo {
                 name: "width",
                 about: "Width of the head, at most that of the encoder.",
-                default: "256",
+                default: "128",
                 range: Range::Integer { min: 1 },
             },
             ParamInfo {
@@ -149,6 +179,12 @@ static LABEL_CROSS: MethodInfo = MethodInfo {
                 name: "epochs",
                 about: "Most passes over the rows of train.",
                 default: "100",
+                range: Range::Integer { min: 1 },
+            },
+            ParamInfo {
+                name: "steps",
+                about: "Most steps in all; what was learnt beyond the prior is kept only where valid is better by more than chance.",
+                default: "200",
                 range: Range::Integer { min: 1 },
             },
             ParamInfo {
@@ -172,6 +208,11 @@ static LABEL_CROSS: MethodInfo = MethodInfo {
         ],
     )
 };
+
+/// Whether a head tunes the encoder.
+pub(super) fn tunes_encoder(name: &str) -> bool {
+    name == CONTRASTIVE.id
+}
 
 /// Whether a head matches texts with descriptions.
 pub(super) fn is_label_head(name: &str) -> bool {

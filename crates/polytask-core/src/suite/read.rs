@@ -3,25 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::check;
-use super::documents;
 use super::draft::{self, Draft};
-use super::files;
-use super::fresh;
-use super::inputs;
 use super::keys::Table;
-use super::label_file;
-use super::label_keys;
-use super::near;
 use super::nodes::{self, NodeSpec};
 use super::parts::{self, HEADS, NO_REGULARIZER, SAMPLINGS, Shelf};
-use super::prompts;
 use super::reporter::{Purpose, Reporter};
 use super::section::Section;
-use super::teacher;
 use super::tree::{Data, Node, Origin, shorten};
-use super::written;
 use super::{Catalogue, ModelSpec, Sampling, SourceSpec, Start, Suite, TaskSpec, TrainSpec};
+use super::{
+    check, documents, endpoint, files, fresh, inputs, label_file, label_keys, near, prompts, teacher, written,
+};
 use crate::error::{Error, Result};
 use crate::input::{FreshTraining, InputInfo};
 use crate::kind::{self, KindInfo};
@@ -101,7 +93,7 @@ impl Reader<'_, '_> {
         nodes::unused(&nodes, &sections, self.reporter);
         let input = inputs::of_tasks(&tasks, self.reporter);
         let sources = self.sources(&sources, &tasks, &nodes);
-        let model = self.model(&model, input);
+        let (written, model) = (&model, self.model(&model, input));
         let is_fresh = fresh::starts_fresh(&model.encoder);
         // Heads of tags start small where they start from probes, and nobody said how fast heads learn.
         let tags_start_small = fresh::start(&train, is_fresh) == Start::Probe && !train.has("head_lr_factor");
@@ -118,6 +110,7 @@ impl Reader<'_, '_> {
             is_to_judge: !self.reporter.wants_train() || tasks.iter().all(label_file::needs_no_train),
         };
         check::fit(&suite, &train, &tasks, self.catalogue, self.reporter);
+        endpoint::fits(&suite, written, self.reporter);
         suite
     }
 
@@ -185,6 +178,7 @@ impl Reader<'_, '_> {
             precision: section.text("precision"),
             dropout: section.maybe_real("dropout"),
             trees: trees.maybe(section, "trees", self.reporter),
+            endpoint: endpoint::read(section, self.reporter),
         }
     }
 
@@ -380,6 +374,7 @@ impl Reader<'_, '_> {
             descriptions: labels.described,
             none: section.maybe_text("none"),
             out_of_scope: label_file::out_of_scope(section),
+            beside: label_file::beside(section, self.reporter),
             generated: label_file::generated(section, self.file, self.reporter),
             counts_labels: section.has("labels"),
             reads_words: false,

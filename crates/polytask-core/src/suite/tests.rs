@@ -500,7 +500,8 @@ fn the_merged_suite_has_every_key_with_a_default() {
     let written = to_toml(&parse(GOOD, &path, &catalogue(), &[]).unwrap());
     let lines: Vec<&str> = written.lines().filter_map(|line| line.split(" = ").next()).collect();
     // A table that is written only where it was given has its defaults with it.
-    let stands = |key: &&KeyInfo| ![Table::Generated, Table::Teacher].contains(&key.tables[0]);
+    let stands =
+        |key: &&KeyInfo| ![Table::Generated, Table::Teacher, Table::Endpoint].contains(&key.tables[0]);
     for key in keys().iter().filter(|key| !key.default.is_empty() && key.default != "{}").filter(stands) {
         assert!(lines.contains(&key.name), "{} is missing in\n{written}", key.name);
     }
@@ -791,6 +792,41 @@ fn mistakes_of_a_file_of_labels_are_told_with_its_lines() {
 }
 
 #[test]
+fn an_endpoint_stands_in_the_place_of_an_encoder_and_holds_no_secret() {
+    let model = |lines: &str| {
+        format!("[model]\nendpoint = {{ url = 'http://127.0.0.1:1/v1', model = 'm'{lines} }}\n")
+    };
+    let read = |text: &str| described_suite(DESCRIBED, &format!("beside = 'bilinear'\n{text}"));
+    let (_folder, suite) = read(&model(", key_env = 'API_KEY', tokens = 500"));
+    let suite = suite.unwrap();
+    let endpoint = suite.model.endpoint.as_ref().unwrap();
+    assert_eq!((endpoint.tokens, endpoint.requests, endpoint.batch), (Some(500), None, 64));
+    assert_eq!((endpoint.mode.as_str(), endpoint.cassette.to_str().unwrap()), ("replay", "vectors.cassette"));
+    let absolute = suite.with_absolute_paths();
+    assert!(absolute.model.endpoint.as_ref().unwrap().cassette.is_absolute());
+    let again = parse(&to_toml(&absolute), Path::new("/other/s.toml"), &catalogue(), &[]).unwrap();
+    assert_eq!(again.model.endpoint, absolute.model.endpoint);
+    for (text, what) in [
+        (
+            model(", key_env = 'sk-123456'"),
+            "`key_env` in `endpoint` of [model] is no name of a variable (9 characters)",
+        ),
+        (model(", mode = 'replya'"), "`mode` in `endpoint` of [model]"),
+        (model(", api_key = 'x'"), "unknown key `api_key`"),
+        ("[model]\nendpoint = { url = 'http://a' }".into(), "has no `model`"),
+        ("[model]\nendpoint = { url = 'a:1', model = 'm' }".into(), "has no `http://`"),
+        (model("") + "max_length = 64", "`max_length` in [model] is about an encoder"),
+    ] {
+        let error = read(&text).1.unwrap_err().to_string();
+        assert!(error.contains(what) && !error.contains("sk-123456"), "{error}");
+    }
+    let tuned = described_suite(DESCRIBED, &format!("head = 'contrastive'\n{}", model(""))).1.unwrap_err();
+    assert!(tuned.to_string().contains("tunes the encoder, but `endpoint`"), "{tuned}");
+    let trained = described_suite(DESCRIBED, &format!("head = 'linear'\n{}", model(""))).1.unwrap_err();
+    assert!(trained.to_string().contains("gives vectors of texts alone"), "{trained}");
+}
+
+#[test]
 fn keys_of_described_labels_stand_where_they_mean_something() {
     let refused = |lines: &str, what: &str| {
         let error = described_suite(DESCRIBED, lines).1.unwrap_err().to_string();
@@ -804,6 +840,14 @@ fn keys_of_described_labels_stand_where_they_mean_something() {
     refused("generated = { filter = 0.5 }", "`generated` of task `news` has no `file`");
     refused("generated = { file = 'gone.jsonl' }", "there is no file `gone.jsonl`");
     refused("generated = { file = 'gen.jsonl', fliter = 0.5 }", "unknown key `fliter`");
+    refused(
+        "head = 'contrastive'\ngenerated = { file = 'gen.jsonl' }",
+        "is for heads on the encoder as it is",
+    );
+    refused("head = 'linear'\nbeside = 'contrastive'", "`beside` in task `news` is for heads that match");
+    refused("beside = 'contrastve'", "unknown head `contrastve`");
+    let other = "head = 'contrastive'\n[[task]]\nname = 'other'\nkind = 'class'\nlabels = 'labels.toml'";
+    refused(other, "the head of task `news` tunes the encoder for itself, but the suite has 2 tasks");
     refused("out_of_scope = 1.5", "`out_of_scope` in task `news` is 1.5");
     refused("head = { name = 'label-cross', prior = 'cosin' }", "parameter `prior`");
     let other = "[[task]]\nname = 'other'\nkind = 'class'\nhead = 'linear'\nlabels = ['a', 'b']\nfiles = { train = 'test.jsonl' }";

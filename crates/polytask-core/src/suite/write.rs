@@ -93,6 +93,9 @@ impl Suite {
             suite.model.encoder =
                 self.absolute(Path::new(&self.model.encoder)).to_string_lossy().into_owned();
         }
+        if let Some(endpoint) = &mut suite.model.endpoint {
+            endpoint.cassette = self.absolute(&endpoint.cassette);
+        }
         for teacher in suite.tasks.iter_mut().filter_map(|task| task.teacher.as_mut()) {
             teacher.model.iter_mut().for_each(|folder| *folder = self.absolute(folder));
         }

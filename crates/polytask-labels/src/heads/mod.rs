@@ -21,6 +21,13 @@ pub const RANDOM_LABELS: &str = "random-labels";
 /// Id of the logistic regression on vectors.
 pub const PROBE: &str = "probe";
 
+/// Id of the head on an encoder that is tuned by pairs.
+pub const CONTRASTIVE: &str = "contrastive";
+
+/// How strongly a matrix may be held where it starts, and how strongly it is without valid.
+const PULLS: [f64; 4] = [16.0, 4.0, 1.0, 0.25];
+const USUAL_PULL: f64 = 4.0;
+
 /// A head that was fitted.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FittedHead {
@@ -34,8 +41,19 @@ pub enum FittedHead {
     Bilinear(Vec<f32>, f64),
     /// The same with vectors of labels that say nothing of them.
     RandomLabels(Vec<f32>, f64, Vec<f32>),
-    /// Cross-attention; whether scores have cosines as their prior.
-    Cross(LabelCross, Block, bool),
+    /// Cross-attention on scores that it starts from.
+    Cross(LabelCross, Block, CrossPrior),
+}
+
+/// What scores of cross-attention start from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CrossPrior {
+    /// Nothing.
+    None,
+    /// Cosines with descriptions.
+    Cosine,
+    /// A matrix between texts and descriptions that was fitted before.
+    Bilinear(Vec<f32>),
 }
 
 /// What heads are fitted on.
@@ -83,7 +101,8 @@ pub fn fit(
         PROBE => logistic::fit(on),
         "bilinear" => {
             let info = info_of("bilinear")?;
-            bilinear(on, choice.real(info, "scale"), choice.real(info, "pull"))
+            let (scale, pull) = (choice.real(info, "scale"), choice.param(info, "pull").as_f64());
+            FittedHead::Bilinear(matrix(on, scale, pull), scale)
         }
         RANDOM_LABELS => random_labels(on),
         "label-cross" => cross::fit(choice, on, observe)?,
@@ -122,8 +141,22 @@ impl FittedHead {
                 let (texts, labels, width) = with_constant(texts, labels, random);
                 bilinear::scores(matrix, &texts, &labels, (width, *scale))
             }
-            Self::Cross(head, block, has_prior) => cross::scores(head, block, *has_prior, labels, texts)?,
+            Self::Cross(head, block, prior) => cross::scores(head, block, prior, labels, texts)?,
         })
+    }
+}
+
+impl CrossPrior {
+    /// What stands where the cosine of a text and a label does, `[texts, labels]`; empty where nothing does.
+    fn of(&self, labels: &LabelTexts, texts: &Features) -> Vec<f32> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Cosine => labels.cosines(texts),
+            Self::Bilinear(matrix) => {
+                let (texts, labels, width) = with_constant(texts, labels, &labels.vectors);
+                bilinear::scores(matrix, &texts, &labels, (width, 1.0))
+            }
+        }
     }
 }
 
@@ -162,13 +195,9 @@ fn means(on: FitRows<'_>) -> Vec<f32> {
     sums
 }
 
-fn bilinear(on: FitRows<'_>, scale: f64, pull: f64) -> FittedHead {
-    let (texts, labels, width) = with_constant(&on.train.features, on.labels, &on.labels.vectors);
-    let target = on.train.right.target(on.labels.len());
-    let data =
-        BilinearData { texts: &texts, labels: &labels, width, target: &target, weights: &on.train.weights };
-    let pull = pull / on.train.len() as f64;
-    FittedHead::Bilinear(data.fit(BilinearStart { scale, pull, diagonal: 1.0 }), scale)
+/// The matrix of the bilinear head.
+fn matrix(on: FitRows<'_>, scale: f64, pull: Option<f64>) -> Vec<f32> {
+    Matrices { on, vectors: &on.labels.vectors, scale, diagonal: 1.0 }.fit(pull)
 }
 
 /// The control: the same matrix from zeros, with labels that are random directions.
@@ -177,13 +206,50 @@ fn random_labels(on: FitRows<'_>) -> FittedHead {
     let mut rng = Rng::new(on.seed, Purpose::Method, &[on.labels.len() as u64]);
     let mut random: Vec<f32> = (0..on.labels.len() * d).map(|_| rng.normal() as f32).collect();
     random.chunks_mut(d).for_each(to_unit);
-    let (texts, labels, width) = with_constant(&on.train.features, on.labels, &random);
-    let target = on.train.right.target(on.labels.len());
-    let data =
-        BilinearData { texts: &texts, labels: &labels, width, target: &target, weights: &on.train.weights };
-    // The settings of the matrix that it is a control of.
-    let (scale, pull) = (10.0, 4.0 / on.train.len() as f64);
-    FittedHead::RandomLabels(data.fit(BilinearStart { scale, pull, diagonal: 0.0 }), scale, random)
+    let scale = f64::from(START_KAPPA);
+    let matrix = Matrices { on, vectors: &random, scale, diagonal: 0.0 }.fit(None);
+    FittedHead::RandomLabels(matrix, scale, random)
+}
+
+/// Matrices between texts and vectors of labels, each held where it starts with another strength.
+struct Matrices<'a> {
+    on: FitRows<'a>,
+    /// Vectors of labels.
+    vectors: &'a [f32],
+    scale: f64,
+    /// They start from this multiple of the identity.
+    diagonal: f64,
+}
+
+impl Matrices<'_> {
+    /// The one with a pull; without it the one that valid prefers, of the strongest first.
+    fn fit(&self, pull: Option<f64>) -> Vec<f32> {
+        let Some(valid) = self.on.valid.filter(|valid| !valid.is_empty() && pull.is_none()) else {
+            return self.pulled(pull.unwrap_or(USUAL_PULL));
+        };
+        let (texts, labels, width) = with_constant(&valid.features, self.on.labels, self.vectors);
+        let mut best: Option<(f64, Vec<f32>)> = None;
+        for pull in PULLS {
+            let matrix = self.pulled(pull);
+            let scores = bilinear::scores(&matrix, &texts, &labels, (width, self.scale));
+            let losses = valid.calibrated_losses(&scores, self.on.labels.len());
+            let loss = losses.iter().sum::<f64>() / losses.len() as f64;
+            if best.as_ref().is_none_or(|(least, _)| loss < *least) {
+                best = Some((loss, matrix));
+            }
+        }
+        best.map(|(_, matrix)| matrix).unwrap_or_default()
+    }
+
+    fn pulled(&self, pull: f64) -> Vec<f32> {
+        let FitRows { labels, train, .. } = self.on;
+        let (texts, labels, width) = with_constant(&train.features, labels, self.vectors);
+        let target = train.right.target(self.on.labels.len());
+        let (texts, labels, weights) = (&texts[..], &labels[..], &train.weights[..]);
+        let data = BilinearData { texts, labels, width, target: &target, weights };
+        let pull = pull / train.len() as f64;
+        data.fit(BilinearStart { scale: self.scale, pull, diagonal: self.diagonal })
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use polytask_core::Suite;
-use polytask_labels::LabelRun;
+use polytask_labels::{LabelRun, TextEncoder};
 use polytask_model::Model;
 use polytask_train::Result;
 use polytask_train::observe::Silent;
@@ -12,13 +12,18 @@ use polytask_train::prepare::load_encoder;
 
 use super::measure::Measured;
 
-/// The scores of a suite's heads, or those of a learner the suite compares them with.
-pub(super) fn measure(suite: &Suite, learner: Option<&str>, out: &Path) -> Result<Measured> {
+/// The scores of a suite's heads, or those of a learner the suite compares them with. What the encoder says of texts is
+/// kept in `vectors`, so that arms, settings and seeds encode each text once.
+pub(super) fn measure(
+    suite: &Suite,
+    learner: Option<&str>,
+    (out, vectors): (&Path, &Path),
+) -> Result<Measured> {
     let start = Instant::now();
     let (encoder, symbols) = load_encoder(suite, &mut Silent)?;
-    let model = Model::new(encoder, symbols, Vec::new());
-    let dataset = polytask_data::build(suite, &model.symbols)?;
-    let report = polytask_labels::judge(LabelRun { suite, dataset: &dataset, model: &model, out })?;
+    let encoder = TextEncoder::from(Model::new(encoder, symbols, Vec::new())).cached(vectors)?;
+    let dataset = polytask_data::build(suite, encoder.tokenize())?;
+    let report = polytask_labels::judge(LabelRun { suite, dataset: &dataset, encoder: &encoder, out })?;
     let mut measured = Measured::default();
     for task in &report.tasks {
         let scores = match learner {

@@ -181,7 +181,8 @@ impl<'a> Lab<'a> {
             return Ok(measured);
         }
         if suite.matches_labels() {
-            let measured = labelled::measure(&suite, one.arm.learner.as_deref(), &folder)?;
+            let measured =
+                labelled::measure(&suite, one.arm.learner.as_deref(), (&folder, &self.options.out))?;
             atomic::write_json(&place, &Kept { key, measured: measured.clone() })?;
             return Ok(measured);
         }

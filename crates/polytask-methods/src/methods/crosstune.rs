@@ -12,12 +12,13 @@
 //! 1. The encoder is frozen: texts and descriptions are encoded once.
 //! 2. Descriptions attend to the tokens of a text; what they find is matched with what they say.
 //! 3. The weights are shared by all labels, so labels can be added by words alone.
-//! 4. Scores start from the cosine of text and description: an untrained head is the zero-shot classifier.
+//! 4. Scores start from a matrix between text and description that rows draw away from the identity: without rows it is the
+//!    zero-shot classifier, and what is learnt beyond it has to be better on valid by more than chance.
 //! 5. Made-up rows pass a filter by a teacher, and are used only where valid is better with them.
 //!
 //! ## Objective
 //! ```text
-//! score_c = w2 . tanh(W1 [U_c ; L_c ; U_c * L_c ; |U_c - L_c|]) + kappa cos(x, l_c),   cross-entropy over labels
+//! score_c = w2 . tanh(W1 [U_c ; L_c ; U_c * L_c ; |U_c - L_c|]) + kappa x^T W l_c,   cross-entropy over labels
 //! U = Z + GELU(LN(Z) W3) W4,   Z = L + MHA(query L, key X, value X) Wo
 //! ```
 //!
@@ -28,7 +29,7 @@
 //! ## Departures
 //! all-MiniLM-L6-v2 in place of RoBERTa-large, and no calls of a language model: real texts that nobody trains on stand for
 //! made-up ones, and with 40 % of their labels exchanged for bad ones, which says nothing of how good a generator is. The
-//! head's formulas from Z on are a reconstruction, and its prior is new. Sentences that describe labels of news and of the
+//! head's formulas from Z on are a reconstruction, and its prior is new (`prior = "cosine"` is the dossier's). Sentences that describe labels of news and of the
 //! ontology are ours; intents have their names as words. Control and baselines are a matrix, not a second head.
 //!
 //! ## Cost

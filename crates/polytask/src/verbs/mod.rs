@@ -81,6 +81,8 @@ enum Verb {
     Embed(embed::Args),
     /// Predict a task's labels, tags or numbers
     Predict(predict::Args),
+    /// Have rows written for labels by a language model
+    Labels(labels::Args),
     /// Build an index of documents, change it, or say what is in it
     Index(index::Args),
     /// Find passages: in an index, or the nearest ones of a corpus
@@ -140,6 +142,7 @@ impl Cli {
                 (None, Some(folder)) => labels::predict::run(&args, &folder),
                 (None, None) => predict::run(&args),
             },
+            Verb::Labels(args) => labels::run(&args),
             Verb::Index(args) => index::run(&args),
             Verb::Search(args) => search::run(&args),
             Verb::Segment(args) => segment::run(&args),

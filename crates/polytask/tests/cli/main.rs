@@ -22,6 +22,7 @@ mod init;
 mod input;
 mod judge;
 mod labels;
+mod llm;
 mod lock;
 mod merge;
 mod methods;

@@ -6,13 +6,27 @@ use anyhow::Result;
 use polytask_core::report::RunReport;
 use polytask_core::{Problem, Suite};
 use polytask_data::Dataset;
-use polytask_labels::{LabelRun, RunPhase};
+use polytask_labels::{LabelRun, RemoteEncoder, RunPhase, TextEncoder};
 use polytask_model::Model;
 use polytask_train::observe::{Event, Observer};
 use polytask_train::prepare::load_encoder;
 
 /// Reads the encoder and the data of a suite.
-pub(crate) fn read(suite: &Suite, observer: &mut dyn Observer) -> Result<(Model, Dataset)> {
+pub(crate) fn read(suite: &Suite, observer: &mut dyn Observer) -> Result<(TextEncoder, Dataset)> {
+    let encoder = match &suite.model.endpoint {
+        Some(endpoint) => RemoteEncoder::of_suite(endpoint, &suite.folder)?.into(),
+        None => TextEncoder::from(model(suite, observer)?),
+    };
+    let notes = encoder.remote().map(|remote| remote.spent().1).unwrap_or_default();
+    notes.iter().for_each(|note| observer.event(Event::Note(note)));
+    observer.event(Event::Note("reading the data"));
+    let dataset = polytask_data::build(suite, encoder.tokenize())?;
+    dataset.warnings.iter().for_each(|warning| observer.event(Event::Note(warning)));
+    Ok((encoder, dataset))
+}
+
+/// The encoder of a suite, which reads texts.
+fn model(suite: &Suite, observer: &mut dyn Observer) -> Result<Model> {
     let (encoder, symbols) = load_encoder(suite, observer)?;
     let model = Model::new(encoder, symbols, Vec::new());
     if model.input() != suite.input() {
@@ -20,21 +34,18 @@ pub(crate) fn read(suite: &Suite, observer: &mut dyn Observer) -> Result<(Model,
         let what = format!("encoder `{name}` reads {found}, but the tasks read {}", suite.input().plural);
         return Err(polytask_core::Error::from(Problem::new(what).try_this("an encoder of texts")).into());
     }
-    observer.event(Event::Note("reading and tokenising the data"));
-    let dataset = polytask_data::build(suite, &model.symbols)?;
-    dataset.warnings.iter().for_each(|warning| observer.event(Event::Note(warning)));
-    Ok((model, dataset))
+    Ok(model)
 }
 
 /// Fits, compares, writes.
 pub(crate) fn run(
     suite: &Suite,
-    (model, dataset): &(Model, Dataset),
+    (encoder, dataset): &(TextEncoder, Dataset),
     out: &Path,
     observer: &mut dyn Observer,
 ) -> Result<RunReport> {
     let mut phase = String::new();
-    let report = polytask_labels::run(LabelRun { suite, dataset, model, out }, &mut |now| {
+    let report = polytask_labels::run(LabelRun { suite, dataset, encoder, out }, &mut |now| {
         let RunPhase { name, done, total, loss } = now;
         if phase != name {
             if !phase.is_empty() {
@@ -48,5 +59,10 @@ pub(crate) fn run(
         observer.event(Event::Step { done: done as u64, losses, lr: 0.0, tokens: 0, observed: &[] });
     })?;
     observer.event(Event::Done);
+    if let Some(remote) = encoder.remote() {
+        let spent = remote.spent().0;
+        let (requests, tokens) = (polytask_core::plural(spent.requests as usize, "request"), spent.tokens);
+        observer.event(Event::Note(&format!("the endpoint took {requests} and {tokens} tokens so far")));
+    }
     Ok(report)
 }
