@@ -1,5 +1,7 @@
 //! What suites may choose of boosted trees, with the names other programs give to the same settings.
 
+use std::collections::BTreeMap;
+
 use polytask_core::method::{Choice, Range};
 use polytask_core::{Family, MethodInfo, ParamInfo, Problem, Result};
 use serde_json::{Map, Value};
@@ -84,13 +86,23 @@ pub static BOOST: MethodInfo = MethodInfo {
         ),
         param("min_delta", "0.0", AT_LEAST_0, "What counts as better."),
         alias("num_boost_round", FROM_1, "`rounds`."),
+        alias("num_round", FROM_1, "`rounds`."),
+        alias("num_rounds", FROM_1, "`rounds`."),
+        alias("nrounds", FROM_1, "`rounds`."),
+        alias("num_iteration", FROM_1, "`rounds`."),
         alias("num_iterations", FROM_1, "`rounds`."),
+        alias("n_iter", FROM_1, "`rounds`."),
+        alias("num_tree", FROM_1, "`rounds`."),
         alias("num_trees", FROM_1, "`rounds`."),
         alias("n_estimators", FROM_1, "`rounds`."),
+        alias("max_iter", FROM_1, "`rounds`."),
+        alias("iterations", FROM_1, "`rounds`."),
         alias("eta", AT_LEAST_0, "`learning_rate`."),
         alias("shrinkage_rate", AT_LEAST_0, "`learning_rate`."),
         alias("max_leaves", COUNT, "`num_leaves`."),
         alias("max_leaf", COUNT, "`num_leaves`."),
+        alias("num_leaf", COUNT, "`num_leaves`."),
+        alias("max_leaf_nodes", COUNT, "`num_leaves`."),
         alias("grow_policy", Range::OneOf(&["depthwise", "lossguide"]), "`growth`: `depth` and `leaf`."),
         alias(
             "multi_strategy",
@@ -99,19 +111,38 @@ pub static BOOST: MethodInfo = MethodInfo {
         ),
         alias("reg_lambda", AT_LEAST_0, "`lambda`."),
         alias("lambda_l2", AT_LEAST_0, "`lambda`."),
+        alias("l2_regularization", AT_LEAST_0, "`lambda`."),
+        alias("l2_leaf_reg", AT_LEAST_0, "`lambda`."),
         alias("reg_alpha", AT_LEAST_0, "`alpha`."),
         alias("lambda_l1", AT_LEAST_0, "`alpha`."),
+        alias("l1_regularization", AT_LEAST_0, "`alpha`."),
         alias("gamma", AT_LEAST_0, "`min_gain`."),
         alias("min_split_loss", AT_LEAST_0, "`min_gain`."),
         alias("min_gain_to_split", AT_LEAST_0, "`min_gain`."),
+        alias("min_split_gain", AT_LEAST_0, "`min_gain`."),
         alias("min_sum_hessian_in_leaf", AT_LEAST_0, "`min_child_weight`."),
+        alias("min_sum_hessian_per_leaf", AT_LEAST_0, "`min_child_weight`."),
+        alias("min_sum_hessian", AT_LEAST_0, "`min_child_weight`."),
+        alias("min_hessian", AT_LEAST_0, "`min_child_weight`."),
         alias("min_child_samples", FROM_1, "`min_data_in_leaf`."),
+        alias("min_data_per_leaf", FROM_1, "`min_data_in_leaf`."),
+        alias("min_data", FROM_1, "`min_data_in_leaf`."),
+        alias("min_samples_leaf", FROM_1, "`min_data_in_leaf`."),
+        alias("max_tree_output", AT_LEAST_0, "`max_delta_step`."),
+        alias("max_leaf_output", AT_LEAST_0, "`max_delta_step`."),
+        alias("max_bins", Range::Integer { min: 2 }, "`max_bin`."),
+        alias("border_count", Range::Integer { min: 2 }, "`max_bin`."),
         alias("bagging_fraction", SHARE, "`subsample`."),
+        alias("bagging", SHARE, "`subsample`."),
+        alias("sub_row", SHARE, "`subsample`."),
         alias("colsample_bytree", SHARE, "`feature_fraction`."),
+        alias("sub_feature", SHARE, "`feature_fraction`."),
         alias("colsample_bylevel", SHARE, "`feature_fraction_bylevel`."),
         alias("colsample_bynode", SHARE, "`feature_fraction_bynode`."),
+        alias("sub_feature_bynode", SHARE, "`feature_fraction_bynode`."),
         alias("early_stopping_rounds", COUNT, "`early_stopping`."),
         alias("early_stopping_round", COUNT, "`early_stopping`."),
+        alias("n_iter_no_change", COUNT, "`early_stopping`."),
     ],
 };
 
@@ -187,21 +218,44 @@ pub fn objectives() -> Vec<&'static MethodInfo> {
 type Names = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
 
 const NAMES: &[Names] = &[
-    ("rounds", &["num_boost_round", "num_iterations", "num_trees", "n_estimators"], &[]),
+    (
+        "rounds",
+        &[
+            "num_boost_round",
+            "num_round",
+            "num_rounds",
+            "nrounds",
+            "num_iteration",
+            "num_iterations",
+            "n_iter",
+            "num_tree",
+            "num_trees",
+            "n_estimators",
+            "max_iter",
+            "iterations",
+        ],
+        &[],
+    ),
     ("learning_rate", &["eta", "shrinkage_rate"], &[]),
-    ("num_leaves", &["max_leaves", "max_leaf"], &[]),
+    ("num_leaves", &["max_leaves", "max_leaf", "num_leaf", "max_leaf_nodes"], &[]),
+    ("lambda", &["reg_lambda", "lambda_l2", "l2_regularization", "l2_leaf_reg"], &[]),
+    ("alpha", &["reg_alpha", "lambda_l1", "l1_regularization"], &[]),
+    ("min_gain", &["gamma", "min_split_loss", "min_gain_to_split", "min_split_gain"], &[]),
+    (
+        "min_child_weight",
+        &["min_sum_hessian_in_leaf", "min_sum_hessian_per_leaf", "min_sum_hessian", "min_hessian"],
+        &[],
+    ),
+    ("min_data_in_leaf", &["min_child_samples", "min_data_per_leaf", "min_data", "min_samples_leaf"], &[]),
+    ("max_delta_step", &["max_tree_output", "max_leaf_output"], &[]),
+    ("max_bin", &["max_bins", "border_count"], &[]),
+    ("subsample", &["bagging_fraction", "bagging", "sub_row"], &[]),
+    ("feature_fraction", &["colsample_bytree", "sub_feature"], &[]),
+    ("feature_fraction_bylevel", &["colsample_bylevel"], &[]),
+    ("feature_fraction_bynode", &["colsample_bynode", "sub_feature_bynode"], &[]),
+    ("early_stopping", &["early_stopping_rounds", "early_stopping_round", "n_iter_no_change"], &[]),
     ("growth", &["grow_policy"], &[("depthwise", "depth"), ("lossguide", "leaf")]),
     ("leaves", &["multi_strategy"], &[("multi_output_tree", "vector"), ("one_output_per_tree", "apart")]),
-    ("lambda", &["reg_lambda", "lambda_l2"], &[]),
-    ("alpha", &["reg_alpha", "lambda_l1"], &[]),
-    ("min_gain", &["gamma", "min_split_loss", "min_gain_to_split"], &[]),
-    ("min_child_weight", &["min_sum_hessian_in_leaf"], &[]),
-    ("min_data_in_leaf", &["min_child_samples"], &[]),
-    ("subsample", &["bagging_fraction"], &[]),
-    ("feature_fraction", &["colsample_bytree"], &[]),
-    ("feature_fraction_bylevel", &["colsample_bylevel"], &[]),
-    ("feature_fraction_bynode", &["colsample_bynode"], &[]),
-    ("early_stopping", &["early_stopping_rounds", "early_stopping_round"], &[]),
     ("depth", &["max_depth"], &[]),
 ];
 
@@ -262,16 +316,18 @@ fn settings(choice: &Choice, info: &MethodInfo) -> Result<Map<String, Value>> {
     for param in info.params.iter().filter(|param| own(param.name)) {
         settings.insert(param.name.into(), choice.param(info, param.name));
     }
-    let mut given: Map<String, Value> = Map::new();
+    let mut given: BTreeMap<String, (&String, Value)> = BTreeMap::new();
     for (written, value) in &choice.params {
         let (name, value) = translated(written, value, &own);
-        let before = given.insert(name.clone(), value.clone());
-        if let Some(before) = before.filter(|before| *before != value) {
-            let what = format!("`{name}` of trees is given twice, by another name too: {before} and {value}");
+        let before = given.insert(name.clone(), (written, value.clone()));
+        if let Some((other, before)) = before.filter(|(_, before)| *before != value) {
+            let what = format!(
+                "`{name}` of trees is given twice: `{other}` = {before} and `{written}` = {value}, expected one value"
+            );
             return Err(Problem::new(what).try_this(format!("`{name}` alone")).into());
         }
     }
-    settings.extend(given);
+    settings.extend(given.into_iter().map(|(name, (_, value))| (name, value)));
     Ok(settings)
 }
 
@@ -329,7 +385,8 @@ mod tests {
     #[test]
     fn a_setting_given_twice_must_be_one() {
         let twice = boost_params(&choice(r#"{"name": "boost", "eta": 0.3, "learning_rate": 0.1}"#), 1);
-        assert!(twice.unwrap_err().to_string().contains("`learning_rate` of trees is given twice"));
+        let message = twice.unwrap_err().to_string();
+        assert!(message.contains("`learning_rate` of trees is given twice: `eta` = 0.3 and"), "{message}");
         assert!(boost_params(&choice(r#"{"name": "boost", "eta": 0.1, "learning_rate": 0.1}"#), 1).is_ok());
     }
 

@@ -1,9 +1,12 @@
 //! What turns the inputs of a model into symbols: a tokenizer for texts, the size of images, the columns of a table.
 
-use polytask_core::input::table::TableSpec;
+use std::sync::Arc;
+
+use polytask_core::input::table::{TABLE, TableSpec};
 use polytask_core::input::{self, KnownInput, image::ImageSpec};
 use polytask_core::{Error, InputInfo, Problem, Result};
 
+use crate::readers::TextVectors;
 use crate::{Tokenize, Tokenizer};
 
 /// What a model reads.
@@ -147,6 +150,44 @@ impl Tokenize for NoTexts {
 
     fn max_length(&self) -> usize {
         usize::MAX
+    }
+}
+
+/// Reads rows of a table with columns of texts, of which a trained model may say what is read.
+pub struct TextTable {
+    /// The columns of a trained model.
+    pub known: Option<TableSpec>,
+    /// What gives the vectors of the texts.
+    pub vectors: Arc<dyn TextVectors>,
+}
+
+impl Tokenize for TextTable {
+    fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        NoTexts(&TABLE).encode(text)
+    }
+
+    fn encode_after(&self, prompt: &str, text: &str) -> Result<Vec<u32>> {
+        NoTexts(&TABLE).encode_after(prompt, text)
+    }
+
+    fn encode_pair(&self, first: &str, second: &str) -> Result<Vec<u32>> {
+        NoTexts(&TABLE).encode_pair(first, second)
+    }
+
+    fn encode_words(&self, words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)> {
+        NoTexts(&TABLE).encode_words(words)
+    }
+
+    fn max_length(&self) -> usize {
+        usize::MAX
+    }
+
+    fn input(&self) -> KnownInput {
+        self.known.clone().map_or(KnownInput::Nothing, KnownInput::Table)
+    }
+
+    fn text_vectors(&self) -> Option<Arc<dyn TextVectors>> {
+        Some(Arc::clone(&self.vectors))
     }
 }
 

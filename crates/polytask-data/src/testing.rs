@@ -94,6 +94,7 @@ pub(crate) fn source(name: &str, files: &[(Split, &str)]) -> SourceSpec {
         ignore: vec![],
         group: None,
         categories: vec![],
+        texts: vec![],
         valid: 0.1,
         missing: vec![],
         limit: 0,

@@ -1,9 +1,12 @@
 //! What turns texts into token ids.
 
+use std::sync::Arc;
+
 use polytask_core::Result;
 use polytask_core::input::KnownInput;
 
 use crate::Tokenizer;
+use crate::readers::TextVectors;
 
 /// What turns texts into token ids.
 pub trait Tokenize: Sync {
@@ -21,6 +24,10 @@ pub trait Tokenize: Sync {
     /// What is known of inputs that are no texts; else the suite alone says it.
     fn input(&self) -> KnownInput {
         KnownInput::Nothing
+    }
+    /// What gives the vectors of texts in columns of a table; without it such columns are not read.
+    fn text_vectors(&self) -> Option<Arc<dyn TextVectors>> {
+        None
     }
 }
 

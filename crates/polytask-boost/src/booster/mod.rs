@@ -3,19 +3,22 @@
 //! A target that is unknown in a row has no slope, no curvature and no count there; the row stays in use for others.
 
 mod fit;
+mod judge;
+mod state;
 mod target;
 
 use polytask_core::{Problem, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use fit::drawn_rows;
-pub use fit::{RoundLosses, TrainingSet, fit};
-pub use target::BoostTarget;
+pub use fit::{RoundLosses, fit};
+pub(crate) use state::drawn_rows;
+pub use target::{BoostTarget, TrainingSet};
 
 use crate::loss::{LossSpec, TreeLoss};
 use crate::table::NumericTable;
 use crate::tree::Tree;
+use crate::tree::flat::{FlatTree, side_by_side};
 
 /// Rows predicted by one thread at a time.
 const PIECE: usize = 512;
@@ -100,12 +103,18 @@ impl Booster {
     pub fn margins(&self, table: &NumericTable) -> Vec<f64> {
         let width = self.n_margins();
         let start: Vec<f64> = self.outputs.iter().flat_map(|output| output.start.iter().copied()).collect();
+        let trees: Vec<FlatTree> = self.trees.iter().map(|tree| FlatTree::new(&tree.tree)).collect();
         let mut margins = vec![0.0; table.n_rows() * width];
-        margins.par_chunks_mut(PIECE * width).enumerate().for_each(|(piece, margins)| {
-            for (at, margins) in margins.chunks_exact_mut(width).enumerate() {
-                margins.copy_from_slice(&start);
-                let row = piece * PIECE + at;
-                self.trees.iter().for_each(|tree| tree.add(table, row, margins));
+        margins.par_chunks_mut(PIECE * width.max(1)).enumerate().for_each(|(piece, margins)| {
+            margins.chunks_exact_mut(width).for_each(|margins| margins.copy_from_slice(&start));
+            let first = piece * PIECE;
+            let rows = side_by_side(table, first..first + margins.len() / width);
+            for (tree, BoostedTree { first, .. }) in trees.iter().zip(&self.trees) {
+                let both = rows.chunks_exact(table.columns().len()).zip(margins.chunks_exact_mut(width));
+                for (row, margins) in both {
+                    let values = tree.tree.value(tree.leaf(row));
+                    margins[*first..].iter_mut().zip(values).for_each(|(margin, value)| *margin += value);
+                }
             }
         });
         margins

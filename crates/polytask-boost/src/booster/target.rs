@@ -3,6 +3,18 @@
 use polytask_core::{Problem, Result};
 
 use crate::loss::{LossSpec, TreeLoss};
+use crate::table::NumericTable;
+
+/// What is learnt from, or what a round is judged on.
+#[derive(Debug, Clone, Copy)]
+pub struct TrainingSet<'a> {
+    /// The columns.
+    pub table: &'a NumericTable,
+    /// The targets.
+    pub targets: &'a [BoostTarget],
+    /// Weights of rows; empty = 1 each.
+    pub weights: &'a [f32],
+}
 
 /// A target with its values.
 #[derive(Debug, Clone, PartialEq)]

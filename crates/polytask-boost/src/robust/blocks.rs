@@ -186,7 +186,7 @@ impl<'a> Blocks<'a> {
             }
         });
         self.slopes = slopes;
-        let all = Slopes { values: &self.slopes, stride: 2 * width, first: 0, width };
+        let all = Slopes { values: &self.slopes, stride: 2 * width, width };
         let drawn = drawn_rows(rows, self.params.subsample, self.params.seed, number);
         grower.grow(drawn.as_deref().unwrap_or(rows), all, (self.params.seed, number)).tree
     }
@@ -223,7 +223,7 @@ impl<'a> Blocks<'a> {
                 out[1] = weight as f32;
             }
         }
-        let all = Slopes { values: &self.slopes, stride: 2 * width, first: 0, width };
+        let all = Slopes { values: &self.slopes, stride: 2 * width, width };
         let drawn = drawn_rows(rows, self.params.subsample, self.params.seed, number);
         let tree = grower.grow(drawn.as_deref().unwrap_or(rows), all, (self.params.seed, number)).tree;
         for &row in rows {

@@ -2,6 +2,7 @@
 
 use polytask_core::report::ColumnImportance;
 use polytask_core::{Purpose, Result, Rng};
+use polytask_data::readers::text_column;
 
 use super::fit::shuffled;
 use super::model::{BoostModel, TreesOf};
@@ -16,6 +17,20 @@ impl BoostModel {
             TreesOf::Groups(all) => all.first().map_or(&[], |one| &one.columns),
             TreesOf::Tasks(one) => &one.columns,
         }
+    }
+
+    /// What trees read, as a user named it, with the places of its columns: a text has many.
+    pub(super) fn read_columns(&self) -> Vec<(String, Vec<usize>)> {
+        let texts = self.texts.as_ref().map_or(&[][..], |texts| &texts.columns);
+        let mut all: Vec<(String, Vec<usize>)> = Vec::new();
+        for (at, column) in self.columns().iter().enumerate() {
+            let name = text_column(column, texts).map_or(column.as_str(), |(text, _)| text);
+            match all.iter_mut().find(|(known, _)| known == name) {
+                Some((_, places)) => places.push(at),
+                None => all.push((name.to_owned(), vec![at])),
+            }
+        }
+        all
     }
 
     /// All trees, each with the first margin it adds to.
@@ -37,7 +52,7 @@ impl BoostModel {
 
     /// Gain and splits of every column, by task where trees are of one task, the most telling first.
     pub fn importance(&self) -> Vec<ColumnImportance> {
-        let (columns, trees) = (self.columns(), self.all_trees());
+        let (columns, trees) = (self.read_columns(), self.all_trees());
         let of_task = |first: usize, tree: &Tree| {
             let is_own = |task: &&super::TaskOutputs| {
                 task.first <= first && first + tree.width <= task.first + task.width
@@ -55,7 +70,7 @@ impl BoostModel {
                 .filter(|(first, tree)| of_task(*first, tree) == name)
                 .map(|(_, tree)| *tree)
                 .collect();
-            all.extend(importance_of(&own, columns, name));
+            all.extend(importance_of(&own, &columns, name));
         }
         all
     }
@@ -72,21 +87,26 @@ impl BoostModel {
         score: &dyn Fn(&[f64]) -> Result<Vec<f64>>,
     ) -> Result<Vec<Vec<f64>>> {
         let whole = score(&self.margins(rows))?;
-        let of_column = |column: usize| {
+        let of_column = |(_, places): &(String, Vec<usize>)| {
             let mut order: Vec<u32> = (0..rows.table.n_rows() as u32).collect();
-            Rng::new(seed, Purpose::Shuffle, &[column as u64]).shuffle(&mut order);
-            let table = shuffled(&rows.table, column, &order)?;
+            Rng::new(seed, Purpose::Shuffle, &[places[0] as u64]).shuffle(&mut order);
+            let table = shuffled(&rows.table, places, &order)?;
             let without = score(&self.margins(&ViewedRows { table, groups: rows.groups.clone() }))?;
             Ok(whole.iter().zip(without).map(|(whole, without)| whole - without).collect())
         };
-        (0..self.columns().len()).map(of_column).collect()
+        self.read_columns().iter().map(of_column).collect()
     }
 }
 
-fn importance_of(trees: &[&Tree], columns: &[String], task: &str) -> Vec<ColumnImportance> {
+fn importance_of(trees: &[&Tree], columns: &[(String, Vec<usize>)], task: &str) -> Vec<ColumnImportance> {
+    let n: usize = columns.iter().map(|(_, places)| places.len()).sum();
+    let mut place_of = vec![0; n];
+    for (place, (_, columns)) in columns.iter().enumerate() {
+        columns.iter().for_each(|&column| place_of[column] = place);
+    }
     let mut all: Vec<ColumnImportance> = columns
         .iter()
-        .map(|column| ColumnImportance {
+        .map(|(column, _)| ColumnImportance {
             task: task.into(),
             column: column.clone(),
             gain: 0.0,
@@ -95,8 +115,9 @@ fn importance_of(trees: &[&Tree], columns: &[String], task: &str) -> Vec<ColumnI
         })
         .collect();
     for split in trees.iter().flat_map(|tree| tree.splits()) {
-        all[split.column as usize].gain += split.gain;
-        all[split.column as usize].splits += 1;
+        let own = &mut all[place_of[split.column as usize]];
+        own.gain += split.gain;
+        own.splits += 1;
     }
     let total: f64 = all.iter().map(|column| column.gain).sum();
     if total > 0.0 {

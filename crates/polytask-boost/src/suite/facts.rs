@@ -18,6 +18,19 @@ pub struct RunFacts<'a> {
     pub out: &'a Path,
 }
 
+/// How far a run is.
+#[derive(Debug, Clone, Copy)]
+pub struct RunProgress<'a> {
+    /// What is being fitted.
+    pub phase: &'a str,
+    /// The round, from 1.
+    pub round: usize,
+    /// Of how many.
+    pub rounds: usize,
+    /// Mean loss on train.
+    pub loss: f64,
+}
+
 /// Predictions by task, on the split each is reported on.
 pub(super) type ByTask = BTreeMap<usize, Predictions>;
 

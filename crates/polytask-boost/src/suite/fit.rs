@@ -7,7 +7,7 @@ use polytask_core::report::Point;
 use polytask_core::{Problem, Result, Split, Suite};
 use polytask_data::{Dataset, TaskData};
 
-use super::model::{BoostModel, TaskOutputs, TreesOf, TreesTask};
+use super::model::{BoostModel, TaskOutputs, TextColumns, TreesOf, TreesTask};
 use super::outputs::targets_of;
 use super::rows::{Laid, RowView, ViewedRows, group_names, spec_of};
 use crate::booster::{BoostTarget, TrainingSet, fit};
@@ -29,11 +29,11 @@ pub struct Fitting<'a> {
 }
 
 /// Rows of a split with the targets of the tasks.
-struct LaidSplit {
-    rows: ViewedRows,
-    weights: Vec<f32>,
+pub(super) struct LaidSplit {
+    pub(super) rows: ViewedRows,
+    pub(super) weights: Vec<f32>,
     /// Targets of each task.
-    targets: Vec<Vec<BoostTarget>>,
+    pub(super) targets: Vec<Vec<BoostTarget>>,
 }
 
 /// Losses of every round by task, as reports show them.
@@ -70,7 +70,14 @@ pub fn fit_suite(
     };
     let robust = (choice.name == RMTGB.id).then(|| robust_params(choice, suite.seed)).transpose()?;
     let model = BoostModel::new(&choice.name, spec, own_group, outputs, trees);
-    Ok((BoostModel { robust, ..model }, curves))
+    Ok((BoostModel { robust, texts: text_columns(suite), ..model }, curves))
+}
+
+/// The columns of texts of a suite, and its encoder.
+fn text_columns(suite: &Suite) -> Option<TextColumns> {
+    // All sources have the same.
+    let columns = suite.sources.iter().map(|source| &source.texts).find(|texts| !texts.is_empty())?;
+    Some(TextColumns { columns: columns.clone(), encoder: suite.model.encoder.clone() })
 }
 
 /// Refuses settings of trees that are out of range, given twice, or unlike in two sources.
@@ -125,7 +132,7 @@ fn check_groups(rows: &ViewedRows, group: &str) -> Result<()> {
     Err(Problem::new(what).try_this("another column as `group`").into())
 }
 
-fn split(fitting: Fitting<'_>, view: &RowView<'_>, of: Split) -> Result<LaidSplit> {
+pub(super) fn split(fitting: Fitting<'_>, view: &RowView<'_>, of: Split) -> Result<LaidSplit> {
     let Fitting { suite, dataset, tasks, .. } = fitting;
     let laid = Laid::of(dataset, of);
     let rows = view.texts(dataset, &laid.texts)?;
@@ -325,10 +332,11 @@ fn one_loss(train: &LaidSplit, names: &[String]) -> Result<crate::loss::LossSpec
     }
 }
 
-/// The same columns without a column, whose values are put in another order: what trees lose by not knowing it.
-pub(super) fn shuffled(table: &NumericTable, column: usize, order: &[u32]) -> Result<NumericTable> {
+/// The same columns with the values of some in another order, the same for all: what trees lose by not knowing them.
+pub(super) fn shuffled(table: &NumericTable, columns: &[usize], order: &[u32]) -> Result<NumericTable> {
+    let is_shuffled = |c: usize| columns.contains(&c);
     let columns = table.columns().iter().enumerate().map(|(c, found)| {
-        let values = if c == column {
+        let values = if is_shuffled(c) {
             order.iter().map(|&row| found.values[row as usize]).collect()
         } else {
             found.values.clone()

@@ -63,6 +63,15 @@ pub enum TreesOf {
     Tasks(Robust),
 }
 
+/// Columns of texts that a model reads as vectors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextColumns {
+    /// Their names.
+    pub columns: Vec<String>,
+    /// The encoder that gives the vectors, as the suite names it; the model's folder holds it.
+    pub encoder: String,
+}
+
 /// A model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BoostModel {
@@ -77,6 +86,9 @@ pub struct BoostModel {
     /// Columns whose categories are codes without names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) coded: Vec<String>,
+    /// Columns of texts, whose numbers stand in the table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub texts: Option<TextColumns>,
     /// Settings of the blocks with gates, which a further group is learnt with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub robust: Option<RobustParams>,
@@ -95,7 +107,17 @@ impl BoostModel {
         trees: TreesOf,
     ) -> Self {
         let (method, table, group) = (method.to_owned(), table.clone(), group.cloned());
-        Self { version: VERSION, method, table, group, coded: Vec::new(), robust: None, tasks, trees }
+        Self {
+            version: VERSION,
+            method,
+            table,
+            group,
+            coded: Vec::new(),
+            texts: None,
+            robust: None,
+            tasks,
+            trees,
+        }
     }
 
     /// How rows become what its trees read.

@@ -9,26 +9,14 @@ use polytask_core::{Problem, Result, Split, Suite};
 use polytask_eval::{OtherRun, Predictions, TaskRun};
 use serde_json::json;
 
-use super::facts::{ByTask, RunFacts, metrics};
+use super::conflict::measure;
+use super::facts::{ByTask, RunFacts, RunProgress, metrics};
 use super::fit::{Curves, Fitting, fit_suite};
 use super::gates::group_gates;
 use super::model::{BoostModel, TreesOf};
 use super::rows::{Laid, ViewedRows};
 use super::written::{lineage, notes, write};
 use crate::method::{BOOST, RMTGB, robust_params};
-
-/// How far a run is.
-#[derive(Debug, Clone, Copy)]
-pub struct RunProgress<'a> {
-    /// What is being fitted.
-    pub phase: &'a str,
-    /// The round, from 1.
-    pub round: usize,
-    /// Of how many.
-    pub rounds: usize,
-    /// Mean loss on train.
-    pub loss: f64,
-}
 
 /// Rows of a split as trees see them, and where each source begins.
 struct Asked {
@@ -46,6 +34,15 @@ const MOST_COLUMNS: usize = 200;
 /// # Errors
 /// When settings or data are wrong, or the folder cannot be written.
 pub fn run(facts: RunFacts<'_>, observe: &mut dyn FnMut(RunProgress<'_>)) -> Result<RunReport> {
+    trained(facts, None, observe)
+}
+
+/// The same; with trees and a number also what the tasks do to each other, measured as often.
+pub(super) fn trained(
+    facts: RunFacts<'_>,
+    measured: Option<(&Choice, usize)>,
+    observe: &mut dyn FnMut(RunProgress<'_>),
+) -> Result<RunReport> {
     let RunFacts { suite, dataset, out } = facts;
     let Some(choice) = &suite.model.trees else {
         return Err(Problem::new("the suite names no trees").try_this("trees = \"boost\" in [model]").into());
@@ -66,7 +63,15 @@ pub fn run(facts: RunFacts<'_>, observe: &mut dyn FnMut(RunProgress<'_>)) -> Res
     model.save(&out.join("model"))?;
     let joint = predictions(facts, &model, &all)?;
     let compared = compared(facts, choice, &model, &mut fit)?;
-    let tasks = task_reports(facts, &joint, &compared.single, &compared.others)?;
+    let tasks = task_reports(facts, (&joint, &compared.single), &compared.others, None)?;
+    let on_valid = match measured {
+        Some(_) => {
+            let joint = predictions_on(facts, &model, &all, Some(Split::Valid))?;
+            task_reports(facts, (&joint, &compared.single_on_valid), &[], Some(Split::Valid))?
+        }
+        None => Vec::new(),
+    };
+    let diagnosis = measured.map(|measured| measure(facts, measured, observe)).transpose()?;
     let summary = polytask_eval::summarise(&tasks);
     let trees = trees_report(facts, &model, &joint, &compared.single)?;
     let steps = losses.values().map(Vec::len).max().unwrap_or(0) as u64;
@@ -83,6 +88,8 @@ pub fn run(facts: RunFacts<'_>, observe: &mut dyn FnMut(RunProgress<'_>)) -> Res
         single_losses: compared.single_losses,
         data: polytask_data::card(suite, dataset),
         lineage: lineage(suite, dataset, &model),
+        on_valid,
+        diagnosis,
         trees: Some(trees),
         seconds,
         notes: notes(facts, &tasks),
@@ -98,6 +105,8 @@ pub fn run(facts: RunFacts<'_>, observe: &mut dyn FnMut(RunProgress<'_>)) -> Res
 struct Compared {
     /// Predictions of models of each task alone.
     single: ByTask,
+    /// The same on valid.
+    single_on_valid: ByTask,
     single_losses: Curves,
     /// Predictions of others, by what they are called.
     others: Vec<(&'static str, ByTask)>,
@@ -114,6 +123,7 @@ fn compared(facts: RunFacts<'_>, choice: &Choice, model: &BoostModel, fit: &mut 
         for (tasks, alone) in alone(suite, choice, model)? {
             let (model, curves) = fit("single", &alone, &tasks)?;
             compared.single.extend(predictions(facts, &model, &tasks)?);
+            compared.single_on_valid.extend(predictions_on(facts, &model, &tasks, Some(Split::Valid))?);
             compared.single_losses.extend(curves);
         }
     }
@@ -177,11 +187,21 @@ fn asked(facts: RunFacts<'_>, model: &BoostModel, split: Split) -> Result<Option
 }
 
 /// Predictions of tasks, on the split each is reported on.
-fn predictions(facts: RunFacts<'_>, model: &BoostModel, tasks: &[usize]) -> Result<ByTask> {
+pub(super) fn predictions(facts: RunFacts<'_>, model: &BoostModel, tasks: &[usize]) -> Result<ByTask> {
+    predictions_on(facts, model, tasks, None)
+}
+
+/// The same on a split, where one is given.
+fn predictions_on(
+    facts: RunFacts<'_>,
+    model: &BoostModel,
+    tasks: &[usize],
+    on: Option<Split>,
+) -> Result<ByTask> {
     let mut all = ByTask::new();
+    let split_of = |task: usize| on.unwrap_or_else(|| facts.dataset.report_split(task));
     for split in [Split::Test, Split::Valid] {
-        let of_split =
-            || tasks.iter().enumerate().filter(|(_, task)| facts.dataset.report_split(**task) == split);
+        let of_split = || tasks.iter().enumerate().filter(|(_, task)| split_of(**task) == split);
         let Some(asked) = of_split().next().and_then(|_| asked(facts, model, split).transpose()) else {
             continue;
         };
@@ -223,11 +243,11 @@ fn prior(facts: RunFacts<'_>, tasks: &[usize]) -> Result<ByTask> {
     predictions(facts, &model, tasks)
 }
 
-fn task_reports(
+pub(super) fn task_reports(
     facts: RunFacts<'_>,
-    joint: &ByTask,
-    single: &ByTask,
+    (joint, single): (&ByTask, &ByTask),
     others: &[(&str, ByTask)],
+    on: Option<Split>,
 ) -> Result<Vec<TaskReport>> {
     let RunFacts { suite, dataset, .. } = facts;
     let report = |(&task, predictions): (&usize, &Predictions)| {
@@ -241,7 +261,7 @@ fn task_reports(
         polytask_eval::task_report(&TaskRun {
             task: &spec.name,
             kind: spec.kind.name,
-            split: dataset.report_split(task).name(),
+            split: on.unwrap_or_else(|| dataset.report_split(task)).name(),
             metrics: &metrics(spec.kind, &spec.metric),
             margin: spec.margin,
             joint: predictions,
@@ -278,7 +298,8 @@ fn shuffle_columns(
 ) -> Result<()> {
     let split = facts.dataset.report_split(0);
     let Some(Asked { rows, laid }) = asked(facts, model, split)? else { return Ok(()) };
-    if rows.table.n_rows() > MOST_SHUFFLED || model.columns().len() > MOST_COLUMNS {
+    let read = model.read_columns();
+    if rows.table.n_rows() > MOST_SHUFFLED || read.len() > MOST_COLUMNS {
         return Ok(());
     }
     let score = |margins: &[f64]| {
@@ -292,7 +313,7 @@ fn shuffle_columns(
     };
     let lost = model.permutation(&rows, facts.suite.seed, &score)?;
     for column in importance.iter_mut() {
-        let Some(at) = model.columns().iter().position(|name| *name == column.column) else { continue };
+        let Some(at) = read.iter().position(|(name, _)| *name == column.column) else { continue };
         let of = |place: usize| lost[at][place];
         let own = model.tasks.iter().position(|task| task.info.name == column.task);
         let mean = || {

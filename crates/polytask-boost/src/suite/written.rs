@@ -95,7 +95,7 @@ pub(super) fn write(facts: RunFacts<'_>, report: &RunReport, joint: &ByTask) -> 
 }
 
 /// What tells the known rows of a task apart.
-fn keys(dataset: &Dataset, task: usize, split: Split) -> Vec<u64> {
+pub(super) fn keys(dataset: &Dataset, task: usize, split: Split) -> Vec<u64> {
     let (Some(rows), Some(targets)) = (dataset.rows(task, split), dataset.tasks[task].targets.get(&split))
     else {
         return Vec::new();

@@ -1,8 +1,10 @@
 //! Candidates for the split of a node.
 
-use super::node::LEAST_GAIN;
+use super::lanes::Lanes;
 use crate::params::TreeParams;
 
+/// Gain at or below which a split is noise.
+pub(super) const LEAST_GAIN: f64 = 1e-6;
 /// What makes a later candidate of equal worth lose.
 pub(super) const STRICTLY: f64 = 1e-9;
 
@@ -22,14 +24,13 @@ pub(super) struct Candidate {
     pub(super) column: usize,
     pub(super) rule: BinRule,
     pub(super) default_left: bool,
-    /// Rows on the left.
-    pub(super) n_left: f64,
 }
 
 /// A node as a scan sees it.
 #[derive(Clone, Copy)]
 pub(super) struct Parent<'a> {
     pub(super) sums: &'a [f64],
+    pub(super) lanes: Lanes,
     pub(super) score: f64,
     pub(super) params: &'a TreeParams,
 }

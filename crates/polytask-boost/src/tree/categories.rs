@@ -16,18 +16,18 @@ pub(super) fn best(
     parent: Parent<'_>,
     right: &mut Vec<f64>,
 ) -> Option<Candidate> {
-    let stride = parent.sums.len();
-    let mut present: Vec<u32> =
-        (0..column.n_known as u32).filter(|&bin| bins[bin as usize * stride] > 0.0).collect();
+    let stride = parent.lanes.n();
+    let has_rows = |bin: u32| parent.lanes.rows(&bins[bin as usize * stride..][..stride]) > 0.0;
+    let mut present: Vec<u32> = (0..column.n_known as u32).filter(|&bin| has_rows(bin)).collect();
     let mut search = Search { index, bins, missing: column.n_known, parent, best: None };
     if present.len() <= parent.params.max_cat_to_onehot {
         present.iter().for_each(|bin| search.consider(std::slice::from_ref(bin), right));
         return search.best;
     }
-    for margin in 0..(stride / 2).min(MOST_ORDERS) {
+    for margin in 0..parent.lanes.width.min(MOST_ORDERS) {
         let slope = |bin: u32| {
             let sums = &bins[bin as usize * stride..][..stride];
-            sums[1 + 2 * margin] / (sums[2 + 2 * margin] + parent.params.cat_smooth)
+            sums[2 * margin] / (sums[1 + 2 * margin] + parent.params.cat_smooth)
         };
         // Of equal slopes the lower code first, so that the order is one.
         present.sort_by(|&a, &b| slope(a).total_cmp(&slope(b)).then(a.cmp(&b)));
@@ -72,7 +72,8 @@ impl Search<'_> {
 
     /// A set on the right with what is missing on the right, then on the left.
     fn compare(&mut self, set: &[u32], right: &mut [f64]) {
-        let has_missing = self.bins[self.missing * right.len()] > 0.0;
+        let missing = &self.bins[self.missing * right.len()..][..right.len()];
+        let has_missing = self.parent.lanes.rows(missing) > 0.0;
         if has_missing {
             self.add(self.missing, right);
             self.judge(set, right, false);
@@ -87,14 +88,13 @@ impl Search<'_> {
     }
 
     fn judge(&mut self, set: &[u32], right: &[f64], default_left: bool) {
-        let Parent { sums, score, params } = self.parent;
-        let Some(both) = score_of_both(right, sums, params) else { return };
-        let index = self.index;
-        keep(&mut self.best, both - score, |gain| {
+        // Both sides are judged alike, so the one that is there may be either.
+        let Some(both) = score_of_both(right, self.parent) else { return };
+        let column = self.index;
+        keep(&mut self.best, both - self.parent.score, |gain| {
             let mut set = set.to_vec();
             set.sort_unstable();
-            let n_left = sums[0] - right[0];
-            Candidate { gain, column: index, rule: BinRule::In(set), default_left, n_left }
+            Candidate { gain, column, rule: BinRule::In(set), default_left }
         });
     }
 }

@@ -1,34 +1,24 @@
 //! Growth of a tree on binned rows: the histogram of the smaller child by scan, of its sibling by subtraction.
 //!
-//! Columns are worked on in parallel, each by one thread in the order of the rows, so that sums do not hang on the number
-//! of threads.
+//! Blocks of columns are worked on in parallel, each by one thread in the order of the rows, so that sums do not hang on
+//! the number of threads.
 
 use std::ops::Range;
 
-use polytask_core::{Purpose, Rng};
 use rayon::prelude::*;
 
 use super::candidate::{BinRule, Candidate, Parent, STRICTLY};
-use super::histogram::{Gathered, Histogram, fill, subtract};
+use super::draw::Draw;
+use super::histogram::{Gathered, Layout, fill, of_columns, room, subtract};
+pub(crate) use super::lanes::Slopes;
+use super::lanes::{Count, Lanes};
 use super::node::{score, write_values};
-use super::scan::best;
+use super::rows::Rows;
+use super::scan::{Scratch, best};
 use super::{Rule, Tree, TreeNode, TreeSplit};
-use crate::bins::{BinnedColumn, Bins};
+use crate::bins::{Bins, Block};
 use crate::params::{Growth, TreeParams};
 use crate::table::ColumnSort;
-
-/// Slopes and curvatures of all rows, of which a tree reads some margins.
-#[derive(Clone, Copy)]
-pub(crate) struct Slopes<'a> {
-    /// `[rows, stride]`, slope and curvature of each margin.
-    pub(crate) values: &'a [f32],
-    /// Numbers per row.
-    pub(crate) stride: usize,
-    /// The first number the tree reads.
-    pub(crate) first: usize,
-    /// Margins the tree reads.
-    pub(crate) width: usize,
-}
 
 /// A tree, and which of the rows it was grown on lie in which leaf.
 pub(crate) struct Grown {
@@ -40,12 +30,18 @@ pub(crate) struct Grown {
 pub(crate) struct Grower<'a> {
     bins: &'a Bins,
     params: &'a TreeParams,
-    /// Rows of the present tree, those of a leaf side by side.
-    pub(crate) rows: Vec<u32>,
-    spare: Vec<u32>,
-    gathered: Vec<f32>,
-    pool: Vec<Histogram>,
-    /// The best split of each column, of one child and of the other.
+    rows: Rows,
+    lanes: Lanes,
+    layout: Layout,
+    pool: Vec<Vec<f64>>,
+    works: Vec<Work>,
+}
+
+/// What is made of a block.
+#[derive(Default)]
+struct Work {
+    scratch: Scratch,
+    /// The best split of one child and of the other.
     found: Vec<[Option<Candidate>; 2]>,
 }
 
@@ -55,29 +51,24 @@ struct Open {
     rows: Range<usize>,
     depth: usize,
     sums: Vec<f64>,
-    /// Empty where the leaf cannot be split.
-    histogram: Histogram,
+    /// Sums of every bin; empty where the leaf cannot be split.
+    histogram: Vec<f64>,
     best: Option<Candidate>,
-}
-
-/// Columns a tree may read, and the numbers that draw them.
-struct Draw {
-    seed: u64,
-    tree: u64,
-    columns: Vec<bool>,
 }
 
 impl<'a> Grower<'a> {
     pub(crate) fn new(bins: &'a Bins, params: &'a TreeParams) -> Self {
-        let found = bins.columns.iter().map(|_| [None, None]).collect();
-        Self { bins, params, rows: vec![], spare: vec![], gathered: vec![], pool: vec![], found }
+        let lanes = Lanes { width: 0, count: Count::Any };
+        let works = bins.blocks.iter().map(|_| Work::default()).collect();
+        let layout = Layout::new(bins, lanes.n());
+        Self { bins, params, rows: Rows::default(), lanes, layout, pool: vec![], works }
     }
 
     /// Grows tree number `tree` on some rows.
     pub(crate) fn grow(&mut self, rows: &[u32], slopes: Slopes<'_>, (seed, tree): (u64, u64)) -> Grown {
-        self.rows.clear();
-        self.rows.extend_from_slice(rows);
-        let draw = Draw::new(self.bins.columns.len(), self.params.feature_fraction, seed, tree);
+        self.rows.set(rows);
+        self.set_lanes(rows, slopes);
+        let draw = Draw::new(self.bins.columns.len(), self.params, seed, tree);
         let root = self.root(slopes, &draw);
         let mut tree = Tree { width: slopes.width, nodes: vec![], values: vec![] };
         self.push(&mut tree, &root);
@@ -94,6 +85,29 @@ impl<'a> Grower<'a> {
         self.settle(&mut tree, &leaves, slopes);
         self.pool.extend(open.into_iter().map(|leaf| leaf.histogram).filter(|sums| !sums.is_empty()));
         Grown { tree, leaves }
+    }
+
+    /// The rows of a leaf of the tree grown last.
+    pub(crate) fn rows(&self, leaf: &Range<usize>) -> &[u32] {
+        &self.rows.all[leaf.clone()]
+    }
+
+    /// What is summed of a row: its number only where it matters and nothing else tells it.
+    fn set_lanes(&mut self, rows: &[u32], slopes: Slopes<'_>) {
+        let is_one = |&row: &u32| slopes.of(row)[1] == 1.0;
+        let count = if rows.iter().all(is_one) {
+            Count::Curvature
+        } else if self.params.min_data_in_leaf > 1 {
+            Count::Own
+        } else {
+            Count::Any
+        };
+        let lanes = Lanes { width: slopes.width, count };
+        if lanes.n() != self.lanes.n() {
+            self.layout = Layout::new(self.bins, lanes.n());
+            self.pool.clear();
+        }
+        self.lanes = lanes;
     }
 
     /// What leaves are multiplied by.
@@ -123,45 +137,39 @@ impl<'a> Grower<'a> {
 
     /// Adds a leaf to the tree.
     fn push(&self, tree: &mut Tree, leaf: &Open) {
-        let cover = leaf.sums[2..].iter().step_by(2).sum();
-        tree.nodes.push(TreeNode { split: None, cover });
-        write_values(&leaf.sums, self.params, &mut tree.values);
+        tree.nodes.push(TreeNode { split: None, cover: self.lanes.curvature(&leaf.sums) });
+        write_values(&leaf.sums, self.lanes, self.params, &mut tree.values);
     }
 
     fn root(&mut self, slopes: Slopes<'_>, draw: &Draw) -> Open {
-        let rows = 0..self.rows.len();
-        self.gather(rows.clone(), slopes);
-        let mut root = Open {
-            node: 0,
-            rows,
-            depth: 0,
-            sums: sums_of(self.gathered.chunks_exact(2 * slopes.width), 2 * slopes.width),
-            histogram: self.room(slopes.width),
-            best: None,
-        };
-        let readable = draw.of_node(self.params, 0, 0);
-        let node = Gathered { rows: &self.rows, slopes: &self.gathered, width: 2 * slopes.width };
-        let parent = self.parent(&root.sums);
-        let work = |((index, sums), (column, found)): Work<'_>| {
-            if draw.columns[index] {
-                fill(column, &node, sums);
-                *found =
-                    [best((index, column), sums, parent, &mut Vec::new()).filter(|_| readable[index]), None];
-            }
-        };
-        let columns = self.bins.columns.par_iter().zip(&mut self.found);
-        root.histogram.par_iter_mut().enumerate().zip(columns).for_each(work);
-        [root.best, _] = best_of(&mut self.found);
+        let rows = 0..self.rows.all.len();
+        let sums = self.rows.gather(rows.clone(), slopes, self.lanes);
+        let mut root = Open { node: 0, rows, depth: 0, sums, histogram: self.room(), best: None };
+        let readable = draw.of_node(0, 0);
+        let node = Gathered { rows: &self.rows.all, slopes: &self.rows.gathered };
+        let parent = parent(&root.sums, self.lanes, self.params);
+        let (bins, lanes) = (self.bins, self.lanes);
+        let sums = self.layout.parts(&mut root.histogram);
+        let works = self.works.par_iter_mut().zip(&bins.blocks).zip(sums);
+        works.for_each(|((work, block), sums)| {
+            fill((bins, block), &node, lanes, &draw.columns, sums);
+            work.found.clear();
+            work.found.resize(block.columns.len(), [None, None]);
+            work.search((bins, block), sums, parent, (0, &readable));
+        });
+        [root.best, _] = self.best();
         root
     }
 
     /// Values of leaves from the sums of their own rows: a difference of sums would not be 0 where nothing is known.
     fn settle(&self, tree: &mut Tree, leaves: &[(usize, Range<usize>)], slopes: Slopes<'_>) {
-        let width = 2 * slopes.width;
         let value = |(node, rows): &(usize, Range<usize>)| {
-            let of = |&row: &u32| &slopes.values[row as usize * slopes.stride + slopes.first..][..width];
+            let mut sums = vec![0.0; self.lanes.n()];
+            for &row in self.rows(rows) {
+                sums.iter_mut().zip(slopes.of(row)).for_each(|(sum, slope)| *sum += f64::from(*slope));
+            }
             let mut values = Vec::with_capacity(slopes.width);
-            write_values(&sums_of(self.rows[rows.clone()].iter().map(of), width), self.params, &mut values);
+            write_values(&sums, self.lanes, self.params, &mut values);
             (*node, values)
         };
         let settled: Vec<(usize, Vec<f64>)> = leaves.par_iter().map(value).collect();
@@ -170,41 +178,15 @@ impl<'a> Grower<'a> {
         }
     }
 
-    fn parent<'s>(&self, sums: &'s [f64]) -> Parent<'s>
-    where
-        'a: 's,
-    {
-        Parent { sums, score: score(sums, self.params), params: self.params }
-    }
-
     /// Room for the sums of every column.
-    fn room(&mut self, width: usize) -> Histogram {
-        let stride = 1 + 2 * width;
-        let size = |column: &BinnedColumn| (column.n_known + 1) * stride;
-        let mut room = self.pool.pop().unwrap_or_default();
-        room.resize_with(self.bins.columns.len(), Vec::new);
-        for (sums, column) in room.iter_mut().zip(&self.bins.columns) {
-            sums.resize(size(column), 0.0);
-        }
-        room
-    }
-
-    /// Lays the slopes of some rows end to end.
-    fn gather(&mut self, rows: Range<usize>, slopes: Slopes<'_>) {
-        let width = 2 * slopes.width;
-        self.gathered.resize(rows.len() * width, 0.0);
-        let rows = self.rows[rows].par_chunks(4096);
-        rows.zip(self.gathered.par_chunks_mut(4096 * width)).for_each(|(rows, out)| {
-            for (&row, out) in rows.iter().zip(out.chunks_exact_mut(width)) {
-                out.copy_from_slice(&slopes.values[row as usize * slopes.stride + slopes.first..][..width]);
-            }
-        });
+    fn room(&mut self) -> Vec<f64> {
+        self.pool.pop().unwrap_or_else(|| vec![0.0; self.layout.total])
     }
 
     /// Splits a leaf; its children stand at the end of the tree.
     fn split(&mut self, tree: &mut Tree, leaf: Open, slopes: Slopes<'_>, draw: &Draw) -> [Open; 2] {
         let Some(candidate) = leaf.best else { unreachable!("only leaves with a split are split") };
-        let middle = leaf.rows.start + self.part(leaf.rows.clone(), &candidate);
+        let middle = leaf.rows.start + self.rows.part(leaf.rows.clone(), self.bins, &candidate);
         let (left, right) = (tree.nodes.len(), tree.nodes.len() + 1);
         tree.nodes[leaf.node].split = Some(self.rule(&candidate, left as u32, right as u32));
         let child = |node, rows| Open {
@@ -225,49 +207,64 @@ impl<'a> Grower<'a> {
     fn fill_children(
         &mut self,
         children: &mut [Open; 2],
-        (sums, mut parent): (Vec<f64>, Histogram),
+        (sums, histogram): (Vec<f64>, Vec<f64>),
         slopes: Slopes<'_>,
         draw: &Draw,
     ) {
-        let width = 2 * slopes.width;
         let small = usize::from(children[1].rows.len() < children[0].rows.len());
         let large = 1 - small;
-        self.gather(children[small].rows.clone(), slopes);
-        children[small].sums = sums_of(self.gathered.chunks_exact(width), width);
+        children[small].sums = self.rows.gather(children[small].rows.clone(), slopes, self.lanes);
         let mut rest = sums;
         subtract(&mut rest, &children[small].sums);
         children[large].sums = rest;
         let may_split = [small, large].map(|at| self.may_split(&children[at]));
         if may_split == [false, false] {
-            self.pool.push(parent);
+            self.pool.push(histogram);
             return;
         }
-        let mut own = self.room(slopes.width);
-        let rows = &self.rows[children[small].rows.clone()];
-        let node = Gathered { rows, slopes: &self.gathered, width };
-        let readable =
-            [small, large].map(|at| draw.of_node(self.params, children[at].depth, children[at].node));
-        let parents = [self.parent(&children[small].sums), self.parent(&children[large].sums)];
-        let work = |((index, (own, rest)), (column, found)): WorkOfBoth<'_>| {
-            if !draw.columns[index] {
-                return;
+        let pair = [small, large].map(|at| &children[at]);
+        let (histograms, bests) = self.search_pair(pair, may_split, histogram, draw);
+        for ((at, histogram), best) in [small, large].into_iter().zip(histograms).zip(bests) {
+            // A leaf that stays one needs its sums no more.
+            if best.is_none() {
+                self.pool.push(histogram);
+            } else {
+                children[at].histogram = histogram;
             }
-            fill(column, &node, own);
-            subtract(rest, own);
-            let mut scratch = Vec::new();
-            let mut of = |which: usize, sums: &[f64]| {
-                let is_asked = may_split[which] && readable[which][index];
-                is_asked.then(|| best((index, column), sums, parents[which], &mut scratch)).flatten()
-            };
-            *found = [of(0, own), of(1, rest)];
-        };
-        let columns = self.bins.columns.par_iter().zip(&mut self.found);
-        own.par_iter_mut().zip(&mut parent).enumerate().zip(columns).for_each(work);
-        let [of_small, of_large] = best_of(&mut self.found);
-        for (at, histogram, best) in [(small, own, of_small), (large, parent, of_large)] {
-            children[at].histogram = histogram;
             children[at].best = best;
         }
+    }
+
+    /// Sums of the smaller child, whose rows were gathered last, and of the larger one in the place of their parent's,
+    /// with the best split of each.
+    fn search_pair(
+        &mut self,
+        pair: [&Open; 2],
+        may_split: [bool; 2],
+        mut histogram: Vec<f64>,
+        draw: &Draw,
+    ) -> ([Vec<f64>; 2], [Option<Candidate>; 2]) {
+        let mut own = self.room();
+        let node = Gathered { rows: &self.rows.all[pair[0].rows.clone()], slopes: &self.rows.gathered };
+        let readable = pair.map(|child| draw.of_node(child.depth, child.node));
+        let parents = pair.map(|child| parent(&child.sums, self.lanes, self.params));
+        let (bins, lanes) = (self.bins, self.lanes);
+        let sums = self.layout.parts(&mut own).into_iter().zip(self.layout.parts(&mut histogram));
+        let works = self.works.par_iter_mut().zip(&bins.blocks).zip(sums.collect::<Vec<_>>());
+        works.for_each(|((work, block), (own, rest))| {
+            fill((bins, block), &node, lanes, &draw.columns, own);
+            let columns = of_columns((bins, block), lanes.n(), rest);
+            let counted = of_columns((bins, block), lanes.n(), own);
+            columns.zip(counted).for_each(|(rest, own)| subtract(rest, own));
+            work.found.clear();
+            work.found.resize(block.columns.len(), [None, None]);
+            for (which, sums) in [(0, own), (1, rest)] {
+                if may_split[which] {
+                    work.search((bins, block), sums, parents[which], (which, &readable[which]));
+                }
+            }
+        });
+        ([own, histogram], self.best())
     }
 
     fn may_split(&self, leaf: &Open) -> bool {
@@ -275,31 +272,22 @@ impl<'a> Grower<'a> {
         (*max_depth == 0 || leaf.depth < *max_depth) && leaf.rows.len() >= 2 * min_data_in_leaf
     }
 
-    /// Puts the rows of a leaf that go left before those that go right, both in their order; how many go left.
-    fn part(&mut self, rows: Range<usize>, candidate: &Candidate) -> usize {
-        let column = &self.bins.columns[candidate.column];
-        let is_left = |row: u32| {
-            let bin = column.code(row as usize);
-            match &candidate.rule {
-                _ if bin == column.n_known => candidate.default_left,
-                BinRule::UpTo(last) => bin <= *last,
-                BinRule::In(set) => set.binary_search(&(bin as u32)).is_err(),
-            }
-        };
-        self.spare.clear();
-        let rows = &mut self.rows[rows];
-        let mut n_left = 0;
-        for at in 0..rows.len() {
-            let row = rows[at];
-            if is_left(row) {
-                rows[n_left] = row;
-                n_left += 1;
-            } else {
-                self.spare.push(row);
+    /// The best splits over columns; of equal ones the first column's.
+    fn best(&mut self) -> [Option<Candidate>; 2] {
+        let found = self.works.iter_mut().flat_map(|work| &mut work.found);
+        let mut all: Vec<(usize, usize, Candidate)> = found
+            .flat_map(|both| both.iter_mut().enumerate())
+            .filter_map(|(which, found)| found.take().map(|found| (which, found.column, found)))
+            .collect();
+        all.sort_by_key(|(which, column, _)| (*which, *column));
+        let mut best: [Option<Candidate>; 2] = [None, None];
+        for (which, _, candidate) in all {
+            let bar = best[which].as_ref().map_or(f64::NEG_INFINITY, |best| best.gain);
+            if candidate.gain > bar + STRICTLY {
+                best[which] = Some(candidate);
             }
         }
-        rows[n_left..].copy_from_slice(&self.spare);
-        n_left
+        best
     }
 
     fn rule(&self, candidate: &Candidate, left: u32, right: u32) -> TreeSplit {
@@ -314,59 +302,27 @@ impl<'a> Grower<'a> {
     }
 }
 
-/// A column's sums of two children, its bins, and what is found there.
-type WorkOfBoth<'s> =
-    ((usize, (&'s mut Vec<f64>, &'s mut Vec<f64>)), (&'s BinnedColumn, &'s mut [Option<Candidate>; 2]));
-/// The same of one node.
-type Work<'s> = ((usize, &'s mut Vec<f64>), (&'s BinnedColumn, &'s mut [Option<Candidate>; 2]));
-
-/// The best splits over columns; of equal ones the first column's.
-fn best_of(found: &mut [[Option<Candidate>; 2]]) -> [Option<Candidate>; 2] {
-    let mut best = [None, None];
-    for candidates in found {
-        for (best, candidate) in best.iter_mut().zip(candidates) {
-            let Some(candidate) = candidate.take() else { continue };
-            let bar = best.as_ref().map_or(f64::NEG_INFINITY, |best: &Candidate| best.gain);
-            if candidate.gain > bar + STRICTLY {
-                *best = Some(candidate);
+impl Work {
+    /// The best split of a child by every column of the block that it may read.
+    fn search(
+        &mut self,
+        (bins, block): (&Bins, &Block),
+        sums: &[f64],
+        parent: Parent<'_>,
+        (which, readable): (usize, &[bool]),
+    ) {
+        let size = room(bins, block) * parent.lanes.n();
+        for ((&index, sums), found) in block.columns.iter().zip(sums.chunks_exact(size)).zip(&mut self.found)
+        {
+            if readable[index] {
+                let column = &bins.columns[index];
+                let own = &sums[..(column.n_known + 1) * parent.lanes.n()];
+                found[which] = best((index, column), own, parent, &mut self.scratch);
             }
         }
     }
-    best
 }
 
-/// Number, slopes and curvatures of rows, in their order.
-fn sums_of<'s>(rows: impl Iterator<Item = &'s [f32]>, width: usize) -> Vec<f64> {
-    let mut sums = vec![0.0; 1 + width];
-    for row in rows {
-        sums[0] += 1.0;
-        sums[1..].iter_mut().zip(row).for_each(|(sum, slope)| *sum += f64::from(*slope));
-    }
-    sums
-}
-
-impl Draw {
-    fn new(n_columns: usize, share: f64, seed: u64, tree: u64) -> Self {
-        Self { seed, tree, columns: drawn(&vec![true; n_columns], share, seed, &[tree]) }
-    }
-
-    /// The columns a node may read.
-    fn of_node(&self, params: &TreeParams, depth: usize, node: usize) -> Vec<bool> {
-        let level = [self.tree, 1, depth as u64];
-        let columns = drawn(&self.columns, params.feature_fraction_bylevel, self.seed, &level);
-        drawn(&columns, params.feature_fraction_bynode, self.seed, &[self.tree, 2, node as u64])
-    }
-}
-
-/// A share of the columns that are there, at least one.
-fn drawn(columns: &[bool], share: f64, seed: u64, of: &[u64]) -> Vec<bool> {
-    if share >= 1.0 {
-        return columns.to_vec();
-    }
-    let mut there: Vec<usize> = (0..columns.len()).filter(|&column| columns[column]).collect();
-    Rng::new(seed, Purpose::Pick, of).shuffle(&mut there);
-    let n = ((there.len() as f64 * share).round() as usize).max(1);
-    let mut chosen = vec![false; columns.len()];
-    there.into_iter().take(n).for_each(|column| chosen[column] = true);
-    chosen
+fn parent<'s>(sums: &'s [f64], lanes: Lanes, params: &'s TreeParams) -> Parent<'s> {
+    Parent { sums, lanes, score: score(sums, lanes, params), params }
 }

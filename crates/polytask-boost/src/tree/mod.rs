@@ -2,9 +2,13 @@
 
 mod candidate;
 mod categories;
+mod draw;
+pub(crate) mod flat;
 pub(crate) mod grow;
 mod histogram;
+mod lanes;
 mod node;
+mod rows;
 mod scan;
 
 use serde::{Deserialize, Serialize};

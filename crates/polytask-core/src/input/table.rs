@@ -23,7 +23,7 @@ pub static TABLE: InputInfo = InputInfo {
         most_epochs: 30.0,
     }),
     model_keys: &["trees", "widths"],
-    row_keys: &["features", "group", "ignore", "categories"],
+    row_keys: &["features", "group", "ignore", "categories", "texts"],
     even_states: true,
     whole_row: true,
     flag: "--input FILE",

@@ -18,11 +18,12 @@ use crate::method::Choice;
 const ROW_ROLES: [&str; 2] = ["id", "weight"];
 
 /// Keys of a source that a task with data of its own may hold too.
-const SOURCE_KEYS: [&str; 17] = [
+const SOURCE_KEYS: [&str; 18] = [
     "features",
     "group",
     "ignore",
     "categories",
+    "texts",
     "data",
     "files",
     "valid",

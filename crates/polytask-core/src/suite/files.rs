@@ -13,8 +13,10 @@ use super::tree::Origin;
 use crate::files::names_in;
 
 /// File formats that are read, by extension, in any case of letters.
-pub const FORMATS: &[&str] =
-    &["csv", "tsv", "jsonl", "parquet", "tab", "ndjson", "json", "conll", "bio", "iob", "iob2"];
+pub const FORMATS: &[&str] = &[
+    "csv", "tsv", "jsonl", "parquet", "tab", "ndjson", "json", "conll", "bio", "iob", "iob2", "libsvm",
+    "svm", "svmlight",
+];
 /// Forms of documents in sentences that are read beside these.
 const DOCUMENT_FORMS: [&str; 3] = ["ref", "txt", "lab"];
 /// Compressions that are read, by further extension.

@@ -39,8 +39,17 @@ pub(super) fn column_lines(section: &Section) -> BTreeMap<String, usize> {
 }
 
 /// Settings that are about one input stand in suites of it, and the encoder is one that reads what the tasks give.
-pub(super) fn model_keys(section: &Section, encoder: &str, own: &InputInfo, reporter: &mut Reporter) {
-    encoder_reads(section, encoder, own, reporter);
+pub(super) fn model_keys(
+    section: &Section,
+    (encoder, has_texts): (&str, bool),
+    own: &InputInfo,
+    reporter: &mut Reporter,
+) {
+    if has_texts {
+        encoder_of_texts(section, encoder, reporter);
+    } else {
+        encoder_reads(section, encoder, own, reporter);
+    }
     let of_others = INPUTS.iter().filter(|other| ***other != *own);
     let keys: BTreeMap<&str, &InputInfo> =
         of_others.flat_map(|other| other.model_keys.iter().map(move |key| (*key, *other))).collect();
@@ -73,6 +82,21 @@ pub(super) fn row_keys(section: &Section, own: &InputInfo, reporter: &mut Report
             );
             reporter.report(section.place(key), what, "remove it");
         }
+    }
+}
+
+/// Columns of texts are read by trees, through an encoder of texts.
+fn encoder_of_texts(section: &Section, encoder: &str, reporter: &mut Reporter) {
+    if !section.has("trees") {
+        let what = "`texts` names columns that are texts, which a network on tables does not read";
+        reporter.report(section.origin, what, "trees = \"boost\" in [model], or `texts` left out");
+    }
+    if let Some(net) = input::of_net(encoder) {
+        let what = format!(
+            "`encoder` in [model] is `{encoder}`, which reads {}, but `texts` names columns that are texts",
+            net.plural
+        );
+        reporter.report(section.place("encoder"), what, "\"sentence-transformers/all-MiniLM-L6-v2\"");
     }
 }
 

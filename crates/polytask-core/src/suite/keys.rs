@@ -283,6 +283,7 @@ static KEYS: &[KeyInfo] = &[
     key(OWN_DATA, "group", ValueType::Text, "", "Column of a table that names the group of a row: a shop, a patient, a school. For `trees = \"rmtgb\"` each group is a task; others read it as a category.", "rows have no groups"),
     key(OWN_DATA, "ignore", ValueType::Texts, "[]", "Columns of a table that are not read: names, ids, what is known only afterwards.", "every column may say something"),
     key(OWN_DATA, "categories", ValueType::Texts, "[]", "Columns of a table whose numbers are categories: codes, classes, years that are no amounts.", "a column whose first known cell is a number holds numbers, any other one categories"),
+    key(OWN_DATA, "texts", ValueType::Texts, "[]", "Columns of a table that are texts: boosted trees read the vector that the frozen `encoder` in [model] gives of each.", "a column of words holds categories"),
     key(OWN_DATA, "valid", ValueType::Fraction, "0.1", "Share of train that becomes valid, by hash, when there is no valid file.", "enough to choose on, little enough to spare"),
     key(OWN_DATA, "missing", ValueType::Texts, "[]", "Cells of targets, and of the columns of a table, that mean unknown, beside empty ones, null and NaN: `[\"-1\", \"-\"]`; a number counts in columns only where a [[source]] names it.", "what is written there is the target"),
     key(OWN_DATA, "limit", COUNT, "0", "Most rows read per split (chosen by hash); 0 means all.", "all data are used"),

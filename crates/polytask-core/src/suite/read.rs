@@ -93,7 +93,8 @@ impl Reader<'_, '_> {
         nodes::unused(&nodes, &sections, self.reporter);
         let input = inputs::of_tasks(&tasks, self.reporter);
         let sources = self.sources(&sources, &tasks, &nodes);
-        let (written, model) = (&model, self.model(&model, input));
+        let has_texts = sources.iter().any(|source| !source.texts.is_empty());
+        let (written, model) = (&model, self.model(&model, input, has_texts));
         let is_fresh = fresh::starts_fresh(&model.encoder);
         // Heads of tags start small where they start from probes, and nobody said how fast heads learn.
         let tags_start_small = fresh::start(&train, is_fresh) == Start::Probe && !train.has("head_lr_factor");
@@ -149,12 +150,13 @@ impl Reader<'_, '_> {
         Draft { section, name, kind }
     }
 
-    fn model(&mut self, section: &Section, input: &InputInfo) -> ModelSpec {
-        let fresh = input.fresh.filter(|_| !section.has("encoder"));
+    fn model(&mut self, section: &Section, input: &InputInfo, has_texts: bool) -> ModelSpec {
+        // Trees read the vectors of texts that an encoder gives; there is no network to start.
+        let fresh = input.fresh.filter(|_| !section.has("encoder") && !has_texts);
         let encoder = fresh.map_or_else(|| section.text("encoder"), |fresh| fresh.encoder.into());
         let base = self.file.parent().unwrap_or(Path::new(""));
         check::encoder(&encoder, base, section.place("encoder"), self.reporter);
-        inputs::model_keys(section, &encoder, input, self.reporter);
+        inputs::model_keys(section, (&encoder, has_texts), input, self.reporter);
         let shelf = Shelf { noun: "sharing", parts: &self.catalogue.sharings };
         let (sharing, _) = shelf.choice(section, "sharing", &section.part("sharing"), self.reporter);
         let shelf = Shelf { noun: "tune", parts: &self.catalogue.tunes };
@@ -321,6 +323,7 @@ impl Reader<'_, '_> {
             features: section.texts("features"),
             ignore: section.texts("ignore"),
             categories: section.texts("categories"),
+            texts: section.texts("texts"),
             group: section.maybe_text("group"),
             valid: section.real("valid"),
             missing: label_keys::missing_of_rows(section),

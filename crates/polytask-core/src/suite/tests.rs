@@ -391,7 +391,7 @@ fn each_mistake_has_its_exact_text() {
 #[test]
 fn a_folder_without_a_train_file_says_what_it_holds() {
     let text = "[[task]]\nname='t'\nkind='class'\ndata='data/empty'\n";
-    let expected = "s.toml:4: folder `data/empty` of task `t` has no train file, expected train.{csv,tsv,jsonl,parquet,tab,ndjson,json,conll,bio,iob,iob2} \
+    let expected = "s.toml:4: folder `data/empty` of task `t` has no train file, expected train.{csv,tsv,jsonl,parquet,tab,ndjson,json,conll,bio,iob,iob2,libsvm,svm,svmlight} \
                     (or with .gz, .zst)\n    try: the folder data/empty holds `notes.txt`";
     assert_eq!(shown(text, &[]), [expected]);
 }

@@ -19,8 +19,11 @@ mod wanted;
 mod weights;
 mod whole;
 
+use std::sync::Arc;
+
 use polytask_core::{Result, Split, Suite};
 
+use crate::readers::TextVectors;
 use crate::views::{self, View};
 use crate::{Dataset, Tokenize};
 pub use finish::NO_TEST;
@@ -62,6 +65,7 @@ pub fn build_with(
         suite,
         interner: Interner::new(tokenizer, suite.train.threads, suite.train.data_mb),
         view: views::open(suite, tokenizer),
+        vectors: tokenizer.text_vectors(),
         problems: Problems::default(),
         merged: suite.tasks.iter().map(|_| Merged::default()).collect(),
         dataset: Dataset::default(),
@@ -77,6 +81,8 @@ struct Builder<'a> {
     suite: &'a Suite,
     interner: Interner<'a>,
     view: Box<dyn View>,
+    /// What gives the vectors of texts in columns of tables.
+    vectors: Option<Arc<dyn TextVectors>>,
     problems: Problems,
     /// Numbers that reading made one, by task.
     merged: Vec<Merged>,

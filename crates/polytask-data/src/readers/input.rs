@@ -35,6 +35,14 @@ impl RawInput {
         Self { file: file.to_path_buf(), content: Content::Memory(bytes) }
     }
 
+    /// The same content from its beginning, for a format that is read twice.
+    pub(super) fn again(&self) -> Result<Self> {
+        match &self.content {
+            Content::Disk(_) => Self::from_file(&self.file),
+            Content::Memory(bytes) => Ok(Self::from_bytes(&self.file, bytes.clone())),
+        }
+    }
+
     fn is_compressed(&self) -> bool {
         let ending = self.file.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
         super::COMPRESSIONS.contains(&ending.as_str())

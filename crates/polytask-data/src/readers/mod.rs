@@ -10,11 +10,13 @@ pub mod idx;
 mod image_table;
 mod input;
 mod jsonl;
+mod libsvm;
 mod parquet;
 pub mod qrels;
 mod record;
 pub mod trec;
 mod tsv;
+mod vectors;
 
 use std::collections::{HashSet, VecDeque};
 use std::path::Path;
@@ -28,6 +30,7 @@ pub use input::RawInput;
 pub use polytask_core::cell::Cell;
 pub(crate) use polytask_core::cell::shorten;
 pub use record::{Columns, Record};
+pub use vectors::{TextVectors, text_column, text_of};
 
 /// A file format.
 #[derive(Debug)]
@@ -45,6 +48,7 @@ pub static FORMATS: &[Format] = &[
     Format { name: "conll", extensions: &["conll", "bio", "iob", "iob2"], open: conll::open },
     Format { name: "csv", extensions: &["csv"], open: csv::open },
     Format { name: "jsonl", extensions: &["jsonl", "ndjson", "json"], open: jsonl::open },
+    Format { name: "libsvm", extensions: &["libsvm", "svm", "svmlight"], open: libsvm::open },
     Format { name: "parquet", extensions: &["parquet"], open: parquet::open },
     Format { name: "tsv", extensions: &["tsv", "tab"], open: tsv::open },
 ];
@@ -342,7 +346,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn arbitrary_bytes_never_panic_a_reader(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            for file in ["a.csv", "a.tsv", "a.jsonl", "a.conll", "a.csv.gz", "a.tsv.zst", "a.parquet"] {
+            for file in ["a.csv", "a.tsv", "a.jsonl", "a.conll", "a.csv.gz", "a.tsv.zst", "a.parquet", "a.libsvm"] {
                 if let Ok(reader) = open_bytes(file, bytes.clone()) {
                     let _ = reader.take(10_000).count();
                 }
@@ -352,7 +356,7 @@ mod tests {
 
         #[test]
         fn arbitrary_text_never_panics_a_reader(text in "[\\{\\}\\[\\]\",:\t\n\r aé1NaN]{0,200}") {
-            for file in ["a.csv", "a.tsv", "a.jsonl", "a.conll"] {
+            for file in ["a.csv", "a.tsv", "a.jsonl", "a.conll", "a.svm"] {
                 if let Ok(reader) = open_bytes(file, text.clone().into_bytes()) {
                     let _ = reader.take(10_000).count();
                 }

@@ -56,7 +56,7 @@ impl PartialEq for Columns {
 }
 
 /// A row of a file.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Record {
     /// Line in the file, counted from 1 (Parquet: the row).
     pub line: usize,
@@ -64,18 +64,35 @@ pub struct Record {
     pub skipped: usize,
     columns: Columns,
     cells: Vec<Cell>,
+    /// Further columns that hold 0, of a format that does not write it.
+    zeros: Option<fn(&str) -> bool>,
 }
+
+/// What a column holds that its format does not write.
+static ZERO: Cell = Cell::Number(0.0);
 
 impl Record {
     /// A row of `columns`; there are as many cells.
     pub fn new(line: usize, columns: Columns, cells: Vec<Cell>) -> Self {
         debug_assert_eq!(columns.len(), cells.len());
-        Self { line, skipped: 0, columns, cells }
+        Self { line, skipped: 0, columns, cells, zeros: None }
     }
 
     /// The same after some empty lines.
     pub(super) fn after(self, skipped: usize) -> Self {
         Self { skipped, ..self }
+    }
+
+    /// The same where further columns of these names hold 0.
+    pub(super) fn with_zeros(self, is_zero: fn(&str) -> bool) -> Self {
+        Self { zeros: Some(is_zero), ..self }
+    }
+
+    /// The same with further cells; `columns` are the names of all.
+    pub(super) fn extended(mut self, columns: Columns, cells: Vec<Cell>) -> Self {
+        self.cells.extend(cells);
+        debug_assert_eq!(columns.len(), self.cells.len());
+        Self { columns, ..self }
     }
 
     /// The names of the row's columns.
@@ -85,6 +102,14 @@ impl Record {
 
     /// The cell of a column; `None` when the row has no such column.
     pub fn get(&self, column: &str) -> Option<&Cell> {
-        self.columns.place(column).map(|i| &self.cells[i])
+        let zero = || self.zeros.filter(|is_zero| is_zero(column)).map(|_| &ZERO);
+        self.columns.place(column).map(|i| &self.cells[i]).or_else(zero)
+    }
+}
+
+impl PartialEq for Record {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |record: &Self| (record.line, record.skipped);
+        of(self) == of(other) && self.columns == other.columns && self.cells == other.cells
     }
 }

@@ -44,7 +44,7 @@ struct SplitView<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct Bar {
+pub(super) struct Bar {
     name: String,
     n: String,
     /// Share of the longest bar in percent.
@@ -122,7 +122,7 @@ fn bars(rows: &[(String, usize)]) -> Vec<Bar> {
 }
 
 /// Bars of which only every few carry their edge.
-fn histogram(bins: &[(String, usize)]) -> Vec<Bar> {
+pub(super) fn histogram(bins: &[(String, usize)]) -> Vec<Bar> {
     let every = bins.len().div_ceil(EDGES).max(1);
     let mut bars = bars(bins);
     bars.iter_mut()

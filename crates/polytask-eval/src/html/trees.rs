@@ -1,12 +1,15 @@
 //! Boosted trees on the page: columns by what they say, groups by how unlike the others they are.
 
-use polytask_core::report::{ColumnImportance, TreesReport};
+use polytask_core::report::{ColumnImportance, GroupGate, TreesReport};
 use serde::Serialize;
 
+use super::data::{Bar, histogram};
 use crate::trees::{group_rows, unlike};
 
 /// Columns and groups that are shown.
 const SHOWN: usize = 30;
+/// Columns of the picture of gates.
+const GATES: usize = 10;
 
 /// The section about trees.
 #[derive(Debug, Serialize)]
@@ -15,8 +18,16 @@ pub(super) struct TreesView {
     leaves: usize,
     unlike: Option<String>,
     importance: Vec<ImportanceView>,
+    /// How many groups have which gate, for each target with gates.
+    gates: Vec<GatesView>,
     /// Cells of the table of groups, its head first; empty without groups.
     groups: Vec<Vec<String>>,
+}
+
+#[derive(Debug, Serialize)]
+struct GatesView {
+    title: String,
+    gates: Vec<Bar>,
 }
 
 #[derive(Debug, Serialize)]
@@ -40,7 +51,31 @@ impl TreesView {
         let importance = trees.importance.chunk_by(|a, b| a.task == b.task).map(ImportanceView::new);
         let groups = if trees.groups.is_empty() { Vec::new() } else { group_rows(&trees.groups, SHOWN) };
         let (n_trees, leaves) = (trees.trees, trees.leaves);
-        Self { trees: n_trees, leaves, unlike: unlike(trees), importance: importance.collect(), groups }
+        let gates = trees.groups.chunk_by(|a, b| a.task == b.task).filter_map(GatesView::new).collect();
+        Self {
+            trees: n_trees,
+            leaves,
+            unlike: unlike(trees),
+            importance: importance.collect(),
+            gates,
+            groups,
+        }
+    }
+}
+
+impl GatesView {
+    /// The groups of one target; none without gates.
+    fn new(groups: &[GroupGate]) -> Option<Self> {
+        let mut bins = vec![0; GATES];
+        let known = groups.iter().filter_map(|group| group.gate);
+        known.for_each(|gate| bins[((gate * GATES as f64) as usize).min(GATES - 1)] += 1);
+        let edge = |(bin, n): (usize, usize)| (format!("{:.1}", bin as f64 / GATES as f64), n);
+        let title = if groups[0].task.is_empty() { "gates".into() } else { groups[0].task.clone() };
+        let has_gates = groups.iter().any(|group| group.gate.is_some());
+        has_gates.then(|| Self {
+            title,
+            gates: histogram(&bins.into_iter().enumerate().map(edge).collect::<Vec<_>>()),
+        })
     }
 }
 

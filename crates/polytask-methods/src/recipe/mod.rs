@@ -442,6 +442,12 @@ mod tests {
     fn a_number_of_single_settings_is_not_set_for_all() {
         let error = Recipe::read(TEXT, &["method.data.noise=0.1".into()]).unwrap_err().to_string();
         assert!(error.contains("method.data.noise is a number of single settings"), "{error}");
+        // Where all settings have their own, that of all data would change nothing.
+        let own = TEXT.replace("score = \"delta-m\"", "score = \"delta-m\"\n        data = { train = 7 }");
+        assert!(Recipe::read(&own, &["method.data.train=20".into()]).is_ok());
+        let own = own.replace("data = { noise = 0.2 }", "data = { noise = 0.2, train = 8 }");
+        let error = Recipe::read(&own, &["method.data.train=20".into()]).unwrap_err().to_string();
+        assert!(error.contains("method.data.train is a number of single settings (a, b)"), "{error}");
     }
 
     #[test]

@@ -38,13 +38,15 @@ pub(super) fn known(method: &Value) -> BTreeSet<String> {
         .collect()
 }
 
-/// Refuses a number asked for all data that only single settings have: theirs would win, and nothing would change.
+/// Refuses a number asked for all data that only single settings have, or all of them: theirs would win, and nothing would
+/// change.
 pub(super) fn check_asked(method: &Value, name: &str) -> Result<()> {
     let settings = || method.get("setting").and_then(Value::as_array).into_iter().flatten();
     let is_own = |setting: &&Value| setting.pointer("/data").and_then(|data| data.get(name)).is_some();
     let named: Vec<&str> =
         settings().filter(is_own).filter_map(|setting| setting.get("name").and_then(Value::as_str)).collect();
-    if named.is_empty() || method.pointer("/data").and_then(|data| data.get(name)).is_some() {
+    let is_of_all = method.pointer("/data").and_then(|data| data.get(name)).is_some();
+    if named.is_empty() || is_of_all && named.len() < settings().count() {
         return Ok(());
     }
     let what = format!("method.data.{name} is a number of single settings ({})", named.join(", "));

@@ -8,13 +8,18 @@ use polytask_core::{Suite, atomic};
 use polytask_eval::conflict::{self, Conflict};
 use polytask_eval::html;
 use polytask_train::learner::SINGLE;
+use polytask_train::observe::Observer;
 use polytask_train::prepare::prepare;
 use polytask_train::run::{self, Prepared};
 
+use crate::verbs::boost::trees::{self, Rows};
 use crate::verbs::train::{RunArgs, Work};
 use polytask_terminal::count;
 use polytask_terminal::output::{self, Outcome};
 use polytask_terminal::progress::TerminalProgress;
+
+/// How often effects of trees are measured, each time on other rows.
+const MEASUREMENTS: usize = 8;
 
 /// Say which task hurts which, and which tasks to group, with the evidence
 #[derive(Debug, clap::Args)]
@@ -25,7 +30,8 @@ Examples:
   polytask conflict suite.toml --out runs/first-conflict --resume --json
 
 Trains all tasks together and each alone, as `polytask train` does, and measures on the way what a step on one
-task does to the others. --out holds conflict.html, conflict.json, joint/ (a run's folder) and, with --verify,
+task does to the others. Of trees (`trees` in [model]) each pair of tasks is grown together and each alone, on drawn
+rows, and judged by the loss on valid. --out holds conflict.html, conflict.json, joint/ (a run's folder) and, with --verify,
 verify/ with a model per suggested group.
 
 Exit codes: 0 done, whatever the findings; 2 could not run.")]
@@ -54,6 +60,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let suite = args.load()?;
     let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{}-conflict", suite.name)));
+    if suite.model.trees.is_some() {
+        return args.trees(&suite, &out);
+    }
     let mut progress = args.run.progress();
     let joint = out.join("joint");
     let work = args.run.begin(suite.clone(), &joint, &mut progress)?;
@@ -98,6 +107,31 @@ impl Args {
         Ok(suite)
     }
 
+    /// What the tasks do to each other in trees for all of them.
+    fn trees(&self, suite: &Suite, out: &Path) -> Result<Outcome> {
+        if self.steps.is_some() || self.every.is_some() {
+            let what = "`--steps` and `--every` are about a network, and the suite trains trees";
+            return output::refuse(what, "`--set model.trees.rounds=50`");
+        }
+        let mut progress = self.run.progress();
+        let _held = run::lock(out)?;
+        let train = |suite: &Suite, rows: &Rows, out: &Path, observer: &mut dyn Observer| {
+            trees::diagnose(suite, (rows, MEASUREMENTS), out, observer)
+        };
+        let joint = out.join("joint");
+        let report = self.run.apart(suite, &joint, &mut progress, (trees::read, train))?;
+        let mut found = conflict::conflict(&report, self.models)?;
+        write(&found, out)?;
+        if self.verify {
+            let groups = groups(&found, suite);
+            let reports = trees::groups(suite, &groups, &joint, &mut progress)?;
+            conflict::verify(&mut found, &reports);
+            write(&found, out)?;
+        }
+        show(&found, out, self.run.json)?;
+        Ok(Outcome::Done)
+    }
+
     /// The joint run, or the report of one that is finished.
     fn joint(
         &self,
@@ -124,12 +158,17 @@ impl Args {
         out: &Path,
         progress: &mut TerminalProgress,
     ) -> Result<Vec<TaskReport>> {
-        let index = |name: &String| prepared.suite.tasks.iter().position(|task| task.name == *name);
-        let groups = found.suggestion().groups.iter().filter(|group| group.len() > 1);
-        let groups: Vec<Vec<usize>> = groups.map(|group| group.iter().filter_map(index).collect()).collect();
+        let groups = groups(found, &prepared.suite);
         let reports = run::groups(prepared, &self.run.options(out), &groups, progress)?;
         Ok(reports.into_iter().flat_map(|report| report.tasks).collect())
     }
+}
+
+/// The suggested groups of at least two tasks, by their places in the suite.
+fn groups(found: &Conflict, suite: &Suite) -> Vec<Vec<usize>> {
+    let index = |name: &String| suite.tasks.iter().position(|task| task.name == *name);
+    let groups = found.suggestion().groups.iter().filter(|group| group.len() > 1);
+    groups.map(|group| group.iter().filter_map(index).collect()).collect()
 }
 
 fn write(found: &Conflict, out: &Path) -> Result<()> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use polytask_boost::suite::JudgedTrees;
 use polytask_core::report::RunReport;
 use polytask_core::{Split, Suite, atomic};
 use polytask_data::readers::trec;
@@ -13,6 +14,7 @@ use polytask_train::geometry::geometry;
 use polytask_train::judge::{Judged, Side, judge};
 use polytask_train::segmenting::segmentations;
 
+use super::boost::eval as trees;
 use crate::columns::Columns;
 use crate::models;
 use polytask_terminal::output::{self, Outcome};
@@ -41,18 +43,18 @@ pub(crate) struct Args {
     suite: PathBuf,
     /// Folder of a run or a model, or an encoder that was pulled, for tasks that compare texts
     #[arg(long, short)]
-    model: PathBuf,
+    pub(super) model: PathBuf,
     /// Folder of a run or a model to compare with, on the same rows
     #[arg(long)]
-    against: Option<PathBuf>,
+    pub(super) against: Option<PathBuf>,
     /// What to call the two models [default: their folders]
     #[arg(long, value_name = "A,B", value_delimiter = ',', requires = "against")]
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
     /// valid or test [default: test; valid for a task without]
     #[arg(long, value_parser = ["valid", "test"])]
-    split: Option<String>,
+    pub(super) split: Option<String>,
     #[command(flatten)]
-    columns: Columns,
+    pub(super) columns: Columns,
     /// Change a setting first: task.sts.margin=2
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -64,22 +66,53 @@ pub(crate) struct Args {
     predictions: Option<PathBuf>,
     /// Write what a ranking found below this folder, a run of TREC per task, best 1,000 passages per query
     #[arg(long, value_name = "DIR")]
-    trec: Option<PathBuf>,
+    pub(super) trec: Option<PathBuf>,
     /// Also show how each task's vectors lie: spread or in a cone, close where texts belong together
     #[arg(long)]
-    geometry: bool,
+    pub(super) geometry: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
-    let mut suite = suites::load_to_judge(&args.suite, &args.set)?;
+    let suite = suites::load_to_judge(&args.suite, &args.set)?;
     suites::set_threads(suite.train.threads)?;
     let tasks: Vec<String> = suite.tasks.iter().map(|task| task.name.clone()).collect();
+    let mut found = match models::trees(&args.model) {
+        Some(folder) => {
+            let JudgedTrees { report, rows } = trees::judged(args, &folder, suite)?;
+            Found { names: report.sides.clone(), report, rows, queries: BTreeMap::new() }
+        }
+        None => network(args, suite)?,
+    };
+    let notes = notes(&tasks, &found.report, args.split.as_deref());
+    found.report.notes.extend(notes);
+    found.write(args)?;
+    found.show(args)?;
+    let regressed = found.report.tasks.iter().any(|task| task.regressed);
+    Ok(if regressed { Outcome::Missed } else { Outcome::Done })
+}
+
+/// Scores, and the rows they stand on.
+struct Found {
+    /// What the models are called.
+    names: Vec<String>,
+    report: RunReport,
+    rows: Vec<JudgedRows>,
+    queries: BTreeMap<String, Vec<String>>,
+}
+
+/// Scores of a network.
+fn network(args: &Args, mut suite: Suite) -> Result<Found> {
     let split = args.split.as_deref().map(|name| if name == "valid" { Split::Valid } else { Split::Test });
     let model = models::folder_or_pulled(&args.model)?;
-    name_columns(&mut suite, &args.columns, &model)?;
+    let features = if suite.input().whole_row && !args.columns.pairs().is_empty() {
+        InputReading::of(&Model::load(&model)?.symbols, &[]).fields().to_vec()
+    } else {
+        Vec::new()
+    };
+    name_columns(&mut suite, &args.columns, &features)?;
     let against = args.against.as_deref().map(models::folder_or_pulled).transpose()?;
     let names = match (&args.against, &against) {
         (Some(shown), Some(against)) => {
@@ -102,37 +135,44 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     if let Some(suite) = segmented {
         report.segmentations = segmentations(&suite, &model, &mut progress)?;
     }
-    let notes = notes(&tasks, &report, args.split.as_deref());
-    report.notes.extend(notes);
-    if let Some(folder) = &args.predictions {
-        rows.iter().try_for_each(|rows| rows.write(folder))?;
+    Ok(Found { names: names.to_vec(), report, rows, queries })
+}
+
+impl Found {
+    /// Writes what was asked for.
+    fn write(&self, args: &Args) -> Result<()> {
+        if let Some(folder) = &args.predictions {
+            self.rows.iter().try_for_each(|rows| rows.write(folder))?;
+        }
+        if let Some(folder) = &args.trec {
+            write_trec(folder, &self.rows, &self.queries)?;
+        }
+        if let Some(folder) = &args.mteb {
+            let facts = polytask_eval::ModelFacts { name: self.report.name.clone(), ..Default::default() };
+            let run = polytask_eval::MtebRun { date: polytask_eval::mteb::now(), ..Default::default() };
+            polytask_eval::mteb::write(folder, &self.report, &facts, &run)?;
+        }
+        Ok(())
     }
-    if let Some(folder) = &args.trec {
-        write_trec(folder, &rows, &queries)?;
-    }
-    if let Some(folder) = &args.mteb {
-        let facts = polytask_eval::ModelFacts { name: report.name.clone(), ..Default::default() };
-        let run = polytask_eval::MtebRun { date: polytask_eval::mteb::now(), ..Default::default() };
-        polytask_eval::mteb::write(folder, &report, &facts, &run)?;
-    }
-    if args.json {
-        output::json(&report)?;
-    } else {
+
+    fn show(&self, args: &Args) -> Result<()> {
+        let report = &self.report;
+        if args.json {
+            return output::json(report);
+        }
         report.notes.iter().for_each(|note| output::note(format!("note: {note}")));
-        output::line(polytask_eval::table(&report, output::width()).trim_end())?;
+        output::line(polytask_eval::table(report, output::width()).trim_end())?;
         for segmentation in &report.segmentations {
             output::line("")?;
             output::line(polytask_eval::segmentation_table(segmentation, output::width()).trim_end())?;
         }
         if !report.geometry.is_empty() {
             output::line("")?;
-            output::line(
-                polytask_eval::geometry_table(&report.geometry, &names, output::width()).trim_end(),
-            )?;
+            let table = polytask_eval::geometry_table(&report.geometry, &self.names, output::width());
+            output::line(table.trim_end())?;
         }
+        Ok(())
     }
-    let regressed = report.tasks.iter().any(|task| task.regressed);
-    Ok(if regressed { Outcome::Missed } else { Outcome::Done })
 }
 
 /// Writes what was found for each query, a file per task that ranks.
@@ -172,15 +212,10 @@ fn notes(tasks: &[String], report: &RunReport, asked: Option<&str>) -> Vec<Strin
 }
 
 /// Names columns of all sources and tasks that have the role; in tables any column that the model reads is one.
-fn name_columns(suite: &mut Suite, columns: &Columns, model: &Path) -> Result<()> {
+pub(super) fn name_columns(suite: &mut Suite, columns: &Columns, features: &[String]) -> Result<()> {
     if columns.pairs().is_empty() {
         return Ok(());
     }
-    let features = if suite.input().whole_row {
-        InputReading::of(&Model::load(model)?.symbols, &[]).fields().to_vec()
-    } else {
-        Vec::new()
-    };
     let roles = suite.tasks.iter().flat_map(|task| task.kind.input_roles().iter().chain([&task.kind.target]));
     let mut roles: Vec<&str> = roles.copied().chain(features.iter().map(String::as_str)).collect();
     roles.sort_unstable();

@@ -177,7 +177,7 @@ fn from_lines(model: &Model, chosen: &[&ModelTask], args: &Args, input: &str) ->
     for_pieces(input, |rows| {
         n += rows.len();
         if n == rows.len() {
-            check_absent(&reading, args, &rows[0])?;
+            check_absent(reading.fields(), args, &rows[0])?;
         }
         if tasks.is_empty() {
             tasks = fitting_tasks(model, &reading, args, &rows[0])?;
@@ -256,8 +256,8 @@ fn lacking(task: &ModelTask, args: &Args) -> String {
 
 /// Says which columns of a table the first row lacks, where it has others; refuses those that are there under another
 /// name, or not under the one that was given.
-pub(super) fn check_absent(reading: &InputReading, args: &Args, row: &Row) -> Result<()> {
-    let (fields, found) = (reading.fields(), row.fields());
+pub(super) fn check_absent(fields: &[String], args: &Args, row: &Row) -> Result<()> {
+    let found = row.fields();
     let absent: Vec<&String> = fields.iter().filter(|field| !found.contains(&field.as_str())).collect();
     if absent.is_empty() || absent.len() == fields.len() {
         return Ok(());

@@ -49,10 +49,6 @@ pub(super) enum Work {
     Open(Box<Prepared>),
 }
 
-/// How a suite is read that trains no network, and how it runs then.
-type Reads<D> = fn(&Suite, &mut dyn Observer) -> Result<D>;
-type Trains<D> = fn(&Suite, &D, &Path, &mut dyn Observer) -> Result<RunReport>;
-
 /// What every verb that trains takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
@@ -136,12 +132,15 @@ impl RunArgs {
 
     /// Trees in the place of a network, or heads on one that stays as it is, by how they read a suite and run; a run that
     /// was interrupted begins anew, for it takes seconds.
-    fn apart<D>(
+    pub(super) fn apart<D>(
         &self,
         suite: &Suite,
         out: &Path,
         progress: &mut TerminalProgress,
-        (read, train): (Reads<D>, Trains<D>),
+        (read, train): (
+            impl FnOnce(&Suite, &mut dyn Observer) -> Result<D>,
+            impl FnOnce(&Suite, &D, &Path, &mut dyn Observer) -> Result<RunReport>,
+        ),
     ) -> Result<RunReport> {
         if self.time.is_some() {
             let what = "`--time` plans the steps of a network that is trained, found none";

@@ -72,7 +72,10 @@ fn gates_tell_which_groups_are_unlike_the_others() {
     );
     let found = place.polytask(&["boost", "explain", "run", "--json"]).object();
     assert_eq!(found["importance"][0]["column"], "size");
-    has(&place.read("run/report.html"), &["<h2>Trees</h2>", "odd1", "Unlike the others"]);
+    has(
+        &place.read("run/report.html"),
+        &["<h2>Trees</h2>", "odd1", "Unlike the others", "Groups by their gate"],
+    );
     // The same bytes for any number of threads.
     let again =
         place.polytask(&["train", "gated.toml", "--out", "again", "--set", "train.threads=1", "--quiet"]);
@@ -246,4 +249,118 @@ fn what_is_asked_of_trees_and_cannot_be_is_told_with_its_remedy() {
     has(&train(&place, "gated.toml", "nothing").refused(), &["train"]);
     has(&place.polytask(&["boost", "explain", "nowhere"]).refused(), &["no report.json"]);
     has(&place.polytask(&["boost", "export", "nowhere", "--out", "x"]).refused(), &["no boosted trees"]);
+}
+
+/// Notes of which the words tell the mood, beside a number that says nothing.
+fn notes(first: usize, n: usize) -> String {
+    let mut text = String::from("size,say,mood\n");
+    for i in first..first + n {
+        let is_good = i * 7 % 3 == 0;
+        let say = match (i % 17, is_good) {
+            (0, _) => String::new(),
+            (_, true) => "good good good".into(),
+            (_, false) => format!("awful day {}", i % 5),
+        };
+        let _ = writeln!(text, "{},{say},{}", i * 37 % 101, if is_good { "up" } else { "down" });
+    }
+    text
+}
+
+#[test]
+fn a_column_of_texts_is_read_as_the_vector_of_an_encoder_in_one_suite() {
+    let place = Place::new();
+    place.write("notes/train.csv", notes(0, 300));
+    place.write("notes/test.csv", notes(300, 120));
+    let suite = "name = \"notes\"\n[model]\nencoder = \"tiny\"\ntrees = { name = \"boost\", rounds = 20 }\n[[task]]\n\
+        name = \"mood\"\nkind = \"table-class\"\ndata = \"notes\"\ntexts = [\"say\"]\ncolumns = { label = \"mood\" }\n";
+    place.write("notes.toml", suite);
+    place.polytask(&["check", "notes.toml", "--data"]).done();
+    train(&place, "notes.toml", "run").done();
+    let report = place.json("run/report.json");
+    let score = |report: &serde_json::Value| report["tasks"][0]["joint"][0]["value"].as_f64().unwrap();
+    assert!(score(&report) > 0.9, "{report}");
+    // The numbers of a text are one column to a reader.
+    let columns: Vec<&str> = report["trees"]["importance"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["column"].as_str().unwrap())
+        .collect();
+    assert_eq!(columns, ["say", "size"]);
+    assert!(report["trees"]["importance"][0]["permutation"].as_f64().unwrap() > 10.0);
+    place.write("rows.jsonl", "{\"say\": \"good good good\", \"size\": 3}\n{\"size\": 3}\n");
+    let ran = place.polytask(&["predict", "--model", "run", "--task", "mood", "--input", "rows.jsonl"]);
+    let answers = ran.lines();
+    assert_eq!((answers.len(), &answers[0]["label"]), (2, &"up".into()));
+    let listed = place.polytask(&["predict", "--model", "run", "--list"]).lines();
+    assert_eq!(listed[0]["features"], serde_json::json!(["size", "say"]));
+    // A saved model says of a suite's data what the run said.
+    let eval = place.polytask(&["eval", "notes.toml", "--model", "run", "--json"]).object();
+    assert_eq!(score(&eval), score(&report));
+    let both =
+        place.polytask(&["eval", "notes.toml", "--model", "run", "--against", "run", "--names", "a,b"]);
+    has(&both.done(), &["mood"]);
+    let refused = |suite: String, words: &[&str]| {
+        place.write("other.toml", suite);
+        has(&train(&place, "other.toml", "nothing").refused(), words);
+    };
+    refused(suite.replace("[\"say\"]", "[\"sya\"]"), &["no column `sya`", "`texts`", "`say`"]);
+    refused(
+        suite.replace("trees = { name = \"boost\", rounds = 20 }\n", ""),
+        &["`texts`", "trees = \"boost\""],
+    );
+    refused(suite.replace("\"tiny\"", "\"table-mlp\""), &["`table-mlp`", "columns that are texts"]);
+    refused(suite.replace("texts =", "ignore = [\"say\"]\ntexts ="), &["`texts` and in `ignore`"]);
+}
+
+#[test]
+fn trees_say_which_task_helps_which_and_are_scored_on_other_data() {
+    let place = shops();
+    let out = place.polytask(&["conflict", "mixed.toml", "--out", "found", "--verify"]).done();
+    has(&out, &["sold", "busy"]);
+    let found = place.json("found/conflict.json");
+    assert_eq!(found["diagnosis"]["measurements"].as_array().unwrap().len(), 8);
+    assert!(found["affinity"][0][1].is_object() && found["affinity"][1][0].is_object(), "{found}");
+    assert_eq!(found["split"], "valid");
+    assert!(place.path("found/conflict.html").exists());
+    place.write("apart.toml", MIXED.replace("eta = 0.3", "eta = 0.3, leaves = \"apart\""));
+    has(
+        &place.polytask(&["conflict", "apart.toml", "--out", "no"]).refused(),
+        &["`apart`", "leaves = \"vector\""],
+    );
+    has(&place.polytask(&["conflict", "mixed.toml", "--out", "no", "--steps", "5"]).refused(), &["rounds"]);
+    let report = place.json("found/joint/report.json");
+    let eval = place.polytask(&["eval", "mixed.toml", "--model", "found/joint", "--json"]).object();
+    for task in 0..2 {
+        assert_eq!(eval["tasks"][task]["joint"], report["tasks"][task]["joint"], "{eval}");
+    }
+    let network = place.polytask(&["eval", "mixed.toml", "--model", "found/joint", "--against", "shops"]);
+    has(&network.refused(), &["no boosted trees"]);
+}
+
+#[test]
+fn rows_of_libsvm_are_a_table_in_which_what_is_not_written_is_0() {
+    let place = Place::new();
+    let rows = |first: usize, n: usize, most: usize| {
+        let row = |i: usize| {
+            let label = if i % 3 == 0 { "+1" } else { "-1" };
+            let first = if i % 3 == 0 { " 2:1.5" } else { "" };
+            let last = if i % 2 == 0 && most > 4 { format!(" {most}:1") } else { String::new() };
+            format!("{label} 1:{}{first}{last} # row {i}\n", i * 37 % 11)
+        };
+        (first..first + n).map(row).collect::<String>()
+    };
+    place.write("rows/train.libsvm", rows(0, 200, 7));
+    // The last columns are 0 in all rows of test, which has no sign of them.
+    place.write("rows/test.svm", rows(200, 60, 4));
+    let suite = "name = \"rows\"\n[model]\ntrees = { name = \"boost\", rounds = 10 }\n[[task]]\nname = \"sign\"\n\
+        kind = \"table-class\"\ndata = \"rows\"\n";
+    place.write("rows.toml", suite);
+    let ran = train(&place, "rows.toml", "run");
+    assert!(!ran.err.contains("unknown"), "{}", ran.err);
+    ran.done();
+    assert_eq!(place.json("run/report.json")["tasks"][0]["joint"][0]["value"], 1.0);
+    let answers =
+        place.polytask(&["predict", "--model", "run", "--task", "sign", "--input", "rows/test.svm"]).lines();
+    assert_eq!((answers.len(), &answers[1]["label"]), (60, &"1".into()));
 }

@@ -18,7 +18,7 @@ use polytask_core::suite::{SourceSpec, TaskSpec};
 use polytask_core::{Error, Place, Problem, Purpose, Result, Split, Suite, near, rng};
 
 use super::{Content, Fault, Finished, InputCells, SourceColumns, SymbolBytes, View};
-use crate::readers::{Record, listed};
+use crate::readers::{Record, listed, text_column};
 use crate::{Dataset, Tokenize};
 pub use reader::RowReader;
 use seen::SeenRows;
@@ -38,6 +38,7 @@ pub(super) fn open(_suite: &Suite, tokenizer: &dyn Tokenize) -> Box<dyn View> {
         known,
         first: None,
         id: None,
+        texts: Vec::new(),
         notes: Vec::new(),
         met: HashMap::new(),
         unread: BTreeSet::new(),
@@ -52,6 +53,8 @@ struct Table {
     first: Option<First>,
     /// The column of ids of the source that is read.
     id: Option<String>,
+    /// Its columns of texts.
+    texts: Vec<String>,
     notes: Vec<String>,
     /// How often each row of the source that is read was met.
     met: HashMap<(Split, u64), u64>,
@@ -70,6 +73,7 @@ impl View for Table {
         // Rows are counted within their source: another task on the same file has the same rows in each split.
         self.met.clear();
         self.id = of.id.map(str::to_owned);
+        self.texts.clone_from(&of.source.texts);
         let problems = if let Some(spec) = self.known.clone() {
             self.check_known(&spec, of)
         } else if let Some(first) = &self.first {
@@ -111,7 +115,9 @@ impl View for Table {
             return Some(text64(&id));
         }
         let cell = |name: &String| Some(format!("{name}\u{1f}{}", known(name)?));
-        let mut cells: Vec<String> = record.columns().iter().filter_map(cell).collect();
+        // A text says all that its numbers do.
+        let is_own = |name: &&String| self.texts.is_empty() || text_column(name, &self.texts).is_none();
+        let mut cells: Vec<String> = record.columns().iter().filter(is_own).filter_map(cell).collect();
         cells.sort_unstable();
         let key = text64(&cells.join("\u{1e}"));
         let n = self.met.entry((split, key)).or_default();
@@ -157,21 +163,32 @@ impl Table {
 
     /// Takes the columns that the first source says.
     fn choose(&mut self, of: &SourceColumns<'_>) -> Vec<Problem> {
-        let SourceSpec { features, ignore, categories, missing, group, .. } = of.source;
+        let SourceSpec { features, ignore, categories, missing, group, texts, .. } = of.source;
         let others = targets_elsewhere(of);
+        // What is read of a text are the numbers beside it.
         let is_read = |name: &&String| {
-            !ignore.contains(name) && !INDEXES.contains(&name.as_str()) && !others.contains(name.as_str())
+            !ignore.contains(name)
+                && !INDEXES.contains(&name.as_str())
+                && !others.contains(name.as_str())
+                && !texts.contains(name)
+        };
+        let is_feature = |name: &&String| {
+            let text = || text_column(name, texts).map(|(text, _)| text.to_owned());
+            !texts.contains(name)
+                && (features.contains(name) || text().is_some_and(|t| features.contains(&t)))
         };
         let mut names: Vec<String> = if features.is_empty() {
             of.rest.iter().filter(is_read).cloned().collect()
-        } else {
+        } else if texts.is_empty() {
             features.clone()
+        } else {
+            of.rest.iter().filter(is_feature).cloned().collect()
         };
         // A group is a name, however it is written, and is read whatever is listed.
         let categories: Vec<String> = categories.iter().chain(group).cloned().collect();
         names.extend(group.iter().filter(|group| !names.contains(group)).cloned().collect::<Vec<_>>());
         let mut problems = unknown_names(of);
-        if names.is_empty() {
+        if names.is_empty() && texts.is_empty() {
             let what = format!("source `{}` has no column left to read beside its targets", of.source.name);
             let remedy = "give the files a column of numbers or categories, or shorten `ignore`";
             problems.push(Problem::at(Place::file(of.file), what).try_this(remedy));
@@ -302,17 +319,33 @@ fn unknown_names(of: &SourceColumns<'_>) -> Vec<Problem> {
     let SourceSpec { features, ignore, categories, line, .. } = of.source;
     let place = || Place::line(&of.suite.file, *line);
     let group: Vec<String> = of.source.group.iter().cloned().collect();
-    let lists = [("features", features), ("ignore", ignore), ("categories", categories), ("group", &group)];
+    let texts = &of.source.texts;
+    let lists = [
+        ("features", features),
+        ("ignore", ignore),
+        ("categories", categories),
+        ("texts", texts),
+        ("group", &group),
+    ];
+    // The numbers of a text are none of the file's own.
+    let own = |name: &&String| text_column(name, texts).is_none();
+    let names: Vec<String> = of.names.iter().filter(own).cloned().collect();
     let named = lists.iter().flat_map(|(key, names)| names.iter().map(move |name| (*key, name)));
     let absent = named.filter(|(_, name)| of.is_complete && !of.names.contains(name)).map(|(key, name)| {
-        let what = format!("no column `{name}`, which `{key}` names: found {}", listed(of.names));
-        Problem::at(place(), what).try_this(near::advice(name, of.names))
+        let what = format!("no column `{name}`, which `{key}` names: found {}", listed(&names));
+        Problem::at(place(), what).try_this(near::advice(name, &names))
     });
     let both = features.iter().find(|name| ignore.contains(name)).map(|name| {
         let what = format!("column `{name}` stands in `features` and in `ignore`, expected one of them");
         Problem::at(place(), what).try_this("remove it from one")
     });
-    absent.chain(both).collect()
+    let text = texts.iter().find(|name| ignore.contains(name) || categories.contains(name)).map(|name| {
+        let what = format!(
+            "column `{name}` stands in `texts` and in `ignore` or `categories`, expected one of them"
+        );
+        Problem::at(place(), what).try_this("remove it from one")
+    });
+    absent.chain(both).chain(text).collect()
 }
 
 /// What a further source says of its columns otherwise than the first.
@@ -324,6 +357,7 @@ fn differing(first: &SourceSpec, of: &SourceColumns<'_>) -> Vec<Problem> {
         ("features", &first.features, &own.features),
         ("ignore", &first.ignore, &own.ignore),
         ("categories", &first.categories, &own.categories),
+        ("texts", &first.texts, &own.texts),
         ("missing", &first.missing, &own.missing),
     ];
     let sorted = |names: &[String]| names.iter().cloned().collect::<BTreeSet<String>>();

@@ -11,7 +11,8 @@ use polytask_data::Symbols;
 use polytask_model::InputReading;
 use serde_json::json;
 
-use super::{model_of, save};
+use super::texts::{Encoded, with_vectors};
+use super::{folder_of, save};
 use crate::lines::{Row, for_pieces};
 use polytask_terminal::output::{self, Outcome};
 
@@ -53,13 +54,15 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome> {
-    let model = model_of(&args.model)?;
+    let folder = folder_of(&args.model)?;
+    let model = BoostModel::load(&folder)?;
     check(&model, args)?;
+    let encoded = Encoded::of_model(&model, &folder)?;
     let reading = InputReading::of(&Symbols::Table(model.table.clone()), &[]);
     let (mut symbols, mut targets) = (Vec::new(), Vec::new());
     for_pieces(&args.input, |rows| {
-        for row in rows {
-            symbols.push(reading.symbols(row)?);
+        for (row, read) in rows.iter().zip(with_vectors(rows, model.texts.as_ref(), encoded.as_ref())?) {
+            symbols.push(reading.symbols(&read)?);
             targets.push(target(&model, row, args)?);
         }
         Ok(())
@@ -78,6 +81,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome> {
     let params = RobustParams { own: args.own.unwrap_or(stored.own.max(1)), ..stored };
     let extended = model.extended(&args.group, &symbols, &targets, &params)?;
     save(&extended, &args.out, args.force)?;
+    encoded.as_ref().map(|encoded| encoded.save(&args.out)).transpose()?;
     let (group, rows) = (&args.group, symbols.len());
     if args.json {
         output::json(&json!({ "group": group, "rows": rows, "written": args.out }))?;

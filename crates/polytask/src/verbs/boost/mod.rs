@@ -1,13 +1,15 @@
 //! `polytask boost`: boosted trees looked into, extended, and exchanged with XGBoost.
 
+pub(crate) mod eval;
 pub(crate) mod predict;
+pub(crate) mod texts;
 pub(crate) mod trees;
 
 mod exchange;
 mod explain;
 mod extend;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use polytask_boost::suite::BoostModel;
@@ -55,8 +57,13 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
 
 /// The model of boosted trees in a folder, or in its run's.
 fn model_of(source: &Path) -> Result<BoostModel> {
+    Ok(BoostModel::load(&folder_of(source)?)?)
+}
+
+/// The folder of boosted trees that a folder is, or that its run has.
+fn folder_of(source: &Path) -> Result<PathBuf> {
     if let Some(folder) = models::trees(source) {
-        return Ok(BoostModel::load(&folder)?);
+        return Ok(folder);
     }
     let what = format!("folder {} holds no boosted trees", source.display());
     output::refuse(what, "a run of a suite with `trees` in [model]")

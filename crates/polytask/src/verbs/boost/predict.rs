@@ -10,19 +10,24 @@ use polytask_model::InputReading;
 use serde_json::{Map, Value, json};
 
 use super::super::predict::{Args, check_absent, refuse_labels, tell_unknown};
-use crate::lines::{Row, for_pieces};
+use super::texts::{Encoded, TextRow, shown, with_vectors};
+use crate::lines::for_pieces;
 use polytask_terminal::output::{self, Outcome};
 
 /// Answers the rows of a file.
 pub(crate) fn run(args: &Args, folder: &Path) -> Result<Outcome> {
     refuse_labels(args)?;
     let model = BoostModel::load(folder)?;
+    let encoded = Encoded::of_model(&model, folder)?;
     let symbols = Symbols::Table(model.table.clone());
     let columns = InputReading::of(&symbols, &[]);
-    args.columns.check(&columns.fields().iter().map(String::as_str).collect::<Vec<_>>())?;
+    let fields = model.texts.as_ref().map(|texts| shown(columns.fields(), &texts.columns));
+    let fields = fields.unwrap_or_else(|| columns.fields().to_vec());
+    args.columns.check(&fields.iter().map(String::as_str).collect::<Vec<_>>())?;
+    refuse_renamed_text(&model, args)?;
     let chosen = args.task.iter().map(|name| model.task(name)).collect::<Result<Vec<_>, _>>()?;
     if args.list {
-        return list(&model, &columns);
+        return list(&model, &fields);
     }
     let Some(input) = &args.input else {
         return output::refuse(format!("the model reads {}", TABLE.plural), format!("`{}`", TABLE.flag));
@@ -32,10 +37,11 @@ pub(crate) fn run(args: &Args, folder: &Path) -> Result<Outcome> {
     let (mut n, mut strangers) = (0, 0);
     for_pieces(input, |rows| {
         if n == 0 {
-            check_absent(&reading, args, &rows[0])?;
+            check_absent(&fields_of(&reading, &model), args, &rows[0])?;
         }
         n += rows.len();
-        strangers += answer(&model, &tasks, &reading, rows, args)?;
+        let rows = with_vectors(rows, model.texts.as_ref(), encoded.as_ref())?;
+        strangers += answer(&model, &tasks, &reading, &rows, args)?;
         Ok(())
     })?;
     tell_unknown(&reading);
@@ -52,11 +58,30 @@ pub(crate) fn run(args: &Args, folder: &Path) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn list(model: &BoostModel, columns: &InputReading) -> Result<Outcome> {
+/// The fields that are read, a text once.
+fn fields_of(reading: &InputReading, model: &BoostModel) -> Vec<String> {
+    let texts = model.texts.as_ref().map_or(&[][..], |texts| &texts.columns);
+    shown(reading.fields(), texts)
+}
+
+/// A text is read under its own name: that of its numbers hangs on it.
+fn refuse_renamed_text(model: &BoostModel, args: &Args) -> Result<()> {
+    let texts = model.texts.as_ref().map_or(&[][..], |texts| &texts.columns);
+    match args.columns.pairs().iter().find(|(column, _)| texts.contains(column)) {
+        Some((column, field)) => {
+            let what =
+                format!("--columns {column}={field}: `{column}` is a column of texts, read by its own name");
+            output::refuse(what, format!("rename the column `{field}` to `{column}`"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn list(model: &BoostModel, fields: &[String]) -> Result<Outcome> {
     for TaskOutputs { info, .. } in &model.tasks {
         let (name, kind, labels) = (&info.name, &info.kind, &info.labels);
         output::json(&json!({ "task": name, "kind": kind, "inputs": ["row"], "labels": labels,
-                    "bounds": info.bounds, "features": columns.fields(), "group": model.group }))?;
+                    "bounds": info.bounds, "features": fields, "group": model.group }))?;
     }
     Ok(Outcome::Done)
 }
@@ -66,7 +91,7 @@ fn answer(
     model: &BoostModel,
     tasks: &[&TaskOutputs],
     reading: &InputReading,
-    rows: &[Row],
+    rows: &[TextRow<'_>],
     args: &Args,
 ) -> Result<usize> {
     let symbols = rows.iter().map(|row| reading.symbols(row)).collect::<Result<Vec<Vec<u32>>, _>>()?;

@@ -3,20 +3,17 @@
 //! Up to `max_bin` distinct values have a bin each. Beyond, cuts lie at weighted quantiles. A cut lies half-way between
 //! two values, rounded to f32 so that the rule `x < cut` tells them apart exactly; files of XGBoost take it as it is.
 
+mod blocks;
+
 use polytask_core::{Purpose, Rng};
 use rayon::prelude::*;
+
+pub(crate) use blocks::{BYTE_BINS, Block, Codes, IN_BLOCK};
 
 use crate::table::{ColumnSort, NumericColumn, NumericTable};
 
 /// Rows beyond which quantiles are taken of as many drawn ones.
 const MOST_SORTED: usize = 200_000;
-
-/// Bin of every row, in the smallest form that holds them all.
-#[derive(Debug)]
-pub(crate) enum Codes {
-    Byte(Vec<u8>),
-    Short(Vec<u16>),
-}
 
 /// A column's bins.
 #[derive(Debug)]
@@ -26,13 +23,15 @@ pub(crate) struct BinnedColumn {
     pub(crate) cuts: Vec<f32>,
     /// Bins of known values; the next one holds what is missing.
     pub(crate) n_known: usize,
-    pub(crate) codes: Codes,
 }
 
 /// All columns, binned.
 #[derive(Debug)]
 pub struct Bins {
     pub(crate) columns: Vec<BinnedColumn>,
+    pub(crate) blocks: Vec<Block>,
+    /// Block of each column, and its place there.
+    places: Vec<(usize, usize)>,
 }
 
 impl Bins {
@@ -40,7 +39,19 @@ impl Bins {
     pub fn new(table: &NumericTable, weights: &[f32], max_bin: usize, seed: u64) -> Self {
         let drawn = drawn_rows(table.n_rows(), seed);
         let bin = |column: &NumericColumn| BinnedColumn::new(column, weights, drawn.as_deref(), max_bin);
-        Self { columns: table.columns().par_iter().map(bin).collect() }
+        let columns: Vec<BinnedColumn> = table.columns().par_iter().map(bin).collect();
+        let blocks = blocks::of(table, &columns);
+        let mut places = vec![(0, 0); columns.len()];
+        for (b, block) in blocks.iter().enumerate() {
+            block.columns.iter().enumerate().for_each(|(at, &column)| places[column] = (b, at));
+        }
+        Self { columns, blocks, places }
+    }
+
+    /// The codes of a column, and its place among those they stand with.
+    pub(crate) fn codes_of(&self, column: usize) -> (&Codes, usize) {
+        let (block, at) = self.places[column];
+        (&self.blocks[block].codes, at)
     }
 }
 
@@ -56,7 +67,12 @@ impl BinnedColumn {
         let values = &column.values;
         let (cuts, n_known) = match column.sort {
             ColumnSort::Number => {
-                let cuts = quantile_cuts(&distinct(values, weights, drawn), max_bin);
+                let values = if weights.is_empty() {
+                    distinct_of_equal_weight(values, drawn)
+                } else {
+                    distinct(values, weights, drawn)
+                };
+                let cuts = quantile_cuts(&values, max_bin);
                 let n_known = cuts.len() + 1;
                 (cuts, n_known)
             }
@@ -65,27 +81,41 @@ impl BinnedColumn {
                 (Vec::new(), largest as usize + 1)
             }
         };
-        let code = |value: f32| match column.sort {
-            _ if value.is_nan() => n_known,
-            ColumnSort::Number => cuts.partition_point(|cut| *cut <= value),
-            ColumnSort::Category => value as usize,
-        };
-        let codes = if n_known < 256 {
-            Codes::Byte(values.iter().map(|&value| code(value) as u8).collect())
-        } else {
-            Codes::Short(values.iter().map(|&value| code(value) as u16).collect())
-        };
-        Self { sort: column.sort, cuts, n_known, codes }
+        Self { sort: column.sort, cuts, n_known }
     }
 
-    /// The bin of a row.
+    /// Whether a bin fits a byte.
+    fn is_byte(&self) -> bool {
+        self.n_known < BYTE_BINS
+    }
+
+    /// The bin of a value.
     #[inline]
-    pub(crate) fn code(&self, row: usize) -> usize {
-        match &self.codes {
-            Codes::Byte(codes) => codes[row] as usize,
-            Codes::Short(codes) => codes[row] as usize,
+    fn code(&self, value: f32) -> usize {
+        match self.sort {
+            _ if value.is_nan() => self.n_known,
+            ColumnSort::Number => self.cuts.partition_point(|cut| *cut <= value),
+            ColumnSort::Category => value as usize,
         }
     }
+}
+
+/// Distinct known values in order, with the number of rows of each: what [`distinct`] gives for weights of 1.
+fn distinct_of_equal_weight(values: &[f32], drawn: Option<&[u32]>) -> Vec<(f32, f64)> {
+    let mut known: Vec<f32> = match drawn {
+        Some(rows) => rows.iter().map(|&row| values[row as usize]).collect(),
+        None => values.to_vec(),
+    };
+    known.retain(|value| !value.is_nan());
+    known.sort_unstable_by(f32::total_cmp);
+    let mut all: Vec<(f32, f64)> = Vec::new();
+    for value in known {
+        match all.last_mut() {
+            Some(last) if last.0 == value => last.1 += 1.0,
+            _ => all.push((value, 1.0)),
+        }
+    }
+    all
 }
 
 /// Distinct known values in order, with the weight each carries.
@@ -138,7 +168,9 @@ mod tests {
     fn bins(values: &[f32], max_bin: usize) -> (Vec<f32>, Vec<usize>) {
         let column = NumericColumn { name: "a".into(), sort: ColumnSort::Number, values: values.to_vec() };
         let binned = BinnedColumn::new(&column, &[], None, max_bin);
-        (binned.cuts.clone(), (0..values.len()).map(|row| binned.code(row)).collect())
+        let same = BinnedColumn::new(&column, &vec![1.0; values.len()], None, max_bin);
+        assert_eq!(binned.cuts, same.cuts, "weights of 1 are no weights");
+        (binned.cuts.clone(), values.iter().map(|&value| binned.code(value)).collect())
     }
 
     #[test]
