@@ -122,7 +122,10 @@ fn an_endpoint_that_fails_or_is_named_wrongly_is_told_with_what_to_try() {
     has(&generate(&server.address, &[]), &["status 401: who are you", "name the environment variable"]);
     place.write("bad.jsonl", "{\"text\": \"a b c\", \"label\": \"crad\"}\n");
     has(&generate(&server.address, &["--examples", "bad.jsonl"]), &["row 1: label `crad`", "`card`"]);
-    has(&generate(&server.address, &["--mode", "strict"]), &["cannot read", "g.jsonl.cassette"]);
+    has(
+        &generate(&server.address, &["--mode", "strict"]),
+        &["g.jsonl.cassette has no answer", "its mode is strict"],
+    );
 }
 
 #[test]

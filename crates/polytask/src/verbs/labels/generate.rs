@@ -21,6 +21,7 @@ const LABELS: [&str; 4] = ["label", "intent", "category", "class"];
 
 /// Have rows written for labels by a language model
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "polytask labels generate LABELS --endpoint URL --llm-model NAME -o FILE")]
 #[command(after_help = "\
 Examples:
   polytask labels generate labels.toml --endpoint http://host:8000 --llm-model NAME -o gen.jsonl
