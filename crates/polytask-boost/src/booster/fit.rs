@@ -42,7 +42,7 @@ pub fn fit(
         let first = booster.trees.len();
         // On a thread of the pool, which then waits for no other to start the many short works of a round.
         rayon::scope(|_| {
-            booster.trees.extend(one_round(&mut state, &mut grower, &all_known, (round, params)))
+            booster.trees.extend(one_round(&mut state, &mut grower, &all_known, (round, params)));
         });
         let valid = judge.as_mut().map_or_else(Vec::new, |judge| judge.add(&booster.trees[first..], &state));
         observe(&RoundLosses { round: round + 1, train: state.losses(), valid });

@@ -1,5 +1,7 @@
 //! What changes from round to round: margins of every target, and the slopes trees are fitted to.
 
+use std::ops::Range;
+
 use polytask_core::{Problem, Purpose, Result, rng};
 use rayon::prelude::*;
 
@@ -9,6 +11,9 @@ use crate::loss::TreeLoss;
 use crate::params::{BoostParams, Leaves};
 use crate::quantile::weighted_quantile;
 use crate::tree::grow::{Grower, Grown, Slopes};
+
+/// Leaves of a tree with the places of their rows, and what holds these.
+type LeavesOf<'g> = (&'g [(usize, Range<usize>)], &'g Grower<'g>);
 
 /// Rows one thread takes at a time.
 const PIECE: usize = 4096;
@@ -272,7 +277,7 @@ impl<'a> Fitted<'a> {
     fn add(
         &mut self,
         BoostedTree { first, tree, .. }: &BoostedTree,
-        leaves: Option<(&[(usize, std::ops::Range<usize>)], &Grower<'_>)>,
+        leaves: Option<LeavesOf<'_>>,
         set: TrainingSet<'_>,
     ) {
         let width = self.width;

@@ -55,16 +55,14 @@ fn measurement(
 ) -> Result<Measurement> {
     let alone = (0..n).map(|task| Ok(losses(&[task])?[0])).collect::<Result<Vec<f64>>>()?;
     let mut affinity = vec![vec![None; n]; n];
-    for i in 0..n {
-        for j in i + 1..n {
-            let pair = losses(&[i, j])?;
-            let share = |task: usize, loss: f64| {
-                Some((alone[task] - loss) / alone[task]).filter(|share| share.is_finite())
-            };
-            // Row i acts on column j.
-            affinity[j][i] = share(i, pair[0]);
-            affinity[i][j] = share(j, pair[1]);
-        }
+    for (i, j) in (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j))) {
+        let pair = losses(&[i, j])?;
+        let share = |task: usize, loss: f64| {
+            Some((alone[task] - loss) / alone[task]).filter(|share| share.is_finite())
+        };
+        // Row i acts on column j.
+        affinity[j][i] = share(i, pair[0]);
+        affinity[i][j] = share(j, pair[1]);
     }
     let loss = alone.iter().map(|loss| Some(*loss).filter(|loss| loss.is_finite())).collect();
     let (cosine, sharpness) = (vec![vec![None; n]; n], vec![None; n]);
