@@ -34,7 +34,7 @@ fn embedded<S: AsRef<str>>(texts: &[S]) -> EmbeddedTexts {
     let (mut vectors, mut tokens) = (Vec::new(), Ragged::new(WIDTH));
     for text in texts {
         let states = states(text.as_ref());
-        let mut sum = vec![1e-3_f32; WIDTH];
+        let mut sum = [1e-3_f32; WIDTH];
         states.chunks(WIDTH).for_each(|state| sum.iter_mut().zip(state).for_each(|(sum, v)| *sum += v));
         let norm = sum.iter().map(|v| v * v).sum::<f32>().sqrt();
         vectors.extend(sum.iter().map(|v| v / norm));

@@ -9,7 +9,7 @@ const CALLS: [&str; 2] = ["/chat/completions", "/embeddings"];
 /// What is added to an address that names a machine alone.
 const VERSION: &str = "/v1";
 
-/// An endpoint that speaks the form of OpenAI.
+/// An endpoint that speaks the form of `OpenAI`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// What all addresses of it begin with, as `https://api.example.com/v1`.

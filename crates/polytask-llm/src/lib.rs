@@ -1,4 +1,4 @@
-//! Calls of an endpoint that speaks the form of OpenAI: chat and vectors of texts.
+//! Calls of an endpoint that speaks the form of `OpenAI`: chat and vectors of texts.
 //!
 //! A call's way: request → cassette (paid for already?) → budget (allowed?) → wire, tried again where that may help →
 //! reading (is it an answer?) → cassette → answer. The key of the endpoint comes from an environment variable, and goes

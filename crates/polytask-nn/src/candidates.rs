@@ -39,7 +39,7 @@ impl PairCandidates {
     /// A head that reads something else, or vectors of another width.
     pub fn new<T: Real>(head: &dyn Head, block: &Block<T>, vectors: &[T]) -> Result<Self> {
         let d = head.d_in();
-        if !head.reads_pair_features() || vectors.len() % d.max(1) != 0 {
+        if !head.reads_pair_features() || !vectors.len().is_multiple_of(d.max(1)) {
             let found = format!("{} values of candidates", vectors.len());
             let expected = format!("rows of {d} values and a head that reads pairs");
             return Err(Error::Shape { part: "candidates".into(), found, expected });

@@ -90,24 +90,22 @@ fn rank(a: (u32, f32), b: (u32, f32)) -> Ordering {
 /// Takes a block's scores into the `k` best so far, kept in order of rank.
 pub fn merge(best: &mut Vec<(u32, f32)>, scores: &[f32], first: u32, k: usize) {
     let worst = if best.len() == k { best.last().copied() } else { None };
-    match worst.filter(|worst| !worst.1.is_nan()) {
+    if let Some(worst) = worst.filter(|worst| !worst.1.is_nan()) {
         // Most scores are below the worst: many are looked at in one comparison.
-        Some(worst) => {
-            let before = best.len();
-            for (at, some) in (first..).step_by(LOOK).zip(scores.chunks(LOOK)) {
-                if some.iter().fold(false, |any, score| any | (*score >= worst.1)) {
-                    let all = (at..).zip(some.iter().copied());
-                    best.extend(all.filter(|item| rank(*item, worst) == Ordering::Less));
-                }
-            }
-            if best.len() == before {
-                return;
+        let before = best.len();
+        for (at, some) in (first..).step_by(LOOK).zip(scores.chunks(LOOK)) {
+            // Counted without an early end, so that the loop is one of whole vectors.
+            if some.iter().filter(|score| **score >= worst.1).count() > 0 {
+                let all = (at..).zip(some.iter().copied());
+                best.extend(all.filter(|item| rank(*item, worst) == Ordering::Less));
             }
         }
-        None => {
-            let beats = |item: &(u32, f32)| worst.is_none_or(|worst| rank(*item, worst) == Ordering::Less);
-            best.extend((first..).zip(scores.iter().copied()).filter(beats));
+        if best.len() == before {
+            return;
         }
+    } else {
+        let beats = |item: &(u32, f32)| worst.is_none_or(|worst| rank(*item, worst) == Ordering::Less);
+        best.extend((first..).zip(scores.iter().copied()).filter(beats));
     }
     if best.len() > k {
         best.select_nth_unstable_by(k - 1, |a, b| rank(*a, *b));

@@ -86,7 +86,7 @@ impl Collection {
             let rows = readers::open(&there(data, "scifact", name)?)?;
             let row = |row: polytask_core::Result<readers::Record>| -> Result<[String; 2]> {
                 let row = row?;
-                let cell = |name| row.get(name).and_then(|cell| cell.to_text()).unwrap_or_default();
+                let cell = |name| row.get(name).and_then(readers::Cell::to_text).unwrap_or_default();
                 Ok(columns.map(cell))
             };
             rows.map(row).collect()

@@ -1,4 +1,4 @@
-//! Contrastive fine-tuning of the encoder (as SetFit, Tunstall et al. 2022): texts of one label are drawn together, and to
+//! Contrastive fine-tuning of the encoder (as `SetFit`, Tunstall et al. 2022): texts of one label are drawn together, and to
 //! what the label means, others apart; then a logistic regression on the tuned vectors.
 //!
 //! Pairs are never listed: a step draws some rows with a partner each, encodes every text once, and all pairs of these

@@ -22,7 +22,7 @@ pub struct TextEncoder {
 
 enum Source {
     Here(Box<Model>),
-    Elsewhere(RemoteEncoder),
+    Elsewhere(Box<RemoteEncoder>),
 }
 
 impl From<Model> for TextEncoder {
@@ -33,7 +33,7 @@ impl From<Model> for TextEncoder {
 
 impl From<RemoteEncoder> for TextEncoder {
     fn from(remote: RemoteEncoder) -> Self {
-        Self { source: Source::Elsewhere(remote), cache: None }
+        Self { source: Source::Elsewhere(Box::new(remote)), cache: None }
     }
 }
 
@@ -71,7 +71,7 @@ impl TextEncoder {
     pub fn tokenize(&self) -> &dyn Tokenize {
         match &self.source {
             Source::Here(model) => &model.symbols,
-            Source::Elsewhere(remote) => remote,
+            Source::Elsewhere(remote) => &**remote,
         }
     }
 

@@ -343,9 +343,9 @@ fn rows_of_libsvm_are_a_table_in_which_what_is_not_written_is_0() {
     let place = Place::new();
     let rows = |first: usize, n: usize, most: usize| {
         let row = |i: usize| {
-            let label = if i % 3 == 0 { "+1" } else { "-1" };
-            let first = if i % 3 == 0 { " 2:1.5" } else { "" };
-            let last = if i % 2 == 0 && most > 4 { format!(" {most}:1") } else { String::new() };
+            let label = if i.is_multiple_of(3) { "+1" } else { "-1" };
+            let first = if i.is_multiple_of(3) { " 2:1.5" } else { "" };
+            let last = if i.is_multiple_of(2) && most > 4 { format!(" {most}:1") } else { String::new() };
             format!("{label} 1:{}{first}{last} # row {i}\n", i * 37 % 11)
         };
         (first..first + n).map(row).collect::<String>()

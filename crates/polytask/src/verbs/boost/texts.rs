@@ -75,20 +75,19 @@ impl TextVectors for Encoded {
         let path = self.cache.join(format!("{}.f32", hash::sha256(&all)));
         let size = 4 * texts.len() * self.width();
         let kept = files::read(&path, size as u64).ok().filter(|bytes| bytes.len() == size);
-        let values: Vec<f32> = match kept {
-            Some(bytes) => bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect(),
-            None => {
-                let states = self.model.embed(texts, None, None).map_err(|error| match error {
-                    polytask_model::Error::Core(error) => error,
-                    other => Problem::new(format!("texts cannot be encoded: {other}"))
-                        .try_this("another `encoder` in [model]")
-                        .into(),
-                })?;
-                let bytes: Vec<u8> = states.values.iter().flat_map(|value| value.to_le_bytes()).collect();
-                // Without a cache the vectors are made again.
-                let _ = atomic::create_dir(&self.cache).and_then(|()| atomic::write(&path, &bytes));
-                states.values
-            }
+        let values: Vec<f32> = if let Some(bytes) = kept {
+            bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect()
+        } else {
+            let states = self.model.embed(texts, None, None).map_err(|error| match error {
+                polytask_model::Error::Core(error) => error,
+                other => Problem::new(format!("texts cannot be encoded: {other}"))
+                    .try_this("another `encoder` in [model]")
+                    .into(),
+            })?;
+            let bytes: Vec<u8> = states.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            // Without a cache the vectors are made again.
+            let _ = atomic::create_dir(&self.cache).and_then(|()| atomic::write(&path, &bytes));
+            states.values
         };
         Ok(values.chunks_exact(self.width()).map(<[f32]>::to_vec).collect())
     }

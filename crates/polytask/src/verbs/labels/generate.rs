@@ -40,7 +40,7 @@ pub(crate) struct Args {
     /// Rows wanted of each label
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = polytask_terminal::count)]
     per_label: usize,
-    /// Address of the endpoint, as http://127.0.0.1:8000/v1
+    /// Address of the endpoint, as `http://127.0.0.1:8000/v1`
     #[arg(long, value_name = "URL")]
     endpoint: String,
     /// Name of the language model at the endpoint
