@@ -67,7 +67,9 @@ impl WrittenRows<'_> {
         let mut plan = WritingPlan::default();
         for place in 0..self.labels.len() {
             for turn in 0..self.turns() + SPARE {
-                let request = self.with_call(place, turn, ChatCall::request);
+                // The method in its place holds for one lifetime only.
+                #[allow(clippy::redundant_closure_for_method_calls)]
+                let request = self.with_call(place, turn, |call| call.request());
                 let is_known = client.knows(&request);
                 plan.most_requests += 1;
                 plan.requests += u64::from(turn < self.turns());
