@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use polytask_core::{HeadForm, Problem, near};
+use polytask_core::{Problem, near};
 use polytask_nn::candidates::PairCandidates;
 
 use crate::input::{Content, Distinct, Input, Read};
@@ -58,7 +58,7 @@ impl Model {
     /// The task that labels pairs of vectors; of the name given, where one is.
     fn pair_task(&self, name: Option<&str>) -> Result<&ModelTask> {
         let labels_pairs =
-            |task: &&ModelTask| task.kind.head == HeadForm::PairLinear && !task.info.labels.is_empty();
+            |task: &&ModelTask| task.head.reads_pair_features() && !task.info.labels.is_empty();
         let fitting: Vec<&ModelTask> = self.tasks.iter().filter(labels_pairs).collect();
         let named = fitting.iter().find(|task| name.is_none_or(|name| task.info.name == name));
         let names: Vec<&str> = fitting.iter().map(|task| task.info.name.as_str()).collect();

@@ -1,6 +1,7 @@
 //! Suites as the command line loads them: with the parts this build knows.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use polytask_core::suite::{self, Catalogue, Suite};
 use polytask_core::{Problem, Result};
@@ -99,7 +100,13 @@ pub fn note_cache() {
     }
 }
 
-/// Uses this many threads everywhere; 0 means all cores.
+/// Uses this many threads everywhere; 0 means all cores. What was set first holds: a verb of several trainings has them all
+/// run by the same threads.
 pub fn set_threads(threads: usize) -> anyhow::Result<()> {
-    Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?)
+    static IS_SET: AtomicBool = AtomicBool::new(false);
+    if !IS_SET.load(Ordering::Relaxed) {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+        IS_SET.store(true, Ordering::Relaxed);
+    }
+    Ok(())
 }

@@ -8,8 +8,8 @@ use polytask_model::Model;
 use polytask_nn::Block;
 
 use crate::Result;
+use crate::locate::locate;
 use crate::observe::{Event, Observer};
-use crate::prepare::locate;
 use crate::prepared::is_fresh;
 
 /// The heads of the encoder's folder by task, where training starts from them; the suite takes over the order of their

@@ -27,6 +27,7 @@ mod judged;
 mod kept_heads;
 pub mod learner;
 mod linear_probe;
+mod locate;
 pub mod log;
 pub mod merging;
 pub mod observe;

@@ -2,8 +2,7 @@
 
 use polytask_core::input::text::TEXT;
 use polytask_core::suite::ModelSpec;
-use polytask_core::{Problem, Suite, length};
-use polytask_data::pull::{self, PullOptions};
+use polytask_core::{Problem, Suite};
 use polytask_data::{Dataset, NoTexts, Symbols, Tokenize, Tokenizer};
 use polytask_nn::Block;
 use polytask_nn::encoder::Encoder;
@@ -13,6 +12,7 @@ use crate::Result;
 use crate::cache::FrozenStates;
 use crate::defaults::{self, Chosen};
 use crate::kept_heads;
+pub use crate::locate::locate;
 use crate::observe::{Event, Observer};
 use crate::pace::pace;
 use crate::prepared::{Prepared, is_fresh};
@@ -230,20 +230,6 @@ pub fn load_encoder(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encod
 
 fn tiny_tokenizer(suite: &Suite) -> Result<Tokenizer> {
     Ok(suite.model.max_length.map_or_else(|| Ok(Tokenizer::tiny()), Tokenizer::tiny_cut)?)
-}
-
-/// The encoder's folder: beside the suite, or wherever `pull` finds it.
-///
-/// # Errors
-/// An encoder that is nowhere.
-pub fn locate(suite: &Suite, observer: &mut dyn Observer) -> Result<std::path::PathBuf> {
-    let beside = suite.folder.join(&suite.model.encoder);
-    if length::is_encoder_folder(&beside) {
-        return Ok(beside);
-    }
-    let pulled = pull::pull(&suite.model.encoder, &PullOptions::from_environment())?;
-    observer.event(Event::Note(&format!("encoder {} in {}", suite.model.encoder, pulled.folder.display())));
-    Ok(pulled.folder)
 }
 
 /// What turns the suite's inputs into symbols, for looking at data.

@@ -186,7 +186,6 @@ pub struct SourceSpec {
     /// Columns of a table that hold categories, though written as numbers.
     pub categories: Vec<String>,
     /// Columns of a table that are texts, read as the vectors an encoder gives of them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub texts: Vec<String>,
     /// Column that names the group of a row: a task of its own in the eyes of boosted trees (tables).
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -231,6 +231,12 @@ fn every_word_of_a_closed_set_is_read() {
     for key in keys() {
         let ValueType::Scalar(Range::OneOf(words)) = key.value else { continue };
         for word in words {
+            if key.tables[0] == Table::Endpoint {
+                let endpoint = format!("url = 'http://127.0.0.1:1/v1', model = 'm', {} = '{word}'", key.name);
+                let lines = format!("beside = 'bilinear'\n[model]\nendpoint = {{ {endpoint} }}\n");
+                described_suite(DESCRIBED, &lines).1.unwrap();
+                continue;
+            }
             let text = match key.tables[0] {
                 Table::Task if key.name == "form" => format!("{task}form = '{word}'\n"),
                 Table::Task => format!("{ranked}{} = '{word}'\n", key.name),

@@ -250,7 +250,7 @@ impl<'a> Lab<'a> {
             seed: one.seed as u64,
         })?;
         let seed = format!("seed={}", one.seed);
-        let changes: Vec<String> = of_suite(one.changes).into_iter().chain([seed]).collect();
+        let changes: Vec<String> = one.changes.iter().cloned().chain([seed]).collect();
         let part = (one.setting, one.arm);
         let suite = self.recipe.suite(part, &data.folder, &changes, self.options.catalogue)?;
         Ok((suite, data))
@@ -265,7 +265,7 @@ impl<'a> Lab<'a> {
     /// What the models of a training are asked without having been trained on it.
     fn unseen(&self, one: &One, data: &Data) -> Result<Option<Suite>> {
         let changes: Vec<String> =
-            of_suite(one.changes).into_iter().chain([format!("seed={}", one.seed)]).collect();
+            one.changes.iter().cloned().chain([format!("seed={}", one.seed)]).collect();
         self.recipe.suite_of_unseen((one.setting, one.arm), &data.folder, &changes, self.options.catalogue)
     }
 

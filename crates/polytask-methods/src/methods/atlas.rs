@@ -22,7 +22,7 @@
 //! ```
 //!
 //! ## Parts used
-//! `polytask merge search --form atlas`, with `--blocks tensor` or `layer`; `merge` and `train` as steps of an arm.
+//! `polytask merge search` in its form `atlas`, with a number per tensor or layer; `merge` and `train` as steps of an arm.
 //!
 //! ## Departures
 //! Text encoders with a head per task beside the merged trunk, in the place of an image encoder whose heads are embedded

@@ -334,6 +334,7 @@ impl Recipe {
             names(self.suite.get("task")).into_iter().filter(|name| !kept.contains(name)).collect();
         let is_about =
             |change: &&String| !dropped.iter().any(|name| change.starts_with(&format!("task.{name}.")));
+        let changes = of_suite(changes);
         (document.to_string(), changes.iter().chain(&self.set).filter(is_about).cloned().collect())
     }
 

@@ -216,6 +216,12 @@ mod tests {
         ] {
             write(file, &format!("text\tlabel\n{}", lines(&|i| format!("{file} {i}\t{}\n", label(i)))));
         }
+        for split in ["train", "test"] {
+            write(
+                &format!("snips/{split}.tsv"),
+                &format!("intent\ttext\n{}", lines(&|i| format!("{}\tplay {i}\n", label(i)))),
+            );
+        }
         for (set, column) in [("banking77", "category"), ("clinc150", "intent")] {
             for split in ["train", "test"] {
                 let rows = lines(&|i| format!("{split} {i},{}\n", label(i)));

@@ -174,7 +174,10 @@ fn mistakes_of_a_segmentation_are_told_with_their_place() {
 fn the_heads_of_a_segmentation_are_tasks_whose_conflict_is_measured() {
     let place = with_documents();
     let told = place.polytask(&["conflict", "topics.toml", "--json"]).object();
-    assert_eq!(told["tasks"], json!(["topics-stp", "topics-tc", "topics-nsp"]), "{told}");
+    let tasks = told["tasks"].as_array().unwrap().iter();
+    let names: Vec<&str> =
+        tasks.map(|task| task["task"].as_str().unwrap_or_else(|| panic!("{task}"))).collect();
+    assert_eq!(names, ["topics-stp", "topics-tc", "topics-nsp"]);
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! `polytask boost`: boosted trees looked into, extended, and exchanged with XGBoost.
 
-pub(crate) mod eval;
 pub(crate) mod predict;
 pub(crate) mod texts;
 pub(crate) mod trees;

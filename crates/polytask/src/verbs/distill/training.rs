@@ -78,7 +78,7 @@ impl Training<'_> {
         }
         let text = std::fs::read_to_string(&report).map_err(polytask_core::Error::io("read", &report))?;
         let report: Value = serde_json::from_str(&text)?;
-        let score = report.pointer("/tasks/0/joint/0/interval/value").and_then(Value::as_f64);
+        let score = report.pointer("/tasks/0/joint/0/value").and_then(Value::as_f64);
         Ok((self.out.join("model"), score.filter(|_| self.dev.is_some())))
     }
 

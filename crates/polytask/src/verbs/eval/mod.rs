@@ -1,5 +1,7 @@
 //! `polytask eval`: a trained model's scores on a suite's data, alone or paired with another model's.
 
+mod trees;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +16,6 @@ use polytask_train::geometry::geometry;
 use polytask_train::judge::{Judged, Side, judge};
 use polytask_train::segmenting::segmentations;
 
-use super::boost::eval as trees;
 use crate::columns::Columns;
 use crate::models;
 use polytask_terminal::output::{self, Outcome};

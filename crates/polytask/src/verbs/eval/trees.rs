@@ -7,9 +7,9 @@ use anyhow::Result;
 use polytask_boost::suite::{BoostModel, JudgedTrees, TreesSide, judge_trees};
 use polytask_core::{Split, Suite};
 
-use super::super::eval::{Args, name_columns};
-use super::texts::{self, Encoded};
+use super::{Args, name_columns};
 use crate::models;
+use crate::verbs::boost::texts::{self, Encoded};
 use polytask_terminal::output;
 
 /// Trees, and the encoder of their texts.

@@ -1,0 +1,21 @@
+//! Where the encoder of a suite lies.
+
+use polytask_core::{Suite, length};
+use polytask_data::pull::{self, PullOptions};
+
+use crate::Result;
+use crate::observe::{Event, Observer};
+
+/// The encoder's folder: beside the suite, or wherever `pull` finds it.
+///
+/// # Errors
+/// An encoder that is nowhere.
+pub fn locate(suite: &Suite, observer: &mut dyn Observer) -> Result<std::path::PathBuf> {
+    let beside = suite.folder.join(&suite.model.encoder);
+    if length::is_encoder_folder(&beside) {
+        return Ok(beside);
+    }
+    let pulled = pull::pull(&suite.model.encoder, &PullOptions::from_environment())?;
+    observer.event(Event::Note(&format!("encoder {} in {}", suite.model.encoder, pulled.folder.display())));
+    Ok(pulled.folder)
+}
