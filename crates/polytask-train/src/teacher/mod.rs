@@ -1,7 +1,7 @@
 //! Teachers: what other models say of the rows of train, in the terms of the student's outputs.
 //!
 //! A teacher reads the texts as they are in the files, by its own tokenizer, once: its outputs are kept in the cache by its
-//! weights and by the row ([`store`]), so that another run, more rows or a killed run ask for what is missing only.
+//! weights and by the row (`store`), so that another run, more rows or a killed run ask for what is missing only.
 
 mod folds;
 mod store;
