@@ -205,7 +205,7 @@ impl Cassette {
             match serde_json::from_slice::<Line>(&bytes) {
                 Ok(line) if is_whole => self.see(&line, n),
                 _ if bytes.trim_ascii().is_empty() && is_whole => self.end += n,
-                _ if self.end + n == length => return self.cut(number, n),
+                _ if !is_whole && is_begun(&bytes) && self.end + n == length => return self.cut(number, n),
                 Ok(_) => return Err(self.damaged(number, "the line does not end")),
                 Err(error) => return Err(self.damaged(number, &error.to_string())),
             }
@@ -254,6 +254,12 @@ impl Cassette {
 /// What a text's vector is kept under.
 fn text_key(model: &str, text: &str) -> String {
     hash::sha256(format!("{model}\n{text}").as_bytes())
+}
+
+/// Whether bytes are the beginning of a line of a cassette: nothing else is ever taken away.
+fn is_begun(bytes: &[u8]) -> bool {
+    let head = br#"{"event":"#;
+    bytes.starts_with(head) || head.starts_with(bytes)
 }
 
 /// The vector of one text in an answer.
