@@ -1,6 +1,6 @@
 //! The encoder of an index: texts to vectors of length 1, and which encoder that is.
 
-use polytask_core::{Problem, hash};
+use polytask_core::Problem;
 use polytask_model::{Model, Result};
 use polytask_nn::States;
 use polytask_nn::topk;
@@ -33,7 +33,7 @@ impl IndexEncoder {
         let constant = tokenizer.encode_batch_after(prompt, &[""])?[0].len();
         let stamp = EncoderStamp {
             source: source.to_owned(),
-            hash: fingerprint(&model, prompt)?,
+            hash: model.fingerprint(prompt)?,
             width: model.encoder.d_embedding(),
             task: task.map(str::to_owned),
             corpus_prompt,
@@ -138,20 +138,4 @@ fn unit(states: States) -> Result<Vec<f32>> {
 fn no_number(row: usize) -> polytask_model::Error {
     let what = format!("the model gave text {row} of a batch a vector that is not finite");
     Problem::new(what).try_this("`polytask embed` with this model shows it; train it again").into()
-}
-
-/// SHA-256 of everything a vector depends on: weights, tokenizer, pooling, length limit, prompts.
-fn fingerprint(model: &Model, prompt: &str) -> Result<String> {
-    let (encoder, tokenizer) = (&model.encoder, model.symbols.text()?);
-    let mut lines = vec![
-        format!("weights {}", encoder.weights_hash()),
-        format!(
-            "pooling {:?} normalize {} length {}",
-            encoder.pooling, encoder.normalize, encoder.max_length
-        ),
-        format!("lowercase {} prompt {prompt:?}", tokenizer.lowercase()),
-    ];
-    lines.extend(encoder.score.iter().map(|score| format!("score {score:?}")));
-    lines.extend(tokenizer.files().iter().map(|(name, bytes)| format!("{name} {}", hash::sha256(bytes))));
-    Ok(hash::sha256(lines.join("\n").as_bytes()))
 }

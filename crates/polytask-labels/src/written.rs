@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use polytask_core::report::{Lineage, RunReport, TaskReport};
-use polytask_core::{Error, KindInfo, Split, atomic, hash, suite};
+use polytask_core::{KindInfo, Split, atomic, hash, suite};
 use polytask_data::{Dataset, TextId};
 use polytask_eval::{JudgedRows, ModelFacts, MtebRun, Predictions, RowsOf, words};
 use polytask_nn::Result;
@@ -16,17 +16,17 @@ pub(crate) fn metrics<'a>(kind: &KindInfo, main: &'a str) -> Vec<&'a str> {
     std::iter::once(main).chain(others).collect()
 }
 
-fn lineage(of: LabelRun<'_>) -> Lineage {
+fn lineage(of: LabelRun<'_>) -> Result<Lineage> {
     let files: Vec<String> = of.dataset.files.iter().map(|(file, hash)| format!("{hash} {file}")).collect();
-    Lineage {
+    Ok(Lineage {
         version: env!("CARGO_PKG_VERSION").into(),
         suite: suite::hash(of.suite),
         data: hash::sha256(files.join("\n").as_bytes()),
-        encoder: of.encoder.hash(),
+        encoder: of.encoder.hash()?,
         seed: of.suite.seed,
         threads: rayon::current_num_threads(),
         machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-    }
+    })
 }
 
 /// Things a reader of the scores should know.
@@ -48,9 +48,9 @@ pub(crate) fn write(
     of: LabelRun<'_>,
     report: &mut RunReport,
     joint: &BTreeMap<usize, Predictions>,
-) -> Result<(), Error> {
+) -> Result<()> {
     let LabelRun { suite, dataset, out, .. } = of;
-    report.lineage = lineage(of);
+    report.lineage = lineage(of)?;
     polytask_eval::html::write(report, &out.join("report.html"))?;
     let about = ModelFacts {
         name: suite.name.clone(),
@@ -83,7 +83,7 @@ pub(crate) fn write(
         JudgedRows::new(&of, predictions.clone()).write(&out.join(polytask_eval::judged::FOLDER))?;
     }
     // Last: its presence says that the run is finished.
-    atomic::write_json(&out.join("report.json"), report)
+    Ok(atomic::write_json(&out.join("report.json"), report)?)
 }
 
 /// What tells the known rows of a task apart.

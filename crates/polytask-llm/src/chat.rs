@@ -43,7 +43,7 @@ impl ChatCall<'_> {
             body: json!({ "model": self.model, "messages": messages, "max_tokens": self.most_answer,
                 "temperature": self.temperature }),
             turn: self.turn,
-            most_tokens: most_tokens(&texts) + self.most_answer,
+            most_tokens: most_tokens(&texts).saturating_add(self.most_answer),
             about: self.about.clone(),
         }
     }

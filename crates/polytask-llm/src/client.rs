@@ -27,7 +27,8 @@ pub struct LlmRequest {
 }
 
 impl LlmRequest {
-    /// What an answer is kept under: a hash of all that decides it.
+    /// What an answer is kept under: a hash of all that decides it but for the address, so that a cassette outlasts an endpoint
+    /// that moves. Two models of one name need a cassette each.
     pub fn key(&self) -> String {
         let all = json!({ "path": self.path, "body": self.body, "turn": self.turn });
         hash::sha256(all.to_string().as_bytes())

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use polytask_core::suite::is_variable;
 use polytask_core::{Problem, Result};
 
 /// What an address may end in beyond the part all calls share.
@@ -68,6 +69,12 @@ impl Endpoint {
             let why = "the address holds a login or a query, which would be stored with it";
             return Err(wrong(why, "the address alone, and the key in an environment variable").into());
         }
+        if let Some(name) = key_env.filter(|name| !is_variable(name)) {
+            // It may well be the key itself: it is not repeated.
+            let why =
+                format!("the variable of the key has no name that one can have ({} characters)", name.len());
+            return Err(wrong(&why, "the name of an environment variable, as API_KEY, not the key").into());
+        }
         let cut = CALLS.iter().find_map(|call| address.strip_suffix(call)).unwrap_or(address);
         let names_host_alone = !cut[scheme.len() + 3..].contains('/');
         let base = if names_host_alone { format!("{cut}{VERSION}") } else { cut.to_owned() };
@@ -123,6 +130,8 @@ mod tests {
             let told = Endpoint::new(address, None).unwrap_err().to_string();
             assert!(told.contains("try: ") && !told.contains("secret"), "{told}");
         }
+        let told = Endpoint::new("http://a", Some("sk-secret")).unwrap_err().to_string();
+        assert!(told.contains("not the key") && !told.contains("secret"), "{told}");
     }
 
     #[test]

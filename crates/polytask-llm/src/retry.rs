@@ -17,7 +17,7 @@ pub(crate) fn may_pass(status: u16, says: &str) -> bool {
 }
 
 /// How long to wait after a failed attempt (counted from 1): what the endpoint asked for, else twice as long as last time
-/// with up to half of it more, so that many clients do not come back together. `None` where it asks for too long.
+/// with up to half of it more, so that requests of one run do not come back together. `None` where it asks for too long.
 pub(crate) fn wait(
     patience: LlmPatience,
     attempt: u32,

@@ -9,6 +9,7 @@
 mod classifier;
 mod embed;
 mod encode;
+mod fingerprint;
 mod folder;
 mod info;
 mod input;

@@ -44,6 +44,14 @@ impl Model {
         let start = Instant::now();
         let one = |query: &[f32]| -> Result<Vec<(u32, f32)>> {
             let outputs = candidates.outputs(query)?;
+            if let Some(at) = outputs.iter().position(|output| !output.is_finite()) {
+                let at = at / task.info.n_outputs + 1;
+                let what =
+                    format!("the head of task `{}` has no finite answer for candidate {at}", task.info.name);
+                return Err(Problem::new(what)
+                    .try_this("train the model again, or leave that text out")
+                    .into());
+            }
             let shares = outputs.chunks(task.info.n_outputs).map(|outputs| share(outputs, label));
             let mut ranked: Vec<(u32, f32)> = (0..).zip(shares).collect();
             ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));

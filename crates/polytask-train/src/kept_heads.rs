@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use polytask_core::suite::Start;
-use polytask_core::{Problem, Suite};
+use polytask_core::{Problem, Suite, near};
 use polytask_model::Model;
 use polytask_nn::Block;
 
@@ -38,8 +38,28 @@ pub(crate) fn take(suite: &mut Suite, observer: &mut dyn Observer) -> Result<BTr
                 .try_this("another name for the task, or `start = \"probe\"`")
                 .into());
         }
-        if !trained.info.labels.is_empty() {
-            task.labels = Some(trained.info.labels.clone());
+        let form = (trained.info.hidden, trained.info.is_pooler);
+        if form != (task.hidden(), task.is_pooler()) {
+            let what = format!(
+                "the head of task `{}` has another form in the encoder's folder than in the suite",
+                task.name
+            );
+            return Err(Problem::new(what)
+                .try_this("the `head` it was trained with, or `start = \"probe\"`")
+                .into());
+        }
+        let own = trained.info.labels.clone();
+        if let Some(given) = task.labels.as_ref().filter(|given| **given != own) {
+            let what = format!(
+                "task `{}` declares the labels {}, the head in the encoder's folder has {}",
+                task.name,
+                near::list(&given.iter().map(String::as_str).collect::<Vec<_>>()),
+                near::list(&own.iter().map(String::as_str).collect::<Vec<_>>())
+            );
+            return Err(Problem::new(what).try_this("no `labels`, or `start = \"probe\"`").into());
+        }
+        if !own.is_empty() {
+            task.labels = Some(own);
         }
         kept.insert(task.name.clone(), trained.block.clone());
     }

@@ -135,6 +135,10 @@ fn report(
     let convention = Convention { k: trained_on.k(), windows: WindowStyle::Segeval, joined: false };
     let mut report = judge(segmenter, &known, trained_on, convention)?;
     report.split = split.name().into();
+    // What is chosen on valid stands beside it only where there is a valid file.
+    if !source.files.contains_key(&Split::Valid) {
+        return Ok(report);
+    }
     let valid = read(suite, source, form, Split::Valid)?;
     for (name, other) in others(segmenter, folder)? {
         let other = tuned(other, &valid, &[Crossing::NEIGHBOURS])?.segmenter;

@@ -77,7 +77,8 @@ pub(super) fn read(section: &Section, reporter: &mut Reporter) -> Option<Endpoin
     })
 }
 
-fn is_variable(name: &str) -> bool {
+/// Whether a text can be the name of an environment variable, as those that hold keys are written; a key is none.
+pub fn is_variable(name: &str) -> bool {
     let legal = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     name.len() <= 64 && name.starts_with(|c: char| !c.is_ascii_digit()) && name.chars().all(legal)
 }

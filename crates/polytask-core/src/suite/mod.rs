@@ -44,7 +44,7 @@ use crate::near;
 pub use crate::files::names_in;
 pub use catalogue::Catalogue;
 pub use documents::{DOCUMENT_ROLES, DOCUMENTS, NEXT_LABELS, TOPIC_LABELS};
-pub use endpoint::EndpointSpec;
+pub use endpoint::{EndpointSpec, is_variable};
 pub use files::{BeirFolder, COMPRESSIONS, FORMATS, is_readable};
 pub use keys::{KeyInfo, POOLINGS, Table, ValueType, keys, keys_of};
 pub use label_file::{DescribedLabel, described};

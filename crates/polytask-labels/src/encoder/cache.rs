@@ -1,11 +1,11 @@
 //! What an encoder says of texts, in a file that grows: each text goes through the encoder once, however many runs read it.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use polytask_core::{Error, atomic, hash};
+use polytask_core::{Error, Problem, atomic, hash};
 use polytask_nn::Result;
 
 use crate::features::Features;
@@ -39,7 +39,11 @@ impl VectorCache {
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true);
         let file = options.open(path).map_err(Error::io("write", path))?;
-        file.lock().map_err(Error::io("write", path))?;
+        // Some file systems have no locks; then nobody watches.
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            let what = format!("another run writes to {}", path.display());
+            return Err(Error::from(Problem::new(what).try_this("wait for it, or another `--out`")).into());
+        }
         let mut new = Self { path: path.to_path_buf(), file, kept: HashMap::new(), end: 0, widths };
         new.scan().map_err(Error::io("read", path))?;
         Ok(new)

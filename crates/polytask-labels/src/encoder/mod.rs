@@ -45,7 +45,7 @@ impl TextEncoder {
     pub fn cached(mut self, folder: &Path) -> Result<Self> {
         let Source::Here(model) = &self.source else { return Ok(self) };
         let (d_vector, d_state) = (model.encoder.d_embedding(), model.encoder.trunk.d_hidden());
-        let hash = self.hash();
+        let hash = self.hash()?;
         let file = folder.join(format!("vectors-{}.bin", &hash[..16]));
         self.cache = Some(Mutex::new(VectorCache::open(&file, (d_vector, d_state))?));
         Ok(self)
@@ -76,10 +76,14 @@ impl TextEncoder {
     }
 
     /// Tells it from every other encoder.
-    pub fn hash(&self) -> String {
+    ///
+    /// # Errors
+    /// When it reads no texts.
+    pub fn hash(&self) -> Result<String> {
         match &self.source {
-            Source::Here(model) => model.encoder.weights_hash(),
-            Source::Elsewhere(remote) => remote.hash(),
+            // What stands before texts is among the symbols that it is asked about.
+            Source::Here(model) => model.fingerprint(""),
+            Source::Elsewhere(remote) => Ok(remote.hash()),
         }
     }
 

@@ -74,7 +74,8 @@ impl WrittenRows<'_> {
                 plan.most_requests += 1;
                 plan.requests += u64::from(turn < self.turns());
                 plan.known += u64::from(is_known && turn < self.turns());
-                plan.most_tokens += if is_known { 0 } else { request.most_tokens };
+                let most = if is_known { 0 } else { request.most_tokens };
+                plan.most_tokens = plan.most_tokens.saturating_add(most);
             }
         }
         plan
@@ -133,7 +134,7 @@ impl WrittenRows<'_> {
         work(&ChatCall {
             model: self.model,
             messages: &messages,
-            most_answer: self.row_tokens * n as u64,
+            most_answer: self.row_tokens.saturating_mul(n as u64),
             temperature: self.temperature,
             turn,
             about: format!("{} of label `{label}`", polytask_core::plural(n, "text")),

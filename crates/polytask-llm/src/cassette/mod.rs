@@ -356,6 +356,22 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_last_line_and_the_line_of_another_file_are_named_and_left_where_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.jsonl");
+        written(&path);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let at = text.rfind("{\"event\":\"answer\"").unwrap();
+        let damaged = format!("{}{}", &text[..at], text[at..].replacen("answer\"", "answer", 1));
+        for other in [damaged.as_str(), "{\"text\":\"a row\"}\n", "{\"text\":\"a row without an end\"}"] {
+            std::fs::write(&path, other).unwrap();
+            let told = Cassette::open(&path, CassetteMode::Replay).err().unwrap().to_string();
+            assert!(told.contains("no line of a cassette"), "{told}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), other);
+        }
+    }
+
+    #[test]
     fn two_processes_do_not_write_to_one_and_strict_makes_none() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.jsonl");

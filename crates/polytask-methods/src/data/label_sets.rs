@@ -1,7 +1,7 @@
 //! Four sets of texts with labels of their own: questions to a bank, news, kinds of things in an encyclopedia, commands to
 //! an assistant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use polytask_core::{Problem, atomic, hash};
@@ -33,11 +33,12 @@ const SETS: [Set; 4] = [
     Set { task: "commands", folder: "snips", train: "train.tsv", test: "test.tsv", label: "intent" },
 ];
 
-/// Writes train, valid and test of each set into the request's folder: valid has ten rows of each label, cut from train.
+/// Writes train, valid and test of each set into the request's folder: valid has ten rows of each label, cut from train,
+/// which has no text of test.
 pub fn data(request: &Request) -> Result<Data> {
     let folders: Vec<PathBuf> = SETS.iter().map(|set| find(request, set)).collect::<Result<_>>()?;
     let places: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
-    let key = hash::sha256(format!("label sets 1 {}", sizes(&places)?).as_bytes());
+    let key = hash::sha256(format!("label sets 2 {}", sizes(&places)?).as_bytes());
     let data = Data { folder: request.folder.to_path_buf(), key };
     let mark = request.folder.join("data.key");
     if std::fs::read_to_string(&mark).is_ok_and(|known| known == data.key) {
@@ -45,10 +46,13 @@ pub fn data(request: &Request) -> Result<Data> {
     }
     for (set, folder) in SETS.iter().zip(&folders) {
         let file = |split: &str| request.folder.join(format!("{}_{split}.jsonl", set.task));
-        let (valid, mut train) = parted(rows(folder, set.train, set)?);
-        train.truncate(TRAIN);
         let mut test = rows(folder, set.test, set)?;
         test.truncate(TEST);
+        let asked: BTreeSet<String> = test.iter().map(|[text, _]| folded(text)).collect();
+        let mut others = rows(folder, set.train, set)?;
+        others.retain(|[text, _]| !asked.contains(&folded(text)));
+        let (valid, mut train) = parted(others);
+        train.truncate(TRAIN);
         for (split, rows) in [("train", train), ("valid", valid), ("test", test)] {
             write(&file(split), rows.iter().map(|[text, label]| json!({"text": text, "label": label})))?;
         }
@@ -74,6 +78,11 @@ fn rows(folder: &Path, file: &str, set: &Set) -> Result<Vec<[String; 2]>> {
     rows.sort_by_cached_key(|[text, label]| (hash::text64(&format!("{label}\t{text}")), text.clone()));
     rows.dedup();
     Ok(rows)
+}
+
+/// A text as one that differs in case and blanks alone is written.
+fn folded(text: &str) -> String {
+    text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The first rows of each label, and the others.

@@ -17,7 +17,7 @@ use super::statistics::mean;
 use super::trained::Trained;
 use super::{Options, judge, labelled, trees};
 use crate::paper::{Data, OracleRequest, Paper, Request};
-use crate::recipe::{ArmSpec, Recipe, Setting, of_suite};
+use crate::recipe::{ArmSpec, Recipe, Setting, is_of_step};
 
 /// All that stays the same while an experiment runs.
 pub(super) struct Lab<'a> {
@@ -302,7 +302,7 @@ fn steps_key(one: &One) -> String {
         return String::new();
     }
     let steps = serde_json::to_string(&one.arm.steps).unwrap_or_default();
-    let of_steps = one.changes.iter().filter(|change| !of_suite(&[(*change).clone()]).contains(change));
+    let of_steps = one.changes.iter().filter(|change| is_of_step(change));
     format!("{steps}{:?}", of_steps.collect::<Vec<_>>())
 }
 

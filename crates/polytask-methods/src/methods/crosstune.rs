@@ -29,8 +29,8 @@
 //! ## Departures
 //! all-MiniLM-L6-v2 in place of RoBERTa-large, and no calls of a language model: real texts that nobody trains on stand for
 //! made-up ones, and with 40 % of their labels exchanged for bad ones, which says nothing of how good a generator is. The
-//! head's formulas from Z on are a reconstruction, and its prior is new (`prior = "cosine"` is the dossier's). Sentences that describe labels of news and of the
-//! ontology are ours; intents have their names as words. Control and baselines are a matrix, not a second head.
+//! head's formulas from Z on are a reconstruction, and its prior is new (`prior = "cosine"` is the one reconstructed).
+//! Sentences that describe labels of news and of the ontology are ours; intents have their names as words. Control and baselines are a matrix, not a second head.
 //!
 //! ## Cost
 //! One encode of every text; a head of less than a million weights, seconds for few labels, minutes for a hundred.

@@ -19,7 +19,7 @@ mod numbers;
 mod steps;
 
 use json::{json, of_value};
-pub use steps::{StepSpec, of_step, of_suite};
+pub use steps::{StepSpec, beyond, is_of_step, of_step, of_suite};
 
 /// The numbers of the data that a `--set` of this text sets: one, or the whole table.
 fn asked(text: &str, method: &Value) -> Vec<String> {

@@ -25,9 +25,20 @@ pub fn of_step(changes: &[String], index: usize) -> Vec<String> {
     changes.iter().filter_map(|change| change.strip_prefix(&head)).map(str::to_owned).collect()
 }
 
+/// Whether a setting is that of a step.
+pub fn is_of_step(change: &str) -> bool {
+    change.starts_with(STEP)
+}
+
+/// The first setting of a step that is none of `n`.
+pub fn beyond(changes: &[String], n: usize) -> Option<&String> {
+    let is_there = |change: &String| (0..n).any(|i| change.starts_with(&format!("{STEP}{}.", i + 1)));
+    changes.iter().find(|change| is_of_step(change) && !is_there(change))
+}
+
 /// Of the settings of an arm those of its suite.
 pub fn of_suite(changes: &[String]) -> Vec<String> {
-    changes.iter().filter(|change| !change.starts_with(STEP)).cloned().collect()
+    changes.iter().filter(|change| !is_of_step(change)).cloned().collect()
 }
 
 #[cfg(test)]
@@ -40,5 +51,7 @@ mod tests {
         assert_eq!(of_step(&changes, 1), ["lambda=0.3"]);
         assert_eq!(of_step(&changes, 0), ["method=ties"]);
         assert_eq!(of_suite(&changes), ["train.lr=1"]);
+        assert_eq!(beyond(&changes, 1).unwrap(), "step.2.lambda=0.3");
+        assert_eq!(beyond(&changes, 2), None);
     }
 }

@@ -1,8 +1,6 @@
 //! A merge whose coefficients are learned, from folders to a folder.
 
-use std::path::PathBuf;
-
-use polytask_core::{Suite, atomic};
+use polytask_core::Suite;
 use polytask_merge::learn::{AnisotropicSettings, CoefficientPenalty, Form, SearchSettings};
 use polytask_merge::{MergeConfig, MergeOptions, MergeReport, Resolve};
 use serde_json::{Value, json};
@@ -81,8 +79,8 @@ pub fn merge_searched(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<(LearnedMerge, MergeReport)> {
     let MergeInputs { models, base, resolve } = inputs;
-    let place = Place::make()?;
-    let start = place.path.join("start");
+    let place = tempfile::tempdir().map_err(polytask_core::Error::io("write", &std::env::temp_dir()))?;
+    let start = place.path().join("start");
     // A plain sum brings all heads together.
     let even = vec![vec![(String::new(), 1.0)]; models.len()];
     let plain = MergeOptions { out: start.clone(), ..merge.clone() };
@@ -96,26 +94,4 @@ pub fn merge_searched(
     let merge = MergeOptions { learned: Some(learned), ..merge };
     let report = polytask_merge::merge(&config, resolve, &merge, progress)?;
     Ok((learnt, report))
-}
-
-/// A folder that goes away.
-struct Place {
-    path: PathBuf,
-}
-
-impl Place {
-    fn make() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("polytask-merge-{}", std::process::id()));
-        // A process of the same number may have been killed here.
-        let _ = std::fs::remove_dir_all(&path);
-        atomic::create_dir(&path)?;
-        Ok(Self { path })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        // What is left in the temporary folder is nobody's loss.
-        let _ = std::fs::remove_dir_all(&self.path);
-    }
 }

@@ -9,8 +9,10 @@ use polytask_data::{Dataset, Targets};
 pub fn folds_of(dataset: &Dataset, task: usize, n: usize) -> Vec<usize> {
     let Some(rows) = dataset.rows(task, Split::Train) else { return Vec::new() };
     let fold = |i: usize| {
-        let texts = rows.inputs(i).iter().map(|text| format!("{:x}", dataset.folded[*text as usize]));
-        (hash::text64(&texts.collect::<Vec<_>>().join(" ")) % n.max(1) as u64) as usize
+        // In either order: a pair turned round is a copy, too.
+        let mut texts: Vec<u64> = rows.inputs(i).iter().map(|text| dataset.folded[*text as usize]).collect();
+        texts.sort_unstable();
+        (hash::text64(&format!("{texts:x?}")) % n.max(1) as u64) as usize
     };
     (0..rows.len()).map(fold).collect()
 }

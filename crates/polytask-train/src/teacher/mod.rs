@@ -55,7 +55,7 @@ fn taught(
         let own = one(dataset, (t, task, teacher), (&folder, &weights), &is_asked, observer)?;
         match &mut sum {
             None => sum = Some(own),
-            Some(all) => add(all, &own, &is_asked),
+            Some(all) => add(all, &own, folds.as_ref().map(|_| &is_asked as &dyn Fn(usize) -> bool)),
         }
     }
     let mut mean = sum.unwrap_or_default();
@@ -64,13 +64,16 @@ fn taught(
     Ok(mean)
 }
 
-/// Adds what one more teacher says to the rows it was asked about; what nobody has answered yet is taken over.
-fn add(all: &mut TeacherOutputs, own: &TeacherOutputs, is_asked: &dyn Fn(usize) -> bool) {
+/// Adds what one more teacher says of all rows; of its fold's rows, which nobody else has answered, it is taken over.
+fn add(all: &mut TeacherOutputs, own: &TeacherOutputs, fold: Option<&dyn Fn(usize) -> bool>) {
     let width = all.width.max(1);
     let rows = all.values.chunks_mut(width).zip(own.values.chunks(width)).enumerate();
-    for (_, (sum, own)) in rows.filter(|(row, _)| is_asked(*row)) {
-        let is_first = sum.iter().all(|value| value.is_nan());
-        sum.iter_mut().zip(own).for_each(|(sum, own)| *sum = if is_first { *own } else { *sum + own });
+    for (row, (sum, own)) in rows {
+        match fold {
+            None => sum.iter_mut().zip(own).for_each(|(sum, own)| *sum += own),
+            Some(is_its) if is_its(row) => sum.copy_from_slice(own),
+            Some(_) => {}
+        }
     }
 }
 

@@ -160,8 +160,12 @@ fn tasks_trained_alone_teach_one_joint_model() {
     let done =
         place.polytask(&["distill", "both.toml", "--out", "taught", "--resume", "-q", "--json"]).object();
     assert_eq!(done["tasks"], report["tasks"]);
+    let other = ["distill", "both.toml", "--out", "taught", "--resume", "-q", "--set", "train.lr=1e-3"];
+    has(&place.polytask(&other).refused(), &["origin.json", "other settings or data"]);
     let refused = place.polytask(&["distill", "pairs.tsv", "--out", "x"]).refused();
     has(&refused, &["no model to begin with", "--start"]);
+    let refused = place.polytask(&["distill", "pairs.tsv", "--folds", "2", "--out", "x"]).refused();
+    has(&refused, &["`--folds` is for a suite, found pairs"]);
 
     place.polytask(&["distill", "both.toml", "--folds", "2", "--out", "folds", "-q"]).done();
     has(&place.read("folds/student/suite.toml"), &["out_of_fold = true", "kind-1-of-2", "kind-2-of-2"]);

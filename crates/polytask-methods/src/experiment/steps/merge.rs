@@ -8,12 +8,16 @@ use polytask_train::Result;
 use polytask_train::observe::{Observer, Silent};
 use polytask_train::prepare::locate;
 
-use super::{Step, StepRequest};
+use super::{Step, StepRequest, Takes};
 
-pub(super) static STEP: Step = Step { id: "merge", run };
+/// Most bytes of a file of weights.
+const SHARD: usize = 5_000_000_000;
+
+pub(super) static STEP: Step = Step { id: "merge", takes: Takes::Kept, keys: &[], run };
 
 fn run(request: &StepRequest, _: &mut dyn Observer) -> Result<()> {
-    let base = locate(&(request.suite)(&[])?, &mut Silent)?.display().to_string();
+    let suite = (request.suite)(&[])?;
+    let base = locate(&suite, &mut Silent)?.display().to_string();
     let name = request.word("method").unwrap_or("task_arithmetic");
     let method = MergeMethod::find(name)
         .map_err(|advice| Problem::new(format!("unknown method `{name}`")).try_this(advice))?;
@@ -21,17 +25,22 @@ fn run(request: &StepRequest, _: &mut dyn Observer) -> Result<()> {
     let given: Vec<Given> = given.into_iter().filter(|given| given.name != "method").collect();
     let config = MergeConfig::of_models(method, &request.model_names(), Some(&base), &given)
         .map_err(Error::Invalid)?;
-    polytask_merge::merge(&config, &|name| Ok(PathBuf::from(name)), &options(request), &mut |_, _| {})?;
+    polytask_merge::merge(
+        &config,
+        &|name| Ok(PathBuf::from(name)),
+        &options(request, suite.seed),
+        &mut |_, _| {},
+    )?;
     Ok(())
 }
 
 /// Where the merge goes; all else as the command line has it.
-pub(super) fn options(request: &StepRequest) -> MergeOptions {
+pub(super) fn options(request: &StepRequest, seed: u64) -> MergeOptions {
     MergeOptions {
         out: request.out.to_path_buf(),
         compat: false,
-        seed: 13,
-        shard: 5_000_000_000,
+        seed,
+        shard: SHARD,
         heads: Vec::new(),
         learned: None,
     }

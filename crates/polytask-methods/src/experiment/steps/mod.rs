@@ -16,14 +16,27 @@ use polytask_train::{Error, Result};
 use super::measure::Measured;
 use super::names::slug;
 use super::train::{Lab, One};
-use crate::recipe::{StepSpec, of_step};
+use crate::recipe::{StepSpec, beyond, of_step};
 
 /// A sort of step.
 struct Step {
     /// Its name in recipes.
     id: &'static str,
+    /// What it works on.
+    takes: Takes,
+    /// The settings it knows; none where they are those of a suite or a method, which check their own.
+    keys: &'static [&'static str],
     /// Makes the model.
     run: fn(&StepRequest, &mut dyn Observer) -> Result<()>,
+}
+
+/// What a step works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    /// The kept models of an earlier arm: it can only be the first step.
+    Kept,
+    /// The model of the step before it.
+    Before,
 }
 
 /// All sorts of steps.
@@ -55,12 +68,19 @@ impl StepRequest<'_> {
 
     /// A setting as `KEY=VALUE`; `None` where it is not given.
     fn word(&self, key: &str) -> Option<&str> {
-        let value = |text: &'_ String| {
-            let (name, value) = text.split_once('=')?;
-            (name.trim() == key).then_some(value.len())
-        };
+        let pairs = self.set.iter().filter_map(|text| text.split_once('='));
         // What comes last wins.
-        self.set.iter().rev().find_map(|text| value(text).map(|n| text[text.len() - n..].trim()))
+        pairs.rev().find(|(name, _)| name.trim() == key).map(|(_, value)| value.trim())
+    }
+
+    /// A whole number among the settings, `open` where it is not given.
+    fn count(&self, key: &str, open: usize) -> Result<usize> {
+        let number = self.number(key, open as f64)?;
+        if number.fract() == 0.0 {
+            return Ok(number as usize);
+        }
+        let what = format!("step setting {key}={number}, expected a whole number");
+        Err(Problem::new(what).try_this(format!("`{key}={open}`")).into())
     }
 
     /// A number among the settings, `open` where it is not given.
@@ -82,6 +102,50 @@ fn find(spec: &StepSpec) -> Result<&'static Step> {
     })
 }
 
+/// Refuses what a step would not look at.
+fn check(one: &One) -> Result<()> {
+    let arm = &one.arm.name;
+    for (i, spec) in one.arm.steps.iter().enumerate() {
+        let (step, at) = (find(spec)?, i + 1);
+        let is_right = match step.takes {
+            Takes::Kept => i == 0 && spec.of.is_some(),
+            Takes::Before => spec.of.is_none(),
+        };
+        if !is_right {
+            let what = format!("step {at} of arm `{arm}`: `{}` takes {}", step.id, step.takes.words());
+            return Err(Problem::new(what)
+                .try_this("`merge` or `search` with `of` first, then `train`")
+                .into());
+        }
+        for text in [&spec.set[..], &of_step(one.changes, i)].concat() {
+            let key = text.split_once('=').map_or("", |(key, _)| key.trim());
+            if key.is_empty() || !step.keys.is_empty() && !step.keys.contains(&key) {
+                let what = format!(
+                    "step {at} of arm `{arm}`: setting `{text}`, expected KEY=VALUE of `{}`",
+                    step.id
+                );
+                return Err(Problem::new(what).try_this(near::advice(key, step.keys)).into());
+            }
+        }
+    }
+    match beyond(one.changes, one.arm.steps.len()) {
+        Some(change) => {
+            let what = format!("arm `{arm}` has {} steps, found the setting `{change}`", one.arm.steps.len());
+            Err(Problem::new(what).try_this("`step.1.KEY=VALUE` for its first step").into())
+        }
+        None => Ok(()),
+    }
+}
+
+impl Takes {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Kept => "the kept models that `of` names, and is the first step",
+            Self::Before => "the model of the step before it, and no `of`",
+        }
+    }
+}
+
 impl Lab<'_> {
     /// Takes an arm's steps and asks the model they end at.
     pub(super) fn stepwise(
@@ -90,6 +154,7 @@ impl Lab<'_> {
         (name, folder): (&str, &Path),
         observer: &mut dyn Observer,
     ) -> Result<Measured> {
+        check(one)?;
         let start = Instant::now();
         let mut model: Option<PathBuf> = None;
         for (i, spec) in one.arm.steps.iter().enumerate() {
@@ -105,14 +170,16 @@ impl Lab<'_> {
                 folder,
                 out: &out,
             };
-            match (find(spec)?.run)(&request, observer) {
+            let made = (find(spec)?.run)(&request, observer);
+            // A model folder per step would be gigabytes; one that cannot be removed harms nobody.
+            if let Some(before) = model.replace(out) {
+                let _ = std::fs::remove_dir_all(before);
+            }
+            match made {
                 Err(error @ Error::Diverged { .. }) => {
                     return Ok(Measured { diverged: Some(error.to_string()), ..Measured::default() });
                 }
                 result => result?,
-            }
-            if let Some(before) = model.replace(out) {
-                let _ = std::fs::remove_dir_all(before);
             }
         }
         let folder = model.unwrap_or_default();

@@ -8,14 +8,19 @@ use polytask_train::merging::{BLOCKS, FORMS, LearnOptions, MergeInputs, SearchWo
 use polytask_train::observe::{Observer, Silent};
 use polytask_train::prepare::locate;
 
-use super::{Step, StepRequest, merge};
+use super::{Step, StepRequest, Takes, merge};
 
-pub(super) static STEP: Step = Step { id: "search", run };
+pub(super) static STEP: Step = Step {
+    id: "search",
+    takes: Takes::Kept,
+    keys: &["form", "blocks", "lr", "mu", "l1", "rows", "steps"],
+    run,
+};
 
 fn run(request: &StepRequest, observer: &mut dyn Observer) -> Result<()> {
     let suite = (request.suite)(&[])?;
     let base = locate(&suite, &mut Silent)?.display().to_string();
-    let lr = request.number("lr", 0.0)?;
+    let (lr, seed) = (request.number("lr", 0.0)?, suite.seed);
     let words = SearchWords {
         form: one_of(request, "form", &FORMS)?,
         blocks: one_of(request, "blocks", &BLOCKS)?,
@@ -25,14 +30,14 @@ fn run(request: &StepRequest, observer: &mut dyn Observer) -> Result<()> {
     };
     let learn = LearnOptions {
         split: Split::Valid,
-        rows: request.number("rows", 16.0)? as usize,
-        steps: request.number("steps", 200.0)? as usize,
+        rows: request.count("rows", 16)?,
+        steps: request.count("steps", 200)?,
         shares: Vec::new(),
         learned: words.learned(),
     };
     let models = request.model_names();
     let inputs = MergeInputs { models: &models, base: &base, resolve: &|name| Ok(PathBuf::from(name)) };
-    merge_searched(suite, inputs, (&learn, merge::options(request)), observer, &mut |_, _| {})?;
+    merge_searched(suite, inputs, (&learn, merge::options(request, seed)), observer, &mut |_, _| {})?;
     Ok(())
 }
 

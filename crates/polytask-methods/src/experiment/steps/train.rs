@@ -6,9 +6,9 @@ use polytask_train::observe::{Observer, Silent};
 use polytask_train::prepare::prepare;
 use polytask_train::run::{Finished, train_alone};
 
-use super::{Step, StepRequest};
+use super::{Step, StepRequest, Takes};
 
-pub(super) static STEP: Step = Step { id: "train", run };
+pub(super) static STEP: Step = Step { id: "train", takes: Takes::Before, keys: &[], run };
 
 fn run(request: &StepRequest, observer: &mut dyn Observer) -> Result<()> {
     let mut suite = (request.suite)(&request.set)?;

@@ -22,22 +22,22 @@ const FOLDER: &str = "encoder";
 /// An encoder whose vectors are kept.
 pub(crate) struct Encoded {
     model: Model,
-    /// Where vectors are kept.
-    cache: PathBuf,
+    /// Where the vectors of whole tables are kept, so that a further run encodes nothing; rows that are only asked about are
+    /// other ones each time, and would fill the disk.
+    cache: Option<PathBuf>,
     /// What they hang on beside the texts.
     key: String,
 }
 
 impl Encoded {
-    fn new(model: Model) -> Result<Self> {
+    fn new(model: Model, cache: Option<PathBuf>) -> anyhow::Result<Self> {
         if *model.input() != TEXT {
             let what =
                 format!("the encoder reads {}, but `texts` names columns of texts", model.input().plural);
-            return Err(Problem::new(what).try_this("`encoder` in [model] with one of texts").into());
+            let problem = Problem::new(what).try_this("`encoder` in [model] with one of texts");
+            return Err(Error::from(problem).into());
         }
-        let (pooling, length) = (model.encoder.pooling.to_string(), model.encoder.max_length);
-        let key = format!("{} {pooling} {length}", model.encoder.weights_hash());
-        let cache = PullOptions::from_environment().cache.join("text-vectors");
+        let key = model.fingerprint(model.prompt(None)?)?;
         Ok(Self { model, cache, key })
     }
 
@@ -48,13 +48,14 @@ impl Encoded {
         }
         let (encoder, symbols) = load_encoder(suite, observer)?;
         observer.event(Event::Note(&format!("encoding the columns of texts by {}", suite.model.encoder)));
-        Ok(Some(Self::new(Model::new(encoder, symbols, Vec::new()))?))
+        let cache = PullOptions::from_environment().cache.join("text-vectors");
+        Ok(Some(Self::new(Model::new(encoder, symbols, Vec::new()), Some(cache))?))
     }
 
     /// The encoder of a model of trees, where it reads texts.
     pub(crate) fn of_model(model: &BoostModel, folder: &Path) -> anyhow::Result<Option<Self>> {
         match &model.texts {
-            Some(_) => Ok(Some(Self::new(Model::load(&folder.join(FOLDER))?)?)),
+            Some(_) => Ok(Some(Self::new(Model::load(&folder.join(FOLDER))?, None)?)),
             None => Ok(None),
         }
     }
@@ -71,25 +72,41 @@ impl TextVectors for Encoded {
     }
 
     fn vectors(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
-        let all = serde_json::to_vec(&(&self.key, texts)).map_err(|error| Error::Bug(error.to_string()))?;
-        let path = self.cache.join(format!("{}.f32", hash::sha256(&all)));
+        let place =
+            self.cache.as_ref().map(|folder| Ok::<_, Error>((folder, self.file_of(texts)?))).transpose()?;
         let size = 4 * texts.len() * self.width();
-        let kept = files::read(&path, size as u64).ok().filter(|bytes| bytes.len() == size);
-        let values: Vec<f32> = if let Some(bytes) = kept {
+        let kept = place.as_ref().and_then(|(_, file)| files::read(file, size as u64).ok());
+        let values: Vec<f32> = if let Some(bytes) = kept.filter(|bytes| bytes.len() == size) {
             bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect()
         } else {
-            let states = self.model.embed(texts, None, None).map_err(|error| match error {
-                polytask_model::Error::Core(error) => error,
-                other => Problem::new(format!("texts cannot be encoded: {other}"))
-                    .try_this("another `encoder` in [model]")
-                    .into(),
-            })?;
-            let bytes: Vec<u8> = states.values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            // Without a cache the vectors are made again.
-            let _ = atomic::create_dir(&self.cache).and_then(|()| atomic::write(&path, &bytes));
-            states.values
+            let values = self.encode(texts)?;
+            if let Some((folder, file)) = place {
+                let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                // Without a cache the vectors are made again.
+                let _ = atomic::create_dir(folder).and_then(|()| atomic::write(&file, &bytes));
+            }
+            values
         };
         Ok(values.chunks_exact(self.width()).map(<[f32]>::to_vec).collect())
+    }
+}
+
+impl Encoded {
+    /// The file of the vectors of a table's texts.
+    fn file_of(&self, texts: &[&str]) -> Result<PathBuf> {
+        let all = serde_json::to_vec(&(&self.key, texts)).map_err(|error| Error::Bug(error.to_string()))?;
+        let folder = self.cache.as_deref().unwrap_or(Path::new(""));
+        Ok(folder.join(format!("{}.f32", hash::sha256(&all))))
+    }
+
+    fn encode(&self, texts: &[&str]) -> Result<Vec<f32>> {
+        let states = self.model.embed(texts, None, None).map_err(|error| match error {
+            polytask_model::Error::Core(error) => error,
+            other => Problem::new(format!("texts cannot be encoded: {other}"))
+                .try_this("another `encoder` in [model]")
+                .into(),
+        })?;
+        Ok(states.values)
     }
 }
 

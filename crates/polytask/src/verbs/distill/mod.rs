@@ -55,9 +55,9 @@ pub(crate) struct Args {
     /// Model or encoder that pairs improve: a run, a folder, or a name as in a suite
     #[arg(long)]
     start: Option<PathBuf>,
-    /// Weight of the teachers of a suite; labels have the rest
-    #[arg(long, default_value_t = 0.5)]
-    alpha: f64,
+    /// Weight of the teachers of a suite; labels have the rest [default: 0.5]
+    #[arg(long)]
+    alpha: Option<f64>,
     /// A second one beside it
     #[arg(long, value_name = "START")]
     mutual: Option<PathBuf>,
@@ -79,8 +79,9 @@ pub(crate) struct Args {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Teachers of each task of a suite: of several, each is trained without a part of the rows, and that part it answers
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = polytask_terminal::count)]
-    folds: usize,
+    /// [default: 1, which sees all rows]
+    #[arg(long, value_name = "N", value_parser = polytask_terminal::count)]
+    folds: Option<usize>,
     /// Seed of every random choice [default: the suite's, 13 for pairs]
     #[arg(long)]
     seed: Option<u64>,
@@ -108,6 +109,10 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
         return train::show(&report, &students::student(&args.out), args.json);
     }
     let Method::TransEncoder = args.method;
+    refuse_given(
+        [("--folds", args.folds.is_some()), ("--alpha", args.alpha.is_some())],
+        ("a suite", "pairs"),
+    )?;
     let Some(start) = &args.start else {
         return output::refuse(
             "no model to begin with",
@@ -129,7 +134,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Refuses what is for pairs only.
+/// Refuses what is for pairs only, and a weight that is none.
 fn check_of_suite(args: &Args) -> Result<()> {
     let given = [
         ("--start", args.start.is_some()),
@@ -137,15 +142,23 @@ fn check_of_suite(args: &Args) -> Result<()> {
         ("--cross", args.cross.is_some()),
         ("--cycles", args.cycles.is_some()),
         ("--dev", args.dev.is_some()),
+        ("--columns", !args.columns.pairs().is_empty()),
     ];
-    if let Some((flag, _)) = given.iter().find(|(_, is_given)| *is_given) {
-        return output::refuse(
-            format!("`{flag}` is for pairs, found a suite"),
-            format!("leave `{flag}` out"),
-        );
+    refuse_given(given, ("pairs", "a suite"))?;
+    match args.alpha {
+        Some(alpha) if !(0.0..=1.0).contains(&alpha) => {
+            output::refuse(format!("`--alpha {alpha}`, expected 0 to 1"), "`--alpha 0.5`")
+        }
+        _ => Ok(()),
     }
-    if (0.0..=1.0).contains(&args.alpha) {
-        return Ok(());
+}
+
+/// Refuses flags that are for the other sort of input.
+fn refuse_given<const N: usize>(flags: [(&str, bool); N], (of, found): (&str, &str)) -> Result<()> {
+    match flags.iter().find(|(_, is_given)| *is_given) {
+        Some((flag, _)) => {
+            output::refuse(format!("`{flag}` is for {of}, found {found}"), format!("leave `{flag}` out"))
+        }
+        None => Ok(()),
     }
-    output::refuse(format!("`--alpha {}`, expected 0 to 1", args.alpha), "`--alpha 0.5`")
 }

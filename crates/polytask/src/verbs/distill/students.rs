@@ -6,17 +6,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use polytask_core::report::RunReport;
-use polytask_core::{Error, Suite, TargetType, atomic};
+use polytask_core::{Error, Suite, TargetType, atomic, files, suite};
 use polytask_train::observe::{Event, Observer};
 use polytask_train::prepare::prepare;
-use polytask_train::run::{Finished, Prepared, train_alone};
+use polytask_train::run::{Finished, Prepared, SEMANTICS, train_alone};
 use polytask_train::teacher::hide_fold;
+use serde_json::{Value, json};
 
 use super::Args;
 use crate::verbs::train::RunArgs;
 use polytask_terminal::output;
 use polytask_terminal::progress::TerminalProgress;
 use polytask_terminal::suites;
+
+/// Of which suite and folds the teachers are, and of which data.
+const ORIGIN: &str = "origin.json";
+const DATA: &str = "data.json";
+/// Weight of the teachers where none is given.
+const ALPHA: f64 = 0.5;
 
 /// The folder of the student's run.
 pub(super) fn student(out: &Path) -> PathBuf {
@@ -33,18 +40,40 @@ pub(super) fn run(args: &Args) -> Result<RunReport> {
         let what = format!("{} is there already", folder.display());
         return output::refuse(what, "`--resume` to go on, or another `--out`");
     }
-    let all: Vec<Teacher> = taught.iter().flat_map(|task| Teacher::all_of(task, args.folds)).collect();
+    let n_folds = args.folds.unwrap_or(1);
+    let origin = folder.join(ORIGIN);
+    // The data are looked at by what is trained; the student's run refuses others than it began with.
+    let own = json!({ "semantics": SEMANTICS, "suite": suite::weight_hash(&suite), "folds": n_folds });
+    check_origin(&origin, &own)?;
+    let all: Vec<Teacher> = taught.iter().flat_map(|task| Teacher::all_of(task, n_folds)).collect();
     let missing: Vec<&Teacher> = all.iter().filter(|teacher| !folder.join(teacher.name()).is_dir()).collect();
     if !missing.is_empty() {
         atomic::create_dir(&folder)?;
         let mut progress = TerminalProgress::new(args.quiet);
         suites::set_threads(suite.train.threads)?;
         let mut prepared = prepare(suite, &mut progress)?;
+        let data = json!({ "data": prepared.dataset.files });
+        check_origin(&folder.join(DATA), &data)?;
+        atomic::write_json(&origin, &own)?;
+        atomic::write_json(&folder.join(DATA), &data)?;
         missing.iter().try_for_each(|teacher| teacher.train(&mut prepared, &folder, &mut progress))?;
     }
     let set: Vec<String> = taught.iter().map(|task| setting(args, task, &folder)).collect::<Result<_>>()?;
     let set: Vec<&str> = set.iter().map(String::as_str).collect();
     run.execute(run.load(&args.input, &set)?, &student(&args.out))
+}
+
+/// Refuses teachers that were trained by another suite, in other folds or on other data.
+fn check_origin(file: &Path, own: &Value) -> Result<()> {
+    let Ok(text) = files::read_text(file, files::SMALL) else { return Ok(()) };
+    if serde_json::from_str::<Value>(&text).is_ok_and(|found| found == *own) {
+        return Ok(());
+    }
+    let what = format!("{} says that the teachers were trained with other settings or data", file.display());
+    output::refuse(
+        what,
+        "the suite, `--set`, `--seed` and `--folds` they were trained with, or another `--out`",
+    )
 }
 
 /// Names of the tasks that can be taught and have no teacher yet.
@@ -114,8 +143,10 @@ fn setting(args: &Args, task: &str, folder: &Path) -> Result<String> {
         // A JSON string is one of TOML, too.
         Ok(serde_json::Value::from(place.display().to_string()))
     };
-    let models = Teacher::all_of(task, args.folds).into_iter().map(place).collect::<Result<Vec<_>>>()?;
+    let models =
+        Teacher::all_of(task, args.folds.unwrap_or(1)).into_iter().map(place).collect::<Result<Vec<_>>>()?;
     let models = serde_json::Value::from(models);
-    let (alpha, out_of_fold) = (args.alpha, args.folds > 1);
+    let (alpha, out_of_fold) =
+        (args.alpha.unwrap_or(ALPHA), models.as_array().is_some_and(|all| all.len() > 1));
     Ok(format!("task.{task}.teacher={{ model = {models}, alpha = {alpha:?}, out_of_fold = {out_of_fold} }}"))
 }

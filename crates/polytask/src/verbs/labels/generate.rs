@@ -94,6 +94,13 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     if !(0.0..=10.0).contains(&args.temperature) {
         return output::refuse(format!("`--temperature` is {}, expected 0 to 10", args.temperature), "1.0");
     }
+    let inputs = [Some(args.labels.as_path()), args.examples.as_deref().map(Path::new)];
+    if let Some(input) = inputs.into_iter().flatten().find(|input| is_same(input, &args.out)) {
+        return output::refuse(
+            format!("`-o {}` is an input, too", input.display()),
+            "another file for the rows",
+        );
+    }
     let labels = described(&args.labels)?;
     let examples = args.examples.as_deref().map(|file| examples(file, &labels)).transpose()?;
     let rows = rows(args, &labels, examples.as_ref());
@@ -136,6 +143,12 @@ fn rows<'a>(
     }
 }
 
+/// Whether two paths are one file.
+fn is_same(a: &Path, b: &Path) -> bool {
+    let full = |path: &Path| path.canonicalize();
+    a == b || full(a).is_ok_and(|a| full(b).is_ok_and(|b| a == b))
+}
+
 /// The client; a dry run makes no cassette where there is none.
 fn client(args: &Args) -> Result<LlmClient> {
     let endpoint = Endpoint::new(&args.endpoint, args.key_env.as_deref())?;
@@ -144,7 +157,8 @@ fn client(args: &Args) -> Result<LlmClient> {
         args.out.with_file_name(name.unwrap_or_default() + ".cassette")
     });
     let mode = CassetteMode::named(&args.mode).unwrap_or(CassetteMode::Replay);
-    let mode = if args.dry_run && mode == CassetteMode::Replay { CassetteMode::Strict } else { mode };
+    // A dry run writes nothing.
+    let mode = if args.dry_run { CassetteMode::Strict } else { mode };
     let budget = LlmBudget { requests: args.budget_requests, tokens: args.budget_tokens };
     if args.dry_run && !path.is_file() {
         return Ok(LlmClient::new(endpoint, None, budget));
