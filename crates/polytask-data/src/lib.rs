@@ -27,7 +27,7 @@ pub use plan::Plan;
 pub use polytask_core::image::ImageSpec;
 pub use propose::{Proposal, propose};
 pub use pull::{PullOptions, Pulled, pull};
-pub use symbols::{NoTexts, Symbols, TextTable};
+pub use symbols::{EncodedTable, NoTexts, Symbols, TextTable};
 pub use tokenize::Tokenize;
 pub use tokenizer::{NO_TOKEN, SpecialIds, TINY_VOCAB, Tokenizer};
 pub use tokens::{TextId, TokenStore};

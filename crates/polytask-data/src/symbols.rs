@@ -7,6 +7,7 @@ use polytask_core::input::{self, KnownInput, image::ImageSpec};
 use polytask_core::{Error, InputInfo, Problem, Result};
 
 use crate::readers::TextVectors;
+use crate::views::CellSymbols;
 use crate::{Tokenize, Tokenizer};
 
 /// What a model reads.
@@ -18,6 +19,8 @@ pub enum Symbols {
     Images(ImageSpec),
     /// Rows of a table, as numbers and places of categories.
     Table(TableSpec),
+    /// Rows of a table with texts or images, as tokens and bytes beside these.
+    Towers(TableSpec, CellSymbols),
 }
 
 impl From<Tokenizer> for Symbols {
@@ -32,7 +35,7 @@ impl Symbols {
         match self {
             Self::Text(_) => &input::text::TEXT,
             Self::Images(_) => &input::image::IMAGE,
-            Self::Table(_) => &input::table::TABLE,
+            Self::Table(_) | Self::Towers(..) => &input::table::TABLE,
         }
     }
 
@@ -64,7 +67,7 @@ impl Symbols {
     /// When something else is read.
     pub fn table(&self) -> Result<&TableSpec> {
         match self {
-            Self::Table(spec) => Ok(spec),
+            Self::Table(spec) | Self::Towers(spec, _) => Ok(spec),
             _ => Err(reads(self.input(), &input::table::TABLE)),
         }
     }
@@ -73,6 +76,7 @@ impl Symbols {
     pub fn files(&self) -> &[(String, Vec<u8>)] {
         match self {
             Self::Text(tokenizer) => tokenizer.files(),
+            Self::Towers(_, cells) => cells.tokenizer.as_ref().map_or(&[], |tokenizer| tokenizer.files()),
             Self::Images(_) | Self::Table(_) => &[],
         }
     }
@@ -83,6 +87,7 @@ impl Symbols {
             (Self::Text(a), Self::Text(b)) => a.same_ids(b),
             (Self::Images(a), Self::Images(b)) => a == b,
             (Self::Table(a), Self::Table(b)) => a == b,
+            (Self::Towers(a, cells), Self::Towers(b, others)) => a == b && cells == others,
             _ => false,
         }
     }
@@ -90,11 +95,18 @@ impl Symbols {
     /// Settings that decide the symbols beside the files.
     pub fn settings(&self) -> String {
         match self {
-            Self::Text(t) => format!("{} {} {}", t.max_length(), t.lowercase(), t.prompt()),
+            Self::Text(tokenizer) => of_tokenizer(tokenizer),
             Self::Images(spec) => format!("{spec:?}"),
             Self::Table(spec) => format!("{spec:?}"),
+            Self::Towers(spec, CellSymbols { tokenizer, images }) => {
+                format!("{spec:?} {:?} {images:?}", tokenizer.as_deref().map(of_tokenizer))
+            }
         }
     }
+}
+
+fn of_tokenizer(tokenizer: &Tokenizer) -> String {
+    format!("{} {} {}", tokenizer.max_length(), tokenizer.lowercase(), tokenizer.prompt())
 }
 
 impl Tokenize for Symbols {
@@ -122,8 +134,13 @@ impl Tokenize for Symbols {
         match self {
             Self::Text(_) => KnownInput::Nothing,
             Self::Images(spec) => KnownInput::Images(*spec),
-            Self::Table(spec) => KnownInput::Table(spec.clone()),
+            Self::Table(spec) | Self::Towers(spec, _) => KnownInput::Table(spec.clone()),
         }
+    }
+
+    fn cells(&self) -> Option<CellSymbols> {
+        let Self::Towers(_, cells) = self else { return None };
+        Some(cells.clone())
     }
 }
 
@@ -150,6 +167,35 @@ impl Tokenize for NoTexts {
 
     fn max_length(&self) -> usize {
         usize::MAX
+    }
+}
+
+/// Reads rows of a table with columns of texts and images, of which nothing is known but what the suite says.
+pub struct EncodedTable(pub CellSymbols);
+
+impl Tokenize for EncodedTable {
+    fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        NoTexts(&TABLE).encode(text)
+    }
+
+    fn encode_after(&self, prompt: &str, text: &str) -> Result<Vec<u32>> {
+        NoTexts(&TABLE).encode_after(prompt, text)
+    }
+
+    fn encode_pair(&self, first: &str, second: &str) -> Result<Vec<u32>> {
+        NoTexts(&TABLE).encode_pair(first, second)
+    }
+
+    fn encode_words(&self, words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)> {
+        NoTexts(&TABLE).encode_words(words)
+    }
+
+    fn max_length(&self) -> usize {
+        usize::MAX
+    }
+
+    fn cells(&self) -> Option<CellSymbols> {
+        Some(self.0.clone())
     }
 }
 

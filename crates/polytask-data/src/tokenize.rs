@@ -7,6 +7,7 @@ use polytask_core::input::KnownInput;
 
 use crate::Tokenizer;
 use crate::readers::TextVectors;
+use crate::views::CellSymbols;
 
 /// What turns texts into token ids.
 pub trait Tokenize: Sync {
@@ -24,6 +25,10 @@ pub trait Tokenize: Sync {
     /// What is known of inputs that are no texts; else the suite alone says it.
     fn input(&self) -> KnownInput {
         KnownInput::Nothing
+    }
+    /// What reads texts and images in columns of a table; without it such columns are not read.
+    fn cells(&self) -> Option<CellSymbols> {
+        None
     }
     /// What gives the vectors of texts in columns of a table; without it such columns are not read.
     fn text_vectors(&self) -> Option<Arc<dyn TextVectors>> {

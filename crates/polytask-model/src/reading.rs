@@ -3,11 +3,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use polytask_core::Cell;
 use polytask_core::target::CellMistake;
-use polytask_data::Symbols;
-use polytask_data::views::RowReader;
+use polytask_data::views::{CellReader, Fault, RowReader};
+use polytask_data::{Symbols, Tokenize};
 
 use crate::input::Input;
 use crate::question::Question;
@@ -42,6 +43,8 @@ struct TableFields {
     reader: RowReader,
     /// The field of each column.
     fields: Vec<String>,
+    /// What reads texts and images in columns.
+    cells: RefCell<CellReader>,
     /// Cells with a category that the model does not know, by field.
     unknown: RefCell<BTreeMap<String, usize>>,
 }
@@ -56,6 +59,7 @@ impl InputReading {
         let table = symbols.table().ok().map(RowReader::new).map(|reader| TableFields {
             fields: reader.names().into_iter().map(field).collect(),
             reader,
+            cells: RefCell::new(CellReader::new(&symbols.cells().unwrap_or_default())),
             unknown: RefCell::default(),
         });
         Self { table, reads_images: symbols.images().is_ok() }
@@ -129,20 +133,36 @@ impl TableFields {
         if !self.fields.iter().any(|field| row.has(field)) {
             return Err(row.none_of(&self.fields));
         }
-        self.fields.iter().enumerate().map(|(c, field)| self.symbol(c, field, row)).collect()
+        let mut symbols = Vec::with_capacity(self.fields.len());
+        for (c, field) in self.fields.iter().enumerate() {
+            self.append(c, (field, row), &mut symbols)?;
+        }
+        Ok(symbols)
     }
 
-    fn symbol(&self, c: usize, field: &str, row: &dyn InputRow) -> Result<u32> {
-        let cell = row.cell_of(field);
-        let symbol = self.reader.symbol(c, cell.as_ref()).map_err(|mistake| {
-            row.mistake(
-                field,
-                CellMistake { remedy: "a number, or null where it is unknown".into(), ..mistake },
-            )
-        })?;
-        if self.reader.is_unknown(c, symbol) {
+    fn append(&self, c: usize, (field, row): (&str, &dyn InputRow), symbols: &mut Vec<u32>) -> Result<()> {
+        let file = |cell: Cell| match cell {
+            Cell::Text(name) if self.reader.is_image(c) => Cell::Text(row.beside(&name)),
+            other => other,
+        };
+        let (cell, cells) = (row.cell_of(field).map(file), &mut *self.cells.borrow_mut());
+        let start = symbols.len();
+        self.reader.append((c, cell.as_ref()), (Path::new(""), cells), symbols).map_err(
+            |fault| match fault {
+                Fault::Cell(mistake) => row.mistake(field, self.with_remedy(c, mistake)),
+                Fault::Named(error) => error.into(),
+            },
+        )?;
+        if !self.reader.is_encoded(c) && self.reader.is_unknown(c, symbols[start]) {
             *self.unknown.borrow_mut().entry(field.to_owned()).or_default() += 1;
         }
-        Ok(symbol)
+        Ok(())
+    }
+
+    fn with_remedy(&self, c: usize, mistake: CellMistake) -> CellMistake {
+        if self.reader.is_encoded(c) {
+            return mistake;
+        }
+        CellMistake { remedy: "a number, or null where it is unknown".into(), ..mistake }
     }
 }

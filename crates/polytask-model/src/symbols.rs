@@ -1,13 +1,17 @@
 //! What turns the inputs of an encoder into symbols.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use polytask_core::Problem;
 use polytask_core::image::Resize;
+use polytask_data::views::CellSymbols;
 use polytask_data::{ImageSpec, Symbols, Tokenizer};
 use polytask_nn::Encoder;
 use polytask_nn::encoder::Network;
-use polytask_nn::trunk::NetConfig;
+use polytask_nn::folder::tower_folder;
+use polytask_nn::towers::TowersNet;
+use polytask_nn::trunk::{ImageConfig, NetConfig};
 
 use crate::Result;
 
@@ -17,18 +21,38 @@ pub fn symbols_of(folder: &Path, encoder: &Encoder, max_length: Option<usize>) -
         return Ok(Symbols::Images(spec));
     }
     match &encoder.network {
-        Network::Net(NetConfig::Image(config)) => {
-            let size = Some(config.size());
-            let resize = config.resize.then_some(Resize::to(config.height, config.width));
-            let channels = config.recolour.then_some(config.channels);
-            return Ok(Symbols::Images(ImageSpec { size, resize, channels }));
-        }
+        Network::Net(NetConfig::Image(config)) => return Ok(Symbols::Images(images_of(config))),
         Network::Net(NetConfig::Table(config)) => return Ok(Symbols::Table(config.table.clone())),
+        Network::Towers(net) => return of_towers(folder, net),
         Network::Published { .. } => {}
     }
     let tokenizer = Tokenizer::load(folder, max_length)?;
     check_vocabulary(folder, &tokenizer, encoder)?;
     Ok(tokenizer.into())
+}
+
+/// What images must be that a fresh network reads.
+fn images_of(config: &ImageConfig) -> ImageSpec {
+    let size = Some(config.size());
+    let resize = config.resize.then_some(Resize::to(config.height, config.width));
+    let channels = config.recolour.then_some(config.channels);
+    ImageSpec { size, resize, channels }
+}
+
+/// What turns rows of a table into symbols that several encoders read.
+fn of_towers(folder: &Path, net: &TowersNet) -> Result<Symbols> {
+    let mut cells = CellSymbols::default();
+    if net.text.is_some() {
+        cells.tokenizer = Some(Arc::new(Tokenizer::load(&tower_folder(folder, "text"), None)?));
+    }
+    if let Some(image) = &net.image {
+        cells.images = match (&image.network, image.images()?) {
+            (_, Some(spec)) => spec,
+            (Network::Net(NetConfig::Image(config)), _) => images_of(config),
+            _ => ImageSpec { size: net.config.table.image, ..ImageSpec::default() },
+        };
+    }
+    Ok(Symbols::Towers(net.config.table.clone(), cells))
 }
 
 /// Refuses a tokenizer that gives ids the encoder has no vectors for.

@@ -24,6 +24,7 @@ pub mod scores;
 pub mod sharing;
 mod target;
 pub mod topk;
+pub mod towers;
 pub mod trunk;
 pub mod tune;
 pub mod weights;

@@ -118,7 +118,7 @@ impl TensorSpec {
 }
 
 /// Tensors that are frozen, stepped and sunk together, in one flat buffer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Block<T = f32> {
     /// Name as in `model.freeze`: `words`, `embeddings`, `layer.0`, …, `head.<task>`.
     pub name: String,

@@ -15,6 +15,8 @@ use crate::observe::{Event, Observer};
 
 /// Most sets of states kept between trainings: of tasks that share the encoder, and of tasks alone.
 const MOST_KEPT: usize = 2;
+/// Inputs by which the memory of all is estimated.
+const SAMPLED: usize = 64;
 
 /// States of the frozen part as trainings of one process hand them on: the next one of the same encoder on the same
 /// texts does not compute them again.
@@ -73,9 +75,12 @@ impl FrozenCache {
     /// Whether a cache pays: something is frozen and all states fit into `limit_mb`.
     pub fn pays(dataset: &Dataset, trunk: &dyn Trunk, lowest: usize, limit_mb: usize) -> bool {
         let (_, width) = trunk.layout_below(&PackedBatch::default(), lowest);
-        // Trunks with a fixed number of states keep one row per input below.
-        let fixed = trunk.rows_per_sequence().map(|_| dataset.texts.len());
-        let bytes = fixed.unwrap_or(dataset.texts.n_tokens()) as u128 * width as u128 * 4;
+        // Trunks with a fixed number of states above have any number of rows below: some inputs tell how many.
+        let rows = match trunk.rows_per_sequence() {
+            None => dataset.texts.n_tokens(),
+            Some(_) => rows_below(dataset, trunk, lowest),
+        };
+        let bytes = rows as u128 * width as u128 * 4;
         lowest > 0 && bytes <= limit_mb as u128 * (1 << 20)
     }
 
@@ -121,6 +126,14 @@ impl FrozenCache {
         texts.iter().for_each(|t| values.extend_from_slice(&self.values[rows(t)]));
         States { values, width: self.width }
     }
+}
+
+/// Rows of the states of all inputs below a block, from those of some spread over them.
+fn rows_below(dataset: &Dataset, trunk: &dyn Trunk, lowest: usize) -> usize {
+    let n = dataset.texts.len();
+    let some: Vec<usize> = (0..n).step_by(n.div_ceil(SAMPLED).max(1)).collect();
+    let packed = PackedBatch::pack(some.iter().map(|text| dataset.texts.tokens(*text as TextId)));
+    (trunk.layout_below(&packed, lowest).0.n_rows() * n).div_ceil(some.len().max(1))
 }
 
 /// The next texts that fit into one forward, at least one.

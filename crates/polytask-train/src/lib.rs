@@ -56,6 +56,7 @@ pub mod swept;
 pub mod teacher;
 mod to_model;
 mod token_states;
+mod towers;
 pub mod trainer;
 mod units;
 pub mod vectors;

@@ -11,11 +11,23 @@ use crate::observe::{Event, Observer};
 /// # Errors
 /// An encoder that is nowhere.
 pub fn locate(suite: &Suite, observer: &mut dyn Observer) -> Result<std::path::PathBuf> {
-    let beside = suite.folder.join(&suite.model.encoder);
+    locate_named(suite, &suite.model.encoder, observer)
+}
+
+/// The folder of an encoder that a suite names.
+///
+/// # Errors
+/// An encoder that is nowhere.
+pub(crate) fn locate_named(
+    suite: &Suite,
+    name: &str,
+    observer: &mut dyn Observer,
+) -> Result<std::path::PathBuf> {
+    let beside = suite.folder.join(name);
     if length::is_encoder_folder(&beside) {
         return Ok(beside);
     }
-    let pulled = pull::pull(&suite.model.encoder, &PullOptions::from_environment())?;
-    observer.event(Event::Note(&format!("encoder {} in {}", suite.model.encoder, pulled.folder.display())));
+    let pulled = pull::pull(name, &PullOptions::from_environment())?;
+    observer.event(Event::Note(&format!("encoder {name} in {}", pulled.folder.display())));
     Ok(pulled.folder)
 }

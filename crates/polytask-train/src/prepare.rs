@@ -20,6 +20,7 @@ use crate::regularizer;
 use crate::scored;
 use crate::share;
 use crate::teacher;
+use crate::towers;
 use polytask_model::symbols_of;
 
 /// Name of the small random encoder for tests and first tries.
@@ -30,8 +31,13 @@ pub fn prepare(mut suite: Suite, observer: &mut dyn Observer) -> Result<Prepared
     regularizer::table::check(&suite)?;
     refuse_trees(&suite)?;
     let kept_heads = kept_heads::take(&mut suite, observer)?;
-    let (encoder, symbols, mut dataset) =
-        if is_fresh(&suite) { fresh(&suite, observer)? } else { loaded(&suite, observer)? };
+    let (encoder, symbols, mut dataset) = if towers::are_in(&suite) {
+        with_towers(&suite, observer)?
+    } else if is_fresh(&suite) {
+        fresh(&suite, observer)?
+    } else {
+        loaded(&suite, observer)?
+    };
     for warning in &dataset.warnings {
         observer.event(Event::Note(warning));
     }
@@ -84,6 +90,14 @@ fn loaded(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Symbol
     share::check(suite, &encoder)?;
     observer.event(Event::Note("reading and tokenising the data"));
     let dataset = polytask_data::build(suite, &symbols)?;
+    Ok((encoder, symbols, dataset))
+}
+
+/// The encoders of columns, the data, and what is trained above all columns.
+fn with_towers(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Symbols, Dataset)> {
+    let (encoder, symbols, dataset) = towers::load(suite, observer)?;
+    let encoder = tuned(suite, encoder)?;
+    share::check(suite, &encoder)?;
     Ok((encoder, symbols, dataset))
 }
 
@@ -234,6 +248,9 @@ fn tiny_tokenizer(suite: &Suite) -> Result<Tokenizer> {
 
 /// What turns the suite's inputs into symbols, for looking at data.
 pub fn symbols_only(suite: &Suite, observer: &mut dyn Observer) -> Result<Box<dyn Tokenize>> {
+    if towers::are_in(suite) {
+        return Ok(Box::new(towers::reader(suite, observer)?));
+    }
     if is_fresh(suite) {
         return Ok(Box::new(NoTexts(suite.input())));
     }

@@ -74,7 +74,7 @@ impl BoostModel {
         let imported = xgboost::read(path)?;
         let columns = imported.booster.columns.iter().enumerate();
         let columns = columns.map(|(at, name)| TableColumn { name: name.clone(), form: form(&imported, at) });
-        let table = TableSpec { columns: columns.collect(), missing: Vec::new() };
+        let table = TableSpec { columns: columns.collect(), ..TableSpec::default() };
         let tasks = imported.booster.outputs.iter().map(|output| {
             let labels: Vec<String> = match output.loss.name.as_str() {
                 "logistic" => vec!["0".into(), "1".into()],

@@ -2,9 +2,13 @@
 //!
 //! A number is its bits as an f32, NaN where it is missing. A category is a hash of its text, so that equal rows are
 //! equal symbols whatever was read before them; which hash has which place is the network's to know.
+//!
+//! Columns of texts and images come after these: each is a symbol with the number of its own symbols (0 where the cell
+//! is missing), and these.
 
 use serde::{Deserialize, Serialize};
 
+use super::image::ImageSize;
 use super::{FreshTraining, InputInfo};
 use crate::cell::{Cell, without_zeros};
 use crate::hash::text64;
@@ -22,8 +26,8 @@ pub static TABLE: InputInfo = InputInfo {
         visits: 4e5,
         most_epochs: 30.0,
     }),
-    model_keys: &["trees", "widths"],
-    row_keys: &["features", "group", "ignore", "categories", "texts"],
+    model_keys: &["trees", "widths", "image_encoder", "image_size", "channels", "pixel_mean", "pixel_std"],
+    row_keys: &["features", "group", "ignore", "categories", "texts", "images"],
     even_states: true,
     whole_row: true,
     flag: "--input FILE",
@@ -31,6 +35,9 @@ pub static TABLE: InputInfo = InputInfo {
     hub_pipeline: "tabular-classification",
     hub_tag: "tabular",
 };
+
+/// Names of the encoders that read columns of texts and images: their blocks have them before their own names.
+pub const TOWERS: [&str; 2] = ["image", "text"];
 
 /// The symbol of a missing value.
 pub const MISSING: u32 = 0x7fc0_0000;
@@ -61,6 +68,9 @@ pub struct TableSpec {
     /// Cells that mean unknown, beside empty ones, null and NaN.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// The size of images in columns, where there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageSize>,
 }
 
 /// A column.
@@ -91,23 +101,61 @@ pub enum ColumnForm {
         /// Those of train.
         names: Vec<String>,
     },
+    /// A text, which an encoder of texts reads.
+    Text,
+    /// An image, which an encoder of images reads.
+    Image,
     /// Nothing: train has one value, or none.
     Silent,
 }
 
 impl ColumnForm {
+    /// Whether an encoder of its own reads its cells.
+    pub fn is_encoded(&self) -> bool {
+        matches!(self, Self::Text | Self::Image)
+    }
+
     /// Values a network reads of a cell: a number and, where some were missing, whether this one is; a place for each
     /// category.
     pub fn n_values(&self) -> usize {
         match self {
             Self::Number { has_missing, .. } => 1 + usize::from(*has_missing),
             Self::Category { names } => names.len(),
-            Self::Silent => 0,
+            Self::Text | Self::Image | Self::Silent => 0,
         }
     }
 }
 
 impl TableSpec {
+    /// Columns of one symbol each, which stand before those that encoders read.
+    pub fn n_plain(&self) -> usize {
+        self.columns.iter().take_while(|column| !column.form.is_encoded()).count()
+    }
+
+    /// The columns that encoders read.
+    pub fn encoded(&self) -> &[TableColumn] {
+        &self.columns[self.n_plain()..]
+    }
+
+    /// The symbols of a row cut by its columns that encoders read; `None` where they are no row of this table.
+    pub fn cut<'s>(&self, symbols: &'s [u32]) -> Option<Vec<&'s [u32]>> {
+        let (mut rest, mut parts) = (symbols.get(self.n_plain()..)?, Vec::new());
+        for _ in self.encoded() {
+            let (&n, after) = rest.split_first()?;
+            let (part, later) = after.split_at_checked(n as usize)?;
+            parts.push(part);
+            rest = later;
+        }
+        rest.is_empty().then_some(parts)
+    }
+
+    /// Tokens of the texts in a row.
+    pub fn n_tokens(&self, symbols: &[u32]) -> usize {
+        let parts = self.cut(symbols).unwrap_or_default();
+        let texts = self.encoded().iter().zip(parts).filter(|(column, _)| column.form == ColumnForm::Text);
+        texts.map(|(_, part)| part.len()).sum()
+    }
+
     /// Values a network reads of a row.
     pub fn n_values(&self) -> usize {
         self.columns.iter().map(|column| column.form.n_values()).sum()
@@ -128,8 +176,12 @@ impl TableSpec {
                 let is_twice = places.windows(2).any(|pair| pair[0] == pair[1]);
                 is_twice.then(|| format!("column `{name}` has a category twice"))
             }
-            ColumnForm::Silent => None,
+            ColumnForm::Text | ColumnForm::Image | ColumnForm::Silent => None,
         };
+        let stands_before = |pair: &&[TableColumn]| pair[0].form.is_encoded() && !pair[1].form.is_encoded();
+        if let Some(pair) = self.columns.windows(2).find(stands_before) {
+            return Some(format!("column `{}` stands after one that an encoder reads", pair[1].name));
+        }
         self.columns.iter().find_map(mistake)
     }
 }
@@ -167,15 +219,15 @@ impl TableValues {
                 places.sort_unstable();
                 ColumnValues::Category(places)
             }
-            ColumnForm::Silent => ColumnValues::Silent,
+            ColumnForm::Text | ColumnForm::Image | ColumnForm::Silent => ColumnValues::Silent,
         };
         Self { columns: spec.columns.iter().map(column).collect() }
     }
 
-    /// The values of a row of symbols.
+    /// The values of a row of symbols; of columns that encoders read there are none.
     ///
     /// # Shapes
-    /// `symbols`: `[columns]`, `values`: `[n_values]`.
+    /// `symbols`: `[columns]` and those of encoders, `values`: `[n_values]`.
     pub fn write(&self, symbols: &[u32], values: &mut [f32]) {
         let mut rest = values;
         for (column, &symbol) in self.columns.iter().zip(symbols) {
@@ -223,7 +275,7 @@ mod tests {
 
     fn spec(forms: Vec<ColumnForm>) -> TableSpec {
         let columns = forms.into_iter().map(|form| TableColumn { name: "c".into(), form }).collect();
-        TableSpec { columns, missing: vec!["?".into()] }
+        TableSpec { columns, missing: vec!["?".into()], image: None }
     }
 
     #[test]
@@ -242,6 +294,22 @@ mod tests {
         assert_eq!(written(&[MISSING, of("c"), MISSING, MISSING]), [0.0, 1.0, 0.0, 0.0, 0.0]);
         // What lies far beyond all that train showed does not throw the rest away.
         assert_eq!(written(&[1e30_f32.to_bits(), MISSING, MISSING, 0])[..4], [10.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn columns_that_encoders_read_are_cut_from_a_row() {
+        let number = ColumnForm::Number { mean: 0.0, std: 1.0, has_missing: false };
+        let spec = spec(vec![number, ColumnForm::Text, ColumnForm::Image]);
+        assert_eq!((spec.n_plain(), spec.n_values(), spec.mistake()), (1, 1, None));
+        let row = [5, 2, 7, 8, 0];
+        assert_eq!(spec.cut(&row).unwrap(), [&[7, 8][..], &[]]);
+        assert_eq!(spec.n_tokens(&row), 2);
+        for broken in [&[5, 2, 7][..], &[5, 9, 7, 8, 0], &[5, 2, 7, 8, 0, 1], &[]] {
+            assert_eq!(spec.cut(broken), None, "{broken:?}");
+        }
+        let mut turned = spec;
+        turned.columns.reverse();
+        assert!(turned.mistake().unwrap().contains("stands after"));
     }
 
     #[test]

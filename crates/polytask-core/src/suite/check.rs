@@ -18,12 +18,13 @@ use crate::method::Choice;
 const ROW_ROLES: [&str; 2] = ["id", "weight"];
 
 /// Keys of a source that a task with data of its own may hold too.
-const SOURCE_KEYS: [&str; 18] = [
+const SOURCE_KEYS: [&str; 19] = [
     "features",
     "group",
     "ignore",
     "categories",
     "texts",
+    "images",
     "data",
     "files",
     "valid",

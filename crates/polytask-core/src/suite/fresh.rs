@@ -19,9 +19,10 @@ pub(super) fn start(section: &Section, is_fresh: bool) -> Start {
     if is_fresh { Start::Random } else { Start::Probe }
 }
 
-/// Heads that start from random weights have to catch up with a trained encoder; all others learn as it does.
-pub(super) fn head_lr_factor(section: &Section, of_fresh: bool, start: Start) -> f64 {
-    let is_alike = of_fresh || start != Start::Random;
+/// Heads that start from random weights have to catch up with a trained encoder; all others learn as it does. Beside
+/// encoders of columns the layers above them start from random weights, whatever heads do.
+pub(super) fn head_lr_factor(section: &Section, (of_fresh, has_new): (bool, bool), start: Start) -> f64 {
+    let is_alike = of_fresh || start != Start::Random && !has_new;
     if is_alike && !section.has("head_lr_factor") { 1.0 } else { section.real("head_lr_factor") }
 }
 

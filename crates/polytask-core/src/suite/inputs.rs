@@ -9,7 +9,8 @@ use super::near;
 use super::reporter::Reporter;
 use super::section::Section;
 use super::tree::{Node, shorten};
-use crate::input::{self, INPUTS, InputInfo, image, text};
+use super::{ModelSpec, SourceSpec};
+use crate::input::{self, INPUTS, InputInfo, image, table, text};
 use crate::kind::{KINDS, KindInfo};
 use crate::method::Choice;
 
@@ -38,14 +39,38 @@ pub(super) fn column_lines(section: &Section) -> BTreeMap<String, usize> {
     columns.iter().map(|(role, column)| (role.clone(), column.origin.line())).collect()
 }
 
+/// Which columns of a suite's tables encoders read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Encoded {
+    /// Whether some are texts.
+    pub(super) texts: bool,
+    /// Whether some are images.
+    pub(super) images: bool,
+}
+
+impl Encoded {
+    pub(super) fn of(sources: &[SourceSpec]) -> Self {
+        let any = |columns: fn(&SourceSpec) -> &Vec<String>| {
+            sources.iter().any(|source| !columns(source).is_empty())
+        };
+        Self { texts: any(|source| &source.texts), images: any(|source| &source.images) }
+    }
+
+    /// Whether a network on the table stands beside an encoder of texts, and is trained as that is.
+    pub(super) fn beside(self, model: &ModelSpec) -> bool {
+        model.trees.is_none() && self.texts
+    }
+}
+
 /// Settings that are about one input stand in suites of it, and the encoder is one that reads what the tasks give.
 pub(super) fn model_keys(
     section: &Section,
-    (encoder, has_texts): (&str, bool),
+    (encoder, encoded): (&str, Encoded),
     own: &InputInfo,
     reporter: &mut Reporter,
 ) {
-    if has_texts {
+    images_of_tables(section, own, encoded, reporter);
+    if encoded.texts {
         encoder_of_texts(section, encoder, reporter);
     } else {
         encoder_reads(section, encoder, own, reporter);
@@ -85,12 +110,27 @@ pub(super) fn row_keys(section: &Section, own: &InputInfo, reporter: &mut Report
     }
 }
 
-/// Columns of texts are read by trees, through an encoder of texts.
-fn encoder_of_texts(section: &Section, encoder: &str, reporter: &mut Reporter) {
-    if !section.has("trees") {
-        let what = "`texts` names columns that are texts, which a network on tables does not read";
-        reporter.report(section.origin, what, "trees = \"boost\" in [model], or `texts` left out");
+/// Settings about images stand in suites of tables that have some, which a network reads.
+fn images_of_tables(section: &Section, own: &InputInfo, encoded: Encoded, reporter: &mut Reporter) {
+    let keys = table::TABLE.model_keys.iter().filter(|key| image::IMAGE.model_keys.contains(key));
+    for key in keys.chain([&"image_encoder"]).filter(|key| *own == table::TABLE && **key != "widths") {
+        if section.has(key) && !section.is_default(key) && !encoded.images {
+            let what = format!("`{key}` in [model] is about images, but no source names columns in `images`");
+            reporter.report(section.place(key), what, "images = [\"photo\"] in the source, or remove it");
+        }
     }
+    if encoded.images && section.has("trees") {
+        let what = "`images` names columns that are images, which boosted trees do not read";
+        reporter.report(
+            section.place("trees"),
+            what,
+            "`images` left out, or a network in the place of `trees`",
+        );
+    }
+}
+
+/// Columns of texts are read through an encoder of texts.
+fn encoder_of_texts(section: &Section, encoder: &str, reporter: &mut Reporter) {
     if let Some(net) = input::of_net(encoder) {
         let what = format!(
             "`encoder` in [model] is `{encoder}`, which reads {}, but `texts` names columns that are texts",

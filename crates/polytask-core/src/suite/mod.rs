@@ -139,6 +139,9 @@ pub struct ModelSpec {
     pub score: Option<Choice>,
     /// Longest text in tokens, when it is not what the encoder's folder says.
     pub max_length: Option<usize>,
+    /// What reads images that stand in columns of a table beside others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_encoder: Option<String>,
     /// Height and width that images are resized to.
     pub image_size: Option<Vec<usize>>,
     /// Channels that images are converted to.
@@ -185,8 +188,11 @@ pub struct SourceSpec {
     pub ignore: Vec<String>,
     /// Columns of a table that hold categories, though written as numbers.
     pub categories: Vec<String>,
-    /// Columns of a table that are texts, read as the vectors an encoder gives of them.
+    /// Columns of a table that are texts, which the encoder reads.
     pub texts: Vec<String>,
+    /// Columns of a table that name files of images, which `image_encoder` reads.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
     /// Column that names the group of a row: a task of its own in the eyes of boosted trees (tables).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,

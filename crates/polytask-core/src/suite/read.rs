@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::draft::{self, Draft};
+use super::inputs::Encoded;
 use super::keys::Table;
 use super::nodes::{self, NodeSpec};
 use super::parts::{self, HEADS, NO_REGULARIZER, SAMPLINGS, Shelf};
@@ -93,15 +94,15 @@ impl Reader<'_, '_> {
         nodes::unused(&nodes, &sections, self.reporter);
         let input = inputs::of_tasks(&tasks, self.reporter);
         let sources = self.sources(&sources, &tasks, &nodes);
-        let has_texts = sources.iter().any(|source| !source.texts.is_empty());
-        let (written, model) = (&model, self.model(&model, input, has_texts));
+        let encoded = Encoded::of(&sources);
+        let (written, model) = (&model, self.model(&model, input, encoded));
         let is_fresh = fresh::starts_fresh(&model.encoder);
         // Heads of tags start small where they start from probes, and nobody said how fast heads learn.
         let tags_start_small = fresh::start(&train, is_fresh) == Start::Probe && !train.has("head_lr_factor");
         let suite = Suite {
             name: root.text("name"),
             seed: root.count("seed"),
-            train: self.train(&train, &tasks, input.fresh, is_fresh),
+            train: self.train(&train, &tasks, (input.fresh, encoded.beside(&model)), is_fresh),
             model,
             tasks: tasks.iter().map(|draft| self.task(draft, tags_start_small)).collect(),
             nodes,
@@ -150,13 +151,13 @@ impl Reader<'_, '_> {
         Draft { section, name, kind }
     }
 
-    fn model(&mut self, section: &Section, input: &InputInfo, has_texts: bool) -> ModelSpec {
-        // Trees read the vectors of texts that an encoder gives; there is no network to start.
-        let fresh = input.fresh.filter(|_| !section.has("encoder") && !has_texts);
+    fn model(&mut self, section: &Section, input: &InputInfo, encoded: Encoded) -> ModelSpec {
+        // Columns of texts are read by an encoder that is there already.
+        let fresh = input.fresh.filter(|_| !section.has("encoder") && !encoded.texts);
         let encoder = fresh.map_or_else(|| section.text("encoder"), |fresh| fresh.encoder.into());
         let base = self.file.parent().unwrap_or(Path::new(""));
         check::encoder(&encoder, base, section.place("encoder"), self.reporter);
-        inputs::model_keys(section, (&encoder, has_texts), input, self.reporter);
+        inputs::model_keys(section, (&encoder, encoded), input, self.reporter);
         let shelf = Shelf { noun: "sharing", parts: &self.catalogue.sharings };
         let (sharing, _) = shelf.choice(section, "sharing", &section.part("sharing"), self.reporter);
         let shelf = Shelf { noun: "tune", parts: &self.catalogue.tunes };
@@ -172,6 +173,7 @@ impl Reader<'_, '_> {
             sharing,
             pooling: section.maybe_text("pooling"),
             max_length: section.maybe_size("max_length"),
+            image_encoder: section.maybe_text("image_encoder"),
             image_size: section.maybe_sizes("image_size"),
             channels: section.maybe_size("channels"),
             pixel_mean: section.real("pixel_mean"),
@@ -188,9 +190,10 @@ impl Reader<'_, '_> {
         &mut self,
         section: &Section,
         tasks: &[Draft],
-        fresh: Option<FreshTraining>,
+        (fresh, has_encoder): (Option<FreshTraining>, bool),
         is_fresh: bool,
     ) -> TrainSpec {
+        let fresh = fresh.filter(|_| !has_encoder);
         let is_sized = section.has("batch_rows") || section.has("batch_tokens");
         let rows = fresh.filter(|_| !is_sized).map(|fresh| fresh.batch_rows);
         let lr = fresh.filter(|_| !section.has("lr")).map(|fresh| fresh.lr);
@@ -206,7 +209,7 @@ impl Reader<'_, '_> {
             batch_tokens: section.size("batch_tokens"),
             batch_rows: rows.or_else(|| section.maybe_size("batch_rows")),
             lr: lr.unwrap_or_else(|| section.real("lr")),
-            head_lr_factor: fresh::head_lr_factor(section, fresh.is_some(), start),
+            head_lr_factor: fresh::head_lr_factor(section, (fresh.is_some(), has_encoder), start),
             weight_decay: section.real("weight_decay"),
             betas: section.word("betas"),
             eps: section.real("eps"),
@@ -324,6 +327,7 @@ impl Reader<'_, '_> {
             ignore: section.texts("ignore"),
             categories: section.texts("categories"),
             texts: section.texts("texts"),
+            images: section.texts("images"),
             group: section.maybe_text("group"),
             valid: section.real("valid"),
             missing: label_keys::missing_of_rows(section),

@@ -13,6 +13,7 @@ use super::keys::{self, KeyInfo, Table, ValueType};
 use super::near;
 use super::reporter::Reporter;
 use super::tree::{Data, Node, Origin};
+use crate::input::table::TOWERS;
 use crate::synonyms;
 
 /// A table whose keys have been checked.
@@ -363,9 +364,11 @@ pub(super) fn usable_name(text: &str) -> String {
 /// `embeddings`, `layer.3`, `layer.0-3`.
 fn is_block(text: &str) -> bool {
     let number = |text: &str| text.parse::<u16>().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
+    let of_tower = |tower: &&str| text.strip_prefix(*tower)?.strip_prefix('.');
+    let text = TOWERS.iter().find_map(of_tower).unwrap_or(text);
     match text.strip_prefix("layer.").map(|range| range.split_once('-').unwrap_or((range, range))) {
         Some((first, last)) => matches!((number(first), number(last)), (Some(a), Some(b)) if a <= b),
-        None => text == "embeddings",
+        None => text == "embeddings" || TOWERS.contains(&text),
     }
 }
 
@@ -375,7 +378,16 @@ mod tests {
 
     #[test]
     fn block_names_are_embeddings_layers_and_rising_ranges() {
-        assert!(["embeddings", "layer.0", "layer.0-3", "layer.11-11"].iter().all(|text| is_block(text)));
+        let legal = [
+            "embeddings",
+            "layer.0",
+            "layer.0-3",
+            "layer.11-11",
+            "text",
+            "image.layer.0-2",
+            "text.embeddings",
+        ];
+        assert!(legal.iter().all(|text| is_block(text)));
         let wrong = [
             "",
             "layer",

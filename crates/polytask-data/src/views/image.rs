@@ -46,14 +46,28 @@ impl Images {
             let what = "empty, expected the file of an image";
             return Err(Fault::Cell(CellMistake::new(what, "name a file, or remove the row")));
         };
-        let folder = if file.is_dir() { file } else { file.parent().unwrap_or(Path::new("")) };
-        match self.library.read(folder, named.trim()) {
-            Ok(image) => Ok(Content::Symbols(SymbolBytes { bytes: image.bytes, width: 1 })),
-            Err(Error::Io { path, source, .. }) => {
-                let what = format!("image `{}` cannot be read: {source}", path.display());
-                Err(Fault::Cell(CellMistake::new(what, "paths start at the table's folder")))
-            }
-            Err(error) => Err(Fault::Named(error)),
+        let bytes = read(&mut self.library, file, &named)?;
+        Ok(Content::Symbols(SymbolBytes { bytes, width: 1 }))
+    }
+}
+
+/// The bytes of the image that a cell of a file names, as symbols.
+pub(super) fn bytes_of(
+    library: &mut Library,
+    file: &Path,
+    name: &str,
+) -> std::result::Result<Vec<u32>, Fault> {
+    Ok(read(library, file, name)?.into_iter().map(u32::from).collect())
+}
+
+fn read(library: &mut Library, file: &Path, name: &str) -> std::result::Result<Vec<u8>, Fault> {
+    let folder = if file.is_dir() { file } else { file.parent().unwrap_or(Path::new("")) };
+    match library.read(folder, name.trim()) {
+        Ok(image) => Ok(image.bytes),
+        Err(Error::Io { path, source, .. }) => {
+            let what = format!("image `{}` cannot be read: {source}", path.display());
+            Err(Fault::Cell(CellMistake::new(what, "paths start at the table's folder")))
         }
+        Err(error) => Err(Fault::Named(error)),
     }
 }

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::readers::{Cell, Record};
 use crate::{Dataset, Tokenize};
-pub use table::RowReader;
+pub use table::{CellReader, CellSymbols, RowReader};
 
 /// Words before a text; all texts of a role share them.
 pub(crate) type Prompt = std::sync::Arc<str>;
@@ -119,7 +119,7 @@ pub(crate) struct InputCells<'a> {
 }
 
 /// Why an input cannot be read.
-pub(crate) enum Fault {
+pub enum Fault {
     /// Its cell is wrong.
     Cell(CellMistake),
     /// What the cell names is.

@@ -1,9 +1,10 @@
 //! Which blocks names in a suite stand for.
 
 use polytask_core::Problem;
+use polytask_core::input::table::TOWERS;
 
 use crate::Result;
-use crate::params::Params;
+use crate::params::{Block, Params};
 
 /// Blocks below the first layer, whatever the encoder reads.
 const LOWEST: [&str; 3] = ["words", "patches", "embeddings"];
@@ -24,32 +25,40 @@ pub fn freeze_blocks(params: &Params, names: &[String]) -> Result<Vec<bool>> {
     if problems.is_empty() { Ok(frozen) } else { Err(polytask_core::Error::Invalid(problems).into()) }
 }
 
-/// Blocks one freeze name covers: a block's own name, `layer.0-3`, or `embeddings` for all below the first layer; each
-/// with all its copies.
+/// Blocks one freeze name covers: a block's own name, `layer.0-3`, `embeddings` for all below the first layer, or a tower's
+/// name (`text`) for all of its blocks; each with all its copies.
 fn covered(params: &Params, name: &str) -> Option<Vec<usize>> {
-    let all = |names: Vec<String>| {
-        let found = names.iter().map(|name| copies(params, name)).collect::<Option<Vec<_>>>()?;
-        Some(found.concat())
-    };
+    let is_of_tower = |block: &Block| block.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+    if TOWERS.contains(&name) {
+        return some(params, is_of_tower);
+    }
+    let is_tower = |tower: &&&str| name.strip_prefix(**tower).is_some_and(|rest| rest.starts_with('.'));
+    let tower = TOWERS.iter().find(is_tower).map_or(0, |tower| tower.len() + 1);
+    let (tower, name) = name.split_at(tower);
     if name == "embeddings" {
-        let found: Vec<usize> = LOWEST.iter().filter_map(|name| copies(params, name)).flatten().collect();
-        return (!found.is_empty()).then_some(found);
+        let found = LOWEST.iter().filter_map(|name| copies(params, &format!("{tower}{name}")));
+        return Some(found.flatten().collect()).filter(|found: &Vec<usize>| !found.is_empty());
     }
     let Some((first, last)) = name.strip_prefix("layer.").and_then(|range| range.split_once('-')) else {
-        return copies(params, name);
+        return copies(params, &format!("{tower}{name}"));
     };
     let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
     if first > last || last >= params.blocks.len() {
         return None;
     }
-    all((first..=last).map(|i| format!("layer.{i}")).collect())
+    let layers = (first..=last).map(|i| copies(params, &format!("{tower}layer.{i}")));
+    Some(layers.collect::<Option<Vec<_>>>()?.concat())
 }
 
 /// The blocks of this name: the block itself, or every copy of it.
 fn copies(params: &Params, name: &str) -> Option<Vec<usize>> {
     let is_copy = |block: &str| block.strip_suffix(name).is_some_and(|label| label.ends_with('.'));
-    let named = |block: &str| block == name || is_copy(block);
-    let blocks = params.blocks.iter().enumerate().filter(|(_, block)| named(&block.name));
+    some(params, |block| block.name == name || is_copy(&block.name))
+}
+
+/// The blocks that a condition holds for; `None` where there are none.
+fn some(params: &Params, is_one: impl Fn(&Block) -> bool) -> Option<Vec<usize>> {
+    let blocks = params.blocks.iter().enumerate().filter(|(_, block)| is_one(block));
     let found: Vec<usize> = blocks.map(|(i, _)| i).collect();
     (!found.is_empty()).then_some(found)
 }

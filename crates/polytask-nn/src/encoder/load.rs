@@ -23,6 +23,9 @@ impl Encoder {
         if let Some(base) = length::adapter_base(folder)? {
             return tune::read_folder(&Self::load(&base)?, folder);
         }
+        if let Some(encoder) = folder::load_towers(folder)? {
+            return Ok(encoder);
+        }
         if let Some(config) = folder::net_config(folder)? {
             return Self::load_net(folder, config);
         }

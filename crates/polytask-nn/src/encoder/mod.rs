@@ -1,6 +1,7 @@
 //! The encoder: trunk, pooling and what follows it, as one folder on disk and one function on symbols (token ids, or
 //! the bytes of images).
 
+mod adapted;
 mod freeze;
 mod load;
 mod scored;
@@ -11,8 +12,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use polytask_core::image::{ImageSize, ImageSpec};
+use polytask_core::input::table::TABLE;
 use polytask_core::method::Choice;
-use polytask_core::{InputInfo, PackedBatch, Problem, hash};
+use polytask_core::{InputInfo, PackedBatch, hash};
 use serde_json::{Map, Value};
 
 use crate::folder::{self, Dense, Images, Notes};
@@ -20,13 +22,14 @@ use crate::params::{Block, Params};
 use crate::pooling::{PoolMode, Pooling};
 use crate::scores::ScoredBy;
 use crate::sharing::{self, SharedBy, SharingSetup};
+use crate::towers::TowersNet;
 use crate::trunk::Packed;
-use crate::trunk::adapters::Adapter;
 use crate::trunk::families::EncoderFamily;
-use crate::trunk::{BertConfig, Graph, Mode, NetConfig, NetTrunk, States, Trunk};
+use crate::trunk::{BertConfig, Mode, NetConfig, NetTrunk, States, Trunk};
 use crate::weights::RawTensor;
 use crate::{Error, Result};
 
+pub(crate) use adapted::Adapted;
 pub use freeze::freeze_blocks;
 
 /// Norms shorter than this divide as if they were this long, as in PyTorch's `normalize`.
@@ -46,6 +49,8 @@ pub enum Network {
     },
     /// One that started from random weights, on images or tables.
     Net(NetConfig),
+    /// Encoders of columns of a table, and layers above them.
+    Towers(TowersNet),
 }
 
 impl Network {
@@ -54,6 +59,7 @@ impl Network {
         match self {
             Self::Published { dropout, .. } => *dropout,
             Self::Net(_) => 0.0,
+            Self::Towers(net) => net.text.as_ref().map_or(0.0, |text| text.network.dropout()),
         }
     }
 
@@ -62,19 +68,9 @@ impl Network {
         match self {
             Self::Published { family, .. } => family.input,
             Self::Net(config) => config.input(),
+            Self::Towers(_) => &TABLE,
         }
     }
-}
-
-/// A network with adapters, and what these are.
-#[derive(Debug)]
-pub(crate) struct Adapted {
-    pub(crate) graph: Arc<Graph>,
-    pub(crate) spec: Arc<dyn Adapter>,
-    /// What the suite says of them.
-    pub(crate) choice: Choice,
-    /// Name of the encoder they stand beside.
-    pub(crate) base: String,
 }
 
 /// An encoder: the symbols of a text or an image to one vector.
@@ -124,20 +120,31 @@ impl Encoder {
     /// When the network cannot be built or its pooling is none.
     pub fn net(config: NetConfig, seed: u64) -> Result<Self> {
         let trunk = Arc::new(NetTrunk::new(config.clone())?);
-        Ok(Self {
-            params: trunk.init(seed),
-            pooling: config.pooling().parse()?,
+        let (params, n_symbols) = (trunk.init(seed), config.n_symbols());
+        let pooling = config.pooling().parse()?;
+        Ok(Self { pooling, ..Self::fresh(Network::Net(config), (trunk, params), n_symbols) })
+    }
+
+    /// A network that was made here.
+    pub(crate) fn fresh(
+        network: Network,
+        (trunk, params): (Arc<dyn Trunk>, Params),
+        max_length: usize,
+    ) -> Self {
+        Self {
+            network,
+            trunk,
+            params,
+            pooling: Pooling::from(PoolMode::Mean),
             dense: Vec::new(),
             normalize: false,
-            max_length: config.n_symbols(),
+            max_length,
             kept: Vec::new(),
             notes: folder::no_notes(),
             score: None,
             sharing: None,
             adapted: None,
-            network: Network::Net(config),
-            trunk,
-        })
+        }
     }
 
     /// The same encoder with its upper blocks shared by an architecture.
@@ -148,85 +155,6 @@ impl Encoder {
         let (trunk, params) = sharing::make(choice, self.trunk.clone(), &self.params, setup)?;
         let by = SharedBy { choice: choice.clone(), tasks: setup.tasks.to_vec() };
         Ok(Self { trunk: Arc::new(trunk), params, sharing: Some(by), ..self.clone() })
-    }
-
-    /// The same encoder, of this name, with adapters beside its matrices; they alone are trained.
-    ///
-    /// # Errors
-    /// An encoder that has none, targets and ranks that do not fit it.
-    pub fn adapt(self, spec: Arc<dyn Adapter>, choice: &Choice, (name, seed): (&str, u64)) -> Result<Self> {
-        let Network::Published { family, .. } = &self.network else {
-            let what = "adapters stand beside the matrices of a published encoder, found a fresh network";
-            return Err(polytask_core::Error::from(Problem::new(what).try_this("`tune = \"full\"`")).into());
-        };
-        if self.adapted.is_some() {
-            let what = "the encoder has adapters already, expected a plain one";
-            return Err(
-                polytask_core::Error::from(Problem::new(what).try_this("its merged model folder")).into()
-            );
-        }
-        let adapted = self.bare_graph(family)?.adapt(&*spec).map_err(polytask_core::Error::Invalid)?;
-        let graph = Arc::new(adapted);
-        let mut params = self.params;
-        params.blocks.extend(graph.adapters(seed).blocks);
-        spec.start(&mut params, seed);
-        let max_length = self.max_length.min(graph.max_positions());
-        let (choice, base) = (choice.clone(), name.to_owned());
-        let adapted = Some(Arc::new(Adapted { graph: graph.clone(), spec, choice, base }));
-        Ok(Self { trunk: Arc::new(Packed::new(graph)), params, max_length, adapted, ..self })
-    }
-
-    /// The plain encoder whose weights have the adapters added; the same encoder where these cannot be added.
-    ///
-    /// # Errors
-    /// When its configuration cannot be built.
-    pub fn merged(self) -> Result<Self> {
-        let (Some(adapted), Network::Published { family, .. }) = (self.adapted.clone(), &self.network) else {
-            return Ok(self);
-        };
-        if !adapted.spec.merges() {
-            return Ok(self);
-        }
-        let graph = self.bare_graph(family)?;
-        let params = adapted.graph.merged(&self.params);
-        Ok(Self { trunk: Arc::new(Packed::new(graph)), params, adapted: None, ..self })
-    }
-
-    /// The encoder without its adapters, where its vectors are others with them; none where fresh ones change nothing.
-    ///
-    /// # Errors
-    /// When its configuration cannot be built.
-    pub fn without_adapters(&self) -> Result<Option<Self>> {
-        let (Some(adapted), Network::Published { family, .. }) = (self.unmerged(), &self.network) else {
-            return Ok(None);
-        };
-        let graph = self.bare_graph(family)?;
-        let params = Params { blocks: self.params.blocks[..adapted.graph.n_base()].to_vec() };
-        Ok(Some(Self { trunk: Arc::new(Packed::new(graph)), params, adapted: None, ..self.clone() }))
-    }
-
-    /// The network without adapters, as its files describe it.
-    fn bare_graph(&self, family: &EncoderFamily) -> Result<Graph> {
-        let network = family.network(&self.notes.config, &self.notes.preprocessor);
-        Ok(network.map_err(polytask_core::Error::Invalid)?.graph)
-    }
-
-    /// The network, timing its layers.
-    ///
-    /// # Errors
-    /// When the encoder is no published one, or its configuration cannot be built.
-    pub fn timed(&self) -> Result<Arc<Packed>> {
-        let Network::Published { family, .. } = &self.network else {
-            let what = "layers are timed of published encoders, found a fresh network";
-            return Err(
-                polytask_core::Error::from(Problem::new(what).try_this("the folder of an encoder")).into()
-            );
-        };
-        let graph = match &self.adapted {
-            Some(adapted) => adapted.graph.clone(),
-            None => Arc::new(self.bare_graph(family)?),
-        };
-        Ok(Arc::new(Packed::new(graph).timed()))
     }
 
     /// Number of blocks without those of adapters.
@@ -252,7 +180,7 @@ impl Encoder {
     pub(crate) fn canonical(&self, name: &str) -> String {
         match &self.network {
             Network::Published { family, .. } => family.canonical(name),
-            Network::Net(_) => name.to_owned(),
+            Network::Net(_) | Network::Towers(_) => name.to_owned(),
         }
     }
 

@@ -12,6 +12,7 @@ mod dense;
 mod facts;
 mod images;
 mod pooling;
+mod towers;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +30,8 @@ pub use self::classifier::{PublishedHead, is_publishable, read_classifier, write
 pub use self::dense::{Dense, DenseActivation};
 pub use self::facts::FolderFacts;
 pub(crate) use self::images::Images;
+pub(crate) use self::towers::load_towers;
+pub use self::towers::tower_folder;
 pub(crate) use self::write::write_folder;
 use crate::pooling::{PoolMode, Pooling};
 use crate::scores::ScoredBy;

@@ -5,6 +5,7 @@ use std::path::Path;
 use polytask_core::atomic::{self, create_dir, write_json};
 use serde_json::{Value, json};
 
+use super::towers::write_towers;
 use super::{AdaptedBy, pooling};
 use crate::Result;
 use crate::encoder::{Encoder, Network};
@@ -18,6 +19,9 @@ pub(crate) fn write_folder(
     folder: &Path,
     tokenizer: &[(String, Vec<u8>)],
 ) -> Result<()> {
+    if let Network::Towers(net) = &encoder.network {
+        return write_towers(net, params, folder, tokenizer);
+    }
     create_dir(folder)?;
     for (name, bytes) in tokenizer {
         atomic::write(&folder.join(name), bytes)?;

@@ -42,7 +42,7 @@ pub use composed::Composed;
 pub use families::bert::BertConfig;
 pub use graph::Graph;
 pub use net::{ImageConfig, NetConfig, NetTrunk, TableConfig};
-pub use packed::{LayerTime, Packed, bare_product};
+pub use packed::{Decoding, LayerTime, Packed, bare_product};
 pub use pieces::InPieces;
 
 use std::sync::Arc;
@@ -100,6 +100,11 @@ impl Blocks {
     pub fn frozen(trainable: &[bool]) -> Self {
         let low = trainable.iter().enumerate().take(Self::MOST);
         Self(low.filter(|(_, trained)| !**trained).map(|(block, _)| 1 << block).sum())
+    }
+
+    /// Those that a condition holds for.
+    pub fn from_fn(is_one: impl Fn(usize) -> bool) -> Self {
+        Self((0..Self::MOST).filter(|block| is_one(*block)).map(|block| 1 << block).sum())
     }
 
     /// Whether a block is among them.

@@ -75,6 +75,8 @@ fn show_columns(table: &TableSpec) -> Result<()> {
                 let more = if names.len() > SHOWN { ", …" } else { "" };
                 format!("{} categories: {}{more}", names.len(), near::list(&shown))
             }
+            ColumnForm::Text => "texts, which the encoder reads".into(),
+            ColumnForm::Image => "images, which the encoder of images reads".into(),
             ColumnForm::Silent => "not read: train has one value, or none".into(),
         };
         output::line(format!("  {name:<28} {what}"))?;

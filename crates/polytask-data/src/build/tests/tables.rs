@@ -202,7 +202,7 @@ fn sources_of_one_network_say_the_same_of_their_columns() {
         form: ColumnForm::Number { mean: 0.0, std: 1.0, has_missing: false },
     }];
     suite.sources[1].categories = vec![];
-    let known = Symbols::Table(TableSpec { columns, missing: vec![] });
+    let known = Symbols::Table(TableSpec { columns, ..TableSpec::default() });
     let error = build(&suite, &known).unwrap_err().to_string();
     assert!(error.contains("column `z` is the target"), "{error}");
 }

@@ -4,6 +4,7 @@
 //! says so of columns whose categories are written as numbers. What there is of numbers and categories is told by the
 //! rows of train as they are in the end, when valid has been cut from them.
 
+mod encoded;
 mod odd;
 mod reader;
 mod seen;
@@ -18,8 +19,9 @@ use polytask_core::suite::{SourceSpec, TaskSpec};
 use polytask_core::{Error, Place, Problem, Purpose, Result, Split, Suite, near, rng};
 
 use super::{Content, Fault, Finished, InputCells, SourceColumns, SymbolBytes, View};
-use crate::readers::{Record, listed, text_column};
+use crate::readers::{Cell, Record, listed, text_column};
 use crate::{Dataset, Tokenize};
+pub use encoded::{CellReader, CellSymbols};
 pub use reader::RowReader;
 use seen::SeenRows;
 
@@ -35,6 +37,7 @@ pub(super) fn open(_suite: &Suite, tokenizer: &dyn Tokenize) -> Box<dyn View> {
     let reader = known.as_ref().map_or_else(RowReader::default, RowReader::new);
     Box::new(Table {
         reader,
+        cells: tokenizer.cells().as_ref().map(CellReader::new),
         known,
         first: None,
         id: None,
@@ -47,6 +50,8 @@ pub(super) fn open(_suite: &Suite, tokenizer: &dyn Tokenize) -> Box<dyn View> {
 
 struct Table {
     reader: RowReader,
+    /// What reads texts and images; without it these are not read.
+    cells: Option<CellReader>,
     /// What a trained network reads.
     known: Option<TableSpec>,
     /// The source that said what the columns are.
@@ -91,18 +96,18 @@ impl View for Table {
         if learns {
             self.note_unread(row);
         }
-        let mut bytes = Vec::with_capacity(4 * row.cells.len());
+        let (mut symbols, mut is_whole) = (Vec::with_capacity(row.cells.len()), true);
         for (c, cell) in row.cells.iter().enumerate() {
             if learns {
                 self.reader.learn(c, *cell);
             }
-            match self.reader.symbol(c, *cell) {
-                Ok(symbol) => bytes.extend(symbol.to_le_bytes()),
-                Err(mistake) => wrong(c, Fault::Cell(mistake)),
+            if let Err(fault) = self.append((c, *cell), row.file, &mut symbols) {
+                // A row with a wrong cell is left out.
+                is_whole = false;
+                wrong(c, fault);
             }
         }
-        // A row with a wrong cell is left out.
-        let is_whole = bytes.len() == 4 * row.cells.len();
+        let bytes = symbols.iter().flat_map(|symbol| symbol.to_le_bytes()).collect();
         is_whole.then_some(Content::Symbols(SymbolBytes { bytes, width: 4 })).into_iter().collect()
     }
 
@@ -142,11 +147,12 @@ impl View for Table {
             return Err(Error::Invalid(mixed));
         }
         let seen = SeenRows::of_train(dataset, &self.reader);
-        let spec = seen.spec(&self.reader);
+        let image = self.cells.as_ref().and_then(CellReader::image_size);
+        let spec = TableSpec { image, ..seen.spec(&self.reader) };
         notes.extend(odd::unread(&self.unread));
         notes.extend(odd::columns(&self.reader, &seen, &spec));
         notes.extend(odd::unknown(&spec, dataset));
-        if spec.n_values() == 0 && !spec.columns.is_empty() {
+        if spec.n_values() == 0 && !spec.columns.is_empty() && spec.encoded().is_empty() {
             let what = "every column that is read has one value in train, expected one that differs";
             return Err(Problem::new(what).try_this("give the files a column that says something").into());
         }
@@ -155,6 +161,20 @@ impl View for Table {
 }
 
 impl Table {
+    /// Appends the symbols of a cell.
+    fn append(
+        &mut self,
+        cell: (usize, Option<&Cell>),
+        file: &Path,
+        symbols: &mut Vec<u32>,
+    ) -> std::result::Result<(), Fault> {
+        if let Some(cells) = &mut self.cells {
+            return self.reader.append(cell, (file, cells), symbols);
+        }
+        symbols.push(self.reader.symbol(cell.0, cell.1).map_err(Fault::Cell)?);
+        Ok(())
+    }
+
     /// The columns by the names that the files of a source have for them.
     fn fields(&self, of: &SourceColumns<'_>) -> Vec<String> {
         let field = |name: String| of.source.columns.get(&name).cloned().unwrap_or(name);
@@ -163,7 +183,7 @@ impl Table {
 
     /// Takes the columns that the first source says.
     fn choose(&mut self, of: &SourceColumns<'_>) -> Vec<Problem> {
-        let SourceSpec { features, ignore, categories, missing, group, texts, .. } = of.source;
+        let SourceSpec { features, ignore, categories, missing, group, texts, images, .. } = of.source;
         let others = targets_elsewhere(of);
         // What is read of a text are the numbers beside it.
         let is_read = |name: &&String| {
@@ -171,15 +191,17 @@ impl Table {
                 && !INDEXES.contains(&name.as_str())
                 && !others.contains(name.as_str())
                 && !texts.contains(name)
+                && !images.contains(name)
         };
         let is_feature = |name: &&String| {
             let text = || text_column(name, texts).map(|(text, _)| text.to_owned());
             !texts.contains(name)
+                && !images.contains(name)
                 && (features.contains(name) || text().is_some_and(|t| features.contains(&t)))
         };
         let mut names: Vec<String> = if features.is_empty() {
             of.rest.iter().filter(is_read).cloned().collect()
-        } else if texts.is_empty() {
+        } else if texts.is_empty() && images.is_empty() {
             features.clone()
         } else {
             of.rest.iter().filter(is_feature).cloned().collect()
@@ -188,12 +210,18 @@ impl Table {
         let categories: Vec<String> = categories.iter().chain(group).cloned().collect();
         names.extend(group.iter().filter(|group| !names.contains(group)).cloned().collect::<Vec<_>>());
         let mut problems = unknown_names(of);
-        if names.is_empty() && texts.is_empty() {
+        if names.is_empty() && texts.is_empty() && images.is_empty() {
             let what = format!("source `{}` has no column left to read beside its targets", of.source.name);
             let remedy = "give the files a column of numbers or categories, or shorten `ignore`";
             problems.push(Problem::at(Place::file(of.file), what).try_this(remedy));
         }
         self.reader = RowReader::open(&names, &categories, missing);
+        if self.cells.is_some() {
+            let is_chosen = |name: &&String| features.is_empty() || features.contains(name);
+            let [texts, images] =
+                [texts, images].map(|names| names.iter().filter(is_chosen).cloned().collect());
+            self.reader = std::mem::take(&mut self.reader).with_encoded(texts, images);
+        }
         self.first = Some(First { source: of.source.clone(), file: of.file.to_path_buf() });
         problems
     }
@@ -319,12 +347,13 @@ fn unknown_names(of: &SourceColumns<'_>) -> Vec<Problem> {
     let SourceSpec { features, ignore, categories, line, .. } = of.source;
     let place = || Place::line(&of.suite.file, *line);
     let group: Vec<String> = of.source.group.iter().cloned().collect();
-    let texts = &of.source.texts;
+    let (texts, images) = (&of.source.texts, &of.source.images);
     let lists = [
         ("features", features),
         ("ignore", ignore),
         ("categories", categories),
         ("texts", texts),
+        ("images", images),
         ("group", &group),
     ];
     // The numbers of a text are none of the file's own.
@@ -339,9 +368,11 @@ fn unknown_names(of: &SourceColumns<'_>) -> Vec<Problem> {
         let what = format!("column `{name}` stands in `features` and in `ignore`, expected one of them");
         Problem::at(place(), what).try_this("remove it from one")
     });
-    let text = texts.iter().find(|name| ignore.contains(name) || categories.contains(name)).map(|name| {
+    let is_twice = |name: &&String| ignore.contains(name) || categories.contains(name);
+    let both_sorts = texts.iter().find(|name| images.contains(name));
+    let text = texts.iter().chain(images).find(is_twice).or(both_sorts).map(|name| {
         let what = format!(
-            "column `{name}` stands in `texts` and in `ignore` or `categories`, expected one of them"
+            "column `{name}` stands in two of `texts`, `images`, `ignore` and `categories`, expected one of them"
         );
         Problem::at(place(), what).try_this("remove it from one")
     });
@@ -358,6 +389,7 @@ fn differing(first: &SourceSpec, of: &SourceColumns<'_>) -> Vec<Problem> {
         ("ignore", &first.ignore, &own.ignore),
         ("categories", &first.categories, &own.categories),
         ("texts", &first.texts, &own.texts),
+        ("images", &first.images, &own.images),
         ("missing", &first.missing, &own.missing),
     ];
     let sorted = |names: &[String]| names.iter().cloned().collect::<BTreeSet<String>>();

@@ -1,13 +1,16 @@
 //! Cells of a table as symbols.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use polytask_core::input::table::{
     ColumnForm, MISSING, TableColumn, TableSpec, category_symbol, category_text,
 };
 use polytask_core::target::{CellMistake, MistakeSort, number};
 
+use super::encoded::CellReader;
 use crate::readers::Cell;
+use crate::views::Fault;
 
 /// Cells that say nothing in most tables people have (pandas reads most of them so, and UCI writes `?`).
 const NOTHING: [&str; 11] = ["?", "-", "NA", "N/A", "n/a", "#N/A", "<NA>", "None", "none", "NULL", "missing"];
@@ -44,6 +47,10 @@ pub(super) enum Form {
         /// Whether the suite or a trained network says so.
         is_declared: bool,
     },
+    /// A text, which an encoder reads.
+    Text,
+    /// The file of an image, which an encoder reads.
+    Image,
 }
 
 impl RowReader {
@@ -53,6 +60,8 @@ impl RowReader {
             let (form, names) = match form {
                 ColumnForm::Category { names } => (Some(Form::Category { is_declared: true }), &names[..]),
                 ColumnForm::Number { .. } => (Some(Form::Number), &[][..]),
+                ColumnForm::Text => (Some(Form::Text), &[][..]),
+                ColumnForm::Image => (Some(Form::Image), &[][..]),
                 ColumnForm::Silent => (Some(Form::Silent), &[][..]),
             };
             let texts = names.iter().map(|name| (category_symbol(name), name.clone())).collect();
@@ -68,6 +77,49 @@ impl RowReader {
             Column { name: name.clone(), form, ..Column::default() }
         };
         Self { columns: names.iter().map(column).collect(), missing: missing.to_vec() }
+    }
+
+    /// The same with columns of texts and images after the others.
+    pub(super) fn with_encoded(mut self, texts: Vec<String>, images: Vec<String>) -> Self {
+        let column = |form: Form| move |name| Column { name, form: Some(form), ..Column::default() };
+        self.columns.extend(texts.into_iter().map(column(Form::Text)));
+        self.columns.extend(images.into_iter().map(column(Form::Image)));
+        self
+    }
+
+    /// Whether column `c` holds texts or images.
+    pub fn is_encoded(&self, c: usize) -> bool {
+        matches!(self.columns[c].form, Some(Form::Text | Form::Image))
+    }
+
+    /// Whether column `c` holds images.
+    pub fn is_image(&self, c: usize) -> bool {
+        self.columns[c].form == Some(Form::Image)
+    }
+
+    /// The columns of one symbol each, which stand first.
+    pub(super) fn plain(&self) -> &[Column] {
+        let is_encoded = |column: &Column| matches!(column.form, Some(Form::Text | Form::Image));
+        &self.columns[..self.columns.iter().position(is_encoded).unwrap_or(self.columns.len())]
+    }
+
+    /// Appends the symbols of a cell of column `c` of a file.
+    ///
+    /// # Errors
+    /// When the cell holds something else than its column.
+    pub fn append(
+        &self,
+        (c, cell): (usize, Option<&Cell>),
+        (file, cells): (&Path, &mut CellReader),
+        symbols: &mut Vec<u32>,
+    ) -> Result<(), Fault> {
+        match self.columns[c].form {
+            Some(form @ (Form::Text | Form::Image)) => cells.append(form, cell, file, symbols),
+            _ => {
+                symbols.push(self.symbol(c, cell).map_err(Fault::Cell)?);
+                Ok(())
+            }
+        }
     }
 
     /// The names of the columns.
@@ -121,7 +173,7 @@ impl RowReader {
         }
         // A column that no row of train has shown yet is what the cell itself is.
         match form.unwrap_or_else(|| form_of(cell)) {
-            Form::Silent => Ok(MISSING),
+            Form::Silent | Form::Text | Form::Image => Ok(MISSING),
             Form::Number => read_number(cell)
                 .map(|value| (value as f32).to_bits())
                 .map_err(|mistake| as_category(name, mistake)),

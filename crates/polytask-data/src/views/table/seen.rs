@@ -43,10 +43,10 @@ pub(super) fn rows_of(dataset: &Dataset, split: Split) -> impl Iterator<Item = T
 impl SeenRows {
     /// The rows of train as they are when valid has been cut from them.
     pub(super) fn of_train(dataset: &Dataset, reader: &RowReader) -> Self {
-        let mut columns = vec![SeenColumn { rises: true, ..SeenColumn::default() }; reader.n_columns()];
+        let mut columns = vec![SeenColumn { rises: true, ..SeenColumn::default() }; reader.plain().len()];
         for row in rows_of(dataset, Split::Train) {
             let symbols = dataset.texts.tokens(row);
-            for ((seen, column), &symbol) in columns.iter_mut().zip(&reader.columns).zip(symbols) {
+            for ((seen, column), &symbol) in columns.iter_mut().zip(reader.plain()).zip(symbols) {
                 match (is_known(symbol), column.form) {
                     (false, _) => seen.missing += 1,
                     (true, Some(Form::Category { .. })) => seen.add_category(symbol),
@@ -59,12 +59,15 @@ impl SeenRows {
 
     /// What a network reads.
     pub(super) fn spec(&self, reader: &RowReader) -> TableSpec {
-        let column = |(column, seen): (&Column, &SeenColumn)| TableColumn {
-            name: column.name.clone(),
-            form: seen.form(column),
-        };
-        let columns = reader.columns.iter().zip(&self.columns).map(column).collect();
-        TableSpec { columns, missing: reader.missing.clone() }
+        let named = |column: &Column, form| TableColumn { name: column.name.clone(), form };
+        let plain =
+            reader.plain().iter().zip(&self.columns).map(|(column, seen)| named(column, seen.form(column)));
+        let encoded = reader.columns[reader.plain().len()..].iter().map(|column| match column.form {
+            Some(Form::Image) => named(column, ColumnForm::Image),
+            _ => named(column, ColumnForm::Text),
+        });
+        let columns = plain.chain(encoded).collect();
+        TableSpec { columns, missing: reader.missing.clone(), image: None }
     }
 }
 

@@ -106,6 +106,36 @@ fn rename(config: &mut serde_json::Map<String, Value>, from: &str, to: &str) {
 }
 
 #[test]
+fn a_sequence_read_token_by_token_has_the_states_of_the_whole() {
+    let mut read = Vec::new();
+    for name in all() {
+        let (graph, params) = model(name);
+        let trunk = Packed::new(graph);
+        let Ok(start) = trunk.decoding() else { continue };
+        let tokens: Vec<u32> = (0..11).map(|i| (i * 7 + 3) % trunk.vocab_size() as u32).collect();
+        let whole = trunk.forward(&params, &PackedBatch::pack([&tokens]), Mode::EVAL).unwrap().0;
+        let laid_out = trunk.lay_out(&params).unwrap();
+        // One by one, and in pieces of several.
+        for piece in [1, 4] {
+            let (mut decoding, mut values) = (start.clone(), Vec::new());
+            for tokens in tokens.chunks(piece) {
+                values.extend(trunk.next(&params, &laid_out, &mut decoding, tokens).unwrap().values);
+            }
+            assert_eq!(decoding.n_tokens(), tokens.len());
+            for (a, b) in values.iter().zip(&whole.values) {
+                assert!((a - b).abs() <= 1e-5 * b.abs().max(1.0), "{name}: {a} {b}");
+            }
+        }
+        let mut long = start.clone();
+        let most = vec![1; trunk.max_positions()];
+        trunk.next(&params, &laid_out, &mut long, &most).unwrap();
+        assert!(trunk.next(&params, &laid_out, &mut long, &[1]).is_err(), "{name} reads beyond its end");
+        read.push(name);
+    }
+    assert_eq!(read, ["llama", "llama-bias", "llama3-rope", "mistral", "qwen2", "qwen3"]);
+}
+
+#[test]
 fn files_of_before_say_the_same_in_other_words() {
     let llama = |config: &mut serde_json::Map<String, Value>| {
         rename(config, "rope_parameters.rope_theta", "rope_theta");

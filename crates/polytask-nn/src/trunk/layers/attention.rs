@@ -301,6 +301,46 @@ impl Layer for Attention {
         (kept, context)
     }
 
+    fn sees_ahead(&self) -> bool {
+        self.relative.after != Some(0)
+    }
+
+    /// Remembers keys and values.
+    fn next(
+        &self,
+        at: &Place<'_>,
+        past: &mut Vec<f32>,
+        _: Weights<'_>,
+        input: Rows<'_>,
+        _: Option<&[f32]>,
+    ) -> Buf {
+        let Self { heads, kv_heads, d_head: d, .. } = *self;
+        let (n, d_kv) = (at.batch.n_rows(), 2 * kv_heads * d);
+        input.chunks_exact(self.d_in()).for_each(|row| past.extend_from_slice(&row[heads * d..]));
+        let len = at.past + n;
+        let (qkv, kept) = (Mat::new(&input, n, self.d_in()), Mat::new(past, len, d_kv));
+        let mut context = at.pool.take(n * heads * d);
+        let mut rest = MatMut::new(&mut context, n, heads * d);
+        for head in 0..heads {
+            let (out, right) = rest.split_cols(d);
+            rest = right;
+            let kv_head = head / (heads / kv_heads);
+            let key = kept.cols(kv_head * d..(kv_head + 1) * d);
+            let value = kept.cols((kv_heads + kv_head) * d..(kv_heads + kv_head + 1) * d);
+            let added = self.relative.by_distance(at.relative, (head, heads), len);
+            with_scratch(n * len, |scores| {
+                let query = qkv.cols(head * d..(head + 1) * d);
+                matmul(MatMut::new(scores, n, len), false, query, key.t(), self.scale, Threads::One);
+                for (i, row) in scores.chunks_exact_mut(len).enumerate() {
+                    add(row, &added[len - 1 - at.past - i..2 * len - 1 - at.past - i]);
+                    softmax(row);
+                }
+                matmul(out, false, Mat::new(scores, n, len), value, 1.0, Threads::One);
+            });
+        }
+        context
+    }
+
     fn vjp(&self, at: &Place<'_>, _: Weights<'_>, given: Back<'_>) -> Below {
         let mut d_qkv = at.pool.take(given.stack.n_rows() * self.d_in());
         let problem = self.on(at, &given.kept[0]);

@@ -105,6 +105,8 @@ pub(in crate::trunk) struct Place<'a> {
     pub(in crate::trunk) threads: Threads,
     /// The table of relative positions that all layers read; empty in networks without one.
     pub(in crate::trunk) relative: &'a [f32],
+    /// Rows of the sequence before those of the batch: 0 but where one is read bit by bit.
+    pub(in crate::trunk) past: usize,
 }
 
 impl Place<'_> {
@@ -277,6 +279,23 @@ pub(in crate::trunk) trait Layer: Debug + Send + Sync {
         residual: Option<&[f32]>,
         keep: bool,
     ) -> (Kept, Buf);
+
+    /// Whether a row depends on rows after it.
+    fn sees_ahead(&self) -> bool {
+        false
+    }
+
+    /// The next rows of one sequence, whose earlier ones `past` remembers as the layer needs them; most need none.
+    fn next(
+        &self,
+        at: &Place<'_>,
+        _past: &mut Vec<f32>,
+        weights: Weights<'_>,
+        input: Rows<'_>,
+        residual: Option<&[f32]>,
+    ) -> Buf {
+        self.forward(at, weights, input, residual, false).1
+    }
 
     /// From the gradient at the output to those at what went in; writes those of the parameters.
     fn vjp(&self, at: &Place<'_>, weights: Weights<'_>, back: Back<'_>) -> Below;

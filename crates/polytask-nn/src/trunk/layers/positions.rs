@@ -88,7 +88,7 @@ impl Layer for Positions {
             #[inline(always)]
             |row, x| {
                 if self.table.is_some() {
-                    add(x, &table[self.row(positions[row])..][..self.width]);
+                    add(x, &table[self.row(positions[row] + at.past as u32)..][..self.width]);
                 }
                 if self.types.is_some() {
                     add(x, &types[self.type_of(symbols[row]) * self.width..][..self.width]);

@@ -74,14 +74,14 @@ impl Rotary {
     /// Turns all rows; `rows` gives the saved row of each.
     fn turn(&self, at: &Place<'_>, x: &mut [f32], position: impl Fn(usize) -> u32 + Sync, back: bool) {
         let longest = (0..at.batch.n_sequences()).map(|s| at.batch.length(s)).max().unwrap_or(0);
-        let (table, pairs) = (self.table.upto(longest), self.table.frequencies.len());
+        let (table, pairs) = (self.table.upto(longest + at.past), self.table.frequencies.len());
         each_row(
             at.threads,
             x,
             self.width,
             #[inline(always)]
             |row, x| {
-                let angles = &table[position(row) as usize * 2 * pairs..][..2 * pairs];
+                let angles = &table[(position(row) as usize + at.past) * 2 * pairs..][..2 * pairs];
                 let (cos, sin) = angles.split_at(pairs);
                 for head in x[..self.heads * self.d_head].chunks_exact_mut(self.d_head) {
                     let (low, high) = head[..2 * pairs].split_at_mut(pairs);

@@ -137,7 +137,7 @@ impl Case {
         let names = ["a", "b", "c"].map(str::to_owned).to_vec();
         let forms = [number(true), ColumnForm::Category { names }, number(false)];
         let columns = forms.into_iter().map(|form| TableColumn { name: "c".into(), form }).collect();
-        let mut config = TableConfig::new("table-mlp", &TableSpec { columns, missing: vec![] });
+        let mut config = TableConfig::new("table-mlp", &TableSpec { columns, ..TableSpec::default() });
         config.widths = widths.to_vec();
         Self::with(NetConfig::Table(config), n, |rng, column| match (column, rng.below(4)) {
             (1, category) => category_symbol(["a", "b", "c", "other"][category]),

@@ -29,6 +29,11 @@ impl BlockPanels {
         };
         Self(block.nodes.iter().map(lay).collect())
     }
+
+    /// Those of a node.
+    pub(super) fn of(&self, node: usize) -> Option<&Panels> {
+        self.0[node].as_ref()
+    }
 }
 
 /// What a block keeps for its backward.
@@ -93,7 +98,7 @@ impl Packed {
             let own = is_last.then(|| rows[node.input].take()).flatten();
             let lent = |number: usize| rows[number].as_deref().unwrap_or_default();
             let input = own.map_or_else(|| Rows::Lent(lent(node.input)), Rows::Own);
-            let panels = panels.and_then(|panels| panels.0[i].as_ref());
+            let panels = panels.and_then(|panels| panels.of(i));
             let weights = Weights { panels, ..self.weights(span, at.block, node) };
             let forward = || node.layer.forward(at, weights, input, node.residual.map(lent), keep);
             let (layer, out) = Clock::time(self.clock.as_ref(), Half::Forward, (at.block, i), forward);
@@ -147,7 +152,7 @@ impl Packed {
     }
 
     /// The parameters of a node, and those of its adapter.
-    fn weights<'a>(&'a self, span: Span<'a>, block: usize, node: &'a Node) -> Weights<'a> {
+    pub(super) fn weights<'a>(&'a self, span: Span<'a>, block: usize, node: &'a Node) -> Weights<'a> {
         let adapter = self.adapter_values(span, block);
         let lora = node.adapter.as_ref().filter(|_| !adapter.is_empty());
         let lora = lora.map(|own| (&own.lora, &adapter[own.range.clone()]));

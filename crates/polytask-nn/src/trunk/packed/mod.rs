@@ -5,6 +5,7 @@
 
 mod blocks;
 mod clock;
+mod decode;
 mod groups;
 mod prompt;
 mod span;
@@ -19,6 +20,7 @@ use rayon::prelude::*;
 use self::blocks::{BlockPanels, KeptBlock};
 use self::clock::Clock;
 pub use self::clock::{LayerTime, bare_product};
+pub use self::decode::Decoding;
 use self::groups::Group;
 use self::span::Span;
 use super::check::{self, Sizes};
@@ -185,7 +187,7 @@ impl Packed {
         block: usize,
     ) -> Place<'a> {
         let (pool, relative) = (&self.pool, span.relative);
-        Place { symbols, batch, mode, pool, block, threads: Threads::All, relative }
+        Place { symbols, batch, mode, pool, block, threads: Threads::All, relative, past: 0 }
     }
 
     /// Rows of consecutive groups as states.

@@ -1,0 +1,76 @@
+//! Cells that encoders of their own read: texts as tokens, images as bytes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use polytask_core::image::{ImageSize, ImageSpec};
+use polytask_core::target::CellMistake;
+
+use super::reader::Form;
+use crate::Tokenizer;
+use crate::images::Library;
+use crate::readers::{Cell, text_of};
+use crate::views::{Fault, image};
+
+/// What turns cells of texts and images into symbols.
+#[derive(Debug, Clone, Default)]
+pub struct CellSymbols {
+    /// Of texts.
+    pub tokenizer: Option<Arc<Tokenizer>>,
+    /// What images must be.
+    pub images: ImageSpec,
+}
+
+impl PartialEq for CellSymbols {
+    fn eq(&self, other: &Self) -> bool {
+        let same_ids = match (&self.tokenizer, &other.tokenizer) {
+            (Some(a), Some(b)) => a.same_ids(b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        same_ids && self.images == other.images
+    }
+}
+
+/// Reads cells of texts and images.
+pub struct CellReader {
+    tokenizer: Option<Arc<Tokenizer>>,
+    library: Library,
+}
+
+impl CellReader {
+    /// A reader that turns cells into such symbols.
+    pub fn new(cells: &CellSymbols) -> Self {
+        Self { tokenizer: cells.tokenizer.clone(), library: Library::new(cells.images) }
+    }
+
+    /// The size of all images so far.
+    pub(super) fn image_size(&self) -> Option<ImageSize> {
+        self.library.size()
+    }
+
+    /// Appends the number of symbols of a cell and these; 0 where it says nothing.
+    pub(super) fn append(
+        &mut self,
+        form: Form,
+        cell: Option<&Cell>,
+        file: &Path,
+        symbols: &mut Vec<u32>,
+    ) -> Result<(), Fault> {
+        let found = match (form, text_of(cell)) {
+            (_, None) => Vec::new(),
+            (Form::Image, Some(name)) => image::bytes_of(&mut self.library, file, &name)?,
+            (_, Some(text)) => self.tokens(&text)?,
+        };
+        symbols.push(found.len() as u32);
+        symbols.extend(found);
+        Ok(())
+    }
+
+    fn tokens(&self, text: &str) -> Result<Vec<u32>, Fault> {
+        let Some(tokenizer) = &self.tokenizer else {
+            let what = "a text, but the model has no encoder of texts";
+            return Err(Fault::Cell(CellMistake::new(what, "a model with an encoder of texts")));
+        };
+        tokenizer.encode(text).map_err(Fault::Named)
+    }
+}
