@@ -85,6 +85,12 @@ FAMILIES = [
     ("t5-gated", "T5EncoderModel", {
         **T5, "feed_forward_proj": "gated-gelu", "relative_attention_num_buckets": 8, "relative_attention_max_distance": 15,
     }, {}, [40]),
+    ("albert", "AlbertModel", {**ENCODER, "embedding_size": 8, "num_hidden_layers": 3, "hidden_dropout_prob": 0.1},
+     NO_POOLER, []),
+    ("albert-groups", "AlbertModel", {
+        **ENCODER, "embedding_size": 16, "num_hidden_layers": 4, "num_hidden_groups": 2, "hidden_act": "gelu",
+    }, NO_POOLER, []),
+    ("clip-text", "CLIPTextModel", {**ENCODER, "bos_token_id": 1, "eos_token_id": 2, "layer_norm_eps": 1e-5}, {}, []),
 ]
 
 

@@ -5,7 +5,7 @@ Made with transformers 5.24.0, torch 2.15.0, safetensors 0.8.0 (Python 3.11).
 
 Writes one folder per model, beside those of `families.py` and in their form: config.json, model.safetensors,
 preprocessor_config.json, and expected.json, whose `sequences` are the bytes of images (channel by channel, row by row) and
-whose `states` are the last hidden state of each image, computed in float64. Images have the size that
+whose `states` are the last hidden state of each image (of CLIP with the norm that it has for the first row), computed in float64. Images have the size that
 preprocessor_config.json says; where that is not the one of config.json, positions are interpolated.
 """
 
@@ -33,7 +33,14 @@ FAMILIES = [
     ("dinov2", "Dinov2Model", DINO, 12, {}),
     ("dinov2-gated", "Dinov2Model", {**DINO, "use_swiglu_ffn": True, "image_size": 12}, 12, {}),
     ("dinov2-registers", "Dinov2WithRegistersModel", {**DINO, "num_register_tokens": 3}, 12, {}),
+    ("clip-vision", "CLIPVisionModel", VIT, 12, {}),
 ]
+
+
+def states_of(model, found):
+    """The last hidden states; CLIP norms the first of them, ours all."""
+    norm = getattr(getattr(model, "vision_model", model), "post_layernorm", None)
+    return found if norm is None else norm(found)
 
 
 def write(root, seed, name, cls, config, side, model_arguments):
@@ -56,6 +63,7 @@ def write(root, seed, name, cls, config, side, model_arguments):
     shift = lambda values: torch.tensor(values, dtype=torch.float64)[None, :, None, None]
     with torch.no_grad(), Wide():
         found = model(pixel_values=(images.double() / 255 - shift(mean)) / shift(std)).last_hidden_state
+        found = states_of(model, found)
     assert found.dtype == torch.float64 and found.isfinite().all()
     rounded = [[float(f"{value:.7g}") for value in states.flatten().tolist()] for states in found]
     versions = {"torch": torch.__version__.split("+")[0], "transformers": transformers.__version__}

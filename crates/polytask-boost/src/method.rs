@@ -192,7 +192,17 @@ pub static RMTGB: MethodInfo = MethodInfo {
 
 static SQUARED: MethodInfo = objective("squared", "numbers by their mean", &[]);
 static LOGISTIC: MethodInfo = objective("logistic", "two classes by the probability of the second", &[]);
-static SOFTMAX: MethodInfo = objective("softmax", "classes by their probabilities", &[]);
+static SOFTMAX: MethodInfo = objective(
+    "softmax",
+    "classes by their probabilities",
+    &[param(
+        "curvature",
+        "0",
+        Range::Real { min: 0.0, max: 10.0 },
+        "Factor of p(1 − p) in the curvature; 0: K / (K − 1) of K classes, as LightGBM has it. XGBoost takes 2, which \
+         halves the steps.",
+    )],
+);
 static POISSON: MethodInfo = objective("poisson", "counts, numbers of at least 0, by their mean", &[]);
 static QUANTILE: MethodInfo = objective(
     "quantile",
@@ -299,6 +309,7 @@ pub fn robust_params(choice: &Choice, seed: u64) -> Result<RobustParams> {
 pub fn loss_of(choice: &Choice) -> LossSpec {
     LossSpec {
         level: if choice.name == "quantile" { choice.real(&QUANTILE, "level") } else { 0.0 },
+        curvature: if choice.name == "softmax" { choice.real(&SOFTMAX, "curvature") } else { 0.0 },
         ..LossSpec::named(&choice.name)
     }
 }

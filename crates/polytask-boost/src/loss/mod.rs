@@ -53,6 +53,14 @@ pub struct LossSpec {
     /// Level of the quantile; else 0.
     #[serde(default)]
     pub level: f64,
+    /// Factor of p(1 − p) in the curvature of `softmax`; 0: K/(K − 1) of K classes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub curvature: f64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // what serde asks for
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 /// A line of the table.
@@ -77,7 +85,7 @@ pub static LOSSES: &[LossEntry] = &[
 impl LossSpec {
     /// A loss without parameters.
     pub fn named(name: &str) -> Self {
-        Self { name: name.into(), classes: 0, level: 0.0 }
+        Self { name: name.into(), classes: 0, level: 0.0, curvature: 0.0 }
     }
 
     /// Soft-max over this many classes.
@@ -141,6 +149,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_curvature_of_classes_has_the_factor_that_is_asked_for() {
+        let curvature = |factor: f64| {
+            let mut out = vec![0.0; 6];
+            let spec = LossSpec { curvature: factor, ..LossSpec::softmax(3) };
+            spec.make().unwrap().slopes(&[0.0, 0.0, 0.0], 1.0, &mut out);
+            f64::from(out[1]) / (2.0 / 9.0)
+        };
+        // Two classes have the factor 2 either way: the logistic loss of the difference of their margins.
+        assert!((curvature(0.0) - 1.5).abs() < 1e-6 && (curvature(2.0) - 2.0).abs() < 1e-6);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! `softmax`: one of several classes; curvature with the factor 2 that XGBoost takes.
+//! `softmax`: one of several classes; curvature with the factor K/(K − 1) of K classes, as Friedman 2001 (algorithm 6,
+//! <https://doi.org/10.1214/aos/1013203451>) and LightGBM have it, or another: XGBoost takes 2.
 
 use polytask_core::{Problem, Result};
 
@@ -8,6 +9,8 @@ const LEAST: f64 = 1e-16;
 
 pub(super) struct Softmax {
     classes: usize,
+    /// The factor of p(1 − p).
+    curvature: f64,
 }
 
 pub(super) fn make(spec: &LossSpec) -> Result<Box<dyn TreeLoss>> {
@@ -17,7 +20,9 @@ pub(super) fn make(spec: &LossSpec) -> Result<Box<dyn TreeLoss>> {
             .try_this("`squared` for numbers")
             .into());
     }
-    Ok(Box::new(Softmax { classes: spec.classes }))
+    let usual = spec.classes as f64 / (spec.classes as f64 - 1.0);
+    let curvature = if spec.curvature > 0.0 { spec.curvature } else { usual };
+    Ok(Box::new(Softmax { classes: spec.classes, curvature }))
 }
 
 /// The largest margin, and the sum of exponentials from there.
@@ -51,7 +56,7 @@ impl TreeLoss for Softmax {
         for (k, f) in margins.iter().enumerate() {
             let p = (f - largest).exp() / sum;
             out[2 * k] = (p - f64::from(u8::from(k == target as usize))) as f32;
-            out[2 * k + 1] = (2.0 * p * (1.0 - p)).max(LEAST) as f32;
+            out[2 * k + 1] = (self.curvature * p * (1.0 - p)).max(LEAST) as f32;
         }
     }
 

@@ -68,8 +68,8 @@ fn class_loss(spec: &TaskSpec, n_labels: usize) -> Result<LossSpec> {
     }
     let two = if n_labels == 2 { "logistic" } else { "softmax" };
     refuse_objective(spec, if n_labels == 2 { &["logistic", "softmax"] } else { &["softmax"] })?;
-    let name = spec.objective.as_ref().map_or(two, |choice| choice.name.as_str());
-    Ok(if name == "softmax" { LossSpec::softmax(n_labels) } else { LossSpec::named(name) })
+    let loss = spec.objective.as_ref().map_or_else(|| LossSpec::named(two), loss_of);
+    Ok(if loss.name == "softmax" { LossSpec { classes: n_labels, ..loss } } else { loss })
 }
 
 fn refuse_objective(spec: &TaskSpec, fitting: &[&str]) -> Result<()> {

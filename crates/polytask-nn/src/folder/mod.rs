@@ -19,7 +19,6 @@ use std::path::{Path, PathBuf};
 
 use polytask_core::Problem;
 use polytask_core::error::Place;
-use polytask_core::image::IMAGE;
 use polytask_core::length::{self, inner_path, read_json, transformer_folder};
 use polytask_core::method::Choice;
 use serde::de::DeserializeOwned;
@@ -33,7 +32,7 @@ pub(crate) use self::images::Images;
 pub(crate) use self::towers::load_towers;
 pub use self::towers::tower_folder;
 pub(crate) use self::write::write_folder;
-use crate::pooling::{PoolMode, Pooling};
+use crate::pooling::Pooling;
 use crate::scores::ScoredBy;
 use crate::sharing::SharedBy;
 use crate::trunk::families::{Composition, EncoderFamily};
@@ -167,8 +166,7 @@ pub(crate) fn read_folder(folder: &Path) -> Result<FolderParts> {
         lower_case: sentence_bert.get("do_lower_case").and_then(Value::as_bool).unwrap_or(false),
         include_prompt: true,
     };
-    // Vision transformers are published without modules, and their first row stands for the image.
-    let pooling = Pooling::from(if *family.input == IMAGE { PoolMode::Cls } else { PoolMode::Mean });
+    let pooling = Pooling::from(family.pooled);
     let (dense, normalize) = (Vec::new(), false);
     let mut parts = FolderParts { transformer, family, network, pooling, dense, normalize, notes };
     for (name, path) in modules {
@@ -300,6 +298,7 @@ fn unsupported(path: &Path, what: &str, supported: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pooling::PoolMode;
     use std::fs;
 
     const BERT: &str = r#"{"model_type":"bert","hidden_size":8,"vocab_size":20,"num_hidden_layers":1,

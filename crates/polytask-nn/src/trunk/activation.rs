@@ -14,6 +14,9 @@ pub enum Activation {
     /// Its tanh approximation.
     #[serde(rename = "gelu_new", alias = "gelu_pytorch_tanh")]
     GeluTanh,
+    /// x·σ(1.702·x), an older approximation of GELU.
+    #[serde(rename = "quick_gelu")]
+    QuickGelu,
     /// max(x, 0).
     #[serde(rename = "relu")]
     Relu,
@@ -32,6 +35,7 @@ impl Activation {
                 let cubic = ((x.sqr()? * x)? * 0.044_715)?;
                 ((x + cubic)? * (2.0 / std::f64::consts::PI).sqrt())?.tanh()?
             }
+            Self::QuickGelu => return Ok((x / ((x * -1.702)?.exp()? + 1.0)?)?),
             Self::Relu => return Ok(x.relu()?),
             Self::Silu => return Ok((x / (x.neg()?.exp()? + 1.0)?)?),
         };

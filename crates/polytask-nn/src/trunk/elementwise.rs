@@ -92,6 +92,8 @@ fn tanh(x: f32) -> f32 {
 /// √(2/π) and the cubic coefficient of the tanh approximation (Hendrycks and Gimpel 2016).
 const TANH_SCALE: f32 = 0.797_884_6;
 const TANH_CUBIC: f32 = 0.044_715;
+/// The factor within the sigmoid of quick GELU.
+const QUICK_SCALE: f32 = 1.702;
 
 /// An activation and its derivative at x.
 #[inline(always)]
@@ -112,6 +114,13 @@ fn gelu_tanh(x: f32) -> (f32, f32) {
 fn silu(x: f32) -> (f32, f32) {
     let s = 1.0 / (1.0 + exp(-x));
     (x * s, s * (1.0 + x * (1.0 - s)))
+}
+
+/// x·σ(1.702·x), an older approximation of GELU, and its derivative.
+#[inline(always)]
+fn quick_gelu(x: f32) -> (f32, f32) {
+    let s = 1.0 / (1.0 + exp(-QUICK_SCALE * x));
+    (x * s, s * (1.0 + QUICK_SCALE * x * (1.0 - s)))
 }
 
 #[inline(always)]
@@ -137,6 +146,7 @@ pub(crate) fn activate(act: Activation, row: &mut [f32], bias: &[f32], out: &mut
     match act {
         Activation::Gelu => each(gelu, row, bias, out),
         Activation::GeluTanh => each(gelu_tanh, row, bias, out),
+        Activation::QuickGelu => each(quick_gelu, row, bias, out),
         Activation::Relu => each(relu, row, bias, out),
         Activation::Silu => each(silu, row, bias, out),
     }
@@ -152,6 +162,7 @@ pub(crate) fn activate_in_place(act: Activation, row: &mut [f32], bias: &[f32]) 
     match act {
         Activation::Gelu => each(gelu, row, bias),
         Activation::GeluTanh => each(gelu_tanh, row, bias),
+        Activation::QuickGelu => each(quick_gelu, row, bias),
         Activation::Relu => each(relu, row, bias),
         Activation::Silu => each(silu, row, bias),
     }
@@ -171,6 +182,7 @@ pub(crate) fn activate_backward(act: Activation, x: &[f32], g: &mut [f32], out: 
     match act {
         Activation::Gelu => each(gelu, x, g, out),
         Activation::GeluTanh => each(gelu_tanh, x, g, out),
+        Activation::QuickGelu => each(quick_gelu, x, g, out),
         Activation::Relu => each(relu, x, g, out),
         Activation::Silu => each(silu, x, g, out),
     }
@@ -186,6 +198,7 @@ pub(crate) fn activate_again(act: Activation, x: &[f32], out: &mut [f32]) {
     match act {
         Activation::Gelu => each(gelu, x, out),
         Activation::GeluTanh => each(gelu_tanh, x, out),
+        Activation::QuickGelu => each(quick_gelu, x, out),
         Activation::Relu => each(relu, x, out),
         Activation::Silu => each(silu, x, out),
     }
@@ -202,6 +215,7 @@ pub(crate) fn gate(act: Activation, x: &[f32], out: &mut [f32]) {
     match act {
         Activation::Gelu => each(gelu, x, out),
         Activation::GeluTanh => each(gelu_tanh, x, out),
+        Activation::QuickGelu => each(quick_gelu, x, out),
         Activation::Relu => each(relu, x, out),
         Activation::Silu => each(silu, x, out),
     }
@@ -223,6 +237,7 @@ pub(crate) fn gate_backward(act: Activation, x: &[f32], g: &[f32], grad: &mut [f
     match act {
         Activation::Gelu => each(gelu, x, g, grad, out),
         Activation::GeluTanh => each(gelu_tanh, x, g, grad, out),
+        Activation::QuickGelu => each(quick_gelu, x, g, grad, out),
         Activation::Relu => each(relu, x, g, grad, out),
         Activation::Silu => each(silu, x, g, grad, out),
     }

@@ -9,8 +9,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use polytask_core::PackedBatch;
-use polytask_core::rng::{Purpose, Rng};
+use polytask_core::rng::{self, Purpose, Rng};
 
+use super::Mode;
 use super::fronts::{Front, Words};
 use super::layers::{Layer, Lora, Start, TensorShape};
 use crate::params::{Block, Params, Real};
@@ -53,6 +54,8 @@ pub(in crate::trunk) struct BlockGraph {
     pub(in crate::trunk) nodes: Vec<Node>,
     /// Values per row of its input.
     width: usize,
+    /// How often rows pass through it, with the same parameters (ALBERT).
+    pub(in crate::trunk) times: usize,
 }
 
 /// A layer and what it reads.
@@ -91,7 +94,19 @@ pub(in crate::trunk) struct NodeAdapter {
 impl BlockGraph {
     /// A block without layers, on rows of `width` values.
     pub(in crate::trunk) fn new(name: impl Into<String>, width: usize) -> Self {
-        Self { name: name.into(), nodes: Vec::new(), width }
+        Self { name: name.into(), nodes: Vec::new(), width, times: 1 }
+    }
+
+    /// The same block, through which rows pass several times.
+    #[must_use]
+    pub(in crate::trunk) fn repeated(self, times: usize) -> Self {
+        Self { times, ..self }
+    }
+
+    /// How the pass of a number through it runs: with masks of its own.
+    pub(in crate::trunk) fn mode_of(mode: &Mode, pass: usize) -> Mode {
+        let seed = if pass == 0 { mode.seed } else { rng::key(mode.seed, Purpose::Dropout, &[pass as u64]) };
+        Mode { seed, ..*mode }
     }
 
     /// Adds a layer; its node number.
@@ -111,7 +126,7 @@ impl BlockGraph {
 
     /// The same block without its layers.
     pub(in crate::trunk) fn emptied(&self) -> Self {
-        Self::new(self.name.clone(), self.width)
+        Self::new(self.name.clone(), self.width).repeated(self.times)
     }
 
     /// Adds a layer that reads a node and perhaps adds the rows of another; its node number.

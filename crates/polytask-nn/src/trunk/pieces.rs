@@ -124,9 +124,9 @@ type ByTask<G> = BTreeMap<usize, G>;
 /// Gradients of some rows of a table.
 type TableRows = BTreeMap<u32, Vec<f32>>;
 
-/// The gradients of all pieces, added up by block and task.
+/// Gradients of several passes, added up by block and task.
 #[derive(Default)]
-struct Added {
+pub(in crate::trunk) struct Added {
     /// Of all parameters of a block.
     dense: BTreeMap<usize, ByTask<Vec<f32>>>,
     /// Of the rows of a table that are touched.
@@ -137,12 +137,16 @@ struct Added {
 
 impl Added {
     fn new(params: &Params) -> Self {
-        let sizes = params.blocks.iter().map(|block| block.values.len()).collect();
+        Self::of_sizes(params.blocks.iter().map(|block| block.values.len()).collect())
+    }
+
+    /// Of blocks with so many parameters each.
+    pub(in crate::trunk) fn of_sizes(sizes: Vec<usize>) -> Self {
         Self { sizes, ..Self::default() }
     }
 
     /// Gives the sink every block once, top first.
-    fn send(&self, sink: &mut dyn GradSink<f32>) -> Result<()> {
+    pub(in crate::trunk) fn send(&self, sink: &mut dyn GradSink<f32>) -> Result<()> {
         for block in (0..self.sizes.len()).rev() {
             if let Some(tasks) = self.dense.get(&block) {
                 let pairs = tasks.iter().map(|(&task, values)| (task, BlockGrad::Dense(values)));

@@ -41,4 +41,5 @@ mod sharing;
 mod sharpness;
 mod support;
 mod tables;
+mod towers;
 mod train;

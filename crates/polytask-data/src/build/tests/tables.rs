@@ -400,3 +400,37 @@ fn a_column_that_one_source_leaves_empty_is_read_as_the_other_shows_it() {
     assert!(rows(&dataset, Split::Valid)[0].contains(&bits(7.5)));
     assert_eq!(rows(&dataset, Split::Valid), rows(&again, Split::Valid));
 }
+
+#[test]
+fn texts_and_images_come_after_the_plain_columns_and_a_trained_network_reads_them_alike() {
+    use crate::views::CellSymbols;
+    use crate::{EncodedTable, Tokenizer};
+
+    let folder = Folder::new();
+    let idx = [&[0, 0, 8, 3][..], &[0, 0, 0, 2], &[0, 0, 0, 1], &[0, 0, 0, 2], &[5, 6, 7, 8]].concat();
+    std::fs::write(folder.path().join("p-images-idx3-ubyte"), idx).unwrap();
+    folder.write("t/train.csv", "photo,note,age,label\n../p-images-idx3-ubyte#1,ab,4,yes\n,,6,no\n");
+    folder.write("t/valid.csv", "photo,note,age,label\n../p-images-idx3-ubyte#0,b,,no\n");
+    let mut suite = suite(&folder);
+    (suite.sources[0].texts, suite.sources[0].images) = (vec!["note".into()], vec!["photo".into()]);
+    let tokenizer = Tokenizer::tiny();
+    let cells = CellSymbols { tokenizer: Some(tokenizer.clone().into()), ..CellSymbols::default() };
+    let dataset = build(&suite, &EncodedTable(cells.clone())).unwrap();
+    let spec = spec(&dataset).clone();
+    let forms: Vec<&ColumnForm> = spec.columns.iter().map(|column| &column.form).collect();
+    assert!(
+        matches!(forms[..], [ColumnForm::Number { .. }, ColumnForm::Text, ColumnForm::Image]),
+        "{forms:?}"
+    );
+    assert_eq!(spec.image.map(|size| size.len()), Some(2));
+    let text = |text: &str| {
+        let tokens = tokenizer.encode(text).unwrap();
+        [vec![tokens.len() as u32], tokens].concat()
+    };
+    let whole = [vec![bits(4.0)], text("ab"), vec![2, 7, 8]].concat();
+    assert_eq!(rows(&dataset, Split::Train), [whole, vec![bits(6.0), 0, 0]]);
+    let valid = rows(&dataset, Split::Valid);
+    assert_eq!(valid, [[vec![MISSING], text("b"), vec![2, 5, 6]].concat()]);
+    let again = build(&suite, &Symbols::Towers(spec, cells)).unwrap();
+    assert_eq!(rows(&again, Split::Valid), valid);
+}

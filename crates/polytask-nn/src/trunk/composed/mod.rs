@@ -13,7 +13,7 @@ use candle_core::{Device, Tensor, Var};
 use polytask_core::{Layout, PackedBatch};
 
 use super::check::{self, Sizes};
-use super::graph::{FRONT, Graph, Home, INPUT};
+use super::graph::{BlockGraph, FRONT, Graph, Home, INPUT};
 use super::layers::Plain;
 use super::{Cotangent, GradSink, Mode, SavedForward, States, Trunk};
 use crate::Result;
@@ -129,13 +129,15 @@ impl<T: Real> Composed<T> {
         Ok(Tensor::new(own.collect::<Vec<u32>>(), &Device::Cpu)?)
     }
 
+    /// All passes of rows through a block.
+    fn block(&self, at: &Plain<'_>, weights: (&[Tensor], &[Tensor]), x: &Tensor) -> Result<Tensor> {
+        (0..self.graph.block(at.block).times).try_fold(x.clone(), |x, pass| {
+            self.pass(&Plain { mode: &BlockGraph::mode_of(at.mode, pass), ..*at }, weights, &x)
+        })
+    }
+
     /// The layers of a block, in order.
-    fn block(
-        &self,
-        at: &Plain<'_>,
-        (tensors, adapter): (&[Tensor], &[Tensor]),
-        x: &Tensor,
-    ) -> Result<Tensor> {
+    fn pass(&self, at: &Plain<'_>, (tensors, adapter): (&[Tensor], &[Tensor]), x: &Tensor) -> Result<Tensor> {
         let (mut rows, mut first, mut end) = (vec![x.clone()], 0, 0);
         for node in &self.graph.block(at.block).nodes {
             let n = node.layer.tensors().len();

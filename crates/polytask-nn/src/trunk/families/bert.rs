@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::fields::{Composition, Fields};
 use super::post_norm::PostNormLayer;
 use super::{Classifier, EncoderFamily, MAX_LAYERS, MAX_SIZE};
+use crate::pooling::PoolMode;
 use crate::trunk::activation::Activation;
 use crate::trunk::dropout::Site;
 use crate::trunk::graph::{BlockGraph, Graph, INPUT};
@@ -24,6 +25,7 @@ pub static BERT: EncoderFamily = EncoderFamily {
     model_types: &[("bert", "BertModel")],
     examples: "MiniLM, BGE, E5, GTE-small",
     input: &TEXT,
+    pooled: PoolMode::Mean,
     prefixes: &["bert."],
     ties: &[],
     kept: &["pooler.dense.weight", "pooler.dense.bias", "embeddings.position_ids"],
@@ -36,6 +38,7 @@ pub(super) static ELECTRA: EncoderFamily = EncoderFamily {
     model_types: &[("electra", "ElectraModel")],
     examples: "ELECTRA",
     input: &TEXT,
+    pooled: PoolMode::Mean,
     prefixes: &["electra."],
     ties: &[],
     kept: &["embeddings.position_ids"],
@@ -52,6 +55,7 @@ pub(super) static ROBERTA: EncoderFamily = EncoderFamily {
     ],
     examples: "RoBERTa, XLM-R, multilingual E5, BGE-M3",
     input: &TEXT,
+    pooled: PoolMode::Mean,
     prefixes: &["roberta."],
     ties: &[],
     kept: &["pooler.dense.weight", "pooler.dense.bias", "embeddings.position_ids"],

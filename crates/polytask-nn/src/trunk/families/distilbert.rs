@@ -6,6 +6,7 @@ use polytask_core::input::text::TEXT;
 use super::EncoderFamily;
 use super::fields::{Composition, Fields};
 use super::post_norm::PostNormLayer;
+use crate::pooling::PoolMode;
 use crate::trunk::activation::Activation;
 use crate::trunk::dropout::Site;
 use crate::trunk::graph::{BlockGraph, Graph, INPUT};
@@ -19,6 +20,7 @@ pub(super) static DISTILBERT: EncoderFamily = EncoderFamily {
     model_types: &[("distilbert", "DistilBertModel")],
     examples: "DistilBERT, msmarco-distilbert",
     input: &TEXT,
+    pooled: PoolMode::Mean,
     prefixes: &["distilbert."],
     ties: &[],
     kept: &["embeddings.position_ids"],

@@ -11,6 +11,7 @@ use polytask_core::input::text::TEXT;
 use super::EncoderFamily;
 use super::fields::{Composition, Fields};
 use super::rope;
+use crate::pooling::PoolMode;
 use crate::trunk::activation::Activation;
 use crate::trunk::dropout::Site;
 use crate::trunk::graph::{BlockGraph, Graph, INPUT};
@@ -61,6 +62,7 @@ const fn family(
         model_types,
         examples,
         input: &TEXT,
+        pooled: PoolMode::Mean,
         prefixes: &["model."],
         ties: &[],
         kept: &[],

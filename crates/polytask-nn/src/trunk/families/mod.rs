@@ -1,7 +1,9 @@
 //! Families of published encoders. One file each: from the fields of `config.json` to a graph of layers, under
 //! the tensor names of the published weights.
 
+mod albert;
 pub mod bert;
+mod clip;
 mod distilbert;
 pub mod fields;
 mod llama;
@@ -18,6 +20,8 @@ use serde_json::Value;
 
 pub use fields::{Composition, Fields};
 
+use crate::pooling::PoolMode;
+
 /// Sizes beyond this come from a broken file, and their products would overflow.
 pub(crate) const MAX_SIZE: usize = 1 << 24;
 /// As [`MAX_SIZE`], for the number of layers.
@@ -25,7 +29,10 @@ pub(crate) const MAX_LAYERS: usize = 1 << 10;
 
 /// All families.
 pub static FAMILIES: &[&EncoderFamily] = &[
+    &albert::ALBERT,
     &bert::BERT,
+    &clip::TEXT_OF_CLIP,
+    &clip::VISION_OF_CLIP,
     &vit::DINOV2,
     &distilbert::DISTILBERT,
     &bert::ELECTRA,
@@ -50,6 +57,8 @@ pub struct EncoderFamily {
     pub examples: &'static str,
     /// What it reads.
     pub input: &'static InputInfo,
+    /// How its states become one vector where its folder says nothing.
+    pub pooled: PoolMode,
     /// What stands before tensor names in checkpoints of heads.
     pub prefixes: &'static [&'static str],
     /// Other names under which files hold the word table, tied to it.
@@ -123,8 +132,14 @@ impl EncoderFamily {
 
     /// Whether a tensor, by its canonical name, belongs to the layers of a network.
     pub(crate) fn is_of_layers(name: &str) -> bool {
-        const LAYERS: [&str; 5] =
-            ["encoder.layer.", "encoder.layers.", "encoder.block.", "layers.", "transformer.layer."];
+        const LAYERS: [&str; 6] = [
+            "encoder.layer.",
+            "encoder.layers.",
+            "encoder.block.",
+            "encoder.albert_layer_groups.",
+            "layers.",
+            "transformer.layer.",
+        ];
         // Old files keep tables that are computed.
         LAYERS.iter().any(|front| name.starts_with(front)) && !name.ends_with("inv_freq")
     }

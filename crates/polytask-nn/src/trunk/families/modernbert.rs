@@ -7,6 +7,7 @@ use polytask_core::input::text::TEXT;
 
 use super::EncoderFamily;
 use super::fields::{Composition, Fields};
+use crate::pooling::PoolMode;
 use crate::trunk::activation::Activation;
 use crate::trunk::dropout::Site;
 use crate::trunk::graph::{BlockGraph, Graph, INPUT};
@@ -19,6 +20,7 @@ pub(super) static MODERNBERT: EncoderFamily = EncoderFamily {
     model_types: &[("modernbert", "ModernBertModel")],
     examples: "ModernBERT, gte-modernbert, modernbert-embed",
     input: &TEXT,
+    pooled: PoolMode::Mean,
     prefixes: &["model."],
     ties: &[],
     kept: &[],

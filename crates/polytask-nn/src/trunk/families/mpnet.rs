@@ -6,6 +6,7 @@ use polytask_core::input::text::TEXT;
 use super::fields::{Composition, Fields};
 use super::post_norm::PostNormLayer;
 use super::{Classifier, EncoderFamily};
+use crate::pooling::PoolMode;
 use crate::trunk::activation::Activation;
 use crate::trunk::dropout::Site;
 use crate::trunk::graph::{BlockGraph, Graph, INPUT};
@@ -22,6 +23,7 @@ pub(super) static MPNET: EncoderFamily = EncoderFamily {
     model_types: &[("mpnet", "MPNetModel")],
     examples: "all-mpnet-base-v2, multi-qa-mpnet",
     input: &TEXT,
+    pooled: PoolMode::Mean,
     prefixes: &["mpnet."],
     ties: &[],
     kept: &["pooler.dense.weight", "pooler.dense.bias", "embeddings.position_ids"],

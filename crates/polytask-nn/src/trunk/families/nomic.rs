@@ -7,6 +7,7 @@ use polytask_core::input::text::TEXT;
 
 use super::EncoderFamily;
 use super::fields::{Composition, Fields};
+use crate::pooling::PoolMode;
 use crate::trunk::activation::Activation;
 use crate::trunk::dropout::Site;
 use crate::trunk::graph::{BlockGraph, Graph, INPUT};
@@ -19,6 +20,7 @@ pub(super) static NOMIC: EncoderFamily = EncoderFamily {
     model_types: &[("nomic_bert", "NomicBertModel")],
     examples: "nomic-embed-text",
     input: &TEXT,
+    pooled: PoolMode::Mean,
     prefixes: &["bert.", "model."],
     ties: &[],
     kept: &["pooler.dense.weight", "pooler.dense.bias"],

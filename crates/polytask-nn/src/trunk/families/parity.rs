@@ -21,10 +21,14 @@ fn folder(name: &str) -> PathBuf {
 }
 
 /// Those whose states are compared as they are.
-const MODELS: [&str; 24] = [
+const MODELS: [&str; 28] = [
+    "albert",
+    "albert-groups",
     "bert",
     "bert-relu",
     "camembert",
+    "clip-text",
+    "clip-vision",
     "dinov2",
     "dinov2-gated",
     "dinov2-registers",
@@ -132,7 +136,7 @@ fn a_sequence_read_token_by_token_has_the_states_of_the_whole() {
         assert!(trunk.next(&params, &laid_out, &mut long, &[1]).is_err(), "{name} reads beyond its end");
         read.push(name);
     }
-    assert_eq!(read, ["llama", "llama-bias", "llama3-rope", "mistral", "qwen2", "qwen3"]);
+    assert_eq!(read, ["clip-text", "llama", "llama-bias", "llama3-rope", "mistral", "qwen2", "qwen3"]);
 }
 
 #[test]

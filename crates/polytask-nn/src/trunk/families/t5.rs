@@ -5,6 +5,7 @@ use polytask_core::input::text::TEXT;
 
 use super::EncoderFamily;
 use super::fields::{Composition, Fields};
+use crate::pooling::PoolMode;
 use crate::trunk::activation::Activation;
 use crate::trunk::dropout::Site;
 use crate::trunk::graph::{BlockGraph, Graph, INPUT};
@@ -20,6 +21,7 @@ pub(super) static T5: EncoderFamily = EncoderFamily {
     model_types: &[("t5", "T5EncoderModel")],
     examples: "T5, sentence-t5, gtr-t5",
     input: &TEXT,
+    pooled: PoolMode::Mean,
     prefixes: &[],
     ties: &["encoder.embed_tokens.weight"],
     kept: &[],

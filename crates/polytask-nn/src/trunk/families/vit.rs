@@ -6,12 +6,14 @@ use polytask_core::image::{IMAGE, ImageSize};
 
 use super::EncoderFamily;
 use super::fields::{Composition, Fields};
+use crate::pooling::PoolMode;
 use crate::trunk::activation::Activation;
 use crate::trunk::dropout::Site;
 use crate::trunk::fronts::{Patches, Pixels};
 use crate::trunk::graph::{BlockGraph, Graph, INPUT};
 use crate::trunk::layers::{
-    Attention, FeedForward, GridPositions, Interpolation, Linear, Norm, NormSpec, Residual, Scale,
+    Attention, FeedForward, GridPositions, Interpolation, Linear, Norm, NormSpec, Residual, Scale, Start,
+    TensorShape,
 };
 
 /// ViT.
@@ -19,6 +21,7 @@ pub(super) static VIT: EncoderFamily = EncoderFamily {
     model_types: &[("vit", "ViTModel")],
     examples: "vit-base-patch16-224",
     input: &IMAGE,
+    pooled: PoolMode::Cls,
     prefixes: &["vit."],
     ties: &[],
     kept: &["embeddings.mask_token", "pooler.dense.bias", "pooler.dense.weight"],
@@ -31,6 +34,7 @@ pub(super) static DINOV2: EncoderFamily = EncoderFamily {
     model_types: &[("dinov2", "Dinov2Model"), ("dinov2_with_registers", "Dinov2WithRegistersModel")],
     examples: "dinov2-small, dinov2-with-registers-base",
     input: &IMAGE,
+    pooled: PoolMode::Cls,
     prefixes: &["dinov2.", "dinov2_with_registers."],
     ties: &[],
     kept: &["embeddings.mask_token"],
@@ -75,16 +79,16 @@ struct Shape {
 
 /// How images become rows.
 #[derive(Clone, Copy)]
-struct Rows {
+pub(super) struct Rows {
     /// Pixels along the side of a patch.
-    side: usize,
+    pub(super) side: usize,
     /// Pixels along the side of the images that positions were trained on.
-    trained: usize,
-    channels: usize,
+    pub(super) trained: usize,
+    pub(super) channels: usize,
     /// Register tokens behind the class token.
-    n_registers: usize,
+    pub(super) n_registers: usize,
     /// How positions are fitted to images of another size; `None` where there are none of another.
-    interpolation: Option<Interpolation>,
+    pub(super) interpolation: Option<Interpolation>,
 }
 
 fn compose(fields: &mut Fields, names: &Names) -> Option<Composition> {
@@ -130,7 +134,7 @@ impl Rows {
     }
 
     /// The images of the network; notes what does not fit.
-    fn pixels(self, fields: &mut Fields) -> Pixels {
+    pub(super) fn pixels(self, fields: &mut Fields) -> Pixels {
         let Some(mut pixels) = fields.pixels() else {
             if fields.problems.is_empty() {
                 let what = "`preprocessor_config.json` says nothing of images, expected their size, mean and deviation";
@@ -179,12 +183,15 @@ impl Rows {
     }
 
     fn front(self, pixels: Pixels, width: usize) -> Patches {
-        let mut tokens = vec![("embeddings.cls_token".to_owned(), 1)];
-        if self.n_registers > 0 {
-            tokens.push(("embeddings.register_tokens".to_owned(), self.n_registers));
-        }
+        let tokens = |name: &str, n: usize| TensorShape {
+            name: format!("embeddings.{name}"),
+            shape: vec![1, n, width],
+            start: Start::Normal,
+        };
+        let registers = (self.n_registers > 0).then(|| tokens("register_tokens", self.n_registers));
+        let tokens = std::iter::once(tokens("cls_token", 1)).chain(registers).collect();
         let map = "embeddings.patch_embeddings.projection".to_owned();
-        Patches { pixels, side: self.side, width, tokens, map }
+        Patches { pixels, side: self.side, width, tokens, map, has_bias: true }
     }
 
     /// The block that adds positions.

@@ -35,15 +35,17 @@ pub(in crate::trunk) struct Patches {
     /// Side of a patch, in pixels.
     pub(in crate::trunk) side: usize,
     pub(in crate::trunk) width: usize,
-    /// Rows that every image begins with: name of the tensor `[1, n, width]` and n.
-    pub(in crate::trunk) tokens: Vec<(String, usize)>,
+    /// Rows that every image begins with, one or several in a tensor.
+    pub(in crate::trunk) tokens: Vec<TensorShape>,
     /// Name of the map, without `.weight`.
     pub(in crate::trunk) map: String,
+    /// Whether the map has a bias.
+    pub(in crate::trunk) has_bias: bool,
 }
 
 impl Patches {
     fn n_tokens(&self) -> usize {
-        self.tokens.iter().map(|(_, n)| n).sum()
+        self.tokens.iter().map(|tokens| tokens.len() / self.width).sum()
     }
 
     /// Patches down and across.
@@ -107,7 +109,9 @@ impl Patches {
             add(tokens, &own[..n_tokens * d]);
             to.copy_from_slice(&own[n_tokens * d..]);
         }
-        g.chunks_exact(d).for_each(|row| add(bias, row));
+        if self.has_bias {
+            g.chunks_exact(d).for_each(|row| add(bias, row));
+        }
         let rows = g.len() / d;
         let (g, x) = (Mat::new(&g, rows, d), Mat::new(&x, rows, self.d_patch()));
         matmul(MatMut::new(weight, d, self.d_patch()), false, g.t(), x, 1.0, Threads::All);
@@ -122,12 +126,10 @@ impl Front for Patches {
 
     fn tensors(&self) -> Vec<TensorShape> {
         let (side, channels) = (self.side, self.pixels.size.channels);
-        let tensor =
-            |name: &str, shape: Vec<usize>| TensorShape { name: name.into(), shape, start: Start::Normal };
-        let tokens = self.tokens.iter().map(|(name, n)| tensor(name, vec![1, *n, self.width]));
-        let weight = tensor(&format!("{}.weight", self.map), vec![self.width, channels, side, side]);
+        let (name, shape) = (format!("{}.weight", self.map), vec![self.width, channels, side, side]);
+        let weight = TensorShape { name, shape, start: Start::Normal };
         let bias = TensorShape::vector(&format!("{}.bias", self.map), self.width, Start::Zero);
-        tokens.chain([weight, bias]).collect()
+        self.tokens.iter().cloned().chain([weight]).chain(self.has_bias.then_some(bias)).collect()
     }
 
     fn width(&self) -> usize {
@@ -156,7 +158,9 @@ impl Front for Patches {
             let (first, patches) = to.split_at_mut(tokens.len());
             first.copy_from_slice(tokens);
             patches.copy_from_slice(y);
-            patches.chunks_exact_mut(d).for_each(|row| add(row, bias));
+            if self.has_bias {
+                patches.chunks_exact_mut(d).for_each(|row| add(row, bias));
+            }
         }
     }
 
@@ -179,7 +183,7 @@ impl Front for Patches {
     fn plain(&self, tensors: &[Tensor], symbols: &PackedBatch) -> Result<Tensor> {
         let (n, d_patch) = (self.n_patches(), self.d_patch());
         let (tokens, map) = tensors.split_at(self.tokens.len());
-        let (weight, bias) = (map[0].reshape((self.width, d_patch))?, &map[1]);
+        let (weight, bias) = (map[0].reshape((self.width, d_patch))?, map.get(1));
         let mut rows = Vec::new();
         for image in 0..symbols.n_sequences() {
             let mut x = vec![0.0f32; n * d_patch];
@@ -190,7 +194,8 @@ impl Front for Patches {
             for token in tokens {
                 rows.push(token.reshape(((), self.width))?);
             }
-            rows.push(x.matmul(&weight.t()?)?.broadcast_add(bias)?);
+            let x = x.matmul(&weight.t()?)?;
+            rows.push(bias.map_or(Ok(x.clone()), |bias| x.broadcast_add(bias))?);
         }
         Ok(Tensor::cat(&rows, 0)?)
     }

@@ -27,6 +27,8 @@ pub(in crate::trunk) enum Interpolation {
 #[derive(Debug)]
 pub(in crate::trunk) struct GridPositions {
     name: String,
+    /// Whether the table is published as a matrix, not as one of one.
+    is_matrix: bool,
     width: usize,
     /// Rows of the table: one for the whole image, then the grid's.
     n_table: usize,
@@ -51,7 +53,13 @@ impl GridPositions {
             pairs.filter(|(_, share)| *share != 0.0).collect()
         };
         let places = down.iter().flat_map(|ys| across.iter().map(move |xs| place(ys, xs))).collect();
-        Self { name: name.into(), width, n_table: 1 + from.0 * from.1, n_between, places }
+        Self { name: name.into(), is_matrix: false, width, n_table: 1 + from.0 * from.1, n_between, places }
+    }
+
+    /// The same with a table that is published as a matrix.
+    #[must_use]
+    pub(in crate::trunk) fn matrix(self) -> Self {
+        Self { is_matrix: true, ..self }
     }
 
     /// The rows of the table in the position of an image's row; none where it has no position.
@@ -86,7 +94,8 @@ impl Layer for GridPositions {
     }
 
     fn tensors(&self) -> Vec<TensorShape> {
-        let shape = vec![1, self.n_table, self.width];
+        let shape =
+            if self.is_matrix { vec![self.n_table, self.width] } else { vec![1, self.n_table, self.width] };
         vec![TensorShape { name: self.name.clone(), shape, start: Start::Normal }]
     }
 

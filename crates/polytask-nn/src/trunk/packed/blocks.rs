@@ -10,6 +10,7 @@ use crate::trunk::graph::{BlockGraph, FRONT, Home, INPUT, Node};
 use crate::trunk::kernels::Mat;
 use crate::trunk::layers::{Back, Kept, Place, Rows, Weights, sum};
 use crate::trunk::panels::Panels;
+use crate::trunk::pieces::Added;
 use crate::trunk::pool::{Buf, Pool};
 use crate::trunk::stack::Stack;
 
@@ -45,6 +46,8 @@ pub(super) struct KeptBlock {
     layers: Vec<Kept>,
     /// The block's input, from which the rest is computed again.
     input: Option<Buf>,
+    /// Where rows pass several times: what each pass keeps.
+    passes: Vec<Self>,
 }
 
 impl KeptBlock {
@@ -90,6 +93,29 @@ impl Packed {
             self.first_rows(span, at, &mut x);
             return (KeptBlock::default(), x);
         }
+        let times = self.graph.block(at.block).times;
+        if times == 1 {
+            return self.pass_block(span, at, panels, x, keep);
+        }
+        let mut passes = Vec::new();
+        for pass in 0..times {
+            let mode = BlockGraph::mode_of(at.mode, pass);
+            let (kept, out) = self.pass_block(span, &Place { mode: &mode, ..*at }, panels, x, keep);
+            passes.extend(keep.then_some(kept));
+            x = out;
+        }
+        (KeptBlock { passes, ..KeptBlock::default() }, x)
+    }
+
+    /// One pass of rows through a block above the front.
+    fn pass_block(
+        &self,
+        span: Span,
+        at: &Place<'_>,
+        panels: Option<&BlockPanels>,
+        x: Buf,
+        keep: bool,
+    ) -> (KeptBlock, Buf) {
         let block = self.graph.block(at.block);
         let mut kept = KeptBlock::default();
         let mut rows: Vec<Option<Buf>> = vec![Some(x)];
@@ -177,6 +203,29 @@ impl Packed {
             let (kept, _) = self.through_block(span, at, None, self.copy(input), true);
             return self.block_backward(span, at, &kept, (shares, below), sink);
         }
+        if kept.passes.is_empty() {
+            return self.pass_backward(span, at, kept, (shares, below), sink);
+        }
+        // What all passes say of the parameters they share is one gradient.
+        let mut added = Added::of_sizes(self.graph.sizes());
+        for (pass, kept) in kept.passes.iter().enumerate().rev() {
+            let mode = BlockGraph::mode_of(at.mode, pass);
+            let at = Place { mode: &mode, ..*at };
+            shares = self.pass_backward(span, &at, kept, (shares, below || pass > 0), &mut added)?;
+        }
+        added.send(sink)?;
+        Ok(shares)
+    }
+
+    /// The backward through one pass of rows through a block.
+    fn pass_backward<'a>(
+        &self,
+        span: Span,
+        at: &Place<'_>,
+        kept: &KeptBlock,
+        (mut shares, below): (Vec<Share<'a>>, bool),
+        sink: &mut dyn GradSink<f32>,
+    ) -> Result<Vec<Share<'a>>> {
         let block = self.graph.block(at.block);
         let mut grads: Vec<NodeGrads> = shares
             .iter_mut()
