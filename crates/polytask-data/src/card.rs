@@ -117,7 +117,7 @@ fn value_counts(targets: &Targets) -> Vec<(f64, usize)> {
 fn length_counts(dataset: &Dataset, texts: &[TextId]) -> Vec<(usize, usize)> {
     let mut bins: BTreeMap<usize, usize> = BTreeMap::new();
     for &text in texts {
-        *bins.entry(dataset.texts.tokens(text).len().next_power_of_two()).or_default() += 1;
+        *bins.entry(dataset.n_tokens(text).next_power_of_two()).or_default() += 1;
     }
     bins.into_iter().collect()
 }

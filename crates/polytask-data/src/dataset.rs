@@ -197,6 +197,15 @@ impl TaskData {
 }
 
 impl Dataset {
+    /// Tokens of an input; of a row of a table with texts those of its texts, as pixels cost what their network says.
+    pub fn n_tokens(&self, text: TextId) -> usize {
+        let symbols = self.texts.tokens(text);
+        match &self.input {
+            InputSpec::Table(table) if !table.encoded().is_empty() => table.n_tokens(symbols),
+            _ => symbols.len(),
+        }
+    }
+
     /// The rows of a task's source in a split; `None` when there is no such split.
     pub fn rows(&self, task: usize, split: Split) -> Option<&Rows> {
         self.sources[self.tasks[task].source].splits.get(&split)

@@ -42,5 +42,5 @@ pub use segment::{
     Combine, FoundSegment, PlaceScores, SegmentMethod, Segmenter, SegmenterInfo, TrainedOn, Tuned,
     choose_segmenter, judge, read_segmenters, tuned, write_segmenters,
 };
-pub use symbols::symbols_of;
+pub use symbols::{images_read_by, symbols_of};
 pub use task::ModelTask;

@@ -141,18 +141,15 @@ impl TableFields {
     }
 
     fn append(&self, c: usize, (field, row): (&str, &dyn InputRow), symbols: &mut Vec<u32>) -> Result<()> {
-        let file = |cell: Cell| match cell {
-            Cell::Text(name) if self.reader.is_image(c) => Cell::Text(row.beside(&name)),
-            other => other,
-        };
-        let (cell, cells) = (row.cell_of(field).map(file), &mut *self.cells.borrow_mut());
-        let start = symbols.len();
-        self.reader.append((c, cell.as_ref()), (Path::new(""), cells), symbols).map_err(
-            |fault| match fault {
+        let (cell, cells) = (row.cell_of(field), &mut *self.cells.borrow_mut());
+        // Files that cells name are looked for beside the rows.
+        let (start, file) = (symbols.len(), row.beside("rows"));
+        self.reader.append((c, cell.as_ref()), (Path::new(&file), cells), symbols).map_err(|fault| {
+            match fault {
                 Fault::Cell(mistake) => row.mistake(field, self.with_remedy(c, mistake)),
                 Fault::Named(error) => error.into(),
-            },
-        )?;
+            }
+        })?;
         if !self.reader.is_encoded(c) && self.reader.is_unknown(c, symbols[start]) {
             *self.unknown.borrow_mut().entry(field.to_owned()).or_default() += 1;
         }

@@ -31,6 +31,17 @@ pub fn symbols_of(folder: &Path, encoder: &Encoder, max_length: Option<usize>) -
     Ok(tokenizer.into())
 }
 
+/// What images must be that an encoder of images reads.
+///
+/// # Errors
+/// As [`Encoder::images`].
+pub fn images_read_by(encoder: &Encoder) -> Result<ImageSpec> {
+    if let Network::Net(NetConfig::Image(config)) = &encoder.network {
+        return Ok(images_of(config));
+    }
+    Ok(encoder.images()?.unwrap_or_default())
+}
+
 /// What images must be that a fresh network reads.
 fn images_of(config: &ImageConfig) -> ImageSpec {
     let size = Some(config.size());
@@ -42,15 +53,14 @@ fn images_of(config: &ImageConfig) -> ImageSpec {
 /// What turns rows of a table into symbols that several encoders read.
 fn of_towers(folder: &Path, net: &TowersNet) -> Result<Symbols> {
     let mut cells = CellSymbols::default();
-    if net.text.is_some() {
-        cells.tokenizer = Some(Arc::new(Tokenizer::load(&tower_folder(folder, "text"), None)?));
+    if let Some(text) = &net.text {
+        let place = tower_folder(folder, "text");
+        let tokenizer = Tokenizer::load(&place, None)?;
+        check_vocabulary(&place, &tokenizer, text)?;
+        cells.tokenizer = Some(Arc::new(tokenizer));
     }
     if let Some(image) = &net.image {
-        cells.images = match (&image.network, image.images()?) {
-            (_, Some(spec)) => spec,
-            (Network::Net(NetConfig::Image(config)), _) => images_of(config),
-            _ => ImageSpec { size: net.config.table.image, ..ImageSpec::default() },
-        };
+        cells.images = images_read_by(image)?;
     }
     Ok(Symbols::Towers(net.config.table.clone(), cells))
 }

@@ -54,7 +54,8 @@ impl FrozenStates {
     }
 }
 
-fn texts_hash(dataset: &Dataset) -> String {
+/// One hash over the symbols of all inputs.
+pub(crate) fn texts_hash(dataset: &Dataset) -> String {
     let of_text = |text: usize| {
         let tokens = dataset.texts.tokens(text as TextId);
         hash::sha256(&tokens.iter().flat_map(|token| token.to_le_bytes()).collect::<Vec<u8>>())

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use polytask_core::input::InputSpec;
 use polytask_core::method::Choice;
 use polytask_core::suite::{Schedule, Start};
 use polytask_core::{Split, Suite, plural};
@@ -254,19 +253,10 @@ impl MeanStep {
 /// Tokens of the inputs of some train rows; a query brings a passage of mean length.
 fn row_tokens(dataset: &Dataset, source: usize, rows: &[u32]) -> usize {
     let Some(inputs) = dataset.sources[source].splits.get(&Split::Train) else { return 0 };
-    let length = |text: &TextId| n_tokens(dataset, *text);
+    let length = |text: &TextId| dataset.n_tokens(*text);
     let own: usize = rows.iter().flat_map(|&row| inputs.inputs(row as usize)).map(length).sum();
     let of_source = dataset.tasks.iter().filter(|task| task.source == source && !task.corpus.is_empty());
     own + of_source.map(|task| corpus_tokens(dataset, task) / task.corpus.len() * rows.len()).sum::<usize>()
-}
-
-/// Tokens of an input; of a row of a table those of its texts.
-fn n_tokens(dataset: &Dataset, text: TextId) -> usize {
-    let symbols = dataset.texts.tokens(text);
-    match &dataset.input {
-        InputSpec::Table(table) if !table.encoded().is_empty() => table.n_tokens(symbols),
-        _ => symbols.len(),
-    }
 }
 
 fn corpus_tokens(dataset: &Dataset, task: &TaskData) -> usize {
@@ -277,7 +267,7 @@ fn corpus_tokens(dataset: &Dataset, task: &TaskData) -> usize {
 fn evaluation_tokens(dataset: &Dataset) -> f64 {
     let inputs = |source: &SourceData| {
         let texts = source.splits.get(&Split::Valid).map_or(&[][..], |rows| &rows.texts);
-        texts.iter().map(|text| n_tokens(dataset, *text)).sum::<usize>()
+        texts.iter().map(|text| dataset.n_tokens(*text)).sum::<usize>()
     };
     let corpora: usize = dataset.tasks.iter().map(|task| corpus_tokens(dataset, task)).sum();
     (dataset.sources.iter().map(inputs).sum::<usize>() + corpora) as f64

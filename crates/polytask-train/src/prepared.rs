@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use polytask_core::input::InputSpec;
 use polytask_core::report::{DataCard, Lineage};
 use polytask_core::{Suite, hash, suite};
 use polytask_data::{Dataset, Symbols};
 use polytask_nn::Block;
 use polytask_nn::encoder::Encoder;
 
-use crate::cache::FrozenStates;
+use crate::cache::{FrozenStates, texts_hash};
+use crate::towers;
 
 /// What a run works on.
 pub struct Prepared {
@@ -32,7 +34,7 @@ pub struct Prepared {
 
 /// Whether the encoder is a network that starts from random weights and is made for the data.
 pub(crate) fn is_fresh(suite: &Suite) -> bool {
-    suite.input().nets.contains(&suite.model.encoder.as_str())
+    suite.input().nets.contains(&suite.model.encoder.as_str()) && !towers::has_image_encoder(suite)
 }
 
 /// Where a run comes from.
@@ -49,9 +51,15 @@ pub(crate) fn lineage(prepared: &Prepared) -> Lineage {
     }
 }
 
-/// One hash over the hashes of all files read.
+/// One hash over the hashes of all files read; files of images, which rows name, are those of their pixels.
 fn data_hash(dataset: &Dataset) -> String {
-    let lines: Vec<String> = dataset.files.iter().map(|(file, hash)| format!("{hash} {file}")).collect();
+    let mut lines: Vec<String> = dataset.files.iter().map(|(file, hash)| format!("{hash} {file}")).collect();
+    let has_images = match &dataset.input {
+        InputSpec::Images(_) => true,
+        InputSpec::Table(table) => table.image.is_some(),
+        InputSpec::Any => false,
+    };
+    lines.extend(has_images.then(|| texts_hash(dataset)));
     hash::sha256(lines.join("\n").as_bytes())
 }
 

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use polytask_core::input::table::{ColumnForm, TABLE};
 use polytask_core::input::{InputSpec, image::IMAGE, text::TEXT};
 use polytask_core::{InputInfo, Problem, Suite};
 use polytask_data::views::CellSymbols;
 use polytask_data::{Dataset, EncodedTable, ImageSpec, Symbols};
-use polytask_nn::encoder::{Encoder, Network};
+use polytask_model::images_read_by;
+use polytask_nn::encoder::Encoder;
 use polytask_nn::towers::TowersConfig;
 use polytask_nn::trunk::NetConfig;
 
@@ -21,6 +23,11 @@ const IMAGE_NET: &str = "convnet";
 /// Whether a suite's network reads texts or images in columns of a table.
 pub(crate) fn are_in(suite: &Suite) -> bool {
     suite.model.trees.is_none() && (has_texts(suite) || has_images(suite))
+}
+
+/// Whether the images of a suite's tables are read by an encoder that is there already.
+pub(crate) fn has_image_encoder(suite: &Suite) -> bool {
+    are_in(suite) && has_images(suite) && !IMAGE.nets.contains(&image_name(suite))
 }
 
 fn has_texts(suite: &Suite) -> bool {
@@ -58,6 +65,15 @@ pub(crate) fn load(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encode
     let InputSpec::Table(table) = &dataset.input else {
         return Err(Problem::new("the rows have no columns to read").try_this("rows that have one").into());
     };
+    if let Some(column) =
+        table.columns.iter().find(|column| column.form == ColumnForm::Image && table.image.is_none())
+    {
+        let what =
+            format!("no row of train names an image in column `{}`, which `images` names", column.name);
+        return Err(Problem::new(what)
+            .try_this("rows that name one, or leave the column out of `images`")
+            .into());
+    }
     let image = match (image, table.image) {
         (None, Some(size)) => {
             let mut model = suite.model.clone();
@@ -86,7 +102,7 @@ fn encoders(suite: &Suite, observer: &mut dyn Observer) -> Result<Encoders> {
         if !IMAGE.nets.contains(&name) {
             let encoder = Encoder::load(&locate_named(suite, name, observer)?)?;
             check_reads(name, &encoder, &IMAGE)?;
-            cells.images = images_of(&encoder)?;
+            cells.images = images_read_by(&encoder)?;
             image = Some(encoder);
         }
     }
@@ -97,14 +113,6 @@ fn image_name(suite: &Suite) -> &str {
     suite.model.image_encoder.as_deref().unwrap_or(IMAGE_NET)
 }
 
-/// What images an encoder reads.
-fn images_of(encoder: &Encoder) -> Result<ImageSpec> {
-    if let Network::Net(NetConfig::Image(config)) = &encoder.network {
-        return Ok(ImageSpec { size: Some(config.size()), ..ImageSpec::default() });
-    }
-    Ok(encoder.images()?.unwrap_or_default())
-}
-
 /// Refuses an encoder that reads something else than its columns hold.
 fn check_reads(name: &str, encoder: &Encoder, expected: &InputInfo) -> Result<()> {
     let found = encoder.network.input();
@@ -112,6 +120,10 @@ fn check_reads(name: &str, encoder: &Encoder, expected: &InputInfo) -> Result<()
         return Ok(());
     }
     let what = format!("encoder `{name}` reads {}, but its columns hold {}", found.plural, expected.plural);
-    let remedy = format!("an encoder that reads {}", expected.plural);
+    let remedy = if *found == TABLE {
+        "leave `texts` and `images` out: the model knows its columns".to_owned()
+    } else {
+        format!("an encoder that reads {}", expected.plural)
+    };
     Err(Problem::new(what).try_this(remedy).into())
 }

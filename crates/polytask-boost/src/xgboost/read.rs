@@ -77,6 +77,9 @@ fn model(value: &Value) -> Result<Imported> {
     Ok(Imported { booster, sorts, categories: read_categories(&model["cats"], n_columns)? })
 }
 
+/// The factor of p(1 − p) in the curvature of its classes.
+const XGBOOST_CURVATURE: f64 = 2.0;
+
 fn outputs(learner: &Value, params: &Value) -> Result<Vec<Output>> {
     let name = learner["objective"]["name"].as_str().unwrap_or_default();
     let Some(Objective { ours, .. }) = OBJECTIVES.iter().find(|objective| objective.theirs == name) else {
@@ -87,7 +90,7 @@ fn outputs(learner: &Value, params: &Value) -> Result<Vec<Output>> {
     let levels = quantiles(learner)?;
     let n_targets = if params["num_target"].is_null() { 1 } else { count(params, "num_target")?.max(1) };
     let losses: Vec<LossSpec> = match *ours {
-        "softmax" => vec![LossSpec::softmax(classes)],
+        "softmax" => vec![LossSpec { curvature: XGBOOST_CURVATURE, ..LossSpec::softmax(classes) }],
         "quantile" => levels.iter().map(|level| LossSpec::quantile(*level)).collect(),
         name => vec![LossSpec::named(name); n_targets],
     };

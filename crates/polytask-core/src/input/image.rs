@@ -44,7 +44,7 @@ pub struct ImageSize {
 impl ImageSize {
     /// Number of bytes.
     pub const fn len(self) -> usize {
-        self.channels * self.height * self.width
+        self.channels.saturating_mul(self.height).saturating_mul(self.width)
     }
 
     /// Whether it has no bytes.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::check::is_encoder_name;
 use super::draft::Draft;
+use super::fresh;
 use super::near;
 use super::reporter::Reporter;
 use super::section::Section;
@@ -56,9 +57,17 @@ impl Encoded {
         Self { texts: any(|source| &source.texts), images: any(|source| &source.images) }
     }
 
-    /// Whether a network on the table stands beside an encoder of texts, and is trained as that is.
+    /// Whether a network on the table stands beside an encoder that is there already, and is trained as that is.
     pub(super) fn beside(self, model: &ModelSpec) -> bool {
-        model.trees.is_none() && self.texts
+        let is_there = |name: &String| !input::is_net(name);
+        model.trees.is_none()
+            && (self.texts || self.images && model.image_encoder.as_ref().is_some_and(is_there))
+    }
+
+    /// Whether the network starts from random weights, so that its vectors say nothing yet.
+    pub(super) fn starts_fresh(self, model: &ModelSpec) -> bool {
+        let has_image_encoder = !self.texts && self.beside(model);
+        fresh::starts_fresh(&model.encoder) && !has_image_encoder
     }
 }
 
@@ -79,7 +88,8 @@ pub(super) fn model_keys(
     let keys: BTreeMap<&str, &InputInfo> =
         of_others.flat_map(|other| other.model_keys.iter().map(move |key| (*key, *other))).collect();
     for (key, other) in keys {
-        if section.has(key) && !own.model_keys.contains(&key) && !section.is_default(key) {
+        let is_of_columns = encoded.texts && key == "max_length";
+        if section.has(key) && !own.model_keys.contains(&key) && !section.is_default(key) && !is_of_columns {
             let what =
                 format!("`{key}` in [model] is about {}, but the tasks read {}", other.plural, own.plural);
             let resizes = if *own == image::IMAGE { "; `image_size` resizes images" } else { "" };
@@ -117,6 +127,16 @@ fn images_of_tables(section: &Section, own: &InputInfo, encoded: Encoded, report
         if section.has(key) && !section.is_default(key) && !encoded.images {
             let what = format!("`{key}` in [model] is about images, but no source names columns in `images`");
             reporter.report(section.place(key), what, "images = [\"photo\"] in the source, or remove it");
+        }
+    }
+    let loaded = section.maybe_text("image_encoder").filter(|name| !input::is_net(name));
+    for key in image::IMAGE.model_keys.iter().filter(|key| **key != "widths") {
+        if let Some(name) = loaded.as_ref().filter(|_| section.has(key) && !section.is_default(key)) {
+            let what = format!(
+                "`{key}` in [model] is about images of a fresh network, but `{}` says itself what it reads",
+                shorten(name)
+            );
+            reporter.report(section.place(key), what, "remove it");
         }
     }
     if encoded.images && section.has("trees") {

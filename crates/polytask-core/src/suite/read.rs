@@ -96,7 +96,7 @@ impl Reader<'_, '_> {
         let sources = self.sources(&sources, &tasks, &nodes);
         let encoded = Encoded::of(&sources);
         let (written, model) = (&model, self.model(&model, input, encoded));
-        let is_fresh = fresh::starts_fresh(&model.encoder);
+        let is_fresh = encoded.starts_fresh(&model);
         // Heads of tags start small where they start from probes, and nobody said how fast heads learn.
         let tags_start_small = fresh::start(&train, is_fresh) == Start::Probe && !train.has("head_lr_factor");
         let suite = Suite {

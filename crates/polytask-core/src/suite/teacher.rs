@@ -40,6 +40,12 @@ pub(super) fn read(
     reporter: &mut Reporter,
 ) -> Option<TeacherSpec> {
     let node = section.node("teacher")?;
+    if kind.input.whole_row {
+        let what =
+            format!("`teacher` in {} answers texts, but its rows are {}", section.label, kind.input.plural);
+        reporter.report(section.place("teacher"), what, "remove it");
+        return None;
+    }
     let base = file.parent().unwrap_or(Path::new(""));
     let node = long_form(node);
     let own = Section::check(Table::Teacher, format!("the teacher of {}", section.label), &node, reporter);

@@ -81,7 +81,7 @@ fn own(source: &SourceSpec) -> Option<Budget> {
 /// and its longest negative passage.
 pub(super) fn row_costs(dataset: &Dataset, source: usize) -> Vec<u32> {
     let Some(rows) = dataset.sources[source].splits.get(&Split::Train) else { return Vec::new() };
-    let length = |text: u32| dataset.texts.tokens(text).len() as u32;
+    let length = |text: u32| dataset.n_tokens(text) as u32;
     let mut costs: Vec<u32> =
         (0..rows.len()).map(|i| rows.inputs(i).iter().map(|&text| length(text)).sum()).collect();
     for task in dataset.tasks.iter().filter(|task| task.source == source) {

@@ -30,7 +30,7 @@ impl Encoder {
     /// An encoder that has none, targets and ranks that do not fit it.
     pub fn adapt(self, spec: Arc<dyn Adapter>, choice: &Choice, (name, seed): (&str, u64)) -> Result<Self> {
         let Network::Published { family, .. } = &self.network else {
-            let what = "adapters stand beside the matrices of a published encoder, found a fresh network";
+            let what = "adapters stand beside the matrices of one published encoder, found another network";
             return Err(polytask_core::Error::from(Problem::new(what).try_this("`tune = \"full\"`")).into());
         };
         if self.adapted.is_some() {

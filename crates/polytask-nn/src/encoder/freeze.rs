@@ -66,12 +66,15 @@ fn some(params: &Params, is_one: impl Fn(&Block) -> bool) -> Option<Vec<usize>> 
 fn unknown_block(params: &Params, name: &str) -> Problem {
     let n_layers =
         (0..params.blocks.len()).take_while(|i| copies(params, &format!("layer.{i}")).is_some()).count();
+    let towers = TOWERS.iter().filter(|tower| covered(params, tower).is_some());
+    let towers: Vec<String> = towers.map(|tower| format!("`{tower}`, `{tower}.layer.0`")).collect();
     let Some(last) = n_layers.checked_sub(1) else {
         let names: Vec<String> = params.blocks.iter().map(|block| format!("`{}`", block.name)).collect();
         return Problem::new(format!("freeze names `{name}`, expected one of {}", names.join(", ")));
     };
     let is_known = |name: &&&str| **name == "embeddings" || copies(params, name).is_some();
-    let names: Vec<String> = LOWEST.iter().filter(is_known).map(|name| format!("`{name}`")).collect();
+    let names = LOWEST.iter().filter(is_known).map(|name| format!("`{name}`"));
+    let names: Vec<String> = towers.into_iter().chain(names).collect();
     let what = format!(
         "freeze names `{name}`, expected {}, `layer.0` to `layer.{last}` or a range as `layer.0-{last}`",
         names.join(", ")

@@ -59,7 +59,7 @@ impl Network {
         match self {
             Self::Published { dropout, .. } => *dropout,
             Self::Net(_) => 0.0,
-            Self::Towers(net) => net.text.as_ref().map_or(0.0, |text| text.network.dropout()),
+            Self::Towers(net) => net.named().next().map_or(0.0, |(_, encoder)| encoder.network.dropout()),
         }
     }
 

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use polytask_core::hash;
 use serde_json::Value;
 
+use super::towers::is_towers;
 use super::{ADAPTED_WEIGHTS, ADAPTERS, Dense, SCORE, SHARED_WEIGHTS, SHARING};
-use super::{net_config, read_folder};
+use super::{net_config, problem, read_folder};
 use crate::Result;
 use crate::trunk::NetConfig;
 use crate::trunk::families::EncoderFamily;
@@ -45,6 +46,14 @@ impl FolderFacts {
             (false, true) => Some("adapters stand within its network, which cannot be added to its weights"),
             (false, false) => None,
         };
+        if is_towers(folder)? {
+            let what = "the model reads columns of several types, by an encoder each, expected one network";
+            return Err(problem(
+                &folder.join("config.json"),
+                what,
+                "the folders in its `towers`, one by one",
+            ));
+        }
         let facts = match net_config(folder)? {
             Some(config) => Self::of_net(folder, &config),
             None => Self::of_encoder(folder)?,

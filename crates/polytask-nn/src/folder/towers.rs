@@ -21,12 +21,18 @@ pub fn tower_folder(model: &Path, tower: &str) -> PathBuf {
     model.join(FOLDER).join(tower)
 }
 
+fn says_towers(json: &Value) -> bool {
+    json.get("model_type").and_then(Value::as_str) == Some(TOWERS)
+}
+
+/// Whether a folder holds a model of towers.
+pub(super) fn is_towers(folder: &Path) -> Result<bool> {
+    Ok(read_json(folder, "config.json")?.is_some_and(|json| says_towers(&json)))
+}
+
 /// The model of towers in a folder; `None` where it is another one.
 pub(crate) fn load_towers(folder: &Path) -> Result<Option<Encoder>> {
-    let Some(json) = read_json(folder, "config.json")? else { return Ok(None) };
-    if json.get("model_type").and_then(Value::as_str) != Some(TOWERS) {
-        return Ok(None);
-    }
+    let Some(json) = read_json(folder, "config.json")?.filter(says_towers) else { return Ok(None) };
     let file = folder.join("config.json");
     let config: TowersConfig = serde_json::from_value(json).map_err(|error| {
         problem(&file, &format!("not what a run writes: {error}"), "restore the file the run wrote")

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use polytask_core::Problem;
+use polytask_core::image::{IMAGE, ImageSize};
 use polytask_core::input::table::{ColumnForm, TableSpec};
+use polytask_core::input::text::TEXT;
+use polytask_core::{InputInfo, Problem};
 use serde::{Deserialize, Serialize};
 
 use super::join::Join;
 use super::{Tower, TowersTrunk};
 use crate::encoder::{Encoder, Network};
 use crate::params::{Block, Params};
+use crate::trunk::Blocks;
 use crate::{Error, Result};
 
 /// `model_type` in the configuration of a model of towers.
@@ -59,9 +62,43 @@ impl TowersConfig {
     fn check(&self) -> Result<()> {
         let in_range = |n: &usize| (1..=MOST).contains(n);
         if self.widths.len() > 64 || !self.widths.iter().all(in_range) {
-            return Err(wrong(&format!("widths {:?} do not fit it", self.widths)));
+            let what =
+                format!("network `{TOWERS}`: widths {:?}, expected up to 64 of 1 to {MOST}", self.widths);
+            return Err(Error::Core(Problem::new(what).try_this("`widths = [256]` in [model]").into()));
         }
         self.table.mistake().map_or(Ok(()), |what| Err(wrong(&what)))
+    }
+
+    /// The columns of a form, among those that encoders read.
+    fn columns(&self, form: &ColumnForm) -> Vec<usize> {
+        let encoded = self.table.encoded().iter().enumerate();
+        encoded.filter(|(_, column)| column.form == *form).map(|(i, _)| i).collect()
+    }
+
+    /// The encoder of the columns of a form; none where there are no such columns.
+    fn reader(
+        &self,
+        name: &str,
+        (form, input): (&ColumnForm, &InputInfo),
+        encoder: Option<Encoder>,
+    ) -> Result<Option<Encoder>> {
+        if self.columns(form).is_empty() {
+            return Ok(None);
+        }
+        let Some(encoder) = encoder else {
+            return Err(wrong(&format!("columns of {name}s, but no encoder of {name}s")));
+        };
+        encoder.check_tower(name, input)?;
+        let size = self.table.image.filter(|_| *form == ColumnForm::Image);
+        if *form == ColumnForm::Image && size.map(ImageSize::len) != Some(encoder.max_length) {
+            let found =
+                size.map_or_else(|| "images of no known size".to_owned(), |size| format!("images of {size}"));
+            return Err(wrong(&format!(
+                "{found}, but their encoder reads {} bytes of each",
+                encoder.max_length
+            )));
+        }
+        Ok(Some(encoder))
     }
 }
 
@@ -75,37 +112,38 @@ impl TowersNet {
 
 impl Encoder {
     /// A network on rows of a table whose columns have several types: `text` and `image` read theirs, and are trained with
-    /// fresh layers above all columns.
+    /// fresh layers above all columns. An encoder without columns is left out.
     ///
     /// # Errors
-    /// A column that nothing reads, an encoder that is no plain one, images of another size.
+    /// A column that nothing reads, an encoder that is no plain one or reads something else, images of another size.
     pub fn towers(
         config: TowersConfig,
         (text, image): (Option<Self>, Option<Self>),
         seed: u64,
     ) -> Result<Self> {
         config.check()?;
+        let text = config.reader("text", (&ColumnForm::Text, &TEXT), text)?;
+        let image = config.reader("image", (&ColumnForm::Image, &IMAGE), image)?;
         let (mut params, mut towers) = (Params::default(), Vec::new());
-        let encoders = [("text", ColumnForm::Text, &text), ("image", ColumnForm::Image, &image)];
-        for (name, form, encoder) in encoders {
-            let encoded = config.table.encoded().iter().enumerate();
-            let columns: Vec<usize> =
-                encoded.filter(|(_, column)| column.form == form).map(|(i, _)| i).collect();
-            let Some(encoder) = encoder.as_ref().filter(|_| !columns.is_empty()) else {
-                if columns.is_empty() {
-                    continue;
-                }
-                return Err(wrong(&format!("columns of {name}s, but no encoder of {name}s")));
-            };
-            encoder.check_tower(name)?;
+        let forms = [("text", ColumnForm::Text, &text), ("image", ColumnForm::Image, &image)];
+        for (name, form, encoder) in forms {
+            let Some(encoder) = encoder else { continue };
             towers.push(Tower {
                 trunk: encoder.trunk.clone(),
                 pooling: encoder.pooling.clone(),
-                columns,
+                columns: config.columns(&form),
                 first: params.blocks.len(),
                 is_fresh: matches!(encoder.network, Network::Net(_)),
             });
             params.blocks.extend(encoder.params.blocks.iter().map(|block| prefixed(name, block)));
+        }
+        let is_coupled = towers.iter().any(|tower| tower.trunk.is_coupled());
+        if is_coupled && params.blocks.len() > Blocks::MOST {
+            return Err(wrong(&format!(
+                "{} blocks beside batch norms, expected at most {}",
+                params.blocks.len(),
+                Blocks::MOST
+            )));
         }
         let d_wide = towers.iter().map(|tower| tower.width() * tower.columns.len()).sum::<usize>();
         let join = Join::new(params.blocks.len(), config.table.n_values() + d_wide, &config.widths);
@@ -121,20 +159,22 @@ impl Encoder {
     }
 
     /// Refuses an encoder that cannot be a tower.
-    fn check_tower(&self, name: &str) -> Result<()> {
-        let what = if !self.dense.is_empty() {
-            "a Dense module after pooling"
+    fn check_tower(&self, name: &str, input: &InputInfo) -> Result<()> {
+        let what = if matches!(self.network, Network::Towers(_)) || self.network.input() != input {
+            format!("reads {}, expected one of {}", self.network.input().plural, input.plural)
+        } else if !self.dense.is_empty() {
+            "has a Dense module after pooling, expected none".to_owned()
         } else if self.sharing.is_some() {
-            "versions for the tasks it was trained on"
+            "has versions for the tasks it was trained on, expected one for all".to_owned()
         } else if self.score.is_some() {
-            "a score of its token states"
+            "compares states of tokens, expected vectors".to_owned()
         } else if self.is_adapted() {
-            "adapters within its layers"
+            "has adapters within its layers, expected none".to_owned()
         } else {
-            return Ok(());
+            return Ok(self.pooling.check(&*self.trunk)?);
         };
-        let what = format!("the encoder of {name}s has {what}, expected a plain one");
-        Err(Error::Core(Problem::new(what).try_this("an encoder that ends in pooling").into()))
+        let what = format!("the encoder of {name}s {what}");
+        Err(Error::Core(Problem::new(what).try_this("a plain encoder that ends in pooling").into()))
     }
 
     /// The encoder with the names and shapes of its weights, without their values.

@@ -155,7 +155,7 @@ impl Trunk<f32> for TowersTrunk {
     }
 
     fn symbols_per_pass(&self) -> usize {
-        let image = self.table.image.map_or(0, |size| ROWS_PER_PASS * size.len());
+        let image = self.table.image.map_or(0, |size| ROWS_PER_PASS.saturating_mul(size.len()));
         8192.max(image)
     }
 

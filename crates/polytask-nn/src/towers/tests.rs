@@ -214,6 +214,28 @@ fn a_written_model_is_read_again_with_each_tower_as_a_folder_of_its_own() {
 }
 
 #[test]
+fn in_pieces_the_same_blocks_are_new() {
+    let encoder = encoder();
+    let pieces = crate::trunk::InPieces::new(encoder.trunk.clone(), 8).unwrap();
+    let new =
+        |trunk: &dyn Trunk| (0..trunk.n_blocks()).map(|block| trunk.is_fresh(block)).collect::<Vec<_>>();
+    assert_eq!(new(&pieces), new(&*encoder.trunk));
+    assert!(new(&pieces).contains(&true) && new(&pieces).contains(&false));
+}
+
+#[test]
+fn an_encoder_without_columns_is_no_part_of_the_model() {
+    let mut table = table();
+    table.columns.truncate(3);
+    let both = (Some(Encoder::tiny(50, 1).unwrap()), Some(image()));
+    let encoder = Encoder::towers(TowersConfig::new(&table, None), both, 0).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    encoder.save(&encoder.params, folder.path(), &[]).unwrap();
+    assert!(!crate::folder::tower_folder(folder.path(), "image").exists());
+    assert!(Encoder::load(folder.path()).unwrap().params == encoder.params);
+}
+
+#[test]
 fn broken_rows_and_towers_that_do_not_fit_are_refused() {
     let encoder = encoder();
     let short = PackedBatch::pack([vec![1, 2, 3, 4]]);
@@ -221,6 +243,19 @@ fn broken_rows_and_towers_that_do_not_fit_are_refused() {
     let config = || TowersConfig::new(&table(), None);
     let lacking = Encoder::towers(config(), (None, Some(image())), 0).unwrap_err().to_string();
     assert!(lacking.contains("columns of texts, but no encoder of texts"), "{lacking}");
+    let other = ImageSize { height: 5, ..SIZE };
+    let resized = TableSpec { image: Some(other), ..table() };
+    let both = (Some(Encoder::tiny(50, 1).unwrap()), Some(image()));
+    let told = Encoder::towers(TowersConfig::new(&resized, None), both, 0).unwrap_err().to_string();
+    assert!(told.contains("images of 5 x 4 pixels"), "{told}");
+    let mut flat = Encoder::tiny(50, 1).unwrap();
+    flat.pooling = "flatten".parse().unwrap();
+    assert!(
+        Encoder::towers(config(), (Some(flat), Some(image())), 0)
+            .unwrap_err()
+            .to_string()
+            .contains("flatten")
+    );
     let mut wrong = config();
     wrong.widths = vec![0];
     assert!(Encoder::towers(wrong, (None, None), 0).unwrap_err().to_string().contains("widths [0]"));

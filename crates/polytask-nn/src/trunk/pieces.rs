@@ -232,6 +232,10 @@ impl Trunk<f32> for InPieces {
         self.inner.layout(batch)
     }
 
+    fn is_fresh(&self, block: usize) -> bool {
+        self.inner.is_fresh(block)
+    }
+
     fn forward(&self, params: &Params, batch: &PackedBatch, mode: Mode) -> Result<(States, SavedForward)> {
         self.pass(params, batch, None, mode)
     }

@@ -3,12 +3,17 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use polytask_core::{Error, Place, Problem, Suite, plural};
-use polytask_data::PullOptions;
+use polytask_core::image::Resize;
+use polytask_core::{Error, Place, Problem, Suite, input, plural};
+use polytask_data::views::CellSymbols;
+use polytask_data::{EncodedTable, ImageSpec, PullOptions};
 use serde_json::{Value, json};
 
 use polytask_terminal::output::{self, Outcome};
 use polytask_terminal::suites;
+
+/// Side of images that are read to see whether they can be.
+const SIDE: usize = 8;
 
 /// Check a suite file: every mistake with its line, what was expected, what to try
 #[derive(Debug, clap::Args)]
@@ -70,7 +75,18 @@ fn right(args: &Args, suite: &Suite, warnings: &[String]) -> Result<()> {
 /// What is odd in the data of a suite.
 fn warnings(suite: &Suite) -> Result<Vec<String>, Error> {
     // The tokenizer does not matter here, and the small one needs no download.
-    Ok(polytask_data::build(suite, &polytask_data::Tokenizer::tiny())?.warnings)
+    let tokenizer = polytask_data::Tokenizer::tiny();
+    let has_cells = suite.sources.iter().any(|source| !source.texts.is_empty() || !source.images.is_empty());
+    if suite.model.trees.is_some() || !has_cells {
+        return Ok(polytask_data::build(suite, &tokenizer)?.warnings);
+    }
+    let mut images = ImageSpec::of(suite);
+    if suite.model.image_encoder.as_ref().is_some_and(|name| !input::is_net(name)) {
+        // An encoder that is there already makes images of any size its own.
+        images.resize = Some(Resize::to(SIDE, SIDE));
+    }
+    let cells = CellSymbols { tokenizer: Some(tokenizer.into()), images };
+    Ok(polytask_data::build(suite, &EncodedTable(cells))?.warnings)
 }
 
 /// The second value where both are right, else the mistakes of both; the first error that is none of the suite's.

@@ -305,10 +305,6 @@ fn a_column_of_texts_is_read_as_the_vector_of_an_encoder_in_one_suite() {
         has(&train(&place, "other.toml", "nothing").refused(), words);
     };
     refused(suite.replace("[\"say\"]", "[\"sya\"]"), &["no column `sya`", "`texts`", "`say`"]);
-    refused(
-        suite.replace("trees = { name = \"boost\", rounds = 20 }\n", ""),
-        &["`texts`", "trees = \"boost\""],
-    );
     refused(suite.replace("\"tiny\"", "\"table-mlp\""), &["`table-mlp`", "columns that are texts"]);
     refused(suite.replace("texts =", "ignore = [\"say\"]\ntexts ="), &["`texts` and in `ignore`"]);
 }

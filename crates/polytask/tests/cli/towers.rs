@@ -117,7 +117,8 @@ fn what_cannot_read_texts_and_images_is_told_with_its_remedy() {
     };
     check("[model]\ntrees = \"boost\"\n", &["`images` names columns that are images", "boosted trees"]);
     check("[model]\nencoder = \"lenet\"\n", &["`lenet`, which reads images", "columns that are texts"]);
-    check("[model]\nencoder = \"tiny\"\nimage_encoder = \"absent\"\n", &["absent"]);
+    let two = "[model]\nencoder = \"tiny\"\nimage_encoder = \"a/vit\"\nchannels = 3\n";
+    check(two, &["`channels` in [model]", "`a/vit` says itself"]);
     place.write("plain.toml", SOURCE.replace("images = [\"photo\"]\n", "image_encoder = \"lenet\"\n"));
     has(&place.polytask(&["check", "plain.toml"]).refused(), &["image_encoder"]);
     place.write(
@@ -134,9 +135,17 @@ fn what_cannot_read_texts_and_images_is_told_with_its_remedy() {
         &place.polytask(&["check", "unknown.toml", "--data"]).refused(),
         &["no column `notes`", "`texts`", "`note`"],
     );
+    let empty = rows(0, 30).replace("photos-images-idx3-ubyte", "absent-images-idx3-ubyte");
+    place.write("orders/train.csv", empty);
+    check(
+        "[model]\nencoder = \"tiny\"\n",
+        &["absent-images-idx3-ubyte", "paths start at the table's folder"],
+    );
+    place.write("orders/train.csv", rows(0, 240));
     // Layers of encoders are named, and adapters and shared blocks are for encoders alone.
-    place.write("frozen.toml", format!("{SOURCE}[model]\nencoder = \"tiny\"\nfreeze = [\"sound\"]\n"));
-    has(&place.polytask(&["check", "frozen.toml"]).refused(), &["freeze", "sound"]);
+    place.write("frozen.toml", format!("{SOURCE}[model]\nencoder = \"tiny\"\nfreeze = [\"layer.77\"]\n"));
+    let frozen = place.polytask(&["train", "frozen.toml", "--out", "no"]).refused();
+    has(&frozen, &["freeze", "`layer.77`", "`image`", "`text.layer.0`"]);
     place.write("shared.toml", format!("{SOURCE}[model]\nencoder = \"tiny\"\nsharing = \"mmoe\"\n"));
     has(&place.polytask(&["train", "shared.toml", "--out", "no"]).refused(), &["sharing"]);
     place.write("tuned.toml", format!("{SOURCE}[model]\nencoder = \"tiny\"\ntune = \"lora\"\n"));

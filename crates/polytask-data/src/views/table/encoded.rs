@@ -56,7 +56,8 @@ impl CellReader {
         file: &Path,
         symbols: &mut Vec<u32>,
     ) -> Result<(), Fault> {
-        let found = match (form, text_of(cell)) {
+        let text = text_of(cell).filter(|text| !text.trim().is_empty());
+        let found = match (form, text) {
             (_, None) => Vec::new(),
             (Form::Image, Some(name)) => image::bytes_of(&mut self.library, file, &name)?,
             (_, Some(text)) => self.tokens(&text)?,

@@ -5,6 +5,7 @@
 //! rows of train as they are in the end, when valid has been cut from them.
 
 mod encoded;
+mod named;
 mod odd;
 mod reader;
 mod seen;
@@ -13,15 +14,16 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use polytask_core::hash::text64;
-use polytask_core::input::table::{ColumnForm, MISSING, TableColumn, TableSpec, category_text};
+use polytask_core::input::table::{MISSING, TableSpec, category_text};
 use polytask_core::input::{InputSpec, KnownInput};
-use polytask_core::suite::{SourceSpec, TaskSpec};
-use polytask_core::{Error, Place, Problem, Purpose, Result, Split, Suite, near, rng};
+use polytask_core::suite::SourceSpec;
+use polytask_core::{Error, Place, Problem, Purpose, Result, Split, Suite, rng};
 
 use super::{Content, Fault, Finished, InputCells, SourceColumns, SymbolBytes, View};
 use crate::readers::{Cell, Record, listed, text_column};
 use crate::{Dataset, Tokenize};
 pub use encoded::{CellReader, CellSymbols};
+use named::{differing, otherwise, renamed, target_read, targets_elsewhere, unknown_names};
 pub use reader::RowReader;
 use seen::SeenRows;
 
@@ -218,6 +220,9 @@ impl Table {
         self.reader = RowReader::open(&names, &categories, missing);
         if self.cells.is_some() {
             let is_chosen = |name: &&String| features.is_empty() || features.contains(name);
+            let left_out = texts.iter().chain(images).filter(|name| !is_chosen(name));
+            let said = |name: &String| format!("column `{name}` is not read, as `features` does not name it");
+            self.notes.extend(left_out.map(said));
             let [texts, images] =
                 [texts, images].map(|names| names.iter().filter(is_chosen).cloned().collect());
             self.reader = std::mem::take(&mut self.reader).with_encoded(texts, images);
@@ -257,7 +262,7 @@ impl Table {
             let remedy = remedy.unwrap_or_else(|| "a file with the columns the model was trained on".into());
             return vec![Problem::at(Place::file(of.file), what).try_this(remedy)];
         }
-        let (mut problems, mut unknown) = (otherwise(spec, of), Vec::new());
+        let (mut problems, mut unknown) = (otherwise(spec, of, self.cells.is_some()), Vec::new());
         for name in absent.into_iter().filter(|_| of.is_complete) {
             match renamed(name, &names, of) {
                 Some(remedy) => {
@@ -281,126 +286,6 @@ impl Table {
         let late = row.record.columns().iter().filter(|name| !first.contains(*name));
         self.unread.extend(late.cloned());
     }
-}
-
-/// The column of a file that `name` was meant to be: none that is read under its own name.
-fn renamed(name: &str, names: &[String], of: &SourceColumns<'_>) -> Option<String> {
-    let is_other = |found: &&String| !names.contains(found) && !of.targets.contains(found);
-    let others: Vec<&String> = of.names.iter().filter(is_other).collect();
-    near::nearest(name, &others).map(|found| format!("rename the column `{found}` to `{name}`"))
-}
-
-/// What a suite says of the columns of a trained network otherwise than it was trained.
-fn otherwise(spec: &TableSpec, of: &SourceColumns<'_>) -> Vec<Problem> {
-    let SourceSpec { features, ignore, categories, missing, .. } = of.source;
-    let is_left_out = |column: &&TableColumn| {
-        !features.is_empty() && !features.contains(&column.name) || ignore.contains(&column.name)
-    };
-    let is_number = |column: &&TableColumn| {
-        categories.contains(&column.name) && matches!(column.form, ColumnForm::Number { .. })
-    };
-    let problem = |what: String, keys: &str| {
-        Problem::at(Place::file(&of.suite.file), what)
-            .try_this(format!("remove {keys}, or train from a fresh network"))
-    };
-    let left_out = spec.columns.iter().find(is_left_out).map(|column| {
-        let what = format!("the network reads column `{}`, which the suite leaves out", column.name);
-        problem(what, "`features` and `ignore`")
-    });
-    let numbers = spec.columns.iter().find(is_number).map(|column| {
-        let what = format!("the network reads numbers of column `{}`, the suite categories", column.name);
-        problem(what, "`categories`")
-    });
-    let word = missing.iter().find(|word| !spec.missing.contains(word)).map(|word| {
-        problem(format!("`{word}` means unknown in the suite, and nothing to the network"), "`missing`")
-    });
-    left_out.into_iter().chain(numbers).chain(word).collect()
-}
-
-/// A target of a task is no column to read it from.
-fn target_read(names: &[String], of: &SourceColumns<'_>) -> Option<Problem> {
-    let others = targets_elsewhere(of);
-    let is_target = |name: &&String| of.targets.contains(name) || others.contains(name.as_str());
-    let name = names.iter().find(is_target)?;
-    let what =
-        format!("column `{name}` is the target, weight or id of a task, and is read as one of the inputs");
-    Some(
-        Problem::at(Place::file(&of.suite.file), what)
-            .try_this(format!("ignore = [{name:?}], or `features` without it")),
-    )
-}
-
-/// Columns that are targets of tasks of other sources: those that the suite names, else the usual ones.
-fn targets_elsewhere<'s>(of: &SourceColumns<'s>) -> BTreeSet<&'s str> {
-    let others = of.suite.tasks.iter().filter(|task| task.from != of.source.name);
-    let there = |name: &&str| of.names.iter().any(|known| known == name);
-    let target = |task: &'s TaskSpec| {
-        let usual = task.kind.synonyms_of(task.kind.target).iter().copied();
-        let named = task.columns.get(task.kind.target).map(String::as_str);
-        named.or_else(|| std::iter::once(task.kind.target).chain(usual).find(there))
-    };
-    others.filter_map(target).collect()
-}
-
-/// Names in the keys of a source that its files do not have, or that contradict each other.
-fn unknown_names(of: &SourceColumns<'_>) -> Vec<Problem> {
-    let SourceSpec { features, ignore, categories, line, .. } = of.source;
-    let place = || Place::line(&of.suite.file, *line);
-    let group: Vec<String> = of.source.group.iter().cloned().collect();
-    let (texts, images) = (&of.source.texts, &of.source.images);
-    let lists = [
-        ("features", features),
-        ("ignore", ignore),
-        ("categories", categories),
-        ("texts", texts),
-        ("images", images),
-        ("group", &group),
-    ];
-    // The numbers of a text are none of the file's own.
-    let own = |name: &&String| text_column(name, texts).is_none();
-    let names: Vec<String> = of.names.iter().filter(own).cloned().collect();
-    let named = lists.iter().flat_map(|(key, names)| names.iter().map(move |name| (*key, name)));
-    let absent = named.filter(|(_, name)| of.is_complete && !of.names.contains(name)).map(|(key, name)| {
-        let what = format!("no column `{name}`, which `{key}` names: found {}", listed(&names));
-        Problem::at(place(), what).try_this(near::advice(name, &names))
-    });
-    let both = features.iter().find(|name| ignore.contains(name)).map(|name| {
-        let what = format!("column `{name}` stands in `features` and in `ignore`, expected one of them");
-        Problem::at(place(), what).try_this("remove it from one")
-    });
-    let is_twice = |name: &&String| ignore.contains(name) || categories.contains(name);
-    let both_sorts = texts.iter().find(|name| images.contains(name));
-    let text = texts.iter().chain(images).find(is_twice).or(both_sorts).map(|name| {
-        let what = format!(
-            "column `{name}` stands in two of `texts`, `images`, `ignore` and `categories`, expected one of them"
-        );
-        Problem::at(place(), what).try_this("remove it from one")
-    });
-    absent.chain(both).chain(text).collect()
-}
-
-/// What a further source says of its columns otherwise than the first.
-fn differing(first: &SourceSpec, of: &SourceColumns<'_>) -> Vec<Problem> {
-    let own = of.source;
-    let groups = [first, own].map(|source| source.group.iter().cloned().collect::<Vec<String>>());
-    let keys = [
-        ("group", &groups[0], &groups[1]),
-        ("features", &first.features, &own.features),
-        ("ignore", &first.ignore, &own.ignore),
-        ("categories", &first.categories, &own.categories),
-        ("texts", &first.texts, &own.texts),
-        ("images", &first.images, &own.images),
-        ("missing", &first.missing, &own.missing),
-    ];
-    let sorted = |names: &[String]| names.iter().cloned().collect::<BTreeSet<String>>();
-    let differs = keys.iter().filter(|(_, a, b)| sorted(a) != sorted(b)).map(|(key, ..)| {
-        let what = format!(
-            "`{key}` of source `{}` is not that of source `{}`; one network reads the same columns of all",
-            own.name, first.name
-        );
-        Problem::at(Place::line(&of.suite.file, own.line), what).try_this("the same in both")
-    });
-    differs.collect()
 }
 
 /// Whether a symbol is of a known number or category.

@@ -92,11 +92,6 @@ impl RowReader {
         matches!(self.columns[c].form, Some(Form::Text | Form::Image))
     }
 
-    /// Whether column `c` holds images.
-    pub fn is_image(&self, c: usize) -> bool {
-        self.columns[c].form == Some(Form::Image)
-    }
-
     /// The columns of one symbol each, which stand first.
     pub(super) fn plain(&self) -> &[Column] {
         let is_encoded = |column: &Column| matches!(column.form, Some(Form::Text | Form::Image));
@@ -114,7 +109,9 @@ impl RowReader {
         symbols: &mut Vec<u32>,
     ) -> Result<(), Fault> {
         match self.columns[c].form {
-            Some(form @ (Form::Text | Form::Image)) => cells.append(form, cell, file, symbols),
+            Some(form @ (Form::Text | Form::Image)) => {
+                cells.append(form, known(cell, &self.missing), file, symbols)
+            }
             _ => {
                 symbols.push(self.symbol(c, cell).map_err(Fault::Cell)?);
                 Ok(())

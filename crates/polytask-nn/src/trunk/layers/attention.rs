@@ -331,6 +331,7 @@ impl Layer for Attention {
             with_scratch(n * len, |scores| {
                 let query = qkv.cols(head * d..(head + 1) * d);
                 matmul(MatMut::new(scores, n, len), false, query, key.t(), self.scale, Threads::One);
+                // Distance 0 stands in the middle, at `len - 1`; query `i` is row `past + i` of the sequence.
                 for (i, row) in scores.chunks_exact_mut(len).enumerate() {
                     add(row, &added[len - 1 - at.past - i..2 * len - 1 - at.past - i]);
                     softmax(row);

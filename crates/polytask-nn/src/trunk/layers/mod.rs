@@ -105,7 +105,7 @@ pub(in crate::trunk) struct Place<'a> {
     pub(in crate::trunk) threads: Threads,
     /// The table of relative positions that all layers read; empty in networks without one.
     pub(in crate::trunk) relative: &'a [f32],
-    /// Rows of the sequence before those of the batch: 0 but where one is read bit by bit.
+    /// Rows of the sequence before those of the batch: 0 but where one is read token by token.
     pub(in crate::trunk) past: usize,
 }
 

@@ -1,4 +1,4 @@
-//! A sequence read bit by bit: what each layer needs of earlier rows is remembered, so that one more token costs one row.
+//! A sequence read token by token: what each layer needs of earlier rows is remembered, so that one more token costs one row.
 //!
 //! The states are those of the whole sequence read at once, in networks whose rows depend on no later ones.
 
@@ -8,7 +8,7 @@ use super::blocks::BlockPanels;
 use super::{Packed, Span};
 use crate::Result;
 use crate::params::{Block, Params};
-use crate::trunk::graph::FRONT;
+use crate::trunk::graph::{BlockGraph, FRONT};
 use crate::trunk::kernels::Threads;
 use crate::trunk::layers::{Place, Rows, Weights};
 use crate::trunk::pool::Buf;
@@ -18,7 +18,7 @@ use crate::trunk::{LaidOut, Mode, States};
 /// Rows from which on a product uses all threads.
 const MANY_ROWS: usize = 16;
 
-/// What is remembered of a sequence that is read bit by bit.
+/// What is remembered of a sequence that is read token by token.
 #[derive(Debug, Clone, Default)]
 pub struct Decoding {
     /// Tokens read so far.
@@ -39,6 +39,11 @@ impl Decoding {
     }
 }
 
+/// Nothing remembered by the layers of a block.
+fn fresh(block: &BlockGraph) -> Vec<Vec<f32>> {
+    vec![Vec::new(); block.nodes.len()]
+}
+
 impl Packed {
     /// The beginning of a sequence.
     ///
@@ -47,12 +52,22 @@ impl Packed {
     pub fn decoding(&self) -> Result<Decoding> {
         let layers = self.graph.blocks.iter().flat_map(|block| &block.nodes);
         let sees_ahead = layers.clone().any(|node| node.layer.sees_ahead());
-        if sees_ahead || self.graph.front.even().is_some() || self.graph.prompt.is_some() {
-            let found = "a network whose rows depend on later ones";
-            return shape("decoding", found, "one that reads from left to right");
-        }
-        let of = |block: &crate::trunk::graph::BlockGraph| vec![Vec::new(); block.nodes.len()];
-        Ok(Decoding { past: 0, blocks: self.graph.blocks.iter().map(of).collect() })
+        let found = if sees_ahead || self.graph.front.even().is_some() {
+            "a network whose rows depend on later ones"
+        } else if self.graph.prompt.is_some() {
+            "a network with rows of a prompt"
+        } else if self.graph.blocks.iter().any(|block| block.times != 1) {
+            "a network that passes blocks several times"
+        } else {
+            return Ok(Decoding { past: 0, blocks: self.graph.blocks.iter().map(fresh).collect() });
+        };
+        shape("decoding", found, "one that reads from left to right, each block once")
+    }
+
+    /// Whether something was begun by a network of as many layers.
+    fn begins(&self, decoding: &Decoding) -> bool {
+        let own = self.graph.blocks.iter().map(|block| block.nodes.len());
+        own.eq(decoding.blocks.iter().map(Vec::len))
     }
 
     /// States of the next tokens of a sequence, `[tokens, d_hidden]`.
@@ -71,9 +86,7 @@ impl Packed {
         };
         let batch = PackedBatch::pack([tokens]);
         self.check(params, &batch, Mode::EVAL)?;
-        if decoding.past + tokens.len() > self.graph.max_positions()
-            || decoding.blocks.len() != self.graph.blocks.len()
-        {
+        if decoding.past + tokens.len() > self.graph.max_positions() || !self.begins(decoding) {
             let found = format!("{} tokens after {}", tokens.len(), decoding.past);
             return shape("decoding", found, format!("at most {} in all", self.graph.max_positions()));
         }
