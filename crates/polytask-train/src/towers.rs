@@ -30,6 +30,11 @@ pub(crate) fn has_image_encoder(suite: &Suite) -> bool {
     are_in(suite) && has_images(suite) && !IMAGE.nets.contains(&image_name(suite))
 }
 
+/// What a suite's model is trained from: its encoder; where the rows have images and no texts, what reads these.
+pub(crate) fn trained_from(suite: &Suite) -> &str {
+    if are_in(suite) && !has_texts(suite) { image_name(suite) } else { &suite.model.encoder }
+}
+
 fn has_texts(suite: &Suite) -> bool {
     suite.sources.iter().any(|source| !source.texts.is_empty())
 }

@@ -250,6 +250,7 @@ impl<'a> Looked<'a> {
             found.tasks.iter_mut().for_each(|task| task.is_sure = false);
         }
         found.evidence.extend(self.perhaps_pair(inputs));
+        found.evidence.extend(self.perhaps_together(inputs));
         if let [("a", a), ("b", b)] = inputs
             && self.pair_by_shape().is_some_and(|(first, _)| [&a.name, &b.name].contains(&&first.name))
         {
@@ -280,6 +281,21 @@ impl<'a> Looked<'a> {
             "columns {a} and {b} are texts of like length. If the targets are about both of them: columns = {{ a = {a}, b = {b} }}, \
              and kind = \"pair-class\" for labels (their column is `label = ...`), \"similarity\" for scores (`score = ...`)"
         ))
+    }
+
+    /// Texts beside the one that is read: a network on all columns may read them together.
+    fn perhaps_together(&self, inputs: &[(&'static str, &'a Column)]) -> Option<String> {
+        let [("text", text)] = inputs else { return None };
+        let others = self.with(|column, form| form == Form::Text && column.name != text.name);
+        let all: Vec<String> =
+            std::iter::once(*text).chain(others).map(|column| quote(&column.name)).collect();
+        (all.len() > 1).then(|| {
+            format!(
+                "one text is read of a row. To read several, and numbers and categories beside them: texts = [{}] in the \
+                 source, and kind = \"table-class\" or \"table-regression\"",
+                all.join(", ")
+            )
+        })
     }
 
     /// Whether another column has a name that the reader would take first.

@@ -207,6 +207,7 @@ fn two_texts_of_other_names_are_said_to_be_perhaps_a_pair() {
     let proposal = propose(folder.path(), Path::new(""));
     let evidence = proposal.drafts[0].evidence.join("\n");
     assert!(evidence.contains("a = ") && evidence.contains("pair-class"), "{evidence}");
+    assert!(evidence.contains("texts = [") && evidence.contains("table-class"), "{evidence}");
 }
 
 #[test]

@@ -306,7 +306,7 @@ fn a_column_of_texts_is_read_as_the_vector_of_an_encoder_in_one_suite() {
     };
     refused(suite.replace("[\"say\"]", "[\"sya\"]"), &["no column `sya`", "`texts`", "`say`"]);
     refused(suite.replace("\"tiny\"", "\"table-mlp\""), &["`table-mlp`", "columns that are texts"]);
-    refused(suite.replace("texts =", "ignore = [\"say\"]\ntexts ="), &["`texts` and in `ignore`"]);
+    refused(suite.replace("texts =", "ignore = [\"say\"]\ntexts ="), &["stands in two of `texts`"]);
 }
 
 #[test]

@@ -147,7 +147,7 @@ fn what_cannot_read_texts_and_images_is_told_with_its_remedy() {
     let frozen = place.polytask(&["train", "frozen.toml", "--out", "no"]).refused();
     has(&frozen, &["freeze", "`layer.77`", "`image`", "`text.layer.0`"]);
     place.write("shared.toml", format!("{SOURCE}[model]\nencoder = \"tiny\"\nsharing = \"mmoe\"\n"));
-    has(&place.polytask(&["train", "shared.toml", "--out", "no"]).refused(), &["sharing"]);
+    has(&place.polytask(&["train", "shared.toml", "--out", "no-shared"]).refused(), &["sharing"]);
     place.write("tuned.toml", format!("{SOURCE}[model]\nencoder = \"tiny\"\ntune = \"lora\"\n"));
-    has(&place.polytask(&["train", "tuned.toml", "--out", "no"]).refused(), &["tune"]);
+    has(&place.polytask(&["train", "tuned.toml", "--out", "no-tuned"]).refused(), &["tune"]);
 }
