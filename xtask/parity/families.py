@@ -90,7 +90,7 @@ FAMILIES = [
     ("albert-groups", "AlbertModel", {
         **ENCODER, "embedding_size": 16, "num_hidden_layers": 4, "num_hidden_groups": 2, "hidden_act": "gelu",
     }, NO_POOLER, []),
-    ("clip-text", "CLIPTextModel", {**ENCODER, "bos_token_id": 1, "eos_token_id": 2, "layer_norm_eps": 1e-5}, {}, []),
+    ("clip_text_model", "CLIPTextModel", {**ENCODER, "bos_token_id": 1, "eos_token_id": 2, "layer_norm_eps": 1e-5}, {}, []),
 ]
 
 

@@ -33,7 +33,7 @@ FAMILIES = [
     ("dinov2", "Dinov2Model", DINO, 12, {}),
     ("dinov2-gated", "Dinov2Model", {**DINO, "use_swiglu_ffn": True, "image_size": 12}, 12, {}),
     ("dinov2-registers", "Dinov2WithRegistersModel", {**DINO, "num_register_tokens": 3}, 12, {}),
-    ("clip-vision", "CLIPVisionModel", VIT, 12, {}),
+    ("clip_vision_model", "CLIPVisionModel", VIT, 12, {}),
 ]
 
 

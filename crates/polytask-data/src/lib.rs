@@ -4,6 +4,7 @@
 
 pub mod build;
 pub mod card;
+mod cells;
 pub mod dataset;
 pub mod documents;
 pub mod images;

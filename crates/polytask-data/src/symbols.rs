@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use polytask_core::input::table::{TABLE, TableSpec};
+use polytask_core::input::table::TableSpec;
 use polytask_core::input::{self, KnownInput, image::ImageSpec};
-use polytask_core::{Error, InputInfo, Problem, Result};
+use polytask_core::{InputInfo, Result};
 
+use crate::cells::CellSymbols;
 use crate::readers::TextVectors;
-use crate::views::CellSymbols;
+use crate::tokenize::reads;
 use crate::{Tokenize, Tokenizer};
 
 /// What a model reads.
@@ -130,6 +131,10 @@ impl Tokenize for Symbols {
         self.text().map_or(usize::MAX, Tokenizer::max_length)
     }
 
+    fn reads(&self) -> &'static InputInfo {
+        Self::input(self)
+    }
+
     fn input(&self) -> KnownInput {
         match self {
             Self::Text(_) => KnownInput::Nothing,
@@ -149,24 +154,8 @@ impl Tokenize for Symbols {
 pub struct NoTexts(pub &'static InputInfo);
 
 impl Tokenize for NoTexts {
-    fn encode(&self, _text: &str) -> Result<Vec<u32>> {
-        Err(reads(self.0, &input::text::TEXT))
-    }
-
-    fn encode_after(&self, _prompt: &str, _text: &str) -> Result<Vec<u32>> {
-        Err(reads(self.0, &input::text::TEXT))
-    }
-
-    fn encode_pair(&self, _first: &str, _second: &str) -> Result<Vec<u32>> {
-        Err(reads(self.0, &input::text::TEXT))
-    }
-
-    fn encode_words(&self, _words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)> {
-        Err(reads(self.0, &input::text::TEXT))
-    }
-
-    fn max_length(&self) -> usize {
-        usize::MAX
+    fn reads(&self) -> &'static InputInfo {
+        self.0
     }
 }
 
@@ -174,26 +163,6 @@ impl Tokenize for NoTexts {
 pub struct EncodedTable(pub CellSymbols);
 
 impl Tokenize for EncodedTable {
-    fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        NoTexts(&TABLE).encode(text)
-    }
-
-    fn encode_after(&self, prompt: &str, text: &str) -> Result<Vec<u32>> {
-        NoTexts(&TABLE).encode_after(prompt, text)
-    }
-
-    fn encode_pair(&self, first: &str, second: &str) -> Result<Vec<u32>> {
-        NoTexts(&TABLE).encode_pair(first, second)
-    }
-
-    fn encode_words(&self, words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)> {
-        NoTexts(&TABLE).encode_words(words)
-    }
-
-    fn max_length(&self) -> usize {
-        usize::MAX
-    }
-
     fn cells(&self) -> Option<CellSymbols> {
         Some(self.0.clone())
     }
@@ -208,26 +177,6 @@ pub struct TextTable {
 }
 
 impl Tokenize for TextTable {
-    fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        NoTexts(&TABLE).encode(text)
-    }
-
-    fn encode_after(&self, prompt: &str, text: &str) -> Result<Vec<u32>> {
-        NoTexts(&TABLE).encode_after(prompt, text)
-    }
-
-    fn encode_pair(&self, first: &str, second: &str) -> Result<Vec<u32>> {
-        NoTexts(&TABLE).encode_pair(first, second)
-    }
-
-    fn encode_words(&self, words: &[&str]) -> Result<(Vec<u32>, Vec<u32>)> {
-        NoTexts(&TABLE).encode_words(words)
-    }
-
-    fn max_length(&self) -> usize {
-        usize::MAX
-    }
-
     fn input(&self) -> KnownInput {
         self.known.clone().map_or(KnownInput::Nothing, KnownInput::Table)
     }
@@ -235,14 +184,4 @@ impl Tokenize for TextTable {
     fn text_vectors(&self) -> Option<Arc<dyn TextVectors>> {
         Some(Arc::clone(&self.vectors))
     }
-}
-
-/// The error of whoever gives a model another input than it reads.
-fn reads(own: &InputInfo, found: &InputInfo) -> Error {
-    let what = format!("the model reads {}, found {} {}", own.plural, article(found.name), found.name);
-    Problem::new(what).try_this(format!("`polytask predict` with `{}`", own.flag)).into()
-}
-
-fn article(noun: &str) -> &'static str {
-    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }

@@ -8,9 +8,8 @@ use polytask_core::image::Resize;
 use polytask_data::views::CellSymbols;
 use polytask_data::{ImageSpec, Symbols, Tokenizer};
 use polytask_nn::Encoder;
-use polytask_nn::encoder::Network;
+use polytask_nn::encoder::{Network, TowersNet};
 use polytask_nn::folder::tower_folder;
-use polytask_nn::towers::TowersNet;
 use polytask_nn::trunk::{ImageConfig, NetConfig};
 
 use crate::Result;

@@ -10,8 +10,11 @@ use polytask_nn::trunk::NetConfig;
 
 use crate::Result;
 use crate::cache::FrozenStates;
+use crate::columns;
 use crate::defaults::{self, Chosen};
 use crate::kept_heads;
+pub use crate::load::load_encoder;
+use crate::load::{TINY, tiny_tokenizer};
 pub use crate::locate::locate;
 use crate::observe::{Event, Observer};
 use crate::pace::pace;
@@ -23,15 +26,12 @@ use crate::teacher;
 use crate::towers;
 use polytask_model::symbols_of;
 
-/// Name of the small random encoder for tests and first tries.
-const TINY: &str = "tiny";
-
 /// Gets the encoder (from the network only when it is nowhere here) and reads all data.
 pub fn prepare(mut suite: Suite, observer: &mut dyn Observer) -> Result<Prepared> {
     regularizer::table::check(&suite)?;
     refuse_trees(&suite)?;
     let kept_heads = kept_heads::take(&mut suite, observer)?;
-    let (encoder, symbols, mut dataset) = if towers::are_in(&suite) {
+    let (encoder, symbols, mut dataset) = if columns::are_encoded(&suite) {
         with_towers(&suite, observer)?
     } else if is_fresh(&suite) {
         fresh(&suite, observer)?
@@ -221,34 +221,9 @@ fn check_length(suite: &Suite, encoder: &Encoder, symbols: &Symbols) -> Result<(
     Err(Problem::new(what).try_this(format!("`max_length = {most}` in [model]")).into())
 }
 
-/// The suite's encoder with the suite's own pooling and length limit.
-pub fn load_encoder(suite: &Suite, observer: &mut dyn Observer) -> Result<(Encoder, Symbols)> {
-    let model = &suite.model;
-    let (mut encoder, symbols) = if model.encoder == TINY {
-        (Encoder::tiny(polytask_data::TINY_VOCAB, suite.seed)?, tiny_tokenizer(suite)?.into())
-    } else {
-        let folder = locate(suite, observer)?;
-        let encoder = Encoder::load(&folder)?;
-        let symbols = symbols_of(&folder, &encoder, model.max_length)?;
-        (encoder, symbols)
-    };
-    // The folder that is written must cut where training did.
-    if let Symbols::Text(tokenizer) = &symbols {
-        encoder.max_length = tokenizer.max_length();
-    }
-    if let Some(pooling) = &model.pooling {
-        encoder.pooling = pooling.parse()?;
-    }
-    Ok((encoder, symbols))
-}
-
-fn tiny_tokenizer(suite: &Suite) -> Result<Tokenizer> {
-    Ok(suite.model.max_length.map_or_else(|| Ok(Tokenizer::tiny()), Tokenizer::tiny_cut)?)
-}
-
 /// What turns the suite's inputs into symbols, for looking at data.
 pub fn symbols_only(suite: &Suite, observer: &mut dyn Observer) -> Result<Box<dyn Tokenize>> {
-    if towers::are_in(suite) {
+    if columns::are_encoded(suite) {
         return Ok(Box::new(towers::reader(suite, observer)?));
     }
     if is_fresh(suite) {

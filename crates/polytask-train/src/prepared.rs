@@ -10,7 +10,7 @@ use polytask_nn::Block;
 use polytask_nn::encoder::Encoder;
 
 use crate::cache::{FrozenStates, texts_hash};
-use crate::towers;
+use crate::columns;
 
 /// What a run works on.
 pub struct Prepared {
@@ -34,7 +34,7 @@ pub struct Prepared {
 
 /// Whether the encoder is a network that starts from random weights and is made for the data.
 pub(crate) fn is_fresh(suite: &Suite) -> bool {
-    suite.input().nets.contains(&suite.model.encoder.as_str()) && !towers::has_image_encoder(suite)
+    suite.input().nets.contains(&suite.model.encoder.as_str()) && !columns::has_image_encoder(suite)
 }
 
 /// Where a run comes from.

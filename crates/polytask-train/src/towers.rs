@@ -13,35 +13,10 @@ use polytask_nn::towers::TowersConfig;
 use polytask_nn::trunk::NetConfig;
 
 use crate::Result;
+use crate::columns::{has_images, has_texts, image_name};
+use crate::load::load_encoder;
 use crate::locate::locate_named;
 use crate::observe::{Event, Observer};
-use crate::prepare::load_encoder;
-
-/// What reads images where a suite says nothing.
-const IMAGE_NET: &str = "convnet";
-
-/// Whether a suite's network reads texts or images in columns of a table.
-pub(crate) fn are_in(suite: &Suite) -> bool {
-    suite.model.trees.is_none() && (has_texts(suite) || has_images(suite))
-}
-
-/// Whether the images of a suite's tables are read by an encoder that is there already.
-pub(crate) fn has_image_encoder(suite: &Suite) -> bool {
-    are_in(suite) && has_images(suite) && !IMAGE.nets.contains(&image_name(suite))
-}
-
-/// What a suite's model is trained from: its encoder; where the rows have images and no texts, what reads these.
-pub(crate) fn trained_from(suite: &Suite) -> &str {
-    if are_in(suite) && !has_texts(suite) { image_name(suite) } else { &suite.model.encoder }
-}
-
-fn has_texts(suite: &Suite) -> bool {
-    suite.sources.iter().any(|source| !source.texts.is_empty())
-}
-
-fn has_images(suite: &Suite) -> bool {
-    suite.sources.iter().any(|source| !source.images.is_empty())
-}
 
 /// What is known of texts and images before the data are read.
 struct Encoders {
@@ -112,10 +87,6 @@ fn encoders(suite: &Suite, observer: &mut dyn Observer) -> Result<Encoders> {
         }
     }
     Ok(Encoders { text, image, cells })
-}
-
-fn image_name(suite: &Suite) -> &str {
-    suite.model.image_encoder.as_deref().unwrap_or(IMAGE_NET)
 }
 
 /// Refuses an encoder that reads something else than its columns hold.

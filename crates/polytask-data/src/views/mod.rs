@@ -18,9 +18,10 @@ use polytask_core::target::CellMistake;
 use polytask_core::{Error, InputInfo, Problem, Result, Split, Suite};
 use sha2::{Digest, Sha256};
 
+pub use crate::cells::CellSymbols;
 use crate::readers::{Cell, Record};
 use crate::{Dataset, Tokenize};
-pub use table::{CellReader, CellSymbols, RowReader};
+pub use table::{CellReader, RowReader};
 
 /// Words before a text; all texts of a role share them.
 pub(crate) type Prompt = std::sync::Arc<str>;

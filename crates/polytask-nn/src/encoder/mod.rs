@@ -7,6 +7,7 @@ mod load;
 mod scored;
 #[cfg(test)]
 mod tests;
+mod towers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::params::{Block, Params};
 use crate::pooling::{PoolMode, Pooling};
 use crate::scores::ScoredBy;
 use crate::sharing::{self, SharedBy, SharingSetup};
-use crate::towers::TowersNet;
+use crate::towers::TowersConfig;
 use crate::trunk::Packed;
 use crate::trunk::families::EncoderFamily;
 use crate::trunk::{BertConfig, Mode, NetConfig, NetTrunk, States, Trunk};
@@ -70,6 +71,32 @@ impl Network {
             Self::Net(config) => config.input(),
             Self::Towers(_) => &TABLE,
         }
+    }
+}
+
+/// A model of towers: its columns, and the encoders that read them.
+#[derive(Debug, Clone)]
+pub struct TowersNet {
+    /// Columns and layers.
+    pub config: TowersConfig,
+    /// What reads texts; its weights lie with those of the whole.
+    pub text: Option<Arc<Encoder>>,
+    /// What reads images; its weights lie with those of the whole.
+    pub image: Option<Arc<Encoder>>,
+}
+
+impl PartialEq for TowersNet {
+    fn eq(&self, other: &Self) -> bool {
+        let networks = |net: &Self| [&net.text, &net.image].map(|e| e.as_ref().map(|e| e.network.clone()));
+        self.config == other.config && networks(self) == networks(other)
+    }
+}
+
+impl TowersNet {
+    /// The towers with their names, lowest first.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&'static str, &Arc<Encoder>)> {
+        let image = self.image.as_ref().map(|encoder| ("image", encoder));
+        self.text.as_ref().map(|encoder| ("text", encoder)).into_iter().chain(image)
     }
 }
 

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::problem;
 use crate::Result;
-use crate::encoder::Encoder;
+use crate::encoder::{Encoder, TowersNet};
 use crate::params::{Block, Params};
-use crate::towers::{TOWERS, TowersConfig, TowersNet};
+use crate::towers::{TOWERS, TowersConfig};
 use crate::weights::{self, WeightFiles};
 
 /// Where the folders of towers lie.

@@ -20,8 +20,8 @@ mod tower;
 use polytask_core::input::table::{TableSpec, TableValues};
 use polytask_core::{Layout, PackedBatch};
 
-pub(crate) use self::config::TOWERS;
-pub use self::config::{TowersConfig, TowersNet};
+pub use self::config::TowersConfig;
+pub(crate) use self::config::{TOWERS, wrong};
 use self::join::Join;
 use self::rows::Parts;
 pub(crate) use self::tower::Tower;
@@ -59,18 +59,27 @@ struct TowersSaved {
 struct TowersLaidOut(Vec<(Params, LaidOut)>);
 
 impl TowersTrunk {
-    /// Towers over the columns of a table and layers above them; `params` have all their blocks.
-    pub(crate) fn new(table: &TableSpec, towers: Vec<Tower>, widths: &[usize], params: &Params) -> Self {
-        let (mut places, mut d_wide) = (Vec::new(), table.n_values());
+    /// Towers over the columns of a table and fresh layers above them; `params` are those of the towers, and get those of
+    /// the layers.
+    pub(crate) fn fresh(
+        config: &TowersConfig,
+        towers: Vec<Tower>,
+        mut params: Params,
+        seed: u64,
+    ) -> (Self, Params) {
+        let (table, mut places) = (&config.table, Vec::new());
+        let mut d_wide = table.n_values();
         for column in 0..table.encoded().len() {
             places.push(d_wide);
             let tower = towers.iter().find(|tower| tower.columns.contains(&column));
             d_wide += tower.map_or(0, Tower::width);
         }
-        let first = towers.iter().map(|tower| tower.n_blocks()).sum();
+        let join = Join::new(params.blocks.len(), d_wide, &config.widths);
+        params.blocks.extend(join.init(seed));
         let sizes = params.blocks.iter().map(|block| block.values.len()).collect();
-        let (values, join) = (TableValues::new(table), Join::new(first, d_wide, widths));
-        Self { table: table.clone(), values, towers, join, places, sizes }
+        let trunk =
+            Self { table: table.clone(), values: TableValues::new(table), towers, join, places, sizes };
+        (trunk, params)
     }
 
     fn check(&self, params: &Params, lowest: usize) -> Result<()> {

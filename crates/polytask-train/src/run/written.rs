@@ -7,8 +7,8 @@ use polytask_data::Plan;
 use polytask_data::plan::NeverDrawn;
 use polytask_eval::{JudgedRows, ModelFacts, MtebRun, words};
 
+use crate::columns;
 use crate::judged;
-use crate::towers;
 
 use super::{Prepared, Result, Run, Side, share, suite_compares};
 
@@ -58,7 +58,7 @@ impl Run<'_> {
         let (Prepared { suite, symbols, .. }, encoder) = (self.prepared, self.joint.parts.encoder);
         ModelFacts {
             name: suite.name.clone(),
-            encoder: towers::trained_from(suite).to_owned(),
+            encoder: columns::trained_from(suite).to_owned(),
             folder: "model".into(),
             dimensions: Some(encoder.d_embedding()),
             max_length: symbols.text().ok().map(polytask_data::Tokenizer::max_length),

@@ -3,33 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use polytask_core::image::{ImageSize, ImageSpec};
+use polytask_core::image::ImageSize;
 use polytask_core::target::CellMistake;
 
-use super::reader::Form;
+use super::form::Form;
 use crate::Tokenizer;
+use crate::cells::CellSymbols;
 use crate::images::Library;
 use crate::readers::{Cell, text_of};
 use crate::views::{Fault, image};
-
-/// What turns cells of texts and images into symbols.
-#[derive(Debug, Clone, Default)]
-pub struct CellSymbols {
-    /// Of texts.
-    pub tokenizer: Option<Arc<Tokenizer>>,
-    /// What images must be.
-    pub images: ImageSpec,
-}
-
-impl PartialEq for CellSymbols {
-    fn eq(&self, other: &Self) -> bool {
-        let same_ids = match (&self.tokenizer, &other.tokenizer) {
-            (Some(a), Some(b)) => a.same_ids(b),
-            (a, b) => a.is_none() && b.is_none(),
-        };
-        same_ids && self.images == other.images
-    }
-}
 
 /// Reads cells of texts and images.
 pub struct CellReader {

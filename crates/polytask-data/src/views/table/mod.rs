@@ -5,6 +5,7 @@
 //! rows of train as they are in the end, when valid has been cut from them.
 
 mod encoded;
+mod form;
 mod named;
 mod odd;
 mod reader;
@@ -22,7 +23,7 @@ use polytask_core::{Error, Place, Problem, Purpose, Result, Split, Suite, rng};
 use super::{Content, Fault, Finished, InputCells, SourceColumns, SymbolBytes, View};
 use crate::readers::{Cell, Record, listed, text_column};
 use crate::{Dataset, Tokenize};
-pub use encoded::{CellReader, CellSymbols};
+pub use encoded::CellReader;
 use named::{differing, otherwise, renamed, target_read, targets_elsewhere, unknown_names};
 pub use reader::RowReader;
 use seen::SeenRows;

@@ -7,8 +7,9 @@ use polytask_core::cell::{Cell, shorten};
 use polytask_core::input::table::{ColumnForm, TableColumn, TableSpec, category_symbol};
 use polytask_core::{Place, Problem, Split, near, plural};
 
+use super::form::Form;
 use super::is_known;
-use super::reader::{Column, Form, RowReader, read_number};
+use super::reader::{Column, RowReader, read_number};
 use super::seen::{MOST_CATEGORIES, SeenColumn, SeenRows, rows_of};
 use crate::Dataset;
 

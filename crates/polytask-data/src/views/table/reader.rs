@@ -9,6 +9,7 @@ use polytask_core::input::table::{
 use polytask_core::target::{CellMistake, MistakeSort, number};
 
 use super::encoded::CellReader;
+use super::form::Form;
 use crate::readers::Cell;
 use crate::views::Fault;
 
@@ -35,22 +36,6 @@ pub(super) struct Column {
     pub(super) texts: HashMap<u32, String>,
     /// Of a column of numbers: digits behind a zero, as codes have them.
     pub(super) code: Option<String>,
-}
-
-/// What the cells of a column are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// Nothing: a trained network does not read it.
-    Silent,
-    Number,
-    Category {
-        /// Whether the suite or a trained network says so.
-        is_declared: bool,
-    },
-    /// A text, which an encoder reads.
-    Text,
-    /// The file of an image, which an encoder reads.
-    Image,
 }
 
 impl RowReader {

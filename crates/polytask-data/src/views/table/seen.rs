@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use polytask_core::Split;
 use polytask_core::input::table::{ColumnForm, TableColumn, TableSpec};
 
+use super::form::Form;
 use super::is_known;
-use super::reader::{Column, Form, RowReader};
+use super::reader::{Column, RowReader};
 use crate::{Dataset, TextId};
 
 /// Categories a column has at most: the most frequent ones of train.

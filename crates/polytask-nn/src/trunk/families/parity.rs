@@ -27,8 +27,8 @@ const MODELS: [&str; 28] = [
     "bert",
     "bert-relu",
     "camembert",
-    "clip-text",
-    "clip-vision",
+    "clip_text_model",
+    "clip_vision_model",
     "dinov2",
     "dinov2-gated",
     "dinov2-registers",
@@ -136,7 +136,7 @@ fn a_sequence_read_token_by_token_has_the_states_of_the_whole() {
         assert!(trunk.next(&params, &laid_out, &mut long, &[1]).is_err(), "{name} reads beyond its end");
         read.push(name);
     }
-    assert_eq!(read, ["clip-text", "llama", "llama-bias", "llama3-rope", "mistral", "qwen2", "qwen3"]);
+    assert_eq!(read, ["clip_text_model", "llama", "llama-bias", "llama3-rope", "mistral", "qwen2", "qwen3"]);
 }
 
 #[test]
