@@ -130,7 +130,7 @@ fn laid_out_weights_give_the_same_states() {
 fn gradients_of_every_block_equal_finite_differences() {
     let mut encoder = encoder();
     let cotangent = cotangent(&encoder, (0, &[0, 1, 2, 3]), 0);
-    let all = gradients(&encoder, training(0), &[cotangent.clone()]);
+    let all = gradients(&encoder, training(0), std::slice::from_ref(&cotangent));
     let mut start = 0;
     for block in 0..encoder.params.blocks.len() {
         let n = encoder.params.blocks[block].values.len();

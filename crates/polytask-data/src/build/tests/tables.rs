@@ -422,7 +422,7 @@ fn texts_and_images_come_after_the_plain_columns_and_a_trained_network_reads_the
         matches!(forms[..], [ColumnForm::Number { .. }, ColumnForm::Text, ColumnForm::Image]),
         "{forms:?}"
     );
-    assert_eq!(spec.image.map(|size| size.len()), Some(2));
+    assert_eq!(spec.image.map(polytask_core::image::ImageSize::len), Some(2));
     let text = |text: &str| {
         let tokens = tokenizer.encode(text).unwrap();
         [vec![tokens.len() as u32], tokens].concat()

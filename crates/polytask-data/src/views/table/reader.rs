@@ -93,15 +93,11 @@ impl RowReader {
         (file, cells): (&Path, &mut CellReader),
         symbols: &mut Vec<u32>,
     ) -> Result<(), Fault> {
-        match self.columns[c].form {
-            Some(form @ (Form::Text | Form::Image)) => {
-                cells.append(form, known(cell, &self.missing), file, symbols)
-            }
-            _ => {
-                symbols.push(self.symbol(c, cell).map_err(Fault::Cell)?);
-                Ok(())
-            }
+        if let Some(form @ (Form::Text | Form::Image)) = self.columns[c].form {
+            return cells.append(form, known(cell, &self.missing), file, symbols);
         }
+        symbols.push(self.symbol(c, cell).map_err(Fault::Cell)?);
+        Ok(())
     }
 
     /// The names of the columns.

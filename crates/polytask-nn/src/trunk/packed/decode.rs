@@ -8,7 +8,7 @@ use super::blocks::BlockPanels;
 use super::{Packed, Span};
 use crate::Result;
 use crate::params::{Block, Params};
-use crate::trunk::graph::{BlockGraph, FRONT};
+use crate::trunk::graph::BlockGraph;
 use crate::trunk::kernels::Threads;
 use crate::trunk::layers::{Place, Rows, Weights};
 use crate::trunk::pool::Buf;
@@ -94,7 +94,7 @@ impl Packed {
         let span = self.span(params, &blocks, 0);
         let threads = if tokens.len() < MANY_ROWS { Threads::One } else { Threads::All };
         let mut x = self.below(span, &batch, &[], 0);
-        for block in FRONT..span.end() {
+        for (block, panels) in panels.iter().enumerate().take(span.end()) {
             let at = Place {
                 threads,
                 past: decoding.past,
@@ -102,7 +102,7 @@ impl Packed {
             };
             match block.checked_sub(1) {
                 None => self.first_rows(span, &at, &mut x),
-                Some(above) => x = self.next_rows(span, &at, &mut decoding.blocks[above], &panels[block], x),
+                Some(above) => x = self.next_rows(span, &at, &mut decoding.blocks[above], panels, x),
             }
         }
         decoding.past += tokens.len();
