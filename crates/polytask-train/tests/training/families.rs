@@ -89,7 +89,7 @@ fn a_suite_trains_on_every_family_and_its_model_folder_is_read_again() {
                 |block: usize| model.encoder.params.blocks[block] != prepared.encoder.params.blocks[block];
             assert_eq!(moved(0), tune == "full", "{name} {tune}: words");
             let top = model.encoder.params.blocks.len() - 1;
-            assert!(moved(top), "{name} {tune}: nothing was trained");
+            assert!((1..=top).any(moved), "{name} {tune}: nothing was trained");
             let rows = vec![vec!["a b c".into()], vec!["d".into()]];
             let question = Question { task: model.task("tone").unwrap(), rows };
             assert_eq!(model.predict(&[question], None).unwrap().answers[0].len(), 2, "{name} {tune}");
